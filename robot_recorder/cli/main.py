@@ -1,0 +1,124 @@
+"""The ``robot-recorder`` command line. Everything here works without ROS."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+from robot_recorder.cli.tables import episodes_table
+from robot_recorder.configuration import load_profile
+from robot_recorder.core.errors import ConfigError, RecorderError
+from robot_recorder.installed_types import message_class
+from robot_recorder.storage.episodes import Episode, EpisodeStore
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0; 1 when a check found something; 2 when the command itself failed.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        result: int = options.run(options)
+        return result
+    except RecorderError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="robot-recorder", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    profile = commands.add_parser("profile", help="robot profiles")
+    actions = profile.add_subparsers(required=True, metavar="ACTION")
+    check = actions.add_parser("check", help="say what is wrong with a robot profile")
+    check.add_argument("file", help="YAML file, or the name of a shipped profile")
+    check.set_defaults(run=_profile_check)
+
+    listing = commands.add_parser("episodes", help="list episodes")
+    listing.add_argument("root", nargs="?", default="episodes", type=Path)
+    listing.set_defaults(run=_episodes)
+
+    check = commands.add_parser("check", help="read episodes and compare with what they say")
+    check.add_argument("episode", nargs="+", type=Path, help="bag directories")
+    check.set_defaults(run=_check)
+
+    show = commands.add_parser("show", help="draw the picture of an episode")
+    show.add_argument("episode", nargs="+", type=Path, help="bag directories")
+    show.add_argument("--out", type=Path, help="PNG file or folder; default: beside the episode")
+    show.set_defaults(run=_show)
+    return parser
+
+
+def _profile_check(options: argparse.Namespace) -> int:
+    profile = load_profile(options.file)
+    ros = importlib.util.find_spec("std_msgs") is not None
+    missing = []
+    for stream in profile.streams if ros else ():
+        try:
+            message_class(stream.type)
+        except ConfigError as error:
+            missing.append(f"stream '{stream.name}': {error}")
+    for sentence in missing:
+        print(f"error: {options.file}: {sentence}", file=sys.stderr)
+    if missing:
+        return 2
+    aligned = len(profile.aligned)
+    print(
+        f"{profile.robot}: {len(profile.streams)} streams, {aligned} of them aligned at "
+        f"{profile.frame_rate_hz:g} Hz" + ("" if ros else " (types not checked: no ROS here)")
+    )
+    return 0
+
+
+def _episodes(options: argparse.Namespace) -> int:
+    store = EpisodeStore(options.root)
+    paths = store.paths()
+    if not paths:
+        raise ConfigError(f"no episodes in {options.root}; give the folder they are recorded into")
+    console = Console() if sys.stdout.isatty() else Console(width=140)
+    console.print(episodes_table([Episode.open(p) for p in paths]))
+    for partial in store.unfinished():
+        print(f"unfinished: {partial}")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from robot_recorder.checking import check_episode
+
+    found = False
+    for path in track(options.episode, "checking", transient=True, disable=len(options.episode) < 2):
+        problems = check_episode(path)
+        found = found or bool(problems)
+        print(f"{path}: {'ok' if not problems else f'{len(problems)} problems'}")
+        for problem in problems:
+            print(f"  - {problem}")
+    return int(found)
+
+
+def _show(options: argparse.Namespace) -> int:
+    from robot_recorder.report.episode_data import load
+    from robot_recorder.report.picture import draw
+
+    if options.out and len(options.episode) > 1:
+        options.out.mkdir(parents=True, exist_ok=True)
+    for path in options.episode:
+        target = options.out or path.resolve().with_suffix(".png")
+        if target.is_dir():
+            target = target / f"{path.resolve().name}.png"
+        data = load(Episode.open(path))
+        draw(data, target)
+        print(target)
+        for problem in data.problems:
+            print(f"  - {problem}")
+    return 0

@@ -1,0 +1,61 @@
+"""Finding and reading configuration files."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from robot_recorder.core.errors import ConfigError
+from robot_recorder.core.profile import parse_profile
+from robot_recorder.core.streams import RobotProfile
+from robot_recorder.core.tasks import TaskRegistry, parse_tasks
+
+
+def config_directory() -> Path:
+    """The installed ``config`` folder: of the ROS 2 install, of the Python one, or of the source tree."""
+    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+    candidates = [Path(p) / "share/robot_recorder/config" for p in (*filter(None, prefixes), sys.prefix)]
+    candidates.append(Path(__file__).resolve().parents[1] / "config")
+    for candidate in candidates:
+        if candidate.is_dir():
+            return candidate
+    raise ConfigError(f"the config folder is not installed; looked in {', '.join(map(str, candidates))}")
+
+
+def load_profile(name: str) -> RobotProfile:
+    """Read a robot profile.
+
+    Args:
+        name: a file, or the name of a shipped profile such as ``g1_sim``.
+
+    Raises:
+        ConfigError: no such file, or not a valid profile.
+    """
+    path = Path(name).expanduser()
+    if not path.suffix and os.sep not in name:
+        folder = config_directory() / "robots"
+        path = folder / f"{name}.yaml"
+        if not path.is_file():
+            known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
+            raise ConfigError(f"no profile '{name}' in {folder}; there are {known}; or give a file")
+    return parse_profile(_read(path), str(path))
+
+
+def load_tasks(name: str = "") -> TaskRegistry:
+    """Read a task registry; the shipped one when no file is named.
+
+    Raises:
+        ConfigError: no such file, or not a valid registry.
+    """
+    path = Path(name).expanduser() if name else config_directory() / "tasks.yaml"
+    return parse_tasks(_read(path), str(path))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path} can not be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text: {error}") from error

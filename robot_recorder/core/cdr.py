@@ -1,0 +1,112 @@
+"""Reading of CDR bytes, the encoding ROS 2 messages travel and are stored in.
+
+Source of the format: OMG DDS-XTypes 1.3, section 7.4.1 (plain CDR, "XCDR1"): a four-byte
+encapsulation header whose second byte is 1 for little endian, then primitives aligned to their own
+size, counted from the end of that header; strings and sequences are led by a uint32 length.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import numpy.typing as npt
+
+from robot_recorder.core.errors import DecodeError
+from robot_recorder.core.streams import NS_PER_S
+
+_STAMP_LE = struct.Struct("<iI")
+_STAMP_BE = struct.Struct(">iI")
+
+
+def header_stamp_ns(data: bytes) -> int:
+    """Stamp in ns of a message whose first field is a std_msgs/Header.
+
+    Raises:
+        DecodeError: fewer than 12 bytes.
+    """
+    if len(data) < 12:
+        raise DecodeError(f"{len(data)} bytes are too few for a message with a header")
+    sec, nanosec = (_STAMP_LE if data[1] & 1 else _STAMP_BE).unpack_from(data, 4)
+    return int(sec) * NS_PER_S + int(nanosec)
+
+
+class CdrReader:
+    """Walks over one message's bytes. Every read raises DecodeError past the end."""
+
+    def __init__(self, data: bytes) -> None:
+        if len(data) < 4:
+            raise DecodeError(f"{len(data)} bytes are too few for a CDR message")
+        self.data = data
+        self.at = 4
+        self._order = "<" if data[1] & 1 else ">"
+        self._u32 = struct.Struct(self._order + "I")
+        self._f64 = np.dtype(self._order + "f8")
+        self._f32 = np.dtype(self._order + "f4")
+
+    def _take(self, size: int, align: int) -> int:
+        start = self.at + (-(self.at - 4)) % align
+        self.at = start + size
+        if self.at > len(self.data):
+            raise DecodeError(f"message ends at byte {len(self.data)}, {self.at} are needed")
+        return start
+
+    def u8(self) -> int:
+        """One uint8 (or bool)."""
+        return self.data[self._take(1, 1)]
+
+    def u32(self) -> int:
+        """One uint32."""
+        value: int = self._u32.unpack_from(self.data, self._take(4, 4))[0]
+        return value
+
+    def i64(self) -> int:
+        """One int64."""
+        value: int = struct.unpack_from(self._order + "q", self.data, self._take(8, 8))[0]
+        return value
+
+    def stamp_ns(self) -> int:
+        """A builtin_interfaces/Time in ns."""
+        sec, nanosec = struct.unpack_from(self._order + "iI", self.data, self._take(8, 4))
+        return int(sec) * NS_PER_S + int(nanosec)
+
+    def skip_bytes(self) -> int:
+        """Step over a string or a sequence of bytes; returns its length in bytes."""
+        size = self.u32()
+        self._take(size, 1)
+        return size
+
+    def text(self) -> str:
+        """A string."""
+        size = self.u32()
+        start = self._take(size, 1)
+        return self.data[start : start + max(size - 1, 0)].decode("utf-8", "replace")
+
+    def raw(self) -> memoryview:
+        """A sequence of bytes, not copied."""
+        size = self.u32()
+        start = self._take(size, 1)
+        return memoryview(self.data)[start : start + size]
+
+    def texts(self) -> tuple[str, ...]:
+        """A sequence of strings."""
+        count = self.u32()
+        if count * 4 > len(self.data):
+            raise DecodeError(f"{count} strings do not fit into {len(self.data)} bytes")
+        return tuple(self.text() for _ in range(count))
+
+    def doubles(self, count: int) -> npt.NDArray[np.float64]:
+        """``count`` float64, as a view into the message where the byte order allows."""
+        if count == 0:
+            return np.empty(0)  # an empty sequence has no element to align to
+        start = self._take(8 * count, 8)
+        return np.frombuffer(self.data, self._f64, count, start).astype(np.float64, copy=False)
+
+    def floats(self, count: int) -> npt.NDArray[np.float64]:
+        """``count`` float32, as float64[count]."""
+        start = self._take(4 * count, 4)
+        return np.frombuffer(self.data, self._f32, count, start).astype(np.float64)
+
+    def double_sequence(self) -> npt.NDArray[np.float64]:
+        """A sequence of float64."""
+        return self.doubles(self.u32())

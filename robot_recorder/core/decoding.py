@@ -1,0 +1,188 @@
+"""From a message's bytes to the numbers a frame carries, for the types the package understands.
+
+One table, ``KINDS``, says what is understood. Everything else is recorded all the same and can be
+aligned by stamp; it only has no values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from robot_recorder.core.cdr import CdrReader
+from robot_recorder.core.errors import DecodeError
+from robot_recorder.core.streams import Policy
+
+Vector = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The numbers of one message.
+
+    Attributes:
+        names: one per value, with its unit in brackets.
+        values: float64[len(names)].
+    """
+
+    names: tuple[str, ...]
+    values: Vector
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How one message type is understood.
+
+    Attributes:
+        label: what people call it.
+        default_policy: the alignment policy that fits an observation of this type.
+        decode: bytes to numbers; None when it has none (images).
+        has_header: the first field is a std_msgs/Header.
+        quaternions: where in ``values`` unit quaternions (x, y, z, w) begin.
+    """
+
+    label: str
+    default_policy: Policy
+    decode: Callable[[bytes], Decoded] | None
+    has_header: bool = True
+    quaternions: tuple[int, ...] = ()
+
+
+_FIELDS = (("position", "rad"), ("velocity", "rad/s"), ("effort", "N m"))
+_joint_names: dict[bytes, tuple[str, ...]] = {}
+_joint_value_names: dict[tuple[tuple[str, ...], int], tuple[str, ...]] = {}
+_tactile_names: dict[tuple[int, int, int, tuple[str, ...], bool], tuple[str, ...]] = {}
+_CACHE_LIMIT = 256  # layouts; a robot has a handful, a fuzzer must not fill the memory
+
+
+def _remember(cache: dict, key: object, value: tuple[str, ...]) -> tuple[str, ...]:  # type: ignore[type-arg]
+    if len(cache) >= _CACHE_LIMIT:
+        cache.clear()
+    cache[key] = value
+    return value
+
+
+def _skip_header(data: bytes) -> CdrReader:
+    reader = CdrReader(data)
+    reader.stamp_ns()
+    reader.skip_bytes()
+    return reader
+
+
+def _read_joint_names(reader: CdrReader) -> tuple[str, ...]:
+    # The names are the same bytes in every message of a robot: walk them, decode them once.
+    count = reader.u32()
+    if count * 4 > len(reader.data):
+        raise DecodeError(f"{count} joints do not fit into {len(reader.data)} bytes")
+    start = reader.at
+    for _ in range(count):
+        reader.skip_bytes()
+    key = reader.data[start : reader.at] + start.to_bytes(4, "little")
+    known = _joint_names.get(key)
+    if known is None:
+        reader.at = start
+        known = _remember(_joint_names, key, tuple(reader.text() for _ in range(count)))
+    return known
+
+
+def decode_joint_state(data: bytes) -> Decoded:
+    """sensor_msgs/JointState: position, velocity, effort of every joint, those that are filled in."""
+    reader = _skip_header(data)
+    joints = _read_joint_names(reader)
+    parts, present = [], 0
+    for bit in range(len(_FIELDS)):
+        values = reader.double_sequence()
+        if len(values) == 0:
+            continue
+        if len(values) != len(joints):
+            raise DecodeError(f"{len(values)} {_FIELDS[bit][0]} values for {len(joints)} joints")
+        parts.append(values)
+        present |= 1 << bit
+    names = _joint_value_names.get((joints, present))
+    if names is None:
+        names = tuple(
+            f"{field}/{joint} ({unit})"
+            for bit, (field, unit) in enumerate(_FIELDS)
+            if present & 1 << bit
+            for joint in joints
+        )
+        _remember(_joint_value_names, (joints, present), names)
+    return Decoded(names, np.concatenate(parts) if parts else np.empty(0))
+
+
+def decode_tactile(data: bytes) -> Decoded:
+    """robot_recorder/TactileArray: normal of every taxel, then shear x, y of every taxel."""
+    reader = _skip_header(data)
+    unit, rows, cols = reader.u8(), reader.u32(), reader.u32()
+    taxels = reader.texts()
+    normal = reader.floats(reader.u32())
+    shear = reader.floats(reader.u32())
+    if len(normal) != (len(taxels) or rows * cols):
+        raise DecodeError(f"{len(normal)} normals for {len(taxels) or rows * cols} taxels")
+    if len(shear) not in (0, 2 * len(normal)):
+        raise DecodeError(f"{len(shear)} shear values for {len(normal)} taxels")
+    key = (unit, rows, cols, taxels, len(shear) > 0)
+    names = _tactile_names.get(key)
+    if names is None:
+        suffix = "(Pa)" if unit == 0 else "(1)"
+        taxels = taxels or tuple(f"{i // cols},{i % cols}" for i in range(len(normal)))
+        names = tuple(f"normal/{t} {suffix}" for t in taxels)
+        if len(shear):
+            names += tuple(f"shear_{axis}/{t} {suffix}" for t in taxels for axis in "xy")
+        _remember(_tactile_names, key, names)
+    return Decoded(names, np.concatenate((normal, shear)))
+
+
+def _fixed(*names: str, header: bool = True) -> Callable[[bytes], Decoded]:
+    def decode(data: bytes) -> Decoded:
+        reader = _skip_header(data) if header else CdrReader(data)
+        return Decoded(names, reader.doubles(len(names)))
+
+    return decode
+
+
+_WRENCH = ("force/x (N)", "force/y (N)", "force/z (N)",
+           "torque/x (N m)", "torque/y (N m)", "torque/z (N m)")  # fmt: skip
+_QUATERNION = ("orientation/x (1)", "orientation/y (1)", "orientation/z (1)", "orientation/w (1)")
+_POSITION = ("position/x (m)", "position/y (m)", "position/z (m)")
+_IMU = (*_QUATERNION,
+        "angular_velocity/x (rad/s)", "angular_velocity/y (rad/s)", "angular_velocity/z (rad/s)",
+        "linear_acceleration/x (m/s^2)", "linear_acceleration/y (m/s^2)",
+        "linear_acceleration/z (m/s^2)")  # fmt: skip
+
+
+def decode_imu(data: bytes) -> Decoded:
+    """sensor_msgs/Imu: orientation, angular velocity, linear acceleration; covariances left out."""
+    reader = _skip_header(data)
+    orientation = reader.doubles(4)
+    reader.doubles(9)
+    rate = reader.doubles(3)
+    reader.doubles(9)
+    return Decoded(_IMU, np.concatenate((orientation, rate, reader.doubles(3))))
+
+
+def decode_transform_stamped(data: bytes) -> Decoded:
+    """geometry_msgs/TransformStamped: translation and rotation."""
+    reader = _skip_header(data)
+    reader.skip_bytes()  # child_frame_id
+    return Decoded((*_POSITION, *_QUATERNION), reader.doubles(7))
+
+
+_POSE = _fixed(*_POSITION, *_QUATERNION)
+
+KINDS: dict[str, Kind] = {
+    "sensor_msgs/msg/JointState": Kind("joint state", Policy.LINEAR, decode_joint_state),
+    "geometry_msgs/msg/WrenchStamped": Kind("wrench", Policy.LINEAR, _fixed(*_WRENCH)),
+    "robot_recorder/msg/TactileArray": Kind("tactile", Policy.NEAREST, decode_tactile),
+    "sensor_msgs/msg/Image": Kind("image", Policy.NEAREST, None),
+    "sensor_msgs/msg/CompressedImage": Kind("compressed image", Policy.NEAREST, None),
+    "sensor_msgs/msg/CameraInfo": Kind("camera info", Policy.NEAREST, None),
+    "sensor_msgs/msg/Imu": Kind("IMU", Policy.SLERP, decode_imu, quaternions=(0,)),
+    "geometry_msgs/msg/PoseStamped": Kind("pose", Policy.SLERP, _POSE, quaternions=(3,)),
+    "geometry_msgs/msg/TransformStamped": Kind(
+        "transform", Policy.SLERP, decode_transform_stamped, quaternions=(3,)
+    ),
+}

@@ -1,0 +1,138 @@
+"""Robot profiles: the YAML that lists a robot's streams, validated with errors that name the line."""
+
+from __future__ import annotations
+
+import re
+
+from robot_recorder.core.decoding import KINDS
+from robot_recorder.core.streams import (
+    NS_PER_MS,
+    Durability,
+    Policy,
+    Qos,
+    Reliability,
+    RobotProfile,
+    Role,
+    StreamConfig,
+)
+from robot_recorder.core.yaml_source import YamlMap
+
+_TYPE = re.compile(r"^[a-z][a-z0-9_]*/msg/[A-Z][A-Za-z0-9]*$")
+_TOPIC = re.compile(r"^/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*$")
+_NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
+
+_STREAM_KEYS = (
+    "topic", "type", "role", "rate_hz", "required", "policy", "tolerance_ms", "latency_ms", "qos",
+)  # fmt: skip
+
+# Topics the package itself records; a profile stream of the same name would be written twice.
+RESERVED_TOPICS = (
+    "labeller/labels", "labeller/task", "recorder/labels", "recorder/status",
+    "synchronizer/frames", "synchronizer/layout",
+)  # fmt: skip
+
+
+def parse_profile(text: str, source: str) -> RobotProfile:
+    """Read a robot profile.
+
+    Args:
+        text: the YAML.
+        source: its file name, for messages.
+
+    Raises:
+        ConfigError: naming file, line, key and the fix.
+    """
+    top = YamlMap.parse(text, source)
+    top.allow(("robot", "description", "frame_rate_hz", "deadline_ms", "streams"))
+    robot = top.text("robot")
+    if not _NAME.match(robot):
+        top.fail_at("robot", f"'{robot}' must be letters, digits and _ and start with a letter")
+    frame_rate_hz = top.number("frame_rate_hz", 30.0, above=0)
+    deadline_ms = top.number("deadline_ms", 250.0, above=0)
+    assert frame_rate_hz is not None and deadline_ms is not None
+
+    streams: list[StreamConfig] = []
+    topics: dict[str, str] = {}
+    for name, entry in top.map("streams").items():
+        stream = _parse_stream(name, entry)
+        if stream.topic in topics:
+            entry.fail_at("topic", f"'{stream.topic}' is already stream '{topics[stream.topic]}'")
+        topics[stream.topic] = name
+        streams.append(stream)
+    if not streams:
+        top.fail_at("streams", "no stream is listed; add at least one")
+    return RobotProfile(
+        robot=robot,
+        frame_rate_hz=frame_rate_hz,
+        deadline_ns=round(deadline_ms * NS_PER_MS),
+        streams=tuple(streams),
+        description=top.text("description", ""),
+    )
+
+
+def _parse_stream(name: str, entry: YamlMap) -> StreamConfig:
+    entry.allow(_STREAM_KEYS)
+    if not _NAME.match(name):
+        entry.fail(f"'{name}' must be letters, digits and _ and start with a letter")
+    topic, type_name = entry.text("topic"), entry.text("type")
+    if not _TOPIC.match(topic):
+        entry.fail_at("topic", f"'{topic}' is not a topic name, for example joint_states")
+    if topic.lstrip("/") in RESERVED_TOPICS:
+        entry.fail_at("topic", f"'{topic}' is always recorded; remove this stream")
+    if not _TYPE.match(type_name):
+        entry.fail_at("type", f"'{type_name}' is not a type name like sensor_msgs/msg/JointState")
+    role = Role(entry.choice("role", [r.value for r in Role]))
+    rate_hz = entry.number("rate_hz", above=0)
+    policy = _parse_policy(entry, type_name, role)
+
+    tolerance_ms = entry.number("tolerance_ms", above=0)
+    if policy is not Policy.NONE and tolerance_ms is None:
+        if rate_hz is None:
+            entry.fail("needs 'tolerance_ms' or 'rate_hz' to be aligned; add one of them")
+        # Nearest can be half a period off, linear spans one; the rest is room for jitter and one loss.
+        tolerance_ms = max(2.5 * 1000 / rate_hz, 2.0)
+    latency_ms = entry.number("latency_ms", 0.0)
+    assert latency_ms is not None
+    return StreamConfig(
+        name=name,
+        topic=topic,
+        type=type_name,
+        role=role,
+        rate_hz=rate_hz,
+        required=entry.flag("required", role is not Role.CONTEXT),
+        policy=policy,
+        tolerance_ns=round((tolerance_ms or 0.0) * NS_PER_MS),
+        latency_ns=round(latency_ms * NS_PER_MS),
+        qos=_parse_qos(entry.map("qos")) if "qos" in entry else None,
+    )
+
+
+def _parse_policy(entry: YamlMap, type_name: str, role: Role) -> Policy:
+    kind = KINDS.get(type_name)
+    default = Policy.NONE
+    if role is Role.ACTION:
+        default = Policy.PREVIOUS  # a command from the future would leak into training
+    elif role is Role.OBSERVATION:
+        default = kind.default_policy if kind else Policy.NEAREST
+    policy = Policy(entry.choice("policy", [p.value for p in Policy], default.value))
+    if policy in (Policy.LINEAR, Policy.SLERP):
+        fitting = kind.default_policy if kind else None
+        if fitting not in (Policy.LINEAR, Policy.SLERP):
+            entry.fail_at("policy", f"{type_name} can not be interpolated; use nearest or previous")
+        if policy is not fitting:
+            entry.fail_at("policy", f"{type_name} is interpolated by {fitting.value}; use that")
+    return policy
+
+
+def _parse_qos(entry: YamlMap) -> Qos:
+    entry.allow(("reliability", "durability"))
+    return Qos(
+        Reliability(
+            entry.choice("reliability", [r.value for r in Reliability], Reliability.BEST_EFFORT.value)
+        ),
+        Durability(
+            entry.choice("durability", [d.value for d in Durability], Durability.VOLATILE.value)
+        ),
+    )
+
+

@@ -1,0 +1,125 @@
+"""What a robot's streams are: the configuration every other part is built from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+
+NS_PER_S = 1_000_000_000
+NS_PER_MS = 1_000_000
+
+
+class Role(str, Enum):
+    """What a stream means to someone who trains on it."""
+
+    OBSERVATION = "observation"
+    ACTION = "action"
+    CONTEXT = "context"
+
+
+class Policy(str, Enum):
+    """How a stream's samples are chosen for a tick."""
+
+    NEAREST = "nearest"
+    PREVIOUS = "previous"
+    LINEAR = "linear"
+    SLERP = "slerp"
+    NONE = "none"
+
+
+class Reliability(str, Enum):
+    RELIABLE = "reliable"
+    BEST_EFFORT = "best_effort"
+
+
+class Durability(str, Enum):
+    VOLATILE = "volatile"
+    TRANSIENT_LOCAL = "transient_local"
+
+
+class StreamHealth(IntEnum):
+    """Mirrors StreamStatus.HEALTH_*."""
+
+    OK = 0
+    SLOW = 1
+    STALE = 2
+    NEVER = 3
+    WRONG_TYPE = 4
+
+
+@dataclass(frozen=True)
+class Qos:
+    """The part of a QoS profile that decides who hears whom."""
+
+    reliability: Reliability = Reliability.BEST_EFFORT
+    durability: Durability = Durability.VOLATILE
+
+
+@dataclass(frozen=True)
+class StreamConfig:
+    """One topic of one robot.
+
+    Attributes:
+        name: unique within the profile; what frames, reports and datasets call it.
+        topic: topic name, relative to the robot's namespace unless it starts with ``/``.
+        type: message type as ``package/msg/Name``.
+        role: observation, action or context.
+        rate_hz: expected rate, or None when the stream has none (latched, on change).
+        required: an episode without it is not worth recording.
+        policy: how samples are chosen for a tick; NONE for context streams.
+        tolerance_ns: how far from the tick a sample may lie (nearest, previous) or how long a
+            gap may be bridged (linear, slerp).
+        latency_ns: fixed latency of the source, subtracted from its stamps.
+        qos: forced subscription QoS, or None to follow the publishers.
+    """
+
+    name: str
+    topic: str
+    type: str
+    role: Role
+    rate_hz: float | None = None
+    required: bool = True
+    policy: Policy = Policy.NONE
+    tolerance_ns: int = 0
+    latency_ns: int = 0
+    qos: Qos | None = None
+
+
+@dataclass(frozen=True)
+class RobotProfile:
+    """A robot's streams and its frame clock.
+
+    Attributes:
+        robot: the robot's name; part of every episode id.
+        frame_rate_hz: rate of the frame clock.
+        deadline_ns: how long after a tick a frame waits for late streams.
+        streams: in the order of the file.
+        description: free text.
+    """
+
+    robot: str
+    frame_rate_hz: float
+    deadline_ns: int
+    streams: tuple[StreamConfig, ...]
+    description: str = ""
+
+    @property
+    def aligned(self) -> tuple[StreamConfig, ...]:
+        """The streams that take part in frames."""
+        return tuple(s for s in self.streams if s.policy is not Policy.NONE)
+
+
+def follow_publishers(offered: list[Qos]) -> Qos:
+    """The most demanding QoS that every one of these publishers still satisfies.
+
+    A reliable reader never hears a best-effort writer, a transient-local reader never hears a
+    volatile one, so each demand is made only when all publishers offer it.
+    """
+    if not offered:
+        return Qos()
+    reliable = all(q.reliability is Reliability.RELIABLE for q in offered)
+    latched = all(q.durability is Durability.TRANSIENT_LOCAL for q in offered)
+    return Qos(
+        Reliability.RELIABLE if reliable else Reliability.BEST_EFFORT,
+        Durability.TRANSIENT_LOCAL if latched else Durability.VOLATILE,
+    )

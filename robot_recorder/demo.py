@@ -1,0 +1,230 @@
+"""The demonstration: a simulated humanoid, the recorder, and an operator who calls the services.
+
+Everything runs as on a robot: the nodes are processes of their own, and the operator here uses nothing
+but the services and topics a person at a terminal, a pedal or a headset would use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from rclpy.node import Node
+from rich.console import Console
+from robot_recorder.msg import EpisodeStatus
+from robot_recorder.srv import Annotate, MarkOutcome, PerformTask, SetTask, StartEpisode, StopEpisode
+from std_msgs.msg import String
+
+from robot_recorder.cli.tables import episodes_table, streams_table
+from robot_recorder.core.errors import RecorderError
+from robot_recorder.core.labels import Outcome
+from robot_recorder.core.streams import StreamHealth
+from robot_recorder.nodes.conversions import to_time
+from robot_recorder.nodes.runtime import LATCHED
+from robot_recorder.report.episode_data import load
+from robot_recorder.report.picture import draw
+from robot_recorder.storage.episodes import Episode
+
+# Task and seed of each attempt. The seed decides mass, friction and pose; what comes of it, the physics.
+ATTEMPTS = (("lift_box", 1), ("carry_tray", 3), ("lift_box", 3))
+
+_PHASES = ("reach", "grasp", "lift", "hold", "carry", "place", "release")
+
+
+class Operator(Node):
+    """Drives the recorder through its services."""
+
+    def __init__(self) -> None:
+        super().__init__("operator")
+        self.status: EpisodeStatus | None = None
+        self.result: dict[str, Any] = {}
+        self.create_subscription(EpisodeStatus, "recorder/status", self._on_status, LATCHED)
+        self.create_subscription(String, "sim/result", self._on_result, LATCHED)
+
+    def _on_status(self, status: EpisodeStatus) -> None:
+        self.status = status
+
+    def _on_result(self, message: String) -> None:
+        self.result = json.loads(message.data)
+
+    def call(self, kind: Any, name: str, request: Any = None) -> Any:
+        """Call a service and wait for its answer.
+
+        Raises:
+            RecorderError: it is not there, or says no.
+        """
+        client = self.create_client(kind, name)
+        try:
+            if not client.wait_for_service(20):
+                raise RecorderError(f"service {name} is not there: did its node start?")
+            future = client.call_async(request or kind.Request())
+            rclpy.spin_until_future_complete(self, future, timeout_sec=30)
+            answer = future.result()
+            if answer is None or not answer.success:
+                raise RecorderError(f"{name}: {answer.message if answer else 'no answer in 30 s'}")
+            return answer
+        finally:
+            self.destroy_client(client)
+
+    def wait(self, what: str, condition: Any, timeout_s: float) -> None:
+        """Spin until a condition holds.
+
+        Raises:
+            RecorderError: it does not in time.
+        """
+        end = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > end:
+                raise RecorderError(f"waited {timeout_s:.0f} s for {what}")
+            rclpy.spin_once(self, timeout_sec=0.1)
+
+    def all_streams_arrive(self) -> bool:
+        """Every required stream is OK."""
+        return self.status is not None and all(
+            s.health == StreamHealth.OK for s in self.status.streams if s.required
+        )
+
+    def attempt(self, task: str, seed: int, console: Console) -> Path:
+        """Record one attempt; returns the episode's directory."""
+        self.call(SetTask, "labeller/set_task", SetTask.Request(task=task, operator_name="demo"))
+        self.call(PerformTask, "sim/perform", PerformTask.Request(task=task, seed=seed, only_reset=True))
+        self.wait("all streams to arrive", self.all_streams_arrive, 20)
+        started = self.call(StartEpisode, "recorder/start_episode")
+        console.print(f"  {started.message}")
+        self.result = {}
+        self.call(PerformTask, "sim/perform", PerformTask.Request(task=task, seed=seed))
+        with console.status(f"  {task}: performing") as line:
+
+            def done() -> bool:
+                if self.status is not None and self.status.state == EpisodeStatus.STATE_RECORDING:
+                    line.update(
+                        f"  {task}: {self.status.duration_s:4.1f} s, {self.status.messages} messages, "
+                        f"{self.status.size_bytes / 1e6:.1f} MB, {self.status.dropped} dropped"
+                    )
+                return self.result.get("state") == "done"
+
+            self.wait("the robot to finish", done, 40)
+        self._annotate()
+        result = self.result
+        outcome = Outcome.SUCCESS if result["success"] else Outcome.FAILURE
+        request = MarkOutcome.Request(
+            outcome=int(outcome), cause=result["cause"], note=result["detail"], by="physics"
+        )
+        marked = self.call(MarkOutcome, "labeller/mark_outcome", request)
+        stopped = self.call(StopEpisode, "recorder/stop_episode")
+        console.print(f"  {marked.message}: {result['detail']}")
+        console.print(f"  {stopped.message}")
+        return Path(stopped.path)
+
+    def _annotate(self) -> None:
+        """Each phase of the motion as a segment, each physical event as an instant."""
+        events = self.result["events"]
+        phases = [(ns, name) for ns, name in events if name in (*_PHASES, "retreat", "idle")]
+        for (start, name), (end, _) in zip(phases, phases[1:], strict=False):
+            if name in _PHASES:
+                self._note(name, start, end)
+        for ns, name in events:
+            if name in ("contact", "slip", "drop", "tipped"):
+                self._note(name, ns, ns)
+
+    def _note(self, name: str, start_ns: int, end_ns: int) -> None:
+        request = Annotate.Request(
+            name=name, start=to_time(start_ns), end=to_time(end_ns), by="physics"
+        )
+        self.call(Annotate, "labeller/annotate", request)
+
+
+@contextmanager
+def node_process(name: str, log: Path, parameters: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """An executable of this package as a process, ended with SIGINT as Ctrl-C would."""
+    prefixes = os.environ["AMENT_PREFIX_PATH"].split(os.pathsep)
+    programs = [Path(p) / "lib/robot_recorder" / name for p in prefixes]
+    program = next((p for p in programs if p.exists()), None)
+    if program is None:
+        raise RecorderError(f"{name} is not installed in {prefixes}")
+    arguments = [x for key, value in parameters.items() for x in ("-p", f"{key}:={value}")]
+    with open(log, "wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, str(program), "--ros-args", *arguments],
+            stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def main() -> int:
+    """Entry point of ``make demo``."""
+    parser = argparse.ArgumentParser(description="record episodes of a simulated humanoid")
+    parser.add_argument("--root", type=Path, default=Path("episodes"), help="where episodes go")
+    parser.add_argument("--cache", type=Path, default=Path(".cache"), help="prepared model, logs")
+    parser.add_argument("--episodes", type=int, default=len(ATTEMPTS), help="how many attempts")
+    options = parser.parse_args()
+    # Redirected, there is no width to respect: tables shall not be torn.
+    console = Console() if sys.stdout.isatty() else Console(width=140)
+    began = time.monotonic()
+    logs = (options.cache / "logs").absolute()
+    logs.mkdir(parents=True, exist_ok=True)
+    rclpy.init()
+    paths: list[Path] = []
+    try:
+        console.print("starting the simulated robot and the recorder")
+        cache, root = str((options.cache / "sim").absolute()), str(options.root.absolute())
+        with (
+            node_process("sim_robot", logs / "sim_robot.log", {"cache": cache}) as sim,
+            node_process("record", logs / "record.log", {"root": root}) as record,
+        ):
+            operator = Operator()
+            with console.status("waiting for all streams (the first run prepares the 3D model)"):
+                operator.wait(
+                    "all streams to arrive",
+                    lambda: operator.all_streams_arrive() or sim.poll() or record.poll(),
+                    120,
+                )
+            for name, process in (("sim_robot", sim), ("record", record)):
+                if process.poll() is not None:
+                    raise RecorderError(f"{name} ended:\n{(logs / f'{name}.log').read_text()}")
+            for number in range(options.episodes):
+                task, seed = ATTEMPTS[number % len(ATTEMPTS)]
+                seed += number // len(ATTEMPTS) * 4
+                console.print(f"episode {number + 1} of {options.episodes}: {task}")
+                paths.append(operator.attempt(task, seed, console))
+                if number == 0:
+                    console.print(f"  first episode after {time.monotonic() - began:.0f} s")
+    except RecorderError as error:
+        console.print(f"[red]error:[/] {error}\nlogs are in {logs}")
+        return 1
+    finally:
+        rclpy.try_shutdown()
+    _report(paths, console)
+    console.print(f"done in {time.monotonic() - began:.0f} s")
+    return 0
+
+
+def _report(paths: list[Path], console: Console) -> None:
+    episodes = [Episode.open(path) for path in paths]
+    console.print(streams_table(episodes))
+    console.print()
+    console.print(episodes_table(episodes))
+    for episode in episodes:
+        picture = episode.path.with_suffix(".png")
+        with console.status(f"drawing {picture.name}"):
+            draw(load(episode), picture)
+        console.print(f"picture: {os.path.relpath(picture)}")
+
+

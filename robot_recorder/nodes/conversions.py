@@ -1,0 +1,65 @@
+"""Conversions between messages and the core's own types."""
+
+from __future__ import annotations
+
+from builtin_interfaces.msg import Time
+from robot_recorder.msg import Label
+from std_msgs.msg import Header
+
+from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome
+from robot_recorder.core.streams import NS_PER_S
+
+
+def to_time(ns: int) -> Time:
+    """ns since the epoch as a Time."""
+    sec, nanosec = divmod(ns, NS_PER_S)
+    return Time(sec=sec, nanosec=nanosec)
+
+
+def to_ns(time: Time) -> int:
+    """A Time as ns since the epoch."""
+    return int(time.sec) * NS_PER_S + int(time.nanosec)
+
+
+def to_label(event: LabelEvent) -> Label:
+    """A label event as a message."""
+    return Label(
+        header=Header(stamp=to_time(event.stamp_ns)),
+        episode_id=event.episode_id,
+        kind=int(event.kind),
+        by=event.by,
+        note=event.note,
+        previous=event.previous,
+        task=event.task,
+        instruction=event.instruction,
+        operator_name=event.operator_name,
+        outcome=int(event.outcome),
+        cause=event.cause,
+        name=event.name,
+        start=to_time(event.start_ns),
+        end=to_time(event.end_ns),
+    )
+
+
+def from_label(label: Label) -> LabelEvent:
+    """Inverse of ``to_label``.
+
+    Raises:
+        ValueError: a kind or outcome that does not exist.
+    """
+    return LabelEvent(
+        stamp_ns=to_ns(label.header.stamp),
+        episode_id=label.episode_id,
+        kind=LabelKind(label.kind),
+        by=label.by,
+        note=label.note,
+        previous=label.previous,
+        task=label.task,
+        instruction=label.instruction,
+        operator_name=label.operator_name,
+        outcome=Outcome(label.outcome),
+        cause=label.cause,
+        name=label.name,
+        start_ns=to_ns(label.start),
+        end_ns=to_ns(label.end),
+    )

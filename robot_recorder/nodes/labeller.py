@@ -1,0 +1,191 @@
+"""The labeller node: what is demonstrated, by whom, and how it went."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rclpy.node import Node
+from robot_recorder.msg import EpisodeStatus, Label, Task
+from robot_recorder.srv import Annotate, MarkOutcome, SetTask
+from std_msgs.msg import Header
+from std_srvs.srv import Trigger
+
+from robot_recorder.core.errors import BagError, ConfigError
+from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome
+from robot_recorder.core.start_gate import Verdict
+from robot_recorder.core.yaml_source import did_you_mean
+from robot_recorder.nodes.conversions import to_label, to_ns, to_time
+from robot_recorder.nodes.runtime import LATCHED, parameter, run, tasks_parameter
+from robot_recorder.storage.episodes import Episode, EpisodeStore
+from robot_recorder.storage.recorder import Assignment
+
+
+class LabellerNode(Node):
+    """Services ``labeller/*``; publishes ``labeller/labels`` and, latched, ``labeller/task``.
+
+    Labels travel to the recorder, which writes them: into the bag while the episode runs, and into
+    the episode's metadata.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("labeller")
+        self._tasks = tasks_parameter(self)
+        self._status: EpisodeStatus | None = None
+        operator = parameter(self, "operator", "", "who drives the robot, until set_task says")
+        self._assignment = Assignment(operator_name=operator)
+        self._labels = self.create_publisher(Label, "labeller/labels", 100)
+        self._task = self.create_publisher(Task, "labeller/task", LATCHED)
+        self.create_subscription(EpisodeStatus, "recorder/status", self._on_status, LATCHED)
+        self.create_service(SetTask, "labeller/set_task", self._set_task)
+        self.create_service(MarkOutcome, "labeller/mark_outcome", self._mark_outcome)
+        self.create_service(Annotate, "labeller/annotate", self._annotate)
+        self.create_service(Trigger, "labeller/mark_success", self._mark_success)
+        self.create_service(Trigger, "labeller/mark_failure", self._mark_failure)
+        task = parameter(self, "task", "", "task of the next episodes, until set_task says")
+        if task:
+            found = self._tasks.find(task)
+            self._assignment = replace(
+                self._assignment, task=found.id, instruction=found.instruction
+            )
+        self._publish_task()
+
+    def close(self) -> None:
+        """Nothing to finish."""
+
+    def _on_status(self, status: EpisodeStatus) -> None:
+        self._status = status
+
+    def _publish_task(self) -> None:
+        now = self._assignment
+        self._task.publish(
+            Task(
+                header=Header(stamp=to_time(time.time_ns())),
+                task=now.task,
+                instruction=now.instruction,
+                operator_name=now.operator_name,
+            )
+        )
+
+    def _set_task(self, request: Any, response: Any) -> Any:
+        response.success, response.message = False, ""
+        try:
+            if request.task:
+                found = self._tasks.find(request.task)
+                self._assignment = replace(
+                    self._assignment, task=found.id, instruction=found.instruction
+                )
+            if request.instruction:
+                self._assignment = replace(self._assignment, instruction=request.instruction)
+            if request.operator_name:
+                self._assignment = replace(self._assignment, operator_name=request.operator_name)
+            self._publish_task()
+            response.success = True
+            response.message = f"next episodes: {self._assignment.task or 'no task'}"
+        except ConfigError as error:
+            response.message = str(error)
+            self.get_logger().warning(response.message)
+        response.task = self._assignment.task
+        response.instruction = self._assignment.instruction
+        response.operator_name = self._assignment.operator_name
+        return response
+
+    def _mark_success(self, request: Any, response: Any) -> Any:
+        del request
+        return self._mark(MarkOutcome.Request(outcome=int(Outcome.SUCCESS)), response)
+
+    def _mark_failure(self, request: Any, response: Any) -> Any:
+        del request
+        return self._mark(MarkOutcome.Request(outcome=int(Outcome.FAILURE)), response)
+
+    def _mark_outcome(self, request: Any, response: Any) -> Any:
+        return self._mark(request, response)
+
+    def _mark(self, request: Any, response: Any) -> Any:
+        target = self._target(request.episode_id)
+        verdict = target if isinstance(target, Verdict) else self._check_outcome(request, target)
+        if verdict.ok and not isinstance(target, Verdict):
+            event = LabelEvent(
+                time.time_ns(), target.id, LabelKind.OUTCOME,
+                by=request.by or self._assignment.operator_name, note=request.note,
+                previous=target.outcome.text, outcome=Outcome(request.outcome), cause=request.cause,
+            )  # fmt: skip
+            self._labels.publish(to_label(event))
+            if self._status is not None and self._status.episode_id == target.id:
+                self._status.outcome = request.outcome  # until the recorder's own status arrives
+            cause = f" ({request.cause})" if request.cause else ""
+            verdict = Verdict(True, f"{target.id} marked as {event.outcome.text}{cause}")
+        if hasattr(response, "episode_id") and not isinstance(target, Verdict):
+            response.episode_id, response.previous = target.id, target.outcome.text
+        return self._answer(response, verdict)
+
+    def _check_outcome(self, request: Any, target: _Target) -> Verdict:
+        if request.outcome not in tuple(Outcome):
+            return Verdict(False, f"outcome {request.outcome} is not 0, 1 or 2")
+        task = self._tasks.tasks.get(target.task)
+        causes = task.failure_causes if task else ()
+        if request.cause and request.outcome != Outcome.FAILURE:
+            return Verdict(False, "only a failure has a cause: leave cause empty or mark a failure")
+        if request.cause and causes and request.cause not in causes:
+            hint = did_you_mean(request.cause, causes)
+            return Verdict(False, f"'{request.cause}' is not a failure cause of {target.task}; {hint}")
+        return Verdict(True)
+
+    def _annotate(self, request: Any, response: Any) -> Any:
+        target = self._target(request.episode_id)
+        if isinstance(target, Verdict):
+            return self._answer(response, target)
+        now_ns = time.time_ns()
+        start_ns = to_ns(request.start) or now_ns
+        end_ns = to_ns(request.end) or start_ns
+        if not request.name:
+            return self._answer(response, Verdict(False, "an annotation needs a name, such as grasp"))
+        if end_ns < start_ns:
+            return self._answer(response, Verdict(False, "the annotation ends before it starts"))
+        event = LabelEvent(
+            now_ns, target.id, LabelKind.ANNOTATION,
+            by=request.by or self._assignment.operator_name, note=request.note,
+            name=request.name, start_ns=start_ns, end_ns=end_ns,
+        )  # fmt: skip
+        self._labels.publish(to_label(event))
+        response.episode_id = target.id
+        return self._answer(response, Verdict(True, f"{request.name} noted in {target.id}"))
+
+    def _answer(self, response: Any, verdict: Verdict) -> Any:
+        response.success, response.message = verdict.ok, verdict.reason
+        (self.get_logger().info if verdict.ok else self.get_logger().warning)(verdict.reason)
+        return response
+
+    def _target(self, episode_id: str) -> _Target | Verdict:
+        """The episode a label is meant for, or why there is none."""
+        status = self._status
+        if status is None or self._labels.get_subscription_count() == 0:
+            return Verdict(False, "no recorder is listening: start it in the same namespace")
+        if episode_id in ("", status.episode_id):
+            if not status.episode_id:
+                return Verdict(False, "there is no episode yet: start one, or name one by episode_id")
+            return _Target(status.episode_id, status.task, Outcome(status.outcome))
+        if not status.path:
+            return Verdict(False, f"no episode '{episode_id}': this recorder has recorded none yet")
+        try:
+            episode = Episode.open(EpisodeStore(Path(status.path).parent).find(episode_id))
+        except BagError as error:
+            return Verdict(False, str(error))
+        return _Target(episode.id, episode.labels.task, episode.labels.outcome)
+
+
+class _Target:
+    def __init__(self, id: str, task: str, outcome: Outcome) -> None:
+        self.id, self.task, self.outcome = id, task, outcome
+
+
+def main() -> int:
+    """Entry point of ``ros2 run robot_recorder labeller``."""
+
+    def build() -> tuple[list[Node], list[Any]]:
+        node = LabellerNode()
+        return [node], [node]
+
+    return run(build)

@@ -1,0 +1,32 @@
+"""Recorder, synchronizer and labeller in one process, sharing one ingest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rclpy.node import Node
+
+from robot_recorder.nodes.ingest import Ingest
+from robot_recorder.nodes.labeller import LabellerNode
+from robot_recorder.nodes.recorder import RecorderNode
+from robot_recorder.nodes.runtime import run
+from robot_recorder.nodes.synchronizer import SynchronizerNode
+
+
+def main() -> int:
+    """Entry point of ``ros2 run robot_recorder record``."""
+
+    def build() -> tuple[list[Node], list[Any]]:
+        labeller = LabellerNode()
+        ingest = Ingest("ingest", labeller.get_namespace())
+        recorder, synchronizer = RecorderNode(ingest), SynchronizerNode(ingest)
+        ingest.start()
+        # The recorder finalises while the ingest still delivers; the ingest ends last.
+        return [recorder, synchronizer, labeller], [recorder, synchronizer, labeller, _Ending(ingest)]
+
+    return run(build)
+
+
+class _Ending:
+    def __init__(self, ingest: Ingest) -> None:
+        self.close = ingest.stop

@@ -1,0 +1,101 @@
+"""Life of a process with nodes: parameters, signals, an orderly end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import rclpy
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.signals import SignalHandlerOptions
+
+from robot_recorder.configuration import load_profile, load_tasks
+from robot_recorder.core.errors import RecorderError
+from robot_recorder.core.streams import RobotProfile
+from robot_recorder.core.tasks import TaskRegistry
+
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class Closable(Protocol):
+    """A node, or something nodes share, with work to finish before the process ends."""
+
+    def close(self) -> None:
+        """Finish."""
+
+
+def parameter(node: Node, name: str, default: Any, description: str) -> Any:
+    """Declare a read-only parameter and return its value."""
+    descriptor = ParameterDescriptor(description=description, read_only=True)
+    return node.declare_parameter(name, default, descriptor).value
+
+
+def profile_parameter(node: Node) -> RobotProfile:
+    """The robot profile that the ``profile`` parameter names."""
+    text = "robot profile: a YAML file, or the name of one in config/robots"
+    return load_profile(parameter(node, "profile", "g1_sim", text))
+
+
+def tasks_parameter(node: Node) -> TaskRegistry:
+    """The task registry that the ``tasks`` parameter names."""
+    text = "task registry: a YAML file; empty for the one in config/tasks.yaml"
+    return load_tasks(parameter(node, "tasks", "", text))
+
+
+def episodes_root(node: Node) -> Path:
+    """The folder that the ``root`` parameter names."""
+    text = "folder that episodes are written into"
+    root = parameter(node, "root", os.environ.get("ROBOT_RECORDER_ROOT", "episodes"), text)
+    return Path(root).expanduser().absolute()
+
+
+def robot_name(node: Node, profile: RobotProfile) -> str:
+    """The robot's name: the namespace if there is one, else the profile's."""
+    return node.get_namespace().strip("/").replace("/", "_") or profile.robot
+
+
+def run(build: Callable[[], tuple[Sequence[Node], Sequence[Closable]]]) -> int:
+    """Spin what ``build`` makes until SIGINT or SIGTERM, then close it in order.
+
+    Args:
+        build: called once rclpy is up; returns the nodes to spin and what to close at the end.
+
+    Returns:
+        The process's exit code: 0, or 2 when the configuration is wrong.
+    """
+    # rclpy's own handlers would tear the context down under a recording that has to be finalised.
+    rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
+    ending = False
+
+    def end(*_: Any) -> None:
+        nonlocal ending
+        ending = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    try:
+        nodes, closables = build()
+        executor = SingleThreadedExecutor()
+        for node in nodes:
+            executor.add_node(node)
+        try:
+            while not ending:
+                executor.spin_once(timeout_sec=0.1)
+        except ExternalShutdownException:
+            pass
+        finally:
+            for closable in closables:
+                closable.close()
+        return 0
+    except RecorderError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return 2
+    finally:
+        rclpy.try_shutdown()

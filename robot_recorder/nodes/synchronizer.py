@@ -1,0 +1,118 @@
+"""The synchronizer node: publishes all streams of a robot aligned to one frame clock."""
+
+from __future__ import annotations
+
+import array
+from typing import Any
+
+from rclpy.node import Node
+from robot_recorder.msg import AlignedFrame, FrameLayout, StreamLayout, StreamSample
+from std_msgs.msg import Header
+
+from robot_recorder.core.aligner import Aligner
+from robot_recorder.core.cdr import header_stamp_ns
+from robot_recorder.core.errors import DecodeError
+from robot_recorder.core.frames import Frame
+from robot_recorder.core.topics import Channel, Sample
+from robot_recorder.installed_types import has_header
+from robot_recorder.nodes.ingest import Ingest
+from robot_recorder.nodes.conversions import to_time
+from robot_recorder.nodes.runtime import LATCHED, profile_parameter, run
+
+
+class SynchronizerNode(Node):
+    """Publishes ``synchronizer/frames`` and, latched, ``synchronizer/layout``."""
+
+    def __init__(self, ingest: Ingest | None = None) -> None:
+        """
+        Args:
+            ingest: shared with other nodes of the process; None: make and run one of its own.
+        """
+        super().__init__("synchronizer")
+        self._own_ingest = ingest is None
+        self._ingest = ingest or Ingest("synchronizer_ingest", self.get_namespace())
+        profile = profile_parameter(self)
+        self._streams = profile.aligned
+        self._rate_hz = profile.frame_rate_hz
+        self._channels: dict[Channel, tuple[int, bool]] = {}
+        for index, stream in enumerate(self._streams):
+            channel = self._ingest.subscribe(stream.topic, stream.type, stream.qos)
+            self._channels[channel] = (index, has_header(stream.type))
+        self._topics = [self.resolve_topic_name(s.topic) for s in self._streams]
+        self._frames = self.create_publisher(AlignedFrame, "synchronizer/frames", 100)
+        self._layout = self.create_publisher(FrameLayout, "synchronizer/layout", LATCHED)
+        self._layout_names: list[tuple[str, ...] | None] = []
+        self._aligner = Aligner(
+            self._streams, profile.frame_rate_hz, profile.deadline_ns, self._publish
+        )
+        self._ingest.add_sink(self._on_batch)
+        if self._own_ingest:
+            self._ingest.start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self._own_ingest:
+            self._ingest.stop()
+
+    def _on_batch(self, batch: list[Sample]) -> None:
+        for channel, data, receive_ns, _ in batch:
+            entry = self._channels.get(channel)
+            if entry is None:
+                # Not ours, but it says what time it is: a silent robot must not hold frames back.
+                self._aligner.advance(receive_ns)
+                continue
+            index, stamped = entry
+            try:
+                stamp_ns = header_stamp_ns(data) if stamped else 0
+            except DecodeError:
+                continue
+            self._aligner.push(index, stamp_ns or receive_ns, receive_ns, data)
+
+    def _publish(self, frame: Frame) -> None:
+        if self._aligner.value_names != self._layout_names:
+            self._publish_layout(frame)
+        message = AlignedFrame(
+            header=Header(stamp=to_time(frame.tick_ns)), index=frame.index, complete=frame.complete
+        )
+        for stream, sample in zip(self._streams, frame.samples, strict=True):
+            # array.array is what the generated setter takes without looking at every number
+            message.samples.append(
+                StreamSample(
+                    stream=stream.name,
+                    status=int(sample.status),
+                    stamp=to_time(sample.stamp_ns),
+                    skew_ns=sample.skew_ns,
+                    values=array.array("d", sample.values.tobytes()),
+                )
+            )
+        self._frames.publish(message)
+
+    def _publish_layout(self, frame: Frame) -> None:
+        self._layout_names = self._aligner.value_names
+        layout = FrameLayout(
+            header=Header(stamp=to_time(frame.tick_ns)), rate_hz=float(self._rate_hz)
+        )
+        for stream, topic, names in zip(
+            self._streams, self._topics, self._layout_names, strict=True
+        ):
+            layout.streams.append(
+                StreamLayout(
+                    name=stream.name,
+                    topic=topic,
+                    type=stream.type,
+                    role=stream.role.value,
+                    policy=stream.policy.value,
+                    value_names=list(names or ()),
+                )
+            )
+        self._layout.publish(layout)
+
+
+def main() -> int:
+    """Entry point of ``ros2 run robot_recorder synchronizer``."""
+
+    def build() -> tuple[list[Node], list[Any]]:
+        node = SynchronizerNode()
+        return [node], [node]
+
+    return run(build)

@@ -1,0 +1,132 @@
+"""Cameras of the simulated humanoid: where they sit, and an offscreen renderer for them."""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import math
+import os
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+
+
+@dataclass(frozen=True)
+class CameraSpec:
+    """A pinhole camera fixed to a body of the robot.
+
+    `position_m` and the unit-free directions `forward` and `up` are in the frame of `body`;
+    `fovy_deg` is the vertical field of view.
+    """
+
+    body: str
+    position_m: tuple[float, float, float]
+    forward: tuple[float, float, float]
+    up: tuple[float, float, float]
+    fovy_deg: float
+    width: int = 320
+    height: int = 240
+
+    def axes(self) -> np.ndarray:
+        """Return MuJoCo's x (right) and y (up) image axes in the body's frame, float64[6]."""
+        forward = np.array(self.forward) / np.linalg.norm(self.forward)
+        right = np.cross(forward, self.up)
+        right /= np.linalg.norm(right)
+        return np.concatenate([right, np.cross(right, forward)])
+
+
+CAMERAS: dict[str, CameraSpec] = {
+    # In front of the face, so the head's own mesh never covers the lens.
+    "head_camera": CameraSpec(
+        "torso_link", (0.085, 0.0, 0.43), (0.62, 0.0, -0.78), (0, 0, 1), 66.0
+    ),
+    # On the back of each hand, looking along the palm towards the fingertips.
+    "left_wrist_camera": CameraSpec(
+        "left_wrist_yaw_link", (0.015, -0.035, 0.080), (0.80, -0.28, -0.53), (0, 0, 1), 72.0
+    ),
+    "right_wrist_camera": CameraSpec(
+        "right_wrist_yaw_link", (0.015, 0.035, 0.080), (0.80, 0.28, -0.53), (0, 0, 1), 72.0
+    ),
+}
+
+
+class CameraRenderer:
+    """Renders the cameras of `CAMERAS` on the CPU or GPU, without a display.
+
+    Keeps its own `MjData`, so it may run beside the physics. Use and close it in the thread that
+    made it: an OpenGL context belongs to one thread.
+    """
+
+    def __init__(self, model: mujoco.MjModel) -> None:
+        self._model = model
+        self._data = mujoco.MjData(model)
+        width = max(spec.width for spec in CAMERAS.values())
+        height = max(spec.height for spec in CAMERAS.values())
+        # The context is chosen here and not by MUJOCO_GL at import time, which would make
+        # importing mujoco in the wrong order fail on a machine without a display.
+        backend = "osmesa" if os.environ.get("MUJOCO_GL") == "osmesa" else "egl"
+        self._gl = importlib.import_module(f"mujoco.{backend}").GLContext(width, height)
+        self._gl.make_current()
+        atexit.register(self.close)  # must come before the interpreter takes the GL library down
+        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+        self._scene = mujoco.MjvScene(model, maxgeom=400)
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
+        self._option = mujoco.MjvOption()
+        self._camera = mujoco.MjvCamera()
+        self._perturb = mujoco.MjvPerturb()
+
+    def render(self, name: str, qpos: np.ndarray) -> np.ndarray:
+        """Render camera `name` to uint8[height, width, 3] RGB; `qpos` is `Robot.snapshot`'s."""
+        self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
+        self._camera.fixedcamid = self._model.camera(name).id
+        spec = CAMERAS[name]
+        return self._draw(qpos, spec.width, spec.height)
+
+    def render_free(
+        self,
+        qpos: np.ndarray,
+        lookat_m: tuple[float, float, float],
+        distance_m: float,
+        azimuth_deg: float,
+        elevation_deg: float,
+    ) -> np.ndarray:
+        """Render a bystander's view of `lookat_m` (world frame) to uint8[240, 320, 3] RGB."""
+        self._camera.type = mujoco.mjtCamera.mjCAMERA_FREE
+        self._camera.lookat[:] = lookat_m
+        self._camera.distance = distance_m
+        self._camera.azimuth, self._camera.elevation = azimuth_deg, elevation_deg
+        return self._draw(qpos, 320, 240)
+
+    def _draw(self, qpos: np.ndarray, width: int, height: int) -> np.ndarray:
+        self._data.qpos[:] = qpos
+        mujoco.mj_kinematics(self._model, self._data)
+        mujoco.mj_camlight(self._model, self._data)
+        mujoco.mjv_updateScene(
+            self._model,
+            self._data,
+            self._option,
+            self._perturb,
+            self._camera,
+            mujoco.mjtCatBit.mjCAT_ALL,
+            self._scene,
+        )
+        viewport = mujoco.MjrRect(0, 0, width, height)
+        mujoco.mjr_render(viewport, self._scene, self._context)
+        image = np.empty((height, width, 3), np.uint8)
+        mujoco.mjr_readPixels(image, None, viewport, self._context)
+        return image[::-1].copy()  # OpenGL's first row is the bottom one
+
+    def intrinsics(self, name: str) -> tuple[float, float, float, float]:
+        """Return the pinhole intrinsics (fx, fy, cx, cy) of camera `name`, in pixels."""
+        spec = CAMERAS[name]
+        focal = spec.height / 2 / math.tan(math.radians(spec.fovy_deg) / 2)
+        return focal, focal, (spec.width - 1) / 2, (spec.height - 1) / 2
+
+    def close(self) -> None:
+        """Free the OpenGL resources; the renderer is of no use afterwards."""
+        atexit.unregister(self.close)
+        self._context.free()
+        self._gl.free()

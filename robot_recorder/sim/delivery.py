@@ -1,0 +1,68 @@
+"""Sensors that stamp and deliver like real ones: clock offset, latency and jitter per stream."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from robot_recorder.core.streams import NS_PER_MS
+from robot_recorder.core.yaml_source import YamlMap
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How one sensor stamps and delivers.
+
+    Attributes:
+        offset_ns: added to the true sampling instant to give the stamp.
+        latency_ns: between sampling and publishing.
+        jitter_ns: standard deviation of the latency.
+    """
+
+    offset_ns: int = 0
+    latency_ns: int = 0
+    jitter_ns: int = 0
+
+
+def parse_timings(text: str, source: str) -> dict[str, Timing]:
+    """Read the timing of each sensor.
+
+    Raises:
+        ConfigError: naming file, line, key and the fix.
+    """
+    keys = ("offset_ms", "latency_ms", "jitter_ms")
+    timings = {}
+    for name, entry in YamlMap.parse(text, source).items():
+        entry.allow(keys)
+        timings[name] = Timing(*(round((entry.number(k, 0.0) or 0.0) * NS_PER_MS) for k in keys))
+    return timings
+
+
+class Delivery:
+    """Holds messages back until they are due. Latencies are drawn, order within a stream is kept."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = np.random.default_rng(seed)
+        self._waiting: list[tuple[int, int, Callable[[bytes], None], bytes]] = []
+        self._order = itertools.count()
+        self._last: dict[Callable[[bytes], None], int] = {}
+
+    def send(
+        self, publish: Callable[[bytes], None], data: bytes, sampled_ns: int, timing: Timing
+    ) -> None:
+        """Have ``publish(data)`` called when this sensor would deliver it."""
+        jitter = self._random.normal(0.0, timing.jitter_ns) if timing.jitter_ns else 0.0
+        due = sampled_ns + max(0, round(timing.latency_ns + jitter))
+        due = max(due, self._last.get(publish, 0))  # one driver, one queue: nothing overtakes
+        self._last[publish] = due
+        heapq.heappush(self._waiting, (due, next(self._order), publish, data))
+
+    def run(self, now_ns: int) -> None:
+        """Publish what is due."""
+        while self._waiting and self._waiting[0][0] <= now_ns:
+            _, _, publish, data = heapq.heappop(self._waiting)
+            publish(data)

@@ -1,0 +1,297 @@
+"""The simulated robot as a ROS node: physics in real time, every sensor on its topic."""
+
+from __future__ import annotations
+
+import array
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from geometry_msgs.msg import WrenchStamped
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from rclpy.signals import SignalHandlerOptions
+from robot_recorder.msg import TactileArray
+from robot_recorder.srv import PerformTask
+from sensor_msgs.msg import Imu, JointState
+from std_msgs.msg import String
+
+from robot_recorder.configuration import config_directory
+from robot_recorder.core.streams import NS_PER_MS, NS_PER_S
+from robot_recorder.nodes.runtime import LATCHED, parameter
+from robot_recorder.sim.camera_process import Shot, run_cameras
+from robot_recorder.sim.delivery import Delivery, Timing, parse_timings
+from robot_recorder.sim.model import JOINT_NAMES, build_model
+from robot_recorder.sim.robot import Robot
+from robot_recorder.sim.scenarios import TASKS, Scenario, draw
+from robot_recorder.sim.templates import Template, markers
+
+STEP_NS = 2 * NS_PER_MS
+_SIDES = ("left", "right")
+_IMU_NS, _TACTILE_NS = NS_PER_S // 200, NS_PER_S // 100
+_LATE_NS = 20 * NS_PER_MS  # further behind than this the physics no longer holds real time
+_SETTLE_STEPS = 100  # things come to rest before the outcome is judged
+_SHOTS_AHEAD = 2  # pictures a camera may have waiting before the next one is left out
+
+
+class SimRobot:
+    """Steps the physics against the wall clock and publishes; one thread, ``run``."""
+
+    def __init__(self, node: Node) -> None:
+        cache = Path(parameter(node, "cache", ".cache/sim", "folder for the prepared 3D model"))
+        default = str(config_directory() / "sim_g1.yaml")
+        timing_file = Path(parameter(node, "timings", default, "how each sensor stamps and delivers"))
+        names = "cameras that are rendered, comma separated; none: no cameras"
+        cameras = parameter(node, "cameras", "head_camera,left_wrist_camera", names)
+        rate = float(parameter(node, "camera_rate_hz", 15.0, "pictures a second and camera"))
+        self._timings = parse_timings(timing_file.read_text(encoding="utf-8"), str(timing_file))
+        self._node = node
+        self._robot = Robot(build_model(cache))
+        self._robot.reset(draw(TASKS[0], 0))
+        self._lock = threading.Lock()
+        self._next: tuple[Scenario, bool] | None = None
+        self._scenario: Scenario | None = None
+        self._delivery = Delivery(seed=1)
+        self._cameras = [c for c in cameras.split(",") if c and c != "none"]
+        self._camera_ns = round(NS_PER_S / rate)
+        self._pending = dict.fromkeys(self._cameras, 0)
+        self._orders: Any = None
+        self._process: Any = None
+        self.slipped_ns = 0  # real time given up in total
+        self.shots_left_out = 0
+        self._reported = (0, 0)
+        if self._cameras:
+            self._start_cameras(cache, node.get_namespace())
+        self._result = node.create_publisher(String, "sim/result", LATCHED)
+        self._build_publishers()
+        node.create_service(PerformTask, "sim/perform", self._perform)
+        node.create_timer(1.0, self._report)
+
+    def _start_cameras(self, cache: Path, namespace: str) -> None:
+        spawn = multiprocessing.get_context("spawn")  # an OpenGL and a DDS thread do not survive fork
+        self._orders, theirs = spawn.Pipe()
+        arguments = (theirs, cache, namespace, self._timings)
+        self._process = spawn.Process(target=run_cameras, args=arguments, daemon=True)
+        self._process.start()
+        theirs.close()
+        try:
+            self._orders.recv()
+        except EOFError as error:
+            raise RuntimeError(
+                "the cameras could not start: offscreen rendering needs Mesa's EGL "
+                "(apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri), or run with cameras:=none"
+            ) from error
+
+    def _build_publishers(self) -> None:
+        node, joints = self._node, len(JOINT_NAMES)
+        q, v, t = (markers(i, joints) for i in range(3))
+
+        def publisher(kind: Any, topic: str) -> Callable[[bytes], None]:
+            publish: Callable[[bytes], None] = node.create_publisher(
+                kind, topic, qos_profile_sensor_data if kind is Imu else 50
+            ).publish
+            return publish
+
+        def doubles(a: np.ndarray) -> array.array[float]:
+            return array.array("d", a)
+
+        states = JointState(name=JOINT_NAMES, position=doubles(q), velocity=doubles(v), effort=doubles(t))
+        self._states = Template(states, {"q": q, "v": v, "t": t}), publisher(JointState, "joint_states")
+        commands = JointState(name=JOINT_NAMES, position=doubles(q))
+        self._commands = Template(commands, {"q": q}), publisher(JointState, "joint_commands")
+        self._wrench, self._tactile = {}, {}
+        for side in _SIDES:
+            wrench, w = WrenchStamped(), markers(3, 6)
+            wrench.header.frame_id = f"{side}_wrist_ft"
+            f, m = wrench.wrench.force, wrench.wrench.torque
+            f.x, f.y, f.z, m.x, m.y, m.z = (float(x) for x in w)
+            topic = f"{side}_wrist/wrench"
+            self._wrench[side] = Template(wrench, {"w": w}), publisher(WrenchStamped, topic)
+            pad, p = TactileArray(unit=TactileArray.UNIT_PASCAL, rows=4, cols=4), markers(4, 16, np.float32)
+            pad.header.frame_id = f"{side}_palm"
+            pad.normal = array.array("f", p)
+            topic = f"{side}_palm/tactile"
+            self._tactile[side] = Template(pad, {"p": p}), publisher(TactileArray, topic)
+        imu, i = Imu(), markers(5, 10)
+        imu.header.frame_id = "imu_in_torso"
+        o, g, a = imu.orientation, imu.angular_velocity, imu.linear_acceleration
+        o.x, o.y, o.z, o.w, g.x, g.y, g.z, a.x, a.y, a.z = (float(x) for x in i)
+        parts = {"o": i[:4], "g": i[4:7], "a": i[7:]}
+        self._imu = Template(imu, parts), publisher(Imu, "imu")
+
+    def _perform(self, request: Any, response: Any) -> Any:
+        if request.task not in TASKS:
+            response.message = f"unknown task '{request.task}'; known: {', '.join(TASKS)}"
+            return response
+        with self._lock:
+            self._next = draw(request.task, request.seed), not request.only_reset
+        deadline = time.monotonic() + 10
+        while self._next is not None and time.monotonic() < deadline:
+            time.sleep(0.005)
+        response.success = self._next is None
+        did = "set up" if request.only_reset else "performing"
+        response.message = f"{did} {request.task}, seed {request.seed}"
+        return response
+
+    def _take_order(self, now_ns: int) -> None:
+        with self._lock:
+            scenario, begin = self._next or (None, False)
+        if scenario is None:
+            return
+        # Continue the scene that was set up for exactly this; otherwise set it up now.
+        if not (begin and scenario == self._scenario and not self._robot.done):
+            self._robot.reset(scenario)
+        self._scenario = scenario
+        if begin:
+            self._robot.begin()
+        self._result.publish(String(data=json.dumps({"state": "performing" if begin else "ready"})))
+        with self._lock:
+            self._next = None
+
+    def run(self, ending: threading.Event) -> None:
+        """Hold real time until told to end."""
+        robot, step, judge_at = self._robot, 0, -1
+        origin_ns = time.time_ns()
+        while not ending.is_set():
+            due_ns = origin_ns + step * STEP_NS
+            now_ns = time.time_ns()
+            while now_ns < due_ns:
+                time.sleep(min((due_ns - now_ns) / NS_PER_S, 0.001))
+                self._delivery.run(now_ns)
+                now_ns = time.time_ns()
+            lag_ns = now_ns - due_ns
+            if self._next is not None:
+                self._take_order(due_ns)
+                lag_ns = time.time_ns() - due_ns
+                origin_ns += lag_ns  # setting a scene up takes time that is nobody's fault
+                due_ns += lag_ns
+            elif lag_ns > _LATE_NS:
+                origin_ns += lag_ns
+                due_ns += lag_ns
+                self.slipped_ns += lag_ns
+            was_running = robot.running
+            robot.step()
+            self._publish(step, due_ns)
+            self._delivery.run(time.time_ns())
+            if was_running and robot.done:
+                judge_at = step + _SETTLE_STEPS
+            if step == judge_at:
+                self._publish_result(due_ns)
+            step += 1
+        self.close()
+
+    def _publish(self, step: int, now_ns: int) -> None:
+        robot, at_ns = self._robot, step * STEP_NS
+
+        def send(name: str, output: Any, **values: np.ndarray) -> None:
+            template, publish = output
+            timing = self._timings.get(name, Timing())
+            data = template.fill(now_ns + timing.offset_ns, **values)
+            self._delivery.send(publish, data, now_ns, timing)
+
+        q, v, t = robot.joint_position, robot.joint_velocity, robot.joint_effort
+        send("joint_states", self._states, q=q, v=v, t=t)
+        send("joint_commands", self._commands, q=robot.joint_command)
+        wrench = robot.wrench
+        for side in _SIDES:
+            send("wrench", self._wrench[side], w=wrench[side])
+        if at_ns % _TACTILE_NS < STEP_NS:
+            tactile = robot.tactile
+            for side in _SIDES:
+                send("tactile", self._tactile[side], p=tactile[side].ravel())
+        if at_ns % _IMU_NS < STEP_NS:
+            orientation, rate, acceleration = robot.imu
+            send("imu", self._imu, o=orientation, g=rate, a=acceleration)
+        for number, camera in enumerate(self._cameras):
+            # The cameras expose one after the other, so that one core can render them.
+            phase_ns = self._camera_ns * number // len(self._cameras)
+            if (at_ns + phase_ns) % self._camera_ns < STEP_NS:
+                self._shoot(camera, now_ns)
+
+    def _shoot(self, camera: str, now_ns: int) -> None:
+        while self._orders.poll():
+            self._pending[self._orders.recv()] -= 1
+        if self._pending[camera] >= _SHOTS_AHEAD:
+            self.shots_left_out += 1
+            return
+        self._pending[camera] += 1
+        self._orders.send(Shot(camera, now_ns, self._robot.snapshot()))
+
+    def _publish_result(self, now_ns: int) -> None:
+        robot, scenario = self._robot, self._scenario
+        outcome = robot.outcome()
+        origin_ns = now_ns - round(robot.time_s * NS_PER_S)
+        self._result.publish(
+            String(
+                data=json.dumps(
+                    {
+                        "state": "done",
+                        "task": scenario.task if scenario else "",
+                        "seed": scenario.seed if scenario else 0,
+                        "success": outcome.success,
+                        "cause": outcome.cause,
+                        "detail": outcome.detail,
+                        "events": [
+                            [origin_ns + round(t * NS_PER_S), name] for t, name in robot.events
+                        ],
+                    }
+                )
+            )
+        )
+
+    def _report(self) -> None:
+        lost = self.slipped_ns, self.shots_left_out
+        if lost != self._reported:
+            self._node.get_logger().warning(
+                f"not holding real time: {self.slipped_ns / 1e6:.0f} ms given up, "
+                f"{self.shots_left_out} pictures left out since the start"
+            )
+        self._reported = lost
+
+    def close(self) -> None:
+        """End the camera process."""
+        if self._process is not None:
+            try:
+                self._orders.send(None)
+            except OSError:
+                pass
+            self._process.join(5)
+            self._process = None
+
+
+def main() -> int:
+    """Entry point of ``ros2 run robot_recorder sim_robot``."""
+    os.environ.setdefault("MUJOCO_GL", "egl")
+    rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
+    ending = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ending.set())
+    node = rclpy.create_node("sim_robot")
+    robot = SimRobot(node)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+
+    def spin() -> None:
+        try:
+            while not ending.is_set():
+                executor.spin_once(timeout_sec=0.1)
+        except ExternalShutdownException:
+            ending.set()
+
+    services = threading.Thread(target=spin, daemon=True)
+    services.start()
+    node.get_logger().info("the simulated robot is running")
+    robot.run(ending)
+    services.join()
+    rclpy.try_shutdown()
+    return 0

@@ -1,0 +1,124 @@
+"""rosbag2's ``metadata.yaml``: written, read, and amended.
+
+Source of the format: rosbag2_storage/include/rosbag2_storage/yaml.hpp, metadata version 9 (Jazzy, Kilted).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from robot_recorder.core.errors import BagError
+from robot_recorder.core.topics import BagTopic
+from robot_recorder.storage.files import replace_text
+
+METADATA_FILE = "metadata.yaml"
+_ROOT = "rosbag2_bagfile_information"
+_EMPTY_START_NS = 2**63 - 1  # what rosbag2 writes for a bag without messages
+
+
+@dataclass(frozen=True)
+class BagSummary:
+    """What a bag holds, for its metadata.
+
+    Attributes:
+        file: name of the data file inside the directory.
+        start_ns, end_ns: first and last receive stamp; ignored when there is no message.
+        counts: messages per topic name.
+    """
+
+    file: str
+    start_ns: int
+    end_ns: int
+    counts: dict[str, int]
+
+
+def build_metadata(
+    topics: list[BagTopic], summary: BagSummary, custom_data: dict[str, str], ros_distro: str
+) -> dict[str, Any]:
+    """The content of a version 9 ``metadata.yaml`` for one MCAP file."""
+    total = sum(summary.counts.values())
+    start_ns = summary.start_ns if total else _EMPTY_START_NS
+    starting_time = {"nanoseconds_since_epoch": start_ns}
+    duration = {"nanoseconds": summary.end_ns - summary.start_ns if total else 0}
+    return {
+        "version": 9,
+        "storage_identifier": "mcap",
+        "duration": duration,
+        "starting_time": starting_time,
+        "message_count": total,
+        "topics_with_message_count": [
+            {
+                "topic_metadata": {
+                    "name": topic.name,
+                    "type": topic.type,
+                    "serialization_format": "cdr",
+                    "offered_qos_profiles": [q.to_dict() for q in topic.offered_qos],
+                    "type_description_hash": topic.type_hash,
+                },
+                "message_count": summary.counts.get(topic.name, 0),
+            }
+            for topic in topics
+        ],
+        "compression_format": "",
+        "compression_mode": "",
+        "relative_file_paths": [summary.file],
+        "files": [
+            {
+                "path": summary.file,
+                "starting_time": starting_time,
+                "duration": duration,
+                "message_count": total,
+            }
+        ],
+        "custom_data": dict(custom_data),
+        "ros_distro": ros_distro,
+    }
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True  # yaml-cpp reads aliases, people do not
+
+
+def dump_yaml(value: Any) -> str:
+    """YAML as rosbag2 writes it: in order, unfolded, without aliases."""
+    return yaml.dump(
+        value, Dumper=_Dumper, sort_keys=False, width=2**31, allow_unicode=True, indent=2
+    )
+
+
+def write_metadata(directory: Path, metadata: dict[str, Any]) -> None:
+    """Write ``metadata.yaml`` atomically and durably."""
+    replace_text(directory / METADATA_FILE, dump_yaml({_ROOT: metadata}))
+
+
+def read_metadata(directory: Path) -> dict[str, Any]:
+    """The content of a bag's ``metadata.yaml``.
+
+    Raises:
+        BagError: there is none, or it is not one.
+    """
+    path = directory / METADATA_FILE
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        metadata = content[_ROOT]
+        if not isinstance(metadata, dict):
+            raise TypeError(f"{_ROOT} is not a mapping")
+    except FileNotFoundError as error:
+        hint = "give the directory of an episode" if directory.exists() else "it does not exist"
+        raise BagError(f"{directory} is not a bag, it has no {METADATA_FILE}: {hint}") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise BagError(
+            f"{path} can not be read ({error}); rebuild it with `ros2 bag reindex`"
+        ) from error
+    return metadata
+
+
+def custom_data_of(metadata: dict[str, Any]) -> dict[str, str]:
+    """The custom_data of a metadata content; empty when there is none."""
+    custom = metadata.get("custom_data") or {}
+    return {str(k): "" if v is None else str(v) for k, v in custom.items()}

@@ -1,0 +1,72 @@
+"""The writer port: what the recorder needs of a bag format, and where its adapters are chosen."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from robot_recorder.core.errors import ConfigError
+from robot_recorder.core.topics import BagTopic
+
+class BagWriter(Protocol):
+    """Writes one bag. Every method raises BagError when the disk does not take it."""
+
+    def open(self, directory: Path, custom_data: dict[str, str]) -> None:
+        """Create the bag directory, which must not exist, and begin."""
+
+    def add_topic(self, topic: BagTopic) -> None:
+        """Declare a topic; must precede its messages."""
+
+    def write(self, topic: str, data: bytes, receive_ns: int, send_ns: int) -> None:
+        """Write one message's bytes as they are."""
+
+    def sync(self) -> None:
+        """Bring everything written so far to the disk, as far as the format can."""
+
+    def close(self) -> None:
+        """Leave a complete bag, ``metadata.yaml`` included."""
+
+
+# name: (Python module it needs, how to get it, our adapter); in order of preference
+_WRITERS = {
+    "mcap": ("mcap", "pip install mcap (rosdep key mcap-ros2-support)", "mcap_writer.McapWriter"),
+    "rosbag2_py": (
+        "rosbag2_py",
+        "apt install ros-$ROS_DISTRO-rosbag2-py",
+        "rosbag2_writer.Rosbag2Writer",
+    ),
+}
+
+
+def available_writers() -> list[str]:
+    """The adapters that can be used on this machine."""
+    return [name for name, (module, *_) in _WRITERS.items() if importlib.util.find_spec(module)]
+
+
+def writer_factory(name: str) -> Callable[[], BagWriter]:
+    """What makes writers of one adapter, or of the first available one for "auto".
+
+    Raises:
+        ConfigError: unknown or not installed; the message says how to get it.
+    """
+    available = available_writers()
+    if name == "auto":
+        if not available:
+            ways = " or ".join(how for _, how, _ in _WRITERS.values())
+            raise ConfigError(f"no bag writer is installed: {ways}")
+        name = available[0]
+    if name not in _WRITERS:
+        raise ConfigError(f"unknown writer '{name}'; known: auto, {', '.join(_WRITERS)}")
+    if name not in available:
+        raise ConfigError(f"writer '{name}' is not installed: {_WRITERS[name][1]}")
+    # Imported now, not at the first start, which has to be instant.
+    module, _, adapter = _WRITERS[name][2].partition(".")
+    factory: Callable[[], BagWriter] = getattr(
+        importlib.import_module(f"robot_recorder.storage.{module}"), adapter
+    )
+    return factory
+
+

@@ -1,0 +1,27 @@
+"""The pip route: the offline library and the command line, on a machine without ROS.
+
+On a robot the package is built by colcon (CMakeLists.txt), which also generates the messages.
+"""
+
+import xml.etree.ElementTree as ElementTree
+from glob import glob
+
+from setuptools import find_packages, setup
+
+# package.xml is the one place that says name, version and licence.
+manifest = ElementTree.parse("package.xml").getroot()
+
+setup(
+    name=manifest.findtext("name"),
+    version=manifest.findtext("version"),
+    description=manifest.findtext("description"),
+    license=manifest.findtext("license"),
+    python_requires=">=3.10",
+    packages=find_packages(include=["robot_recorder", "robot_recorder.*"]),
+    data_files=[
+        ("share/robot_recorder/config", glob("config/*.yaml")),
+        ("share/robot_recorder/config/robots", glob("config/robots/*.yaml")),
+    ],
+    install_requires=["matplotlib", "mcap", "numpy", "opencv-python-headless", "PyYAML", "rich", "rosbags"],
+    entry_points={"console_scripts": ["robot-recorder = robot_recorder.cli.main:main"]},
+)

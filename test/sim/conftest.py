@@ -1,0 +1,18 @@
+"""One compiled model for all tests of the simulator."""
+
+from __future__ import annotations
+
+import mujoco
+import pytest
+
+from robot_recorder.sim.model import build_model
+
+
+@pytest.fixture(scope="session")
+def model_cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("model")
+
+
+@pytest.fixture(scope="session")
+def model(model_cache) -> mujoco.MjModel:
+    return build_model(model_cache)

