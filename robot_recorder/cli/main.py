@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import importlib
 import sys
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _profile_check(options: argparse.Namespace) -> int:
     profile = load_profile(options.file)
-    ros = importlib.util.find_spec("std_msgs") is not None
+    ros = _has_ros()
     missing = []
     for stream in profile.streams if ros else ():
         try:
@@ -79,6 +79,14 @@ def _profile_check(options: argparse.Namespace) -> int:
         f"{profile.frame_rate_hz:g} Hz" + ("" if ros else " (types not checked: no ROS here)")
     )
     return 0
+
+
+def _has_ros() -> bool:
+    try:
+        importlib.import_module("std_msgs")
+    except ImportError:
+        return False
+    return True
 
 
 def _episodes(options: argparse.Namespace) -> int:
@@ -113,10 +121,10 @@ def _show(options: argparse.Namespace) -> int:
     if options.out and len(options.episode) > 1:
         options.out.mkdir(parents=True, exist_ok=True)
     for path in options.episode:
+        data = load(Episode.open(path))
         target = options.out or path.resolve().with_suffix(".png")
         if target.is_dir():
             target = target / f"{path.resolve().name}.png"
-        data = load(Episode.open(path))
         draw(data, target)
         print(target)
         for problem in data.problems:

@@ -18,7 +18,7 @@ from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome
 from robot_recorder.core.start_gate import Verdict
 from robot_recorder.core.yaml_source import did_you_mean
 from robot_recorder.nodes.conversions import to_label, to_ns, to_time
-from robot_recorder.nodes.runtime import LATCHED, parameter, run, tasks_parameter
+from robot_recorder.nodes.runtime import LATCHED, log_verdict, parameter, run, tasks_parameter
 from robot_recorder.storage.episodes import Episode, EpisodeStore
 from robot_recorder.storage.recorder import Assignment
 
@@ -155,7 +155,7 @@ class LabellerNode(Node):
 
     def _answer(self, response: Any, verdict: Verdict) -> Any:
         response.success, response.message = verdict.ok, verdict.reason
-        (self.get_logger().info if verdict.ok else self.get_logger().warning)(verdict.reason)
+        log_verdict(self, verdict)
         return response
 
     def _target(self, episode_id: str) -> _Target | Verdict:

@@ -25,6 +25,7 @@ from robot_recorder.nodes.conversions import from_label, to_label, to_time
 from robot_recorder.nodes.runtime import (
     LATCHED,
     episodes_root,
+    log_verdict,
     parameter,
     profile_parameter,
     robot_name,
@@ -214,7 +215,7 @@ class RecorderNode(Node):
 
     def _say_verdict(self, verdict: Verdict) -> Verdict:
         self._message = verdict.reason
-        (self.get_logger().info if verdict.ok else self.get_logger().warning)(verdict.reason)
+        log_verdict(self, verdict)
         self._publish_status()
         return verdict
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +19,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from robot_recorder.configuration import load_profile, load_tasks
 from robot_recorder.core.errors import RecorderError
+from robot_recorder.core.start_gate import Verdict
 from robot_recorder.core.streams import RobotProfile
 from robot_recorder.core.tasks import TaskRegistry
 
@@ -61,6 +63,15 @@ def robot_name(node: Node, profile: RobotProfile) -> str:
     return node.get_namespace().strip("/").replace("/", "_") or profile.robot
 
 
+def log_verdict(node: Node, verdict: Verdict) -> None:
+    """Write a yes or no into the log."""
+    # Two lines on purpose: rclpy refuses to log with another severity from the same line.
+    if verdict.ok:
+        node.get_logger().info(verdict.reason)
+    else:
+        node.get_logger().warning(verdict.reason)
+
+
 def run(build: Callable[[], tuple[Sequence[Node], Sequence[Closable]]]) -> int:
     """Spin what ``build`` makes until SIGINT or SIGTERM, then close it in order.
 
@@ -87,7 +98,7 @@ def run(build: Callable[[], tuple[Sequence[Node], Sequence[Closable]]]) -> int:
             executor.add_node(node)
         try:
             while not ending:
-                executor.spin_once(timeout_sec=0.1)
+                _spin_once(executor, nodes[0])
         except ExternalShutdownException:
             pass
         finally:
@@ -99,3 +110,13 @@ def run(build: Callable[[], tuple[Sequence[Node], Sequence[Closable]]]) -> int:
         return 2
     finally:
         rclpy.try_shutdown()
+
+
+def _spin_once(executor: SingleThreadedExecutor, node: Node) -> None:
+    """Serve one callback. One that fails is reported and costs its caller an answer, not the take."""
+    try:
+        executor.spin_once(timeout_sec=0.1)
+    except ExternalShutdownException:
+        raise
+    except Exception:
+        node.get_logger().error(f"a callback failed:\n{traceback.format_exc()}")

@@ -191,7 +191,7 @@ class Recorder:
         try:
             writer = EpisodeWriter(
                 self._new_writer(), partial, self._facts(run), self._max_queue_bytes,
-                lambda topic, data: self._on_written(sync, topic, data),
+                lambda topic, data: self._on_written(sync, now_ns, topic, data),
             )  # fmt: skip
         except BagError as error:
             return Verdict(False, str(error))
@@ -269,12 +269,15 @@ class Recorder:
             return Verdict(False, str(error))
         return Verdict(True)
 
-    def _on_written(self, sync: SyncStats, topic: str, data: bytes) -> None:
-        if topic == self._frame_topic:
-            try:
-                sync.add(*decode_frame(data))
-            except (DecodeError, ValueError):
-                pass  # somebody else's frames; the messages themselves are recorded
+    def _on_written(self, sync: SyncStats, start_ns: int, topic: str, data: bytes) -> None:
+        if topic != self._frame_topic:
+            return
+        try:
+            frame, names = decode_frame(data)
+        except (DecodeError, ValueError):
+            return  # somebody else's frames; the messages themselves are recorded
+        if frame.tick_ns >= start_ns:  # frames arrive late: the first ones are of before the start
+            sync.add(frame, names)
 
     def _facts(self, run: EpisodeRun) -> dict[str, str]:
         streams = {

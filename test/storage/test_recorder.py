@@ -120,7 +120,7 @@ def test_latched_messages_head_every_episode(tmp_path: Path) -> None:
     last = bench.feed(1, latched)
     bench.feed(300)
     for _ in range(2):
-            assert bench.start().ok
+        assert bench.start().ok
         bench.feed(5)
         assert bench.stop().ok
         assert recorded(bench.recorder.run.path, "/robot_description") == last

@@ -1,0 +1,111 @@
+"""The command line, run as its users run it, and on a machine without ROS."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.samples import T0, wrench, write_bag
+
+from robot_recorder.cli.main import main
+from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome
+from robot_recorder.storage.episodes import EpisodeStore, label_facts
+from robot_recorder.storage.mcap_writer import McapWriter
+
+NO_ROS = """
+import importlib.abc, sys
+class Refuse(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("rclpy", "rosbag2_py", "std_msgs", "builtin_interfaces", "ament_index_python") \\
+                or name in ("robot_recorder.msg", "robot_recorder.srv"):
+            raise ModuleNotFoundError(f"No module named {name!r} here", name=name)
+sys.meta_path.insert(0, Refuse())
+from robot_recorder.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Two finished episodes and one that never was."""
+    store = EpisodeStore(tmp_path / "root")
+    for number, outcome in enumerate((Outcome.SUCCESS, Outcome.FAILURE)):
+        id = f"arm_20260101T00000{number}_000_lift"
+        partial = store.new_partial(id)
+        messages = [("/wrist/wrench", wrench(T0 + i * 10**7), T0 + i * 10**7) for i in range(100)]
+        write_bag(McapWriter(), partial, messages)
+        events = [
+            LabelEvent(T0, id, LabelKind.TASK, task="lift", instruction="Lift it."),
+            LabelEvent(T0, id, LabelKind.OUTCOME, outcome=outcome, cause="" if number == 0 else "slip"),
+        ]
+        facts = {"episode_id": id, "start_ns": str(T0), "stop_ns": str(T0 + 10**9), **label_facts(events)}
+        store.finalise(partial, facts)
+    (tmp_path / "root" / "died.partial").mkdir()
+    return tmp_path / "root"
+
+
+def run_without_ros(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", NO_ROS, *arguments], capture_output=True, text=True, cwd="/"
+    )
+
+
+def test_reading_listing_and_checking_need_no_ros(root: Path, tmp_path: Path) -> None:
+    listed = run_without_ros("episodes", str(root))
+    assert listed.returncode == 0, listed.stderr
+    assert "arm_20260101T000000_000" in listed.stdout and "failure: slip" in listed.stdout
+    assert "died.partial" in listed.stdout
+    checked = run_without_ros("check", *map(str, EpisodeStore(root).paths()))
+    assert checked.returncode == 0 and checked.stdout.count("ok") == 2, checked
+    shown = run_without_ros("show", str(EpisodeStore(root).paths()[0]), "--out", str(tmp_path / "a.png"))
+    assert shown.returncode == 0 and (tmp_path / "a.png").stat().st_size > 10_000, shown.stderr
+    profile = run_without_ros("profile", "check", "g1_sim")
+    assert profile.returncode == 0 and "types not checked" in profile.stdout, profile.stderr
+
+
+def test_check_finds_a_broken_bag(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good, broken = EpisodeStore(root).paths()
+    data = next(broken.glob("*.mcap"))
+    data.write_bytes(data.read_bytes()[:5000])
+    assert main(["check", str(good), str(broken)]) == 1
+    printed = capsys.readouterr().out
+    assert f"{good}: ok" in printed and "metadata.yaml says 100" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["check", "/nowhere"], "does not exist"),
+        (["episodes", "/nowhere"], "no episodes in /nowhere"),
+        (["show", "/"], "is not a bag"),
+        (["profile", "check", "g2_sim"], "g1_sim"),
+        (["profile", "check", "/nowhere.yaml"], "No such file"),
+    ],
+)
+def test_errors_are_one_clear_line(arguments: list[str], words: str, capsys) -> None:
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and words in error and error.count("\n") == 1
+
+
+def test_profile_check_names_a_type_that_is_not_installed(tmp_path: Path, capsys) -> None:
+    pytest.importorskip("std_msgs")
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        "robot: a\nstreams:\n  odd: {topic: odd, type: vendor_msgs/msg/Odd, role: context}\n"
+    )
+    assert main(["profile", "check", str(path)]) == 2
+    assert "stream 'odd'" in (error := capsys.readouterr().err) and "vendor_msgs" in error
+
+
+def test_the_shipped_configuration_is_valid() -> None:
+    from robot_recorder.configuration import config_directory, load_profile, load_tasks
+    from robot_recorder.sim.scenarios import TASKS
+
+    profiles = list((config_directory() / "robots").glob("*.yaml"))
+    assert len(profiles) >= 2
+    for path in profiles:
+        load_profile(str(path))
+    assert set(TASKS) <= set(load_tasks().tasks)

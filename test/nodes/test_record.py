@@ -1,0 +1,320 @@
+"""Episodes recorded by the real nodes from real publishers."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.robot import PROFILE, Bench, process
+
+pytest.importorskip("rclpy")
+
+from robot_recorder.msg import Label
+from robot_recorder.srv import (
+    Annotate,
+    DiscardEpisode,
+    MarkOutcome,
+    SetTask,
+    StartEpisode,
+    StopEpisode,
+)
+from rosbags.rosbag2 import Reader
+from std_srvs.srv import Trigger
+
+from robot_recorder.core.frames import SampleStatus, decode_frame
+from robot_recorder.core.labels import LabelKind, Outcome
+from robot_recorder.storage.episodes import TRASH, Episode, EpisodeStore
+from robot_recorder.storage.reader import read_messages
+
+
+@pytest.fixture(scope="module")
+def profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("profile") / "bench.yaml"
+    path.write_text(PROFILE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("episodes")
+
+
+@pytest.fixture(scope="module")
+def bench(profile: Path, root: Path) -> Iterator[Bench]:
+    """One composed recorder for the tests of this module."""
+    with Bench() as bench, process("record", profile=profile, root=root):
+        bench.publish_until("all streams", bench.ready)
+        yield bench
+
+
+def record(bench: Bench, seconds: float = 1.0) -> Episode:
+    """One episode; what was sent during it is in ``bench.sent``."""
+    bench.publish_until("all streams", bench.ready)
+    bench.forget()
+    # forced: finding the service may take longer than a stream may be silent
+    started = bench.call(StartEpisode, "recorder/start_episode", force=True)
+    assert started.success, started.message
+    bench.forget()
+    bench.publish_for(seconds)
+    stopped = bench.call(StopEpisode, "recorder/stop_episode")
+    assert stopped.success, stopped.message
+    return Episode.open(Path(stopped.path))
+
+
+def in_bag(episode: Episode, topic: str) -> list[bytes]:
+    return [m.data for m in read_messages(episode.path, {topic})]
+
+
+def test_every_message_is_there_byte_for_byte(bench: Bench) -> None:
+    assert bench.call(SetTask, "labeller/set_task", task="lift_box", operator_name="ann").success
+    episode = record(bench)
+    for topic, sent in bench.sent.items():
+        assert len(sent) > 30
+        assert in_bag(episode, topic) == sent, topic
+    streams = json.loads(episode.facts["streams"])
+    assert streams["/joint_states"] == {"written": len(bench.sent["/joint_states"]), "dropped": 0}
+    assert in_bag(episode, "/robot_description"), "latched messages head every episode"
+    assert episode.labels.task == "lift_box" and episode.labels.operator_name == "ann"
+    assert episode.labels.instruction.startswith("Lift the box")
+
+
+def test_strangers_open_it(bench: Bench) -> None:
+    """With the rosbags and mcap libraries, and nothing of ours."""
+    from mcap.reader import make_reader
+    from rosbags.typesys import Stores, get_typestore, get_types_from_msg
+
+    episode = record(bench)
+    store = get_typestore(Stores.EMPTY)
+    with Reader(episode.path) as reader:
+        for connection in reader.connections:
+            store.register(get_types_from_msg(connection.msgdef.data, connection.msgtype))
+        for connection in reader.connections:
+            assert connection.digest == store.hash_rihs01(connection.msgtype), connection.topic
+        messages = [
+            (c.topic, store.deserialize_cdr(d, c.msgtype)) for c, _, d in reader.messages()
+        ]
+        qos = {c.topic: c.ext.offered_qos_profiles for c in reader.connections}
+    joints = [m for t, m in messages if t == "/joint_states"]
+    assert joints[0].name == ["a", "b"] and list(joints[0].position) == [0.1, 0.2]
+    frames = [m for t, m in messages if t == "/synchronizer/frames"]
+    assert frames and frames[0].samples[0].stream == "joints"
+    assert qos["/camera/image/compressed"][0].reliability.name.lower() == "best_effort"
+    with open(next(episode.path.glob("*.mcap")), "rb") as file:
+        count = sum(1 for _ in make_reader(file, validate_crcs=True).iter_messages())
+    assert count == len(messages) == sum(episode.counts.values())
+
+
+def test_frames_are_aligned_and_recorded(bench: Bench) -> None:
+    episode = record(bench, 1.5)
+    frames = [decode_frame(data) for data in in_bag(episode, "/synchronizer/frames")]
+    assert len(frames) > 20
+    assert frames[0][1] == ("joints", "command", "wrench", "camera")
+    ticks = [f.tick_ns for f, _ in frames]
+    assert {b - a for a, b in zip(ticks, ticks[1:])} == {50_000_000}
+    late = [f for f in frames if f[0].tick_ns > episode.start_ns + 100_000_000]
+    assert all(f.complete for f, _ in late)
+    joints = late[0][0].samples[0]
+    assert joints.status in (SampleStatus.INTERPOLATED, SampleStatus.FRESH)
+    assert list(joints.values) == pytest.approx([0.1, 0.2, 0, 0, 1, 2])
+    assert all(abs(s.skew_ns) <= 25_000_000 for f, _ in late for s in f.samples)
+    assert episode.sync["frames"] == sum(f.tick_ns >= episode.start_ns for f, _ in frames)
+    assert episode.sync["streams"]["camera"]["skew_p50_ms"] < 25
+
+
+def test_labels_are_in_the_bag_and_in_custom_data(bench: Bench) -> None:
+    bench.call(SetTask, "labeller/set_task", task="lift_box", operator_name="ann")
+    bench.publish_until("all streams", bench.ready)
+    id = bench.call(StartEpisode, "recorder/start_episode").episode_id
+    bench.publish_until("the labeller to know", lambda: bench.status.episode_id == id)
+    noted = bench.call(Annotate, "labeller/annotate", name="grasp", note="firm")
+    assert noted.success and noted.episode_id == id
+    marked = bench.call(Trigger, "labeller/mark_success")
+    assert marked.success and id in marked.message
+    bench.publish_for(0.3)
+    path = Path(bench.call(StopEpisode, "recorder/stop_episode").path)
+    episode = Episode.open(path)
+    assert episode.facts["outcome"] == "success"
+    assert [a.name for a in episode.labels.annotations] == ["grasp"]
+    from rclpy.serialization import deserialize_message
+
+    labels = [deserialize_message(d, Label) for d in in_bag(episode, "/labeller/labels")]
+    assert [LabelKind(x.kind) for x in labels] == [LabelKind.TASK, LabelKind.ANNOTATION, LabelKind.OUTCOME]
+    assert all(x.episode_id == id for x in labels)
+
+    # after the stop, with a cause; the sensor data stays as it is
+    data = next(path.glob("*.mcap")).read_bytes()
+    again = bench.call(
+        MarkOutcome, "labeller/mark_outcome", outcome=2, cause="slip", note="seen on video", by="eve"
+    )
+    assert again.success and again.episode_id == id and again.previous == "success"
+    bench.wait("the label on disk", lambda: Episode.open(path).labels.outcome is Outcome.FAILURE)
+    last = Episode.open(path).events[-1]
+    assert (last.cause, last.by, last.previous, last.note) == ("slip", "eve", "success", "seen on video")
+    assert next(path.glob("*.mcap")).read_bytes() == data
+
+
+def test_refusals_say_what_to_do(bench: Bench) -> None:
+    def refused(kind, service: str, /, *words: str, **fields) -> None:
+        answer = bench.call(kind, service, **fields)
+        assert not answer.success
+        for word in words:
+            assert word in answer.message, answer.message
+
+    refused(StopEpisode, "recorder/stop_episode", "nothing is being recorded")
+    refused(SetTask, "labeller/set_task", "unknown task", "lift_box", task="lift_bocks")
+    refused(StartEpisode, "recorder/start_episode", "unknown task", "carry_tray", task="cary_tray")
+    refused(MarkOutcome, "labeller/mark_outcome", "no episode", outcome=1, episode_id="nobody")
+    refused(MarkOutcome, "labeller/mark_outcome", "outcome 9", outcome=9)
+    refused(DiscardEpisode, "recorder/discard_episode", "no episode", episode_id="nobody")
+    refused(Annotate, "labeller/annotate", "needs a name")
+    bench.call(SetTask, "labeller/set_task", task="lift_box")
+    episode = record(bench, 0.2)
+    refused(MarkOutcome, "labeller/mark_outcome", "slip", outcome=2, cause="slipp", episode_id=episode.id)
+    refused(MarkOutcome, "labeller/mark_outcome", "only a failure", outcome=1, cause="slip")
+    bench.wait("all streams to fall silent", lambda: not bench.ready())
+    refused(StartEpisode, "recorder/start_episode", "joints is silent", "camera is silent", "force")
+    forced = bench.call(StartEpisode, "recorder/start_episode", force=True)
+    assert forced.success and "joints is silent" in forced.message
+    refused(StartEpisode, "recorder/start_episode", "stop it first")
+    assert bench.call(StopEpisode, "recorder/stop_episode").success
+
+
+def test_toggle_and_discard(bench: Bench, root: Path) -> None:
+    bench.publish_until("all streams", bench.ready)
+    assert bench.call(Trigger, "recorder/toggle_episode").success
+    bench.publish_for(0.2)
+    answer = bench.call(Trigger, "recorder/toggle_episode")
+    assert answer.success and "saved" in answer.message
+    gone = bench.call(DiscardEpisode, "recorder/discard_episode")
+    assert gone.success and not (root / gone.episode_id).exists()
+    assert Episode.open(root / TRASH / gone.episode_id).id == gone.episode_id
+    # also the running one
+    assert bench.call(Trigger, "recorder/toggle_episode").success
+    gone = bench.call(DiscardEpisode, "recorder/discard_episode")
+    assert gone.success and (root / TRASH / gone.episode_id).is_dir()
+    assert not EpisodeStore(root).unfinished()
+
+
+def test_back_to_back_episodes_lose_nothing_in_between_starts(bench: Bench) -> None:
+    for _ in range(3):
+        episode = record(bench, 0.3)
+        for topic, sent in bench.sent.items():
+            assert in_bag(episode, topic) == sent
+
+
+def test_two_robots_record_at_once(profile: Path, tmp_path: Path) -> None:
+    with (
+        Bench("robot_01") as one, Bench("robot_02") as two,
+        process("record", "robot_01", profile=profile, root=tmp_path),
+        process("record", "robot_02", profile=profile, root=tmp_path),
+    ):  # fmt: skip
+        one.publish_until("all streams of robot_01", one.ready)
+        two.publish_until("all streams of robot_02", two.ready)
+        one.publish_until("all streams of robot_01", one.ready)
+        for bench in (one, two):
+            # forced: while one robot's call finds its service, the other one publishes nothing
+            answer = bench.call(StartEpisode, "recorder/start_episode", task="lift_box", force=True)
+            assert answer.success, answer.message
+            bench.forget()
+        for _ in range(20):
+            one.publish_for(0.02)
+            two.publish_for(0.02)
+        for number, bench in ((1, one), (2, two)):
+            stopped = bench.call(StopEpisode, "recorder/stop_episode")
+            assert stopped.success
+            episode = Episode.open(Path(stopped.path))
+            assert episode.facts["robot"] == f"robot_0{number}"
+            for topic, sent in bench.sent.items():
+                assert in_bag(episode, f"/robot_0{number}{topic}") == sent
+            assert all(t.startswith(f"/robot_0{number}/") for t in episode.counts)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_finalises_the_running_episode(profile: Path, tmp_path: Path, number: int) -> None:
+    with Bench("sig") as bench, process("record", "sig", profile=profile, root=tmp_path) as running:
+        bench.publish_until("all streams", bench.ready)
+        assert bench.call(StartEpisode, "recorder/start_episode").success
+        bench.forget()
+        bench.publish_for(0.5)
+        time.sleep(0.1)  # on its way through the middleware; nothing acknowledges arrival
+        running.send_signal(number)
+        assert running.wait(20) == 0
+        (path,) = EpisodeStore(tmp_path).paths()
+        episode = Episode.open(path)
+        assert not EpisodeStore(tmp_path).unfinished()
+        for topic, sent in bench.sent.items():
+            assert in_bag(episode, f"/sig{topic}") == sent
+
+
+def test_each_node_runs_on_its_own(profile: Path, tmp_path: Path) -> None:
+    with (
+        Bench("alone") as bench,
+        process("recorder", "alone", profile=profile, root=tmp_path),
+        process("synchronizer", "alone", profile=profile),
+        process("labeller", "alone", task="lift_box", operator="ann"),
+    ):
+        bench.publish_until("all streams", bench.ready)
+        bench.publish_until("frames", lambda: len(bench.frames) > 5)
+        assert bench.call(SetTask, "labeller/set_task", instruction="Lift it gently.").success
+        # forced: finding a service of another process may take longer than a stream may be silent
+        started = bench.call(StartEpisode, "recorder/start_episode", force=True)
+        assert started.success
+        bench.forget()
+        bench.publish_for(1.0)
+        bench.call(Trigger, "labeller/mark_failure")
+        bench.publish_for(0.2)
+        episode = Episode.open(Path(bench.call(StopEpisode, "recorder/stop_episode").path))
+        for topic, sent in bench.sent.items():
+            assert in_bag(episode, f"/alone{topic}") == sent
+        assert episode.labels.outcome is Outcome.FAILURE
+        assert episode.labels.instruction == "Lift it gently."
+        assert episode.counts["/alone/synchronizer/frames"] > 10
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("role: action", "role: acton"), ["bench.yaml:7", "acton", "action"]),
+        (("sensor_msgs/msg/CompressedImage", "vendor_msgs/msg/Image9"),
+         ["stream 'camera'", "vendor_msgs/msg/Image9", "not installed"]),
+        (("geometry_msgs/msg/WrenchStamped", "geometry_msgs/msg/WrenchStampd"),
+         ["stream 'wrench'", "no message WrenchStampd"]),
+    ],
+)  # fmt: skip
+def test_a_wrong_profile_ends_the_node_with_a_clear_error(
+    tmp_path: Path, change: tuple[str, str], words: list[str]
+) -> None:
+    path = tmp_path / "bench.yaml"
+    path.write_text(PROFILE.replace(*change, 1))
+    with process("record", "wrong", profile=path, root=tmp_path) as running:
+        output, _ = running.communicate(timeout=30)
+    assert running.returncode == 2
+    assert "Traceback" not in output
+    for word in words:
+        assert word in output, output
+
+
+def test_an_unwritable_root_is_refused_at_start(profile: Path) -> None:
+    with Bench("ro") as bench, process("record", "ro", profile=profile, root="/proc/nowhere"):
+        bench.publish_until("all streams", bench.ready)
+        answer = bench.call(StartEpisode, "recorder/start_episode")
+        assert not answer.success and "/proc/nowhere" in answer.message
+
+
+def test_a_publisher_of_another_type_is_named(profile: Path, tmp_path: Path) -> None:
+    from std_msgs.msg import String
+
+    with Bench("typed") as bench, process("record", "typed", profile=profile, root=tmp_path):
+        bench.node.destroy_publisher(bench.publishers.pop("/wrist/wrench")[0])
+        bench.node.create_publisher(String, "wrist/wrench", 10)
+        bench.publish_until(
+            "the wrong type to be seen",
+            lambda: bench.status is not None
+            and any(s.name == "wrench" and s.health == 4 for s in bench.status.streams),
+        )
+        answer = bench.call(StartEpisode, "recorder/start_episode")
+        assert not answer.success and "std_msgs/msg/String" in answer.message

@@ -1,0 +1,104 @@
+"""The simulated robot as a ROS node, recorded: every stream with the rate and the stamps it promises."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.robot import LATCHED, Bench, process
+
+pytest.importorskip("rclpy")
+
+from robot_recorder.srv import PerformTask, StartEpisode, StopEpisode
+from std_msgs.msg import String
+
+from robot_recorder.core.decoding import KINDS
+from robot_recorder.core.cdr import header_stamp_ns
+from robot_recorder.report.episode_data import load
+from robot_recorder.report.picture import draw
+from robot_recorder.storage.episodes import Episode
+from robot_recorder.storage.reader import read_messages
+
+RATES = {
+    "/joint_states": 500, "/joint_commands": 500, "/left_wrist/wrench": 500,
+    "/right_wrist/wrench": 500, "/left_palm/tactile": 100, "/right_palm/tactile": 100, "/imu": 200,
+    "/head_camera/image/compressed": 15, "/head_camera/camera_info": 15,
+    "/left_wrist_camera/image/compressed": 15, "/left_wrist_camera/camera_info": 15,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def episode(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Episode:
+    """Two seconds of the robot reaching for the box."""
+    root = tmp_path_factory.mktemp("episodes")
+    with (
+        Bench("simbot") as bench,
+        process("sim_robot", "simbot", cache=model_cache),
+        process("record", "simbot", profile="g1_sim", root=root),
+    ):
+        results: list[str] = []
+        bench.node.create_subscription(String, "sim/result", lambda m: results.append(m.data), LATCHED)
+        bench.wait("the simulated robot", bench.ready, 90)
+        assert bench.call(PerformTask, "sim/perform", task="lift_box", seed=1).success
+        bench.wait("the robot to move", lambda: any("performing" in r for r in results))
+        started = bench.call(StartEpisode, "recorder/start_episode", task="lift_box")
+        assert started.success, started.message
+        end = bench.status.duration_s + 2.0
+        bench.wait("two seconds", lambda: bench.status.state == 1 and bench.status.duration_s >= end)
+        stopped = bench.call(StopEpisode, "recorder/stop_episode")
+        assert stopped.success and stopped.dropped == 0
+        refused = bench.call(PerformTask, "sim/perform", task="fly")
+        assert not refused.success and "lift_box" in refused.message
+    return Episode.open(Path(stopped.path))
+
+
+def test_every_stream_is_there_and_nothing_is_lost(episode: Episode) -> None:
+    """Counted by its stamps: between the first and the last sample, none is left out."""
+    stamps: dict[str, list[int]] = {}
+    for message in read_messages(episode.path):
+        if message.type in KINDS:
+            stamps.setdefault(message.topic.removeprefix("/simbot"), []).append(
+                header_stamp_ns(message.data)
+            )
+    assert set(stamps) == set(RATES)
+    for topic in ("/joint_states", "/joint_commands", "/left_wrist/wrench", "/right_wrist/wrench"):
+        steps = np.diff(stamps[topic])
+        # Physics steps: 2 ms each, unless a busy machine made the simulation give up real time.
+        assert np.mean(steps == 2_000_000) > 0.99, topic
+        assert len(steps) > 900
+    for topic, rate in RATES.items():
+        assert len(stamps[topic]) >= 0.9 * rate * 2.0, topic
+
+
+def test_the_robot_moves_and_the_action_leads(episode: Episode) -> None:
+    data = load(episode)
+    assert not data.problems
+    by_topic = {s.topic.removeprefix("/simbot"): s for s in data.series}
+    states, commands = by_topic["/joint_states"], by_topic["/joint_commands"]
+    assert states.values.shape[1] == 3 * 43 and commands.values.shape[1] == 43
+    assert np.ptp(states.values[:, :43], axis=0).max() > 0.1
+    assert len(data.pictures) == 2 and all(len(p.encoded) > 20 for p in data.pictures)
+    imu = by_topic["/imu"]
+    assert np.linalg.norm(imu.values[:, 7:], axis=1).mean() == pytest.approx(9.81, abs=0.5)
+
+
+def test_the_picture_shows_it(episode: Episode, tmp_path: Path) -> None:
+    import cv2
+
+    draw(load(episode), tmp_path / "episode.png")
+    image = cv2.imread(str(tmp_path / "episode.png"))
+    assert image.shape[1] == 1500 and image.shape[0] > 800
+    orange = (image[..., 2] > 200) & (image[..., 0] < 60) & (image[..., 1] < 160)
+    assert orange.mean() > 0.005, "the box on the film strip"
+
+
+def test_frames_cover_all_streams(episode: Episode) -> None:
+    names = set(episode.sync["streams"])
+    assert names == {
+        "joint_states", "joint_commands", "left_wrench", "right_wrench", "left_tactile",
+        "right_tactile", "imu", "head_camera", "left_wrist_camera",
+    }  # fmt: skip
+    assert episode.sync["complete"] / episode.sync["frames"] > 0.9
+    assert json.loads(episode.facts["streams"])["/simbot/joint_states"]["dropped"] == 0

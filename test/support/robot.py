@@ -1,0 +1,168 @@
+"""A floor in miniature: real nodes in real processes, and someone who publishes and calls services."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from geometry_msgs.msg import WrenchStamped
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from rclpy.serialization import serialize_message
+from robot_recorder.msg import AlignedFrame, EpisodeStatus
+from sensor_msgs.msg import CompressedImage, JointState
+from std_msgs.msg import String
+
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+PROFILE = """
+robot: bench
+frame_rate_hz: 20
+deadline_ms: 200
+streams:
+  joints: {topic: joint_states, type: sensor_msgs/msg/JointState, role: observation, rate_hz: 50}
+  command: {topic: command, type: sensor_msgs/msg/JointState, role: action, rate_hz: 50}
+  wrench: {topic: wrist/wrench, type: geometry_msgs/msg/WrenchStamped, role: observation, rate_hz: 50}
+  camera: {topic: camera/image/compressed, type: sensor_msgs/msg/CompressedImage, role: observation, rate_hz: 50}
+  description: {topic: robot_description, type: std_msgs/msg/String, role: context}
+"""
+
+
+def executable(name: str) -> str:
+    """Path of an installed executable of the package."""
+    import os
+
+    for prefix in os.environ["AMENT_PREFIX_PATH"].split(os.pathsep):
+        path = Path(prefix, "lib/robot_recorder", name)
+        if path.exists():
+            return str(path)
+    raise FileNotFoundError(name)
+
+
+@contextmanager
+def process(name: str, namespace: str = "", **parameters: object) -> Iterator[subprocess.Popen[str]]:
+    """A node as a process, ended with SIGINT."""
+    arguments = [x for k, v in parameters.items() for x in ("-p", f"{k}:={v}")]
+    if namespace:
+        arguments += ["-r", f"__ns:=/{namespace}"]
+    running = subprocess.Popen(
+        [sys.executable, executable(name), "--ros-args", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    try:
+        yield running
+    finally:
+        if running.poll() is None:
+            running.send_signal(signal.SIGINT)
+        try:
+            running.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            running.kill()
+            running.communicate()
+
+
+class Bench:
+    """Publishes the streams of PROFILE with numbered messages, and speaks to the recorder."""
+
+    def __init__(self, namespace: str = "") -> None:
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context)
+        self.node = Node("bench", namespace=namespace or None, context=self.context)
+        self.executor = rclpy.executors.SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+        self.prefix = f"/{namespace}" if namespace else ""
+        self.status: EpisodeStatus | None = None
+        self.frames: list[AlignedFrame] = []
+        create = self.node.create_publisher
+        self.publishers = {
+            "/joint_states": (create(JointState, "joint_states", 100), self._joints),
+            "/command": (create(JointState, "command", 100), self._joints),
+            "/wrist/wrench": (create(WrenchStamped, "wrist/wrench", 100), lambda: WrenchStamped()),
+            # as most camera drivers do: a reliable reader would never hear it
+            "/camera/image/compressed": (
+                create(CompressedImage, "camera/image/compressed", qos_profile_sensor_data),
+                lambda: CompressedImage(format="jpeg", data=bytes(3000)),
+            ),
+        }
+        create(String, "robot_description", LATCHED).publish(String(data="<robot name='bench'/>"))
+        self.node.create_subscription(EpisodeStatus, "recorder/status", self._on_status, LATCHED)
+        self.node.create_subscription(AlignedFrame, "synchronizer/frames", self.frames.append, 100)
+        self.sent: dict[str, list[bytes]] = {name: [] for name in self.publishers}
+        self._number = 0
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.executor.shutdown()
+        self.node.destroy_node()
+        self.context.try_shutdown()
+
+    @staticmethod
+    def _joints() -> JointState:
+        return JointState(name=["a", "b"], position=[0.1, 0.2], velocity=[0.0, 0.0], effort=[1.0, 2.0])
+
+    def _on_status(self, status: EpisodeStatus) -> None:
+        self.status = status
+
+    def publish(self) -> None:
+        """One message on every stream; its bytes are kept in ``sent``."""
+        self._number += 1
+        now_ns = time.time_ns()
+        for name, (publisher, make) in self.publishers.items():
+            message = make()
+            message.header.stamp.sec, message.header.stamp.nanosec = divmod(now_ns, 10**9)
+            message.header.frame_id = f"{name} {self._number}"
+            data = bytes(serialize_message(message))
+            self.sent[name].append(data)
+            publisher.publish(data)
+
+    def publish_for(self, seconds: float, rate_hz: float = 50) -> None:
+        """Publish at a rate, spinning in between."""
+        end = time.monotonic() + seconds
+        due = time.monotonic()
+        while time.monotonic() < end:
+            self.publish()
+            due += 1 / rate_hz
+            while time.monotonic() < due:
+                self.executor.spin_once(timeout_sec=max(0.0, due - time.monotonic()))
+
+    def publish_until(self, what: str, condition: Callable[[], bool], timeout_s: float = 20) -> None:
+        """Publish until a condition holds; fails the test when it does not in time."""
+        end = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < end, f"waited {timeout_s} s for {what}; status: {self.status}"
+            self.publish_for(0.1)
+
+    def wait(self, what: str, condition: Callable[[], bool], timeout_s: float = 20) -> None:
+        """Spin, publishing nothing, until a condition holds."""
+        end = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < end, f"waited {timeout_s} s for {what}; status: {self.status}"
+            self.executor.spin_once(timeout_sec=0.05)
+
+    def ready(self) -> bool:
+        """The recorder hears every required stream."""
+        return self.status is not None and all(s.health == 0 for s in self.status.streams if s.required)
+
+    def forget(self) -> None:
+        """Start counting what is sent anew."""
+        for sent in self.sent.values():
+            sent.clear()
+
+    def call(self, kind: Any, service: str, /, **fields: Any) -> Any:
+        """Call a service as `ros2 service call` would."""
+        client = self.node.create_client(kind, service)
+        assert client.wait_for_service(20), f"service {service} is not there"
+        future = client.call_async(kind.Request(**fields))
+        self.executor.spin_until_future_complete(future, timeout_sec=20)
+        assert future.done(), f"service {service} did not answer"
+        self.node.destroy_client(client)
+        return future.result()
