@@ -22,6 +22,14 @@ setup(
         ("share/robot_recorder/config", glob("config/*.yaml")),
         ("share/robot_recorder/config/robots", glob("config/robots/*.yaml")),
     ],
-    install_requires=["matplotlib", "mcap", "numpy", "opencv-python-headless", "PyYAML", "rich", "rosbags"],
+    install_requires=[
+        "matplotlib",
+        "mcap",
+        "numpy",
+        "opencv-python-headless",
+        "PyYAML",
+        "rich",
+        "rosbags",
+    ],
     entry_points={"console_scripts": ["robot-recorder = robot_recorder.cli.main:main"]},
 )

@@ -15,12 +15,16 @@ from robot_recorder.core.tasks import TaskRegistry, parse_tasks
 def config_directory() -> Path:
     """The installed ``config`` folder: of the ROS 2 install, of the Python one, or of the source tree."""
     prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
-    candidates = [Path(p) / "share/robot_recorder/config" for p in (*filter(None, prefixes), sys.prefix)]
+    candidates = [
+        Path(p) / "share/robot_recorder/config" for p in (*filter(None, prefixes), sys.prefix)
+    ]
     candidates.append(Path(__file__).resolve().parents[1] / "config")
     for candidate in candidates:
         if candidate.is_dir():
             return candidate
-    raise ConfigError(f"the config folder is not installed; looked in {', '.join(map(str, candidates))}")
+    raise ConfigError(
+        f"the config folder is not installed; looked in {', '.join(map(str, candidates))}"
+    )
 
 
 def load_profile(name: str) -> RobotProfile:

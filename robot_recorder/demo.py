@@ -15,24 +15,32 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import rclpy
 from rclpy.node import Node
 from rich.console import Console
-from robot_recorder.msg import EpisodeStatus
-from robot_recorder.srv import Annotate, MarkOutcome, PerformTask, SetTask, StartEpisode, StopEpisode
 from std_msgs.msg import String
 
 from robot_recorder.cli.tables import episodes_table, streams_table
 from robot_recorder.core.errors import RecorderError
 from robot_recorder.core.labels import Outcome
 from robot_recorder.core.streams import StreamHealth
+from robot_recorder.msg import EpisodeStatus
 from robot_recorder.nodes.conversions import to_time
 from robot_recorder.nodes.runtime import LATCHED
 from robot_recorder.report.episode_data import load
 from robot_recorder.report.picture import draw
+from robot_recorder.srv import (
+    Annotate,
+    MarkOutcome,
+    PerformTask,
+    SetTask,
+    StartEpisode,
+    StopEpisode,
+)
 from robot_recorder.storage.episodes import Episode
 
 # Task and seed of each attempt. The seed decides mass, friction and pose; what comes of it, the physics.
@@ -63,7 +71,7 @@ class Operator(Node):
         Raises:
             RecorderError: it is not there, or says no.
         """
-        client = self.create_client(kind, name)
+        client: Any = self.create_client(kind, name)
         try:
             if not client.wait_for_service(20):
                 raise RecorderError(f"service {name} is not there: did its node start?")
@@ -97,7 +105,9 @@ class Operator(Node):
     def attempt(self, task: str, seed: int, console: Console) -> Path:
         """Record one attempt; returns the episode's directory."""
         self.call(SetTask, "labeller/set_task", SetTask.Request(task=task, operator_name="demo"))
-        self.call(PerformTask, "sim/perform", PerformTask.Request(task=task, seed=seed, only_reset=True))
+        self.call(
+            PerformTask, "sim/perform", PerformTask.Request(task=task, seed=seed, only_reset=True)
+        )
         self.wait("all streams to arrive", self.all_streams_arrive, 20)
         started = self.call(StartEpisode, "recorder/start_episode")
         console.print(f"  {started.message}")
@@ -130,7 +140,7 @@ class Operator(Node):
         """Each phase of the motion as a segment, each physical event as an instant."""
         events = self.result["events"]
         phases = [(ns, name) for ns, name in events if name in (*_PHASES, "retreat", "idle")]
-        for (start, name), (end, _) in zip(phases, phases[1:], strict=False):
+        for (start, name), (end, _) in pairwise(phases):
             if name in _PHASES:
                 self._note(name, start, end)
         for ns, name in events:
@@ -145,7 +155,9 @@ class Operator(Node):
 
 
 @contextmanager
-def node_process(name: str, log: Path, parameters: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+def node_process(
+    name: str, log: Path, parameters: dict[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
     """An executable of this package as a process, ended with SIGINT as Ctrl-C would."""
     prefixes = os.environ["AMENT_PREFIX_PATH"].split(os.pathsep)
     programs = [Path(p) / "lib/robot_recorder" / name for p in prefixes]
@@ -226,5 +238,3 @@ def _report(paths: list[Path], console: Console) -> None:
         with console.status(f"drawing {picture.name}"):
             draw(load(episode), picture)
         console.print(f"picture: {os.path.relpath(picture)}")
-
-

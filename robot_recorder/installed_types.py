@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,23 @@ from robot_recorder.core.errors import ConfigError
 
 _FIELD = re.compile(r"^\s*([a-zA-Z][a-zA-Z0-9_/]*)(?:<=\d+)?(?:\[[^\]]*\])?\s+[a-zA-Z]")
 _PRIMITIVES = frozenset(
-    "bool byte char float32 float64 int8 uint8 int16 uint16 int32 uint32 int64 uint64 "
-    "string wstring".split()
+    [
+        "bool",
+        "byte",
+        "char",
+        "float32",
+        "float64",
+        "int8",
+        "uint8",
+        "int16",
+        "uint16",
+        "int32",
+        "uint32",
+        "int64",
+        "uint64",
+        "string",
+        "wstring",
+    ]
 )
 
 
@@ -49,7 +64,7 @@ def has_header(type_name: str) -> bool:
     return next(iter(fields.values()), "") == "std_msgs/Header"
 
 
-@lru_cache(maxsize=None)
+@cache
 def message_definition(type_name: str) -> str:
     """Concatenated ros2msg text of a type and all it is made of; empty when it is not installed."""
     seen: set[str] = set()
@@ -73,7 +88,7 @@ def message_definition(type_name: str) -> str:
     return append(type_name) or ""
 
 
-@lru_cache(maxsize=None)
+@cache
 def type_hash(type_name: str) -> str:
     """RIHS01 hash of an installed type; empty when unknown (Humble has none)."""
     path = _interface_file(type_name, ".json")

@@ -50,4 +50,6 @@ def test_package_xml_and_code_agree_on_the_version() -> None:
 
     from robot_recorder.storage.recorder import software_version
 
-    assert ElementTree.parse(ROOT / "package.xml").getroot().findtext("version") == software_version()
+    assert (
+        ElementTree.parse(ROOT / "package.xml").getroot().findtext("version") == software_version()
+    )

@@ -41,7 +41,9 @@ def main() -> int:
 def check_platform() -> None:
     version = sys.version_info[:2]
     if sys.platform != "linux" or platform.machine() != "x86_64":
-        sys.exit(f"ROS 2 wheels exist for Linux on x86_64, this is {sys.platform} {platform.machine()}.\n{ELSEWHERE}")
+        sys.exit(
+            f"ROS 2 wheels exist for Linux on x86_64, this is {sys.platform} {platform.machine()}.\n{ELSEWHERE}"
+        )
     if not (3, 10) <= version <= (3, 13):
         sys.exit(
             f"Python 3.10 to 3.13 is needed, this is {platform.python_version()}.\n"
@@ -67,7 +69,9 @@ def install_debian_packages() -> None:
         return
     command = ["apt-get", "install", "-y", "--no-install-recommends", *missing]
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        sys.exit("missing on this machine; install it and run make again:\n  sudo " + " ".join(command))
+        sys.exit(
+            "missing on this machine; install it and run make again:\n  sudo " + " ".join(command)
+        )
     say(f"installing {' '.join(missing)}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     run(["apt-get", "update", "-qq"], env=environment)
@@ -155,7 +159,11 @@ def build_package() -> bool:
     ]  # fmt: skip
     jobs = str(os.cpu_count() or 2)
     with open(log, "wb") as file:
-        for command in (configure, [cmake, "--build", str(BUILD), "-j", jobs], [cmake, "--install", str(BUILD)]):
+        for command in (
+            configure,
+            [cmake, "--build", str(BUILD), "-j", jobs],
+            [cmake, "--install", str(BUILD)],
+        ):
             if subprocess.run(command, env=environment, stdout=file, stderr=file).returncode:
                 tail = "\n".join(log.read_text(errors="replace").splitlines()[-25:])
                 sys.exit(f"{tail}\nbuilding failed; all of it is in {log}")

@@ -105,7 +105,9 @@ def _check(options: argparse.Namespace) -> int:
     from robot_recorder.checking import check_episode
 
     found = False
-    for path in track(options.episode, "checking", transient=True, disable=len(options.episode) < 2):
+    for path in track(
+        options.episode, "checking", transient=True, disable=len(options.episode) < 2
+    ):
         problems = check_episode(path)
         found = found or bool(problems)
         print(f"{path}: {'ok' if not problems else f'{len(problems)} problems'}")

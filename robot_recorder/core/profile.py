@@ -128,11 +128,11 @@ def _parse_qos(entry: YamlMap) -> Qos:
     entry.allow(("reliability", "durability"))
     return Qos(
         Reliability(
-            entry.choice("reliability", [r.value for r in Reliability], Reliability.BEST_EFFORT.value)
+            entry.choice(
+                "reliability", [r.value for r in Reliability], Reliability.BEST_EFFORT.value
+            )
         ),
         Durability(
             entry.choice("durability", [d.value for d in Durability], Durability.VOLATILE.value)
         ),
     )
-
-

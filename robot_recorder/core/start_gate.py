@@ -31,11 +31,10 @@ _WORDS = {
 _BLOCKING = (StreamHealth.NEVER, StreamHealth.STALE, StreamHealth.WRONG_TYPE)
 
 
-def judge_start(
-    streams: Iterable[tuple[StreamConfig, HealthReport]], force: bool
-) -> Verdict:
+def judge_start(streams: Iterable[tuple[StreamConfig, HealthReport]], force: bool) -> Verdict:
     """Refuse while a required stream is missing; a slow one, or ``force``, only warns."""
-    blocking, warnings = [], []
+    blocking: list[str] = []
+    warnings: list[str] = []
     for config, report in streams:
         if report.health is StreamHealth.OK or not config.required:
             continue

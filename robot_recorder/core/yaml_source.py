@@ -86,7 +86,7 @@ class YamlMap:
         except yaml.YAMLError as error:
             self.fail(f"'{name}' can not be read: {error}", self._values[name])
         finally:
-            loader.dispose()
+            loader.dispose()  # type: ignore[no-untyped-call]
 
     def fail_at(self, name: str, message: str) -> NoReturn:
         """Raise ConfigError at the value of a key."""

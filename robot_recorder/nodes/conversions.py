@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from builtin_interfaces.msg import Time
-from robot_recorder.msg import Label
 from std_msgs.msg import Header
 
 from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome
 from robot_recorder.core.streams import NS_PER_S
+from robot_recorder.msg import Label
 
 
 def to_time(ns: int) -> Time:

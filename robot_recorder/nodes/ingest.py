@@ -27,7 +27,6 @@ from robot_recorder.core.streams import Durability, Qos, Reliability, follow_pub
 from robot_recorder.core.topics import BagTopic, Channel, OfferedQos, Sample
 from robot_recorder.installed_types import message_class, message_definition, type_hash
 
-
 Sink = Callable[[list[Sample]], None]
 
 _DEPTH = 2000  # messages DDS keeps per topic while this thread is busy: two seconds at 1 kHz
@@ -48,7 +47,7 @@ class _Reader:
         self.message_type = message_type
         self.forced = forced
         self.qos: Qos | None = None
-        self.subscription: Subscription | None = None
+        self.subscription: Subscription[Any] | None = None
 
 
 class Ingest:
@@ -113,7 +112,8 @@ class Ingest:
             )
 
     def _run(self) -> None:
-        wait_set = _rclpy.WaitSet(len(self._readers), 0, 0, 0, 0, 0, self._node.context.handle)
+        context: Any = self._node.context
+        wait_set = _rclpy.WaitSet(len(self._readers), 0, 0, 0, 0, 0, context.handle)
         try:
             with wait_set:
                 self._loop(wait_set)

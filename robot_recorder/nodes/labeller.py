@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from rclpy.node import Node
-from robot_recorder.msg import EpisodeStatus, Label, Task
-from robot_recorder.srv import Annotate, MarkOutcome, SetTask
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
@@ -17,8 +15,10 @@ from robot_recorder.core.errors import BagError, ConfigError
 from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome
 from robot_recorder.core.start_gate import Verdict
 from robot_recorder.core.yaml_source import did_you_mean
+from robot_recorder.msg import EpisodeStatus, Label, Task
 from robot_recorder.nodes.conversions import to_label, to_ns, to_time
 from robot_recorder.nodes.runtime import LATCHED, log_verdict, parameter, run, tasks_parameter
+from robot_recorder.srv import Annotate, MarkOutcome, SetTask
 from robot_recorder.storage.episodes import Episode, EpisodeStore
 from robot_recorder.storage.recorder import Assignment
 
@@ -130,7 +130,9 @@ class LabellerNode(Node):
             return Verdict(False, "only a failure has a cause: leave cause empty or mark a failure")
         if request.cause and causes and request.cause not in causes:
             hint = did_you_mean(request.cause, causes)
-            return Verdict(False, f"'{request.cause}' is not a failure cause of {target.task}; {hint}")
+            return Verdict(
+                False, f"'{request.cause}' is not a failure cause of {target.task}; {hint}"
+            )
         return Verdict(True)
 
     def _annotate(self, request: Any, response: Any) -> Any:
@@ -141,7 +143,9 @@ class LabellerNode(Node):
         start_ns = to_ns(request.start) or now_ns
         end_ns = to_ns(request.end) or start_ns
         if not request.name:
-            return self._answer(response, Verdict(False, "an annotation needs a name, such as grasp"))
+            return self._answer(
+                response, Verdict(False, "an annotation needs a name, such as grasp")
+            )
         if end_ns < start_ns:
             return self._answer(response, Verdict(False, "the annotation ends before it starts"))
         event = LabelEvent(
@@ -165,7 +169,9 @@ class LabellerNode(Node):
             return Verdict(False, "no recorder is listening: start it in the same namespace")
         if episode_id in ("", status.episode_id):
             if not status.episode_id:
-                return Verdict(False, "there is no episode yet: start one, or name one by episode_id")
+                return Verdict(
+                    False, "there is no episode yet: start one, or name one by episode_id"
+                )
             return _Target(status.episode_id, status.task, Outcome(status.outcome))
         if not status.path:
             return Verdict(False, f"no episode '{episode_id}': this recorder has recorded none yet")

@@ -22,7 +22,12 @@ def main() -> int:
         recorder, synchronizer = RecorderNode(ingest), SynchronizerNode(ingest)
         ingest.start()
         # The recorder finalises while the ingest still delivers; the ingest ends last.
-        return [recorder, synchronizer, labeller], [recorder, synchronizer, labeller, _Ending(ingest)]
+        return [recorder, synchronizer, labeller], [
+            recorder,
+            synchronizer,
+            labeller,
+            _Ending(ingest),
+        ]
 
     return run(build)
 

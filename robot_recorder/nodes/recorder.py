@@ -10,8 +10,6 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 from rclpy.serialization import serialize_message
-from robot_recorder.msg import EpisodeStatus, FrameLayout, Label, StreamStatus, Task
-from robot_recorder.srv import DiscardEpisode, StartEpisode, StopEpisode
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
@@ -19,9 +17,10 @@ from robot_recorder.core.errors import ConfigError
 from robot_recorder.core.start_gate import Verdict
 from robot_recorder.core.streams import Durability, Qos, Reliability, StreamHealth
 from robot_recorder.core.topics import BagTopic
-from robot_recorder.nodes.ingest import Ingest
 from robot_recorder.installed_types import message_definition, type_hash
+from robot_recorder.msg import EpisodeStatus, FrameLayout, Label, StreamStatus, Task
 from robot_recorder.nodes.conversions import from_label, to_label, to_time
+from robot_recorder.nodes.ingest import Ingest
 from robot_recorder.nodes.runtime import (
     LATCHED,
     episodes_root,
@@ -32,6 +31,7 @@ from robot_recorder.nodes.runtime import (
     run,
     tasks_parameter,
 )
+from robot_recorder.srv import DiscardEpisode, StartEpisode, StopEpisode
 from robot_recorder.storage.episodes import EpisodeStore
 from robot_recorder.storage.recorder import Assignment, Recorder, RecorderState
 from robot_recorder.storage.writer import writer_factory
@@ -131,7 +131,9 @@ class RecorderNode(Node):
             assignment = replace(assignment, operator_name=request.operator_name)
         verdict = self._recorder.start(assignment, request.force, now_ns)
         if verdict.ok and self._recorder.run is not None:
-            task_text = f"task {assignment.task}" if assignment.task else "no task set: label it later"
+            task_text = (
+                f"task {assignment.task}" if assignment.task else "no task set: label it later"
+            )
             warning = f"; warning: {verdict.reason}" if verdict.reason else ""
             verdict = Verdict(True, f"recording {self._recorder.run.id} ({task_text}){warning}")
         return self._say_verdict(verdict)
@@ -158,7 +160,8 @@ class RecorderNode(Node):
             verdict = Verdict(
                 True,
                 f"saved {self._recorder.run.id}: {self._recorder.duration_s():.1f} s, "
-                f"{counts.written.total()} messages, " + (f"{lost} dropped" if lost else "none dropped"),
+                f"{counts.written.total()} messages, "
+                + (f"{lost} dropped" if lost else "none dropped"),
             )
         return self._say_verdict(verdict)
 

@@ -6,7 +6,6 @@ import array
 from typing import Any
 
 from rclpy.node import Node
-from robot_recorder.msg import AlignedFrame, FrameLayout, StreamLayout, StreamSample
 from std_msgs.msg import Header
 
 from robot_recorder.core.aligner import Aligner
@@ -15,8 +14,9 @@ from robot_recorder.core.errors import DecodeError
 from robot_recorder.core.frames import Frame
 from robot_recorder.core.topics import Channel, Sample
 from robot_recorder.installed_types import has_header
-from robot_recorder.nodes.ingest import Ingest
+from robot_recorder.msg import AlignedFrame, FrameLayout, StreamLayout, StreamSample
 from robot_recorder.nodes.conversions import to_time
+from robot_recorder.nodes.ingest import Ingest
 from robot_recorder.nodes.runtime import LATCHED, profile_parameter, run
 
 

@@ -80,9 +80,7 @@ def load(episode: Episode) -> EpisodeData:
                     camera.encoded.append(compressed_image(message.data))
                 elif kind.decode is not None:
                     decoded = kind.decode(message.data)
-                    entry = numbers.setdefault(
-                        message.topic, (message.type, decoded.names, [], [])
-                    )
+                    entry = numbers.setdefault(message.topic, (message.type, decoded.names, [], []))
                     if decoded.names == entry[1]:
                         entry[2].append(time_s)
                         entry[3].append(decoded.values)

@@ -14,7 +14,7 @@ from robot_recorder.core.streams import NS_PER_S
 from robot_recorder.report.episode_data import EpisodeData, Pictures, Series
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402  (the backend must be chosen first)
+from matplotlib import pyplot as plt
 
 _COLOURS = {Outcome.SUCCESS: "#2e7d32", Outcome.FAILURE: "#c62828", Outcome.UNLABELLED: "#616161"}
 _STRIP = 8  # pictures in a film strip
@@ -44,7 +44,14 @@ def draw(data: EpisodeData, target: Path) -> None:
     figure = plt.figure(figsize=(15, 1.75 * sum(heights) + 1.2), dpi=100)
     top = 1 - 0.75 / figure.get_figheight()
     grid = figure.add_gridspec(
-        len(rows), 1, height_ratios=heights, hspace=0.12, left=0.09, right=0.86, top=top, bottom=0.06
+        len(rows),
+        1,
+        height_ratios=heights,
+        hspace=0.12,
+        left=0.09,
+        right=0.86,
+        top=top,
+        bottom=0.06,
     )
     first, last = _span(data)
     shared: Any = None
@@ -136,7 +143,13 @@ def _annotations(axes: Any, events: list[LabelEvent], data: EpisodeData, span: A
         if end > start:
             axes.axvspan(start, end, 0, 0.55, color=_SEGMENTS[number % len(_SEGMENTS)], linewidth=0)
             axes.text(
-                (start + end) / 2, 0.27, event.name, ha="center", va="center", fontsize=9, clip_on=True
+                (start + end) / 2,
+                0.27,
+                event.name,
+                ha="center",
+                va="center",
+                fontsize=9,
+                clip_on=True,
             )
         else:  # instants stand above the segments, so that neither hides the other
             axes.plot([start, start], [0, 0.95], color="#6a1b9a", linewidth=2)
@@ -165,11 +178,17 @@ def _joint_plot(axes: Any, series: Series, data: EpisodeData, span: Any) -> None
         column = columns[int(which)]
         name = series.names[column]
         label = name.removeprefix("position/").removesuffix(" (rad)").removesuffix("_joint")
-        axes.plot(series.times_s, series.values[:, column], color=f"C{number}", label=label, linewidth=1.3)
+        axes.plot(
+            series.times_s, series.values[:, column], color=f"C{number}", label=label, linewidth=1.3
+        )
         if name in commands:
             other, index = commands[name]
             axes.plot(
-                other.times_s, other.values[:, index], color=f"C{number}", linewidth=0.8, linestyle=":"
+                other.times_s,
+                other.values[:, index],
+                color=f"C{number}",
+                linewidth=0.8,
+                linestyle=":",
             )
     axes.set_ylabel("joints\nrad\n(dotted:\ncommand)", rotation=0, ha="right", va="center")
     _legend(axes)
@@ -201,7 +220,9 @@ def _touch_plot(axes: Any, pad: Series, data: EpisodeData, span: Any) -> None:
         vmax=max(float(np.percentile(scaled, 99.5)), 1e-9),
     )  # fmt: skip
     axes.set_yticks([])
-    axes.set_ylabel(f"{_short(pad.topic)}\n{len(normal)} taxels", rotation=0, ha="right", va="center")
+    axes.set_ylabel(
+        f"{_short(pad.topic)}\n{len(normal)} taxels", rotation=0, ha="right", va="center"
+    )
     place = axes.inset_axes((1.01, 0.05, 0.012, 0.9))
     axes.figure.colorbar(drawn, cax=place).set_label(unit)
 
@@ -211,6 +232,12 @@ def _legend(axes: Any) -> None:
 
 
 def _short(topic: str) -> str:
-    for suffix in ("/image/compressed", "/image_raw/compressed", "/compressed", "/wrench", "/tactile"):
+    for suffix in (
+        "/image/compressed",
+        "/image_raw/compressed",
+        "/compressed",
+        "/wrench",
+        "/tactile",
+    ):
         topic = topic.removesuffix(suffix)
     return topic.rsplit("/", 1)[-1].replace("_", "\n" if len(topic) > 14 else " ")

@@ -100,7 +100,9 @@ class _Output:
             node.create_publisher(
                 CompressedImage, f"{name}/image/compressed", qos_profile_sensor_data
             ).publish,
-            node.create_publisher(CameraInfo, f"{name}/camera_info", qos_profile_sensor_data).publish,
+            node.create_publisher(
+                CameraInfo, f"{name}/camera_info", qos_profile_sensor_data
+            ).publish,
         )
         for message in (self._image, self._info):
             message.header.frame_id = f"{name}_optical_frame"

@@ -21,13 +21,12 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.signals import SignalHandlerOptions
-from robot_recorder.msg import TactileArray
-from robot_recorder.srv import PerformTask
 from sensor_msgs.msg import Imu, JointState
 from std_msgs.msg import String
 
 from robot_recorder.configuration import config_directory
 from robot_recorder.core.streams import NS_PER_MS, NS_PER_S
+from robot_recorder.msg import TactileArray
 from robot_recorder.nodes.runtime import LATCHED, parameter
 from robot_recorder.sim.camera_process import Shot, run_cameras
 from robot_recorder.sim.delivery import Delivery, Timing, parse_timings
@@ -35,6 +34,7 @@ from robot_recorder.sim.model import JOINT_NAMES, build_model
 from robot_recorder.sim.robot import Robot
 from robot_recorder.sim.scenarios import TASKS, Scenario, draw
 from robot_recorder.sim.templates import Template, markers
+from robot_recorder.srv import PerformTask
 
 STEP_NS = 2 * NS_PER_MS
 _SIDES = ("left", "right")
@@ -48,9 +48,13 @@ class SimRobot:
     """Steps the physics against the wall clock and publishes; one thread, ``run``."""
 
     def __init__(self, node: Node) -> None:
-        cache = Path(parameter(node, "cache", ".cache/sim", "folder for the prepared 3D model"))
+        cache = Path(
+            parameter(node, "cache", ".cache/sim", "folder for the prepared 3D model")
+        ).expanduser()
         default = str(config_directory() / "sim_g1.yaml")
-        timing_file = Path(parameter(node, "timings", default, "how each sensor stamps and delivers"))
+        timing_file = Path(
+            parameter(node, "timings", default, "how each sensor stamps and delivers")
+        )
         names = "cameras that are rendered, comma separated; none: no cameras"
         cameras = parameter(node, "cameras", "head_camera,left_wrist_camera", names)
         rate = float(parameter(node, "camera_rate_hz", 15.0, "pictures a second and camera"))
@@ -78,7 +82,9 @@ class SimRobot:
         node.create_timer(1.0, self._report)
 
     def _start_cameras(self, cache: Path, namespace: str) -> None:
-        spawn = multiprocessing.get_context("spawn")  # an OpenGL and a DDS thread do not survive fork
+        spawn = multiprocessing.get_context(
+            "spawn"
+        )  # an OpenGL and a DDS thread do not survive fork
         self._orders, theirs = spawn.Pipe()
         arguments = (theirs, cache, namespace, self._timings)
         self._process = spawn.Process(target=run_cameras, args=arguments, daemon=True)
@@ -105,8 +111,13 @@ class SimRobot:
         def doubles(a: np.ndarray) -> array.array[float]:
             return array.array("d", a)
 
-        states = JointState(name=JOINT_NAMES, position=doubles(q), velocity=doubles(v), effort=doubles(t))
-        self._states = Template(states, {"q": q, "v": v, "t": t}), publisher(JointState, "joint_states")
+        states = JointState(
+            name=JOINT_NAMES, position=doubles(q), velocity=doubles(v), effort=doubles(t)
+        )
+        self._states = (
+            Template(states, {"q": q, "v": v, "t": t}),
+            publisher(JointState, "joint_states"),
+        )
         commands = JointState(name=JOINT_NAMES, position=doubles(q))
         self._commands = Template(commands, {"q": q}), publisher(JointState, "joint_commands")
         self._wrench, self._tactile = {}, {}
@@ -117,7 +128,10 @@ class SimRobot:
             f.x, f.y, f.z, m.x, m.y, m.z = (float(x) for x in w)
             topic = f"{side}_wrist/wrench"
             self._wrench[side] = Template(wrench, {"w": w}), publisher(WrenchStamped, topic)
-            pad, p = TactileArray(unit=TactileArray.UNIT_PASCAL, rows=4, cols=4), markers(4, 16, np.float32)
+            pad, p = (
+                TactileArray(unit=TactileArray.UNIT_PASCAL, rows=4, cols=4),
+                markers(4, 16, np.float32),
+            )
             pad.header.frame_id = f"{side}_palm"
             pad.normal = array.array("f", p)
             topic = f"{side}_palm/tactile"

@@ -122,7 +122,7 @@ class Episode:
         """Messages that arrived and were not written; None when nobody counted."""
         if "streams" not in self.facts:
             return None
-        return sum(s["dropped"] for s in json.loads(self.facts["streams"]).values())
+        return sum(int(s["dropped"]) for s in json.loads(self.facts["streams"]).values())
 
     @cached_property
     def sync(self) -> dict[str, Any]:
@@ -206,7 +206,9 @@ class EpisodeStore:
             write_metadata(partial, metadata)
             rename_durably(partial, final)
         except OSError as error:
-            raise BagError(f"finalising {partial} failed: {error}; its data is kept there") from error
+            raise BagError(
+                f"finalising {partial} failed: {error}; its data is kept there"
+            ) from error
         return final
 
     def append_label(self, event: LabelEvent) -> Episode:

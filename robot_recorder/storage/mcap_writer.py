@@ -86,11 +86,12 @@ class McapWriter:
 
     def close(self) -> None:
         assert self._writer is not None and self._file is not None
-        summary = BagSummary(
-            Path(self._file.name).name, self._start_ns, self._end_ns, self._counts
-        )
+        summary = BagSummary(Path(self._file.name).name, self._start_ns, self._end_ns, self._counts)
         metadata = build_metadata(
-            list(self._topics.values()), summary, self._custom_data, os.environ.get("ROS_DISTRO", "")
+            list(self._topics.values()),
+            summary,
+            self._custom_data,
+            os.environ.get("ROS_DISTRO", ""),
         )
         try:
             # rosbag2 opens a lone .mcap file by this record, without the directory around it.

@@ -104,7 +104,9 @@ def read_metadata(directory: Path) -> dict[str, Any]:
     """
     path = directory / METADATA_FILE
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        content = yaml.load(
+            path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        )
         metadata = content[_ROOT]
         if not isinstance(metadata, dict):
             raise TypeError(f"{_ROOT} is not a mapping")

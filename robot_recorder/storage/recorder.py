@@ -208,7 +208,7 @@ class Recorder:
             self.state = RecorderState.RECORDING
         return Verdict(True, verdict.reason)
 
-    def stop(self, now_ns: int, flush: Callable[[int], None]) -> Verdict:
+    def stop(self, now_ns: int, flush: Callable[[int], object]) -> Verdict:
         """End the running episode at ``now_ns`` and finalise it.
 
         Args:

@@ -91,7 +91,9 @@ class Rosbag2Writer:
                 return way
             except TypeError:
                 continue
-        raise BagError("this rosbag2_py has a SequentialWriter.write that is not known; use writer:=mcap")
+        raise BagError(
+            "this rosbag2_py has a SequentialWriter.write that is not known; use writer:=mcap"
+        )
 
     def sync(self) -> None:
         try:

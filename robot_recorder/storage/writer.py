@@ -11,6 +11,7 @@ from typing import Protocol
 from robot_recorder.core.errors import ConfigError
 from robot_recorder.core.topics import BagTopic
 
+
 class BagWriter(Protocol):
     """Writes one bag. Every method raises BagError when the disk does not take it."""
 
@@ -68,5 +69,3 @@ def writer_factory(name: str) -> Callable[[], BagWriter]:
         importlib.import_module(f"robot_recorder.storage.{module}"), adapter
     )
     return factory
-
-

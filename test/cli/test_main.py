@@ -38,9 +38,16 @@ def root(tmp_path: Path) -> Path:
         write_bag(McapWriter(), partial, messages)
         events = [
             LabelEvent(T0, id, LabelKind.TASK, task="lift", instruction="Lift it."),
-            LabelEvent(T0, id, LabelKind.OUTCOME, outcome=outcome, cause="" if number == 0 else "slip"),
+            LabelEvent(
+                T0, id, LabelKind.OUTCOME, outcome=outcome, cause="" if number == 0 else "slip"
+            ),
         ]
-        facts = {"episode_id": id, "start_ns": str(T0), "stop_ns": str(T0 + 10**9), **label_facts(events)}
+        facts = {
+            "episode_id": id,
+            "start_ns": str(T0),
+            "stop_ns": str(T0 + 10**9),
+            **label_facts(events),
+        }
         store.finalise(partial, facts)
     (tmp_path / "root" / "died.partial").mkdir()
     return tmp_path / "root"
@@ -59,7 +66,9 @@ def test_reading_listing_and_checking_need_no_ros(root: Path, tmp_path: Path) ->
     assert "died.partial" in listed.stdout
     checked = run_without_ros("check", *map(str, EpisodeStore(root).paths()))
     assert checked.returncode == 0 and checked.stdout.count("ok") == 2, checked
-    shown = run_without_ros("show", str(EpisodeStore(root).paths()[0]), "--out", str(tmp_path / "a.png"))
+    shown = run_without_ros(
+        "show", str(EpisodeStore(root).paths()[0]), "--out", str(tmp_path / "a.png")
+    )
     assert shown.returncode == 0 and (tmp_path / "a.png").stat().st_size > 10_000, shown.stderr
     profile = run_without_ros("profile", "check", "g1_sim")
     assert profile.returncode == 0 and "types not checked" in profile.stdout, profile.stderr

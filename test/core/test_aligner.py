@@ -18,7 +18,9 @@ MS = 1_000_000
 T0 = 1_700_000_000_000_000_000  # on the tick grid of 10, 20, 25, 50 Hz
 
 
-def stream(policy: Policy, tolerance_ms: float = 30, type_name: str = WRENCH, latency_ms: float = 0) -> StreamConfig:
+def stream(
+    policy: Policy, tolerance_ms: float = 30, type_name: str = WRENCH, latency_ms: float = 0
+) -> StreamConfig:
     return StreamConfig(
         f"s_{policy.value}", "t", type_name, Role.OBSERVATION, 100, True, policy,
         round(tolerance_ms * MS), round(latency_ms * MS),
@@ -32,7 +34,9 @@ class Run:
         self.frames: list[Frame] = []
         self.aligner = Aligner(streams, rate_hz, deadline_ms * MS, self.frames.append)
 
-    def push(self, at_ms: float, value: float = 0.0, lane: int = 0, received_ms: float | None = None) -> None:
+    def push(
+        self, at_ms: float, value: float = 0.0, lane: int = 0, received_ms: float | None = None
+    ) -> None:
         stamp = T0 + round(at_ms * MS)
         received = stamp if received_ms is None else T0 + round(received_ms * MS)
         self.aligner.push(lane, stamp, received, wrench(stamp, (value,) * 6))
@@ -197,12 +201,16 @@ def test_slerp_takes_the_shorter_arc() -> None:
     half = math.sin(math.pi / 4)
     quarter_turn = np.array([0, 0, half, half])
     middle = slerp(np.array([0, 0, 0, 1.0]), -quarter_turn, 0.5)
-    assert abs(middle @ np.array([0, 0, math.sin(math.pi / 8), math.cos(math.pi / 8)])) == pytest.approx(1)
+    assert abs(
+        middle @ np.array([0, 0, math.sin(math.pi / 8), math.cos(math.pi / 8)])
+    ) == pytest.approx(1)
     assert np.linalg.norm(slerp(quarter_turn, quarter_turn, 0.3)) == pytest.approx(1)
 
 
 arrivals = st.lists(
-    st.tuples(st.integers(0, 2), st.integers(0, 3000), st.integers(0, 400)), min_size=1, max_size=120
+    st.tuples(st.integers(0, 2), st.integers(0, 3000), st.integers(0, 400)),
+    min_size=1,
+    max_size=120,
 )
 
 

@@ -35,7 +35,11 @@ def test_joint_state(frame_id, at, joints, data) -> None:
     fields = {}
     for field in ("position", "velocity", "effort"):
         filled = data.draw(st.booleans())
-        fields[field] = data.draw(st.lists(number, min_size=len(joints), max_size=len(joints))) if filled else []
+        fields[field] = (
+            data.draw(st.lists(number, min_size=len(joints), max_size=len(joints)))
+            if filled
+            else []
+        )
     message = JointState(name=joints, **fields)
     fill_header(message, frame_id, at)
     raw = bytes(serialize(message))
@@ -106,7 +110,11 @@ def test_every_understood_type_says_truly_whether_it_has_a_header() -> None:
 
 
 @settings(deadline=None)
-@given(stamp, st.integers(0, 2**62), st.lists(st.tuples(name, st.lists(number, max_size=4)), max_size=4))
+@given(
+    stamp,
+    st.integers(0, 2**62),
+    st.lists(st.tuples(name, st.lists(number, max_size=4)), max_size=4),
+)
 def test_frames_are_read_back(at, index, streams) -> None:
     from robot_recorder.msg import AlignedFrame, StreamSample
 
@@ -120,7 +128,11 @@ def test_frames_are_read_back(at, index, streams) -> None:
     assert (frame.index, frame.tick_ns) == (index, at[0] * 10**9 + at[1])
     assert list(names) == [s for s, _ in streams]
     for sample, (_, values) in zip(frame.samples, streams):
-        assert (sample.status, sample.skew_ns, list(sample.values)) == (SampleStatus.INTERPOLATED, -5, values)
+        assert (sample.status, sample.skew_ns, list(sample.values)) == (
+            SampleStatus.INTERPOLATED,
+            -5,
+            values,
+        )
 
 
 @settings(deadline=None, max_examples=300)
@@ -137,5 +149,7 @@ def test_rubbish_is_refused_and_never_crashes(data: bytes, with_header: bool) ->
 
 
 def test_big_endian_is_read() -> None:
-    reader = CdrReader(b"\0\0\0\0" + np.array([1, 2], ">u4").tobytes() + np.array([2.5], ">f8").tobytes())
+    reader = CdrReader(
+        b"\0\0\0\0" + np.array([1, 2], ">u4").tobytes() + np.array([2.5], ">f8").tobytes()
+    )
     assert (reader.u32(), reader.u32(), reader.doubles(1)[0]) == (1, 2, 2.5)

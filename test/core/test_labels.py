@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robot_recorder.core.errors import ConfigError
-from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome, dump_events, fold, load_events
+from robot_recorder.core.labels import (
+    LabelEvent,
+    LabelKind,
+    Outcome,
+    dump_events,
+    fold,
+    load_events,
+)
 from robot_recorder.core.tasks import parse_tasks
 
 text = st.text(max_size=20)
@@ -37,12 +44,19 @@ def test_the_last_outcome_holds_and_annotations_add_up() -> None:
         LabelEvent(5, "e", LabelKind.ANNOTATION, name="drop"),
     ]
     now = fold(log)
-    assert (now.task, now.operator_name, now.outcome, now.cause) == ("lift", "ann", Outcome.FAILURE, "slip")
+    assert (now.task, now.operator_name, now.outcome, now.cause) == (
+        "lift",
+        "ann",
+        Outcome.FAILURE,
+        "slip",
+    )
     assert [a.name for a in now.annotations] == ["grasp", "drop"]
 
 
 def test_newer_files_with_unknown_keys_open() -> None:
-    assert load_events('[{"stamp_ns": 1, "kind": "task", "task": "a", "mood": "good"}]')[0].task == "a"
+    assert (
+        load_events('[{"stamp_ns": 1, "kind": "task", "task": "a", "mood": "good"}]')[0].task == "a"
+    )
 
 
 TASKS = "tasks:\n  lift_box:\n    instruction: Lift it.\n    failure_causes: [slip]\n"

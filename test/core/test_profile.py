@@ -6,7 +6,14 @@ import pytest
 
 from robot_recorder.core.errors import ConfigError
 from robot_recorder.core.profile import parse_profile
-from robot_recorder.core.streams import Durability, Policy, Qos, Reliability, Role, follow_publishers
+from robot_recorder.core.streams import (
+    Durability,
+    Policy,
+    Qos,
+    Reliability,
+    Role,
+    follow_publishers,
+)
 
 GOOD = """
 robot: arm

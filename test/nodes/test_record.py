@@ -6,6 +6,7 @@ import json
 import signal
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,11 @@ from support.robot import PROFILE, Bench, process
 
 pytest.importorskip("rclpy")
 
+from rosbags.rosbag2 import Reader
+from std_srvs.srv import Trigger
+
+from robot_recorder.core.frames import SampleStatus, decode_frame
+from robot_recorder.core.labels import LabelKind, Outcome
 from robot_recorder.msg import Label
 from robot_recorder.srv import (
     Annotate,
@@ -22,11 +28,6 @@ from robot_recorder.srv import (
     StartEpisode,
     StopEpisode,
 )
-from rosbags.rosbag2 import Reader
-from std_srvs.srv import Trigger
-
-from robot_recorder.core.frames import SampleStatus, decode_frame
-from robot_recorder.core.labels import LabelKind, Outcome
 from robot_recorder.storage.episodes import TRASH, Episode, EpisodeStore
 from robot_recorder.storage.reader import read_messages
 
@@ -85,7 +86,7 @@ def test_every_message_is_there_byte_for_byte(bench: Bench) -> None:
 def test_strangers_open_it(bench: Bench) -> None:
     """With the rosbags and mcap libraries, and nothing of ours."""
     from mcap.reader import make_reader
-    from rosbags.typesys import Stores, get_typestore, get_types_from_msg
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
     episode = record(bench)
     store = get_typestore(Stores.EMPTY)
@@ -94,9 +95,7 @@ def test_strangers_open_it(bench: Bench) -> None:
             store.register(get_types_from_msg(connection.msgdef.data, connection.msgtype))
         for connection in reader.connections:
             assert connection.digest == store.hash_rihs01(connection.msgtype), connection.topic
-        messages = [
-            (c.topic, store.deserialize_cdr(d, c.msgtype)) for c, _, d in reader.messages()
-        ]
+        messages = [(c.topic, store.deserialize_cdr(d, c.msgtype)) for c, _, d in reader.messages()]
         qos = {c.topic: c.ext.offered_qos_profiles for c in reader.connections}
     joints = [m for t, m in messages if t == "/joint_states"]
     assert joints[0].name == ["a", "b"] and list(joints[0].position) == [0.1, 0.2]
@@ -114,7 +113,7 @@ def test_frames_are_aligned_and_recorded(bench: Bench) -> None:
     assert len(frames) > 20
     assert frames[0][1] == ("joints", "command", "wrench", "camera")
     ticks = [f.tick_ns for f, _ in frames]
-    assert {b - a for a, b in zip(ticks, ticks[1:])} == {50_000_000}
+    assert {b - a for a, b in pairwise(ticks)} == {50_000_000}
     late = [f for f in frames if f[0].tick_ns > episode.start_ns + 100_000_000]
     assert all(f.complete for f, _ in late)
     joints = late[0][0].samples[0]
@@ -142,18 +141,32 @@ def test_labels_are_in_the_bag_and_in_custom_data(bench: Bench) -> None:
     from rclpy.serialization import deserialize_message
 
     labels = [deserialize_message(d, Label) for d in in_bag(episode, "/labeller/labels")]
-    assert [LabelKind(x.kind) for x in labels] == [LabelKind.TASK, LabelKind.ANNOTATION, LabelKind.OUTCOME]
+    assert [LabelKind(x.kind) for x in labels] == [
+        LabelKind.TASK,
+        LabelKind.ANNOTATION,
+        LabelKind.OUTCOME,
+    ]
     assert all(x.episode_id == id for x in labels)
 
     # after the stop, with a cause; the sensor data stays as it is
     data = next(path.glob("*.mcap")).read_bytes()
     again = bench.call(
-        MarkOutcome, "labeller/mark_outcome", outcome=2, cause="slip", note="seen on video", by="eve"
+        MarkOutcome,
+        "labeller/mark_outcome",
+        outcome=2,
+        cause="slip",
+        note="seen on video",
+        by="eve",
     )
     assert again.success and again.episode_id == id and again.previous == "success"
     bench.wait("the label on disk", lambda: Episode.open(path).labels.outcome is Outcome.FAILURE)
     last = Episode.open(path).events[-1]
-    assert (last.cause, last.by, last.previous, last.note) == ("slip", "eve", "success", "seen on video")
+    assert (last.cause, last.by, last.previous, last.note) == (
+        "slip",
+        "eve",
+        "success",
+        "seen on video",
+    )
     assert next(path.glob("*.mcap")).read_bytes() == data
 
 
@@ -173,7 +186,14 @@ def test_refusals_say_what_to_do(bench: Bench) -> None:
     refused(Annotate, "labeller/annotate", "needs a name")
     bench.call(SetTask, "labeller/set_task", task="lift_box")
     episode = record(bench, 0.2)
-    refused(MarkOutcome, "labeller/mark_outcome", "slip", outcome=2, cause="slipp", episode_id=episode.id)
+    refused(
+        MarkOutcome,
+        "labeller/mark_outcome",
+        "slip",
+        outcome=2,
+        cause="slipp",
+        episode_id=episode.id,
+    )
     refused(MarkOutcome, "labeller/mark_outcome", "only a failure", outcome=1, cause="slip")
     bench.wait("all streams to fall silent", lambda: not bench.ready())
     refused(StartEpisode, "recorder/start_episode", "joints is silent", "camera is silent", "force")
@@ -313,8 +333,10 @@ def test_a_publisher_of_another_type_is_named(profile: Path, tmp_path: Path) -> 
         bench.node.create_publisher(String, "wrist/wrench", 10)
         bench.publish_until(
             "the wrong type to be seen",
-            lambda: bench.status is not None
-            and any(s.name == "wrench" and s.health == 4 for s in bench.status.streams),
+            lambda: (
+                bench.status is not None
+                and any(s.name == "wrench" and s.health == 4 for s in bench.status.streams)
+            ),
         )
         answer = bench.call(StartEpisode, "recorder/start_episode")
         assert not answer.success and "std_msgs/msg/String" in answer.message

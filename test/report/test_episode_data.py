@@ -17,7 +17,9 @@ GRIPPER = Path(__file__).parents[3] / "shared" / "data" / "gripper_closes_can"
 
 
 def test_a_foreign_bag_gives_its_numbers_on_its_own_clock(tmp_path: Path) -> None:
-    messages = [("/w", wrench(T0 + i * 10**7, (i, 0, 0, 0, 0, 0)), T0 + i * 10**7) for i in range(100)]
+    messages = [
+        ("/w", wrench(T0 + i * 10**7, (i, 0, 0, 0, 0, 0)), T0 + i * 10**7) for i in range(100)
+    ]
     write_bag(McapWriter(), tmp_path / "bag", messages)
     (series,) = load(Episode.open(tmp_path / "bag")).series
     assert series.names[0] == "force/x (N)"
@@ -28,7 +30,9 @@ def test_a_foreign_bag_gives_its_numbers_on_its_own_clock(tmp_path: Path) -> Non
 
 
 def test_what_can_not_be_read_is_listed(tmp_path: Path) -> None:
-    write_bag(McapWriter(), tmp_path / "bag", [("/w", wrench(T0), T0), ("/x", b"\0\1\0\0zz", T0 + 1)])
+    write_bag(
+        McapWriter(), tmp_path / "bag", [("/w", wrench(T0), T0), ("/x", b"\0\1\0\0zz", T0 + 1)]
+    )
     data = load(Episode.open(tmp_path / "bag"))
     assert [s.topic for s in data.series] == ["/w"]
     assert len(data.problems) == 1 and "/x" in data.problems[0]

@@ -11,13 +11,13 @@ from support.robot import LATCHED, Bench, process
 
 pytest.importorskip("rclpy")
 
-from robot_recorder.srv import PerformTask, StartEpisode, StopEpisode
 from std_msgs.msg import String
 
-from robot_recorder.core.decoding import KINDS
 from robot_recorder.core.cdr import header_stamp_ns
+from robot_recorder.core.decoding import KINDS
 from robot_recorder.report.episode_data import load
 from robot_recorder.report.picture import draw
+from robot_recorder.srv import PerformTask, StartEpisode, StopEpisode
 from robot_recorder.storage.episodes import Episode
 from robot_recorder.storage.reader import read_messages
 
@@ -39,14 +39,18 @@ def episode(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Epis
         process("record", "simbot", profile="g1_sim", root=root),
     ):
         results: list[str] = []
-        bench.node.create_subscription(String, "sim/result", lambda m: results.append(m.data), LATCHED)
+        bench.node.create_subscription(
+            String, "sim/result", lambda m: results.append(m.data), LATCHED
+        )
         bench.wait("the simulated robot", bench.ready, 90)
         assert bench.call(PerformTask, "sim/perform", task="lift_box", seed=1).success
         bench.wait("the robot to move", lambda: any("performing" in r for r in results))
         started = bench.call(StartEpisode, "recorder/start_episode", task="lift_box")
         assert started.success, started.message
         end = bench.status.duration_s + 2.0
-        bench.wait("two seconds", lambda: bench.status.state == 1 and bench.status.duration_s >= end)
+        bench.wait(
+            "two seconds", lambda: bench.status.state == 1 and bench.status.duration_s >= end
+        )
         stopped = bench.call(StopEpisode, "recorder/stop_episode")
         assert stopped.success and stopped.dropped == 0
         refused = bench.call(PerformTask, "sim/perform", task="fly")

@@ -188,7 +188,9 @@ def test_labels_during_after_and_long_after(tmp_path: Path) -> None:
     first = bench.recorder.run.id
 
     def outcome(id: str, what: Outcome, previous: str):
-        event = LabelEvent(bench.now, id, LabelKind.OUTCOME, by="eve", outcome=what, previous=previous)
+        event = LabelEvent(
+            bench.now, id, LabelKind.OUTCOME, by="eve", outcome=what, previous=previous
+        )
         return bench.recorder.label(event)
 
     assert outcome(first, Outcome.SUCCESS, "unlabelled").ok
@@ -201,7 +203,11 @@ def test_labels_during_after_and_long_after(tmp_path: Path) -> None:
     assert outcome(first, Outcome.SUCCESS, "failure").ok
     bench.stop()
     episode = Episode.open(tmp_path / first)
-    assert [e.outcome for e in episode.events[1:]] == [Outcome.SUCCESS, Outcome.FAILURE, Outcome.SUCCESS]
+    assert [e.outcome for e in episode.events[1:]] == [
+        Outcome.SUCCESS,
+        Outcome.FAILURE,
+        Outcome.SUCCESS,
+    ]
     assert episode.facts["outcome"] == "success"
     assert Episode.open(bench.recorder.run.path).labels.outcome is Outcome.UNLABELLED
     missing = outcome("arm_20000101T000000_000_lift", Outcome.SUCCESS, "")

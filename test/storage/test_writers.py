@@ -55,7 +55,9 @@ def test_others_open_it(writer, tmp_path: Path) -> None:
     with open(path / "bag_0.mcap", "rb") as file:
         reader = make_reader(file)
         assert reader.get_header().profile == "ros2"
-        found = [(c.topic, m.data, m.log_time, m.publish_time) for s, c, m in reader.iter_messages()]
+        found = [
+            (c.topic, m.data, m.log_time, m.publish_time) for s, c, m in reader.iter_messages()
+        ]
         summary = reader.get_summary()
     assert found == [(t, d, at, at - 1000) for t, d, at in MESSAGES]
     assert {s.encoding for s in summary.schemas.values()} == {"ros2msg"}

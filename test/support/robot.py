@@ -16,9 +16,10 @@ from geometry_msgs.msg import WrenchStamped
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from rclpy.serialization import serialize_message
-from robot_recorder.msg import AlignedFrame, EpisodeStatus
 from sensor_msgs.msg import CompressedImage, JointState
 from std_msgs.msg import String
+
+from robot_recorder.msg import AlignedFrame, EpisodeStatus
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -47,7 +48,9 @@ def executable(name: str) -> str:
 
 
 @contextmanager
-def process(name: str, namespace: str = "", **parameters: object) -> Iterator[subprocess.Popen[str]]:
+def process(
+    name: str, namespace: str = "", **parameters: object
+) -> Iterator[subprocess.Popen[str]]:
     """A node as a process, ended with SIGINT."""
     arguments = [x for k, v in parameters.items() for x in ("-p", f"{k}:={v}")]
     if namespace:
@@ -107,7 +110,9 @@ class Bench:
 
     @staticmethod
     def _joints() -> JointState:
-        return JointState(name=["a", "b"], position=[0.1, 0.2], velocity=[0.0, 0.0], effort=[1.0, 2.0])
+        return JointState(
+            name=["a", "b"], position=[0.1, 0.2], velocity=[0.0, 0.0], effort=[1.0, 2.0]
+        )
 
     def _on_status(self, status: EpisodeStatus) -> None:
         self.status = status
@@ -134,7 +139,9 @@ class Bench:
             while time.monotonic() < due:
                 self.executor.spin_once(timeout_sec=max(0.0, due - time.monotonic()))
 
-    def publish_until(self, what: str, condition: Callable[[], bool], timeout_s: float = 20) -> None:
+    def publish_until(
+        self, what: str, condition: Callable[[], bool], timeout_s: float = 20
+    ) -> None:
         """Publish until a condition holds; fails the test when it does not in time."""
         end = time.monotonic() + timeout_s
         while not condition():
@@ -150,7 +157,9 @@ class Bench:
 
     def ready(self) -> bool:
         """The recorder hears every required stream."""
-        return self.status is not None and all(s.health == 0 for s in self.status.streams if s.required)
+        return self.status is not None and all(
+            s.health == 0 for s in self.status.streams if s.required
+        )
 
     def forget(self) -> None:
         """Start counting what is sent anew."""

@@ -14,7 +14,9 @@ WRENCH = "geometry_msgs/msg/WrenchStamped"
 T0 = 1_700_000_000_000_000_000
 
 
-def wrench(stamp_ns: int, values: tuple[float, ...] = (1, 2, 3, 4, 5, 6), frame_id: str = "") -> bytes:
+def wrench(
+    stamp_ns: int, values: tuple[float, ...] = (1, 2, 3, 4, 5, 6), frame_id: str = ""
+) -> bytes:
     """A WrenchStamped as little-endian CDR."""
     text = frame_id.encode() + b"\0"
     head = struct.pack("<iII", stamp_ns // 10**9, stamp_ns % 10**9, len(text)) + text

@@ -1,0 +1,48 @@
+"""The simulated robot and its recorder: call the services yourself.
+
+    ros2 launch robot_recorder demo.launch.py root:=/tmp/episodes
+    ros2 service call /sim/perform robot_recorder/srv/PerformTask "{task: lift_box, seed: 1}"
+    ros2 service call /recorder/toggle_episode std_srvs/srv/Trigger
+    ros2 service call /labeller/mark_success std_srvs/srv/Trigger
+
+Needs mujoco, fast-simplification, scipy and the model's wheel: requirements/sim.txt and assets.txt.
+"""
+
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+from launch import LaunchDescription
+
+
+def generate_launch_description():
+    record = PathJoinSubstitution(
+        [FindPackageShare("robot_recorder"), "launch", "record.launch.py"]
+    )
+    passed = {n: LaunchConfiguration(n) for n in ("namespace", "root")}
+    return LaunchDescription(
+        [
+            DeclareLaunchArgument("namespace", default_value="", description="of the robot"),
+            DeclareLaunchArgument("root", default_value="~/episodes", description="episode folder"),
+            DeclareLaunchArgument(
+                "cache", default_value="~/.cache/robot_recorder", description="prepared 3D model"
+            ),
+            Node(
+                package="robot_recorder",
+                executable="sim_robot",
+                namespace=LaunchConfiguration("namespace"),
+                parameters=[
+                    {"cache": ParameterValue(LaunchConfiguration("cache"), value_type=str)}
+                ],
+                output="screen",
+                emulate_tty=True,
+            ),
+            IncludeLaunchDescription(
+                PythonLaunchDescriptionSource(record),
+                launch_arguments={**passed, "profile": "g1_sim", "task": "lift_box"}.items(),
+            ),
+        ]
+    )

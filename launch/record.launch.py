@@ -1,0 +1,67 @@
+"""Recorder, synchronizer and labeller of one robot.
+
+ros2 launch robot_recorder record.launch.py profile:=g1_sim root:=/data/episodes namespace:=robot_07
+"""
+
+from launch.actions import DeclareLaunchArgument, Shutdown
+from launch.conditions import IfCondition, UnlessCondition
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+from launch import LaunchDescription
+
+ARGUMENTS = {
+    "namespace": ("", "namespace of the robot; also its name in episode ids"),
+    "profile": ("g1_sim", "robot profile: a YAML file, or the name of one in config/robots"),
+    "root": ("~/episodes", "folder that episodes are written into"),
+    "tasks": ("", "task registry: a YAML file; empty: the one that is installed"),
+    "task": ("", "task of the first episodes"),
+    "operator": ("", "who drives the robot"),
+    "writer": ("auto", "bag writer: auto, mcap or rosbag2_py"),
+}
+
+
+def parameters(*names):
+    # As text, always: a bare LaunchConfiguration is read as YAML, and an operator called 007 is no number.
+    return [{n: ParameterValue(LaunchConfiguration(n), value_type=str) for n in names}]
+
+
+def node(executable, condition, *names, **more):
+    return Node(
+        package="robot_recorder",
+        executable=executable,
+        namespace=LaunchConfiguration("namespace"),
+        parameters=parameters(*names),
+        condition=condition(LaunchConfiguration("composed")),
+        output="screen",
+        emulate_tty=True,
+        # Finalising an episode on a slow disk takes its time; the default would kill it after 5 s.
+        sigterm_timeout="30",
+        sigkill_timeout="30",
+        **more,
+    )
+
+
+def generate_launch_description():
+    recorder = ("profile", "root", "tasks", "writer")
+    labeller = ("tasks", "task", "operator")
+    ending = {"on_exit": Shutdown(reason="the recorder ended")}
+    return LaunchDescription(
+        [
+            *(
+                DeclareLaunchArgument(name, default_value=default, description=text)
+                for name, (default, text) in ARGUMENTS.items()
+            ),
+            DeclareLaunchArgument(
+                "composed",
+                default_value="true",
+                choices=["true", "false"],
+                description="all in one process, sharing one subscription per topic",
+            ),
+            node("record", IfCondition, *recorder, "task", "operator", **ending),
+            node("recorder", UnlessCondition, *recorder, **ending),
+            node("synchronizer", UnlessCondition, "profile"),
+            node("labeller", UnlessCondition, *labeller),
+        ]
+    )
