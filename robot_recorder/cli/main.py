@@ -7,10 +7,6 @@ import importlib
 import sys
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import track
-
-from robot_recorder.cli.tables import episodes_table
 from robot_recorder.configuration import load_profile
 from robot_recorder.core.errors import ConfigError, RecorderError
 from robot_recorder.installed_types import message_class
@@ -30,6 +26,11 @@ def main(arguments: list[str] | None = None) -> int:
         return result
     except RecorderError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        # A robot's ROS 2 install may lack what only the command line needs.
+        install = "rosdep install --from-paths src -i, or pip install"
+        print(f"error: this command needs {error.name}: {install} {error.name}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         return 0
@@ -90,6 +91,10 @@ def _has_ros() -> bool:
 
 
 def _episodes(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from robot_recorder.cli.tables import episodes_table
+
     store = EpisodeStore(options.root)
     paths = store.paths()
     if not paths:
@@ -102,6 +107,8 @@ def _episodes(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from rich.progress import track
+
     from robot_recorder.checking import check_episode
 
     found = False

@@ -1,6 +1,7 @@
 """The rules of docs/architecture.md that can be read off the source."""
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -49,6 +50,17 @@ def test_nobody_imports_the_nodes_but_nodes() -> None:
     for path in PACKAGE.rglob("*.py"):
         if path.parent.name not in ("nodes", "sim") and path.name != "demo.py":
             assert not any(n.startswith("robot_recorder.nodes") for n in imported(path)), path
+
+
+def test_nodes_load_nothing_but_ros_and_numpy() -> None:
+    """On a robot only ROS 2 is sure to be there; the rest is for the command line and the simulator."""
+    pytest.importorskip("rclpy")
+    code = (
+        "import sys, robot_recorder.nodes.record; "
+        "print(sorted({'mcap', 'rosbags', 'rich', 'matplotlib', 'cv2', 'scipy', 'mujoco'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/")
+    assert done.stdout.strip() == "[]", done
 
 
 def test_files_stay_readable() -> None:
