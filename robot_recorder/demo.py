@@ -56,6 +56,7 @@ class Operator(Node):
         super().__init__("operator")
         self.status: EpisodeStatus | None = None
         self.result: dict[str, Any] = {}
+        self.lost: tuple[float, int] = (0.0, 0)
         self.create_subscription(EpisodeStatus, "recorder/status", self._on_status, LATCHED)
         self.create_subscription(String, "sim/result", self._on_result, LATCHED)
 
@@ -134,7 +135,18 @@ class Operator(Node):
         stopped = self.call(StopEpisode, "recorder/stop_episode")
         console.print(f"  {marked.message}: {result['detail']}")
         console.print(f"  {stopped.message}")
+        self._report_real_time(console)
         return Path(stopped.path)
+
+    def _report_real_time(self, console: Console) -> None:
+        """Say when this machine could not keep the simulation at real time."""
+        lost = self.result["real_time_given_up_ms"], self.result["pictures_left_out"]
+        if lost != self.lost:
+            console.print(
+                f"  [yellow]this machine is busy:[/] the simulation gave up {lost[0] - self.lost[0]:.0f} ms "
+                f"of real time and left out {lost[1] - self.lost[1]} pictures"
+            )
+        self.lost = lost
 
     def _annotate(self) -> None:
         """Each phase of the motion as a segment, each physical event as an instant."""

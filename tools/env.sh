@@ -3,6 +3,7 @@
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]:-$0}")/.." && pwd)
 export PATH="$checkout/.venv/bin:$PATH"
 export AMENT_PREFIX_PATH="$checkout/.venv"
+export ROS_DISTRO=kilted # what the wheels are; bags say so
 export ROS_LOG_DIR="$checkout/.cache/ros"
 export MPLCONFIGDIR="$checkout/.cache/matplotlib"
 export MESA_SHADER_CACHE_DIR="$checkout/.cache/mesa"

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from dataclasses import replace
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 from rclpy.serialization import serialize_message
-from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
 from robot_recorder.core.errors import ConfigError
 from robot_recorder.core.start_gate import Verdict
-from robot_recorder.core.streams import Durability, Qos, Reliability, StreamHealth
-from robot_recorder.core.topics import BagTopic
+from robot_recorder.core.streams import Durability, Qos, Reliability
+from robot_recorder.core.topics import BagTopic, OfferedQos
 from robot_recorder.installed_types import message_definition, type_hash
-from robot_recorder.msg import EpisodeStatus, FrameLayout, Label, StreamStatus, Task
-from robot_recorder.nodes.conversions import from_label, to_label, to_time
+from robot_recorder.msg import EpisodeStatus, FrameLayout, Label, Task
+from robot_recorder.nodes.conversions import from_label, to_label
 from robot_recorder.nodes.ingest import Ingest
 from robot_recorder.nodes.runtime import (
     LATCHED,
@@ -31,6 +29,7 @@ from robot_recorder.nodes.runtime import (
     run,
     tasks_parameter,
 )
+from robot_recorder.nodes.status import diagnostics_message, status_message
 from robot_recorder.srv import DiscardEpisode, StartEpisode, StopEpisode
 from robot_recorder.storage.episodes import EpisodeStore
 from robot_recorder.storage.recorder import Assignment, Recorder, RecorderState
@@ -68,7 +67,7 @@ class RecorderNode(Node):
             EpisodeStore(episodes_root(self)),
             writer_factory(writer),
             queue_mb * 1_000_000,
-            BagTopic(labels.topic, label_type, (), type_hash(label_type), message_definition(label_type)),
+            BagTopic(labels.topic, label_type, (OfferedQos(),), type_hash(label_type), message_definition(label_type)),
             frames.topic,
             lambda event: bytes(serialize_message(to_label(event))),
         )  # fmt: skip
@@ -210,7 +209,9 @@ class RecorderNode(Node):
         if error is not None:
             self._end_episode()
         self._publish_status()
-        self._publish_diagnostics()
+        name = self.get_fully_qualified_name()
+        array = diagnostics_message(self._recorder, time.time_ns(), name, self._message)
+        self._diagnostics.publish(array)
 
     def _say(self, text: str) -> None:
         self.get_logger().info(text)
@@ -223,75 +224,7 @@ class RecorderNode(Node):
         return verdict
 
     def _publish_status(self) -> None:
-        recorder, run_, counts = self._recorder, self._recorder.run, self._recorder.counts
-        now_ns = time.time_ns()
-        status = EpisodeStatus(
-            header=Header(stamp=to_time(now_ns)),
-            state=int(recorder.state),
-            robot=recorder.robot,
-            duration_s=recorder.duration_s(),
-            messages=counts.written.total(),
-            size_bytes=counts.bytes,
-            dropped=counts.dropped.total(),
-            queued_bytes=recorder.queued_bytes,
-            disk_free_bytes=_disk_free(recorder.store),
-            episodes_recorded=recorder.finished,
-            message=self._message,
-        )
-        if run_ is not None:
-            labels = run_.labels
-            status.episode_id, status.path = run_.id, str(run_.path)
-            status.start = to_time(run_.start_ns)
-            status.task, status.instruction = labels.task, labels.instruction
-            status.operator_name, status.outcome = labels.operator_name, int(labels.outcome)
-        for stream, report in recorder.health(now_ns):
-            topic = self.resolve_topic_name(stream.topic)
-            status.streams.append(
-                StreamStatus(
-                    name=stream.name, topic=topic, required=stream.required,
-                    health=int(report.health), rate_hz=report.rate_hz,
-                    expected_hz=stream.rate_hz or 0.0, age_s=report.age_s,
-                    written=counts.written[topic], dropped=counts.dropped[topic],
-                    remedy=report.remedy,
-                )
-            )  # fmt: skip
-        self._status.publish(status)
-
-    def _publish_diagnostics(self) -> None:
-        levels = {StreamHealth.OK: DiagnosticStatus.OK, StreamHealth.SLOW: DiagnosticStatus.WARN}
-        now_ns = time.time_ns()
-        array = DiagnosticArray(header=Header(stamp=to_time(now_ns)))
-        hardware = self._recorder.robot
-        error = self._recorder.error
-        array.status.append(
-            DiagnosticStatus(
-                level=DiagnosticStatus.ERROR if error else DiagnosticStatus.OK,
-                name=f"{self.get_fully_qualified_name()}: episode", hardware_id=hardware,
-                message=str(error) if error else self._message,
-            )
-        )  # fmt: skip
-        for stream, report in self._recorder.health(now_ns):
-            bad = DiagnosticStatus.ERROR if stream.required else DiagnosticStatus.WARN
-            array.status.append(
-                DiagnosticStatus(
-                    level=levels.get(report.health, bad),
-                    name=f"{self.get_fully_qualified_name()}: {stream.name}", hardware_id=hardware,
-                    message=report.remedy or "OK",
-                    values=[
-                        KeyValue(key="rate_hz", value=f"{report.rate_hz:.1f}"),
-                        KeyValue(key="expected_hz", value=f"{stream.rate_hz or 0:g}"),
-                        KeyValue(key="age_s", value=f"{report.age_s:.2f}"),
-                    ],
-                )
-            )  # fmt: skip
-        self._diagnostics.publish(array)
-
-
-def _disk_free(store: EpisodeStore) -> int:
-    folder = store.root
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
+        self._status.publish(status_message(self._recorder, time.time_ns(), self._message))
 
 
 def main() -> int:

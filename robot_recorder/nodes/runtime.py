@@ -12,13 +12,14 @@ from typing import Any, Protocol
 
 import rclpy
 from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.signals import SignalHandlerOptions
 
 from robot_recorder.configuration import load_profile, load_tasks
-from robot_recorder.core.errors import RecorderError
+from robot_recorder.core.errors import ConfigError, RecorderError
 from robot_recorder.core.start_gate import Verdict
 from robot_recorder.core.streams import RobotProfile
 from robot_recorder.core.tasks import TaskRegistry
@@ -36,7 +37,14 @@ class Closable(Protocol):
 def parameter(node: Node, name: str, default: Any, description: str) -> Any:
     """Declare a read-only parameter and return its value."""
     descriptor = ParameterDescriptor(description=description, read_only=True)
-    return node.declare_parameter(name, default, descriptor).value
+    try:
+        return node.declare_parameter(name, default, descriptor).value
+    except InvalidParameterTypeException as error:
+        wanted = type(default).__name__
+        raise ConfigError(
+            f"parameter '{name}' must be of type {wanted} ({error}); text that looks like a number "
+            f"needs quotes: -p {name}:=\"'007'\""
+        ) from error
 
 
 def profile_parameter(node: Node) -> RobotProfile:

@@ -255,6 +255,8 @@ class SimRobot:
                         "success": outcome.success,
                         "cause": outcome.cause,
                         "detail": outcome.detail,
+                        "real_time_given_up_ms": self.slipped_ns / 1e6,
+                        "pictures_left_out": self.shots_left_out,
                         "events": [
                             [origin_ns + round(t * NS_PER_S), name] for t, name in robot.events
                         ],

@@ -66,13 +66,11 @@ class McapWriter:
 
     def write(self, topic: str, data: bytes, receive_ns: int, send_ns: int) -> None:
         assert self._writer is not None
-        count = self._counts[topic] = self._counts[topic] + 1
         try:
-            self._writer.add_message(
-                self._channels[topic], receive_ns, data, send_ns, sequence=count & 0xFFFFFFFF
-            )
+            self._writer.add_message(self._channels[topic], receive_ns, data, send_ns)
         except OSError as error:
             raise self._failed(error) from error
+        self._counts[topic] += 1
         self._start_ns = min(self._start_ns, receive_ns)
         self._end_ns = max(self._end_ns, receive_ns)
 

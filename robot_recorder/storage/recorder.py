@@ -125,12 +125,12 @@ class Recorder:
         """Judge a channel's health by a stream's configuration."""
         self.monitors[channel] = HealthMonitor(config, channel.topic)
 
-    def health(self, now_ns: int) -> list[tuple[StreamConfig, HealthReport]]:
-        """Every profile stream's state."""
+    def health(self, now_ns: int) -> list[tuple[HealthMonitor, HealthReport]]:
+        """Every profile stream's state, in the profile's order."""
         reports = []
         for channel, monitor in self.monitors.items():
             monitor.wrong_type = channel.wrong_type
-            reports.append((monitor.config, monitor.report(now_ns)))
+            reports.append((monitor, monitor.report(now_ns)))
         return reports
 
     @property
@@ -178,7 +178,8 @@ class Recorder:
         if self.state is not RecorderState.IDLE:
             assert self.run is not None
             return Verdict(False, f"{self.run.id} is being recorded: stop it first")
-        verdict = judge_start(self.health(now_ns), force)
+        reports = [(monitor.config, report) for monitor, report in self.health(now_ns)]
+        verdict = judge_start(reports, force)
         if not verdict.ok:
             return verdict
         partial = self.store.new_partial(episode_id(self.robot, assignment.task, now_ns))

@@ -318,6 +318,13 @@ def test_a_wrong_profile_ends_the_node_with_a_clear_error(
         assert word in output, output
 
 
+def test_a_parameter_of_the_wrong_type_is_explained(profile: Path) -> None:
+    with process("labeller", "wrong", operator=7) as running:
+        output, _ = running.communicate(timeout=30)
+    assert running.returncode == 2
+    assert "parameter 'operator'" in output and "quotes" in output and "Traceback" not in output
+
+
 def test_an_unwritable_root_is_refused_at_start(profile: Path) -> None:
     with Bench("ro") as bench, process("record", "ro", profile=profile, root="/proc/nowhere"):
         bench.publish_until("all streams", bench.ready)
