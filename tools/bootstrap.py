@@ -61,8 +61,10 @@ def install_debian_packages() -> None:
         missing.append(f"{version}-dev")
     if not has_module("ensurepip"):
         missing.append(f"{version}-venv")
-    if not ctypes.util.find_library("EGL"):
-        missing.append("libegl1")
+    # PyOpenGL finds EGL's functions through libGL.
+    for library, package in (("EGL", "libegl1"), ("GL", "libgl1")):
+        if not ctypes.util.find_library(library):
+            missing.append(package)
     if not list(Path("/usr/share/glvnd/egl_vendor.d").glob("*mesa*")):
         missing += ["libegl-mesa0", "libgl1-mesa-dri"]
     if not missing:

@@ -25,6 +25,7 @@ from sensor_msgs.msg import Imu, JointState
 from std_msgs.msg import String
 
 from robot_recorder.configuration import config_directory
+from robot_recorder.core.errors import ConfigError, RecorderError
 from robot_recorder.core.streams import NS_PER_MS, NS_PER_S
 from robot_recorder.msg import TactileArray
 from robot_recorder.nodes.runtime import LATCHED, parameter
@@ -93,9 +94,9 @@ class SimRobot:
         try:
             self._orders.recv()
         except EOFError as error:
-            raise RuntimeError(
+            raise ConfigError(
                 "the cameras could not start: offscreen rendering needs Mesa's EGL "
-                "(apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri), or run with cameras:=none"
+                "(apt-get install libegl1 libgl1 libegl-mesa0 libgl1-mesa-dri), or run with cameras:=none"
             ) from error
 
     def _build_publishers(self) -> None:
@@ -293,7 +294,11 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ending.set())
     node = rclpy.create_node("sim_robot")
-    robot = SimRobot(node)
+    try:
+        robot = SimRobot(node)
+    except RecorderError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return 2
     executor = SingleThreadedExecutor()
     executor.add_node(node)
 
