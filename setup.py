@@ -24,7 +24,7 @@ setup(
     ],
     install_requires=[
         "matplotlib",
-        "mcap",
+        "mcap>=1.6",
         "numpy",
         "opencv-python-headless",
         "PyYAML",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import site
 import sys
+import sysconfig
 from pathlib import Path
 
 from robot_recorder.core.errors import ConfigError
@@ -14,10 +16,10 @@ from robot_recorder.core.tasks import TaskRegistry, parse_tasks
 
 def config_directory() -> Path:
     """The installed ``config`` folder: of the ROS 2 install, of the Python one, or of the source tree."""
+    # colcon's prefixes, then the places pip puts data files: a virtual environment's, a user's, Debian's
     prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
-    candidates = [
-        Path(p) / "share/robot_recorder/config" for p in (*filter(None, prefixes), sys.prefix)
-    ]
+    prefixes += [sys.prefix, site.getuserbase(), sysconfig.get_path("data"), "/usr/local"]
+    candidates = [Path(p) / "share/robot_recorder/config" for p in filter(None, prefixes)]
     candidates.append(Path(__file__).resolve().parents[1] / "config")
     for candidate in candidates:
         if candidate.is_dir():

@@ -10,6 +10,7 @@ import pytest
 messages = pytest.importorskip("robot_recorder.msg")
 services = pytest.importorskip("robot_recorder.srv")
 
+from robot_recorder.core.decoding import TactileUnit
 from robot_recorder.core.frames import SampleStatus
 from robot_recorder.core.labels import LabelKind, Outcome
 from robot_recorder.core.streams import StreamHealth
@@ -25,6 +26,7 @@ INTERFACES = sorted([*(ROOT / "msg").glob("*.msg"), *(ROOT / "srv").glob("*.srv"
         (messages.StreamSample, "STATUS_", SampleStatus),
         (messages.StreamStatus, "HEALTH_", StreamHealth),
         (messages.EpisodeStatus, "STATE_", RecorderState),
+        (messages.TactileArray, "UNIT_", TactileUnit),
         (messages.Label, "OUTCOME_", Outcome),
         (messages.Label, "KIND_", LabelKind),
         (services.MarkOutcome.Request, "OUTCOME_", Outcome),

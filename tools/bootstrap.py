@@ -29,6 +29,8 @@ ELSEWHERE = """On other machines:
 
 def main() -> int:
     os.chdir(ROOT)
+    for name in ("PYTHONPATH", "LD_LIBRARY_PATH", "AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH"):
+        os.environ.pop(name, None)  # of another ROS 2 installation, sourced in this shell
     began = time.monotonic()
     check_platform()
     install_debian_packages()
@@ -156,6 +158,7 @@ def build_package() -> bool:
         cmake, "-S", str(ROOT), "-B", str(BUILD),
         f"-DCMAKE_INSTALL_PREFIX={VENV}", f"-DPython3_EXECUTABLE={PYTHON}",
         "-DPython3_FIND_VIRTUALENV=ONLY",
+        "-DBUILD_TESTING=OFF",
         # Edits to the Python files show at once, as with colcon build --symlink-install.
         "-DAMENT_CMAKE_SYMLINK_INSTALL=ON",
     ]  # fmt: skip
@@ -166,7 +169,9 @@ def build_package() -> bool:
             [cmake, "--build", str(BUILD), "-j", jobs],
             [cmake, "--install", str(BUILD)],
         ):
-            if subprocess.run(command, env=environment, stdout=file, stderr=file).returncode:
+            if subprocess.run(
+                command, cwd=BUILD, env=environment, stdout=file, stderr=file
+            ).returncode:
                 tail = "\n".join(log.read_text(errors="replace").splitlines()[-25:])
                 sys.exit(f"{tail}\nbuilding failed; all of it is in {log}")
     stamp.write_text(wanted)

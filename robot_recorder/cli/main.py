@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from robot_recorder.configuration import load_profile
-from robot_recorder.core.errors import ConfigError, RecorderError
+from robot_recorder.core.errors import BagError, ConfigError, RecorderError
 from robot_recorder.installed_types import message_class
 from robot_recorder.storage.episodes import Episode, EpisodeStore
 
@@ -100,7 +100,15 @@ def _episodes(options: argparse.Namespace) -> int:
     if not paths:
         raise ConfigError(f"no episodes in {options.root}; give the folder they are recorded into")
     console = Console() if sys.stdout.isatty() else Console(width=140)
-    console.print(episodes_table([Episode.open(p) for p in paths]))
+    episodes, problems = [], []
+    for path in paths:
+        try:
+            episodes.append(Episode.open(path))
+        except BagError as error:
+            problems.append(str(error))
+    console.print(episodes_table(episodes))
+    for problem in problems:
+        print(f"unreadable: {problem}")
     for partial in store.unfinished():
         print(f"unfinished: {partial}")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.table import Table
+from rich.text import Text
 
 from robot_recorder.core.labels import Outcome
 from robot_recorder.storage.episodes import Episode
@@ -21,18 +22,18 @@ def episodes_table(episodes: list[Episode]) -> Table:
     for number, episode in enumerate(episodes, 1):
         labels = episode.labels
         outcome = labels.outcome.text + (f": {labels.cause}" if labels.cause else "")
-        lost = episode.dropped
+        lost, all_known = episode.lost
         frames = episode.sync.get("frames", 0)
         complete = f"{100 * episode.sync['complete'] / frames:.1f} %" if frames else "-"
         table.add_row(
             str(number),
-            episode.id.removesuffix(f"_{labels.task}"),
-            labels.task or "-",
-            f"[{_STYLES[labels.outcome]}]{outcome}[/]",
+            Text(episode.id.removesuffix(f"_{labels.task}")),
+            Text(labels.task or "-"),
+            Text(outcome, _STYLES[labels.outcome]),
             f"{episode.duration_s:.1f} s",
             str(sum(episode.counts.values())),
             f"{episode.size_bytes / 1e6:.1f} MB",
-            "unknown" if lost is None else str(lost),
+            str(lost) if all_known else f"{lost} + ?",
             complete,
             _worst_skew(episode),
         )

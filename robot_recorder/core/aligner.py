@@ -29,8 +29,8 @@ _EMPTY: npt.NDArray[np.float64] = np.empty(0)
 class StreamCounts:
     """What became of every sample pushed.
 
-    ``received = accepted + duplicate + late + ahead``; ``undecodable`` counts accepted ones whose bytes
-    could not be read when a frame chose them.
+    ``received = accepted + duplicate + late + ahead``. Of the accepted ones that a frame chose,
+    ``undecodable`` had bytes that could not be read, ``mismatched`` had other value names than the first.
     """
 
     received: int = 0
@@ -40,6 +40,7 @@ class StreamCounts:
     late: int = 0
     ahead: int = 0
     undecodable: int = 0
+    mismatched: int = 0
 
 
 class _Lane:
@@ -152,9 +153,12 @@ class _Lane:
             self.names = decoded.names
         if decoded.names is self.names or decoded.names == self.names:
             return decoded.values
-        # Another order, or other joints: match by name, and never invent a number.
-        known = {name: value for name, value in zip(decoded.names, decoded.values, strict=True)}
-        return np.array([known.get(name, np.nan) for name in self.names])
+        if sorted(decoded.names) != sorted(self.names):
+            # Other joints than the layout has, as when two drivers share a topic: never invent a number.
+            self.counts.mismatched += 1
+            return None
+        known = dict(zip(decoded.names, decoded.values, strict=True))
+        return np.array([known[name] for name in self.names])
 
 
 def slerp(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,14 @@ import numpy.typing as npt
 from robot_recorder.core.cdr import CdrReader
 from robot_recorder.core.errors import DecodeError
 from robot_recorder.core.streams import Policy
+
+
+class TactileUnit(IntEnum):
+    """Mirrors TactileArray.UNIT_*."""
+
+    PASCAL = 0
+    NORMALISED = 1
+
 
 Vector = npt.NDArray[np.float64]
 
@@ -127,7 +136,7 @@ def decode_tactile(data: bytes) -> Decoded:
     key = (unit, rows, cols, taxels, len(shear) > 0)
     names = _tactile_names.get(key)
     if names is None:
-        suffix = "(Pa)" if unit == 0 else "(1)"
+        suffix = "(Pa)" if unit == TactileUnit.PASCAL else "(1)"
         taxels = taxels or tuple(f"{i // cols},{i % cols}" for i in range(len(normal)))
         names = tuple(f"normal/{t} {suffix}" for t in taxels)
         if len(shear):

@@ -62,7 +62,7 @@ class HealthMonitor:
         first = max(last - WINDOW_NS // _BUCKET_NS, self._since_ns // _BUCKET_NS + 1)
         if last <= first:
             return 0.0
-        count = sum(n for bucket, n in self._buckets if first <= bucket < last)
+        count = sum(n for bucket, n in tuple(self._buckets) if first <= bucket < last)
         return count * NS_PER_S / ((last - first) * _BUCKET_NS)
 
     def report(self, now_ns: int) -> HealthReport:

@@ -16,10 +16,12 @@ class Verdict:
     Attributes:
         ok: yes.
         reason: one sentence for a person; why not, or what there is to know anyway.
+        forced: yes only because it was forced.
     """
 
     ok: bool
     reason: str = ""
+    forced: bool = False
 
 
 _WORDS = {
@@ -42,4 +44,4 @@ def judge_start(streams: Iterable[tuple[StreamConfig, HealthReport]], force: boo
         (blocking if report.health in _BLOCKING else warnings).append(sentence)
     if blocking and not force:
         return Verdict(False, "not started: " + "; ".join(blocking) + "; or start with force: true")
-    return Verdict(True, "; ".join(blocking + warnings))
+    return Verdict(True, "; ".join(blocking + warnings), forced=bool(blocking))

@@ -72,12 +72,15 @@ class Channel:
         latched: its publishers keep the last message for late joiners (transient local).
         wrong_type: the type it is really published with, when that is not the subscribed one.
         publishers: how many there are now.
+        missed: messages that were sent and never arrived here, by the gaps in their publishers'
+            sequence numbers; None where the middleware does not number them.
     """
 
     bag_topic: BagTopic
     latched: bool = False
     wrong_type: str = ""
     publishers: int = 0
+    missed: int | None = None
 
     @property
     def topic(self) -> str:
@@ -91,9 +94,11 @@ class Sample(NamedTuple):
     Attributes:
         receive_ns: when the middleware received it, robot clock.
         send_ns: when its publisher sent it, by the publisher's clock.
+        publisher: which publisher sent it; empty where the middleware does not say.
     """
 
     channel: Channel
     data: bytes
     receive_ns: int
     send_ns: int
+    publisher: bytes = b""

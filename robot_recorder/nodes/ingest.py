@@ -19,13 +19,13 @@ from typing import Any
 import rclpy
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 
 from robot_recorder.core.errors import ConfigError
-from robot_recorder.core.streams import Durability, Qos, Reliability, follow_publishers
-from robot_recorder.core.topics import BagTopic, Channel, OfferedQos, Sample
+from robot_recorder.core.streams import Durability, Qos, follow_publishers
+from robot_recorder.core.topics import BagTopic, Channel, Sample
 from robot_recorder.installed_types import message_class, message_definition, type_hash
+from robot_recorder.nodes.qos import core_qos, offered_qos, subscription_qos
 
 Sink = Callable[[list[Sample]], None]
 
@@ -47,7 +47,17 @@ class _Reader:
         self.message_type = message_type
         self.forced = forced
         self.qos: Qos | None = None
+        self.last_numbers: dict[bytes, int] = {}
         self.subscription: Subscription[Any] | None = None
+
+    def count(self, publisher: bytes, number: int | None) -> None:
+        """Find what was sent and never arrived, by the gaps in a publisher's numbers."""
+        if number is None:
+            return
+        last = self.last_numbers.get(publisher)
+        self.last_numbers[publisher] = number
+        missed = number - last - 1 if last is not None else 0
+        self.channel.missed = (self.channel.missed or 0) + max(missed, 0)
 
 
 class Ingest:
@@ -61,6 +71,7 @@ class Ingest:
         self._readers: dict[str, _Reader] = {}
         self._sinks: list[Sink] = []
         self._held: list[Sample] = []
+        self.failed = False  # the thread died of an error, and the process is ending
         self._settled_ns = 0
         self._settled = threading.Condition()
         self._stopping = threading.Event()
@@ -97,7 +108,7 @@ class Ingest:
         """Begin to subscribe and deliver."""
         self._thread.start()
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Deliver what has arrived, end the thread, destroy the subscriptions."""
         self._stopping.set()
         if self._thread.is_alive():
@@ -118,6 +129,7 @@ class Ingest:
             with wait_set:
                 self._loop(wait_set)
         except Exception:  # never be silently not recording: end the process, in order
+            self.failed = True
             self._node.get_logger().fatal(f"ingest failed, ending: {traceback.format_exc()}")
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -165,8 +177,14 @@ class Ingest:
             if taken is None:
                 return
             data, info = taken
+            gid = info.get("publisher_gid")  # since Kilted
+            publisher = gid["data"] if gid else b""
+            if publisher:
+                reader.count(publisher, info["publication_sequence_number"])
             batch.append(
-                Sample(channel, data, info["received_timestamp"], info["source_timestamp"])
+                Sample(
+                    channel, data, info["received_timestamp"], info["source_timestamp"], publisher
+                )
             )
 
     def _follow_graph(self) -> None:
@@ -179,13 +197,13 @@ class Ingest:
             reader.channel.publishers = len(fitting)
             if not fitting:
                 continue  # keep a subscription there may be: a publisher that restarts is heard at once
-            offered = tuple(_offered(o.qos_profile) for o in fitting)
+            offered = tuple(offered_qos(o.qos_profile) for o in fitting)
             if offered != reader.channel.bag_topic.offered_qos:
                 old = reader.channel.bag_topic
                 reader.channel.bag_topic = BagTopic(
                     old.name, old.type, offered, old.type_hash, old.definition
                 )
-            wanted = reader.forced or follow_publishers([_qos(o.qos_profile) for o in fitting])
+            wanted = reader.forced or follow_publishers([core_qos(o.qos_profile) for o in fitting])
             if wanted != reader.qos:
                 self._resubscribe(name, reader, wanted)
 
@@ -195,7 +213,7 @@ class Ingest:
             self._take_all(reader, self._held)
             self._node.destroy_subscription(old)
         reader.subscription = self._node.create_subscription(
-            reader.message_type, name, _ignore, _subscription_qos(qos), raw=True
+            reader.message_type, name, _ignore, subscription_qos(qos, _DEPTH), raw=True
         )
         reader.qos = qos
         reader.channel.latched = qos.durability is Durability.TRANSIENT_LOCAL
@@ -203,44 +221,3 @@ class Ingest:
 
 def _ignore(_: Any) -> None:
     """Callback of subscriptions no executor ever serves."""
-
-
-def _subscription_qos(qos: Qos) -> QoSProfile:
-    return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST,
-        depth=_DEPTH,
-        reliability=(
-            ReliabilityPolicy.RELIABLE
-            if qos.reliability is Reliability.RELIABLE
-            else ReliabilityPolicy.BEST_EFFORT
-        ),
-        durability=(
-            DurabilityPolicy.TRANSIENT_LOCAL
-            if qos.durability is Durability.TRANSIENT_LOCAL
-            else DurabilityPolicy.VOLATILE
-        ),
-    )
-
-
-def _qos(profile: QoSProfile) -> Qos:
-    return Qos(
-        Reliability.RELIABLE
-        if profile.reliability == ReliabilityPolicy.RELIABLE
-        else Reliability.BEST_EFFORT,
-        Durability.TRANSIENT_LOCAL
-        if profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
-        else Durability.VOLATILE,
-    )
-
-
-def _offered(profile: QoSProfile) -> OfferedQos:
-    return OfferedQos(
-        reliability=profile.reliability.name.lower(),
-        durability=profile.durability.name.lower(),
-        history=profile.history.name.lower(),
-        depth=profile.depth,
-        deadline_ns=profile.deadline.nanoseconds,
-        lifespan_ns=profile.lifespan.nanoseconds,
-        liveliness=profile.liveliness.name.lower(),
-        liveliness_lease_ns=profile.liveliness_lease_duration.nanoseconds,
-    )

@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
+from rclpy.task import Future
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
@@ -17,7 +19,14 @@ from robot_recorder.core.start_gate import Verdict
 from robot_recorder.core.yaml_source import did_you_mean
 from robot_recorder.msg import EpisodeStatus, Label, Task
 from robot_recorder.nodes.conversions import to_label, to_ns, to_time
-from robot_recorder.nodes.runtime import LATCHED, log_verdict, parameter, run, tasks_parameter
+from robot_recorder.nodes.runtime import (
+    LATCHED,
+    LATCHED_ALL,
+    log_verdict,
+    parameter,
+    run,
+    tasks_parameter,
+)
 from robot_recorder.srv import Annotate, MarkOutcome, SetTask
 from robot_recorder.storage.episodes import Episode, EpisodeStore
 from robot_recorder.storage.recorder import Assignment
@@ -34,13 +43,22 @@ class LabellerNode(Node):
         super().__init__("labeller")
         self._tasks = tasks_parameter(self)
         self._status: EpisodeStatus | None = None
+        self._unconfirmed: dict[int, Future[str]] = {}
         operator = parameter(self, "operator", "", "who drives the robot, until set_task says")
         self._assignment = Assignment(operator_name=operator)
         self._labels = self.create_publisher(Label, "labeller/labels", 100)
         self._task = self.create_publisher(Task, "labeller/task", LATCHED)
-        self.create_subscription(EpisodeStatus, "recorder/status", self._on_status, LATCHED)
+        # A label's answer waits for the recorder's word; a group of its own lets that word in meanwhile.
+        self._meanwhile = ReentrantCallbackGroup()
+        self.create_subscription(
+            EpisodeStatus,
+            "recorder/status",
+            self._on_status,
+            LATCHED_ALL,
+            callback_group=self._meanwhile,
+        )
         self.create_service(SetTask, "labeller/set_task", self._set_task)
-        self.create_service(MarkOutcome, "labeller/mark_outcome", self._mark_outcome)
+        self.create_service(MarkOutcome, "labeller/mark_outcome", self._mark)
         self.create_service(Annotate, "labeller/annotate", self._annotate)
         self.create_service(Trigger, "labeller/mark_success", self._mark_success)
         self.create_service(Trigger, "labeller/mark_failure", self._mark_failure)
@@ -57,6 +75,9 @@ class LabellerNode(Node):
 
     def _on_status(self, status: EpisodeStatus) -> None:
         self._status = status
+        confirmed = self._unconfirmed.get(to_ns(status.last_label))
+        if confirmed is not None and not confirmed.done():
+            confirmed.set_result(status.last_label_problem)
 
     def _publish_task(self) -> None:
         now = self._assignment
@@ -92,34 +113,49 @@ class LabellerNode(Node):
         response.operator_name = self._assignment.operator_name
         return response
 
-    def _mark_success(self, request: Any, response: Any) -> Any:
+    async def _mark_success(self, request: Any, response: Any) -> Any:
         del request
-        return self._mark(MarkOutcome.Request(outcome=int(Outcome.SUCCESS)), response)
+        return await self._mark(MarkOutcome.Request(outcome=int(Outcome.SUCCESS)), response)
 
-    def _mark_failure(self, request: Any, response: Any) -> Any:
+    async def _mark_failure(self, request: Any, response: Any) -> Any:
         del request
-        return self._mark(MarkOutcome.Request(outcome=int(Outcome.FAILURE)), response)
+        return await self._mark(MarkOutcome.Request(outcome=int(Outcome.FAILURE)), response)
 
-    def _mark_outcome(self, request: Any, response: Any) -> Any:
-        return self._mark(request, response)
-
-    def _mark(self, request: Any, response: Any) -> Any:
+    async def _mark(self, request: Any, response: Any) -> Any:
         target = self._target(request.episode_id)
-        verdict = target if isinstance(target, Verdict) else self._check_outcome(request, target)
-        if verdict.ok and not isinstance(target, Verdict):
+        if isinstance(target, Verdict):
+            return self._answer(response, target)
+        verdict = self._check_outcome(request, target)
+        if verdict.ok:
             event = LabelEvent(
                 time.time_ns(), target.id, LabelKind.OUTCOME,
                 by=request.by or self._assignment.operator_name, note=request.note,
                 previous=target.outcome.text, outcome=Outcome(request.outcome), cause=request.cause,
             )  # fmt: skip
-            self._labels.publish(to_label(event))
-            if self._status is not None and self._status.episode_id == target.id:
-                self._status.outcome = request.outcome  # until the recorder's own status arrives
             cause = f" ({request.cause})" if request.cause else ""
-            verdict = Verdict(True, f"{target.id} marked as {event.outcome.text}{cause}")
-        if hasattr(response, "episode_id") and not isinstance(target, Verdict):
+            done = f"{target.id} marked as {event.outcome.text}{cause}"
+            verdict = await self._store(event, done)
+        if isinstance(response, MarkOutcome.Response):
             response.episode_id, response.previous = target.id, target.outcome.text
         return self._answer(response, verdict)
+
+    async def _store(self, event: LabelEvent, done: str) -> Verdict:
+        """Publish a label and wait until the recorder says that it is stored."""
+        confirmed: Future[str] = Future()
+        self._unconfirmed[event.stamp_ns] = confirmed
+
+        def give_up() -> None:
+            if not confirmed.done():
+                confirmed.set_result(
+                    "the recorder did not confirm the label within 3 s: is it running?"
+                )
+
+        timer = self.create_timer(3.0, give_up, callback_group=self._meanwhile)
+        self._labels.publish(to_label(event))
+        problem = await confirmed
+        self.destroy_timer(timer)
+        self._unconfirmed.pop(event.stamp_ns, None)
+        return Verdict(not problem, problem or done)
 
     def _check_outcome(self, request: Any, target: _Target) -> Verdict:
         if request.outcome not in tuple(Outcome):
@@ -135,7 +171,7 @@ class LabellerNode(Node):
             )
         return Verdict(True)
 
-    def _annotate(self, request: Any, response: Any) -> Any:
+    async def _annotate(self, request: Any, response: Any) -> Any:
         target = self._target(request.episode_id)
         if isinstance(target, Verdict):
             return self._answer(response, target)
@@ -153,9 +189,10 @@ class LabellerNode(Node):
             by=request.by or self._assignment.operator_name, note=request.note,
             name=request.name, start_ns=start_ns, end_ns=end_ns,
         )  # fmt: skip
-        self._labels.publish(to_label(event))
         response.episode_id = target.id
-        return self._answer(response, Verdict(True, f"{request.name} noted in {target.id}"))
+        return self._answer(
+            response, await self._store(event, f"{request.name} noted in {target.id}")
+        )
 
     def _answer(self, response: Any, verdict: Verdict) -> Any:
         response.success, response.message = verdict.ok, verdict.reason
@@ -173,10 +210,8 @@ class LabellerNode(Node):
                     False, "there is no episode yet: start one, or name one by episode_id"
                 )
             return _Target(status.episode_id, status.task, Outcome(status.outcome))
-        if not status.path:
-            return Verdict(False, f"no episode '{episode_id}': this recorder has recorded none yet")
         try:
-            episode = Episode.open(EpisodeStore(Path(status.path).parent).find(episode_id))
+            episode = Episode.open(EpisodeStore(Path(status.root)).find(episode_id))
         except BagError as error:
             return Verdict(False, str(error))
         return _Target(episode.id, episode.labels.task, episode.labels.outcome)

@@ -26,12 +26,7 @@ def main() -> int:
             recorder,
             synchronizer,
             labeller,
-            _Ending(ingest),
+            ingest,
         ]
 
     return run(build)
-
-
-class _Ending:
-    def __init__(self, ingest: Ingest) -> None:
-        self.close = ingest.stop

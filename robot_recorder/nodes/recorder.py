@@ -17,7 +17,7 @@ from robot_recorder.core.streams import Durability, Qos, Reliability
 from robot_recorder.core.topics import BagTopic, OfferedQos
 from robot_recorder.installed_types import message_definition, type_hash
 from robot_recorder.msg import EpisodeStatus, FrameLayout, Label, Task
-from robot_recorder.nodes.conversions import from_label, to_label
+from robot_recorder.nodes.conversions import from_label, to_label, to_time
 from robot_recorder.nodes.ingest import Ingest
 from robot_recorder.nodes.runtime import (
     LATCHED,
@@ -54,6 +54,7 @@ class RecorderNode(Node):
         self._tasks = tasks_parameter(self)
         self._assignment = Assignment()
         self._message = ""
+        self._last_label = (0, "")
         writer = parameter(self, "writer", "auto", "bag writer: auto, mcap or rosbag2_py")
         queue_mb = parameter(self, "max_queue_mb", 256, "MB that may wait for the disk; then drops")
         labels = self._ingest.subscribe("labeller/labels", "robot_recorder/msg/Label")
@@ -97,13 +98,17 @@ class RecorderNode(Node):
         self.create_service(Trigger, "recorder/toggle_episode", self._toggle)
         self.create_timer(1.0, self._every_second)
 
+    @property
+    def failed(self) -> bool:
+        """Its ingest died of an error."""
+        return self._ingest.failed
+
     def close(self) -> None:
         """Finalise the running episode and stop listening."""
         if self._recorder.state is RecorderState.RECORDING:
-            verdict = self._end_episode()
-            self._say(verdict.reason)
+            self._end_episode()
         if self._own_ingest:
-            self._ingest.stop()
+            self._ingest.close()
 
     # -- services
 
@@ -130,9 +135,7 @@ class RecorderNode(Node):
             assignment = replace(assignment, operator_name=request.operator_name)
         verdict = self._recorder.start(assignment, request.force, now_ns)
         if verdict.ok and self._recorder.run is not None:
-            task_text = (
-                f"task {assignment.task}" if assignment.task else "no task set: label it later"
-            )
+            task_text = f"task {assignment.task}" if assignment.task else "no task set"
             warning = f"; warning: {verdict.reason}" if verdict.reason else ""
             verdict = Verdict(True, f"recording {self._recorder.run.id} ({task_text}){warning}")
         return self._say_verdict(verdict)
@@ -156,11 +159,13 @@ class RecorderNode(Node):
         if verdict.ok and self._recorder.run is not None:
             counts = self._recorder.counts
             lost = counts.dropped.total()
+            warning = f"; warning: {verdict.reason}" if verdict.reason else ""
             verdict = Verdict(
                 True,
                 f"saved {self._recorder.run.id}: {self._recorder.duration_s():.1f} s, "
                 f"{counts.written.total()} messages, "
-                + (f"{lost} dropped" if lost else "none dropped"),
+                + (f"{lost} dropped" if lost else "none dropped")
+                + warning,
             )
         return self._say_verdict(verdict)
 
@@ -200,8 +205,9 @@ class RecorderNode(Node):
             return
         verdict = self._recorder.label(event)
         if not verdict.ok:
-            self.get_logger().error(f"label not stored: {verdict.reason}")
-            self._message = verdict.reason
+            self._message = f"label not stored: {verdict.reason}"
+            self.get_logger().error(self._message)
+        self._last_label = (event.stamp_ns, verdict.reason)
         self._publish_status()
 
     def _every_second(self) -> None:
@@ -224,7 +230,10 @@ class RecorderNode(Node):
         return verdict
 
     def _publish_status(self) -> None:
-        self._status.publish(status_message(self._recorder, time.time_ns(), self._message))
+        status = status_message(self._recorder, time.time_ns(), self._message)
+        stamp_ns, problem = self._last_label
+        status.last_label, status.last_label_problem = to_time(stamp_ns), problem
+        self._status.publish(status)
 
 
 def main() -> int:

@@ -25,6 +25,8 @@ from robot_recorder.core.streams import RobotProfile
 from robot_recorder.core.tasks import TaskRegistry
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+# For a reader that must see every change, not only the newest state.
+LATCHED_ALL = QoSProfile(depth=50, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class Closable(Protocol):
@@ -87,7 +89,8 @@ def run(build: Callable[[], tuple[Sequence[Node], Sequence[Closable]]]) -> int:
         build: called once rclpy is up; returns the nodes to spin and what to close at the end.
 
     Returns:
-        The process's exit code: 0, or 2 when the configuration is wrong.
+        The process's exit code: 0; 1 when something shared has ``failed``; 2 when the configuration
+        is wrong.
     """
     # rclpy's own handlers would tear the context down under a recording that has to be finalised.
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
@@ -112,7 +115,7 @@ def run(build: Callable[[], tuple[Sequence[Node], Sequence[Closable]]]) -> int:
         finally:
             for closable in closables:
                 closable.close()
-        return 0
+        return int(any(getattr(closable, "failed", False) for closable in closables))
     except RecorderError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 2

@@ -21,6 +21,7 @@ def status_message(recorder: Recorder, now_ns: int, last_event: str) -> EpisodeS
         header=Header(stamp=to_time(now_ns)),
         state=int(recorder.state),
         robot=recorder.robot,
+        root=str(recorder.store.root),
         duration_s=recorder.duration_s(),
         messages=counts.written.total(),
         size_bytes=counts.bytes,
@@ -91,7 +92,9 @@ def diagnostics_message(
 
 
 def _disk_free(store: EpisodeStore) -> int:
-    folder = store.root
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
+    for folder in (store.root, *store.root.parents):
+        try:
+            return shutil.disk_usage(folder).free
+        except OSError:
+            continue  # not there yet, or not ours to see
+    return 0

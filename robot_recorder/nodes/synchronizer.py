@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import array
+import time
+from dataclasses import asdict
 from typing import Any
 
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 from std_msgs.msg import Header
 
@@ -45,17 +48,24 @@ class SynchronizerNode(Node):
         self._aligner = Aligner(
             self._streams, profile.frame_rate_hz, profile.deadline_ns, self._publish
         )
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self.create_timer(1.0, self._publish_diagnostics)
         self._ingest.add_sink(self._on_batch)
         if self._own_ingest:
             self._ingest.start()
 
+    @property
+    def failed(self) -> bool:
+        """Its ingest died of an error."""
+        return self._ingest.failed
+
     def close(self) -> None:
         """Stop listening."""
         if self._own_ingest:
-            self._ingest.stop()
+            self._ingest.close()
 
     def _on_batch(self, batch: list[Sample]) -> None:
-        for channel, data, receive_ns, _ in batch:
+        for channel, data, receive_ns, *_ in batch:
             entry = self._channels.get(channel)
             if entry is None:
                 # Not ours, but it says what time it is: a silent robot must not hold frames back.
@@ -106,6 +116,22 @@ class SynchronizerNode(Node):
                 )
             )
         self._layout.publish(layout)
+
+    def _publish_diagnostics(self) -> None:
+        """What became of every stream's samples, as counted by the aligner."""
+        report = DiagnosticArray(header=Header(stamp=to_time(time.time_ns())))
+        for stream, counts in zip(self._streams, self._aligner.counts, strict=True):
+            figures = asdict(counts)
+            trouble = {k: v for k, v in figures.items() if v and k not in ("received", "accepted")}
+            report.status.append(
+                DiagnosticStatus(
+                    level=DiagnosticStatus.WARN if trouble else DiagnosticStatus.OK,
+                    name=f"{self.get_fully_qualified_name()}: {stream.name}",
+                    message=", ".join(f"{v} {k}" for k, v in trouble.items()) or "OK",
+                    values=[KeyValue(key=k, value=str(v)) for k, v in figures.items()],
+                )
+            )
+        self._diagnostics.publish(report)
 
 
 def main() -> int:

@@ -75,9 +75,10 @@ def load(episode: Episode) -> EpisodeData:
                 stamp_ns = header_stamp_ns(message.data) or message.receive_ns
                 time_s = (stamp_ns - episode.start_ns) / NS_PER_S
                 if message.type == IMAGE_TYPE:
+                    picture = compressed_image(message.data)
                     camera = cameras.setdefault(message.topic, Pictures(message.topic))
                     camera.times_s.append(time_s)
-                    camera.encoded.append(compressed_image(message.data))
+                    camera.encoded.append(picture)
                 elif kind.decode is not None:
                     decoded = kind.decode(message.data)
                     entry = numbers.setdefault(message.topic, (message.type, decoded.names, [], []))

@@ -14,6 +14,7 @@ from robot_recorder.core.topics import BagTopic
 from robot_recorder.storage.writer import BagWriter
 
 SYNC_PERIOD_S = 0.5  # with the longest flush seen, well inside the promised second
+_DRAIN_MOST = 2000  # messages between two looks at the clock
 _DRAIN_PERIOD_S = 0.02  # waking once for many messages is what makes writing cheap
 
 
@@ -87,8 +88,9 @@ class EpisodeWriter:
     @property
     def counts(self) -> EpisodeCounts:
         """Totals so far."""
-        written, dropped = self._written.copy(), self._refused + self._lost
-        return EpisodeCounts(written, dropped, self._written_bytes)
+        # Copies first: a copy is one step for the interpreter, a sum is not, and others are counting.
+        refused, lost = self._refused.copy(), self._lost.copy()
+        return EpisodeCounts(self._written.copy(), refused + lost, self._written_bytes)
 
     def offer(self, topic: BagTopic, data: bytes, receive_ns: int, send_ns: int) -> None:
         """Queue one message, or count it as dropped."""
@@ -116,29 +118,36 @@ class EpisodeWriter:
                 self._closing.is_set()
             )  # asked before draining: what was queued by then is written
             self._guard(self._drain)
-            if closing:
+            if closing and not self._queue:
                 break
             if time.monotonic() - synced >= SYNC_PERIOD_S:
                 self._guard(self._writer.sync)
                 synced = time.monotonic()
-            self._closing.wait(_DRAIN_PERIOD_S)
+            if not self._queue:
+                self._closing.wait(_DRAIN_PERIOD_S)
         try:
             self._writer.close()
-        except BagError as error:
-            self.error = self.error or error
+        except Exception as error:
+            self.error = self.error or self._as_bag_error(error)
 
     def _guard(self, action: Callable[[], None]) -> None:
         if self.error is None:
             try:
                 action()
-            except BagError as error:
-                self.error = error
+            except Exception as error:  # whatever it is: it must not end this thread unseen
+                self.error = self._as_bag_error(error)
         if self.error is not None:
             self._lose_queue()
 
+    def _as_bag_error(self, error: Exception) -> BagError:
+        if isinstance(error, BagError):
+            return error
+        return BagError(f"writing {self.directory} failed: {type(error).__name__}: {error}")
+
     def _drain(self) -> None:
         written = self._written
-        while self._queue:
+        # Not "until it is empty": on a disk that is too slow it never is, and sync would never come.
+        for _ in range(min(len(self._queue), _DRAIN_MOST)):
             topic, data, receive_ns, send_ns = self._queue[0]
             if topic.name not in written:
                 self._writer.add_topic(topic)

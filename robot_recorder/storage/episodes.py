@@ -118,11 +118,16 @@ class Episode:
         }
 
     @property
-    def dropped(self) -> int | None:
-        """Messages that arrived and were not written; None when nobody counted."""
-        if "streams" not in self.facts:
-            return None
-        return sum(int(s["dropped"]) for s in json.loads(self.facts["streams"]).values())
+    def lost(self) -> tuple[int, bool]:
+        """Messages known to be lost, dropped here or missed on the way, and whether that is all.
+
+        It is not all where a middleware does not number its messages, or nobody counted.
+        """
+        streams = json.loads(self.facts.get("streams", "{}")).values()
+        known = sum(s["dropped"] + (s.get("missed") or 0) for s in streams)
+        return known, bool(streams) and all(
+            s.get("missed", 0) is not None for s in streams if s["written"]
+        )
 
     @cached_property
     def sync(self) -> dict[str, Any]:
@@ -162,8 +167,11 @@ class EpisodeStore:
         )  # fmt: skip
 
     def unfinished(self) -> list[Path]:
-        """Leftovers of a crash."""
-        return sorted(self.root.glob(f"*{PARTIAL}")) if self.root.is_dir() else []
+        """Leftovers of a crash; empty where the root can not be seen."""
+        try:
+            return sorted(p for p in self.root.iterdir() if p.suffix == PARTIAL)
+        except OSError:
+            return []
 
     def find(self, id: str) -> Path:
         """Directory of a finished episode.

@@ -13,6 +13,9 @@ from robot_recorder.core.topics import BagTopic
 from robot_recorder.storage.files import sync_directory
 from robot_recorder.storage.metadata import BagSummary, build_metadata, dump_yaml, write_metadata
 
+if not hasattr(Writer, "flush"):
+    raise ImportError("the installed mcap has no Writer.flush; mcap 1.6 has: pip install -U mcap")
+
 _LIBRARY = "robot_recorder"
 
 

@@ -17,6 +17,7 @@ from robot_recorder.storage.files import replace_text
 
 METADATA_FILE = "metadata.yaml"
 _ROOT = "rosbag2_bagfile_information"
+_NEEDED = ("topics_with_message_count", "message_count", "relative_file_paths")
 _EMPTY_START_NS = 2**63 - 1  # what rosbag2 writes for a bag without messages
 
 
@@ -108,8 +109,9 @@ def read_metadata(directory: Path) -> dict[str, Any]:
             path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         )
         metadata = content[_ROOT]
-        if not isinstance(metadata, dict):
-            raise TypeError(f"{_ROOT} is not a mapping")
+        for key in _NEEDED:
+            metadata[key]
+        metadata["starting_time"]["nanoseconds_since_epoch"] + metadata["duration"]["nanoseconds"]
     except FileNotFoundError as error:
         hint = "give the directory of an episode" if directory.exists() else "it does not exist"
         raise BagError(f"{directory} is not a bag, it has no {METADATA_FILE}: {hint}") from error
@@ -117,7 +119,7 @@ def read_metadata(directory: Path) -> dict[str, Any]:
         raise BagError(
             f"{path} can not be read ({error}); rebuild it with `ros2 bag reindex`"
         ) from error
-    return metadata
+    return dict(metadata)
 
 
 def custom_data_of(metadata: dict[str, Any]) -> dict[str, str]:

@@ -26,6 +26,7 @@ from robot_recorder.storage.writer import BagWriter
 
 # Samples this young are kept, so that those received while a bag is being opened are in it.
 _RING_NS = 500 * NS_PER_MS
+_LATCHED_MOST = 64  # messages kept per latched topic, so that a chatty one can not fill the memory
 
 
 class RecorderState(IntEnum):
@@ -54,6 +55,7 @@ class EpisodeRun:
         stop_ns: 0 while it runs.
         events: its label log.
         discarded: it is in the trash.
+        missed_before: what each channel had missed when the episode began.
     """
 
     id: str
@@ -64,6 +66,7 @@ class EpisodeRun:
     events: list[LabelEvent] = field(default_factory=list)
     counts: EpisodeCounts = field(default_factory=lambda: EpisodeCounts(Counter(), Counter(), 0))
     discarded: bool = False
+    missed_before: dict[Channel, int | None] = field(default_factory=dict)
 
     @property
     def labels(self) -> Labels:
@@ -118,7 +121,8 @@ class Recorder:
         self._lock = threading.Lock()
         self._writer: EpisodeWriter | None = None
         self._ring: deque[Sample] = deque()
-        self._latched: dict[Channel, deque[Sample]] = {}
+        self._latched: dict[Channel, dict[bytes, Sample]] = {}
+        self._starting_ns = 0  # samples received since then must not leave the ring
         self._sync = SyncStats()
 
     def watch(self, channel: Channel, config: StreamConfig) -> None:
@@ -159,19 +163,36 @@ class Recorder:
                 if monitor is not None:
                     monitor.on_sample(sample.receive_ns)
                 if sample.channel.latched:
-                    kept = self._latched.setdefault(sample.channel, deque())
-                    kept.append(sample)
-                    # One from each publisher: /tf_static has several, each with a message of its own.
-                    while len(kept) > max(1, sample.channel.publishers):
-                        kept.popleft()
+                    self._keep_latched(sample)
                 if writer is not None and run is not None:
                     late = run.stop_ns and sample.receive_ns > run.stop_ns
                     if sample.receive_ns >= run.start_ns and not late:
-                        writer.offer(sample.channel.bag_topic, *sample[1:])
+                        writer.offer(sample.channel.bag_topic, *sample[1:4])
             self._ring.extend(batch)
             oldest = (self._ring[-1].receive_ns if self._ring else 0) - _RING_NS
+            oldest = min(oldest, self._starting_ns or oldest)
             while self._ring and self._ring[0].receive_ns < oldest:
                 self._ring.popleft()
+
+    def _keep_latched(self, sample: Sample) -> None:
+        kept = self._latched.setdefault(sample.channel, {})
+        # The last one of each publisher: /tf_static has several, each with transforms of its own.
+        # Where the middleware does not say who sent it, everything different is kept.
+        key = sample.publisher or sample.data
+        kept.pop(key, None)
+        kept[key] = sample
+        if len(kept) > _LATCHED_MOST:
+            kept.pop(next(iter(kept)))
+
+    def _latched_now(self) -> list[Sample]:
+        """What a late joiner of every latched topic would get."""
+        samples: list[Sample] = []
+        for channel, kept in self._latched.items():
+            # Of publishers nobody can tell apart, all that differs is kept: better twice than not at all.
+            told_apart = channel.publishers < 2 or all(s.publisher for s in kept.values())
+            count = max(1, channel.publishers) if told_apart else len(kept)
+            samples += list(kept.values())[-count:]
+        return samples
 
     def start(self, assignment: Assignment, force: bool, now_ns: int) -> Verdict:
         """Begin an episode at ``now_ns``."""
@@ -182,46 +203,53 @@ class Recorder:
         verdict = judge_start(reports, force)
         if not verdict.ok:
             return verdict
+        self._starting_ns = now_ns
+        try:
+            return self._open(assignment, now_ns, forced=verdict.forced, warning=verdict.reason)
+        except (BagError, OSError) as error:
+            return Verdict(False, f"not started: {error}")
+        finally:
+            self._starting_ns = 0
+
+    def _open(self, assignment: Assignment, now_ns: int, forced: bool, warning: str) -> Verdict:
         partial = self.store.new_partial(episode_id(self.robot, assignment.task, now_ns))
-        run = EpisodeRun(partial.with_suffix("").name, partial, now_ns, forced=force)
+        run = EpisodeRun(partial.with_suffix("").name, partial, now_ns, forced)
         task = LabelEvent(
             now_ns, run.id, LabelKind.TASK, by=assignment.operator_name, **asdict(assignment)
         )
         run.events.append(task)
         sync = SyncStats()
-        try:
-            writer = EpisodeWriter(
-                self._new_writer(), partial, self._facts(run), self._max_queue_bytes,
-                lambda topic, data: self._on_written(sync, now_ns, topic, data),
-            )  # fmt: skip
-        except BagError as error:
-            return Verdict(False, str(error))
+        writer = EpisodeWriter(
+            self._new_writer(), partial, self._facts(run), self._max_queue_bytes,
+            lambda topic, data: self._on_written(sync, now_ns, topic, data),
+        )  # fmt: skip
         with self._lock:
             writer.offer(self._label_topic, self._encode_label(task), now_ns, now_ns)
-            for kept in self._latched.values():
-                for sample in kept:
-                    if sample.receive_ns < now_ns:  # younger ones are in the ring
-                        writer.offer(sample.channel.bag_topic, sample.data, now_ns, sample.send_ns)
+            for sample in self._latched_now():
+                if sample.receive_ns < now_ns:  # younger ones are in the ring
+                    writer.offer(sample.channel.bag_topic, sample.data, now_ns, sample.send_ns)
             for sample in self._ring:
                 if sample.receive_ns >= now_ns:
-                    writer.offer(sample.channel.bag_topic, *sample[1:])
+                    writer.offer(sample.channel.bag_topic, *sample[1:4])
             self._writer, self._sync, self.run = writer, sync, run
             self.state = RecorderState.RECORDING
-        return Verdict(True, verdict.reason)
+        run.missed_before = {channel: channel.missed for channel in self.monitors}
+        return Verdict(True, warning)
 
-    def stop(self, now_ns: int, flush: Callable[[int], object]) -> Verdict:
+    def stop(self, now_ns: int, flush: Callable[[int], bool]) -> Verdict:
         """End the running episode at ``now_ns`` and finalise it.
 
         Args:
             now_ns: samples received later are not part of it.
-            flush: returns once every sample received up to a time has come through ``on_batch``.
+            flush: returns once every sample received up to a time has come through ``on_batch``;
+                False when it gave up.
         """
         run, writer = self.run, self._writer
         if self.state is not RecorderState.RECORDING or run is None or writer is None:
             return Verdict(False, "nothing is being recorded: call start_episode first")
         run.stop_ns = now_ns
         self.state = RecorderState.FINALISING
-        flush(now_ns)
+        delivered = flush(now_ns)
         with self._lock:
             self._writer = None
         try:
@@ -234,7 +262,9 @@ class Recorder:
         finally:
             self.state = RecorderState.IDLE
         self.finished += 1
-        return Verdict(True)
+        return Verdict(
+            True, "" if delivered else "the ingest is overloaded: its last messages are missing"
+        )
 
     def discard(self) -> Verdict:
         """Move the last episode to the trash; ``reason`` says where it is."""
@@ -257,17 +287,16 @@ class Recorder:
 
     def label(self, event: LabelEvent) -> Verdict:
         """Take a label: into the running episode, or into a finished one's metadata."""
-        run = self.run
-        if run is not None and event.episode_id == run.id:
+        run = self.run if self.run is not None and self.run.id == event.episode_id else None
+        if run is not None and run.discarded:
+            return Verdict(False, f"{run.id} is in the trash: restore it before labelling it")
+        if run is None or self.state is RecorderState.IDLE:  # a running one is written at its end
+            try:
+                self.store.append_label(event)
+            except BagError as error:
+                return Verdict(False, str(error))
+        if run is not None:
             run.events.append(event)
-            if self.state is not RecorderState.IDLE:
-                return Verdict(True)  # finalising writes it
-            if run.discarded:
-                return Verdict(False, f"{run.id} is in the trash: restore it before labelling it")
-        try:
-            self.store.append_label(event)
-        except BagError as error:
-            return Verdict(False, str(error))
         return Verdict(True)
 
     def _on_written(self, sync: SyncStats, start_ns: int, topic: str, data: bytes) -> None:
@@ -281,10 +310,13 @@ class Recorder:
             sync.add(frame, names)
 
     def _facts(self, run: EpisodeRun) -> dict[str, str]:
-        streams = {
+        streams: dict[str, dict[str, int | None]] = {
             topic: {"written": run.counts.written[topic], "dropped": run.counts.dropped[topic]}
-            for topic in run.counts.topics
+            for topic in sorted({*run.counts.topics, *(c.topic for c in run.missed_before)})
         }
+        for channel, before in run.missed_before.items():
+            now = channel.missed
+            streams[channel.topic]["missed"] = None if now is None else now - (before or 0)
         facts = {
             "robot_recorder": software_version(),
             "episode_id": run.id,

@@ -48,24 +48,23 @@ def available_writers() -> list[str]:
 
 
 def writer_factory(name: str) -> Callable[[], BagWriter]:
-    """What makes writers of one adapter, or of the first available one for "auto".
+    """What makes writers of one adapter, or of the first one that works for "auto".
 
     Raises:
         ConfigError: unknown or not installed; the message says how to get it.
     """
-    available = available_writers()
-    if name == "auto":
-        if not available:
-            ways = " or ".join(how for _, how, _ in _WRITERS.values())
-            raise ConfigError(f"no bag writer is installed: {ways}")
-        name = available[0]
-    if name not in _WRITERS:
+    if name not in ("auto", *_WRITERS):
         raise ConfigError(f"unknown writer '{name}'; known: auto, {', '.join(_WRITERS)}")
-    if name not in available:
-        raise ConfigError(f"writer '{name}' is not installed: {_WRITERS[name][1]}")
-    # Imported now, not at the first start, which has to be instant.
-    module, _, adapter = _WRITERS[name][2].partition(".")
-    factory: Callable[[], BagWriter] = getattr(
-        importlib.import_module(f"robot_recorder.storage.{module}"), adapter
-    )
-    return factory
+    problems = []
+    for candidate in _WRITERS if name == "auto" else (name,):
+        _, how, adapter = _WRITERS[candidate]
+        try:
+            # Imported now, not at the first start, which has to be instant.
+            module, _, factory = adapter.partition(".")
+            found: Callable[[], BagWriter] = getattr(
+                importlib.import_module(f"robot_recorder.storage.{module}"), factory
+            )
+            return found
+        except ImportError as error:
+            problems.append(f"writer '{candidate}' can not be used ({error}): {how}")
+    raise ConfigError("; ".join(problems))

@@ -77,7 +77,9 @@ def test_every_message_is_there_byte_for_byte(bench: Bench) -> None:
         assert len(sent) > 30
         assert in_bag(episode, topic) == sent, topic
     streams = json.loads(episode.facts["streams"])
-    assert streams["/joint_states"] == {"written": len(bench.sent["/joint_states"]), "dropped": 0}
+    sent = len(bench.sent["/joint_states"])
+    assert streams["/joint_states"] == {"written": sent, "dropped": 0, "missed": 0}
+    assert episode.lost == (0, True)
     assert in_bag(episode, "/robot_description"), "latched messages head every episode"
     assert episode.labels.task == "lift_box" and episode.labels.operator_name == "ann"
     assert episode.labels.instruction.startswith("Lift the box")

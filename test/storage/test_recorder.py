@@ -47,7 +47,7 @@ class Bench:
         return self.recorder.start(Assignment(task, "Lift it.", "ann"), force, self.now)
 
     def stop(self):
-        return self.recorder.stop(self.now, lambda _: None)
+        return self.recorder.stop(self.now, lambda _: True)
 
 
 def recorded(path: Path, topic: str = "/wrist/wrench") -> list[bytes]:
@@ -67,7 +67,11 @@ def test_exactly_what_arrives_between_start_and_stop(tmp_path: Path) -> None:
     episode = Episode.open(path)
     assert episode.id == path.name and path.parent == tmp_path
     assert episode.facts["robot"] == "arm" and episode.facts["operator"] == "ann"
-    assert json.loads(episode.facts["streams"])["/wrist/wrench"] == {"written": 200, "dropped": 0}
+    assert json.loads(episode.facts["streams"])["/wrist/wrench"] == {
+        "written": 200,
+        "dropped": 0,
+        "missed": None,
+    }
     assert episode.duration_s == pytest.approx(2.0)
     assert recorded(path, LABELS.name) == [b"\0\1\0\0lift"]
     assert not EpisodeStore(tmp_path).unfinished()
@@ -177,7 +181,7 @@ def test_a_slow_disk_drops_counts_and_stays_bounded(tmp_path: Path) -> None:
     assert counts.dropped["/wrist/wrench"] > 0
     assert counts.written["/wrist/wrench"] + counts.dropped["/wrist/wrench"] == 400
     episode = Episode.open(bench.recorder.run.path)
-    assert episode.dropped == counts.dropped["/wrist/wrench"]
+    assert episode.lost == (counts.dropped["/wrist/wrench"], False)
     assert len(recorded(episode.path)) == counts.written["/wrist/wrench"]
 
 
@@ -235,3 +239,98 @@ def test_ids_sort_by_time_and_never_collide(tmp_path: Path) -> None:
         path = store.new_partial("a")
         assert path.name == expected
         path.mkdir()
+
+
+def test_any_error_of_the_writer_is_told_and_counted(tmp_path: Path) -> None:
+    class Buggy(McapWriter):
+        def sync(self) -> None:
+            raise TypeError("no such method")
+
+    bench = Bench(tmp_path, Buggy)
+    bench.feed(10)
+    assert bench.start().ok
+    end = time.monotonic() + 10
+    sent = 0
+    while bench.recorder.error is None and time.monotonic() < end:
+        sent += len(bench.feed(10))
+        time.sleep(0.01)
+    sent += len(bench.feed(10))
+    verdict = bench.stop()
+    assert not verdict.ok and "no such method" in verdict.reason
+    counts = bench.recorder.run.counts
+    assert counts.dropped["/wrist/wrench"] >= 10
+    assert counts.written["/wrist/wrench"] + counts.dropped["/wrist/wrench"] == sent
+
+
+def test_a_disk_that_is_too_slow_is_synced_all_the_same(tmp_path: Path) -> None:
+    synced: list[float] = []
+
+    class Slow(McapWriter):
+        def write(self, *args) -> None:
+            time.sleep(0.002)
+            super().write(*args)
+
+        def sync(self) -> None:
+            synced.append(time.monotonic())
+            super().sync()
+
+    bench = Bench(tmp_path, Slow)
+    bench.feed(10)
+    bench.start()
+    began = time.monotonic()
+    while time.monotonic() < began + 6:
+        bench.feed(10)
+        time.sleep(0.01)
+    bench.stop()
+    assert synced, "never empty, never synced"
+
+
+def test_a_slow_open_loses_nothing(tmp_path: Path) -> None:
+    sent: list[bytes] = []
+    holder: list[Bench] = []
+
+    class SlowToOpen(McapWriter):
+        def open(self, directory: Path, custom_data: dict[str, str]) -> None:
+            sent.extend(holder[0].feed(300))  # three seconds on the robot's clock
+            super().open(directory, custom_data)
+
+    bench = Bench(tmp_path, SlowToOpen)
+    holder.append(bench)
+    bench.feed(100)
+    assert bench.start().ok
+    bench.stop()
+    assert recorded(bench.recorder.run.path) == sent
+
+
+def test_latched_messages_of_several_publishers(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    channel = Channel(wrench_topic("/tf_static"), latched=True, publishers=2)
+
+    def publish(publisher: bytes, word: str) -> bytes:
+        bench.now += 1
+        data = wrench(bench.now, frame_id=word)
+        sample = Sample(channel, data, bench.now, bench.now, publisher)
+        bench.recorder.on_batch([sample])
+        return data
+
+    publish(b"A", "a1")
+    b1 = publish(b"B", "b1")
+    publish(b"A", "a2")
+    a3 = publish(b"A", "a3")
+    bench.feed(100)
+    assert bench.start().ok
+    bench.stop()
+    assert recorded(bench.recorder.run.path, "/tf_static") == [b1, a3]
+
+
+def test_a_label_of_a_discarded_episode_is_refused(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.feed(10)
+    bench.start()
+    bench.stop()
+    id = bench.recorder.run.id
+    bench.recorder.discard()
+    event = LabelEvent(bench.now, id, LabelKind.OUTCOME, outcome=Outcome.SUCCESS)
+    verdict = bench.recorder.label(event)
+    assert not verdict.ok and "trash" in verdict.reason
+    assert bench.recorder.run.labels.outcome is Outcome.UNLABELLED

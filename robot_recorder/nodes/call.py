@@ -1,0 +1,100 @@
+"""Calls the services from a shell without the `ros2` command line, as on a machine with wheels only.
+
+call                                   lists what can be called
+call start task=lift_box               fields as name=value, where `ros2 service call` takes YAML
+call mark_outcome outcome=2 cause=slip
+call --namespace robot_07 stop
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+import rclpy
+import yaml
+from std_srvs.srv import Trigger
+
+from robot_recorder.srv import (
+    Annotate,
+    DiscardEpisode,
+    MarkOutcome,
+    PerformTask,
+    SetTask,
+    StartEpisode,
+    StopEpisode,
+)
+
+SERVICES: dict[str, tuple[str, Any]] = {
+    "start": ("recorder/start_episode", StartEpisode),
+    "stop": ("recorder/stop_episode", StopEpisode),
+    "toggle": ("recorder/toggle_episode", Trigger),
+    "discard": ("recorder/discard_episode", DiscardEpisode),
+    "set_task": ("labeller/set_task", SetTask),
+    "success": ("labeller/mark_success", Trigger),
+    "failure": ("labeller/mark_failure", Trigger),
+    "mark_outcome": ("labeller/mark_outcome", MarkOutcome),
+    "annotate": ("labeller/annotate", Annotate),
+    "perform": ("sim/perform", PerformTask),
+}
+
+
+def main() -> int:
+    """Entry point of ``ros2 run robot_recorder call``.
+
+    Returns:
+        0 when the service said yes, 1 when it said no, 2 when it could not be asked.
+    """
+    listed = "\n".join(f"  {name:13} {topic}" for name, (topic, _) in SERVICES.items())
+    parser = argparse.ArgumentParser(
+        prog="call",
+        epilog=f"services:\n{listed}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--namespace", default="", help="namespace of the robot")
+    parser.add_argument("service", choices=SERVICES, metavar="SERVICE")
+    parser.add_argument("fields", nargs="*", metavar="NAME=VALUE")
+    options = parser.parse_args(sys.argv[1:] or ["--help"])
+    name, kind = SERVICES[options.service]
+    try:
+        request = _request(kind, options.fields)
+    except (AttributeError, AssertionError, ValueError) as error:
+        known = ", ".join(kind.Request.get_fields_and_field_types()) or "none"
+        print(f"error: {error}; fields of {options.service}: {known}", file=sys.stderr)
+        return 2
+    rclpy.init(args=[])
+    try:
+        return _call(kind, name, options.namespace, request)
+    finally:
+        rclpy.try_shutdown()
+
+
+def _request(kind: Any, fields: list[str]) -> Any:
+    request = kind.Request()
+    types = kind.Request.get_fields_and_field_types()
+    for field in fields:
+        key, equals, value = field.partition("=")
+        if not equals or key not in types:
+            raise ValueError(f"'{field}' is not NAME=VALUE of a field")
+        setattr(request, key, value if types[key] == "string" else yaml.safe_load(value))
+    return request
+
+
+def _call(kind: Any, name: str, namespace: str, request: Any) -> int:
+    node = rclpy.create_node("call", namespace=namespace)
+    client: Any = node.create_client(kind, name)
+    if not client.wait_for_service(5):
+        print(
+            f"error: nobody offers {node.resolve_service_name(name)}: is it running?",
+            file=sys.stderr,
+        )
+        return 2
+    future = client.call_async(request)
+    rclpy.spin_until_future_complete(node, future, timeout_sec=60)
+    answer = future.result()
+    if answer is None:
+        print(f"error: {name} did not answer within 60 s", file=sys.stderr)
+        return 2
+    print(answer.message)
+    return 0 if answer.success else 1
