@@ -10,7 +10,7 @@ demo: setup
 	$(IN) python .venv/lib/robot_recorder/demo $(if $(EPISODES),--episodes $(EPISODES))
 
 test: setup
-	$(IN) pytest $(ARGS)
+	$(IN) pytest --basetemp=.cache/pytest $(ARGS)
 
 setup:
 	@$(PYTHON) tools/bootstrap.py

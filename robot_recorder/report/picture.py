@@ -34,7 +34,7 @@ def draw(data: EpisodeData, target: Path) -> None:
     pads = [s for s in data.series if s.type == "robot_recorder/msg/TactileArray"]
     observed = [s for s in joints if any(n.startswith("velocity/") for n in s.names)] or joints[:1]
     rows: list[tuple[float, Any, Any]] = [(1.0, _strip, camera) for camera in data.pictures]
-    rows.append((0.4, _annotations, list(data.episode.labels.annotations)))
+    rows.append((0.5, _annotations, list(data.episode.labels.annotations)))
     rows += [(1.5, _joint_plot, series) for series in observed]
     if wrenches:
         rows.append((1.2, _force_plot, wrenches))
@@ -137,23 +137,20 @@ def _annotations(axes: Any, events: list[LabelEvent], data: EpisodeData, span: A
     axes.set_yticks([])
     axes.set_ylim(0, 1)
     axes.set_ylabel("labels", rotation=0, ha="right", va="center")
+    instants = 0
     for number, event in enumerate(events):
         start = (event.start_ns - data.episode.start_ns) / NS_PER_S
         end = (event.end_ns - data.episode.start_ns) / NS_PER_S
         if end > start:
-            axes.axvspan(start, end, 0, 0.55, color=_SEGMENTS[number % len(_SEGMENTS)], linewidth=0)
-            axes.text(
-                (start + end) / 2,
-                0.27,
-                event.name,
-                ha="center",
-                va="center",
-                fontsize=9,
-                clip_on=True,
-            )
-        else:  # instants stand above the segments, so that neither hides the other
-            axes.plot([start, start], [0, 0.95], color="#6a1b9a", linewidth=2)
-            axes.text(start, 0.76, f" {event.name}", color="#6a1b9a", fontsize=9, va="center")
+            colour = _SEGMENTS[number % len(_SEGMENTS)]
+            axes.axvspan(start, end, 0, 0.5, color=colour, linewidth=0)
+            middle = (start + end) / 2
+            axes.text(middle, 0.24, event.name, ha="center", va="center", fontsize=9, clip_on=True)
+        else:  # instants stand above the segments, by turns in two rows, so that none hides another
+            height = (0.63, 0.87)[instants % 2]
+            instants += 1
+            axes.plot([start, start], [0, height + 0.1], color="#6a1b9a", linewidth=2)
+            axes.text(start, height, f" {event.name}", color="#6a1b9a", fontsize=8.5, va="center")
     for event in _outcomes(data):
         at = (event.stamp_ns - data.episode.start_ns) / NS_PER_S
         axes.text(
