@@ -19,6 +19,7 @@ from std_srvs.srv import Trigger
 
 from robot_recorder.core.frames import SampleStatus, decode_frame
 from robot_recorder.core.labels import LabelKind, Outcome
+from robot_recorder.core.streams import StreamHealth
 from robot_recorder.msg import Label
 from robot_recorder.srv import (
     Annotate,
@@ -197,7 +198,10 @@ def test_refusals_say_what_to_do(bench: Bench) -> None:
         episode_id=episode.id,
     )
     refused(MarkOutcome, "labeller/mark_outcome", "only a failure", outcome=1, cause="slip")
-    bench.wait("all streams to fall silent", lambda: not bench.ready())
+    bench.wait(
+        "all streams to fall silent",
+        lambda: all(s.health == StreamHealth.STALE for s in bench.status.streams if s.required),
+    )
     refused(StartEpisode, "recorder/start_episode", "joints is silent", "camera is silent", "force")
     forced = bench.call(StartEpisode, "recorder/start_episode", force=True)
     assert forced.success and "joints is silent" in forced.message
