@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 import traceback
+from bisect import bisect_right
 from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
@@ -35,6 +36,7 @@ _WAIT_NS = 20_000_000
 # The middleware stamps a message a moment before it can be taken. Batches end this far in the past,
 # so that order of receipt holds across batches and flush() leaves nothing behind.
 _SETTLE_NS = 1_000_000
+_HOLD_MOST_NS = 1_000_000_000
 _GRAPH_PERIOD_S = 0.2
 _by_receipt = attrgetter("receive_ns")
 
@@ -157,8 +159,11 @@ class Ingest:
         for reader in self._readers.values():
             self._take_all(reader, batch)
         batch.sort(key=_by_receipt)
-        while batch and batch[-1].receive_ns > until_ns:
-            self._held.append(batch.pop())
+        # Samples far ahead were received before the wall clock was set back: they wait for nothing.
+        first = bisect_right(batch, until_ns, key=_by_receipt)
+        last = bisect_right(batch, until_ns + _HOLD_MOST_NS, key=_by_receipt)
+        self._held = batch[first:last]
+        del batch[first:last]
         if batch:
             for sink in self._sinks:
                 sink(batch)

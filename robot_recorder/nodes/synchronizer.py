@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import time
+import traceback
 from dataclasses import asdict
 from typing import Any
 
@@ -65,6 +66,14 @@ class SynchronizerNode(Node):
             self._ingest.close()
 
     def _on_batch(self, batch: list[Sample]) -> None:
+        try:
+            self._align(batch)
+        except Exception:  # alignment can be done again from the bag; it must not end the recording
+            self.get_logger().error(
+                f"a batch was not aligned:\n{traceback.format_exc()}", throttle_duration_sec=5.0
+            )
+
+    def _align(self, batch: list[Sample]) -> None:
         for channel, data, receive_ns, *_ in batch:
             entry = self._channels.get(channel)
             if entry is None:

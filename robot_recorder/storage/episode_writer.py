@@ -114,9 +114,7 @@ class EpisodeWriter:
     def _run(self) -> None:
         synced = time.monotonic()
         while True:
-            closing = (
-                self._closing.is_set()
-            )  # asked before draining: what was queued by then is written
+            closing = self._closing.is_set()  # asked first: what was queued by then is written
             self._guard(self._drain)
             if closing and not self._queue:
                 break
