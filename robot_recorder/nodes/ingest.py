@@ -186,10 +186,10 @@ class Ingest:
             publisher = gid["data"] if gid else b""
             if publisher:
                 reader.count(publisher, info["publication_sequence_number"])
+            # Some middlewares do not stamp receipt; then it is when the message was taken.
+            received = info["received_timestamp"] or time.time_ns()
             batch.append(
-                Sample(
-                    channel, data, info["received_timestamp"], info["source_timestamp"], publisher
-                )
+                Sample(channel, data, received, info["source_timestamp"] or received, publisher)
             )
 
     def _follow_graph(self) -> None:

@@ -34,7 +34,8 @@ def draw(data: EpisodeData, target: Path) -> None:
     pads = [s for s in data.series if s.type == "robot_recorder/msg/TactileArray"]
     observed = [s for s in joints if any(n.startswith("velocity/") for n in s.names)] or joints[:1]
     rows: list[tuple[float, Any, Any]] = [(1.0, _strip, camera) for camera in data.pictures]
-    rows.append((0.5, _annotations, list(data.episode.labels.annotations)))
+    if data.episode.events or not (data.series or data.pictures):
+        rows.append((0.5, _annotations, list(data.episode.labels.annotations)))
     rows += [(1.5, _joint_plot, series) for series in observed]
     if wrenches:
         rows.append((1.2, _force_plot, wrenches))
@@ -51,7 +52,7 @@ def draw(data: EpisodeData, target: Path) -> None:
         left=0.09,
         right=0.86,
         top=top,
-        bottom=0.06,
+        bottom=0.6 / figure.get_figheight(),
     )
     first, last = _span(data)
     shared: Any = None
@@ -111,7 +112,7 @@ def _strip(axes: Any, camera: Pictures, data: EpisodeData, span: tuple[float, fl
     first, last = span
     width = (last - first) / _STRIP
     axes.set_yticks([])
-    axes.set_ylabel(_short(camera.topic), rotation=0, ha="right", va="center")
+    axes.set_ylabel(_wrapped(camera.topic), rotation=0, ha="right", va="center")
     axes.set_facecolor("#212121")
     times = np.array(camera.times_s)
     for number in range(_STRIP):
@@ -218,7 +219,7 @@ def _touch_plot(axes: Any, pad: Series, data: EpisodeData, span: Any) -> None:
     )  # fmt: skip
     axes.set_yticks([])
     axes.set_ylabel(
-        f"{_short(pad.topic)}\n{len(normal)} taxels", rotation=0, ha="right", va="center"
+        f"{_wrapped(pad.topic)}\n{len(normal)} taxels", rotation=0, ha="right", va="center"
     )
     place = axes.inset_axes((1.01, 0.05, 0.012, 0.9))
     axes.figure.colorbar(drawn, cax=place).set_label(unit)
@@ -229,6 +230,7 @@ def _legend(axes: Any) -> None:
 
 
 def _short(topic: str) -> str:
+    """The part of a topic's name that tells it apart."""
     for suffix in (
         "/image/compressed",
         "/image_raw/compressed",
@@ -237,4 +239,10 @@ def _short(topic: str) -> str:
         "/tactile",
     ):
         topic = topic.removesuffix(suffix)
-    return topic.rsplit("/", 1)[-1].replace("_", "\n" if len(topic) > 14 else " ")
+    return topic.rsplit("/", 1)[-1].replace("_", " ")
+
+
+def _wrapped(topic: str) -> str:
+    """The same for the narrow margin beside a plot."""
+    name = _short(topic)
+    return name if len(name) <= 12 else name.replace(" ", "\n")

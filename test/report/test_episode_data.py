@@ -38,6 +38,12 @@ def test_what_can_not_be_read_is_listed(tmp_path: Path) -> None:
     assert len(data.problems) == 1 and "/x" in data.problems[0]
 
 
+def test_an_empty_bag_has_a_picture_too(tmp_path: Path) -> None:
+    write_bag(McapWriter(), tmp_path / "bag", [])
+    draw(load(Episode.open(tmp_path / "bag")), tmp_path / "a.png")
+    assert (tmp_path / "a.png").exists()
+
+
 def test_a_real_recording(tmp_path: Path) -> None:
     if not GRIPPER.exists():
         pytest.skip("the recording gripper_closes_can is not beside the checkout")
