@@ -29,6 +29,20 @@ def config_directory() -> Path:
     )
 
 
+def installed_program(name: str) -> Path:
+    """One of this package's executables, as ``ros2 run`` would find it.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+    for prefix in filter(None, prefixes):
+        path = Path(prefix, "lib/robot_recorder", name)
+        if path.exists():
+            return path
+    raise ConfigError(f"{name} is not installed in any of {prefixes}: source its setup file")
+
+
 def load_profile(name: str) -> RobotProfile:
     """Read a robot profile.
 

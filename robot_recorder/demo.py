@@ -24,7 +24,8 @@ from rclpy.node import Node
 from rich.console import Console
 from std_msgs.msg import String
 
-from robot_recorder.cli.tables import episodes_table, streams_table
+from robot_recorder.cli.tables import episodes_table, streams_table, table_console
+from robot_recorder.configuration import installed_program
 from robot_recorder.core.errors import RecorderError
 from robot_recorder.core.labels import Outcome
 from robot_recorder.core.streams import StreamHealth
@@ -171,11 +172,7 @@ def node_process(
     name: str, log: Path, parameters: dict[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
     """An executable of this package as a process, ended with SIGINT as Ctrl-C would."""
-    prefixes = os.environ["AMENT_PREFIX_PATH"].split(os.pathsep)
-    programs = [Path(p) / "lib/robot_recorder" / name for p in prefixes]
-    program = next((p for p in programs if p.exists()), None)
-    if program is None:
-        raise RecorderError(f"{name} is not installed in {prefixes}")
+    program = installed_program(name)
     arguments = [x for key, value in parameters.items() for x in ("-p", f"{key}:={value}")]
     with open(log, "wb") as output:
         process = subprocess.Popen(
@@ -199,8 +196,7 @@ def main() -> int:
     parser.add_argument("--cache", type=Path, default=Path(".cache"), help="prepared model, logs")
     parser.add_argument("--episodes", type=int, default=len(ATTEMPTS), help="how many attempts")
     options = parser.parse_args()
-    # Redirected, there is no width to respect: tables shall not be torn.
-    console = Console() if sys.stdout.isatty() else Console(width=140)
+    console = table_console()
     began = time.monotonic()
     logs = (options.cache / "logs").absolute()
     logs.mkdir(parents=True, exist_ok=True)

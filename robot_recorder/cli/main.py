@@ -91,15 +91,13 @@ def _has_ros() -> bool:
 
 
 def _episodes(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
-    from robot_recorder.cli.tables import episodes_table
+    from robot_recorder.cli.tables import episodes_table, table_console
 
     store = EpisodeStore(options.root)
     paths = store.paths()
     if not paths:
         raise ConfigError(f"no episodes in {options.root}; give the folder they are recorded into")
-    console = Console() if sys.stdout.isatty() else Console(width=140)
+    console = table_console()
     episodes, problems = [], []
     for path in paths:
         try:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -9,6 +12,11 @@ from robot_recorder.core.labels import Outcome
 from robot_recorder.storage.episodes import Episode
 
 _STYLES = {Outcome.SUCCESS: "green", Outcome.FAILURE: "red", Outcome.UNLABELLED: "yellow"}
+
+
+def table_console() -> Console:
+    """Where tables are printed. Redirected, there is no width to respect: they shall not be torn."""
+    return Console() if sys.stdout.isatty() else Console(width=140)
 
 
 def episodes_table(episodes: list[Episode]) -> Table:

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from robot_recorder.core.streams import NS_PER_S, StreamConfig, StreamHealth
 
 WINDOW_NS = 2 * NS_PER_S  # a rate is measured over this
-STALE_NS = (
-    NS_PER_S // 2
-)  # silence that counts as stale, when the rate does not demand more patience
+STALE_NS = NS_PER_S // 2  # silence that counts as stale; longer for slow streams
 SLOW_SHARE = 0.8  # below this share of the expected rate a stream is slow
 _BUCKET_NS = NS_PER_S // 10
 

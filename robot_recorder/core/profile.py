@@ -15,11 +15,10 @@ from robot_recorder.core.streams import (
     Role,
     StreamConfig,
 )
-from robot_recorder.core.yaml_source import YamlMap
+from robot_recorder.core.yaml_source import YamlMap, is_name
 
 _TYPE = re.compile(r"^[a-z][a-z0-9_]*/msg/[A-Z][A-Za-z0-9]*$")
 _TOPIC = re.compile(r"^/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*$")
-_NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
 
 _STREAM_KEYS = (
     "topic", "type", "role", "rate_hz", "required", "policy", "tolerance_ms", "latency_ms", "qos",
@@ -45,7 +44,7 @@ def parse_profile(text: str, source: str) -> RobotProfile:
     top = YamlMap.parse(text, source)
     top.allow(("robot", "description", "frame_rate_hz", "deadline_ms", "streams"))
     robot = top.text("robot")
-    if not _NAME.match(robot):
+    if not is_name(robot):
         top.fail_at("robot", f"'{robot}' must be letters, digits and _ and start with a letter")
     frame_rate_hz = top.number("frame_rate_hz", 30.0, above=0)
     deadline_ms = top.number("deadline_ms", 250.0, above=0)
@@ -72,7 +71,7 @@ def parse_profile(text: str, source: str) -> RobotProfile:
 
 def _parse_stream(name: str, entry: YamlMap) -> StreamConfig:
     entry.allow(_STREAM_KEYS)
-    if not _NAME.match(name):
+    if not is_name(name):
         entry.fail(f"'{name}' must be letters, digits and _ and start with a letter")
     topic, type_name = entry.text("topic"), entry.text("type")
     if not _TOPIC.match(topic):

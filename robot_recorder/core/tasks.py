@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from robot_recorder.core.errors import ConfigError
-from robot_recorder.core.yaml_source import YamlMap, did_you_mean
-
-_ID = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
+from robot_recorder.core.yaml_source import YamlMap, did_you_mean, is_name
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ def parse_tasks(text: str, source: str) -> TaskRegistry:
     top.allow(("tasks",))
     tasks: dict[str, Task] = {}
     for task_id, entry in top.map("tasks").items():
-        if not _ID.match(task_id):
+        if not is_name(task_id):
             entry.fail(
                 f"task id '{task_id}' must be letters, digits and _; it is part of file names"
             )

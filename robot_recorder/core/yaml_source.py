@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
 import yaml
 
 from robot_recorder.core.errors import ConfigError
+
+_NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
+
+
+def is_name(word: str) -> bool:
+    """Letters, digits and _, a letter first: fit to be part of a file name and of a message."""
+    return bool(_NAME.match(word))
 
 
 def nearest(word: str, known: Iterable[str], count: int = 3) -> list[str]:

@@ -14,6 +14,7 @@ import time
 import traceback
 from bisect import bisect_right
 from collections.abc import Callable
+from dataclasses import replace
 from operator import attrgetter
 from typing import Any
 
@@ -65,7 +66,7 @@ class _Reader:
 class Ingest:
     """Raw subscriptions of one robot, shared by everyone in the process who wants their samples."""
 
-    def __init__(self, name: str, namespace: str) -> None:
+    def __init__(self, name: str, namespace: str = "") -> None:
         # A node of its own, known to no executor: only this class's thread touches it once it runs.
         self._node: Node = rclpy.create_node(
             name, namespace=namespace, enable_rosout=False, start_parameter_services=False
@@ -204,10 +205,7 @@ class Ingest:
                 continue  # keep a subscription there may be: a publisher that restarts is heard at once
             offered = tuple(offered_qos(o.qos_profile) for o in fitting)
             if offered != reader.channel.bag_topic.offered_qos:
-                old = reader.channel.bag_topic
-                reader.channel.bag_topic = BagTopic(
-                    old.name, old.type, offered, old.type_hash, old.definition
-                )
+                reader.channel.bag_topic = replace(reader.channel.bag_topic, offered_qos=offered)
             wanted = reader.forced or follow_publishers([core_qos(o.qos_profile) for o in fitting])
             if wanted != reader.qos:
                 self._resubscribe(name, reader, wanted)

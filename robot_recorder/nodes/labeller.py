@@ -70,9 +70,6 @@ class LabellerNode(Node):
             )
         self._publish_task()
 
-    def close(self) -> None:
-        """Nothing to finish."""
-
     def _on_status(self, status: EpisodeStatus) -> None:
         self._status = status
         confirmed = self._unconfirmed.get(to_ns(status.last_label))
@@ -227,6 +224,6 @@ def main() -> int:
 
     def build() -> tuple[list[Node], list[Any]]:
         node = LabellerNode()
-        return [node], [node]
+        return [node], []
 
     return run(build)

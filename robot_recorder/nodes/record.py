@@ -17,16 +17,10 @@ def main() -> int:
     """Entry point of ``ros2 run robot_recorder record``."""
 
     def build() -> tuple[list[Node], list[Any]]:
-        labeller = LabellerNode()
-        ingest = Ingest("ingest", labeller.get_namespace())
+        labeller, ingest = LabellerNode(), Ingest("ingest")
         recorder, synchronizer = RecorderNode(ingest), SynchronizerNode(ingest)
         ingest.start()
         # The recorder finalises while the ingest still delivers; the ingest ends last.
-        return [recorder, synchronizer, labeller], [
-            recorder,
-            synchronizer,
-            labeller,
-            ingest,
-        ]
+        return [recorder, synchronizer, labeller], [recorder, ingest]
 
     return run(build)

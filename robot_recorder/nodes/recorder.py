@@ -42,14 +42,13 @@ _LATCHED_QOS = Qos(Reliability.RELIABLE, Durability.TRANSIENT_LOCAL)
 class RecorderNode(Node):
     """Services ``recorder/*``; publishes ``recorder/status`` (latched) and ``/diagnostics``."""
 
-    def __init__(self, ingest: Ingest | None = None) -> None:
+    def __init__(self, ingest: Ingest) -> None:
         """
         Args:
-            ingest: shared with other nodes of the process; None: make and run one of its own.
+            ingest: not started yet; may be shared with other nodes of the process.
         """
         super().__init__("recorder")
-        self._own_ingest = ingest is None
-        self._ingest = ingest or Ingest("recorder_ingest", self.get_namespace())
+        self._ingest = ingest
         profile = profile_parameter(self)
         self._tasks = tasks_parameter(self)
         self._assignment = Assignment()
@@ -83,8 +82,6 @@ class RecorderNode(Node):
         left = self._recorder.store.unfinished()
         if left:
             self._say(f"{len(left)} unfinished episodes of an earlier run in {left[0].parent}")
-        if self._own_ingest:
-            self._ingest.start()
         self._publish_status()
 
     def _serve(self) -> None:
@@ -98,17 +95,10 @@ class RecorderNode(Node):
         self.create_service(Trigger, "recorder/toggle_episode", self._toggle)
         self.create_timer(1.0, self._every_second)
 
-    @property
-    def failed(self) -> bool:
-        """Its ingest died of an error."""
-        return self._ingest.failed
-
     def close(self) -> None:
-        """Finalise the running episode and stop listening."""
+        """Finalise the running episode."""
         if self._recorder.state is RecorderState.RECORDING:
             self._end_episode()
-        if self._own_ingest:
-            self._ingest.close()
 
     # -- services
 
@@ -240,7 +230,9 @@ def main() -> int:
     """Entry point of ``ros2 run robot_recorder recorder``."""
 
     def build() -> tuple[list[Node], list[Any]]:
-        node = RecorderNode()
-        return [node], [node]
+        ingest = Ingest("recorder_ingest")
+        node = RecorderNode(ingest)
+        ingest.start()
+        return [node], [node, ingest]
 
     return run(build)

@@ -27,20 +27,18 @@ from robot_recorder.nodes.runtime import LATCHED, profile_parameter, run
 class SynchronizerNode(Node):
     """Publishes ``synchronizer/frames`` and, latched, ``synchronizer/layout``."""
 
-    def __init__(self, ingest: Ingest | None = None) -> None:
+    def __init__(self, ingest: Ingest) -> None:
         """
         Args:
-            ingest: shared with other nodes of the process; None: make and run one of its own.
+            ingest: not started yet; may be shared with other nodes of the process.
         """
         super().__init__("synchronizer")
-        self._own_ingest = ingest is None
-        self._ingest = ingest or Ingest("synchronizer_ingest", self.get_namespace())
         profile = profile_parameter(self)
         self._streams = profile.aligned
         self._rate_hz = profile.frame_rate_hz
         self._channels: dict[Channel, tuple[int, bool]] = {}
         for index, stream in enumerate(self._streams):
-            channel = self._ingest.subscribe(stream.topic, stream.type, stream.qos)
+            channel = ingest.subscribe(stream.topic, stream.type, stream.qos)
             self._channels[channel] = (index, has_header(stream.type))
         self._topics = [self.resolve_topic_name(s.topic) for s in self._streams]
         self._frames = self.create_publisher(AlignedFrame, "synchronizer/frames", 100)
@@ -51,19 +49,7 @@ class SynchronizerNode(Node):
         )
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_timer(1.0, self._publish_diagnostics)
-        self._ingest.add_sink(self._on_batch)
-        if self._own_ingest:
-            self._ingest.start()
-
-    @property
-    def failed(self) -> bool:
-        """Its ingest died of an error."""
-        return self._ingest.failed
-
-    def close(self) -> None:
-        """Stop listening."""
-        if self._own_ingest:
-            self._ingest.close()
+        ingest.add_sink(self._on_batch)
 
     def _on_batch(self, batch: list[Sample]) -> None:
         try:
@@ -147,7 +133,9 @@ def main() -> int:
     """Entry point of ``ros2 run robot_recorder synchronizer``."""
 
     def build() -> tuple[list[Node], list[Any]]:
-        node = SynchronizerNode()
-        return [node], [node]
+        ingest = Ingest("synchronizer_ingest")
+        node = SynchronizerNode(ingest)
+        ingest.start()
+        return [node], [ingest]
 
     return run(build)

@@ -18,6 +18,7 @@ from robot_recorder.storage.files import replace_text
 METADATA_FILE = "metadata.yaml"
 _ROOT = "rosbag2_bagfile_information"
 _NEEDED = ("topics_with_message_count", "message_count", "relative_file_paths")
+_NEEDED_TIMES = (("starting_time", "nanoseconds_since_epoch"), ("duration", "nanoseconds"))
 _EMPTY_START_NS = 2**63 - 1  # what rosbag2 writes for a bag without messages
 
 
@@ -110,8 +111,11 @@ def read_metadata(directory: Path) -> dict[str, Any]:
         )
         metadata = content[_ROOT]
         for key in _NEEDED:
-            metadata[key]
-        metadata["starting_time"]["nanoseconds_since_epoch"] + metadata["duration"]["nanoseconds"]
+            if key not in metadata:
+                raise KeyError(key)
+        for key, unit in _NEEDED_TIMES:
+            if not isinstance(metadata[key][unit], int):
+                raise TypeError(f"{key} is not a number")
     except FileNotFoundError as error:
         hint = "give the directory of an episode" if directory.exists() else "it does not exist"
         raise BagError(f"{directory} is not a bag, it has no {METADATA_FILE}: {hint}") from error

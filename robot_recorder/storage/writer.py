@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -31,20 +30,11 @@ class BagWriter(Protocol):
         """Leave a complete bag, ``metadata.yaml`` included."""
 
 
-# name: (Python module it needs, how to get it, our adapter); in order of preference
+# by the Python module it needs: (how to get that, our adapter); in order of preference
 _WRITERS = {
-    "mcap": ("mcap", "pip install mcap (rosdep key mcap-ros2-support)", "mcap_writer.McapWriter"),
-    "rosbag2_py": (
-        "rosbag2_py",
-        "apt install ros-$ROS_DISTRO-rosbag2-py",
-        "rosbag2_writer.Rosbag2Writer",
-    ),
+    "mcap": ("pip install mcap (rosdep key mcap-ros2-support)", "mcap_writer.McapWriter"),
+    "rosbag2_py": ("apt install ros-$ROS_DISTRO-rosbag2-py", "rosbag2_writer.Rosbag2Writer"),
 }
-
-
-def available_writers() -> list[str]:
-    """The adapters that can be used on this machine."""
-    return [name for name, (module, *_) in _WRITERS.items() if importlib.util.find_spec(module)]
 
 
 def writer_factory(name: str) -> Callable[[], BagWriter]:
@@ -57,7 +47,7 @@ def writer_factory(name: str) -> Callable[[], BagWriter]:
         raise ConfigError(f"unknown writer '{name}'; known: auto, {', '.join(_WRITERS)}")
     problems = []
     for candidate in _WRITERS if name == "auto" else (name,):
-        _, how, adapter = _WRITERS[candidate]
+        how, adapter = _WRITERS[candidate]
         try:
             # Imported now, not at the first start, which has to be instant.
             module, _, factory = adapter.partition(".")

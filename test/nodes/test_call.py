@@ -7,13 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.robot import executable, process
+from support.robot import process
+
+from robot_recorder.configuration import installed_program
 
 pytest.importorskip("rclpy")
 
 
 def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, executable("call"), *arguments]
+    command = [sys.executable, str(installed_program("call")), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import rclpy
@@ -19,6 +18,7 @@ from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CompressedImage, JointState
 from std_msgs.msg import String
 
+from robot_recorder.configuration import installed_program
 from robot_recorder.msg import AlignedFrame, EpisodeStatus
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -36,17 +36,6 @@ streams:
 """
 
 
-def executable(name: str) -> str:
-    """Path of an installed executable of the package."""
-    import os
-
-    for prefix in os.environ["AMENT_PREFIX_PATH"].split(os.pathsep):
-        path = Path(prefix, "lib/robot_recorder", name)
-        if path.exists():
-            return str(path)
-    raise FileNotFoundError(name)
-
-
 @contextmanager
 def process(
     name: str, namespace: str = "", **parameters: object
@@ -56,7 +45,7 @@ def process(
     if namespace:
         arguments += ["-r", f"__ns:=/{namespace}"]
     running = subprocess.Popen(
-        [sys.executable, executable(name), "--ros-args", *arguments],
+        [sys.executable, str(installed_program(name)), "--ros-args", *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     try:
