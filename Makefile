@@ -1,16 +1,24 @@
 # make demo   set up, then record episodes of a simulated humanoid
 # make test   set up, then run the tests
+# make faults   the faults among them, a hundred kills: half an hour
+# make bench-recorder   what recording costs, loses, and how fast it starts and stops: half an hour
 PYTHON ?= python3
 SHELL := /bin/bash
 IN := . tools/env.sh &&
 
-.PHONY: demo test setup lint clean
+.PHONY: demo test faults bench-recorder setup lint clean
 
 demo: setup
 	$(IN) python .venv/lib/robot_recorder/demo $(if $(EPISODES),--episodes $(EPISODES))
 
 test: setup
 	$(IN) pytest --basetemp=.cache/pytest $(ARGS)
+
+faults: setup
+	$(IN) FAULTS=100 pytest --basetemp=.cache/pytest test/nodes/test_faults.py test/storage/test_recovery.py
+
+bench-recorder: setup
+	$(IN) python bench/recorder.py $(ARGS)
 
 setup:
 	@$(PYTHON) tools/bootstrap.py

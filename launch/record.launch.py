@@ -18,7 +18,7 @@ ARGUMENTS = {
     "tasks": ("", "task registry: a YAML file; empty: the one that is installed"),
     "task": ("", "task of the first episodes"),
     "operator": ("", "who drives the robot"),
-    "writer": ("auto", "bag writer: auto, mcap or rosbag2_py"),
+    "writer": ("mcap", "bag writer: mcap or rosbag2_py"),
 }
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 
 from robot_recorder.core.decoding import KINDS
 from robot_recorder.core.errors import BagError, DecodeError
 from robot_recorder.core.frames import decode_frame
-from robot_recorder.storage.episodes import PARTIAL, Episode
+from robot_recorder.storage.episodes import Episode
+from robot_recorder.storage.mcap_scan import scan
 from robot_recorder.storage.reader import read_messages
+from robot_recorder.storage.store import PARTIAL
 
 _FRAMES = "robot_recorder/msg/AlignedFrame"
 
@@ -52,8 +53,30 @@ def check_episode(path: Path) -> list[str]:
             problems.append(f"{topic} has {counts[topic]} messages, metadata.yaml says {declared}")
     for topic, count in sorted(undecodable.items()):
         problems.append(f"{topic} has {count} messages whose bytes do not fit their type")
-    if "streams" in episode.facts:
-        for topic, figures in json.loads(episode.facts["streams"]).items():
-            if figures["dropped"]:
-                problems.append(f"{topic} lost {figures['dropped']} messages while recording")
+    for topic, figures in episode.streams.items():
+        for place, count in figures.get("lost", {}).items():
+            if count:
+                problems.append(f"{topic} lost {count} messages while recording ({place})")
+    if episode.is_recovered:
+        problems.append(f"it was recovered after a crash; missing: {episode.facts['missing']}")
+    if "error" in episode.facts:
+        problems.append(f"it was aborted: {episode.facts['error']}")
+    for name in episode.metadata["relative_file_paths"]:
+        if name.endswith(".mcap"):
+            problems += _check_file(path / name)
+    return problems
+
+
+def _check_file(path: Path) -> list[str]:
+    """Checksums and structure: a bit that has flipped on the disk shows nowhere else."""
+    try:
+        found = scan(path)
+    except BagError as error:
+        return [str(error)]
+    problems = [f"{path.name}: {size} bytes at {at} are damaged" for at, size in found.damaged]
+    missing = sum(found.gaps.values())
+    if missing:
+        problems.append(f"{path.name}: {missing} messages are missing in between")
+    if not (found.finished and found.begins_well) or found.patches:
+        problems.append(f"{path.name}: its header or index is damaged")
     return problems

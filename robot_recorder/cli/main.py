@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from datetime import datetime
 from pathlib import Path
 
 from robot_recorder.configuration import load_profile
 from robot_recorder.core.errors import BagError, ConfigError, RecorderError
 from robot_recorder.installed_types import message_class
-from robot_recorder.storage.episodes import Episode, EpisodeStore
+from robot_recorder.storage.episodes import Episode
+from robot_recorder.storage.store import TRASH, EpisodeStore
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -53,6 +55,15 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="read episodes and compare with what they say")
     check.add_argument("episode", nargs="+", type=Path, help="bag directories")
     check.set_defaults(run=_check)
+
+    recover = commands.add_parser("recover", help="make whole what a crash left behind")
+    recover.add_argument("root", nargs="?", default="episodes", type=Path)
+    recover.set_defaults(run=_recover)
+
+    trash = commands.add_parser("trash", help="list discarded episodes, or bring one back")
+    trash.add_argument("root", nargs="?", default="episodes", type=Path)
+    trash.add_argument("--restore", metavar="ID", help="bring this episode back")
+    trash.set_defaults(run=_trash)
 
     show = commands.add_parser("show", help="draw the picture of an episode")
     show.add_argument("episode", nargs="+", type=Path, help="bag directories")
@@ -108,7 +119,11 @@ def _episodes(options: argparse.Namespace) -> int:
     for problem in problems:
         print(f"unreadable: {problem}")
     for partial in store.unfinished():
-        print(f"unfinished: {partial}")
+        print(
+            f"unfinished: {partial}; unless it is being recorded: robot-recorder recover {options.root}"
+        )
+    for path in store.quarantined():
+        print(f"not recoverable: {path}")
     return 0
 
 
@@ -127,6 +142,43 @@ def _check(options: argparse.Namespace) -> int:
         for problem in problems:
             print(f"  - {problem}")
     return int(found)
+
+
+def _recover(options: argparse.Namespace) -> int:
+    from rich.progress import Progress
+
+    from robot_recorder.storage.recovery import recover_all
+
+    store = EpisodeStore(options.root)
+    if not options.root.is_dir():
+        raise ConfigError(f"{options.root} is no folder; give the one episodes are recorded into")
+    with Progress(transient=True) as progress:
+        bar = progress.add_task("recovering", total=len(store.unfinished()))
+        results = recover_all(store, lambda _: progress.advance(bar))
+    for result in results:
+        print(
+            result.message if result.ok else f"not recovered: {result.message}; see {result.path}"
+        )
+    for partial in store.unfinished():
+        if partial not in {r.path for r in results}:
+            print(f"being recorded: {partial}")
+    print(f"{sum(r.ok for r in results)} of {len(results)} leftovers recovered")
+    return int(not all(r.ok for r in results))
+
+
+def _trash(options: argparse.Namespace) -> int:
+    store = EpisodeStore(options.root)
+    if options.restore:
+        print(f"restored: {store.restore(options.restore)}")
+        return 0
+    trashed = store.trashed()
+    for path in trashed:
+        since = datetime.fromtimestamp(path.stat().st_mtime)
+        print(f"{path.name}  discarded {since:%Y-%m-%d %H:%M}")
+    print(
+        f"{len(trashed)} discarded episodes in {options.root / TRASH}; bring one back with --restore ID"
+    )
+    return 0
 
 
 def _show(options: argparse.Namespace) -> int:

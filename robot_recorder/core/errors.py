@@ -15,3 +15,7 @@ class DecodeError(RecorderError):
 
 class BagError(RecorderError):
     """An episode or bag can not be written, read or understood."""
+
+
+class DiskError(BagError):
+    """The disk does not take it now; the same may succeed later."""

@@ -20,13 +20,16 @@ from robot_recorder.core.yaml_source import YamlMap, is_name
 _TYPE = re.compile(r"^[a-z][a-z0-9_]*/msg/[A-Z][A-Za-z0-9]*$")
 _TOPIC = re.compile(r"^/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*$")
 
+_KEYS = (
+    "robot", "description", "frame_rate_hz", "deadline_ms", "stale_ms", "max_clock_offset_ms", "streams",
+)  # fmt: skip
 _STREAM_KEYS = (
     "topic", "type", "role", "rate_hz", "required", "policy", "tolerance_ms", "latency_ms", "qos",
 )  # fmt: skip
 
 # Topics the package itself records; a profile stream of the same name would be written twice.
 RESERVED_TOPICS = (
-    "labeller/labels", "labeller/task", "recorder/labels", "recorder/status",
+    "labeller/labels", "labeller/task", "recorder/dropouts", "recorder/status",
     "synchronizer/frames", "synchronizer/layout",
 )  # fmt: skip
 
@@ -42,13 +45,12 @@ def parse_profile(text: str, source: str) -> RobotProfile:
         ConfigError: naming file, line, key and the fix.
     """
     top = YamlMap.parse(text, source)
-    top.allow(("robot", "description", "frame_rate_hz", "deadline_ms", "streams"))
+    top.allow(_KEYS)
     robot = top.text("robot")
     if not is_name(robot):
         top.fail_at("robot", f"'{robot}' must be letters, digits and _ and start with a letter")
     frame_rate_hz = top.number("frame_rate_hz", 30.0, above=0)
-    deadline_ms = top.number("deadline_ms", 250.0, above=0)
-    assert frame_rate_hz is not None and deadline_ms is not None
+    assert frame_rate_hz is not None
 
     streams: list[StreamConfig] = []
     topics: dict[str, str] = {}
@@ -63,10 +65,18 @@ def parse_profile(text: str, source: str) -> RobotProfile:
     return RobotProfile(
         robot=robot,
         frame_rate_hz=frame_rate_hz,
-        deadline_ns=round(deadline_ms * NS_PER_MS),
+        deadline_ns=_ns(top, "deadline_ms", 250.0),
         streams=tuple(streams),
         description=top.text("description", ""),
+        stale_ns=_ns(top, "stale_ms", 500.0),
+        max_clock_offset_ns=_ns(top, "max_clock_offset_ms", 500.0),
     )
+
+
+def _ns(top: YamlMap, key: str, default_ms: float) -> int:
+    value = top.number(key, default_ms, above=0)
+    assert value is not None
+    return round(value * NS_PER_MS)
 
 
 def _parse_stream(name: str, entry: YamlMap) -> StreamConfig:

@@ -29,19 +29,26 @@ _WORDS = {
     StreamHealth.STALE: "silent",
     StreamHealth.SLOW: "too slow",
     StreamHealth.WRONG_TYPE: "of another type",
+    StreamHealth.UNHEARD: "not to be heard",
+    StreamHealth.CLOCK: "stamped by another clock",
 }
-_BLOCKING = (StreamHealth.NEVER, StreamHealth.STALE, StreamHealth.WRONG_TYPE)
 
 
-def judge_start(streams: Iterable[tuple[StreamConfig, HealthReport]], force: bool) -> Verdict:
-    """Refuse while a required stream is missing; a slow one, or ``force``, only warns."""
-    blocking: list[str] = []
-    warnings: list[str] = []
-    for config, report in streams:
-        if report.health is StreamHealth.OK or not config.required:
-            continue
-        sentence = f"{config.name} is {_WORDS[report.health]} ({report.remedy})"
-        (blocking if report.health in _BLOCKING else warnings).append(sentence)
+def judge_start(
+    streams: Iterable[tuple[StreamConfig, HealthReport]], shortage: str, force: bool
+) -> Verdict:
+    """Refuse while a required stream is not as it should be, or the disk is short; ``force`` only warns.
+
+    Args:
+        shortage: what the disk lacks; empty: nothing.
+    """
+    blocking = [
+        f"{config.name} is {_WORDS[report.health]} ({report.remedy})"
+        for config, report in streams
+        if config.required and report.health is not StreamHealth.OK
+    ]
+    if shortage:
+        blocking.append(shortage)
     if blocking and not force:
         return Verdict(False, "not started: " + "; ".join(blocking) + "; or start with force: true")
-    return Verdict(True, "; ".join(blocking + warnings), forced=bool(blocking))
+    return Verdict(True, "; ".join(blocking), forced=bool(blocking))

@@ -7,6 +7,7 @@ from enum import Enum, IntEnum
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
+INFINITE_NS = 2**63 - 1  # the middleware's word for "no limit"
 
 
 class Role(str, Enum):
@@ -45,6 +46,8 @@ class StreamHealth(IntEnum):
     STALE = 2
     NEVER = 3
     WRONG_TYPE = 4
+    UNHEARD = 5
+    CLOCK = 6
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Qos:
 
     reliability: Reliability = Reliability.BEST_EFFORT
     durability: Durability = Durability.VOLATILE
+    deadline_ns: int = INFINITE_NS
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,8 @@ class RobotProfile:
         deadline_ns: how long after a tick a frame waits for late streams.
         streams: in the order of the file.
         description: free text.
+        stale_ns: silence that counts as stale; longer for slow streams.
+        max_clock_offset_ns: how far a stream's stamps may lie from receipt.
     """
 
     robot: str
@@ -102,6 +108,8 @@ class RobotProfile:
     deadline_ns: int
     streams: tuple[StreamConfig, ...]
     description: str = ""
+    stale_ns: int = 500 * NS_PER_MS
+    max_clock_offset_ns: int = 500 * NS_PER_MS
 
     @property
     def aligned(self) -> tuple[StreamConfig, ...]:
@@ -122,4 +130,15 @@ def follow_publishers(offered: list[Qos]) -> Qos:
     return Qos(
         Reliability.RELIABLE if reliable else Reliability.BEST_EFFORT,
         Durability.TRANSIENT_LOCAL if latched else Durability.VOLATILE,
+        max(q.deadline_ns for q in offered),
     )
+
+
+def hears(reader: Qos, writer: Qos) -> bool:
+    """Whether a subscription with one QoS gets the messages of a publisher with another."""
+    deaf = (
+        reader.reliability is Reliability.RELIABLE and writer.reliability is Reliability.BEST_EFFORT
+    ) or (
+        reader.durability is Durability.TRANSIENT_LOCAL and writer.durability is Durability.VOLATILE
+    )
+    return not deaf and reader.deadline_ns >= writer.deadline_ns

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from operator import itemgetter
 from typing import Any, NamedTuple
 
-_INFINITE_NS = 2**63 - 1
+from robot_recorder.core.losses import Dropout
+from robot_recorder.core.streams import INFINITE_NS
 
 
 @dataclass(frozen=True)
@@ -19,10 +22,10 @@ class OfferedQos:
     durability: str = "volatile"
     history: str = "unknown"  # DDS discovery does not carry it
     depth: int = 0
-    deadline_ns: int = _INFINITE_NS
-    lifespan_ns: int = _INFINITE_NS
+    deadline_ns: int = INFINITE_NS
+    lifespan_ns: int = INFINITE_NS
     liveliness: str = "automatic"
-    liveliness_lease_ns: int = _INFINITE_NS
+    liveliness_lease_ns: int = INFINITE_NS
 
     def to_dict(self) -> dict[str, Any]:
         """The nine keys, in rosbag2's order."""
@@ -63,24 +66,44 @@ class BagTopic:
     definition: str = ""
 
 
+@dataclass
+class QosEvents:
+    """What the middleware reported about a subscription since it was made.
+
+    Attributes:
+        deadline: a publisher did not keep the deadline it offers.
+        lost: the middleware itself says that messages were lost.
+        incompatible: a publisher could not be heard with the QoS subscribed with.
+    """
+
+    deadline: int = 0
+    lost: int = 0
+    incompatible: int = 0
+
+
 @dataclass(eq=False)
 class Channel:
     """One subscribed topic. Hashed by identity: it is looked up for every sample.
 
     Attributes:
         bag_topic: how a bag describes it; replaced when the publishers change.
+        stamped: its messages begin with a std_msgs/Header.
         latched: its publishers keep the last message for late joiners (transient local).
         wrong_type: the type it is really published with, when that is not the subscribed one.
         publishers: how many there are now.
-        missed: messages that were sent and never arrived here, by the gaps in their publishers'
-            sequence numbers; None where the middleware does not number them.
+        unheard: how many of them can not be heard, because the profile forces another QoS.
+        numbered: its messages carry their publisher's numbers, so what is lost on the way is known.
+        events: QoS events.
     """
 
     bag_topic: BagTopic
+    stamped: bool = False
     latched: bool = False
     wrong_type: str = ""
     publishers: int = 0
-    missed: int | None = None
+    unheard: int = 0
+    numbered: bool = False
+    events: QosEvents = field(default_factory=QosEvents)
 
     @property
     def topic(self) -> str:
@@ -102,3 +125,27 @@ class Sample(NamedTuple):
     receive_ns: int
     send_ns: int
     publisher: bytes = b""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the ingest hands over at once.
+
+    Attributes:
+        samples: in order of receipt; samples of later batches are never older.
+        dropouts: what was found to be lost on the way.
+        shift_ns: not 0 when the robot clock was set: what earlier stamps have to be moved by to
+            compare with the ones from this batch on.
+    """
+
+    samples: list[Sample]
+    dropouts: list[Dropout] = field(default_factory=list)
+    shift_ns: int = 0
+
+    @cached_property
+    def bytes(self) -> int:
+        """Size of all messages together."""
+        return sum(map(len, map(_DATA, self.samples)))
+
+
+_DATA = itemgetter(1)

@@ -21,6 +21,7 @@ from robot_recorder.srv import (
     DiscardEpisode,
     MarkOutcome,
     PerformTask,
+    RestoreEpisode,
     SetTask,
     StartEpisode,
     StopEpisode,
@@ -31,6 +32,7 @@ SERVICES: dict[str, tuple[str, Any]] = {
     "stop": ("recorder/stop_episode", StopEpisode),
     "toggle": ("recorder/toggle_episode", Trigger),
     "discard": ("recorder/discard_episode", DiscardEpisode),
+    "restore": ("recorder/restore_episode", RestoreEpisode),
     "set_task": ("labeller/set_task", SetTask),
     "success": ("labeller/mark_success", Trigger),
     "failure": ("labeller/mark_failure", Trigger),
@@ -77,7 +79,8 @@ def _request(kind: Any, fields: list[str]) -> Any:
         key, equals, value = field.partition("=")
         if not equals or key not in types:
             raise ValueError(f"'{field}' is not NAME=VALUE of a field")
-        setattr(request, key, value if types[key] == "string" else yaml.safe_load(value))
+        given = value if types[key] == "string" else yaml.safe_load(value)
+        setattr(request, key, float(given) if types[key] == "double" else given)
     return request
 
 

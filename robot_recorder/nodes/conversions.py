@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from builtin_interfaces.msg import Time
+from builtin_interfaces.msg import Duration, Time
 from std_msgs.msg import Header
 
 from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome
+from robot_recorder.core.losses import Dropout
 from robot_recorder.core.streams import NS_PER_S
+from robot_recorder.msg import Dropout as DropoutMessage
 from robot_recorder.msg import Label
 
 
@@ -62,4 +64,17 @@ def from_label(label: Label) -> LabelEvent:
         name=label.name,
         start_ns=to_ns(label.start),
         end_ns=to_ns(label.end),
+    )
+
+
+def to_dropout(loss: Dropout) -> DropoutMessage:
+    """A loss as a message."""
+    sec, nanosec = divmod(loss.end_ns - loss.start_ns, NS_PER_S)
+    return DropoutMessage(
+        header=Header(stamp=to_time(loss.end_ns)),
+        topic=loss.topic,
+        place=int(loss.place),
+        count=loss.count,
+        start=to_time(loss.start_ns),
+        duration=Duration(sec=sec, nanosec=nanosec),
     )

@@ -1,66 +1,53 @@
 """Ingest: the one place where sensor messages enter the program.
 
-One thread waits on all subscriptions at once and drains them in batches. rclpy's executors spend most
-of a small message's time on scheduling its callback; taking it directly costs a fraction of that. The
-calls used are those rclpy's own executor makes, unchanged since Humble.
+One thread empties all subscriptions every few milliseconds. rclpy's executors spend most of a small
+message's time on scheduling its callback, and waiting for single messages costs more than it saves:
+taking them directly, in batches, costs a fraction of that. The call used is the one rclpy's own
+executor makes, unchanged since Humble.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import struct
 import threading
 import time
 import traceback
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import replace
-from operator import attrgetter
+from operator import itemgetter
 from typing import Any
 
 import rclpy
-from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.node import Node
-from rclpy.subscription import Subscription
 
 from robot_recorder.core.errors import ConfigError
-from robot_recorder.core.streams import Durability, Qos, follow_publishers
-from robot_recorder.core.topics import BagTopic, Channel, Sample
-from robot_recorder.installed_types import message_class, message_definition, type_hash
+from robot_recorder.core.losses import Dropout
+from robot_recorder.core.robot_clock import RobotClock
+from robot_recorder.core.streams import Durability, Qos, follow_publishers, hears
+from robot_recorder.core.topics import BagTopic, Batch, Channel, Sample
+from robot_recorder.installed_types import (
+    has_header,
+    message_class,
+    message_definition,
+    type_hash,
+)
 from robot_recorder.nodes.qos import core_qos, offered_qos, subscription_qos
+from robot_recorder.nodes.topic_reader import TopicReader
 
-Sink = Callable[[list[Sample]], None]
+Sink = Callable[[Batch], None]
 
+_PERIOD_S = 0.010  # between two drains: longer is cheaper, and the frames' deadline is far away
 _DEPTH = 2000  # messages DDS keeps per topic while this thread is busy: two seconds at 1 kHz
-_GATHER_S = 0.002  # after the first message of a batch, wait for the others
-_WAIT_NS = 20_000_000
 # The middleware stamps a message a moment before it can be taken. Batches end this far in the past,
 # so that order of receipt holds across batches and flush() leaves nothing behind.
 _SETTLE_NS = 1_000_000
-_HOLD_MOST_NS = 1_000_000_000
 _GRAPH_PERIOD_S = 0.2
-_by_receipt = attrgetter("receive_ns")
-
-
-class _Reader:
-    """One channel and its current subscription."""
-
-    def __init__(self, channel: Channel, message_type: Any, forced: Qos | None) -> None:
-        self.channel = channel
-        self.message_type = message_type
-        self.forced = forced
-        self.qos: Qos | None = None
-        self.last_numbers: dict[bytes, int] = {}
-        self.subscription: Subscription[Any] | None = None
-
-    def count(self, publisher: bytes, number: int | None) -> None:
-        """Find what was sent and never arrived, by the gaps in a publisher's numbers."""
-        if number is None:
-            return
-        last = self.last_numbers.get(publisher)
-        self.last_numbers[publisher] = number
-        missed = number - last - 1 if last is not None else 0
-        self.channel.missed = (self.channel.missed or 0) + max(missed, 0)
+_GRAPH_PERIOD_FULL_S = 2.0  # asking for QoS is dear; in between only the number of publishers is
+_CLOCK = struct.Struct("<iI")
+_by_receipt = itemgetter(2)
 
 
 class Ingest:
@@ -71,14 +58,20 @@ class Ingest:
         self._node: Node = rclpy.create_node(
             name, namespace=namespace, enable_rosout=False, start_parameter_services=False
         )
-        self._readers: dict[str, _Reader] = {}
+        self._readers: dict[str, TopicReader] = {}
         self._sinks: list[Sink] = []
         self._held: list[Sample] = []
+        self._dropouts: list[Dropout] = []
+        self.clock = RobotClock()
         self.failed = False  # the thread died of an error, and the process is ending
-        self._settled_ns = 0
+        self._settled_ns = 0  # monotonic
         self._settled = threading.Condition()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
+        self._clock_channel: Channel | None = None
+        if self._node.get_parameter("use_sim_time").value:
+            self.clock.simulated = True
+            self._clock_channel = self.subscribe("/clock", "rosgraph_msgs/msg/Clock")
 
     def subscribe(self, topic: str, type_name: str, qos: Qos | None = None) -> Channel:
         """The channel of a topic, made if it is new. Call before ``start``.
@@ -96,7 +89,8 @@ class Ingest:
             message_type = message_class(type_name)
             definition = message_definition(type_name)
             bag_topic = BagTopic(name, type_name, (), type_hash(type_name), definition)
-            known = self._readers[name] = _Reader(Channel(bag_topic), message_type, qos)
+            channel = Channel(bag_topic, stamped=has_header(type_name))
+            known = self._readers[name] = TopicReader(channel, message_type, qos)
         elif known.channel.bag_topic.type != type_name:
             raise ConfigError(
                 f"{name} is subscribed as {known.channel.bag_topic.type} already, not {type_name}"
@@ -118,106 +112,121 @@ class Ingest:
             self._thread.join()
         self._node.destroy_node()
 
-    def flush(self, until_ns: int, timeout_s: float = 5.0) -> bool:
-        """Wait until every sample received up to ``until_ns`` has been delivered."""
+    def flush(self, timeout_s: float = 5.0) -> bool:
+        """Wait until every sample received up to now has been delivered; False: it took too long."""
+        until_ns = time.monotonic_ns()
         with self._settled:
             return self._settled.wait_for(
                 lambda: self._settled_ns >= until_ns or not self._thread.is_alive(), timeout_s
             )
 
     def _run(self) -> None:
-        context: Any = self._node.context
-        wait_set = _rclpy.WaitSet(len(self._readers), 0, 0, 0, 0, 0, context.handle)
         try:
-            with wait_set:
-                self._loop(wait_set)
+            self._loop()
         except Exception:  # never be silently not recording: end the process, in order
             self.failed = True
             self._node.get_logger().fatal(f"ingest failed, ending: {traceback.format_exc()}")
             os.kill(os.getpid(), signal.SIGTERM)
 
-    def _loop(self, wait_set: Any) -> None:
-        next_graph = 0.0
+    def _loop(self) -> None:
+        next_graph = next_full = 0.0
         while not self._stopping.is_set():
-            if time.monotonic() >= next_graph:
-                self._follow_graph()
-                next_graph = time.monotonic() + _GRAPH_PERIOD_S
-            if self._wait(wait_set):
-                time.sleep(_GATHER_S)
-            self._drain(time.time_ns() - _SETTLE_NS)
-        self._drain(time.time_ns())
+            now = time.monotonic()
+            if now >= next_graph:
+                full = now >= next_full
+                self._follow_graph(full)
+                next_graph = now + _GRAPH_PERIOD_S
+                next_full = now + _GRAPH_PERIOD_FULL_S if full else next_full
+            time.sleep(_PERIOD_S)
+            self._drain(_SETTLE_NS)
+        self._drain(0)
 
-    def _wait(self, wait_set: Any) -> bool:
-        wait_set.clear_entities()
+    def _drain(self, settle_ns: int) -> None:
+        began_ns = time.monotonic_ns()
+        fresh: list[Sample] = []
         for reader in self._readers.values():
-            if reader.subscription is not None:
-                wait_set.add_subscription(reader.subscription.handle)
-        wait_set.wait(0 if self._held else _WAIT_NS)
-        return bool(wait_set.get_ready_entities("subscription")) or bool(self._held)
-
-    def _drain(self, until_ns: int) -> None:
-        batch, self._held = self._held, []
-        for reader in self._readers.values():
-            self._take_all(reader, batch)
-        batch.sort(key=_by_receipt)
-        # Samples far ahead were received before the wall clock was set back: they wait for nothing.
-        first = bisect_right(batch, until_ns, key=_by_receipt)
-        last = bisect_right(batch, until_ns + _HOLD_MOST_NS, key=_by_receipt)
-        self._held = batch[first:last]
-        del batch[first:last]
-        if batch:
+            reader.take_all(fresh, self._dropouts)
+        now_ns = self.clock.now_ns()
+        shift_ns = self.clock.follow()
+        if shift_ns:
+            now_ns += shift_ns
+            self._held = [s._replace(receive_ns=s.receive_ns + shift_ns) for s in self._held]
+        if not self.clock.plain:
+            fresh = self._restamp(fresh)
+        samples = self._held + fresh
+        if not self.clock.simulated:
+            samples.sort(key=_by_receipt)
+            settled = bisect_right(samples, now_ns - settle_ns, key=_by_receipt)
+            self._held = samples[settled:]
+            del samples[settled:]
+        if samples or shift_ns:
+            batch = Batch(samples, self._dropouts, shift_ns)
+            self._dropouts = []
             for sink in self._sinks:
                 sink(batch)
         with self._settled:
-            self._settled_ns = until_ns
+            self._settled_ns = began_ns - settle_ns
             self._settled.notify_all()
 
-    @staticmethod
-    def _take_all(reader: _Reader, batch: list[Sample]) -> None:
-        subscription, channel = reader.subscription, reader.channel
-        if subscription is None:
-            return
-        take = subscription.handle.take_message
-        while True:
-            taken = take(reader.message_type, True)
-            if taken is None:
-                return
-            data, info = taken
-            gid = info.get("publisher_gid")  # since Kilted
-            publisher = gid["data"] if gid else b""
-            if publisher:
-                reader.count(publisher, info["publication_sequence_number"])
-            # Some middlewares do not stamp receipt; then it is when the message was taken.
-            received = info["received_timestamp"] or time.time_ns()
-            batch.append(
-                Sample(channel, data, received, info["source_timestamp"] or received, publisher)
-            )
+    def _restamp(self, samples: list[Sample]) -> list[Sample]:
+        """Robot time instead of the system's."""
+        clock = self.clock
+        if not clock.simulated:
+            self._stamp_dropouts(clock.stamp)
+            return [s._replace(receive_ns=clock.stamp(s.receive_ns)) for s in samples]
+        # As rosbag2 does: a message's time is that of the last message of /clock.
+        stamped = []
+        for sample in sorted(samples, key=_by_receipt):
+            if sample.channel is self._clock_channel:
+                sec, nanosec = _CLOCK.unpack_from(sample.data, 4)
+                clock.simulate(sec * 1_000_000_000 + nanosec)
+            stamped.append(sample._replace(receive_ns=clock.now_ns()))
+        self._stamp_dropouts(lambda _: clock.now_ns())
+        return stamped
 
-    def _follow_graph(self) -> None:
+    def _stamp_dropouts(self, stamp: Callable[[int], int]) -> None:
+        self._dropouts = [
+            replace(d, start_ns=stamp(d.start_ns), end_ns=stamp(d.end_ns)) for d in self._dropouts
+        ]
+
+    def _follow_graph(self, full: bool) -> None:
         """Subscribe to what has publishers, with a QoS that hears all of them."""
         for name, reader in self._readers.items():
+            reader.events.poll()
+            count = self._node.count_publishers(name)
+            if not full and count == reader.publisher_count:
+                continue
+            reader.publisher_count = count
             offers = self._node.get_publishers_info_by_topic(name)
-            fitting = [o for o in offers if o.topic_type == reader.channel.bag_topic.type]
-            others = [o.topic_type for o in offers if o.topic_type != reader.channel.bag_topic.type]
-            reader.channel.wrong_type = others[0] if others and not fitting else ""
-            reader.channel.publishers = len(fitting)
+            channel = reader.channel
+            fitting = [o for o in offers if o.topic_type == channel.bag_topic.type]
+            others = [o.topic_type for o in offers if o.topic_type != channel.bag_topic.type]
+            channel.wrong_type = others[0] if others and not fitting else ""
+            channel.publishers = len(fitting)
             if not fitting:
                 continue  # keep a subscription there may be: a publisher that restarts is heard at once
+            reader.see([bytes(o.endpoint_gid) for o in fitting])
             offered = tuple(offered_qos(o.qos_profile) for o in fitting)
-            if offered != reader.channel.bag_topic.offered_qos:
-                reader.channel.bag_topic = replace(reader.channel.bag_topic, offered_qos=offered)
-            wanted = reader.forced or follow_publishers([core_qos(o.qos_profile) for o in fitting])
+            if offered != channel.bag_topic.offered_qos:
+                channel.bag_topic = replace(channel.bag_topic, offered_qos=offered)
+            offers_qos = [core_qos(o.qos_profile) for o in fitting]
+            wanted = reader.forced or follow_publishers(offers_qos)
+            channel.unheard = sum(not hears(wanted, offer) for offer in offers_qos)
             if wanted != reader.qos:
                 self._resubscribe(name, reader, wanted)
 
-    def _resubscribe(self, name: str, reader: _Reader, qos: Qos) -> None:
+    def _resubscribe(self, name: str, reader: TopicReader, qos: Qos) -> None:
         old = reader.subscription
-        if old is not None:
-            self._take_all(reader, self._held)
+        if old is None:
+            reader.since = time.monotonic()
+        else:
+            reader.take_all(self._held, self._dropouts)
+            reader.events.detach()
             self._node.destroy_subscription(old)
         reader.subscription = self._node.create_subscription(
             reader.message_type, name, _ignore, subscription_qos(qos, _DEPTH), raw=True
         )
+        reader.events.attach(reader.subscription)
         reader.qos = qos
         reader.channel.latched = qos.durability is Durability.TRANSIENT_LOCAL
 

@@ -22,14 +22,16 @@ from robot_recorder.nodes.conversions import to_label, to_ns, to_time
 from robot_recorder.nodes.runtime import (
     LATCHED,
     LATCHED_ALL,
+    STEADY,
     log_verdict,
     parameter,
     run,
     tasks_parameter,
 )
 from robot_recorder.srv import Annotate, MarkOutcome, SetTask
-from robot_recorder.storage.episodes import Episode, EpisodeStore
+from robot_recorder.storage.episodes import Episode
 from robot_recorder.storage.recorder import Assignment
+from robot_recorder.storage.store import EpisodeStore
 
 
 class LabellerNode(Node):
@@ -147,7 +149,7 @@ class LabellerNode(Node):
                     "the recorder did not confirm the label within 3 s: is it running?"
                 )
 
-        timer = self.create_timer(3.0, give_up, callback_group=self._meanwhile)
+        timer = self.create_timer(3.0, give_up, callback_group=self._meanwhile, clock=STEADY)
         self._labels.publish(to_label(event))
         problem = await confirmed
         self.destroy_timer(timer)

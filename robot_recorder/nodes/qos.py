@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
+from rclpy.duration import Duration
+from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
-from robot_recorder.core.streams import Durability, Qos, Reliability
-from robot_recorder.core.topics import OfferedQos
+from robot_recorder.core.streams import INFINITE_NS, Durability, Qos, Reliability
+from robot_recorder.core.topics import OfferedQos, QosEvents
 
 
 def subscription_qos(qos: Qos, depth: int) -> QoSProfile:
     """The profile to subscribe with."""
-    return QoSProfile(
+    profile = QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
         depth=depth,
         reliability=(
@@ -24,6 +29,9 @@ def subscription_qos(qos: Qos, depth: int) -> QoSProfile:
             else DurabilityPolicy.VOLATILE
         ),
     )
+    if qos.deadline_ns < INFINITE_NS:
+        profile.deadline = Duration(nanoseconds=qos.deadline_ns)
+    return profile
 
 
 def core_qos(profile: QoSProfile) -> Qos:
@@ -35,6 +43,8 @@ def core_qos(profile: QoSProfile) -> Qos:
         Durability.TRANSIENT_LOCAL
         if profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
         else Durability.VOLATILE,
+        # 0 is the middleware's word for "not given"
+        profile.deadline.nanoseconds or INFINITE_NS,
     )
 
 
@@ -50,3 +60,52 @@ def offered_qos(profile: QoSProfile) -> OfferedQos:
         liveliness=profile.liveliness.name.lower(),
         liveliness_lease_ns=profile.liveliness_lease_duration.nanoseconds,
     )
+
+
+_EVENT_TYPES = _rclpy.rcl_subscription_event_type_t
+_EVENTS = {
+    "deadline": _EVENT_TYPES.RCL_SUBSCRIPTION_REQUESTED_DEADLINE_MISSED,
+    "lost": _EVENT_TYPES.RCL_SUBSCRIPTION_MESSAGE_LOST,
+    "incompatible": _EVENT_TYPES.RCL_SUBSCRIPTION_REQUESTED_INCOMPATIBLE_QOS,
+}
+
+
+class EventCounter:
+    """Adds up what the middleware reports about the subscriptions of one topic.
+
+    No executor serves them, so nobody else takes these events; they are asked for instead.
+    """
+
+    def __init__(self, events: QosEvents) -> None:
+        """
+        Args:
+            events: kept up to date by ``poll``.
+        """
+        self._events = events
+        self._before = QosEvents()
+        self._handles: dict[str, Any] = {}
+
+    def attach(self, subscription: Any) -> None:
+        """Begin to count for a new subscription."""
+        self._before = replace(self._events)
+        for name, kind in _EVENTS.items():
+            try:
+                with subscription.handle:
+                    self._handles[name] = _rclpy.EventHandle(subscription.handle, kind)
+            except _rclpy.UnsupportedEventTypeError:
+                continue  # this middleware does not report it
+
+    def detach(self) -> None:
+        """The subscription is about to be destroyed."""
+        self.poll()
+        for handle in self._handles.values():
+            handle.destroy_when_not_in_use()
+        self._handles.clear()
+
+    def poll(self) -> None:
+        """Look what has been reported since."""
+        for name, handle in self._handles.items():
+            with handle:
+                status = handle.take_event()
+            if status is not None:
+                setattr(self._events, name, getattr(self._before, name) + status.total_count)

@@ -2,41 +2,40 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
-from rclpy.serialization import serialize_message
 from std_srvs.srv import Trigger
 
 from robot_recorder.core.errors import ConfigError
 from robot_recorder.core.start_gate import Verdict
-from robot_recorder.core.streams import Durability, Qos, Reliability
-from robot_recorder.core.topics import BagTopic, OfferedQos
-from robot_recorder.installed_types import message_definition, type_hash
-from robot_recorder.msg import EpisodeStatus, FrameLayout, Label, Task
-from robot_recorder.nodes.conversions import from_label, to_label, to_time
+from robot_recorder.msg import EpisodeStatus, Label, Task
+from robot_recorder.nodes.conversions import from_label, to_time
+from robot_recorder.nodes.finisher import Finisher
+from robot_recorder.nodes.housekeeping import Housekeeping
 from robot_recorder.nodes.ingest import Ingest
+from robot_recorder.nodes.recorder_setup import recorder_package, recorder_settings, trash_limits
 from robot_recorder.nodes.runtime import (
     LATCHED,
+    STEADY,
     episodes_root,
     log_verdict,
-    parameter,
     profile_parameter,
     robot_name,
     run,
     tasks_parameter,
 )
 from robot_recorder.nodes.status import diagnostics_message, status_message
-from robot_recorder.srv import DiscardEpisode, StartEpisode, StopEpisode
-from robot_recorder.storage.episodes import EpisodeStore
-from robot_recorder.storage.recorder import Assignment, Recorder, RecorderState
-from robot_recorder.storage.writer import writer_factory
+from robot_recorder.srv import DiscardEpisode, RestoreEpisode, StartEpisode, StopEpisode
+from robot_recorder.storage.recorder import NOTHING, Assignment, Recorder
+from robot_recorder.storage.recording import StopReason
+from robot_recorder.storage.store import EpisodeStore
 
 _LABELS = 100  # how many labels may queue up; they arrive by hand
-_LATCHED_QOS = Qos(Reliability.RELIABLE, Durability.TRANSIENT_LOCAL)
+_WATCH_S = 0.2
 
 
 class RecorderNode(Node):
@@ -54,34 +53,25 @@ class RecorderNode(Node):
         self._assignment = Assignment()
         self._message = ""
         self._last_label = (0, "")
-        writer = parameter(self, "writer", "auto", "bag writer: auto, mcap or rosbag2_py")
-        queue_mb = parameter(self, "max_queue_mb", 256, "MB that may wait for the disk; then drops")
-        labels = self._ingest.subscribe("labeller/labels", "robot_recorder/msg/Label")
-        frames = self._ingest.subscribe("synchronizer/frames", "robot_recorder/msg/AlignedFrame")
-        for topic, kind in (("labeller/task", Task), ("synchronizer/layout", FrameLayout)):
-            self._ingest.subscribe(topic, f"robot_recorder/msg/{kind.__name__}", _LATCHED_QOS)
-        label_type = "robot_recorder/msg/Label"
+        store = EpisodeStore(episodes_root(self))
         self._recorder = Recorder(
             robot_name(self, profile),
             profile,
-            EpisodeStore(episodes_root(self)),
-            writer_factory(writer),
-            queue_mb * 1_000_000,
-            BagTopic(labels.topic, label_type, (OfferedQos(),), type_hash(label_type), message_definition(label_type)),
-            frames.topic,
-            lambda event: bytes(serialize_message(to_label(event))),
-        )  # fmt: skip
+            store,
+            recorder_settings(self),
+            ingest.clock,
+            recorder_package(self, ingest),
+        )
         for stream in profile.streams:
             try:
-                channel = self._ingest.subscribe(stream.topic, stream.type, stream.qos)
+                channel = ingest.subscribe(stream.topic, stream.type, stream.qos)
             except ConfigError as error:
                 raise ConfigError(f"stream '{stream.name}': {error}") from error
             self._recorder.watch(channel, stream)
-        self._ingest.add_sink(self._recorder.on_batch)
+        ingest.add_sink(self._recorder.on_batch)
+        self._finisher = Finisher(self._recorder, ingest.flush, self._say_verdict, self._wake)
+        self._housekeeping = Housekeeping(store, *trash_limits(self), self._say)
         self._serve()
-        left = self._recorder.store.unfinished()
-        if left:
-            self._say(f"{len(left)} unfinished episodes of an earlier run in {left[0].parent}")
         self._publish_status()
 
     def _serve(self) -> None:
@@ -89,29 +79,43 @@ class RecorderNode(Node):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_subscription(Task, "labeller/task", self._on_task, LATCHED)
         self.create_subscription(Label, "labeller/labels", self._on_label, _LABELS)
-        self.create_service(StartEpisode, "recorder/start_episode", self._start)
-        self.create_service(StopEpisode, "recorder/stop_episode", self._stop)
-        self.create_service(DiscardEpisode, "recorder/discard_episode", self._discard)
-        self.create_service(Trigger, "recorder/toggle_episode", self._toggle)
-        self.create_timer(1.0, self._every_second)
+        # A stop waits for the disk; a start must not wait for the stop.
+        meanwhile = ReentrantCallbackGroup()
+        for kind, name, callback in (
+            (StartEpisode, "start_episode", self._start),
+            (StopEpisode, "stop_episode", self._stop),
+            (DiscardEpisode, "discard_episode", self._discard),
+            (RestoreEpisode, "restore_episode", self._restore),
+            (Trigger, "toggle_episode", self._toggle),
+        ):
+            self.create_service(kind, f"recorder/{name}", callback, callback_group=meanwhile)
+        self.create_timer(_WATCH_S, self._watch, clock=STEADY)
+        self.create_timer(1.0, self._every_second, clock=STEADY)
 
     def close(self) -> None:
-        """Finalise the running episode."""
-        if self._recorder.state is RecorderState.RECORDING:
-            self._end_episode()
+        """Finalise the running episode, and those that are being finalised."""
+        recording = self._recorder.end(self._ingest.clock.now_ns(), StopReason.SHUTDOWN)
+        if recording is not None:
+            self._finisher.finish(recording)
+        self._finisher.close()
+        self._housekeeping.close()
+
+    def _wake(self) -> None:
+        if self.executor is not None:
+            self.executor.wake()
 
     # -- services
 
     def _start(self, request: Any, response: Any) -> Any:
         verdict = self._begin(request)
         response.success, response.message = verdict.ok, verdict.reason
-        if verdict.ok and self._recorder.run is not None:
-            response.episode_id = self._recorder.run.id
-            response.path = str(self._recorder.run.path)
+        if verdict.ok and self._recorder.last is not None:
+            response.episode_id = self._recorder.last.id
+            response.path = str(self._recorder.last.path)
         return response
 
     def _begin(self, request: Any) -> Verdict:
-        now_ns = time.time_ns()
+        now_ns = self._ingest.clock.now_ns()
         assignment = self._assignment
         if request.task:
             try:
@@ -123,62 +127,61 @@ class RecorderNode(Node):
             assignment = replace(assignment, instruction=request.instruction)
         if request.operator_name:
             assignment = replace(assignment, operator_name=request.operator_name)
-        verdict = self._recorder.start(assignment, request.force, now_ns)
-        if verdict.ok and self._recorder.run is not None:
+        verdict = self._recorder.start(assignment, request.force, now_ns, request.pre_roll_s)
+        if verdict.ok and self._recorder.last is not None:
             task_text = f"task {assignment.task}" if assignment.task else "no task set"
             warning = f"; warning: {verdict.reason}" if verdict.reason else ""
-            verdict = Verdict(True, f"recording {self._recorder.run.id} ({task_text}){warning}")
+            verdict = Verdict(True, f"recording {self._recorder.last.id} ({task_text}){warning}")
         return self._say_verdict(verdict)
 
-    def _stop(self, request: Any, response: Any) -> Any:
+    async def _stop(self, request: Any, response: Any) -> Any:
         del request
-        verdict = self._end_episode()
+        recording = self._recorder.end(self._ingest.clock.now_ns(), StopReason.REQUEST)
+        verdict = NOTHING if recording is None else await self._finisher.finish(recording)
         response.success, response.message = verdict.ok, verdict.reason
-        run_, counts = self._recorder.run, self._recorder.counts
-        if run_ is not None:
-            response.episode_id, response.path = run_.id, str(run_.path)
-            response.duration_s = self._recorder.duration_s()
-            response.messages = counts.written.total()
-            response.dropped = counts.dropped.total()
-            if run_.path.is_dir():
-                response.size_bytes = sum(f.stat().st_size for f in run_.path.iterdir())
+        if recording is not None:
+            response.episode_id, response.path = recording.id, str(recording.path)
+            response.duration_s = (recording.stopped_at - recording.started_at) / 1e9
+            response.messages, response.dropped = recording.messages, recording.dropped()
+            response.lost_dds = recording.lost() - recording.dropped()
+            response.size_bytes = recording.size_bytes
         return response
 
-    def _end_episode(self) -> Verdict:
-        verdict = self._recorder.stop(time.time_ns(), self._ingest.flush)
-        if verdict.ok and self._recorder.run is not None:
-            counts = self._recorder.counts
-            lost = counts.dropped.total()
-            warning = f"; warning: {verdict.reason}" if verdict.reason else ""
-            verdict = Verdict(
-                True,
-                f"saved {self._recorder.run.id}: {self._recorder.duration_s():.1f} s, "
-                f"{counts.written.total()} messages, "
-                + (f"{lost} dropped" if lost else "none dropped")
-                + warning,
-            )
-        return self._say_verdict(verdict)
-
-    def _toggle(self, request: Any, response: Any) -> Any:
+    async def _toggle(self, request: Any, response: Any) -> Any:
         del request
-        recording = self._recorder.state is RecorderState.RECORDING
-        verdict = self._end_episode() if recording else self._begin(StartEpisode.Request())
-        response.success, response.message = verdict.ok, verdict.reason
-        return response
-
-    def _discard(self, request: Any, response: Any) -> Any:
-        recorder = self._recorder
-        if recorder.run is None or request.episode_id not in ("", recorder.run.id):
-            verdict = recorder.discard_finished(request.episode_id)
+        recording = self._recorder.end(self._ingest.clock.now_ns(), StopReason.REQUEST)
+        if recording is None:
+            verdict = self._begin(StartEpisode.Request())
         else:
-            if recorder.state is RecorderState.RECORDING:
-                self._end_episode()  # a failed end leaves a .partial, which is moved all the same
-            verdict = recorder.discard()
+            verdict = await self._finisher.finish(recording)
+        response.success, response.message = verdict.ok, verdict.reason
+        return response
+
+    async def _discard(self, request: Any, response: Any) -> Any:
+        recorder, id = self._recorder, request.episode_id
+        if recorder.running is not None and id in ("", recorder.running.id):
+            recording = recorder.end(self._ingest.clock.now_ns(), StopReason.REQUEST)
+            assert recording is not None
+            await self._finisher.finish(
+                recording
+            )  # a failed end leaves something to move all the same
+            id = recording.id
+        verdict = recorder.discard(id)
+        response.episode_id = id or (recorder.last.id if recorder.last is not None else "")
+        return self._moved(response, verdict, "is in the trash")
+
+    def _restore(self, request: Any, response: Any) -> Any:
+        verdict = self._recorder.restore(request.episode_id)
+        response.episode_id = request.episode_id
+        if verdict.ok:
+            response.episode_id = verdict.reason.rpartition("/")[2]
+        return self._moved(response, verdict, "is restored")
+
+    def _moved(self, response: Any, verdict: Verdict, done: str) -> Any:
         response.success = verdict.ok
-        response.episode_id = request.episode_id or (recorder.run.id if recorder.run else "")
         if verdict.ok:
             response.path = verdict.reason
-            verdict = Verdict(True, f"{response.episode_id} is in the trash: {response.path}")
+            verdict = Verdict(True, f"{response.episode_id} {done}: {response.path}")
         response.message = self._say_verdict(verdict).reason
         return response
 
@@ -200,14 +203,24 @@ class RecorderNode(Node):
         self._last_label = (event.stamp_ns, verdict.reason)
         self._publish_status()
 
+    # -- timers
+
+    def _watch(self) -> None:
+        """End an episode that can not go on."""
+        reason, text = self._recorder.must_stop()
+        if reason is not None:
+            recording = self._recorder.end(self._ingest.clock.now_ns(), reason)
+            assert recording is not None
+            self.get_logger().error(f"stopping {recording.id}: {text}")
+            self._finisher.finish(recording)
+        elif text and text != self._message:
+            self._message = text
+            self.get_logger().warning(text, throttle_duration_sec=5.0)
+
     def _every_second(self) -> None:
-        error = self._recorder.error
-        if error is not None:
-            self._end_episode()
         self._publish_status()
-        name = self.get_fully_qualified_name()
-        array = diagnostics_message(self._recorder, time.time_ns(), name, self._message)
-        self._diagnostics.publish(array)
+        now_ns, name = self._ingest.clock.now_ns(), self.get_fully_qualified_name()
+        self._diagnostics.publish(diagnostics_message(self._recorder, now_ns, name, self._message))
 
     def _say(self, text: str) -> None:
         self.get_logger().info(text)
@@ -220,7 +233,8 @@ class RecorderNode(Node):
         return verdict
 
     def _publish_status(self) -> None:
-        status = status_message(self._recorder, time.time_ns(), self._message)
+        status = status_message(self._recorder, self._ingest.clock.now_ns(), self._message)
+        status.recovered, status.quarantined = self._housekeeping.counts()
         stamp_ns, problem = self._last_label
         status.last_label, status.last_label_problem = to_time(stamp_ns), problem
         self._status.publish(status)

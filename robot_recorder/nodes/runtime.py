@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 import rclpy
 from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
 from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -27,6 +29,10 @@ from robot_recorder.core.tasks import TaskRegistry
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 # For a reader that must see every change, not only the newest state.
 LATCHED_ALL = QoSProfile(depth=50, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+# For timers: a node's own clock is the wall clock or /clock, and either may stand still or be set.
+STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 
 
 class Closable(Protocol):

@@ -2,58 +2,83 @@
 
 from __future__ import annotations
 
-import shutil
+from math import nan
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import Header
 
+from robot_recorder.core.health import HealthMonitor, HealthReport
+from robot_recorder.core.losses import LossLedger, Place
 from robot_recorder.core.streams import StreamHealth
 from robot_recorder.msg import EpisodeStatus, StreamStatus
 from robot_recorder.nodes.conversions import to_time
-from robot_recorder.storage.episodes import EpisodeStore
 from robot_recorder.storage.recorder import Recorder
 
 
 def status_message(recorder: Recorder, now_ns: int, last_event: str) -> EpisodeStatus:
     """What ``recorder/status`` says."""
-    run, counts = recorder.run, recorder.counts
+    last = recorder.last
     status = EpisodeStatus(
         header=Header(stamp=to_time(now_ns)),
         state=int(recorder.state),
         robot=recorder.robot,
         root=str(recorder.store.root),
         duration_s=recorder.duration_s(),
-        messages=counts.written.total(),
-        size_bytes=counts.bytes,
-        dropped=counts.dropped.total(),
-        queued_bytes=recorder.queued_bytes,
-        disk_free_bytes=_disk_free(recorder.store),
+        disk_free_bytes=recorder.free_bytes(),
+        episodes_left=recorder.episodes_left(),
+        bytes_per_s=recorder.ring.bytes_per_s,
+        pre_roll_s=recorder.settings.pre_roll_s,
+        pre_roll_bytes=recorder.ring.bytes,
+        clock_jumps=len(recorder.clock.jumps),
         episodes_recorded=recorder.finished,
+        finalising=recorder.finalising,
         message=last_event,
     )
-    if run is not None:
-        labels = run.labels
-        status.episode_id, status.path = run.id, str(run.path)
-        status.start = to_time(run.start_ns)
+    counts: dict[str, int] = {}
+    if last is not None:
+        counts, labels = last.counts(), last.labels
+        status.episode_id, status.path = last.id, str(last.path)
+        status.start = to_time(last.start_ns)
         status.task, status.instruction = labels.task, labels.instruction
         status.operator_name, status.outcome = labels.operator_name, int(labels.outcome)
+        status.messages, status.size_bytes = sum(counts.values()), last.data_bytes
+        status.dropped, status.queued_bytes = last.dropped(), last.queued_bytes
+        status.lost_dds = last.losses.total(lambda place: place is Place.DDS)
+        status.error = last.error
     for monitor, report in recorder.health(now_ns):
-        config, topic = monitor.config, monitor.topic
-        status.streams.append(
-            StreamStatus(
-                name=config.name,
-                topic=topic,
-                required=config.required,
-                health=int(report.health),
-                rate_hz=report.rate_hz,
-                expected_hz=config.rate_hz or 0.0,
-                age_s=report.age_s,
-                written=counts.written[topic],
-                dropped=counts.dropped[topic],
-                remedy=report.remedy,
-            )
-        )
+        stream = _stream_status(monitor, report)
+        stream.written = counts.get(monitor.topic, 0)
+        if last is not None:
+            _add_losses(stream, last.losses)
+        status.streams.append(stream)
     return status
+
+
+def _stream_status(monitor: HealthMonitor, report: HealthReport) -> StreamStatus:
+    config, channel = monitor.config, monitor.channel
+    return StreamStatus(
+        name=config.name,
+        topic=monitor.topic,
+        required=config.required,
+        health=int(report.health),
+        rate_hz=report.rate_hz,
+        expected_hz=config.rate_hz or 0.0,
+        age_s=report.age_s,
+        lost_dds=0 if channel.numbered else -1,
+        clock_offset_s=nan if report.clock_offset_s is None else report.clock_offset_s,
+        qos_deadline=channel.events.deadline,
+        qos_lost=channel.events.lost,
+        qos_incompatible=channel.events.incompatible,
+        remedy=report.remedy,
+    )
+
+
+def _add_losses(stream: StreamStatus, losses: LossLedger) -> None:
+    if stream.lost_dds >= 0:
+        stream.lost_dds = losses.count(stream.topic, Place.DDS)
+    stream.lost_ring = losses.count(stream.topic, Place.RING)
+    stream.lost_queue = losses.count(stream.topic, Place.QUEUE)
+    stream.lost_writer = losses.count(stream.topic, Place.WRITER)
 
 
 def diagnostics_message(
@@ -61,14 +86,20 @@ def diagnostics_message(
 ) -> DiagnosticArray:
     """What the recorder adds to ``/diagnostics``: one entry for the episode, one per stream."""
     levels = {StreamHealth.OK: DiagnosticStatus.OK, StreamHealth.SLOW: DiagnosticStatus.WARN}
-    error = recorder.error
+    last = recorder.last
+    problem = last.problem if last is not None else None
+    error = str(problem) if problem else (last.error if last is not None else "")
     array = DiagnosticArray(header=Header(stamp=to_time(now_ns)))
     array.status.append(
         DiagnosticStatus(
             level=DiagnosticStatus.ERROR if error else DiagnosticStatus.OK,
             name=f"{node}: episode",
             hardware_id=recorder.robot,
-            message=str(error) if error else last_event,
+            message=error or last_event,
+            values=[
+                KeyValue(key="episodes_left", value=str(recorder.episodes_left())),
+                KeyValue(key="disk_free_bytes", value=str(recorder.free_bytes())),
+            ],
         )
     )
     for monitor, report in recorder.health(now_ns):
@@ -78,6 +109,9 @@ def diagnostics_message(
             "rate_hz": report.rate_hz,
             "expected_hz": config.rate_hz or 0,
             "age_s": report.age_s,
+            "qos_deadline_missed": monitor.channel.events.deadline,
+            "qos_messages_lost": monitor.channel.events.lost,
+            "qos_incompatible": monitor.channel.events.incompatible,
         }
         array.status.append(
             DiagnosticStatus(
@@ -89,12 +123,3 @@ def diagnostics_message(
             )
         )
     return array
-
-
-def _disk_free(store: EpisodeStore) -> int:
-    for folder in (store.root, *store.root.parents):
-        try:
-            return shutil.disk_usage(folder).free
-        except OSError:
-            continue  # not there yet, or not ours to see
-    return 0

@@ -16,12 +16,12 @@ from robot_recorder.core.aligner import Aligner
 from robot_recorder.core.cdr import header_stamp_ns
 from robot_recorder.core.errors import DecodeError
 from robot_recorder.core.frames import Frame
-from robot_recorder.core.topics import Channel, Sample
+from robot_recorder.core.topics import Batch, Channel, Sample
 from robot_recorder.installed_types import has_header
 from robot_recorder.msg import AlignedFrame, FrameLayout, StreamLayout, StreamSample
 from robot_recorder.nodes.conversions import to_time
 from robot_recorder.nodes.ingest import Ingest
-from robot_recorder.nodes.runtime import LATCHED, profile_parameter, run
+from robot_recorder.nodes.runtime import LATCHED, STEADY, profile_parameter, run
 
 
 class SynchronizerNode(Node):
@@ -44,23 +44,29 @@ class SynchronizerNode(Node):
         self._frames = self.create_publisher(AlignedFrame, "synchronizer/frames", 100)
         self._layout = self.create_publisher(FrameLayout, "synchronizer/layout", LATCHED)
         self._layout_names: list[tuple[str, ...] | None] = []
-        self._aligner = Aligner(
-            self._streams, profile.frame_rate_hz, profile.deadline_ns, self._publish
-        )
+        self._deadline_ns = profile.deadline_ns
+        self._aligner = self._new_aligner()
+        self._robot_clock = ingest.clock
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self.create_timer(1.0, self._publish_diagnostics)
+        self.create_timer(1.0, self._publish_diagnostics, clock=STEADY)
         ingest.add_sink(self._on_batch)
 
-    def _on_batch(self, batch: list[Sample]) -> None:
+    def _new_aligner(self) -> Aligner:
+        return Aligner(self._streams, self._rate_hz, self._deadline_ns, self._publish)
+
+    def _on_batch(self, batch: Batch) -> None:
         try:
-            self._align(batch)
+            if batch.shift_ns:  # what it holds is of another time
+                self._aligner = self._new_aligner()
+            self._align(batch.samples)
         except Exception:  # alignment can be done again from the bag; it must not end the recording
             self.get_logger().error(
                 f"a batch was not aligned:\n{traceback.format_exc()}", throttle_duration_sec=5.0
             )
 
-    def _align(self, batch: list[Sample]) -> None:
-        for channel, data, receive_ns, *_ in batch:
+    def _align(self, samples: list[Sample]) -> None:
+        plain = self._robot_clock.plain
+        for channel, data, receive_ns, *_ in samples:
             entry = self._channels.get(channel)
             if entry is None:
                 # Not ours, but it says what time it is: a silent robot must not hold frames back.
@@ -71,6 +77,8 @@ class SynchronizerNode(Node):
                 stamp_ns = header_stamp_ns(data) if stamped else 0
             except DecodeError:
                 continue
+            if stamp_ns and not plain:
+                stamp_ns = self._robot_clock.stamp(stamp_ns)
             self._aligner.push(index, stamp_ns or receive_ns, receive_ns, data)
 
     def _publish(self, frame: Frame) -> None:

@@ -1,38 +1,21 @@
-"""Episodes on disk: a root folder of finished bags, unfinished ``.partial`` ones, and a trash folder.
+"""An episode on disk, and what its metadata says.
 
 An episode's facts live in its ``metadata.yaml`` under ``custom_data``, as text values:
-``robot_recorder`` (version that wrote it), ``episode_id``, ``robot``, ``task``, ``instruction``,
-``operator``, ``outcome``, ``cause``, ``start_ns``, ``stop_ns``, and as JSON ``labels`` (the event log
-the former are the fold of), ``streams`` (messages written and dropped per topic), ``sync`` and ``profile``.
+docs/episodes.md lists them.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from robot_recorder.core.errors import BagError
 from robot_recorder.core.labels import LabelEvent, Labels, dump_events, fold, load_events
 from robot_recorder.core.streams import NS_PER_S
-from robot_recorder.core.yaml_source import did_you_mean
-from robot_recorder.storage.files import rename_durably
-from robot_recorder.storage.metadata import (
-    METADATA_FILE,
-    custom_data_of,
-    read_metadata,
-    write_metadata,
-)
-
-PARTIAL = ".partial"
-TRASH = ".trash"
+from robot_recorder.storage.metadata import custom_data_of, read_metadata
 
 
 def episode_id(robot: str, task: str, start_ns: int) -> str:
@@ -117,17 +100,26 @@ class Episode:
             for t in self.metadata["topics_with_message_count"]
         }
 
+    @cached_property
+    def streams(self) -> dict[str, dict[str, Any]]:
+        """Per topic messages ``written`` and ``lost`` by place; empty for foreign bags."""
+        return dict(json.loads(self.facts.get("streams", "{}")))
+
     @property
     def lost(self) -> tuple[int, bool]:
-        """Messages known to be lost, dropped here or missed on the way, and whether that is all.
+        """Messages known to be lost, wherever, and whether that is all.
 
         It is not all where a middleware does not number its messages, or nobody counted.
         """
-        streams = json.loads(self.facts.get("streams", "{}")).values()
-        known = sum(s["dropped"] + (s.get("missed") or 0) for s in streams)
-        return known, bool(streams) and all(
-            s.get("missed", 0) is not None for s in streams if s["written"]
-        )
+        streams = self.streams.values()
+        lost = [n for s in streams if s["written"] for n in s.get("lost", {"": None}).values()]
+        lost += [n for s in streams if not s["written"] for n in s.get("lost", {}).values() if n]
+        return sum(filter(None, lost)), bool(streams) and None not in lost
+
+    @property
+    def is_recovered(self) -> bool:
+        """It was put together after its recording had ended without a stop."""
+        return self.facts.get("recovered") == "true"
 
     @cached_property
     def sync(self) -> dict[str, Any]:
@@ -138,117 +130,3 @@ class Episode:
     def size_bytes(self) -> int:
         """Bytes of all its files."""
         return sum(f.stat().st_size for f in self.path.iterdir() if f.is_file())
-
-
-@contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Hold the directory against other writers of labels, of this process or another."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
-
-
-class EpisodeStore:
-    """All episodes under one root folder."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def paths(self) -> list[Path]:
-        """Finished episodes, oldest name first."""
-        if not self.root.is_dir():
-            return []
-        return sorted(
-            p for p in self.root.iterdir()
-            if (p / METADATA_FILE).is_file() and p.suffix != PARTIAL and p.name[0] != "."
-        )  # fmt: skip
-
-    def unfinished(self) -> list[Path]:
-        """Leftovers of a crash; empty where the root can not be seen."""
-        try:
-            return sorted(p for p in self.root.iterdir() if p.suffix == PARTIAL)
-        except OSError:
-            return []
-
-    def find(self, id: str) -> Path:
-        """Directory of a finished episode.
-
-        Raises:
-            BagError: there is none; the message holds the nearest id.
-        """
-        path = self.root / id
-        if not id or "/" in id or not (path / METADATA_FILE).is_file():
-            known = [p.name for p in self.paths()]
-            hint = did_you_mean(id, known[-200:]) if known else "there are no episodes there"
-            raise BagError(f"no episode '{id}' in {self.root}; {hint}")
-        return path
-
-    def new_partial(self, id: str) -> Path:
-        """Directory to record an episode into; the id is made unique where a clock repeats itself."""
-        path, number = self.root / f"{id}{PARTIAL}", 2
-        while path.exists() or path.with_suffix("").exists():
-            path, number = self.root / f"{id}-{number}{PARTIAL}", number + 1
-        return path
-
-    def finalise(self, partial: Path, facts: dict[str, str]) -> Path:
-        """Turn a closed ``.partial`` bag into an episode: facts in, files named after it, renamed.
-
-        Raises:
-            BagError: the disk does not take it; the ``.partial`` is kept.
-        """
-        final = partial.with_suffix("")
-        try:
-            metadata = read_metadata(partial)
-            names: list[str] = []
-            for name in metadata["relative_file_paths"]:
-                new = name.replace(partial.name, final.name, 1)
-                rename_durably(partial / name, partial / new)
-                names.append(new)
-            metadata["relative_file_paths"] = names
-            for file, name in zip(metadata["files"], names, strict=True):
-                file["path"] = name
-            metadata["custom_data"] = {**custom_data_of(metadata), **facts}
-            write_metadata(partial, metadata)
-            rename_durably(partial, final)
-        except OSError as error:
-            raise BagError(
-                f"finalising {partial} failed: {error}; its data is kept there"
-            ) from error
-        return final
-
-    def append_label(self, event: LabelEvent) -> Episode:
-        """Add a label to a finished episode; only ``metadata.yaml`` changes.
-
-        Raises:
-            BagError: no such episode, or the disk does not take it.
-        """
-        path = self.find(event.episode_id)
-        try:
-            with _locked(path):
-                episode = Episode.open(path)
-                facts = label_facts([*episode.events, event])
-                custom = {**episode.facts, **facts}
-                write_metadata(path, {**episode.metadata, "custom_data": custom})
-        except OSError as error:
-            raise BagError(f"labelling {path} failed: {error}; the old labels hold") from error
-        return Episode.open(path)
-
-    def discard(self, path: Path) -> Path:
-        """Move an episode to the trash folder.
-
-        Raises:
-            BagError: it can not be moved; it stays where it is.
-        """
-        trash = self.root / TRASH
-        try:
-            trash.mkdir(exist_ok=True)
-            target, number = trash / path.name, 2
-            while target.exists():
-                target, number = trash / f"{path.name}-{number}", number + 1
-            rename_durably(path, target)
-        except OSError as error:
-            raise BagError(f"{path} can not be moved to {trash}: {error}") from error
-        return target

@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Hold a directory against everybody else who does, in this process or another."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 def sync_directory(directory: Path) -> None:
@@ -33,6 +47,16 @@ def replace_text(path: Path, text: str) -> None:
         os.fsync(file.fileno())
     os.replace(temporary, path)
     sync_directory(path.parent)
+
+
+def move_into(source: Path, folder: Path) -> Path:
+    """Move something into a folder, made if need be, under a name that is free there."""
+    folder.mkdir(exist_ok=True)
+    target, number = folder / source.name, 2
+    while target.exists():
+        target, number = folder / f"{source.name}-{number}", number + 1
+    rename_durably(source, target)
+    return target
 
 
 def rename_durably(source: Path, target: Path) -> None:

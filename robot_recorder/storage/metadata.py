@@ -5,6 +5,7 @@ Source of the format: rosbag2_storage/include/rosbag2_storage/yaml.hpp, metadata
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,10 +39,37 @@ class BagSummary:
     counts: dict[str, int]
 
 
+def topic_metadata(topic: BagTopic) -> dict[str, Any]:
+    """How a topic is described in ``metadata.yaml``."""
+    return {
+        "name": topic.name,
+        "type": topic.type,
+        "serialization_format": "cdr",
+        "offered_qos_profiles": [q.to_dict() for q in topic.offered_qos],
+        "type_description_hash": topic.type_hash,
+    }
+
+
+def channel_metadata(topic: dict[str, Any]) -> dict[str, str]:
+    """The same for a channel of an MCAP file, by the keys of rosbag2_storage_mcap.
+
+    Args:
+        topic: as ``topic_metadata`` gives it.
+    """
+    return {
+        "offered_qos_profiles": dump_yaml(topic["offered_qos_profiles"]),
+        "topic_type_hash": topic["type_description_hash"],
+    }
+
+
 def build_metadata(
-    topics: list[BagTopic], summary: BagSummary, custom_data: dict[str, str], ros_distro: str
+    topics: list[dict[str, Any]], summary: BagSummary, custom_data: dict[str, str]
 ) -> dict[str, Any]:
-    """The content of a version 9 ``metadata.yaml`` for one MCAP file."""
+    """The content of a version 9 ``metadata.yaml`` for one MCAP file.
+
+    Args:
+        topics: each as ``topic_metadata`` gives it.
+    """
     total = sum(summary.counts.values())
     start_ns = summary.start_ns if total else _EMPTY_START_NS
     starting_time = {"nanoseconds_since_epoch": start_ns}
@@ -53,16 +81,7 @@ def build_metadata(
         "starting_time": starting_time,
         "message_count": total,
         "topics_with_message_count": [
-            {
-                "topic_metadata": {
-                    "name": topic.name,
-                    "type": topic.type,
-                    "serialization_format": "cdr",
-                    "offered_qos_profiles": [q.to_dict() for q in topic.offered_qos],
-                    "type_description_hash": topic.type_hash,
-                },
-                "message_count": summary.counts.get(topic.name, 0),
-            }
+            {"topic_metadata": topic, "message_count": summary.counts.get(topic["name"], 0)}
             for topic in topics
         ],
         "compression_format": "",
@@ -77,7 +96,7 @@ def build_metadata(
             }
         ],
         "custom_data": dict(custom_data),
-        "ros_distro": ros_distro,
+        "ros_distro": os.environ.get("ROS_DISTRO", ""),
     }
 
 

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from operator import itemgetter
 
+from robot_recorder.core.cdr import header_stamp_ns
 from robot_recorder.core.errors import BagError, DecodeError
-from robot_recorder.core.frames import decode_frame
 from robot_recorder.core.health import HealthMonitor, HealthReport
-from robot_recorder.core.labels import LabelEvent, LabelKind, Labels, fold
+from robot_recorder.core.labels import LabelEvent, LabelKind
+from robot_recorder.core.latched import LatchedCache
+from robot_recorder.core.ring import Ring
+from robot_recorder.core.robot_clock import RobotClock
 from robot_recorder.core.start_gate import Verdict, judge_start
 from robot_recorder.core.streams import NS_PER_MS, NS_PER_S, RobotProfile, StreamConfig
-from robot_recorder.core.sync_stats import SyncStats
-from robot_recorder.core.topics import BagTopic, Channel, Sample
-from robot_recorder.storage.episode_writer import EpisodeCounts, EpisodeWriter
-from robot_recorder.storage.episodes import EpisodeStore, episode_id, label_facts
+from robot_recorder.core.topics import Batch, Channel, Sample
+from robot_recorder.storage.disk import (
+    DiskLimits,
+    episodes_left,
+    free_bytes,
+    running_out,
+    shortage,
+)
+from robot_recorder.storage.episodes import episode_id
+from robot_recorder.storage.recording import Beginning, Package, Recording, StopReason
+from robot_recorder.storage.store import EpisodeStore
 from robot_recorder.storage.writer import BagWriter
 
-# Samples this young are kept, so that those received while a bag is being opened are in it.
-_RING_NS = 500 * NS_PER_MS
-_LATCHED_MOST = 64  # messages kept per latched topic, so that a chatty one can not fill the memory
+_channel = itemgetter(0)
+_OBSERVE_NS = 50 * NS_PER_MS
+_OBSERVE_MOST = 5000
 
 
 class RecorderState(IntEnum):
@@ -46,46 +54,28 @@ class Assignment:
     operator_name: str = ""
 
 
-@dataclass
-class EpisodeRun:
-    """One episode from start on; kept after its end as "the last episode".
+@dataclass(frozen=True)
+class Settings:
+    """How to record.
 
     Attributes:
-        path: its directory now: ``.partial``, final, or in the trash.
-        stop_ns: 0 while it runs.
-        events: its label log.
-        discarded: it is in the trash.
-        missed_before: what each channel had missed when the episode began.
+        pre_roll_s: kept in memory, and an episode's beginning unless its start says otherwise.
+        max_ring_bytes: the most the pre-roll may take.
+        max_queue_bytes: the most that may wait for the disk.
     """
 
-    id: str
-    path: Path
-    start_ns: int
-    forced: bool
-    stop_ns: int = 0
-    events: list[LabelEvent] = field(default_factory=list)
-    counts: EpisodeCounts = field(default_factory=lambda: EpisodeCounts(Counter(), Counter(), 0))
-    discarded: bool = False
-    missed_before: dict[Channel, int | None] = field(default_factory=dict)
-
-    @property
-    def labels(self) -> Labels:
-        """What holds now."""
-        return fold(self.events)
-
-
-def software_version() -> str:
-    """Version of this package, as installed."""
-    try:
-        return version("robot_recorder")
-    except PackageNotFoundError:
-        return "0.1.0"  # installed by colcon, which leaves no Python metadata
+    new_writer: Callable[[], BagWriter]
+    pre_roll_s: float = 2.0
+    max_ring_bytes: int = 256_000_000
+    max_queue_bytes: int = 256_000_000
+    disk: DiskLimits = field(default_factory=DiskLimits)
 
 
 class Recorder:
     """Starts, feeds and ends episodes of one robot.
 
-    ``on_batch`` comes from the ingest thread, everything else from one other thread.
+    ``on_batch`` comes from the ingest thread. ``finish`` may be called from any thread, so that the
+    next episode can start while one is being finalised. The rest is for one thread.
     """
 
     def __init__(
@@ -93,247 +83,298 @@ class Recorder:
         robot: str,
         profile: RobotProfile,
         store: EpisodeStore,
-        new_writer: Callable[[], BagWriter],
-        max_queue_bytes: int,
-        label_topic: BagTopic,
-        frame_topic: str,
-        encode_label: Callable[[LabelEvent], bytes],
+        settings: Settings,
+        clock: RobotClock,
+        package: Package,
     ) -> None:
         """
         Args:
             robot: name of the robot, part of every episode id.
-            label_topic: where labels are written in the bag.
-            frame_topic: name of the topic that carries AlignedFrame.
-            encode_label: a label event as the bytes of a Label message.
+            clock: of the batches' stamps.
+            package: what the recorder writes into every bag by itself.
         """
         self.robot = robot
         self.store = store
-        self.state = RecorderState.IDLE
-        self.run: EpisodeRun | None = None
+        self.settings = settings
+        self.clock = clock
+        self.running: Recording | None = None
+        self.last: Recording | None = None  # the running episode, or the one before
         self.finished = 0
         self.monitors: dict[Channel, HealthMonitor] = {}
+        self.ring = Ring(round(settings.pre_roll_s * NS_PER_S), settings.max_ring_bytes)
         self._profile = profile
-        self._new_writer = new_writer
-        self._max_queue_bytes = max_queue_bytes
-        self._label_topic = label_topic
-        self._frame_topic = frame_topic
-        self._encode_label = encode_label
-        self._lock = threading.Lock()
-        self._writer: EpisodeWriter | None = None
-        self._ring: deque[Sample] = deque()
-        self._latched: dict[Channel, dict[bytes, Sample]] = {}
+        self._package = package
+        self._lock = threading.Lock()  # of the ring, the latched and who is fed
+        self._fed: list[Recording] = []
+        self._unfinished = 0
+        self._latched = LatchedCache()
+        self._unobserved: list[Sample] = []
+        self._observed_ns = 0
         self._starting_ns = 0  # samples received since then must not leave the ring
-        self._sync = SyncStats()
+        self._sizes: deque[int] = deque(maxlen=20)  # of the last episodes
+        self._free = (0.0, 0)  # when the disk was looked at, and what was free
 
     def watch(self, channel: Channel, config: StreamConfig) -> None:
         """Judge a channel's health by a stream's configuration."""
-        self.monitors[channel] = HealthMonitor(config, channel.topic)
+        self.monitors[channel] = HealthMonitor(config, channel, self._profile)
+
+    # -- samples
+
+    def on_batch(self, batch: Batch) -> None:
+        """Take samples in order of receipt."""
+        with self._lock:
+            if batch.shift_ns:
+                self._observe()
+                self._shift(batch.shift_ns)
+            if not batch.samples:
+                return
+            for recording in self._fed:
+                recording.offer(batch)
+            self.ring.push(batch, self._starting_ns)
+            self._unobserved += batch.samples
+            if len(self._unobserved) > _OBSERVE_MOST or self._observed_ns + _OBSERVE_NS < (
+                batch.samples[-1].receive_ns
+            ):
+                self._observe()
+
+    def _observe(self) -> None:
+        """Look at what has arrived since the last time: many samples at once cost little more than one."""
+        samples, self._unobserved = self._unobserved, []
+        if not samples:
+            return
+        self._observed_ns = samples[-1].receive_ns
+        counts = Counter(map(_channel, samples))
+        newest = dict(zip(map(_channel, samples), samples))
+        for channel, count in counts.items():
+            monitor = self.monitors.get(channel)
+            if monitor is not None:
+                monitor.on_samples(count, newest[channel].receive_ns)
+                if channel.stamped:
+                    self._compare_stamp(monitor, newest[channel])
+        if any(channel.latched for channel in counts):
+            for sample in samples:
+                if sample.channel.latched:
+                    self._latched.keep(sample)
+
+    def _compare_stamp(self, monitor: HealthMonitor, sample: Sample) -> None:
+        try:
+            stamp_ns = header_stamp_ns(sample.data)
+        except DecodeError:
+            return  # not a header: the bag keeps it, checks will say so
+        if stamp_ns and not self.clock.plain:
+            stamp_ns = self.clock.stamp(stamp_ns)
+        monitor.on_stamp(sample.receive_ns, stamp_ns)
+
+    def _shift(self, by_ns: int) -> None:
+        self.ring.shift(by_ns)
+        self._latched.shift(by_ns)
+        for monitor in self.monitors.values():
+            monitor.shift(by_ns)
+
+    # -- state
+
+    @property
+    def state(self) -> RecorderState:
+        """What a start would meet."""
+        if self.running is not None:
+            return RecorderState.RECORDING
+        return RecorderState.FINALISING if self._unfinished else RecorderState.IDLE
+
+    @property
+    def finalising(self) -> int:
+        """Episodes that have ended and are not on disk yet."""
+        return self._unfinished - (self.running is not None)
 
     def health(self, now_ns: int) -> list[tuple[HealthMonitor, HealthReport]]:
         """Every profile stream's state, in the profile's order."""
-        reports = []
-        for channel, monitor in self.monitors.items():
-            monitor.wrong_type = channel.wrong_type
-            reports.append((monitor, monitor.report(now_ns)))
-        return reports
-
-    @property
-    def counts(self) -> EpisodeCounts:
-        """Totals of the running or last episode."""
-        if self._writer is not None:
-            return self._writer.counts
-        return self.run.counts if self.run else EpisodeCounts(Counter(), Counter(), 0)
-
-    @property
-    def queued_bytes(self) -> int:
-        """Bytes waiting for the writer."""
-        return self._writer.queued_bytes if self._writer else 0
-
-    @property
-    def error(self) -> BagError | None:
-        """The write error of the running episode."""
-        return self._writer.error if self._writer else None
-
-    def on_batch(self, batch: list[Sample]) -> None:
-        """Take samples in order of receipt."""
         with self._lock:
-            writer, run = self._writer, self.run
-            for sample in batch:
-                monitor = self.monitors.get(sample.channel)
-                if monitor is not None:
-                    monitor.on_sample(sample.receive_ns)
-                if sample.channel.latched:
-                    self._keep_latched(sample)
-                if writer is not None and run is not None:
-                    late = run.stop_ns and sample.receive_ns > run.stop_ns
-                    if sample.receive_ns >= run.start_ns and not late:
-                        writer.offer(sample.channel.bag_topic, *sample[1:4])
-            self._ring.extend(batch)
-            oldest = (self._ring[-1].receive_ns if self._ring else 0) - _RING_NS
-            oldest = min(oldest, self._starting_ns or oldest)
-            while self._ring and self._ring[0].receive_ns < oldest:
-                self._ring.popleft()
+            self._observe()
+        return [(monitor, monitor.report(now_ns)) for monitor in self.monitors.values()]
 
-    def _keep_latched(self, sample: Sample) -> None:
-        kept = self._latched.setdefault(sample.channel, {})
-        # The last one of each publisher: /tf_static has several, each with transforms of its own.
-        # Where the middleware does not say who sent it, everything different is kept.
-        key = sample.publisher or sample.data
-        kept.pop(key, None)
-        kept[key] = sample
-        if len(kept) > _LATCHED_MOST:
-            kept.pop(next(iter(kept)))
+    def duration_s(self) -> float:
+        """Of the running or last episode, by the monotonic clock."""
+        if self.last is None:
+            return 0.0
+        return ((self.last.stopped_at or time.monotonic_ns()) - self.last.started_at) / NS_PER_S
 
-    def _latched_now(self) -> list[Sample]:
-        """What a late joiner of every latched topic would get."""
-        samples: list[Sample] = []
-        for channel, kept in self._latched.items():
-            # Of publishers nobody can tell apart, all that differs is kept: better twice than not at all.
-            told_apart = channel.publishers < 2 or all(s.publisher for s in kept.values())
-            count = max(1, channel.publishers) if told_apart else len(kept)
-            samples += list(kept.values())[-count:]
-        return samples
+    def free_bytes(self) -> int:
+        """Free on the disk; looked at most once a second."""
+        now = time.monotonic()
+        if now - self._free[0] > 1.0:
+            self._free = now, free_bytes(self.store.root)
+        return self._free[1]
 
-    def start(self, assignment: Assignment, force: bool, now_ns: int) -> Verdict:
-        """Begin an episode at ``now_ns``."""
-        if self.state is not RecorderState.IDLE:
-            assert self.run is not None
-            return Verdict(False, f"{self.run.id} is being recorded: stop it first")
+    def episodes_left(self) -> int:
+        """How many more fit: of the last ones' mean size, or else of the maximum length; -1: unknown."""
+        limits = self.settings.disk
+        size = self.ring.bytes_per_s * limits.max_episode_s
+        if self._sizes:
+            size = sum(self._sizes) / len(self._sizes)
+        return episodes_left(self.free_bytes(), size, limits)
+
+    def must_stop(self) -> tuple[StopReason | None, str]:
+        """Why the running episode has to end now; or only what there is to warn of."""
+        recording = self.running
+        if recording is None:
+            return None, ""
+        if recording.problem is not None:
+            return StopReason.WRITE_ERROR, str(recording.problem)
+        limits = self.settings.disk
+        if self.duration_s() > limits.max_episode_s:
+            return StopReason.MAX_LENGTH, f"max_episode_s ({limits.max_episode_s:g} s) was reached"
+        full, warning = running_out(self.free_bytes(), self.ring.bytes_per_s, limits)
+        return StopReason.DISK_FULL if full else None, warning
+
+    # -- commands
+
+    def start(
+        self, assignment: Assignment, force: bool, now_ns: int, pre_roll_s: float = -1.0
+    ) -> Verdict:
+        """Begin an episode at ``now_ns``; its pre-roll is before that.
+
+        Args:
+            pre_roll_s: negative: as configured.
+        """
+        if self.running is not None:
+            return Verdict(False, f"{self.running.id} is being recorded: stop it first")
+        if now_ns == 0:
+            return Verdict(False, "not started: use_sim_time is set, and nothing arrives on /clock")
         reports = [(monitor.config, report) for monitor, report in self.health(now_ns)]
-        verdict = judge_start(reports, force)
+        limits = self.settings.disk
+        self._free = (0.0, 0)  # look again
+        full = shortage(self.free_bytes(), self.ring.bytes_per_s, limits, self.store.root)
+        verdict = judge_start(reports, full, force)
         if not verdict.ok:
             return verdict
-        self._starting_ns = now_ns
+        configured_s = self.settings.pre_roll_s
+        pre_roll_s = configured_s if pre_roll_s < 0 else min(pre_roll_s, configured_s)
+        from_ns = now_ns - round(pre_roll_s * NS_PER_S)
+        self._starting_ns = from_ns
         try:
-            return self._open(assignment, now_ns, forced=verdict.forced, warning=verdict.reason)
+            self._open(assignment, now_ns, from_ns, verdict.forced)
         except (BagError, OSError) as error:
             return Verdict(False, f"not started: {error}")
         finally:
             self._starting_ns = 0
+        return verdict
 
-    def _open(self, assignment: Assignment, now_ns: int, forced: bool, warning: str) -> Verdict:
+    def _open(self, assignment: Assignment, now_ns: int, from_ns: int, forced: bool) -> None:
         partial = self.store.new_partial(episode_id(self.robot, assignment.task, now_ns))
-        run = EpisodeRun(partial.with_suffix("").name, partial, now_ns, forced)
-        task = LabelEvent(
-            now_ns, run.id, LabelKind.TASK, by=assignment.operator_name, **asdict(assignment)
-        )
-        run.events.append(task)
-        sync = SyncStats()
-        writer = EpisodeWriter(
-            self._new_writer(), partial, self._facts(run), self._max_queue_bytes,
-            lambda topic, data: self._on_written(sync, now_ns, topic, data),
+        id, by = partial.with_suffix("").name, assignment.operator_name
+        begin = Beginning(
+            id, partial, now_ns, from_ns, time.monotonic_ns(), forced, len(self.clock.jumps),
+            {"robot": self.robot, "profile": self._profile.robot},
         )  # fmt: skip
+        recording = Recording(
+            begin, self.store, self.settings.new_writer(), self._package, list(self.monitors),
+            self._latched.before(from_ns), self.settings.max_queue_bytes,
+            LabelEvent(now_ns, id, LabelKind.TASK, by=by, **asdict(assignment)),
+        )  # fmt: skip
+        self.clock.hold()
         with self._lock:
-            writer.offer(self._label_topic, self._encode_label(task), now_ns, now_ns)
-            for sample in self._latched_now():
-                if sample.receive_ns < now_ns:  # younger ones are in the ring
-                    writer.offer(sample.channel.bag_topic, sample.data, now_ns, sample.send_ns)
-            for sample in self._ring:
-                if sample.receive_ns >= now_ns:
-                    writer.offer(sample.channel.bag_topic, *sample[1:4])
-            self._writer, self._sync, self.run = writer, sync, run
-            self.state = RecorderState.RECORDING
-        run.missed_before = {channel: channel.missed for channel in self.monitors}
-        return Verdict(True, warning)
+            recording.offer(self.ring.since(from_ns), free=True)
+            self._fed.append(recording)
+            self.running = self.last = recording
+            self._unfinished += 1
 
-    def stop(self, now_ns: int, flush: Callable[[int], bool]) -> Verdict:
-        """End the running episode at ``now_ns`` and finalise it.
+    def end(self, now_ns: int, reason: StopReason) -> Recording | None:
+        """The running episode ends at ``now_ns``: what is received later is not part of it.
+
+        Returns:
+            It, to be given to ``finish``; None: nothing is being recorded.
+        """
+        recording, self.running = self.running, None
+        if recording is not None:
+            recording.stop_ns, recording.stopped_at = now_ns, time.monotonic_ns()
+            recording.stop_reason = reason
+        return recording
+
+    def finish(self, recording: Recording, flush: Callable[[], bool]) -> Verdict:
+        """Make an episode of what has been recorded.
 
         Args:
-            now_ns: samples received later are not part of it.
-            flush: returns once every sample received up to a time has come through ``on_batch``;
-                False when it gave up.
+            flush: returns once every sample received up to now has come through ``on_batch``; False
+                when it gave up.
         """
-        run, writer = self.run, self._writer
-        if self.state is not RecorderState.RECORDING or run is None or writer is None:
-            return Verdict(False, "nothing is being recorded: call start_episode first")
-        run.stop_ns = now_ns
-        self.state = RecorderState.FINALISING
-        delivered = flush(now_ns)
-        with self._lock:
-            self._writer = None
+        delivered = flush()
+
+        def detach() -> None:
+            with self._lock:
+                self._fed.remove(recording)
+            recording.jumps = self.clock.jumps[recording.jumps_before :]
+            self.clock.release()
+
         try:
-            writer.close()
-            run.counts = writer.counts
-            run.path = self.store.finalise(run.path, self._facts(run))
-        except BagError as error:
-            run.counts = writer.counts
-            return Verdict(False, f"{error}; what is readable is kept in {run.path}")
+            verdict = recording.finish(detach)
         finally:
-            self.state = RecorderState.IDLE
+            with self._lock:
+                self._unfinished -= 1
+        if not verdict.ok:
+            return verdict
         self.finished += 1
+        self._sizes.append(recording.size_bytes)
         return Verdict(
             True, "" if delivered else "the ingest is overloaded: its last messages are missing"
         )
 
-    def discard(self) -> Verdict:
-        """Move the last episode to the trash; ``reason`` says where it is."""
-        run = self.run
-        if run is None or run.discarded:
-            return Verdict(False, "there is no episode to discard: name one by its episode_id")
-        try:
-            run.path = self.store.discard(run.path)
-        except BagError as error:
-            return Verdict(False, str(error))
-        run.discarded = True
-        return Verdict(True, str(run.path))
+    def stop(self, now_ns: int, flush: Callable[[], bool]) -> Verdict:
+        """``end`` and ``finish``."""
+        recording = self.end(now_ns, StopReason.REQUEST)
+        return NOTHING if recording is None else self.finish(recording, flush)
 
-    def discard_finished(self, id: str) -> Verdict:
-        """Move a finished episode that is not the last one to the trash."""
+    def discard(self, id: str = "") -> Verdict:
+        """Move a finished episode to the trash; ``reason`` says where it is.
+
+        Args:
+            id: empty: the last one.
+        """
+        last = self.last
+        if not id and (last is None or last.discarded):
+            return Verdict(False, "there is no episode to discard: name one by its episode_id")
+        is_last = last is not None and id in ("", last.id)
+        if is_last and last is not None and not last.finished:
+            return Verdict(False, f"{last.id} is not finished yet: stop it, then discard it")
         try:
-            return Verdict(True, str(self.store.discard(self.store.find(id))))
+            # By its path: one that could not be finalised is still called .partial.
+            path = last.path if is_last and last is not None else self.store.find(id)
+            target = self.store.discard(path)
         except BagError as error:
             return Verdict(False, str(error))
+        if is_last and last is not None:
+            last.path, last.discarded = target, True
+        return Verdict(True, str(target))
+
+    def restore(self, id: str = "") -> Verdict:
+        """Bring an episode back from the trash; ``reason`` says where it is.
+
+        Args:
+            id: empty: the one discarded last.
+        """
+        try:
+            path = self.store.restore(id)
+        except BagError as error:
+            return Verdict(False, str(error))
+        if self.last is not None and self.last.id == path.name:
+            self.last.path, self.last.discarded = path, False
+        return Verdict(True, str(path))
 
     def label(self, event: LabelEvent) -> Verdict:
         """Take a label: into the running episode, or into a finished one's metadata."""
-        run = self.run if self.run is not None and self.run.id == event.episode_id else None
-        if run is not None and run.discarded:
-            return Verdict(False, f"{run.id} is in the trash: restore it before labelling it")
-        if run is None or self.state is RecorderState.IDLE:  # a running one is written at its end
-            try:
-                self.store.append_label(event)
-            except BagError as error:
-                return Verdict(False, str(error))
-        if run is not None:
-            run.events.append(event)
+        try:
+            for recording in {*self._fed, *filter(None, [self.last])}:
+                if recording.id != event.episode_id:
+                    continue
+                if recording.discarded:
+                    reason = f"{recording.id} is in the trash: restore it before labelling it"
+                    return Verdict(False, reason)
+                if not recording.add_event(event):
+                    self.store.append_label(event)
+                    recording.events.append(event)
+                return Verdict(True)
+            self.store.append_label(event)
+        except BagError as error:
+            return Verdict(False, str(error))
         return Verdict(True)
 
-    def _on_written(self, sync: SyncStats, start_ns: int, topic: str, data: bytes) -> None:
-        if topic != self._frame_topic:
-            return
-        try:
-            frame, names = decode_frame(data)
-        except (DecodeError, ValueError):
-            return  # somebody else's frames; the messages themselves are recorded
-        if frame.tick_ns >= start_ns:  # frames arrive late: the first ones are of before the start
-            sync.add(frame, names)
 
-    def _facts(self, run: EpisodeRun) -> dict[str, str]:
-        streams: dict[str, dict[str, int | None]] = {
-            topic: {"written": run.counts.written[topic], "dropped": run.counts.dropped[topic]}
-            for topic in sorted({*run.counts.topics, *(c.topic for c in run.missed_before)})
-        }
-        for channel, before in run.missed_before.items():
-            now = channel.missed
-            streams[channel.topic]["missed"] = None if now is None else now - (before or 0)
-        facts = {
-            "robot_recorder": software_version(),
-            "episode_id": run.id,
-            "robot": self.robot,
-            "start_ns": str(run.start_ns),
-            **label_facts(run.events),
-            "forced": str(run.forced).lower(),
-            "profile": self._profile.robot,
-        }
-        if run.stop_ns:
-            facts["stop_ns"] = str(run.stop_ns)
-            facts["streams"] = json.dumps(streams)
-            facts["sync"] = json.dumps(self._sync.to_dict())
-        return facts
-
-    def duration_s(self) -> float:
-        """Of the running or last episode."""
-        if self.run is None:
-            return 0.0
-        return ((self.run.stop_ns or time.time_ns()) - self.run.start_ns) / NS_PER_S
+NOTHING = Verdict(False, "nothing is being recorded: call start_episode first")

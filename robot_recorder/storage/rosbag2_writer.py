@@ -6,13 +6,14 @@ told apart by trying the newest first.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import rosbag2_py
 
 from robot_recorder.core.errors import BagError
-from robot_recorder.core.topics import BagTopic
+from robot_recorder.core.topics import Channel, Sample
 from robot_recorder.storage.files import sync_file
 from robot_recorder.storage.metadata import dump_yaml
 
@@ -45,7 +46,8 @@ class Rosbag2Writer:
         except (OSError, RuntimeError) as error:
             raise BagError(f"can not create the bag {directory}: {error}") from error
 
-    def add_topic(self, topic: BagTopic) -> None:
+    def add_topic(self, channel: Channel) -> None:
+        topic = channel.bag_topic
         common = {"name": topic.name, "type": topic.type, "serialization_format": "cdr"}
         text = dump_yaml([q.to_dict() for q in topic.offered_qos]) if topic.offered_qos else ""
         if hasattr(rosbag2_py, "to_rclcpp_qos_vector"):
@@ -62,12 +64,13 @@ class Rosbag2Writer:
         except RuntimeError as error:
             raise self._failed(error) from error
 
-    def write(self, topic: str, data: bytes, receive_ns: int, send_ns: int) -> None:
+    def write(self, samples: Sequence[Sample]) -> None:
         try:
-            if self._write is not None:
-                self._write(topic, data, receive_ns, send_ns)
-            else:
-                self._write = self._find_write(topic, data, receive_ns, send_ns)
+            for channel, data, receive_ns, send_ns, _ in samples:
+                if self._write is not None:
+                    self._write(channel.topic, data, receive_ns, send_ns)
+                else:
+                    self._write = self._find_write(channel.topic, data, receive_ns, send_ns)
         except RuntimeError as error:
             raise self._failed(error) from error
 

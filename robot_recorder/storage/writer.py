@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from robot_recorder.core.errors import ConfigError
-from robot_recorder.core.topics import BagTopic
+from robot_recorder.core.topics import Channel, Sample
 
 
 class BagWriter(Protocol):
@@ -17,11 +17,11 @@ class BagWriter(Protocol):
     def open(self, directory: Path, custom_data: dict[str, str]) -> None:
         """Create the bag directory, which must not exist, and begin."""
 
-    def add_topic(self, topic: BagTopic) -> None:
+    def add_topic(self, channel: Channel) -> None:
         """Declare a topic; must precede its messages."""
 
-    def write(self, topic: str, data: bytes, receive_ns: int, send_ns: int) -> None:
-        """Write one message's bytes as they are."""
+    def write(self, samples: Sequence[Sample]) -> None:
+        """Write messages, byte for byte."""
 
     def sync(self) -> None:
         """Bring everything written so far to the disk, as far as the format can."""
@@ -30,31 +30,27 @@ class BagWriter(Protocol):
         """Leave a complete bag, ``metadata.yaml`` included."""
 
 
-# by the Python module it needs: (how to get that, our adapter); in order of preference
-_WRITERS = {
-    "mcap": ("pip install mcap (rosdep key mcap-ros2-support)", "mcap_writer.McapWriter"),
-    "rosbag2_py": ("apt install ros-$ROS_DISTRO-rosbag2-py", "rosbag2_writer.Rosbag2Writer"),
-}
+# Why mcap is the default: docs/writers.md
+_WRITERS = {"mcap": "mcap_writer.McapWriter", "rosbag2_py": "rosbag2_writer.Rosbag2Writer"}
 
 
 def writer_factory(name: str) -> Callable[[], BagWriter]:
-    """What makes writers of one adapter, or of the first one that works for "auto".
+    """What makes writers of one adapter.
 
     Raises:
         ConfigError: unknown or not installed; the message says how to get it.
     """
-    if name not in ("auto", *_WRITERS):
-        raise ConfigError(f"unknown writer '{name}'; known: auto, {', '.join(_WRITERS)}")
-    problems = []
-    for candidate in _WRITERS if name == "auto" else (name,):
-        how, adapter = _WRITERS[candidate]
-        try:
-            # Imported now, not at the first start, which has to be instant.
-            module, _, factory = adapter.partition(".")
-            found: Callable[[], BagWriter] = getattr(
-                importlib.import_module(f"robot_recorder.storage.{module}"), factory
-            )
-            return found
-        except ImportError as error:
-            problems.append(f"writer '{candidate}' can not be used ({error}): {how}")
-    raise ConfigError("; ".join(problems))
+    if name not in _WRITERS:
+        raise ConfigError(f"unknown writer '{name}'; known: {', '.join(_WRITERS)}")
+    # Imported now, not at the first start, which has to be instant.
+    module, _, factory = _WRITERS[name].partition(".")
+    try:
+        found: Callable[[], BagWriter] = getattr(
+            importlib.import_module(f"robot_recorder.storage.{module}"), factory
+        )
+    except ImportError as error:
+        raise ConfigError(
+            f"writer '{name}' can not be used ({error}): "
+            f"apt install ros-$ROS_DISTRO-{name.replace('_', '-')}, or take writer:=mcap"
+        ) from error
+    return found

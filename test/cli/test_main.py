@@ -11,8 +11,9 @@ from support.samples import T0, wrench, write_bag
 
 from robot_recorder.cli.main import main
 from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome
-from robot_recorder.storage.episodes import EpisodeStore, label_facts
+from robot_recorder.storage.episodes import label_facts
 from robot_recorder.storage.mcap_writer import McapWriter
+from robot_recorder.storage.store import EpisodeStore
 
 NO_ROS = """
 import importlib.abc, sys

@@ -6,21 +6,23 @@ import pytest
 
 from robot_recorder.core.health import HealthMonitor
 from robot_recorder.core.start_gate import judge_start
-from robot_recorder.core.streams import NS_PER_S, Role, StreamConfig, StreamHealth
+from robot_recorder.core.streams import NS_PER_S, RobotProfile, Role, StreamConfig, StreamHealth
+from robot_recorder.core.topics import BagTopic, Channel
 
 T0 = 1_700_000_000_000_000_000
 
 
 def monitor(rate_hz: float | None = 100, required: bool = True) -> HealthMonitor:
     config = StreamConfig("s", "t", "a/msg/B", Role.OBSERVATION, rate_hz, required)
-    return HealthMonitor(config, "/robot/t")
+    profile = RobotProfile("robot", 30, 10**8, (config,))
+    return HealthMonitor(config, Channel(BagTopic("/robot/t", "a/msg/B")), profile)
 
 
 def fed(rate_hz: float, seconds: float, declared: float | None = 100) -> tuple[HealthMonitor, int]:
     m, now = monitor(declared), T0
     for i in range(int(rate_hz * seconds)):
         now = T0 + int(i * NS_PER_S / rate_hz)
-        m.on_sample(now)
+        m.on_samples(1, now)
     return m, now
 
 
@@ -43,7 +45,7 @@ def test_slow_stale_and_recovered() -> None:
     assert m.report(now).health is StreamHealth.SLOW
     assert m.report(now + NS_PER_S).health is StreamHealth.STALE
     for i in range(300):
-        m.on_sample(now + 10 * NS_PER_S + i * NS_PER_S // 100)
+        m.on_samples(1, now + 10 * NS_PER_S + i * NS_PER_S // 100)
     assert m.report(now + 13 * NS_PER_S).health is StreamHealth.OK
 
 
@@ -54,7 +56,7 @@ def test_a_stream_that_has_just_begun_is_not_slow() -> None:
 
 def test_without_a_declared_rate_silence_is_fine() -> None:
     m = monitor(None)
-    m.on_sample(T0)
+    m.on_samples(1, T0)
     assert m.report(T0 + 100 * NS_PER_S).health is StreamHealth.OK
 
 
@@ -65,7 +67,7 @@ def test_a_slow_camera_gets_patience() -> None:
 
 def test_wrong_type_is_told() -> None:
     m = monitor()
-    m.wrong_type = "c/msg/D"
+    m.channel.wrong_type = "c/msg/D"
     report = m.report(T0)
     assert report.health is StreamHealth.WRONG_TYPE
     assert "c/msg/D" in report.remedy and "a/msg/B" in report.remedy
@@ -74,16 +76,58 @@ def test_wrong_type_is_told() -> None:
 def test_the_gate_names_what_is_missing_and_force_overrides() -> None:
     absent = monitor()
     reports = [(absent.config, absent.report(T0))]
-    verdict = judge_start(reports, force=False)
+    verdict = judge_start(reports, "", force=False)
     assert not verdict.ok and "s is never heard" in verdict.reason and "force" in verdict.reason
-    forced = judge_start(reports, force=True)
+    forced = judge_start(reports, "", force=True)
     assert forced.ok and "never heard" in forced.reason
 
 
-def test_optional_and_slow_streams_do_not_stop_a_start() -> None:
+def test_only_what_is_required_stops_a_start() -> None:
     optional = monitor(required=False)
     slow, now = fed(60, 5)
-    verdict = judge_start(
-        [(optional.config, optional.report(T0)), (slow.config, slow.report(now))], force=False
-    )
-    assert verdict.ok and "too slow" in verdict.reason
+    reports = [(optional.config, optional.report(T0))]
+    assert judge_start(reports, "", force=False).ok
+    reports.append((slow.config, slow.report(now)))
+    verdict = judge_start(reports, "", force=False)
+    assert not verdict.ok and "s is too slow" in verdict.reason and "60.0 Hz" in verdict.reason
+
+
+def test_a_short_disk_stops_a_start_and_force_is_remembered() -> None:
+    verdict = judge_start([], "the disk is short", force=False)
+    assert not verdict.ok and "the disk is short" in verdict.reason
+    assert not judge_start([], "", force=True).forced
+    assert judge_start([], "the disk is short", force=True).forced
+
+
+@pytest.mark.parametrize("offset_s", [3, -3])
+def test_a_clock_that_is_off_is_told_apart_from_a_slow_network(offset_s: float) -> None:
+    def stamped(delays_s: list[float]) -> HealthMonitor:
+        m, now = fed(100, 3)
+        for delay_s in delays_s:
+            m.on_stamp(now, now - int(delay_s * NS_PER_S))
+        return m
+
+    now = fed(100, 3)[1]
+    late_now_and_then = stamped([0.001, 3.0, 0.002, 2.0])
+    assert late_now_and_then.report(now).health is StreamHealth.OK
+    assert late_now_and_then.report(now).clock_offset_s == pytest.approx(0.001)
+    report = stamped([offset_s, offset_s + 0.001]).report(now)
+    assert report.health is StreamHealth.CLOCK and "chrony" in report.remedy
+    assert stamped([]).report(now).clock_offset_s is None
+
+
+def test_a_forced_qos_that_hears_nobody_is_told() -> None:
+    m = monitor()
+    m.channel.publishers = m.channel.unheard = 2
+    assert m.report(T0).health is StreamHealth.UNHEARD
+    m.channel.publishers = 3
+    assert m.report(T0).health is StreamHealth.NEVER
+
+
+def test_a_clock_that_was_set_does_not_make_a_stream_stale() -> None:
+    m, now = fed(100, 3)
+    hour = 3600 * NS_PER_S
+    m.shift(-hour)
+    for i in range(50):
+        m.on_samples(1, now - hour + i * NS_PER_S // 100)
+    assert m.report(now - hour + NS_PER_S // 2).health is StreamHealth.OK

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 from collections.abc import Iterator
@@ -29,8 +28,9 @@ from robot_recorder.srv import (
     StartEpisode,
     StopEpisode,
 )
-from robot_recorder.storage.episodes import TRASH, Episode, EpisodeStore
+from robot_recorder.storage.episodes import Episode
 from robot_recorder.storage.reader import read_messages
+from robot_recorder.storage.store import TRASH, EpisodeStore
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +56,9 @@ def bench(profile: Path, root: Path) -> Iterator[Bench]:
 def record(bench: Bench, seconds: float = 1.0) -> Episode:
     """One episode; what was sent during it is in ``bench.sent``."""
     bench.publish_until("all streams", bench.ready)
-    bench.forget()
-    # forced: finding the service may take longer than a stream may be silent
-    started = bench.call(StartEpisode, "recorder/start_episode", force=True)
-    assert started.success, started.message
-    bench.forget()
+    bench.start()
     bench.publish_for(seconds)
-    stopped = bench.call(StopEpisode, "recorder/stop_episode")
+    stopped = bench.stop()
     assert stopped.success, stopped.message
     return Episode.open(Path(stopped.path))
 
@@ -77,9 +73,9 @@ def test_every_message_is_there_byte_for_byte(bench: Bench) -> None:
     for topic, sent in bench.sent.items():
         assert len(sent) > 30
         assert in_bag(episode, topic) == sent, topic
-    streams = json.loads(episode.facts["streams"])
     sent = len(bench.sent["/joint_states"])
-    assert streams["/joint_states"] == {"written": sent, "dropped": 0, "missed": 0}
+    none = {"dds": 0, "ring": 0, "queue": 0, "writer": 0}
+    assert episode.streams["/joint_states"] == {"written": sent, "lost": none}
     assert episode.lost == (0, True)
     assert in_bag(episode, "/robot_description"), "latched messages head every episode"
     assert episode.labels.task == "lift_box" and episode.labels.operator_name == "ann"
@@ -130,7 +126,7 @@ def test_frames_are_aligned_and_recorded(bench: Bench) -> None:
 def test_labels_are_in_the_bag_and_in_custom_data(bench: Bench) -> None:
     bench.call(SetTask, "labeller/set_task", task="lift_box", operator_name="ann")
     bench.publish_until("all streams", bench.ready)
-    id = bench.call(StartEpisode, "recorder/start_episode").episode_id
+    id = bench.call(StartEpisode, "recorder/start_episode", force=True).episode_id
     bench.publish_until("the labeller to know", lambda: bench.status.episode_id == id)
     noted = bench.call(Annotate, "labeller/annotate", name="grasp", note="firm")
     assert noted.success and noted.episode_id == id
@@ -243,7 +239,9 @@ def test_two_robots_record_at_once(profile: Path, tmp_path: Path) -> None:
         one.publish_until("all streams of robot_01", one.ready)
         for bench in (one, two):
             # forced: while one robot's call finds its service, the other one publishes nothing
-            answer = bench.call(StartEpisode, "recorder/start_episode", task="lift_box", force=True)
+            answer = bench.call(
+                StartEpisode, "recorder/start_episode", task="lift_box", force=True, pre_roll_s=0.0
+            )
             assert answer.success, answer.message
             bench.forget()
         for _ in range(20):
@@ -263,7 +261,9 @@ def test_two_robots_record_at_once(profile: Path, tmp_path: Path) -> None:
 def test_a_signal_finalises_the_running_episode(profile: Path, tmp_path: Path, number: int) -> None:
     with Bench("sig") as bench, process("record", "sig", profile=profile, root=tmp_path) as running:
         bench.publish_until("all streams", bench.ready)
-        assert bench.call(StartEpisode, "recorder/start_episode").success
+        assert bench.call(
+            StartEpisode, "recorder/start_episode", force=True, pre_roll_s=0.0
+        ).success
         bench.forget()
         bench.publish_for(0.5)
         time.sleep(0.1)  # on its way through the middleware; nothing acknowledges arrival
@@ -287,7 +287,7 @@ def test_each_node_runs_on_its_own(profile: Path, tmp_path: Path) -> None:
         bench.publish_until("frames", lambda: len(bench.frames) > 5)
         assert bench.call(SetTask, "labeller/set_task", instruction="Lift it gently.").success
         # forced: finding a service of another process may take longer than a stream may be silent
-        started = bench.call(StartEpisode, "recorder/start_episode", force=True)
+        started = bench.call(StartEpisode, "recorder/start_episode", force=True, pre_roll_s=0.0)
         assert started.success
         bench.forget()
         bench.publish_for(1.0)

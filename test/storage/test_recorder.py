@@ -2,34 +2,49 @@
 
 from __future__ import annotations
 
-import json
+import shutil
+import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
-import pytest
 from support.samples import WRENCH, wrench, wrench_topic
 
 from robot_recorder.core.errors import BagError
 from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome
+from robot_recorder.core.losses import Dropout, Place
+from robot_recorder.core.robot_clock import RobotClock
 from robot_recorder.core.streams import RobotProfile, Role, StreamConfig
-from robot_recorder.core.topics import BagTopic, Channel, Sample
-from robot_recorder.storage.episodes import TRASH, Episode, EpisodeStore, episode_id
+from robot_recorder.core.topics import BagTopic, Batch, Channel, Sample
+from robot_recorder.storage.disk import DiskLimits
+from robot_recorder.storage.episodes import Episode, episode_id
 from robot_recorder.storage.mcap_writer import McapWriter
 from robot_recorder.storage.reader import read_messages
-from robot_recorder.storage.recorder import Assignment, Recorder, RecorderState
+from robot_recorder.storage.recorder import Assignment, Recorder, RecorderState, Settings
+from robot_recorder.storage.recording import Package, Recording, StopReason
+from robot_recorder.storage.store import TRASH, EpisodeStore
 
 STREAM = StreamConfig("wrench", "wrist/wrench", WRENCH, Role.OBSERVATION, 100)
-LABELS = BagTopic("/labeller/labels", "robot_recorder/msg/Label")
+PROFILE = RobotProfile("arm", 30, 10**8, (STREAM,))
+MS = 1_000_000
 
 
 class Bench:
     """A recorder with one stream and a clock of its own."""
 
-    def __init__(self, root: Path, new_writer=McapWriter, queue: int = 10_000_000) -> None:
+    def __init__(self, root: Path, new_writer=McapWriter, **settings) -> None:
         self.channel = Channel(wrench_topic())
+        self.package = Package(
+            Channel(BagTopic("/labeller/labels", "robot_recorder/msg/Label")),
+            Channel(BagTopic("/synchronizer/frames", "robot_recorder/msg/AlignedFrame")),
+            Channel(BagTopic("/recorder/dropouts", "robot_recorder/msg/Dropout")),
+            lambda e: b"\0\1\0\0" + (e.task or e.name or e.outcome.text).encode(),
+            lambda d: f"{d.topic} {d.place.text} {d.count}".encode(),
+        )
+        limits = settings.pop("disk", DiskLimits(min_free_bytes=0))
         self.recorder = Recorder(
-            "arm", RobotProfile("arm", 30, 10**8, (STREAM,)), EpisodeStore(root), new_writer, queue,
-            LABELS, "/synchronizer/frames", lambda e: b"\0\1\0\0" + e.task.encode(),
+            "arm", PROFILE, EpisodeStore(root), Settings(new_writer, disk=limits, **settings),
+            RobotClock(), self.package,
         )  # fmt: skip
         self.recorder.watch(self.channel, STREAM)
         self.now = time.time_ns()
@@ -37,17 +52,22 @@ class Bench:
     def feed(self, count: int, channel: Channel | None = None) -> list[bytes]:
         sent = []
         for _ in range(count):
-            self.now += 10_000_000
+            self.now += 10 * MS
             sent.append(wrench(self.now, frame_id=str(self.now)))
-            self.recorder.on_batch([Sample(channel or self.channel, sent[-1], self.now, self.now)])
+            sample = Sample(channel or self.channel, sent[-1], self.now, self.now)
+            self.recorder.on_batch(Batch([sample]))
         return sent
 
-    def start(self, task: str = "lift", force: bool = False):
+    def start(self, task: str = "lift", force: bool = False, pre_roll_s: float = 0.0):
         self.now += 1
-        return self.recorder.start(Assignment(task, "Lift it.", "ann"), force, self.now)
+        return self.recorder.start(Assignment(task, "Lift it.", "ann"), force, self.now, pre_roll_s)
 
     def stop(self):
-        return self.recorder.stop(self.now, lambda _: True)
+        return self.recorder.stop(self.now, lambda: True)
+
+    @property
+    def last(self) -> Recording:
+        return self.recorder.last
 
 
 def recorded(path: Path, topic: str = "/wrist/wrench") -> list[bytes]:
@@ -59,21 +79,17 @@ def test_exactly_what_arrives_between_start_and_stop(tmp_path: Path) -> None:
     bench.feed(300)
     assert bench.start().ok
     sent = bench.feed(200)
-    assert bench.recorder.run.path.suffix == ".partial"
+    assert bench.last.path.suffix == ".partial"
     assert bench.stop().ok
     bench.feed(50)
-    path = bench.recorder.run.path
+    path = bench.last.path
     assert recorded(path) == sent
     episode = Episode.open(path)
     assert episode.id == path.name and path.parent == tmp_path
     assert episode.facts["robot"] == "arm" and episode.facts["operator"] == "ann"
-    assert json.loads(episode.facts["streams"])["/wrist/wrench"] == {
-        "written": 200,
-        "dropped": 0,
-        "missed": None,
-    }
-    assert episode.duration_s == pytest.approx(2.0)
-    assert recorded(path, LABELS.name) == [b"\0\1\0\0lift"]
+    lost = {"dds": None, "ring": 0, "queue": 0, "writer": 0}
+    assert episode.streams["/wrist/wrench"] == {"written": 200, "lost": lost}
+    assert recorded(path, "/labeller/labels") == [b"\0\1\0\0lift"]
     assert not EpisodeStore(tmp_path).unfinished()
 
 
@@ -93,7 +109,7 @@ def test_samples_received_while_the_bag_is_opened_are_in_it(tmp_path: Path) -> N
     assert bench.start().ok
     sent += bench.feed(3)
     bench.stop()
-    assert recorded(bench.recorder.run.path) == sent
+    assert recorded(bench.last.path) == sent
 
 
 def test_refusals_change_nothing(tmp_path: Path) -> None:
@@ -105,7 +121,7 @@ def test_refusals_change_nothing(tmp_path: Path) -> None:
     bench.feed(10)
     assert bench.start().ok
     second = bench.start()
-    assert not second.ok and bench.recorder.run.id in second.reason
+    assert not second.ok and bench.last.id in second.reason
     assert bench.stop().ok
     assert len(EpisodeStore(tmp_path).paths()) == 1
 
@@ -114,7 +130,7 @@ def test_force_records_and_says_so(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     assert bench.start(force=True).ok
     bench.stop()
-    assert Episode.open(bench.recorder.run.path).facts["forced"] == "true"
+    assert Episode.open(bench.last.path).facts["forced"] == "true"
 
 
 def test_latched_messages_head_every_episode(tmp_path: Path) -> None:
@@ -127,7 +143,7 @@ def test_latched_messages_head_every_episode(tmp_path: Path) -> None:
         assert bench.start().ok
         bench.feed(5)
         assert bench.stop().ok
-        assert recorded(bench.recorder.run.path, "/robot_description") == last
+        assert recorded(bench.last.path, "/robot_description") == last
 
 
 def test_an_unwritable_root_is_refused(tmp_path: Path) -> None:
@@ -142,54 +158,69 @@ def test_a_failing_disk_ends_in_an_honest_stop(tmp_path: Path) -> None:
     class Failing(McapWriter):
         written = 0
 
-        def write(self, *args) -> None:
-            Failing.written += 1
+        def write(self, samples) -> None:
+            Failing.written += len(samples)
             if Failing.written > 20:
                 raise BagError("writing failed: No space left on device")
-            super().write(*args)
+            super().write(samples)
+            super().sync()
 
     bench = Bench(tmp_path, Failing)
     bench.feed(10)
     assert bench.start().ok
-    bench.feed(100)
+    for _ in range(100):
+        bench.feed(1)
+        time.sleep(0.005)
+    assert bench.recorder.must_stop()[0] is StopReason.WRITE_ERROR
     verdict = bench.stop()
-    assert not verdict.ok and "No space left" in verdict.reason and ".partial" in verdict.reason
-    counts = bench.recorder.run.counts
-    assert counts.written["/wrist/wrench"] + counts.dropped["/wrist/wrench"] == 100
-    assert counts.written.total() == 20
-    assert not EpisodeStore(tmp_path).paths() and len(EpisodeStore(tmp_path).unfinished()) == 1
+    assert not verdict.ok and "aborted" in verdict.reason and "No space left" in verdict.reason
+    assert str(tmp_path / bench.last.id) in verdict.reason
+    episode = Episode.open(tmp_path / bench.last.id)
+    assert episode.facts["aborted"] == "true" and "No space left" in episode.facts["error"]
+    assert episode.facts["stop_reason"] == "write_error"
+    figures = episode.streams["/wrist/wrench"]
+    assert 0 < figures["written"] < 20
+    assert figures["written"] + figures["lost"]["writer"] == 100
+    assert len(recorded(episode.path)) == figures["written"]
     assert bench.recorder.state is RecorderState.IDLE
+    Failing.written = -1000
+    bench.feed(5)
+    assert bench.start().ok and bench.stop().ok, "the next one works"
 
 
 def test_a_slow_disk_drops_counts_and_stays_bounded(tmp_path: Path) -> None:
     class Slow(McapWriter):
-        def write(self, *args) -> None:
-            time.sleep(0.002)
-            super().write(*args)
+        def write(self, samples) -> None:
+            time.sleep(0.002 * len(samples))
+            super().write(samples)
 
     size = len(wrench(0, frame_id="1700000000000000000"))
-    bench = Bench(tmp_path, Slow, queue=20 * size)
+    bench = Bench(tmp_path, Slow, max_queue_bytes=20 * size)
     bench.feed(10)
     bench.start()
     worst = 0
     for _ in range(400):
         bench.feed(1)
-        worst = max(worst, bench.recorder.queued_bytes)
+        worst = max(worst, bench.last.queued_bytes)
     assert bench.stop().ok
     assert worst <= 21 * size + 100
-    counts = bench.recorder.run.counts
-    assert counts.dropped["/wrist/wrench"] > 0
-    assert counts.written["/wrist/wrench"] + counts.dropped["/wrist/wrench"] == 400
-    episode = Episode.open(bench.recorder.run.path)
-    assert episode.lost == (counts.dropped["/wrist/wrench"], False)
-    assert len(recorded(episode.path)) == counts.written["/wrist/wrench"]
+    episode = Episode.open(bench.last.path)
+    figures = episode.streams["/wrist/wrench"]
+    assert figures["lost"]["queue"] > 0
+    assert figures["written"] + figures["lost"]["queue"] == 400
+    assert episode.lost == (figures["lost"]["queue"], False)
+    assert len(recorded(episode.path)) == figures["written"]
+    # told in the bag, where it happened
+    told = [m.data.decode().split() for m in read_messages(episode.path, {"/recorder/dropouts"})]
+    assert all(t[:2] == ["/wrist/wrench", "queue"] for t in told)
+    assert sum(int(t[2]) for t in told) == figures["lost"]["queue"]
 
 
 def test_labels_during_after_and_long_after(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.feed(10)
     bench.start()
-    first = bench.recorder.run.id
+    first = bench.last.id
 
     def outcome(id: str, what: Outcome, previous: str):
         event = LabelEvent(
@@ -203,7 +234,7 @@ def test_labels_during_after_and_long_after(tmp_path: Path) -> None:
     assert outcome(first, Outcome.FAILURE, "success").ok
     bench.now += 10**9
     bench.feed(5)
-    bench.start()
+    assert bench.start(force=True).ok
     assert outcome(first, Outcome.SUCCESS, "failure").ok
     bench.stop()
     episode = Episode.open(tmp_path / first)
@@ -213,7 +244,7 @@ def test_labels_during_after_and_long_after(tmp_path: Path) -> None:
         Outcome.SUCCESS,
     ]
     assert episode.facts["outcome"] == "success"
-    assert Episode.open(bench.recorder.run.path).labels.outcome is Outcome.UNLABELLED
+    assert Episode.open(bench.last.path).labels.outcome is Outcome.UNLABELLED
     missing = outcome("arm_20000101T000000_000_lift", Outcome.SUCCESS, "")
     assert not missing.ok and "no episode" in missing.reason
 
@@ -224,12 +255,17 @@ def test_discard_moves_and_deletes_nothing(tmp_path: Path) -> None:
     bench.start()
     bench.feed(10)
     bench.stop()
-    id = bench.recorder.run.id
+    id = bench.last.id
     assert bench.recorder.discard().ok
     assert not EpisodeStore(tmp_path).paths()
     assert len(recorded(tmp_path / TRASH / id)) == 10
     assert not bench.recorder.discard().ok
-    assert not bench.recorder.discard_finished("../escape").ok
+    assert not bench.recorder.discard("../escape").ok
+    # and back
+    restored = bench.recorder.restore()
+    assert restored.ok and restored.reason == str(tmp_path / id)
+    assert [p.name for p in EpisodeStore(tmp_path).paths()] == [id]
+    assert not bench.recorder.restore(id).ok
 
 
 def test_ids_sort_by_time_and_never_collide(tmp_path: Path) -> None:
@@ -251,24 +287,25 @@ def test_any_error_of_the_writer_is_told_and_counted(tmp_path: Path) -> None:
     assert bench.start().ok
     end = time.monotonic() + 10
     sent = 0
-    while bench.recorder.error is None and time.monotonic() < end:
+    while bench.last.problem is None and time.monotonic() < end:
         sent += len(bench.feed(10))
         time.sleep(0.01)
     sent += len(bench.feed(10))
     verdict = bench.stop()
     assert not verdict.ok and "no such method" in verdict.reason
-    counts = bench.recorder.run.counts
-    assert counts.dropped["/wrist/wrench"] >= 10
-    assert counts.written["/wrist/wrench"] + counts.dropped["/wrist/wrench"] == sent
+    # nothing had reached the file, so there is nothing to make an episode of: it is put away, told
+    (kept,) = EpisodeStore(tmp_path).quarantined()
+    assert "no message" in (kept / "reason.txt").read_text() and bench.last.path == kept
+    assert bench.last.losses.count("/wrist/wrench", Place.WRITER) == sent
 
 
 def test_a_disk_that_is_too_slow_is_synced_all_the_same(tmp_path: Path) -> None:
     synced: list[float] = []
 
     class Slow(McapWriter):
-        def write(self, *args) -> None:
-            time.sleep(0.002)
-            super().write(*args)
+        def write(self, samples) -> None:
+            time.sleep(0.002 * len(samples))
+            super().write(samples)
 
         def sync(self) -> None:
             synced.append(time.monotonic())
@@ -299,7 +336,7 @@ def test_a_slow_open_loses_nothing(tmp_path: Path) -> None:
     bench.feed(100)
     assert bench.start().ok
     bench.stop()
-    assert recorded(bench.recorder.run.path) == sent
+    assert recorded(bench.last.path) == sent
 
 
 def test_latched_messages_of_several_publishers(tmp_path: Path) -> None:
@@ -310,7 +347,7 @@ def test_latched_messages_of_several_publishers(tmp_path: Path) -> None:
         bench.now += 1
         data = wrench(bench.now, frame_id=word)
         sample = Sample(channel, data, bench.now, bench.now, publisher)
-        bench.recorder.on_batch([sample])
+        bench.recorder.on_batch(Batch([sample]))
         return data
 
     publish(b"A", "a1")
@@ -320,7 +357,7 @@ def test_latched_messages_of_several_publishers(tmp_path: Path) -> None:
     bench.feed(100)
     assert bench.start().ok
     bench.stop()
-    assert recorded(bench.recorder.run.path, "/tf_static") == [b1, a3]
+    assert recorded(bench.last.path, "/tf_static") == [b1, a3]
 
 
 def test_a_label_of_a_discarded_episode_is_refused(tmp_path: Path) -> None:
@@ -328,9 +365,195 @@ def test_a_label_of_a_discarded_episode_is_refused(tmp_path: Path) -> None:
     bench.feed(10)
     bench.start()
     bench.stop()
-    id = bench.recorder.run.id
+    id = bench.last.id
     bench.recorder.discard()
     event = LabelEvent(bench.now, id, LabelKind.OUTCOME, outcome=Outcome.SUCCESS)
     verdict = bench.recorder.label(event)
     assert not verdict.ok and "trash" in verdict.reason
-    assert bench.recorder.run.labels.outcome is Outcome.UNLABELLED
+    assert bench.last.labels.outcome is Outcome.UNLABELLED
+
+
+# -- pre-roll
+
+
+def test_the_pre_roll_is_the_beginning(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, pre_roll_s=2.0)
+    before = bench.feed(500)
+    assert bench.start(pre_roll_s=-1).ok
+    start_ns = bench.now
+    during = bench.feed(10)
+    assert bench.stop().ok
+    got = recorded(bench.last.path)
+    assert got[-10:] == during and got[:-10] == before[-len(got) + 10 :]
+    assert 199 <= len(got) - 10 <= 201
+    episode = Episode.open(bench.last.path)
+    assert episode.facts["pre_roll_s"] == "2" and episode.start_ns == start_ns
+    stamps = [m.receive_ns for m in read_messages(episode.path)]
+    assert stamps == sorted(stamps)
+
+
+def test_episodes_back_to_back_lose_nothing_and_overlap(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, pre_roll_s=0.5)
+    sent = bench.feed(100)
+    got: list[list[bytes]] = []
+    for _ in range(5):
+        assert bench.start(pre_roll_s=-1).ok
+        sent += bench.feed(30)
+        assert bench.stop().ok
+        got.append(recorded(bench.last.path))
+    for one, two in pairwise(got):
+        overlap = one.index(two[0])
+        assert one[overlap:] == two[: len(one) - overlap], "what both have is the same"
+    everything = sorted({d for g in got for d in g}, key=sent.index)
+    assert everything == sent[sent.index(everything[0]) :]
+
+
+def test_a_pre_roll_beyond_its_memory_is_counted(tmp_path: Path) -> None:
+    size = len(wrench(0, frame_id="1700000000000000000"))
+    bench = Bench(tmp_path, pre_roll_s=2.0, max_ring_bytes=50 * size)
+    sent = bench.feed(500)
+    assert bench.recorder.ring.bytes <= 50 * size
+    assert bench.start(pre_roll_s=-1).ok
+    sent += bench.feed(20)
+    bench.stop()
+    figures = Episode.open(bench.last.path).streams["/wrist/wrench"]
+    assert figures["written"] == 70 and figures["lost"]["ring"] == 150
+    assert recorded(bench.last.path) == sent[-70:]
+
+
+def test_what_dds_lost_belongs_to_the_episode_it_was_lost_in(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, pre_roll_s=0.1)
+    bench.channel.numbered = True
+
+    def lose(count: int) -> None:
+        at = bench.now
+        bench.now += 10 * MS
+        sample = Sample(bench.channel, wrench(bench.now), bench.now, bench.now)
+        loss = Dropout("/wrist/wrench", Place.DDS, count, at, bench.now)
+        bench.recorder.on_batch(Batch([sample], [loss]))
+
+    bench.feed(100)
+    lose(5)
+    bench.feed(50)
+    lose(7)  # in the pre-roll
+    bench.feed(2)
+    assert bench.start(pre_roll_s=-1).ok
+    bench.feed(10)
+    lose(11)
+    bench.feed(10)
+    recording = bench.recorder.end(bench.now, StopReason.REQUEST)
+    lose(13)  # before the stop or after: it shows with the first message that comes
+    bench.feed(10)
+    lose(17)
+    assert bench.recorder.finish(recording, lambda: True).ok
+    episode = Episode.open(bench.last.path)
+    assert episode.streams["/wrist/wrench"]["lost"]["dds"] == 7 + 11 + 13
+    assert episode.lost == (31, True)
+
+
+# -- priorities, disk, length
+
+
+def test_images_go_before_states_and_labels_never(tmp_path: Path) -> None:
+    writing = threading.Event()
+
+    class Stuck(McapWriter):
+        def write(self, samples) -> None:
+            writing.wait(20)
+            super().write(samples)
+
+    bench = Bench(tmp_path, Stuck, max_queue_bytes=1_000_000)
+    camera = Channel(wrench_topic("/camera"))
+    bench.feed(10)
+    assert bench.start().ok
+    for _ in range(100):
+        bench.feed(1)
+        bench.now += 1
+        samples = [
+            Sample(camera, bytes(50_000), bench.now, bench.now),
+            Sample(bench.package.labels, b"label", bench.now, bench.now),
+        ]
+        bench.recorder.on_batch(Batch(samples))
+    assert bench.last.queued_bytes < 1_000_000
+    dropped = bench.last.losses
+    assert dropped.count("/camera", Place.QUEUE) > 50
+    assert dropped.count("/wrist/wrench", Place.QUEUE) == 0
+    writing.set()
+    assert bench.stop().ok
+    counts = bench.last.counts()
+    assert counts["/camera"] + dropped.count("/camera", Place.QUEUE) == 100
+    assert counts["/labeller/labels"] == 101 and counts["/wrist/wrench"] == 100
+
+
+def test_a_start_is_refused_when_the_disk_is_short(tmp_path: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    bench = Bench(tmp_path, disk=DiskLimits(min_free_bytes=2 * free))
+    bench.feed(100)
+    verdict = bench.start()
+    assert not verdict.ok and "GB free" in verdict.reason and "make room" in verdict.reason
+    assert bench.start(force=True).ok
+    assert bench.recorder.must_stop()[0] is StopReason.DISK_FULL
+    assert bench.recorder.episodes_left() == 0
+    bench.stop()
+    plenty = Bench(tmp_path, disk=DiskLimits(max_episode_s=1.0, min_free_bytes=0))
+    assert plenty.recorder.episodes_left() == -1
+    plenty.feed(100)
+    assert plenty.recorder.episodes_left() > 1000
+
+
+def test_an_episode_that_gets_too_long_has_to_stop(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, disk=DiskLimits(max_episode_s=0.05, min_free_bytes=0))
+    bench.feed(10)
+    assert bench.start().ok
+    assert bench.recorder.must_stop() == (None, "")
+    time.sleep(0.06)
+    assert bench.recorder.must_stop()[0] is StopReason.MAX_LENGTH
+    bench.stop()
+
+
+def test_a_file_that_is_taken_away_is_noticed(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.feed(10)
+    assert bench.start().ok
+    bench.last.path.rename(tmp_path / "elsewhere")
+    end = time.monotonic() + 10
+    while bench.last.problem is None and time.monotonic() < end:
+        bench.feed(10)
+        time.sleep(0.02)
+    verdict = bench.stop()
+    assert not verdict.ok and "No such file" in verdict.reason
+
+
+# -- starting while the last one is being finalised
+
+
+def test_the_next_episode_starts_while_one_is_finalised(tmp_path: Path) -> None:
+    finalising = threading.Event()
+
+    class SlowToClose(McapWriter):
+        def close(self) -> None:
+            finalising.wait(20)
+            super().close()
+
+    bench = Bench(tmp_path, SlowToClose, pre_roll_s=0.5)
+    bench.feed(100)
+    assert bench.start("one").ok
+    one = bench.feed(20)
+    first = bench.recorder.end(bench.now, StopReason.REQUEST)
+    verdicts = []
+    thread = threading.Thread(
+        target=lambda: verdicts.append(bench.recorder.finish(first, lambda: True))
+    )
+    thread.start()
+    assert bench.recorder.state is RecorderState.FINALISING
+    assert bench.start("two").ok
+    assert bench.recorder.state is RecorderState.RECORDING and bench.recorder.finalising == 1
+    event = LabelEvent(bench.now, first.id, LabelKind.OUTCOME, outcome=Outcome.SUCCESS)
+    assert bench.recorder.label(event).ok, "the one being finalised can still be labelled"
+    two = bench.feed(20)
+    assert not bench.recorder.discard().ok, "the running one is stopped first"
+    finalising.set()
+    thread.join()
+    assert verdicts[0].ok and bench.stop().ok
+    assert recorded(first.path) == one and recorded(bench.last.path) == two
+    assert Episode.open(first.path).labels.outcome is Outcome.SUCCESS

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from rosbags.rosbag2 import Reader
-from support.samples import T0, WRENCH, wrench, write_bag
+from support.samples import T0, WRENCH, wrench, write_bag, write_messages
 
 from robot_recorder.core.errors import BagError, ConfigError
 from robot_recorder.storage.metadata import custom_data_of, read_metadata
@@ -78,11 +78,7 @@ def test_sync_puts_messages_into_the_file(writer, tmp_path: Path) -> None:
 
     path = tmp_path / "bag"
     writer.open(path, {})
-    from support.samples import wrench_topic
-
-    writer.add_topic(wrench_topic("/b"))
-    for topic, data, at in MESSAGES[:50]:
-        writer.write(topic, data, at, at)
+    write_messages(writer, MESSAGES[:50])
     writer.sync()
     seen = 0
     with open(path / "bag_0.mcap", "rb") as file:
@@ -106,7 +102,7 @@ def test_an_unwritable_place_is_told(writer) -> None:
 
 
 def test_the_choice_of_writer() -> None:
-    assert writer_factory("auto")
+    assert writer_factory("mcap")
     with pytest.raises(ConfigError, match="sqlite"):
         writer_factory("sqlite")
     if not importlib.util.find_spec("rosbag2_py"):

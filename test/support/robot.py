@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import signal
+import struct
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import rclpy
@@ -20,6 +24,7 @@ from std_msgs.msg import String
 
 from robot_recorder.configuration import installed_program
 from robot_recorder.msg import AlignedFrame, EpisodeStatus
+from robot_recorder.srv import StartEpisode, StopEpisode
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -36,17 +41,49 @@ streams:
 """
 
 
+class ShiftedClock:
+    """The wall clock of processes started with ``environment``, which can be set at any time."""
+
+    def __init__(self, folder: Path) -> None:
+        library = folder / "shifted_clock.so"
+        source = Path(__file__).with_name("shifted_clock.c")
+        subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+        self._file = folder / "shift"
+        self._file.write_bytes(bytes(8))
+        self.environment = {"LD_PRELOAD": str(library), "SHIFTED_CLOCK": str(self._file)}
+
+    def set(self, seconds: float) -> None:
+        """Seconds that the clock is ahead of the machine's."""
+        with open(self._file, "r+b", buffering=0) as file:
+            file.write(struct.pack("<q", round(seconds * 1e9)))
+
+
 @contextmanager
 def process(
-    name: str, namespace: str = "", **parameters: object
+    name: str,
+    namespace: str = "",
+    environment: dict[str, str] | None = None,
+    limit_file_bytes: int = 0,
+    **parameters: object,
 ) -> Iterator[subprocess.Popen[str]]:
-    """A node as a process, ended with SIGINT."""
+    """A node as a process, ended with SIGINT.
+
+    Args:
+        environment: additional variables.
+        limit_file_bytes: no file it writes may get larger, as if the disk were full then.
+    """
+
+    def limit() -> None:
+        if limit_file_bytes:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit_file_bytes, limit_file_bytes))
+
     arguments = [x for k, v in parameters.items() for x in ("-p", f"{k}:={v}")]
     if namespace:
         arguments += ["-r", f"__ns:=/{namespace}"]
     running = subprocess.Popen(
         [sys.executable, str(installed_program(name)), "--ros-args", *arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=limit,
+        env={**os.environ, **(environment or {})},
     )  # fmt: skip
     try:
         yield running
@@ -88,6 +125,8 @@ class Bench:
         self.node.create_subscription(AlignedFrame, "synchronizer/frames", self.frames.append, 100)
         self.sent: dict[str, list[bytes]] = {name: [] for name in self.publishers}
         self._number = 0
+        self.shift_s = 0.0  # of the drivers' wall clock against the machine's
+        self.sim_ns: Callable[[], int] | None = None  # their simulated time
 
     def __enter__(self) -> Bench:
         return self
@@ -109,7 +148,7 @@ class Bench:
     def publish(self) -> None:
         """One message on every stream; its bytes are kept in ``sent``."""
         self._number += 1
-        now_ns = time.time_ns()
+        now_ns = self.sim_ns() if self.sim_ns else time.time_ns() + round(self.shift_s * 1e9)
         for name, (publisher, make) in self.publishers.items():
             message = make()
             message.header.stamp.sec, message.header.stamp.nanosec = divmod(now_ns, 10**9)
@@ -117,6 +156,12 @@ class Bench:
             data = bytes(serialize_message(message))
             self.sent[name].append(data)
             publisher.publish(data)
+
+    def publish_message(self, publisher: Any, topic: str, message: Any) -> None:
+        """One message, its bytes kept in ``sent``."""
+        data = bytes(serialize_message(message))
+        self.sent[topic].append(data)
+        publisher.publish(data)
 
     def publish_for(self, seconds: float, rate_hz: float = 50) -> None:
         """Publish at a rate, spinning in between."""
@@ -149,6 +194,26 @@ class Bench:
         return self.status is not None and all(
             s.health == 0 for s in self.status.streams if s.required
         )
+
+    def start(self, **fields: Any) -> Any:
+        """Begin an episode without pre-roll, so that it holds exactly what is sent from here on.
+
+        Forced: finding the service may take longer than a stream may be silent.
+        """
+        fields = {"force": True, "pre_roll_s": 0.0, **fields}
+        started = self.call(StartEpisode, "recorder/start_episode", **fields)
+        assert started.success, started.message
+        self.forget()
+        return started
+
+    def stop(self) -> Any:
+        """End the episode."""
+        return self.call(StopEpisode, "recorder/stop_episode")
+
+    def stream(self, name: str) -> Any:
+        """What the status says of a stream."""
+        assert self.status is not None
+        return next(s for s in self.status.streams if s.name == name)
 
     def forget(self) -> None:
         """Start counting what is sent anew."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from robot_recorder.core.topics import BagTopic, OfferedQos
+from robot_recorder.core.topics import BagTopic, Channel, OfferedQos, Sample
 from robot_recorder.storage.writer import BagWriter
 
 WRENCH = "geometry_msgs/msg/WrenchStamped"
@@ -33,8 +33,13 @@ def wrench_topic(name: str = "/wrist/wrench") -> BagTopic:
 def write_bag(writer: BagWriter, path: Path, messages: list[tuple[str, bytes, int]]) -> None:
     """A closed bag with these (topic, data, receive_ns)."""
     writer.open(path, {"who": "test"})
-    for topic in sorted({m[0] for m in messages}):
-        writer.add_topic(wrench_topic(topic))
-    for topic, data, receive_ns in messages:
-        writer.write(topic, data, receive_ns, receive_ns - 1000)
+    write_messages(writer, messages)
     writer.close()
+
+
+def write_messages(writer: BagWriter, messages: list[tuple[str, bytes, int]]) -> None:
+    """Write these (topic, data, receive_ns), sent a microsecond before they were received."""
+    channels = {topic: Channel(wrench_topic(topic)) for topic in sorted({m[0] for m in messages})}
+    for channel in channels.values():
+        writer.add_topic(channel)
+    writer.write([Sample(channels[t], data, at, at - 1000) for t, data, at in messages])

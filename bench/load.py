@@ -1,0 +1,143 @@
+"""Publishes a load over real middleware, and says how much of it was sent.
+
+Protocol on the pipes: prints ``ready`` once every topic has a reader; for every line with a number of
+seconds sends for so long, and prints how many messages were sent per topic so far, as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import rclpy
+from geometry_msgs.msg import WrenchStamped
+from rclpy.qos import QoSProfile
+from rclpy.serialization import serialize_message
+from sensor_msgs.msg import CompressedImage, Imu, JointState
+
+from robot_recorder.msg import TactileArray
+
+JOINTS = [f"left_shoulder_pitch_{i:02d}_joint" for i in range(43)]
+# A burst after a hiccup of this process must not overrun what DDS keeps for a reader that is on time.
+_DEPTH = 500
+_TICK_S = 0.002
+
+
+def joint_state() -> Any:
+    """A 43-joint JointState, about 2.8 kB as CDR."""
+    numbers = [0.1 * i for i in range(43)]
+    return JointState(name=JOINTS, position=numbers, velocity=numbers, effort=numbers)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One topic of a load."""
+
+    topic: str
+    make: Callable[[], Any]
+    rate_hz: float
+
+    @property
+    def numbered(self) -> bool:
+        """Its messages carry their number in place of their last float, so that holes can be seen."""
+        return self.make is joint_state
+
+
+def tactile() -> Any:
+    """A palm with 16 taxels."""
+    return TactileArray(rows=4, columns=4, values=[0.5] * 16)
+
+
+def image() -> Any:
+    """A JPEG of 100 kB, as far as a recorder looks at it."""
+    return CompressedImage(format="jpeg", data=bytes(100_000))
+
+
+def joints_load(rate_hz: float, topics: int) -> list[Stream]:
+    """``rate_hz`` JointStates a second in all, spread over topics."""
+    return [Stream(f"joints_{i:02d}", joint_state, rate_hz / topics) for i in range(topics)]
+
+
+def humanoid_load() -> list[Stream]:
+    """What a whole robot sends: 5,920 messages and 15 MB a second."""
+    wrenches = [
+        f"{side}_{part}/wrench" for side in ("left", "right") for part in ("wrist", "ankle")
+    ]
+    return [
+        Stream("joint_states", joint_state, 500),
+        Stream("joint_commands", joint_state, 500),
+        *(Stream(topic, WrenchStamped, 1000) for topic in wrenches),
+        Stream("left_palm/tactile", tactile, 200),
+        Stream("right_palm/tactile", tactile, 200),
+        Stream("imu", Imu, 400),
+        *(Stream(f"camera_{i}/image/compressed", image, 30) for i in range(4)),
+    ]
+
+
+def load(name: str) -> list[Stream]:
+    """``humanoid``, or a number: so many JointStates a second on up to 20 topics."""
+    return humanoid_load() if name == "humanoid" else joints_load(float(name), 20)
+
+
+class Sender:
+    """Publishes streams at their rates, each message with its own stamp."""
+
+    def __init__(self, node: Any, streams: list[Stream]) -> None:
+        self.streams = streams
+        self.publishers = [
+            node.create_publisher(type(s.make()), s.topic, QoSProfile(depth=_DEPTH))
+            for s in streams
+        ]
+        self._bytes = [bytearray(serialize_message(s.make())) for s in streams]
+        self.sent = [0] * len(streams)
+
+    def ready(self) -> bool:
+        """Every topic has a reader."""
+        return all(p.get_subscription_count() for p in self.publishers)
+
+    def send_for(self, seconds: float) -> None:
+        """Publish what is due every 2 ms until the time is over."""
+        begin = time.monotonic()
+        first = list(self.sent)
+        while (elapsed := time.monotonic() - begin) < seconds:
+            for index, stream in enumerate(self.streams):
+                due = int(elapsed * stream.rate_hz) + first[index]
+                while self.sent[index] < due:
+                    self._send(index)
+            time.sleep(max(0.0, _TICK_S - (time.monotonic() - begin - elapsed)))
+
+    def _send(self, index: int) -> None:
+        data = self._bytes[index]
+        sec, nanosec = divmod(time.time_ns(), 10**9)
+        data[4:8], data[8:12] = sec.to_bytes(4, "little"), nanosec.to_bytes(4, "little")
+        if self.streams[index].numbered:
+            data[-8:] = self.sent[index].to_bytes(8, "little")
+        self.publishers[index].publish(bytes(data))
+        self.sent[index] += 1
+
+
+def main() -> None:
+    """Run as a process."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("load")
+    options = parser.parse_args()
+    rclpy.init()
+    node = rclpy.create_node("load", enable_rosout=False, start_parameter_services=False)
+    sender = Sender(node, load(options.load))
+    while not sender.ready():
+        time.sleep(0.05)
+    time.sleep(0.5)  # discovery of the other direction
+    print("ready", flush=True)
+    for line in sys.stdin:
+        sender.send_for(float(line))
+        sent = {node.resolve_topic_name(s.topic): n for s, n in zip(sender.streams, sender.sent)}
+        print(json.dumps(sent), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""Processes of the recorder's bench: the load, the readers it is compared with, the recorder itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+from load import load
+
+from robot_recorder.configuration import installed_program
+
+HERE = Path(__file__).parent
+TYPES = {
+    "joint_state": "sensor_msgs/msg/JointState",
+    "tactile": "robot_recorder/msg/TactileArray",
+    "image": "sensor_msgs/msg/CompressedImage",
+    "WrenchStamped": "geometry_msgs/msg/WrenchStamped",
+    "Imu": "sensor_msgs/msg/Imu",
+}
+
+
+def cpu_s(pid: int) -> float:
+    """CPU time a process has used, all its threads, user and system."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rss_mb(pid: int) -> float:
+    """Memory a process holds now."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+@contextmanager
+def child(*command: str) -> Iterator[subprocess.Popen[str]]:
+    """A process with pipes, ended at the end whatever happens."""
+    running = subprocess.Popen(
+        [sys.executable, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield running
+    finally:
+        if running.poll() is None:
+            running.send_signal(signal.SIGINT)
+            try:
+                running.wait(30)
+            except subprocess.TimeoutExpired:
+                running.kill()
+                running.wait()
+
+
+class Load:
+    """The publishing process; see load.py."""
+
+    def __init__(self, running: subprocess.Popen[str]) -> None:
+        self.running = running
+        self.pid = running.pid
+
+    def wait_for_readers(self) -> None:
+        """Until every topic has one."""
+        line = self._line()
+        assert line == "ready", f"the load said {line!r}"
+
+    def send(self, seconds: float) -> dict[str, int]:
+        """Publish for a while; messages sent per topic since the process began."""
+        self.begin(seconds)
+        return self.end()
+
+    def begin(self, seconds: float) -> None:
+        """Publish for a while, and return at once."""
+        assert self.running.stdin is not None
+        self.running.stdin.write(f"{seconds}\n")
+        self.running.stdin.flush()
+
+    def end(self) -> dict[str, int]:
+        """Wait for the end of ``begin``."""
+        return dict(json.loads(self._line()))
+
+    def _line(self) -> str:
+        assert self.running.stdout is not None
+        return self.running.stdout.readline().strip()
+
+
+@contextmanager
+def publishing(name: str) -> Iterator[Load]:
+    """The process that publishes a load."""
+    with child(str(HERE / "load.py"), name) as running:
+        yield Load(running)
+
+
+def reading(kind: str, name: str, folder: Path) -> contextmanager:
+    """A reader to compare with; see readers.py."""
+    return child(str(HERE / "readers.py"), kind, name, str(folder))
+
+
+def recording(name: str, folder: Path, program: str = "recorder", **parameters: object):
+    """The recorder's own process, with a profile made for a load."""
+    streams = {
+        stream.topic.replace("/", "_"): {
+            "topic": stream.topic,
+            "type": TYPES[stream.make.__name__],
+            "role": "observation",
+            "rate_hz": stream.rate_hz,
+        }
+        for stream in load(name)
+    }
+    profile = folder / "profile.yaml"
+    profile.write_text(yaml.safe_dump({"robot": "bench", "streams": streams}))
+    given = {"profile": profile, "root": folder / "episodes", "min_free_mb": 100, **parameters}
+    arguments = [x for k, v in given.items() for x in ("-p", f"{k}:={v}")]
+    return child(str(installed_program(program)), "--ros-args", *arguments)

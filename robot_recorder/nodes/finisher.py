@@ -1,0 +1,76 @@
+"""Finalising episodes behind the recorder's back, so that the next one can start meanwhile."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.task import Future
+
+from robot_recorder.core.start_gate import Verdict
+from robot_recorder.storage.recorder import Recorder
+from robot_recorder.storage.recording import Recording, StopReason
+
+
+class Finisher:
+    """One thread for each episode that has ended and is not on disk yet."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        flush: Callable[[], bool],
+        say: Callable[[Verdict], Verdict],
+        wake: Callable[[], None],
+    ) -> None:
+        """
+        Args:
+            flush: see ``Recorder.finish``.
+            say: told how it went; called in the thread.
+            wake: makes the executor look whether somebody has waited for that.
+        """
+        self._recorder = recorder
+        self._flush = flush
+        self._say = say
+        self._wake = wake
+        self._threads: list[threading.Thread] = []
+
+    def finish(self, recording: Recording) -> Any:
+        """Begin to finalise; a Future of the Verdict."""
+        future: Future[Verdict] = Future()
+
+        def work() -> None:
+            try:
+                verdict = self._recorder.finish(recording, self._flush)
+                verdict = Verdict(verdict.ok, _saved(recording, verdict))
+            except Exception:  # whatever it is: it must not leave the caller without an answer
+                verdict = Verdict(False, f"finalising failed: {traceback.format_exc()}")
+            self._say(verdict)
+            future.set_result(verdict)
+            self._wake()
+
+        self._threads = [t for t in self._threads if t.is_alive()]
+        self._threads.append(threading.Thread(target=work, name="finalise"))
+        self._threads[-1].start()
+        return future
+
+    def close(self) -> None:
+        """Wait until all is on disk."""
+        for thread in self._threads:
+            thread.join()
+
+
+def _saved(recording: Recording, verdict: Verdict) -> str:
+    """How an episode ended, in one sentence."""
+    if not verdict.ok:
+        return verdict.reason
+    lost = recording.lost()
+    seconds = (recording.stopped_at - recording.started_at) / 1e9
+    reason = recording.stop_reason
+    why = "" if reason is StopReason.REQUEST else f" ({reason.value.replace('_', ' ')})"
+    warning = f"; warning: {verdict.reason}" if verdict.reason else ""
+    return (
+        f"saved {recording.id}{why}: {seconds:.1f} s, {recording.messages} messages, "
+        f"{lost if lost else 'none'} lost{warning}"
+    )

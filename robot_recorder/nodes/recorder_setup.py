@@ -1,0 +1,64 @@
+"""What the recorder is told by parameters, and what it writes into every bag by itself."""
+
+from __future__ import annotations
+
+from rclpy.node import Node
+from rclpy.serialization import serialize_message
+
+from robot_recorder.core.streams import Durability, Qos, Reliability
+from robot_recorder.core.topics import BagTopic, Channel, OfferedQos
+from robot_recorder.installed_types import message_definition, type_hash
+from robot_recorder.msg import FrameLayout, Task
+from robot_recorder.nodes.conversions import to_dropout, to_label
+from robot_recorder.nodes.ingest import Ingest
+from robot_recorder.nodes.runtime import parameter
+from robot_recorder.storage.disk import DiskLimits
+from robot_recorder.storage.recorder import Settings
+from robot_recorder.storage.recording import Package
+from robot_recorder.storage.writer import writer_factory
+
+_LATCHED = Qos(Reliability.RELIABLE, Durability.TRANSIENT_LOCAL)
+_MB = 1_000_000
+
+
+def recorder_settings(node: Node) -> Settings:
+    """Declares and reads the parameters of recording."""
+    writer = parameter(node, "writer", "mcap", "bag writer: mcap or rosbag2_py")
+    max_episode_s = parameter(node, "max_episode_s", 600.0, "s; a longer episode is stopped")
+    min_free_mb = parameter(node, "min_free_mb", 500, "MB of the disk that are always left free")
+    ring_mb = parameter(node, "max_ring_mb", 256, "MB that the pre-roll may take")
+    queue_mb = parameter(node, "max_queue_mb", 256, "MB that may wait for the disk; then drops")
+    pre_roll_s = parameter(node, "pre_roll_s", 2.0, "s of the past that begin an episode")
+    return Settings(
+        writer_factory(writer),
+        pre_roll_s,
+        ring_mb * _MB,
+        queue_mb * _MB,
+        DiskLimits(max_episode_s, min_free_mb * _MB),
+    )
+
+
+def trash_limits(node: Node) -> tuple[float, float]:
+    """Declares and reads for how many days and up to how many bytes discarded episodes are kept."""
+    days = parameter(node, "trash_days", 7.0, "days that discarded episodes are kept")
+    gb = parameter(node, "trash_max_gb", 20.0, "GB of discarded episodes that are kept")
+    return days, gb * 1e9
+
+
+def recorder_package(node: Node, ingest: Ingest) -> Package:
+    """Subscribes to what of this package is recorded beside the robot's streams."""
+    labels = ingest.subscribe("labeller/labels", "robot_recorder/msg/Label")
+    frames = ingest.subscribe("synchronizer/frames", "robot_recorder/msg/AlignedFrame")
+    for topic, kind in (("labeller/task", Task), ("synchronizer/layout", FrameLayout)):
+        ingest.subscribe(topic, f"robot_recorder/msg/{kind.__name__}", _LATCHED)
+    name, dropout = node.resolve_topic_name("recorder/dropouts"), "robot_recorder/msg/Dropout"
+    described = BagTopic(
+        name, dropout, (OfferedQos(),), type_hash(dropout), message_definition(dropout)
+    )
+    return Package(
+        labels,
+        frames,
+        Channel(described),
+        lambda event: bytes(serialize_message(to_label(event))),
+        lambda loss: bytes(serialize_message(to_dropout(loss))),
+    )

@@ -1,0 +1,92 @@
+"""One topic's subscription: what has arrived on it is taken directly, not through an executor."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rclpy.subscription import Subscription
+
+from robot_recorder.core.losses import Dropout, Place
+from robot_recorder.core.streams import Qos
+from robot_recorder.core.topics import Channel, Sample
+from robot_recorder.nodes.qos import EventCounter
+
+_ID_SIZE = 16  # of an RTPS id; the middlewares differ in what they append
+_DISCOVERY_S = 5.0  # whoever is discovered later than this was not there before
+_DISCOVERY_MOST = 5000  # nobody sends more before he is discovered; it was somebody from far away
+_new = tuple.__new__  # what Sample(...) does, at a third of its price
+
+
+class TopicReader:
+    """One channel and its current subscription."""
+
+    def __init__(self, channel: Channel, message_type: Any, forced: Qos | None) -> None:
+        self.channel = channel
+        self.message_type = message_type
+        self.forced = forced
+        self.qos: Qos | None = None
+        self.subscription: Subscription[Any] | None = None
+        self.events = EventCounter(channel.events)
+        self.publisher_count = -1
+        # Of each publisher its id, one object for thousands of samples, and its next message's number.
+        self._publishers: dict[bytes, list[Any]] = {}
+        self._came_later: dict[bytes, bool] = {}
+        self.since = time.monotonic()  # when the topic was first subscribed
+        self._last_ns = 0
+
+    def see(self, publishers: list[bytes]) -> None:
+        """Take the ids of the publishers that the graph shows now."""
+        came_later = time.monotonic() - self.since > _DISCOVERY_S
+        for publisher in publishers:
+            self._came_later.setdefault(publisher[:_ID_SIZE], came_later)
+
+    def _first(self, publisher: bytes, number: int | None) -> int | None:
+        """The number that a publisher's first message should have that could be heard.
+
+        Of one that came after the subscription that is 1: what it sent before it was discovered is lost.
+        """
+        came_later = self._came_later.get(
+            publisher[:_ID_SIZE], time.monotonic() - self.since > _DISCOVERY_S
+        )
+        if number is None or self.channel.latched or not came_later:
+            return number
+        return 1 if number <= _DISCOVERY_MOST else number
+
+    def take_all(self, samples: list[Sample], dropouts: list[Dropout]) -> None:
+        """Take what has arrived, and find what did not, by the gaps in the publishers' numbers."""
+        if self.subscription is None:
+            return
+        channel, message_type, publishers = self.channel, self.message_type, self._publishers
+        take, append, last_ns = self.subscription.handle.take_message, samples.append, self._last_ns
+        while (taken := take(message_type, True)) is not None:
+            data, info = taken
+            # Some middlewares do not stamp receipt; then it is when the message was taken.
+            received = info["received_timestamp"] or time.time_ns()
+            gid = info.get("publisher_gid")  # since Kilted
+            publisher = b""
+            if gid is not None:
+                number = info["publication_sequence_number"]
+                known = publishers.get(gid["data"])
+                if known is None:
+                    known = publishers[gid["data"]] = [
+                        gid["data"],
+                        self._first(gid["data"], number),
+                    ]
+                    channel.numbered = number is not None
+                publisher, expected = known
+                if number is not None:
+                    if number > expected:
+                        missed = number - expected
+                        dropouts.append(
+                            Dropout(channel.topic, Place.DDS, missed, last_ns or received, received)
+                        )
+                    known[1] = number + 1
+            last_ns = received
+            append(
+                _new(
+                    Sample,
+                    (channel, data, received, info["source_timestamp"] or received, publisher),
+                )
+            )
+        self._last_ns = last_ns

@@ -1,0 +1,277 @@
+"""MCAP records as bytes, and back.
+
+Source of the format: https://mcap.dev/spec. All integers are little-endian; a record is an opcode, a
+64 bit length, and its content.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NamedTuple
+
+MAGIC = b"\x89MCAP0\r\n"
+
+HEAD = struct.Struct("<BQ")  # of every record
+MESSAGE = struct.Struct(
+    "<BQHIQQ"
+)  # of a message record: head, channel, sequence, log time, publish time
+MESSAGE_FIXED = MESSAGE.size - HEAD.size
+_CHUNK = struct.Struct("<QQQI")  # start, end, uncompressed size, CRC
+CHUNK_HEAD_SIZE = HEAD.size + _CHUNK.size + 4 + 8  # of an uncompressed one: up to its records
+_U16, _U32, _U64 = struct.Struct("<H"), struct.Struct("<I"), struct.Struct("<Q")
+
+
+class Op(IntEnum):
+    """Opcodes."""
+
+    HEADER = 1
+    FOOTER = 2
+    SCHEMA = 3
+    CHANNEL = 4
+    MESSAGE = 5
+    CHUNK = 6
+    MESSAGE_INDEX = 7
+    CHUNK_INDEX = 8
+    STATISTICS = 11
+    METADATA = 12
+    METADATA_INDEX = 13
+    SUMMARY_OFFSET = 14
+    DATA_END = 15
+    # From 128 on they are private, and everybody else skips them. Ours: bytes nobody can read any more.
+    DAMAGED = 0xE0
+
+
+class SchemaRecord(NamedTuple):
+    """A message type."""
+
+    id: int
+    name: str
+    encoding: str
+    data: bytes
+
+
+class ChannelRecord(NamedTuple):
+    """A topic."""
+
+    id: int
+    schema_id: int
+    topic: str
+    message_encoding: str
+    metadata: dict[str, str]
+
+
+class ChunkHead(NamedTuple):
+    """What stands before a chunk's records."""
+
+    start_ns: int
+    end_ns: int
+    size: int
+    crc: int
+    compression: str
+    stored_size: int
+    records_at: int  # within the content
+
+
+@dataclass
+class ChunkInfo:
+    """Where a chunk stands in its file, for the index at the end.
+
+    Attributes:
+        offset, length: of the whole chunk record.
+        index_offsets: channel id to the place of its message index.
+        index_length: of all message indexes.
+    """
+
+    start_ns: int
+    end_ns: int
+    offset: int
+    length: int
+    size: int
+    stored_size: int
+    compression: str = ""
+    index_offsets: dict[int, int] = field(default_factory=dict)
+    index_length: int = 0
+
+
+def span(chunks: list[ChunkInfo]) -> tuple[int, int]:
+    """First and last time of the messages in chunks; zeros when there are none."""
+    used = [c for c in chunks if c.end_ns]  # a chunk can hold nothing but descriptions
+    return min((c.start_ns for c in used), default=0), max((c.end_ns for c in used), default=0)
+
+
+def record(op: int, content: bytes) -> bytes:
+    """A whole record."""
+    return HEAD.pack(op, len(content)) + content
+
+
+def text(value: str) -> bytes:
+    """A string."""
+    data = value.encode()
+    return _U32.pack(len(data)) + data
+
+
+def _map(pairs: Iterable[bytes]) -> bytes:
+    content = b"".join(pairs)
+    return _U32.pack(len(content)) + content
+
+
+def _text_map(values: Mapping[str, str]) -> bytes:
+    return _map(text(k) + text(v) for k, v in values.items())
+
+
+def _id_map(values: Mapping[int, int]) -> bytes:
+    return _map(_U16.pack(k) + _U64.pack(v) for k, v in values.items())
+
+
+def header(profile: str, library: str) -> bytes:
+    return record(Op.HEADER, text(profile) + text(library))
+
+
+def schema(s: SchemaRecord) -> bytes:
+    data = _U32.pack(len(s.data)) + s.data
+    return record(Op.SCHEMA, _U16.pack(s.id) + text(s.name) + text(s.encoding) + data)
+
+
+def channel(c: ChannelRecord) -> bytes:
+    ids = struct.pack("<HH", c.id, c.schema_id)
+    names = text(c.topic) + text(c.message_encoding)
+    return record(Op.CHANNEL, ids + names + _text_map(c.metadata))
+
+
+Index = dict[int, list[int]]
+"""A chunk's messages by channel id: time, offset, time, offset ..."""
+
+
+def chunk(index: Index, records: bytes | memoryview, offset: int) -> tuple[ChunkInfo, bytes, bytes]:
+    """An uncompressed chunk of ready records that will stand at an offset.
+
+    Returns:
+        Its entry in the file's index, what stands before its records, and what stands after.
+    """
+    times = [e for entries in index.values() for e in entries[::2]]
+    start_ns, end_ns = min(times, default=0), max(times, default=0)
+    size = len(records)
+    fixed = _CHUNK.pack(start_ns, end_ns, size, zlib.crc32(records)) + text("") + _U64.pack(size)
+    head = HEAD.pack(Op.CHUNK, len(fixed) + size) + fixed
+    info = ChunkInfo(start_ns, end_ns, offset, len(head) + size, size, size)
+    return info, head, message_indexes(info, index)
+
+
+def message_indexes(info: ChunkInfo, index: Index) -> bytes:
+    """The records after a chunk that say where its messages are; ``info`` is told where they stand."""
+    parts, begin = [], info.offset + info.length
+    at = begin
+    for id, entries in index.items():
+        array = struct.pack(f"<{len(entries)}Q", *entries)
+        parts.append(record(Op.MESSAGE_INDEX, struct.pack("<HI", id, len(array)) + array))
+        info.index_offsets[id] = at
+        at += len(parts[-1])
+    info.index_length = at - begin
+    return b"".join(parts)
+
+
+def metadata(name: str, values: Mapping[str, str]) -> bytes:
+    return record(Op.METADATA, text(name) + _text_map(values))
+
+
+def data_end() -> bytes:
+    """The end of the data; 0: without a CRC over all of it, every chunk has its own."""
+    return record(Op.DATA_END, _U32.pack(0))
+
+
+def chunk_index(c: ChunkInfo) -> bytes:
+    where = struct.pack("<QQQQ", c.start_ns, c.end_ns, c.offset, c.length)
+    sizes = text(c.compression) + struct.pack("<QQ", c.stored_size, c.size)
+    return record(
+        Op.CHUNK_INDEX, where + _id_map(c.index_offsets) + _U64.pack(c.index_length) + sizes
+    )
+
+
+def statistics(
+    schemas: int, chunks: list[ChunkInfo], metadata_count: int, counts: Mapping[int, int]
+) -> bytes:
+    """Totals; counts: messages per channel id."""
+    fixed = struct.pack(
+        "<QHIIIIQQ", sum(counts.values()), schemas, len(counts), 0, metadata_count, len(chunks),
+        *span(chunks),
+    )  # fmt: skip
+    return record(Op.STATISTICS, fixed + _id_map(counts))
+
+
+def metadata_index(offset: int, length: int, name: str) -> bytes:
+    return record(Op.METADATA_INDEX, struct.pack("<QQ", offset, length) + text(name))
+
+
+def tail(start: int, groups: list[tuple[Op, list[bytes]]]) -> bytes:
+    """The summary section, the footer and the magic.
+
+    Args:
+        start: where in the file it will stand.
+        groups: the records of the summary, by opcode.
+    """
+    body, offsets = [], []
+    at = start
+    for op, records in groups:
+        length = sum(map(len, records))
+        if length:
+            offsets.append(record(Op.SUMMARY_OFFSET, struct.pack("<BQQ", op, at, length)))
+        body += records
+        at += length
+    summary = b"".join(body)
+    footer = HEAD.pack(Op.FOOTER, 20) + struct.pack("<QQ", start if summary else 0, at)
+    everything = summary + b"".join(offsets) + footer
+    return everything + _U32.pack(zlib.crc32(everything)) + MAGIC
+
+
+# -- and back. A content too short raises struct.error, a text that is none UnicodeDecodeError.
+
+
+def _read_text(content: bytes, at: int) -> tuple[str, int]:
+    (length,) = _U32.unpack_from(content, at)
+    at += _U32.size
+    if at + length > len(content):
+        raise struct.error("a text reaches beyond its record")
+    return bytes(content[at : at + length]).decode(), at + length
+
+
+def read_schema(content: bytes) -> SchemaRecord:
+    (id,) = _U16.unpack_from(content)
+    name, at = _read_text(content, 2)
+    encoding, at = _read_text(content, at)
+    (length,) = _U32.unpack_from(content, at)
+    return SchemaRecord(id, name, encoding, bytes(content[at + 4 : at + 4 + length]))
+
+
+def read_channel(content: bytes) -> ChannelRecord:
+    id, schema_id = struct.unpack_from("<HH", content)
+    topic, at = _read_text(content, 4)
+    encoding, at = _read_text(content, at)
+    (length,) = _U32.unpack_from(content, at)
+    at, end, values = at + 4, at + 4 + length, {}
+    while at < end:
+        key, at = _read_text(content, at)
+        values[key], at = _read_text(content, at)
+    return ChannelRecord(id, schema_id, topic, encoding, values)
+
+
+def read_header(content: bytes) -> tuple[str, str]:
+    """Profile and library."""
+    profile, at = _read_text(content, 0)
+    return profile, _read_text(content, at)[0]
+
+
+def read_message_index(content: bytes) -> tuple[int, list[int]]:
+    """Channel id, and time, offset, time, offset ..."""
+    id, length = struct.unpack_from("<HI", content)
+    return id, list(struct.unpack_from(f"<{length // 8}Q", content, 6))
+
+
+def read_chunk_head(content: bytes) -> ChunkHead:
+    start_ns, end_ns, size, crc = _CHUNK.unpack_from(content)
+    compression, at = _read_text(content, _CHUNK.size)
+    (stored,) = _U64.unpack_from(content, at)
+    return ChunkHead(start_ns, end_ns, size, crc, compression, stored, at + _U64.size)

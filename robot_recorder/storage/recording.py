@@ -1,0 +1,341 @@
+"""One episode while it is being recorded, from start until it is an episode on disk."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from robot_recorder.core.errors import BagError, DecodeError
+from robot_recorder.core.frames import decode_frame
+from robot_recorder.core.labels import LabelEvent, Labels, fold
+from robot_recorder.core.losses import Dropout, LossLedger, Place
+from robot_recorder.core.robot_clock import ClockJump
+from robot_recorder.core.start_gate import Verdict
+from robot_recorder.core.streams import NS_PER_S
+from robot_recorder.core.sync_stats import SyncStats
+from robot_recorder.core.topics import Batch, Channel, Sample
+from robot_recorder.storage.episode_writer import EpisodeWriter
+from robot_recorder.storage.episodes import label_facts
+from robot_recorder.storage.files import locked
+from robot_recorder.storage.metadata import topic_metadata
+from robot_recorder.storage.recovery import RecordingLock, recover
+from robot_recorder.storage.store import EpisodeStore, Note
+from robot_recorder.storage.writer import BagWriter
+
+
+class StopReason(str, Enum):
+    """Why an episode ended."""
+
+    REQUEST = "request"
+    MAX_LENGTH = "max_length"
+    DISK_FULL = "disk_full"
+    WRITE_ERROR = "write_error"
+    SHUTDOWN = "shutdown"
+
+
+@dataclass(frozen=True)
+class Package:
+    """What the recorder itself writes into every bag: on which channels, and how it is encoded."""
+
+    labels: Channel
+    frames: Channel
+    dropouts: Channel
+    encode_label: Callable[[LabelEvent], bytes]
+    encode_dropout: Callable[[Dropout], bytes]
+
+
+@dataclass
+class Beginning:
+    """What is fixed when an episode starts.
+
+    Attributes:
+        start_ns: nominal start, robot clock: when it was asked for.
+        from_ns: what was received since then belongs to it: earlier by the pre-roll.
+        started_at: monotonic clock, ns.
+        jumps_before: how often the clock had been set by then.
+        facts: custom_data that does not change any more.
+    """
+
+    id: str
+    path: Path
+    start_ns: int
+    from_ns: int
+    started_at: int
+    forced: bool
+    jumps_before: int = 0
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+def software_version() -> str:
+    """Version of this package, as installed."""
+    try:
+        return version("robot_recorder")
+    except PackageNotFoundError:
+        return "0.1.0"  # installed by colcon, which leaves no Python metadata
+
+
+class Recording:
+    """Takes batches and labels, writes them behind, and ends as an episode; kept as "the last one".
+
+    ``offer`` comes from the ingest thread; the writer's thread calls back; the rest is for others.
+    """
+
+    def __init__(
+        self,
+        begin: Beginning,
+        store: EpisodeStore,
+        writer: BagWriter,
+        package: Package,
+        channels: list[Channel],
+        latched: list[Sample],
+        max_queue_bytes: int,
+        first_label: LabelEvent,
+    ) -> None:
+        """
+        Args:
+            writer: fresh.
+            channels: whose losses are reported even when nothing of them arrives.
+            latched: what stands at the head of the bag.
+
+        Raises:
+            BagError, OSError: the bag can not be created.
+        """
+        self.id, self.path = begin.id, begin.path
+        self.start_ns, self.from_ns, self.forced = begin.start_ns, begin.from_ns, begin.forced
+        self.started_at = begin.started_at
+        self.stop_ns = 0
+        self.stopped_at = 0
+        self.stop_reason = StopReason.REQUEST
+        self.events = [first_label]
+        self.losses = LossLedger()
+        self.jumps: list[ClockJump] = []
+        self.jumps_before = begin.jumps_before
+        self.error = ""  # why it was aborted
+        self.finished = False
+        self.discarded = False
+        self.written: dict[str, int] = {}
+        self.size_bytes = 0
+        self._begin = begin
+        self._store = store
+        self._package = package
+        self._channels = channels
+        self._sync = SyncStats()
+        self._last_ns = begin.from_ns
+        self._noted = (0, 0)
+        self._lock = threading.Lock()  # of events and the note
+        store.root.mkdir(parents=True, exist_ok=True)
+        with locked(store.root):  # nobody shall take it for a leftover before it is held
+            writer.open(begin.path, self.facts())
+            self._held = RecordingLock(begin.path)
+        kept = frozenset([package.labels, package.dropouts, *(s.channel for s in latched)])
+        self._writer = EpisodeWriter(
+            writer,
+            begin.path,
+            max_queue_bytes,
+            self.losses,
+            kept,
+            self._on_written,
+            self._before_sync,
+        )
+        label = package.encode_label(first_label)
+        head = [Sample(package.labels, label, begin.from_ns, begin.start_ns), *latched]
+        self._writer.offer(Batch(head), free=True)
+
+    # -- while it runs
+
+    def offer(self, batch: Batch, free: bool = False) -> None:
+        """Take what of a batch belongs to the episode."""
+        samples = batch.samples
+        if samples and (
+            samples[0].receive_ns < self.from_ns
+            or (self.stop_ns and samples[-1].receive_ns > self.stop_ns)
+        ):
+            end_ns = self.stop_ns or samples[-1].receive_ns
+            samples = [s for s in samples if self.from_ns <= s.receive_ns <= end_ns]
+            batch = replace(batch, samples=samples)
+        for loss in batch.dropouts:
+            # What was lost around the start or the stop may belong to it: better counted than not.
+            if loss.end_ns >= self.from_ns and not (self.stop_ns and loss.start_ns > self.stop_ns):
+                self.losses.add(loss)
+        if samples:
+            self._writer.offer(batch, free)
+
+    def add_event(self, event: LabelEvent) -> bool:
+        """Take a label and bring it to the disk; False when the episode is finished already.
+
+        Raises:
+            BagError: the disk does not take it.
+        """
+        with self._lock:
+            if self.finished:
+                return False
+            self.events.append(event)
+            self._write_note()
+        return True
+
+    @property
+    def labels(self) -> Labels:
+        """What holds now."""
+        return fold(self.events)
+
+    @property
+    def problem(self) -> BagError | None:
+        """The error that ended writing."""
+        return self._writer.error
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes waiting for the writer."""
+        return self._writer.queued_bytes
+
+    @property
+    def messages(self) -> int:
+        """In the bag so far, all topics together."""
+        return sum(self.counts().values())
+
+    def counts(self) -> dict[str, int]:
+        """Messages in the bag so far, per topic."""
+        if self.finished:
+            return self.written
+        return {channel.topic: n for channel, n in self._writer.traffic.written.items()}
+
+    @property
+    def data_bytes(self) -> int:
+        """Message bytes written so far."""
+        return self._writer.traffic.bytes
+
+    def lost(self) -> int:
+        """Messages known to be missing, wherever."""
+        return self.losses.total()
+
+    def dropped(self) -> int:
+        """Messages that arrived and are not in the bag."""
+        return self.losses.total(lambda place: place is not Place.DDS)
+
+    # -- the end
+
+    def finish(self, detach: Callable[[], None]) -> Verdict:
+        """Write what is queued and make an episode of it; takes its time.
+
+        After a write error what is readable becomes an episode that says it was aborted.
+
+        Args:
+            detach: ends the offers. Called late: what was lost just before the stop shows when the
+                next message comes.
+        """
+        try:
+            self._writer.close()
+            problem = ""
+        except BagError as error:
+            problem = str(error)
+        detach()
+        with self._lock:
+            self.error = problem
+            try:
+                return self._abort() if problem else self._finalise()
+            finally:
+                self.finished = True
+                self._held.release()
+
+    def _finalise(self) -> Verdict:
+        self.written = self.counts()
+        try:
+            self.path = self._store.finalise(self.path, self.facts())
+        except BagError as error:
+            self.error = str(error)
+            return Verdict(False, self.error)
+        self.size_bytes = sum(f.stat().st_size for f in self.path.iterdir())
+        return Verdict(True)
+
+    def _abort(self) -> Verdict:
+        handed_over = self.counts()
+        self.stop_reason = StopReason.WRITE_ERROR
+        found = recover(
+            self._store, self.path, lambda in_file: self._after_abort(handed_over, in_file)
+        )
+        self.path = found.path
+        if not found.ok:
+            self._after_abort(handed_over, {})
+            return Verdict(False, f"aborted: {self.error}; {found.message}")
+        self.size_bytes = sum(f.stat().st_size for f in self.path.iterdir())
+        kept = f"{found.messages} messages are kept in {found.path}"
+        return Verdict(False, f"aborted: {self.error}; {kept}")
+
+    def _after_abort(self, handed_over: dict[str, int], in_file: dict[str, int]) -> dict[str, str]:
+        """Facts of an aborted episode, once its file has been counted."""
+        self.written = in_file
+        for topic, count in handed_over.items():
+            lost = count - in_file.get(topic, 0)
+            if lost > 0:
+                now = self.stop_ns or self._last_ns
+                self.losses.add(Dropout(topic, Place.WRITER, lost, self._last_ns, now))
+        return {**self.facts(), "aborted": "true", "error": self.error}
+
+    # -- in the writer's thread
+
+    def _on_written(self, samples: list[Sample]) -> None:
+        self._last_ns = samples[-1].receive_ns
+        for sample in samples:
+            if sample.channel is self._package.frames:
+                try:
+                    frame, names = decode_frame(sample.data)
+                except (DecodeError, ValueError):
+                    continue  # somebody else's frames; the messages themselves are recorded
+                if frame.tick_ns >= self.from_ns:  # frames are late: the first are of before
+                    self._sync.add(frame, names)
+
+    def _before_sync(self) -> Iterable[Sample]:
+        with self._lock:
+            if self._noted != (len(self.events), len(self._writer.traffic.written)):
+                self._write_note()
+        for loss in self.losses.take_reports():
+            data = self._package.encode_dropout(loss)
+            yield Sample(self._package.dropouts, data, self._last_ns, self._last_ns)
+
+    def _write_note(self) -> None:
+        written = list(self._writer.traffic.written)
+        topics = [
+            {**topic_metadata(c.bag_topic), "definition": c.bag_topic.definition} for c in written
+        ]
+        self._store.write_note(self.path, Note(self.facts(), topics))
+        self._noted = (len(self.events), len(written))
+
+    # -- what metadata.yaml says
+
+    def facts(self) -> dict[str, str]:
+        """custom_data as it stands."""
+        facts = {
+            "robot_recorder": software_version(),
+            "episode_id": self.id,
+            "start_ns": str(self.start_ns),
+            "pre_roll_s": f"{(self.start_ns - self.from_ns) / NS_PER_S:g}",
+            "forced": str(self.forced).lower(),
+            **self._begin.facts,
+            **label_facts(self.events),
+        }
+        if self.stop_ns:
+            facts["stop_ns"] = str(self.stop_ns)
+            facts["stop_reason"] = self.stop_reason.value
+            facts["duration_s"] = f"{(self.stopped_at - self.started_at) / NS_PER_S:.6f}"
+            facts["streams"] = json.dumps(self._streams())
+            facts["sync"] = json.dumps(self._sync.to_dict())
+            if self.jumps:
+                facts["clock_jumps"] = json.dumps([[j.at_ns, j.by_ns] for j in self.jumps])
+        return facts
+
+    def _streams(self) -> dict[str, dict[str, Any]]:
+        numbered = {c.topic: c.numbered for c in self._channels}
+        counts = self.written or self.counts()
+        streams: dict[str, dict[str, Any]] = {}
+        for topic in sorted({*numbered, *counts, *self.losses.topics}):
+            lost: dict[str, int | None] = {p.text: self.losses.count(topic, p) for p in Place}
+            if not numbered.get(topic, True):
+                lost[Place.DDS.text] = None
+            streams[topic] = {"written": counts.get(topic, 0), "lost": lost}
+        return streams

@@ -1,0 +1,222 @@
+"""Episodes whose recording ended without a stop: made whole, or put away; never deleted."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from robot_recorder.core.errors import BagError, DiskError
+from robot_recorder.storage.files import locked
+from robot_recorder.storage.mcap_records import ChannelRecord, SchemaRecord, span
+from robot_recorder.storage.mcap_repair import repair
+from robot_recorder.storage.mcap_scan import Contents, scan
+from robot_recorder.storage.metadata import (
+    METADATA_FILE,
+    BagSummary,
+    build_metadata,
+    channel_metadata,
+    write_metadata,
+)
+from robot_recorder.storage.store import EpisodeStore, Note
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """What became of one leftover.
+
+    Attributes:
+        path: where it is now.
+        ok: it is an episode; otherwise ``message`` says why not.
+        messages: in the episode.
+    """
+
+    path: Path
+    ok: bool
+    message: str
+    messages: int = 0
+
+
+class RecordingLock:
+    """Held on the ``.partial`` directory of a running episode, so that nobody recovers it meanwhile.
+
+    The kernel lets go of it when the process ends, however that happens.
+    """
+
+    def __init__(self, partial: Path) -> None:
+        """
+        Raises:
+            BagError: somebody else holds it.
+        """
+        self._fd = os.open(partial, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._fd)
+            raise BagError(f"{partial} is being recorded: stop that first") from error
+
+    def release(self) -> None:
+        """Let go."""
+        os.close(self._fd)
+
+
+def recover_all(
+    store: EpisodeStore, told: Callable[[Recovered], None] = lambda _: None
+) -> list[Recovered]:
+    """Recover every leftover under a root that nobody is recording.
+
+    Args:
+        told: called after each one.
+    """
+    results = []
+    for partial in store.unfinished():
+        try:
+            with locked(store.root):
+                lock = RecordingLock(partial)
+        except (BagError, OSError):
+            continue
+        try:
+            results.append(recover(store, partial))
+        finally:
+            lock.release()
+        told(results[-1])
+    return results
+
+
+def recover(
+    store: EpisodeStore,
+    partial: Path,
+    facts: Callable[[dict[str, int]], dict[str, str]] = lambda _: {},
+) -> Recovered:
+    """Make an episode of a ``.partial`` directory, or put it into quarantine.
+
+    Args:
+        facts: custom_data to add, beside what was kept when it was recorded; called with the messages
+            per topic that are in the file.
+    """
+    try:
+        contents, counts = repair_partial(store, partial, facts)
+    except DiskError as error:
+        kept = "it is kept, and tried again at the next start" if partial.exists() else "it is gone"
+        return Recovered(partial, False, f"{error}; {kept}")
+    except BagError as error:
+        return _put_away(store, partial, str(error))
+    try:
+        path = store.finalise(partial, {})
+    except BagError as error:
+        return Recovered(partial, False, str(error))
+    total, missing = sum(counts.values()), sum(contents.gaps.values())
+    text = f"recovered {path.name}: {total} messages" + (f", {missing} missing" if missing else "")
+    return Recovered(path, True, text, total)
+
+
+def _put_away(store: EpisodeStore, partial: Path, reason: str) -> Recovered:
+    try:
+        return Recovered(store.quarantine(partial, reason), False, reason)
+    except BagError as error:
+        return Recovered(partial, False, f"{reason}; {error}")
+
+
+def repair_partial(
+    store: EpisodeStore, partial: Path, facts: Callable[[dict[str, int]], dict[str, str]]
+) -> tuple[Contents, dict[str, int]]:
+    """Make a ``.partial`` directory a valid bag, still under its name.
+
+    Returns:
+        What the scan found, and the messages per topic now in the bag.
+
+    Raises:
+        BagError: it can not be repaired.
+        DiskError: the disk does not take it now.
+    """
+    if not partial.is_dir():
+        raise DiskError(f"{partial} can not be seen any more")
+    files = sorted(partial.glob("*.mcap"))
+    if len(files) != 1:
+        found = "no data file" if not files else f"{len(files)} data files where one is expected"
+        raise BagError(f"{partial} can not be repaired: {found}")
+    note = store.read_note(partial)
+    contents = repair(files[0], *_noted(note))
+    counts = {c.topic: contents.counts.get(c.id, 0) for c in contents.channels.values()}
+    _check_again(files[0], counts)
+    summary = BagSummary(files[0].name, *span(contents.chunks), counts)
+    topics = [_topic(c, contents.schemas[c.schema_id], note) for c in contents.channels.values()]
+    custom = {
+        "episode_id": partial.stem, **note.facts, "recovered": "true",
+        "stop_ns": str(summary.end_ns), **_missing(contents), **facts(counts),
+    }  # fmt: skip
+    try:
+        write_metadata(partial, build_metadata(topics, summary, custom))
+    except OSError as error:
+        raise DiskError(f"writing {partial / METADATA_FILE} failed: {error.strerror}") from error
+    return contents, counts
+
+
+def _check_again(path: Path, counts: dict[str, int]) -> None:
+    """A repair is believed when the file reads like one that was never broken."""
+    again = scan(path)
+    counted = {c.topic: again.counts.get(c.id, 0) for c in again.channels.values()}
+    if not again.sound or {t: n for t, n in counted.items() if n} != {
+        t: n for t, n in counts.items() if n
+    }:
+        raise BagError(
+            f"{path} can not be repaired: afterwards it held {sum(counted.values())} messages instead of "
+            f"{sum(counts.values())}"
+        )
+
+
+def _missing(contents: Contents) -> dict[str, str]:
+    """What a recovered episode says about itself. What had not reached the file is known to nobody."""
+    streams: dict[str, dict[str, Any]] = {}
+    for channel in contents.channels.values():
+        written = contents.counts.get(channel.id, 0)
+        lost: dict[str, int | None] = {"dds": None, "ring": None, "queue": None}
+        streams[channel.topic] = {
+            "written": written,
+            "lost": {**lost, "writer": contents.gaps.get(channel.id, 0)},
+        }
+    missing = {
+        "unreadable_bytes": sum(length for _, length in contents.damaged),
+        "unreadable_messages": sum(contents.gaps.values()),
+        "end": "up to the last second before the recording ended",
+    }
+    return {"streams": json.dumps(streams), "missing": json.dumps(missing)}
+
+
+def _noted(note: Note) -> tuple[dict[int, SchemaRecord], dict[int, ChannelRecord]]:
+    """Schemas and channels as the writer numbered them when it added a note's topics."""
+    schemas: dict[int, SchemaRecord] = {}
+    channels: dict[int, ChannelRecord] = {}
+    ids: dict[str, int] = {}
+    for number, topic in enumerate(note.topics, 1):
+        type_name, definition = str(topic["type"]), str(topic.get("definition", ""))
+        if type_name not in ids:
+            ids[type_name] = len(ids) + 1
+            encoding = "ros2msg" if definition else ""
+            schemas[ids[type_name]] = SchemaRecord(
+                ids[type_name], type_name, encoding, definition.encode()
+            )
+        described = channel_metadata(topic)
+        channels[number] = ChannelRecord(number, ids[type_name], topic["name"], "cdr", described)
+    return schemas, channels
+
+
+def _topic(channel: ChannelRecord, schema: SchemaRecord, note: Note) -> dict[str, Any]:
+    """A topic for ``metadata.yaml``: as noted, or else as its channel says."""
+    for topic in note.topics:
+        if topic["name"] == channel.topic:
+            return {k: v for k, v in topic.items() if k != "definition"}
+    return {
+        "name": channel.topic,
+        "type": schema.name,
+        "serialization_format": "cdr",
+        "offered_qos_profiles": yaml.safe_load(channel.metadata.get("offered_qos_profiles", ""))
+        or [],
+        "type_description_hash": channel.metadata.get("topic_type_hash", ""),
+    }

@@ -1,0 +1,376 @@
+"""What goes wrong on a floor, done to real processes: nothing may be lost without being told.
+
+``FAULTS=100 make test ARGS=test/nodes/test_faults.py`` kills a hundred times.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from support.robot import PROFILE, Bench, ShiftedClock, process
+
+pytest.importorskip("rclpy")
+
+from rclpy.duration import Duration
+from rclpy.qos import QoSProfile
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CompressedImage, JointState
+from std_msgs.msg import String
+
+from robot_recorder.core.streams import StreamHealth
+from robot_recorder.msg import Dropout
+from robot_recorder.srv import StartEpisode
+from robot_recorder.storage.episodes import Episode
+from robot_recorder.storage.reader import read_messages
+from robot_recorder.storage.store import EpisodeStore
+
+KILLS = int(os.environ.get("FAULTS", "3"))
+HOUR = 3600.0
+
+
+@pytest.fixture(scope="module")
+def profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("profile") / "bench.yaml"
+    path.write_text(PROFILE)
+    return path
+
+
+def in_bag(path: Path, topic: str) -> list[bytes]:
+    return [m.data for m in read_messages(path, {topic})]
+
+
+def balance(bench: Bench, episode: Episode, prefix: str = "") -> None:
+    """Received + reported lost = sent, for every stream; and what is there is what was sent."""
+    for topic, sent in bench.sent.items():
+        figures = episode.streams[prefix + topic]
+        got = in_bag(episode.path, prefix + topic)
+        assert figures["written"] == len(got)
+        assert len(got) + sum(figures["lost"].values()) == len(sent), (topic, figures)
+        assert set(got) <= set(sent)
+
+
+def test_killed_at_any_moment(profile: Path, tmp_path: Path) -> None:
+    """SIGKILL: what arrived more than a second before is in the recovered episode, without a hole."""
+    moments = random.Random(3)
+    with Bench("killed") as bench:
+        for number in range(KILLS):
+            root = tmp_path / str(number)
+            with process("recorder", "killed", profile=profile, root=root) as running:
+                bench.status = None
+                bench.publish_until("all streams", bench.ready)
+                id = bench.start().episode_id
+                times: list[float] = []
+                end = time.monotonic() + moments.uniform(0.05, 3.0)
+                while time.monotonic() < end:
+                    bench.publish_for(0.02)
+                    times += [time.monotonic()] * (len(bench.sent["/command"]) - len(times))
+                running.kill()
+                killed = time.monotonic()
+                running.wait(20)
+            with process("recorder", "killed", profile=profile, root=root):
+                bench.status = None
+                bench.wait(
+                    "the recovery",
+                    lambda: (
+                        bench.status is not None
+                        and bench.status.recovered + bench.status.quarantined == 1
+                    ),
+                )
+            must = sum(t < killed - 1.0 for t in times)
+            if bench.status.quarantined:
+                assert must == 0 and not EpisodeStore(root).unfinished()
+                continue
+            episode = Episode.open(root / id)
+            assert episode.is_recovered and json.loads(episode.facts["missing"])
+            for topic, sent in bench.sent.items():
+                got = in_bag(episode.path, f"/killed{topic}")
+                assert got == sent[: len(got)] and len(got) >= must, (number, topic)
+
+
+def test_a_file_that_may_not_grow_ends_as_aborted(profile: Path, tmp_path: Path) -> None:
+    with (
+        Bench("full") as bench,
+        process("recorder", "full", profile=profile, root=tmp_path, limit_file_bytes=300_000),
+    ):
+        bench.publish_until("all streams", bench.ready)
+        id = bench.start().episode_id
+        bench.publish_until("the end", lambda: bool(bench.status.error) and bench.status.state == 0)
+        assert "File too large" in bench.status.error
+        bench.forget()
+        path = tmp_path / id
+        episode = Episode.open(path)
+        assert episode.facts["aborted"] == "true" and "too large" in episode.facts["error"]
+        assert 0 < len(in_bag(path, "/full/joint_states")) == episode.counts["/full/joint_states"]
+        assert sum(s["lost"]["writer"] for s in episode.streams.values()) > 0
+        # and the node goes on
+        bench.start()
+        bench.publish_for(0.3)
+        stopped = bench.stop()
+        assert stopped.success, stopped.message
+        balance(bench, Episode.open(Path(stopped.path)), "/full")
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """A file system of its own, where one may be mounted."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    if os.geteuid() or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here: needs root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_an_episode_stops_before_the_disk_is_full(profile: Path, tmp_path: Path) -> None:
+    with (
+        small_disk(tmp_path / "disk", "8m") as disk, Bench("disk") as bench,
+        process("recorder", "disk", profile=profile, root=disk, min_free_mb=4, max_episode_s=2.0),
+    ):  # fmt: skip
+        bench.publish_until("all streams", bench.ready)
+        assert bench.status.episodes_left > 0
+        bench.start()
+        ballast = disk / "somebody_else"
+        bench.publish_for(0.5)
+        ballast.write_bytes(bytes(5_000_000))
+        bench.publish_until("the end", lambda: bench.status.state == 0)
+        (path,) = EpisodeStore(disk).paths()
+        assert Episode.open(path).facts["stop_reason"] == "disk_full"
+        refused = bench.call(StartEpisode, "recorder/start_episode")
+        assert not refused.success and "make room" in refused.message
+        assert bench.status.episodes_left == 0
+        ballast.unlink()
+
+
+def test_a_disk_that_is_full_all_of_a_sudden(profile: Path, tmp_path: Path) -> None:
+    with (
+        small_disk(tmp_path / "disk", "4m") as disk, Bench("sudden") as bench,
+        process("recorder", "sudden", profile=profile, root=disk, min_free_mb=0),
+    ):  # fmt: skip
+        bench.publish_until("all streams", bench.ready)
+        bench.start()
+        bench.publish_for(0.7)
+        ballast = disk / "somebody_else"
+        with pytest.raises(OSError, match="No space"), open(ballast, "wb") as file:
+            while True:
+                file.write(bytes(4096))
+        bench.publish_until(
+            "the end", lambda: bench.status.state == 0 and "No space" in bench.status.error
+        )
+        ballast.unlink()
+        for partial in EpisodeStore(disk).unfinished():
+            assert partial.is_dir()  # kept, when not even the index had room
+        bench.start()
+        bench.publish_for(0.2)
+        assert bench.stop().success, "the node goes on"
+
+
+def test_publishers_that_misbehave(profile: Path, tmp_path: Path) -> None:
+    with (
+        Bench("odd") as bench,
+        process("recorder", "odd", profile=profile, root=tmp_path),
+    ):
+        bench.publish_until("all streams", bench.ready)
+        bench.publish_for(
+            6.0
+        )  # who comes after this was not there before: his losses count from his first
+        bench.start()
+        bench.publish_for(0.3)
+        # empty and huge messages
+        camera, joints = (
+            bench.publishers["/camera/image/compressed"][0],
+            bench.publishers["/command"][0],
+        )
+        big = bench.node.create_publisher(CompressedImage, "camera/image/compressed", 5)
+        bench.wait("the reader", lambda: big.get_subscription_count() > 0)
+        bench.publish_message(big, "/camera/image/compressed", CompressedImage(format="first"))
+        bench.publish_for(0.5)
+        for publisher, topic, message in (
+            (camera, "/camera/image/compressed", CompressedImage()),
+            (big, "/camera/image/compressed", CompressedImage(data=os.urandom(20_000_000))),
+            (joints, "/command", JointState()),
+            (joints, "/command", JointState(name=["x" * 200_000])),
+        ):
+            bench.publish_message(publisher, topic, message)
+        bench.publish_for(0.5)
+        # a loss shows with the next message that arrives
+        bench.publish_message(big, "/camera/image/compressed", CompressedImage(format="last"))
+        # one that dies, and its successor
+        bench.node.destroy_publisher(bench.publishers["/command"][0])
+        bench.publishers["/command"] = (
+            bench.node.create_publisher(JointState, "command", 100), Bench._joints,
+        )  # fmt: skip
+        bench.wait(
+            "the reader",
+            lambda: bench.publishers["/command"][0].get_subscription_count() > 0,
+        )
+        bench.publish_for(0.3)
+        # one that comes back with another type: its messages can not be recorded, and that is said
+        bench.node.destroy_publisher(bench.publishers.pop("/wrist/wrench")[0])
+        other = bench.node.create_publisher(String, "wrist/wrench", 10)
+        bench.publish_until(
+            "the wrong type", lambda: bench.stream("wrench").health == StreamHealth.WRONG_TYPE
+        )
+        other.publish(String(data="not a wrench"))
+        # one that stalls
+        stalled = bench.publishers.pop("/joint_states")
+        bench.publish_until(
+            "the stall", lambda: bench.stream("joints").health == StreamHealth.STALE
+        )
+        bench.publishers["/joint_states"] = stalled
+        bench.publish_for(0.3)
+        stopped = bench.stop()
+        assert stopped.success and stopped.dropped == 0, stopped.message
+        balance(bench, Episode.open(Path(stopped.path)), "/odd")
+
+
+@pytest.mark.parametrize("jump_s", [HOUR, -HOUR])
+def test_the_wall_clock_is_set_during_an_episode(
+    profile: Path, tmp_path: Path, jump_s: float
+) -> None:
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler")
+    clock = ShiftedClock(tmp_path)
+    root, name = tmp_path / "episodes", f"clock{int(jump_s > 0)}"
+    with (
+        Bench(name) as bench,
+        process("record", name, clock.environment, profile=profile, root=root),
+    ):
+        bench.publish_until("all streams", bench.ready)
+        bench.start()
+        begin = time.monotonic()
+        bench.publish_for(1.0)
+        clock.set(jump_s)
+        bench.publish_for(1.0)
+        stopped = bench.stop()
+        took = time.monotonic() - begin
+        assert stopped.success, stopped.message
+        assert stopped.duration_s == pytest.approx(took, abs=0.3)
+        episode = Episode.open(Path(stopped.path))
+        balance(bench, episode, f"/{name}")
+        ((at_ns, by_ns),) = json.loads(episode.facts["clock_jumps"])
+        assert by_ns / 1e9 == pytest.approx(jump_s, abs=0.05)
+        assert 0.5 < (at_ns - episode.start_ns) / 1e9 < 2.0
+        stamps = [m.receive_ns for m in read_messages(episode.path)]
+        assert stamps == sorted(stamps) and (stamps[-1] - stamps[0]) / 1e9 < took + 0.5
+        assert episode.duration_s == pytest.approx(took, abs=0.3)
+        # afterwards the new time holds; the robot's drivers would have it, too
+        bench.shift_s = jump_s
+        bench.publish_until("all streams", bench.ready)
+        again = bench.start(pre_roll_s=0.5)
+        bench.publish_for(0.5)
+        second = Episode.open(Path(bench.stop().path))
+        assert (second.start_ns - episode.start_ns) / 1e9 == pytest.approx(jump_s, abs=60)
+        assert again.episode_id == second.id and "clock_jumps" not in second.facts
+
+
+def test_simulated_time(profile: Path, tmp_path: Path) -> None:
+    """With use_sim_time all stamps are those of /clock, as in rosbag2."""
+    with (
+        Bench("sim") as bench,
+        process("record", "sim", profile=profile, root=tmp_path, use_sim_time=True),
+    ):
+        publisher = bench.node.create_publisher(Clock, "/clock", 10)
+        sim_ns = 1_000_000_000_000
+        bench.sim_ns = lambda: sim_ns
+
+        def run(seconds: float) -> None:
+            nonlocal sim_ns
+            for _ in range(int(seconds * 50)):
+                sim_ns += 10_000_000  # half as fast as the world
+                message = Clock()
+                message.clock.sec, message.clock.nanosec = divmod(sim_ns, 10**9)
+                publisher.publish(message)
+                bench.publish_for(0.02)
+
+        refused = bench.call(StartEpisode, "recorder/start_episode", force=True)
+        assert not refused.success and "/clock" in refused.message
+        bench.wait("the reader", lambda: publisher.get_subscription_count() > 0)
+        end = time.monotonic() + 20
+        while bench.status is None or bench.stream("joints").health == StreamHealth.NEVER:
+            assert time.monotonic() < end
+            run(0.2)
+        bench.start()
+        begin_ns = sim_ns
+        run(2.0)
+        stopped = bench.stop()
+        episode = Episode.open(Path(stopped.path))
+        for topic, sent in bench.sent.items():
+            # A time lasts until the next message of /clock: what came in it before the start is in, too.
+            got = in_bag(episode.path, f"/sim{topic}")
+            assert got[-len(sent) :] == sent and len(got) <= len(sent) + 1
+        assert begin_ns - 50_000_000 <= episode.start_ns <= begin_ns
+        stamps = [m.receive_ns for m in read_messages(episode.path)]
+        assert stamps == sorted(stamps)
+        assert (stamps[-1] - begin_ns) / 1e9 == pytest.approx(1.0, abs=0.1)
+
+
+def test_qos_events_are_counted_and_a_deaf_profile_is_told(profile: Path, tmp_path: Path) -> None:
+    deaf = tmp_path / "deaf.yaml"
+    forced = "rate_hz: 50, qos: {reliability: reliable}}\n  desc"
+    deaf.write_text(PROFILE.replace("rate_hz: 50}\n  desc", forced))
+    with (
+        Bench("deaf") as bench,
+        process("recorder", "deaf", profile=deaf, root=tmp_path / "episodes"),
+    ):
+        promise = QoSProfile(depth=10, deadline=Duration(seconds=0.1))
+        bench.node.destroy_publisher(bench.publishers["/command"][0])
+        bench.publishers["/command"] = (
+            bench.node.create_publisher(JointState, "command", promise), Bench._joints,
+        )  # fmt: skip
+        bench.publish_until(
+            "the deaf camera",
+            lambda: (
+                bench.status is not None and bench.stream("camera").health == StreamHealth.UNHEARD
+            ),
+        )
+        refused = bench.call(StartEpisode, "recorder/start_episode")
+        assert not refused.success and "camera is not to be heard" in refused.message
+        bench.wait("the events", lambda: bench.stream("command").qos_deadline > 0)
+        assert bench.stream("camera").qos_incompatible > 0
+        bench.start()
+        bench.publish_for(0.3)
+        episode = Episode.open(Path(bench.stop().path))
+        offered = {
+            t["topic_metadata"]["name"]: t["topic_metadata"]["offered_qos_profiles"][0]
+            for t in episode.metadata["topics_with_message_count"]
+            if t["topic_metadata"]["offered_qos_profiles"]
+        }
+        assert offered["/deaf/command"]["deadline"] == {"sec": 0, "nsec": 100_000_000}
+
+
+def test_what_the_queue_drops_is_told_in_the_bag(tmp_path: Path, profile: Path) -> None:
+    from rclpy.serialization import deserialize_message
+
+    with (
+        Bench("drops") as bench,
+        process("recorder", "drops", profile=profile, root=tmp_path, max_queue_mb=1),
+    ):
+        bench.publish_until("all streams", bench.ready)
+        bench.start()
+        bench.publish_for(0.3)
+        joints = bench.publishers["/joint_states"][0]
+        for number in range(3):
+            message = JointState(position=[float(number)] * 250_000)
+            bench.publish_message(joints, "/joint_states", message)
+            bench.publish_for(0.2)
+        stopped = bench.stop()
+        assert stopped.success and stopped.dropped == 3
+        episode = Episode.open(Path(stopped.path))
+        balance(bench, episode, "/drops")
+        told = [
+            deserialize_message(data, Dropout)
+            for data in in_bag(episode.path, "/drops/recorder/dropouts")
+        ]
+        assert sum(t.count for t in told) == 3
+        assert {(t.topic, t.place) for t in told} == {("/drops/joint_states", Dropout.PLACE_QUEUE)}
