@@ -1,12 +1,13 @@
 # make demo   set up, then record episodes of a simulated humanoid
 # make test   set up, then run the tests
 # make faults   the faults among them, a hundred kills: half an hour
+# make bench-writers    which bag writer, by CPU and by what a kill costs: a minute
 # make bench-recorder   what recording costs, loses, and how fast it starts and stops: half an hour
 PYTHON ?= python3
 SHELL := /bin/bash
 IN := . tools/env.sh &&
 
-.PHONY: demo test faults bench-recorder setup lint clean
+.PHONY: demo test faults bench-recorder bench-writers setup lint clean
 
 demo: setup
 	$(IN) python .venv/lib/robot_recorder/demo $(if $(EPISODES),--episodes $(EPISODES))
@@ -19,6 +20,9 @@ faults: setup
 
 bench-recorder: setup
 	$(IN) python bench/recorder.py $(ARGS)
+
+bench-writers: setup
+	$(IN) python bench/writers.py $(ARGS)
 
 setup:
 	@$(PYTHON) tools/bootstrap.py

@@ -24,7 +24,6 @@ setup(
     ],
     install_requires=[
         "matplotlib",
-        "mcap>=1.6",
         "numpy",
         "opencv-python-headless",
         "PyYAML",

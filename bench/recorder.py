@@ -259,7 +259,7 @@ def main() -> None:
     result = {
         "command": f"make bench-recorder (seconds {options.seconds:g}, repeats {options.repeats}, "
         f"restarts {options.restarts}, memory {options.memory_seconds:g} s)",
-        "machine": _machine(),
+        "machine": machine(),
         "figures": {k: round(v, 3) for k, v in figures.items()},
         "starts": starts,
         "loads": loads,
@@ -272,7 +272,8 @@ def _median(loads: dict[str, Any], load: str, kind: str) -> float:
     return statistics.median(r["us"] for r in loads[load]["runs"][kind])
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
     cpu = subprocess.run(["lscpu"], capture_output=True, text=True).stdout
     model = next((x.split(":")[1].strip() for x in cpu.splitlines() if "Model name" in x), "")
     return {

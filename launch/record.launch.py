@@ -19,12 +19,19 @@ ARGUMENTS = {
     "task": ("", "task of the first episodes"),
     "operator": ("", "who drives the robot"),
     "writer": ("mcap", "bag writer: mcap or rosbag2_py"),
+    "pre_roll_s": ("2.0", "s of the past that become an episode's beginning"),
+    "max_episode_s": ("600.0", "s; a longer episode is stopped and finalised"),
+    "min_free_mb": ("500", "MB of the disk that are always left free"),
+    "use_sim_time": ("false", "take the time from /clock"),
 }
+TYPES = {"pre_roll_s": float, "max_episode_s": float, "min_free_mb": int, "use_sim_time": bool}
 
 
 def parameters(*names):
-    # As text, always: a bare LaunchConfiguration is read as YAML, and an operator called 007 is no number.
-    return [{n: ParameterValue(LaunchConfiguration(n), value_type=str) for n in names}]
+    # With its type, always: a bare LaunchConfiguration is read as YAML, and an operator called 007 is no number.
+    return [
+        {n: ParameterValue(LaunchConfiguration(n), value_type=TYPES.get(n, str)) for n in names}
+    ]
 
 
 def node(executable, condition, *names, **more):
@@ -44,8 +51,8 @@ def node(executable, condition, *names, **more):
 
 
 def generate_launch_description():
-    recorder = ("profile", "root", "tasks", "writer")
-    labeller = ("tasks", "task", "operator")
+    recorder = ("profile", "root", "tasks", "writer", *TYPES)
+    labeller = ("tasks", "task", "operator", "use_sim_time")
     ending = {"on_exit": Shutdown(reason="the recorder ended")}
     return LaunchDescription(
         [
@@ -61,7 +68,7 @@ def generate_launch_description():
             ),
             node("record", IfCondition, *recorder, "task", "operator", **ending),
             node("recorder", UnlessCondition, *recorder, **ending),
-            node("synchronizer", UnlessCondition, "profile"),
+            node("synchronizer", UnlessCondition, "profile", "use_sim_time"),
             node("labeller", UnlessCondition, *labeller),
         ]
     )

@@ -45,6 +45,7 @@ from robot_recorder.srv import (
 from robot_recorder.storage.episodes import Episode
 
 # Task and seed of each attempt. The seed decides mass, friction and pose; what comes of it, the physics.
+PRE_ROLL_S = 0.5
 ATTEMPTS = (("lift_box", 1), ("carry_tray", 3), ("lift_box", 3))
 
 _PHASES = ("reach", "grasp", "lift", "hold", "carry", "place", "release")
@@ -111,7 +112,12 @@ class Operator(Node):
             PerformTask, "sim/perform", PerformTask.Request(task=task, seed=seed, only_reset=True)
         )
         self.wait("all streams to arrive", self.all_streams_arrive, 20)
-        started = self.call(StartEpisode, "recorder/start_episode")
+        # The pre-roll shall not show how the simulator set the scene up.
+        ready = time.monotonic() + PRE_ROLL_S + 0.1
+        self.wait("the pre-roll", lambda: time.monotonic() > ready, 5)
+        started = self.call(
+            StartEpisode, "recorder/start_episode", StartEpisode.Request(pre_roll_s=PRE_ROLL_S)
+        )
         console.print(f"  {started.message}")
         self.result = {}
         self.call(PerformTask, "sim/perform", PerformTask.Request(task=task, seed=seed))
@@ -121,7 +127,7 @@ class Operator(Node):
                 if self.status is not None and self.status.state == EpisodeStatus.STATE_RECORDING:
                     line.update(
                         f"  {task}: {self.status.duration_s:4.1f} s, {self.status.messages} messages, "
-                        f"{self.status.size_bytes / 1e6:.1f} MB, {self.status.dropped} dropped"
+                        f"{self.status.size_bytes / 1e6:.1f} MB, {self.status.dropped + self.status.lost_dds} lost"
                     )
                 return self.result.get("state") == "done"
 

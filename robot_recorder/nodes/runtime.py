@@ -44,15 +44,23 @@ class Closable(Protocol):
 
 def parameter(node: Node, name: str, default: Any, description: str) -> Any:
     """Declare a read-only parameter and return its value."""
-    descriptor = ParameterDescriptor(description=description, read_only=True)
+    wanted = type(default)
+    # "2" is a whole number to ROS, and refused where 2.0 is the default.
+    descriptor = ParameterDescriptor(
+        description=description, read_only=True, dynamic_typing=wanted is float
+    )
     try:
-        return node.declare_parameter(name, default, descriptor).value
+        value = node.declare_parameter(name, default, descriptor).value
     except InvalidParameterTypeException as error:
-        wanted = type(default).__name__
         raise ConfigError(
-            f"parameter '{name}' must be of type {wanted} ({error}); text that looks like a number "
-            f"needs quotes: -p {name}:=\"'007'\""
+            f"parameter '{name}' must be of type {wanted.__name__} ({error}); text that looks like a "
+            f"number needs quotes: -p {name}:=\"'007'\""
         ) from error
+    if wanted is not float:
+        return value
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+        raise ConfigError(f"parameter '{name}' must be a number from 0 on, not {value!r}")
+    return float(value)
 
 
 def profile_parameter(node: Node) -> RobotProfile:

@@ -98,6 +98,7 @@ def _title(figure: Any, data: EpisodeData) -> None:
 
 def _mark(axes: Any, data: EpisodeData) -> None:
     axes.axvline(0, color="#424242", linewidth=1.2, linestyle="--")
+    axes.axvspan(-data.episode.pre_roll_s, 0, color="#9e9e9e", alpha=0.25, linewidth=0, zorder=3)
     axes.axvline(data.episode.duration_s, color="#424242", linewidth=1.2, linestyle="--")
     for event in _outcomes(data):
         at = (event.stamp_ns - data.episode.start_ns) / NS_PER_S
@@ -138,6 +139,10 @@ def _annotations(axes: Any, events: list[LabelEvent], data: EpisodeData, span: A
     axes.set_yticks([])
     axes.set_ylim(0, 1)
     axes.set_ylabel("labels", rotation=0, ha="right", va="center")
+    if data.episode.pre_roll_s:
+        axes.text(
+            -data.episode.pre_roll_s, 0.5, " pre-roll", color="#616161", fontsize=9, va="center"
+        )
     instants = 0
     for number, event in enumerate(events):
         start = (event.start_ns - data.episode.start_ns) / NS_PER_S

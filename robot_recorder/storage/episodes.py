@@ -86,6 +86,11 @@ class Episode:
         return int(self.facts.get("start_ns", first))
 
     @property
+    def pre_roll_s(self) -> float:
+        """How much of it was received before its start."""
+        return float(self.facts.get("pre_roll_s", 0))
+
+    @property
     def duration_s(self) -> float:
         """From start to stop; from first to last message for foreign bags."""
         if "stop_ns" in self.facts:

@@ -1,7 +1,7 @@
 """An MCAP file being written: chunks of messages, then the index that makes it quick to open.
 
-Our own instead of the ``mcap`` library's writer, because messages come in batches: that costs a
-tenth of the CPU per message (docs/writers.md), and a robot needs nothing but numpy and yaml.
+Our own instead of the ``mcap`` library's writer, because messages come in batches: that costs a third of
+the CPU per message (docs/writers.md), and a robot needs nothing but numpy and yaml.
 """
 
 from __future__ import annotations
@@ -103,7 +103,8 @@ class McapFile:
     def _make_room(self, size: int) -> tuple[int, int]:
         """Where in the buffer the next ``size`` bytes of a chunk go, and how far one may go on."""
         file = self._file
-        if self._chunk_at >= 0 and file.end - self._records_at + size > CHUNK_BYTES:
+        # Never one without messages: rosbag2's reader takes a first chunk like that for the end.
+        if self._index and file.end - self._records_at + size > CHUNK_BYTES:
             self._end_chunk()
         if self._chunk_at < 0:
             self._chunk_at = file.end
@@ -131,9 +132,10 @@ class McapFile:
         self._chunk_at, self._index = -1, {}
 
     def sync(self) -> None:
-        """Bring everything to the disk."""
-        self._end_chunk()
-        self._file.sync()
+        """Bring all messages to the disk."""
+        if self._index:
+            self._end_chunk()
+            self._file.sync()
 
     def finish(self, metadata: dict[str, dict[str, str]]) -> None:
         """Write metadata records by name, and the index, and bring all of it to the disk."""

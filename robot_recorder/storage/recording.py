@@ -322,7 +322,6 @@ class Recording:
         if self.stop_ns:
             facts["stop_ns"] = str(self.stop_ns)
             facts["stop_reason"] = self.stop_reason.value
-            facts["duration_s"] = f"{(self.stopped_at - self.started_at) / NS_PER_S:.6f}"
             facts["streams"] = json.dumps(self._streams())
             facts["sync"] = json.dumps(self._sync.to_dict())
             if self.jumps:

@@ -12,6 +12,7 @@ from typing import Any
 
 import rosbag2_py
 
+from robot_recorder.configuration import config_directory
 from robot_recorder.core.errors import BagError
 from robot_recorder.core.topics import Channel, Sample
 from robot_recorder.storage.files import sync_file
@@ -21,9 +22,9 @@ from robot_recorder.storage.metadata import dump_yaml
 class Rosbag2Writer:
     """Writes through rosbag2's SequentialWriter; see BagWriter.
 
-    rosbag2 offers no flush: what its MCAP chunk (768 KiB) still holds reaches the file later, so
-    ``sync`` brings less to the disk than the mcap adapter's does. Message definitions and type
-    hashes are found by rosbag2 itself.
+    rosbag2 offers no flush: what its MCAP chunk (64 KiB, config/rosbag2_mcap.yaml) still holds reaches
+    the file later, so ``sync`` brings less to the disk than McapWriter's does. Message definitions and
+    type hashes are found by rosbag2 itself.
     """
 
     def __init__(self) -> None:
@@ -34,7 +35,12 @@ class Rosbag2Writer:
     def open(self, directory: Path, custom_data: dict[str, str]) -> None:
         self._directory = directory
         # No cache: the recorder has its own queue, and a message counts as written when it is.
-        options: dict[str, Any] = {"uri": str(directory), "storage_id": "mcap", "max_cache_size": 0}
+        options: dict[str, Any] = {
+            "uri": str(directory),
+            "storage_id": "mcap",
+            "max_cache_size": 0,
+            "storage_config_uri": str(config_directory() / "rosbag2_mcap.yaml"),
+        }
         try:
             storage = rosbag2_py.StorageOptions(**options, custom_data=custom_data)
         except TypeError:  # Humble has no custom_data; it is amended in metadata.yaml afterwards

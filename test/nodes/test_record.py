@@ -331,6 +331,18 @@ def test_a_parameter_of_the_wrong_type_is_explained(profile: Path) -> None:
     assert "parameter 'operator'" in output and "quotes" in output and "Traceback" not in output
 
 
+def test_numbers_are_numbers(profile: Path, tmp_path: Path) -> None:
+    with (
+        Bench("numbers") as bench,
+        process("recorder", "numbers", profile=profile, root=tmp_path, pre_roll_s=3),
+    ):
+        bench.publish_until("the status", lambda: bench.status is not None)
+        assert bench.status.pre_roll_s == 3.0
+    with process("recorder", "numbers", profile=profile, root=tmp_path, pre_roll_s=-1) as running:
+        output, _ = running.communicate(timeout=30)
+    assert running.returncode == 2 and "pre_roll_s" in output and "Traceback" not in output
+
+
 def test_an_unwritable_root_is_refused_at_start(profile: Path) -> None:
     with Bench("ro") as bench, process("record", "ro", profile=profile, root="/proc/nowhere"):
         bench.publish_until("all streams", bench.ready)

@@ -90,6 +90,48 @@ def test_sync_puts_messages_into_the_file(writer, tmp_path: Path) -> None:
     assert seen == 50
 
 
+def test_huge_messages_come_first_and_last(writer, tmp_path: Path) -> None:
+    """rosbag2's reader gives up at a first chunk that has no messages, only descriptions."""
+    from mcap.reader import make_reader
+
+    path = tmp_path / "bag"
+    huge = [(topic, bytes(3_000_000), T0 + at) for at, topic in enumerate(("/a", "/b", "/a"))]
+    write_bag(writer, path, huge)
+    assert [(m.topic, len(m.data)) for m in read_messages(path)] == [
+        (topic, 3_000_000) for topic in ("/a", "/b", "/a")
+    ]
+    with open(next(path.glob("*.mcap")), "rb") as file:
+        chunks = make_reader(file).get_summary().chunk_indexes
+    assert all(chunk.message_index_offsets for chunk in chunks)
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_any_bytes_in_any_pieces(tmp_path: Path, direct: bool, monkeypatch) -> None:
+    """The file is what was appended, whatever the sizes, the syncs, and the file system."""
+    import random
+
+    from robot_recorder.storage import block_file
+
+    if not direct:
+        monkeypatch.setattr(block_file.os, "O_DIRECT", 0)
+    random_ = random.Random(4)
+    for number in range(30):
+        path = tmp_path / str(number)
+        file, expected = block_file.BlockFile(path, 8192), b""
+        for _ in range(random_.randrange(20)):
+            piece = random_.randbytes(random_.choice([1, 100, 4096, 5000, 50_000]))
+            file.append(piece)
+            expected += piece
+            assert file.position == len(expected)
+            action = random_.choice([file.commit, file.sync, lambda: None])
+            action()
+            if action == file.sync:
+                assert path.read_bytes() == expected
+        file.sync()
+        file.close()
+        assert path.read_bytes() == expected
+
+
 def test_an_existing_directory_is_never_touched(writer, tmp_path: Path) -> None:
     (tmp_path / "bag").mkdir()
     with pytest.raises(BagError, match="bag"):
