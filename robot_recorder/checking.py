@@ -62,7 +62,7 @@ def check_episode(path: Path) -> list[str]:
     if "error" in episode.facts:
         problems.append(f"it was aborted: {episode.facts['error']}")
     for name in episode.metadata["relative_file_paths"]:
-        if name.endswith(".mcap"):
+        if name.endswith(".mcap") and "episode_id" in episode.facts:
             problems += _check_file(path / name)
     return problems
 

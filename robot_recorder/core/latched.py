@@ -28,10 +28,13 @@ class LatchedCache:
         """What was latched at a time, stamped with that time; what came later is not among it."""
         samples: list[Sample] = []
         for channel, kept in self._kept.items():
-            # Of publishers nobody can tell apart, all that differs is kept: better twice than not at all.
-            told_apart = channel.publishers < 2 or all(s.publisher for s in kept.values())
-            count = max(1, channel.publishers) if told_apart else len(kept)
-            samples += list(kept.values())[-count:]
+            alive = [s for s in kept.values() if s.publisher in channel.alive]
+            if not alive:
+                # Of publishers nobody can tell apart, all that differs is kept: better twice than not at all.
+                told_apart = channel.publishers < 2 or all(s.publisher for s in kept.values())
+                count = max(1, channel.publishers) if told_apart else len(kept)
+                alive = list(kept.values())[-count:]
+            samples += alive
         return [s._replace(receive_ns=time_ns) for s in samples if s.receive_ns < time_ns]
 
     def shift(self, by_ns: int) -> None:

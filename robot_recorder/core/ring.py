@@ -9,6 +9,7 @@ from robot_recorder.core.losses import Dropout, Place
 from robot_recorder.core.streams import NS_PER_MS, NS_PER_S
 from robot_recorder.core.topics import Batch, Sample
 
+_EVICTED_MOST = 1000  # simulated time can stand still, and with it what is young enough
 _SHORTEST_NS = 200 * NS_PER_MS  # a data rate is not told from less
 
 
@@ -24,7 +25,7 @@ class Ring:
         self.bytes = 0
         self._max_bytes = max_bytes
         self._batches: deque[Batch] = deque()
-        self._evicted: deque[Batch] = deque()  # without data
+        self._evicted: deque[Batch] = deque(maxlen=_EVICTED_MOST)  # without data
 
     def push(self, batch: Batch, held_ns: int = 0) -> None:
         """Add the newest batch, let go of the oldest.
@@ -46,7 +47,8 @@ class Ring:
             if held_ns and out.samples[-1].receive_ns >= held_ns:
                 break
             self.bytes -= batches.popleft().bytes
-            self._evicted.append(Batch([s._replace(data=b"") for s in out.samples]))
+            emptied = [s._replace(data=b"") for s in out.samples]
+            self._evicted.append(Batch(emptied, out.dropouts))
 
     def since(self, from_ns: int) -> Batch:
         """Everything received at or after a time that is still here, and what is not."""
@@ -54,6 +56,7 @@ class Ring:
         dropouts: list[Dropout] = []
         for batch in self._batches:
             samples += _since(batch, from_ns)
+        for batch in (*self._evicted, *self._batches):
             dropouts += [d for d in batch.dropouts if d.end_ns >= from_ns]
         gone: dict[str, list[int]] = {}
         for batch in self._evicted:

@@ -92,6 +92,7 @@ class Channel:
         wrong_type: the type it is really published with, when that is not the subscribed one.
         publishers: how many there are now.
         unheard: how many of them can not be heard, because the profile forces another QoS.
+        alive: ids of the publishers there are now, as far as they have been heard.
         numbered: its messages carry their publisher's numbers, so what is lost on the way is known.
         events: QoS events.
     """
@@ -102,6 +103,7 @@ class Channel:
     wrong_type: str = ""
     publishers: int = 0
     unheard: int = 0
+    alive: frozenset[bytes] = frozenset()
     numbered: bool = False
     events: QosEvents = field(default_factory=QosEvents)
 

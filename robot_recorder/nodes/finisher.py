@@ -35,6 +35,7 @@ class Finisher:
         self._say = say
         self._wake = wake
         self._threads: list[threading.Thread] = []
+        self._pending: dict[str, Future[Verdict]] = {}
 
     def finish(self, recording: Recording) -> Any:
         """Begin to finalise; a Future of the Verdict."""
@@ -50,10 +51,17 @@ class Finisher:
             future.set_result(verdict)
             self._wake()
 
+        self._pending = {id: f for id, f in self._pending.items() if not f.done()}
+        self._pending[recording.id] = future
         self._threads = [t for t in self._threads if t.is_alive()]
         self._threads.append(threading.Thread(target=work, name="finalise"))
         self._threads[-1].start()
         return future
+
+    def pending(self, id: str) -> Any:
+        """The Future of an episode that is being finalised; None: it is not."""
+        future = self._pending.get(id)
+        return None if future is None or future.done() else future
 
     def close(self) -> None:
         """Wait until all is on disk."""

@@ -12,6 +12,7 @@ from robot_recorder.storage.recovery import Recovered, recover_all
 from robot_recorder.storage.store import EpisodeStore
 
 _PERIOD_S = 600.0
+_JUMP_S = 60.0
 
 
 class Housekeeping:
@@ -28,6 +29,7 @@ class Housekeeping:
         self._trash = trash_days, trash_bytes
         self._say = say
         self._recovered = 0
+        self._offset = time.time() - time.monotonic()
         self._told: set[Path] = set()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
@@ -43,17 +45,24 @@ class Housekeeping:
         self._thread.join()
 
     def _run(self) -> None:
-        try:
-            while True:
+        while True:
+            try:
                 # Again and again: what had no room on the disk may have it later.
                 recover_all(self._store, self._tell)
-                gone = self._store.empty_trash(time.time(), *self._trash)
-                if gone:
-                    self._say(f"{len(gone)} discarded episodes were deleted from the trash")
-                if self._closing.wait(_PERIOD_S):
-                    return
-        except (RecorderError, OSError) as error:
-            self._say(f"housekeeping ended: {error}")
+                self._empty_trash()
+            except (RecorderError, OSError) as error:
+                self._say(f"housekeeping: {error}; it is tried again")
+            if self._closing.wait(_PERIOD_S):
+                return
+
+    def _empty_trash(self) -> None:
+        offset = time.time() - time.monotonic()
+        if abs(offset - self._offset) > _JUMP_S:  # by a clock that was set nobody's age is known
+            self._store.keep_trash()
+        self._offset = offset
+        gone = self._store.empty_trash(time.time(), *self._trash)
+        if gone:
+            self._say(f"{len(gone)} discarded episodes were deleted from the trash")
 
     def _tell(self, result: Recovered) -> None:
         self._recovered += result.ok

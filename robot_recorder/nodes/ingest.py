@@ -60,7 +60,8 @@ class Ingest:
         )
         self._readers: dict[str, TopicReader] = {}
         self._sinks: list[Sink] = []
-        self._held: list[Sample] = []
+        self._held: list[Sample] = []  # stamped, but not settled yet
+        self._taken: list[Sample] = []  # of subscriptions that were replaced
         self._dropouts: list[Dropout] = []
         self.clock = RobotClock()
         self.failed = False  # the thread died of an error, and the process is ending
@@ -143,7 +144,7 @@ class Ingest:
 
     def _drain(self, settle_ns: int) -> None:
         began_ns = time.monotonic_ns()
-        fresh: list[Sample] = []
+        fresh, self._taken = self._taken, []
         for reader in self._readers.values():
             reader.take_all(fresh, self._dropouts)
         now_ns = self.clock.now_ns()
@@ -153,7 +154,7 @@ class Ingest:
             self._held = [s._replace(receive_ns=s.receive_ns + shift_ns) for s in self._held]
         if not self.clock.plain:
             fresh = self._restamp(fresh)
-        samples = self._held + fresh
+        samples, self._held = self._held + fresh, []
         if not self.clock.simulated:
             samples.sort(key=_by_receipt)
             settled = bisect_right(samples, now_ns - settle_ns, key=_by_receipt)
@@ -205,7 +206,7 @@ class Ingest:
             channel.publishers = len(fitting)
             if not fitting:
                 continue  # keep a subscription there may be: a publisher that restarts is heard at once
-            reader.see([bytes(o.endpoint_gid) for o in fitting])
+            channel.alive = reader.see([bytes(o.endpoint_gid) for o in fitting])
             offered = tuple(offered_qos(o.qos_profile) for o in fitting)
             if offered != channel.bag_topic.offered_qos:
                 channel.bag_topic = replace(channel.bag_topic, offered_qos=offered)
@@ -220,7 +221,7 @@ class Ingest:
         if old is None:
             reader.since = time.monotonic()
         else:
-            reader.take_all(self._held, self._dropouts)
+            reader.take_all(self._taken, self._dropouts)
             reader.events.detach()
             self._node.destroy_subscription(old)
         reader.subscription = self._node.create_subscription(

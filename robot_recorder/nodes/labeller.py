@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from std_srvs.srv import Trigger
 from robot_recorder.core.errors import BagError, ConfigError
 from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome
 from robot_recorder.core.start_gate import Verdict
+from robot_recorder.core.streams import NS_PER_S
 from robot_recorder.core.yaml_source import did_you_mean
 from robot_recorder.msg import EpisodeStatus, Label, Task
 from robot_recorder.nodes.conversions import to_label, to_ns, to_time
@@ -45,6 +45,7 @@ class LabellerNode(Node):
         super().__init__("labeller")
         self._tasks = tasks_parameter(self)
         self._status: EpisodeStatus | None = None
+        self._behind_ns = self._last_stamp_ns = 0
         self._unconfirmed: dict[int, Future[str]] = {}
         operator = parameter(self, "operator", "", "who drives the robot, until set_task says")
         self._assignment = Assignment(operator_name=operator)
@@ -72,8 +73,20 @@ class LabellerNode(Node):
             )
         self._publish_task()
 
+    def _now_ns(self) -> int:
+        """Robot clock, as the recorder's status tells it where it differs from the node's."""
+        return int(self.get_clock().now().nanoseconds) + self._behind_ns
+
+    def _stamp_ns(self) -> int:
+        """For an event; never the same twice, as its confirmation is known by it."""
+        self._last_stamp_ns = max(self._now_ns(), self._last_stamp_ns + 1)
+        return self._last_stamp_ns
+
     def _on_status(self, status: EpisodeStatus) -> None:
         self._status = status
+        behind_ns = to_ns(status.header.stamp) - int(self.get_clock().now().nanoseconds)
+        # Only while the wall clock was set during an episode; the rest is the message's way.
+        self._behind_ns = behind_ns if abs(behind_ns) > 2 * NS_PER_S else 0
         confirmed = self._unconfirmed.get(to_ns(status.last_label))
         if confirmed is not None and not confirmed.done():
             confirmed.set_result(status.last_label_problem)
@@ -82,7 +95,7 @@ class LabellerNode(Node):
         now = self._assignment
         self._task.publish(
             Task(
-                header=Header(stamp=to_time(time.time_ns())),
+                header=Header(stamp=to_time(self._now_ns())),
                 task=now.task,
                 instruction=now.instruction,
                 operator_name=now.operator_name,
@@ -127,7 +140,7 @@ class LabellerNode(Node):
         verdict = self._check_outcome(request, target)
         if verdict.ok:
             event = LabelEvent(
-                time.time_ns(), target.id, LabelKind.OUTCOME,
+                self._stamp_ns(), target.id, LabelKind.OUTCOME,
                 by=request.by or self._assignment.operator_name, note=request.note,
                 previous=target.outcome.text, outcome=Outcome(request.outcome), cause=request.cause,
             )  # fmt: skip
@@ -174,7 +187,7 @@ class LabellerNode(Node):
         target = self._target(request.episode_id)
         if isinstance(target, Verdict):
             return self._answer(response, target)
-        now_ns = time.time_ns()
+        now_ns = self._stamp_ns()
         start_ns = to_ns(request.start) or now_ns
         end_ns = to_ns(request.end) or start_ns
         if not request.name:
@@ -212,6 +225,8 @@ class LabellerNode(Node):
         try:
             episode = Episode.open(EpisodeStore(Path(status.root)).find(episode_id))
         except BagError as error:
+            if any(p.stem == episode_id for p in EpisodeStore(Path(status.root)).unfinished()):
+                return _Target(episode_id, "", Outcome.UNLABELLED)  # being finalised
             return Verdict(False, str(error))
         return _Target(episode.id, episode.labels.task, episode.labels.outcome)
 

@@ -62,6 +62,8 @@ def offered_qos(profile: QoSProfile) -> OfferedQos:
     )
 
 
+# Humble's name for it is the second one.
+_EventHandle: Any = getattr(_rclpy, "EventHandle", getattr(_rclpy, "QoSEvent", None))
 _EVENT_TYPES = _rclpy.rcl_subscription_event_type_t
 _EVENTS = {
     "deadline": _EVENT_TYPES.RCL_SUBSCRIPTION_REQUESTED_DEADLINE_MISSED,
@@ -91,7 +93,7 @@ class EventCounter:
         for name, kind in _EVENTS.items():
             try:
                 with subscription.handle:
-                    self._handles[name] = _rclpy.EventHandle(subscription.handle, kind)
+                    self._handles[name] = _EventHandle(subscription.handle, kind)
             except _rclpy.UnsupportedEventTypeError:
                 continue  # this middleware does not report it
 

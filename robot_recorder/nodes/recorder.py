@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -17,7 +16,12 @@ from robot_recorder.nodes.conversions import from_label, to_time
 from robot_recorder.nodes.finisher import Finisher
 from robot_recorder.nodes.housekeeping import Housekeeping
 from robot_recorder.nodes.ingest import Ingest
-from robot_recorder.nodes.recorder_setup import recorder_package, recorder_settings, trash_limits
+from robot_recorder.nodes.recorder_setup import (
+    recorder_package,
+    recorder_settings,
+    requested_assignment,
+    trash_limits,
+)
 from robot_recorder.nodes.runtime import (
     LATCHED,
     STEADY,
@@ -115,18 +119,18 @@ class RecorderNode(Node):
         return response
 
     def _begin(self, request: Any) -> Verdict:
-        now_ns = self._ingest.clock.now_ns()
-        assignment = self._assignment
-        if request.task:
-            try:
-                task = self._tasks.find(request.task)
-            except ConfigError as error:
-                return self._say_verdict(Verdict(False, f"not started: {error}"))
-            assignment = replace(assignment, task=task.id, instruction=task.instruction)
-        if request.instruction:
-            assignment = replace(assignment, instruction=request.instruction)
-        if request.operator_name:
-            assignment = replace(assignment, operator_name=request.operator_name)
+        clock = self._ingest.clock
+        clock.hold()  # from the moment that is the start, not from when the bag is open
+        try:
+            return self._begin_at(request, clock.now_ns())
+        finally:
+            clock.release()
+
+    def _begin_at(self, request: Any, now_ns: int) -> Verdict:
+        try:
+            assignment = requested_assignment(request, self._assignment, self._tasks)
+        except ConfigError as error:
+            return self._say_verdict(Verdict(False, f"not started: {error}"))
         verdict = self._recorder.start(assignment, request.force, now_ns, request.pre_roll_s)
         if verdict.ok and self._recorder.last is not None:
             task_text = f"task {assignment.task}" if assignment.task else "no task set"
@@ -166,6 +170,10 @@ class RecorderNode(Node):
                 recording
             )  # a failed end leaves something to move all the same
             id = recording.id
+        elif (
+            pending := self._finisher.pending(id or (recorder.last.id if recorder.last else ""))
+        ) is not None:
+            await pending
         verdict = recorder.discard(id)
         response.episode_id = id or (recorder.last.id if recorder.last is not None else "")
         return self._moved(response, verdict, "is in the trash")

@@ -26,7 +26,7 @@ def status_message(recorder: Recorder, now_ns: int, last_event: str) -> EpisodeS
         duration_s=recorder.duration_s(),
         disk_free_bytes=recorder.free_bytes(),
         episodes_left=recorder.episodes_left(),
-        bytes_per_s=recorder.ring.bytes_per_s,
+        bytes_per_s=recorder.bytes_per_s,
         pre_roll_s=recorder.settings.pre_roll_s,
         pre_roll_bytes=recorder.ring.bytes,
         clock_jumps=len(recorder.clock.jumps),

@@ -35,11 +35,13 @@ class TopicReader:
         self.since = time.monotonic()  # when the topic was first subscribed
         self._last_ns = 0
 
-    def see(self, publishers: list[bytes]) -> None:
-        """Take the ids of the publishers that the graph shows now."""
+    def see(self, publishers: list[bytes]) -> frozenset[bytes]:
+        """Take the ids of the publishers that the graph shows now; the same as samples carry them."""
         came_later = time.monotonic() - self.since > _DISCOVERY_S
         for publisher in publishers:
             self._came_later.setdefault(publisher[:_ID_SIZE], came_later)
+        ids = {publisher[:_ID_SIZE] for publisher in publishers}
+        return frozenset(p for p in self._publishers if p[:_ID_SIZE] in ids)
 
     def _first(self, publisher: bytes, number: int | None) -> int | None:
         """The number that a publisher's first message should have that could be heard.
@@ -49,7 +51,7 @@ class TopicReader:
         came_later = self._came_later.get(
             publisher[:_ID_SIZE], time.monotonic() - self.since > _DISCOVERY_S
         )
-        if number is None or self.channel.latched or not came_later:
+        if number is None or not publisher or self.channel.latched or not came_later:
             return number
         return 1 if number <= _DISCOVERY_MOST else number
 
@@ -63,30 +65,30 @@ class TopicReader:
             data, info = taken
             # Some middlewares do not stamp receipt; then it is when the message was taken.
             received = info["received_timestamp"] or time.time_ns()
+            number = info.get("publication_sequence_number")  # since Jazzy
             gid = info.get("publisher_gid")  # since Kilted
-            publisher = b""
             if gid is not None:
-                number = info["publication_sequence_number"]
-                known = publishers.get(gid["data"])
-                if known is None:
-                    known = publishers[gid["data"]] = [
-                        gid["data"],
-                        self._first(gid["data"], number),
-                    ]
-                    channel.numbered = number is not None
-                publisher, expected = known
-                if number is not None:
-                    if number > expected:
-                        missed = number - expected
-                        dropouts.append(
-                            Dropout(channel.topic, Place.DDS, missed, last_ns or received, received)
-                        )
-                    known[1] = number + 1
+                publisher = gid["data"]
+            else:  # numbers of several publishers that can not be told apart say nothing
+                publisher, number = b"", number if channel.publishers == 1 else None
+            known = publishers.get(publisher)
+            if known is None:
+                known = publishers[publisher] = [publisher, self._first(publisher, number)]
+            publisher, expected = known
+            if number is not None:
+                channel.numbered = True
+                if expected is not None and number > expected:
+                    missed = number - expected
+                    dropouts.append(
+                        Dropout(channel.topic, Place.DDS, missed, last_ns or received, received)
+                    )
+                known[1] = number + 1
+            sent = info["source_timestamp"]
             last_ns = received
             append(
                 _new(
                     Sample,
-                    (channel, data, received, info["source_timestamp"] or received, publisher),
+                    (channel, data, received, sent if sent > 0 else received, publisher),
                 )
             )
         self._last_ns = last_ns

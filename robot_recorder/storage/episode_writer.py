@@ -154,6 +154,8 @@ class EpisodeWriter:
         self._guard(lambda: self._write(list(self._before_sync())))
         # After an error the file ends in a torn chunk: it is repaired, not written to any more.
         self._guard(self._writer.close)
+        if self.error is not None:
+            self._writer.abandon()
         del self._writer
 
     def _guard(self, action: Callable[[], None]) -> None:

@@ -36,6 +36,8 @@ class Op(IntEnum):
     CHUNK = 6
     MESSAGE_INDEX = 7
     CHUNK_INDEX = 8
+    ATTACHMENT = 9
+    ATTACHMENT_INDEX = 10
     STATISTICS = 11
     METADATA = 12
     METADATA_INDEX = 13

@@ -37,6 +37,7 @@ def repair(
     found = scan(path)
     found.schemas = {**schemas, **found.schemas}
     found.channels = {**channels, **found.channels}
+    found.channels = {k: c for k, c in found.channels.items() if c.schema_id in found.schemas}
     nameless = set(found.counts) - set(found.channels)
     if nameless or not found.counts:
         why = f"its channels {sorted(nameless)} have no name" if nameless else "it has no message"

@@ -22,6 +22,7 @@ from robot_recorder.storage.mcap_records import (
 )
 
 _KNOWN = frozenset(Op)
+_PASSED = (Op.METADATA, Op.ATTACHMENT, Op.DAMAGED)  # nothing in them is needed
 _SHORTEST_CHUNK = 40
 _CHUNK = bytes([Op.CHUNK])
 _MAGIC_SIZE = len(mcap.MAGIC)
@@ -137,7 +138,7 @@ class _Scanner:
             return 0
         if op == Op.CHUNK:
             return self._take_chunk(at, end)
-        return end if op in (Op.METADATA, Op.DAMAGED) or self._take_definition(op, at, end) else 0
+        return end if op in _PASSED or self._take_definition(op, at, end) else 0
 
     def _take_definition(self, op: int, at: int, end: int) -> bool:
         """A schema or a channel outside of a chunk, as other writers have them."""
@@ -180,7 +181,10 @@ class _Scanner:
         if chunk is None:
             return 0
         head, records = chunk
-        index = self._take_records(records)
+        try:
+            index = self._take_records(records)
+        except (struct.error, UnicodeDecodeError):
+            return 0
         info, right, _ = mcap.chunk(index, records, at)
         if head.compression == "":
             # The checksum covers only the records: what stands before them is compared with what it is
@@ -224,12 +228,15 @@ class _Scanner:
         return at
 
     def _take_records(self, records: bytes) -> mcap.Index:
-        """Count a chunk's messages; gives where they stand."""
+        """Count a chunk's messages; gives where they stand. Raises as reading a record does."""
         found = self.found
         index: mcap.Index = {}
-        for op, at, end in walk(records):
+        spans = list(walk(records))
+        for op, at, end in spans:  # first, because it may fail, and then nothing is to be counted
             if op != Op.MESSAGE:
                 self._define(op, records[at + mcap.HEAD.size : end])
+        for op, at, _ in spans:
+            if op != Op.MESSAGE:
                 continue
             _, _, id, number, log_ns, _ = mcap.MESSAGE.unpack_from(records, at)
             index.setdefault(id, []).extend((log_ns, at))
@@ -283,9 +290,9 @@ class _Scanner:
                 # Not one that is all there: its CRC said already that it can not be trusted.
                 if len(records) < head.stored_size:
                     torn = records[: max((end for _, _, end in walk(records)), default=0)]
+            index = self._take_records(torn)
         except (struct.error, UnicodeDecodeError):
-            pass
-        index = self._take_records(torn)
+            index = {}
         if not index:
             self.found.damaged.append((at, len(left)))
             return at + len(left)
@@ -302,6 +309,8 @@ def walk(records: bytes) -> Iterator[tuple[int, int, int]]:
         op, length = mcap.HEAD.unpack_from(records, at)
         end = at + mcap.HEAD.size + length
         if end > size or op not in (Op.SCHEMA, Op.CHANNEL, Op.MESSAGE):
+            return
+        if op == Op.MESSAGE and length < mcap.MESSAGE_FIXED:
             return
         yield op, at, end
         at = end

@@ -40,6 +40,7 @@ class McapWriter:
             self._mcap, self._name = McapFile(self._file), path.name
             sync_directory(directory.parent)
         except OSError as error:
+            self.abandon()
             if directory.is_dir() and not any(directory.iterdir()):
                 directory.rmdir()  # leave nothing that looks like an episode
             raise BagError(f"can not create the bag {directory}: {error.strerror}") from error
@@ -77,6 +78,10 @@ class McapWriter:
         except OSError as error:
             raise self._failed(error) from error
         finally:
+            self._file.close()
+
+    def abandon(self) -> None:
+        if self._file is not None:
             self._file.close()
 
     def _failed(self, error: OSError) -> BagError:

@@ -29,12 +29,13 @@ from robot_recorder.storage.disk import (
 )
 from robot_recorder.storage.episodes import episode_id
 from robot_recorder.storage.recording import Beginning, Package, Recording, StopReason
-from robot_recorder.storage.store import EpisodeStore
+from robot_recorder.storage.store import QUARANTINE, EpisodeStore
 from robot_recorder.storage.writer import BagWriter
 
 _channel = itemgetter(0)
 _OBSERVE_NS = 50 * NS_PER_MS
 _OBSERVE_MOST = 5000
+_MOST_ENDING = 3  # each has a queue of its own
 
 
 class RecorderState(IntEnum):
@@ -101,12 +102,14 @@ class Recorder:
         self.last: Recording | None = None  # the running episode, or the one before
         self.finished = 0
         self.monitors: dict[Channel, HealthMonitor] = {}
-        self.ring = Ring(round(settings.pre_roll_s * NS_PER_S), settings.max_ring_bytes)
+        # A second at least: the data rate is measured over it, and a start takes its time.
+        span_s = max(settings.pre_roll_s, 1.0)
+        self.ring = Ring(round(span_s * NS_PER_S), settings.max_ring_bytes)
         self._profile = profile
         self._package = package
         self._lock = threading.Lock()  # of the ring, the latched and who is fed
         self._fed: list[Recording] = []
-        self._unfinished = 0
+        self._ending: list[Recording] = []  # not on disk yet
         self._latched = LatchedCache()
         self._unobserved: list[Sample] = []
         self._observed_ns = 0
@@ -126,10 +129,10 @@ class Recorder:
             if batch.shift_ns:
                 self._observe()
                 self._shift(batch.shift_ns)
-            if not batch.samples:
-                return
             for recording in self._fed:
                 recording.offer(batch)
+            if not batch.samples:
+                return
             self.ring.push(batch, self._starting_ns)
             self._unobserved += batch.samples
             if len(self._unobserved) > _OBSERVE_MOST or self._observed_ns + _OBSERVE_NS < (
@@ -178,12 +181,12 @@ class Recorder:
         """What a start would meet."""
         if self.running is not None:
             return RecorderState.RECORDING
-        return RecorderState.FINALISING if self._unfinished else RecorderState.IDLE
+        return RecorderState.FINALISING if self._ending else RecorderState.IDLE
 
     @property
     def finalising(self) -> int:
         """Episodes that have ended and are not on disk yet."""
-        return self._unfinished - (self.running is not None)
+        return len(self._ending)
 
     def health(self, now_ns: int) -> list[tuple[HealthMonitor, HealthReport]]:
         """Every profile stream's state, in the profile's order."""
@@ -204,10 +207,16 @@ class Recorder:
             self._free = now, free_bytes(self.store.root)
         return self._free[1]
 
+    @property
+    def bytes_per_s(self) -> float:
+        """Data rate of all streams together, now."""
+        with self._lock:
+            return self.ring.bytes_per_s
+
     def episodes_left(self) -> int:
         """How many more fit: of the last ones' mean size, or else of the maximum length; -1: unknown."""
         limits = self.settings.disk
-        size = self.ring.bytes_per_s * limits.max_episode_s
+        size = self.bytes_per_s * limits.max_episode_s
         if self._sizes:
             size = sum(self._sizes) / len(self._sizes)
         return episodes_left(self.free_bytes(), size, limits)
@@ -222,7 +231,7 @@ class Recorder:
         limits = self.settings.disk
         if self.duration_s() > limits.max_episode_s:
             return StopReason.MAX_LENGTH, f"max_episode_s ({limits.max_episode_s:g} s) was reached"
-        full, warning = running_out(self.free_bytes(), self.ring.bytes_per_s, limits)
+        full, warning = running_out(self.free_bytes(), self.bytes_per_s, limits)
         return StopReason.DISK_FULL if full else None, warning
 
     # -- commands
@@ -237,18 +246,23 @@ class Recorder:
         """
         if self.running is not None:
             return Verdict(False, f"{self.running.id} is being recorded: stop it first")
+        if len(self._ending) >= _MOST_ENDING:
+            return Verdict(
+                False,
+                f"not started: {len(self._ending)} episodes are still being written: the disk is too slow",
+            )
         if now_ns == 0:
             return Verdict(False, "not started: use_sim_time is set, and nothing arrives on /clock")
         reports = [(monitor.config, report) for monitor, report in self.health(now_ns)]
         limits = self.settings.disk
         self._free = (0.0, 0)  # look again
-        full = shortage(self.free_bytes(), self.ring.bytes_per_s, limits, self.store.root)
+        full = shortage(self.free_bytes(), self.bytes_per_s, limits, self.store.root)
         verdict = judge_start(reports, full, force)
         if not verdict.ok:
             return verdict
         configured_s = self.settings.pre_roll_s
         pre_roll_s = configured_s if pre_roll_s < 0 else min(pre_roll_s, configured_s)
-        from_ns = now_ns - round(pre_roll_s * NS_PER_S)
+        from_ns = max(1, now_ns - round(pre_roll_s * NS_PER_S))  # simulated time begins at 0
         self._starting_ns = from_ns
         try:
             self._open(assignment, now_ns, from_ns, verdict.forced)
@@ -265,9 +279,11 @@ class Recorder:
             id, partial, now_ns, from_ns, time.monotonic_ns(), forced, len(self.clock.jumps),
             {"robot": self.robot, "profile": self._profile.robot},
         )  # fmt: skip
+        with self._lock:
+            latched = self._latched.before(from_ns)
         recording = Recording(
             begin, self.store, self.settings.new_writer(), self._package, list(self.monitors),
-            self._latched.before(from_ns), self.settings.max_queue_bytes,
+            latched, self.settings.max_queue_bytes,
             LabelEvent(now_ns, id, LabelKind.TASK, by=by, **asdict(assignment)),
         )  # fmt: skip
         self.clock.hold()
@@ -275,7 +291,6 @@ class Recorder:
             recording.offer(self.ring.since(from_ns), free=True)
             self._fed.append(recording)
             self.running = self.last = recording
-            self._unfinished += 1
 
     def end(self, now_ns: int, reason: StopReason) -> Recording | None:
         """The running episode ends at ``now_ns``: what is received later is not part of it.
@@ -287,6 +302,7 @@ class Recorder:
         if recording is not None:
             recording.stop_ns, recording.stopped_at = now_ns, time.monotonic_ns()
             recording.stop_reason = reason
+            self._ending.append(recording)
         return recording
 
     def finish(self, recording: Recording, flush: Callable[[], bool]) -> Verdict:
@@ -307,8 +323,7 @@ class Recorder:
         try:
             verdict = recording.finish(detach)
         finally:
-            with self._lock:
-                self._unfinished -= 1
+            self._ending.remove(recording)
         if not verdict.ok:
             return verdict
         self.finished += 1
@@ -334,6 +349,8 @@ class Recorder:
         is_last = last is not None and id in ("", last.id)
         if is_last and last is not None and not last.finished:
             return Verdict(False, f"{last.id} is not finished yet: stop it, then discard it")
+        if is_last and last is not None and last.path.parent.name == QUARANTINE:
+            return Verdict(False, f"{last.id} could not be repaired, and stays in {last.path}")
         try:
             # By its path: one that could not be finalised is still called .partial.
             path = last.path if is_last and last is not None else self.store.find(id)
@@ -361,7 +378,7 @@ class Recorder:
     def label(self, event: LabelEvent) -> Verdict:
         """Take a label: into the running episode, or into a finished one's metadata."""
         try:
-            for recording in {*self._fed, *filter(None, [self.last])}:
+            for recording in {*self._ending, *filter(None, [self.last])}:
                 if recording.id != event.episode_id:
                     continue
                 if recording.discarded:

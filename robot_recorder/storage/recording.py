@@ -128,6 +128,7 @@ class Recording:
         self._sync = SyncStats()
         self._last_ns = begin.from_ns
         self._noted = (0, 0)
+        self._counted_lost: dict[str, int] = {}
         self._lock = threading.Lock()  # of events and the note
         store.root.mkdir(parents=True, exist_ok=True)
         with locked(store.root):  # nobody shall take it for a leftover before it is held
@@ -157,6 +158,13 @@ class Recording:
             or (self.stop_ns and samples[-1].receive_ns > self.stop_ns)
         ):
             end_ns = self.stop_ns or samples[-1].receive_ns
+            # Something latched that was on its way when its topic's last message was looked up.
+            samples = [
+                s._replace(receive_ns=self.from_ns)
+                if s.channel.latched and s.receive_ns < self.from_ns
+                else s
+                for s in samples
+            ]
             samples = [s for s in samples if self.from_ns <= s.receive_ns <= end_ns]
             batch = replace(batch, samples=samples)
         for loss in batch.dropouts:
@@ -176,7 +184,11 @@ class Recording:
             if self.finished:
                 return False
             self.events.append(event)
-            self._write_note()
+            try:
+                self._write_note()
+            except BagError:
+                self.events.pop()  # it was not taken, and may be given again
+                raise
         return True
 
     @property
@@ -271,10 +283,11 @@ class Recording:
         """Facts of an aborted episode, once its file has been counted."""
         self.written = in_file
         for topic, count in handed_over.items():
-            lost = count - in_file.get(topic, 0)
-            if lost > 0:
+            lost = count - in_file.get(topic, 0) - self._counted_lost.get(topic, 0)
+            if lost > 0:  # this may be asked a second time, when the disk does not take the repair
                 now = self.stop_ns or self._last_ns
                 self.losses.add(Dropout(topic, Place.WRITER, lost, self._last_ns, now))
+                self._counted_lost[topic] = self._counted_lost.get(topic, 0) + lost
         return {**self.facts(), "aborted": "true", "error": self.error}
 
     # -- in the writer's thread

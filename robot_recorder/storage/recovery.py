@@ -22,6 +22,8 @@ from robot_recorder.storage.metadata import (
     BagSummary,
     build_metadata,
     channel_metadata,
+    custom_data_of,
+    read_metadata,
     write_metadata,
 )
 from robot_recorder.storage.store import EpisodeStore, Note
@@ -107,6 +109,8 @@ def recover(
         return Recovered(partial, False, f"{error}; {kept}")
     except BagError as error:
         return _put_away(store, partial, str(error))
+    except Exception as error:  # whatever was found there: the other leftovers have their turn, too
+        return _put_away(store, partial, f"repairing failed: {type(error).__name__}: {error}")
     try:
         path = store.finalise(partial, {})
     except BagError as error:
@@ -148,14 +152,23 @@ def repair_partial(
     summary = BagSummary(files[0].name, *span(contents.chunks), counts)
     topics = [_topic(c, contents.schemas[c.schema_id], note) for c in contents.channels.values()]
     custom = {
-        "episode_id": partial.stem, **note.facts, "recovered": "true",
-        "stop_ns": str(summary.end_ns), **_missing(contents), **facts(counts),
+        "episode_id": partial.stem, **note.facts, "stop_ns": str(summary.end_ns),
+        **_missing(contents), **_finalised_facts(partial), "recovered": "true", **facts(counts),
     }  # fmt: skip
     try:
         write_metadata(partial, build_metadata(topics, summary, custom))
     except OSError as error:
         raise DiskError(f"writing {partial / METADATA_FILE} failed: {error.strerror}") from error
     return contents, counts
+
+
+def _finalised_facts(partial: Path) -> dict[str, str]:
+    """What was said of it when it was all but finished: that is better than what can be found out."""
+    try:
+        facts = custom_data_of(read_metadata(partial))
+    except BagError:
+        return {}
+    return facts if "stop_ns" in facts else {}
 
 
 def _check_again(path: Path, counts: dict[str, int]) -> None:

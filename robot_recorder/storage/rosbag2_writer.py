@@ -113,12 +113,17 @@ class Rosbag2Writer:
 
     def close(self) -> None:
         try:
-            self._writer.close()
+            if hasattr(self._writer, "close"):
+                self._writer.close()
+            self._writer = None  # the oldest Humble closes in its destructor
             self.sync()
         except RuntimeError as error:
             raise self._failed(error) from error
         finally:
             self._writer = None
+
+    def abandon(self) -> None:
+        self._writer = None
 
     def _failed(self, error: Exception) -> BagError:
         return BagError(

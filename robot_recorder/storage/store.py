@@ -31,6 +31,7 @@ TRASH = ".trash"
 QUARANTINE = ".quarantine"
 NOTE_FILE = "recording.json"
 REASON_FILE = "reason.txt"
+_TOPIC_KEYS = {"name", "type", "offered_qos_profiles", "type_description_hash"}
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,9 @@ class EpisodeStore:
         try:
             content = json.loads((partial / NOTE_FILE).read_text(encoding="utf-8"))
             facts = {str(k): str(v) for k, v in content["facts"].items()}
-            return Note(facts, [dict(topic) for topic in content["topics"]])
+            topics = [dict(topic) for topic in content["topics"]]
+            whole = all(topic.keys() >= _TOPIC_KEYS for topic in topics)
+            return Note(facts, topics if whole else [])
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return Note({}, [])
 
@@ -141,8 +144,8 @@ class EpisodeStore:
                 file["path"] = name
             metadata["custom_data"] = {**custom_data_of(metadata), **facts}
             write_metadata(partial, metadata)  # brings the new names to the disk, too
-            (partial / NOTE_FILE).unlink(missing_ok=True)  # its content is in the metadata now
             rename_durably(partial, final)
+            (final / NOTE_FILE).unlink(missing_ok=True)  # its content is in the metadata now
         except OSError as error:
             raise BagError(
                 f"finalising {partial} failed: {error}; its data is kept there"
@@ -188,8 +191,12 @@ class EpisodeStore:
         trash = self.trashed()
         if not id and trash:
             id = trash[-1].name
-        path = self._find(id, self.root / TRASH, self.trashed)
-        target = self.root / Episode.open(path).id
+        unfinished = self.root / TRASH / f"{id.removesuffix(PARTIAL)}{PARTIAL}"
+        if id and "/" not in id and unfinished.is_dir():  # discarded before it could be finalised
+            path, target = unfinished, self.root / unfinished.name
+        else:
+            path = self._find(id, self.root / TRASH, self.trashed)
+            target = self.root / Episode.open(path).id
         try:
             rename_durably(path, target)
         except OSError as error:
@@ -213,6 +220,11 @@ class EpisodeStore:
                 total -= size
                 gone.append(path)
         return gone
+
+    def keep_trash(self) -> None:
+        """Begin the retention of everything in the trash anew."""
+        for path in self.trashed():
+            os.utime(path)
 
     def quarantine(self, path: Path, reason: str) -> Path:
         """Put away what can not be repaired, with the reason beside it.

@@ -29,6 +29,9 @@ class BagWriter(Protocol):
     def close(self) -> None:
         """Leave a complete bag, ``metadata.yaml`` included."""
 
+    def abandon(self) -> None:
+        """Let go of the files after an error, without writing any more. Raises nothing."""
+
 
 # Why mcap is the default: docs/writers.md
 _WRITERS = {"mcap": "mcap_writer.McapWriter", "rosbag2_py": "rosbag2_writer.Rosbag2Writer"}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
-from support.samples import T0, wrench, write_bag
+from support.samples import T0, wrench, write_bag, write_messages
 
 from robot_recorder.cli.main import main
 from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome
@@ -119,3 +121,49 @@ def test_the_shipped_configuration_is_valid() -> None:
     for path in profiles:
         load_profile(str(path))
     assert set(TASKS) <= set(load_tasks().tasks)
+
+
+def test_recover_makes_leftovers_whole_and_says_what_it_could_not(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    writer = McapWriter()
+    writer.open(root / "arm_killed.partial", {})
+    write_messages(writer, [("/a", wrench(T0 + i), T0 + i) for i in range(10)])
+    writer.sync()
+    del writer  # as the end of its process would
+    assert main(["recover", str(root)]) == 1
+    out = capsys.readouterr().out
+    assert "recovered arm_killed: 10 messages" in out and "1 of 2 leftovers recovered" in out
+    assert "not recovered" in out and "no data file" in out and ".quarantine" in out
+    assert main(["recover", str(root)]) == 0
+    assert "0 of 0" in capsys.readouterr().out
+    assert main(["episodes", str(root)]) == 0
+    out = capsys.readouterr().out
+    assert "arm_killed" in out and "not recoverable" in out
+    assert main(["check", str(root / "arm_killed")]) == 1
+    assert "recovered after a crash" in capsys.readouterr().out
+    assert main(["recover", str(root / "nowhere")]) == 2
+
+
+def test_the_trash_is_listed_and_given_back(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = EpisodeStore(root)
+    first, second = store.paths()
+    store.discard(first)
+    assert main(["trash", str(root)]) == 0
+    out = capsys.readouterr().out
+    assert first.name in out and "1 discarded" in out
+    assert main(["trash", str(root), "--restore", "nothing"]) == 2
+    assert main(["trash", str(root), "--restore", first.name]) == 0
+    assert store.paths() == [first, second] and not store.trashed()
+
+
+def test_the_trash_is_emptied_by_age_and_size_and_nothing_else(root: Path) -> None:
+    store = EpisodeStore(root)
+    first, second = (store.discard(path) for path in store.paths())
+    now = time.time()
+    assert store.empty_trash(now, max_days=1, max_bytes=10**9) == []
+    os.utime(first, (now - 2 * 86400, now - 2 * 86400))
+    assert store.empty_trash(now, max_days=1, max_bytes=10**9) == [first]
+    assert store.trashed() == [second]
+    assert store.empty_trash(now, max_days=1, max_bytes=10) == [second]
+    assert (root / "died.partial").is_dir()

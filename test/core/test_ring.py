@@ -92,3 +92,12 @@ def test_losses_add_up_and_are_reported_once() -> None:
     assert ledger.count("/a", Place.QUEUE) == 5 and ledger.count("/b", Place.QUEUE) == 1
     assert ledger.total() == 13 and ledger.total(lambda p: p is Place.DDS) == 7
     assert ledger.topics == {"/a", "/b"}
+
+
+def test_latched_messages_are_those_of_the_publishers_that_live() -> None:
+    channel, cache = Channel(BagTopic("/tf_static", "x/msg/Y"), latched=True), LatchedCache()
+    for at, publisher in enumerate((b"A1", b"B", b"A2", b"A3")):  # A restarts, and restarts again
+        cache.keep(Sample(channel, publisher, T0 + at, T0, publisher))
+    channel.publishers, channel.alive = 2, frozenset([b"B", b"A3"])
+    assert [s.data for s in cache.before(T0 + 10)] == [b"B", b"A3"]
+    assert {s.receive_ns for s in cache.before(T0 + 10)} == {T0 + 10}

@@ -24,6 +24,7 @@ from robot_recorder.srv import (
     Annotate,
     DiscardEpisode,
     MarkOutcome,
+    RestoreEpisode,
     SetTask,
     StartEpisode,
     StopEpisode,
@@ -214,7 +215,16 @@ def test_toggle_and_discard(bench: Bench, root: Path) -> None:
     gone = bench.call(DiscardEpisode, "recorder/discard_episode")
     assert gone.success and not (root / gone.episode_id).exists()
     assert Episode.open(root / TRASH / gone.episode_id).id == gone.episode_id
+    back = bench.call(RestoreEpisode, "recorder/restore_episode")
+    assert (
+        back.success
+        and back.episode_id == gone.episode_id
+        and back.path == str(root / gone.episode_id)
+    )
+    assert Episode.open(root / gone.episode_id).id == gone.episode_id
+    assert not bench.call(RestoreEpisode, "recorder/restore_episode", episode_id="none").success
     # also the running one
+    bench.publish_until("all streams", bench.ready)
     assert bench.call(Trigger, "recorder/toggle_episode").success
     gone = bench.call(DiscardEpisode, "recorder/discard_episode")
     assert gone.success and (root / TRASH / gone.episode_id).is_dir()
@@ -286,6 +296,7 @@ def test_each_node_runs_on_its_own(profile: Path, tmp_path: Path) -> None:
         bench.publish_until("all streams", bench.ready)
         bench.publish_until("frames", lambda: len(bench.frames) > 5)
         assert bench.call(SetTask, "labeller/set_task", instruction="Lift it gently.").success
+        bench.publish_for(0.5)  # from process to process it takes its time
         # forced: finding a service of another process may take longer than a stream may be silent
         started = bench.call(StartEpisode, "recorder/start_episode", force=True, pre_roll_s=0.0)
         assert started.success

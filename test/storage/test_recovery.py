@@ -241,3 +241,46 @@ def test_a_bag_of_rosbag2s_own_writer_is_recovered_too(tmp_path: Path) -> None:
     result = recover(EpisodeStore(tmp_path), partial)
     assert result.ok and 900 < result.messages <= 1000
     assert len(list(read_messages(result.path))) == result.messages
+
+
+def test_one_bad_leftover_does_not_keep_the_others(leftover, tmp_path: Path) -> None:
+    """Torn records that lie about themselves, a note that is none, a description that is missing."""
+    root = tmp_path / "root"
+    good = copied(leftover, root)
+    size = data_file(good).stat().st_size
+    for number, damage in enumerate(
+        (
+            mcap.record(mcap.Op.MESSAGE, b"short"),
+            mcap.record(mcap.Op.CHANNEL, b"\xff" * 40),
+            mcap.record(mcap.Op.SCHEMA, b""),
+        )
+    ):
+        bad = Path(shutil.copytree(good, root / f"a{number}.partial"))
+        head = mcap.chunk({1: [1, 0]}, damage + bytes(1000), size)[1]
+        with open(data_file(bad), "ab") as file:
+            file.write(head + damage)
+        (bad / "recording.json").write_text('{"facts": {}, "topics": [{"name": "/a"}]}')
+    nameless = Path(shutil.copytree(good, root / "b.partial"))
+    (nameless / "recording.json").unlink()
+    with open(data_file(nameless), "r+b") as file:
+        file.seek(FIXED + 60)
+        file.write(bytes(20))  # the chunk that has the only descriptions
+    results = {r.path.name: r for r in recover_all(EpisodeStore(root))}
+    assert len(results) == 5 and not EpisodeStore(root).unfinished()
+    assert not results["b.partial"].ok and "no name" in results["b.partial"].message
+    assert all(r.messages == ROUNDS * PER_ROUND for name, r in results.items() if r.ok)
+    assert sum(r.ok for r in results.values()) == 4
+
+
+def test_what_finalising_had_written_is_kept(tmp_path: Path) -> None:
+    """Killed between metadata and rename: its figures are better than what recovery can find out."""
+    partial, sent = record(tmp_path, close=True)
+    store = EpisodeStore(tmp_path)
+    facts = {"stop_ns": str(T0 + 5), "sync": "{}", "streams": "{}", **label_facts(EVENTS)}
+    path = store.finalise(partial, facts)
+    path.rename(partial)
+    result = recover(store, partial)
+    episode = Episode.open(result.path)
+    assert result.ok and kept(result.path) == sent and episode.is_recovered
+    assert episode.facts["sync"] == "{}" and episode.facts["stop_ns"] == str(T0 + 5)
+    assert episode.labels.cause == "slip"
