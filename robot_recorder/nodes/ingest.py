@@ -44,7 +44,7 @@ _DEPTH = 2000  # messages DDS keeps per topic while this thread is busy: two sec
 # The middleware stamps a message a moment before it can be taken. Batches end this far in the past,
 # so that order of receipt holds across batches and flush() leaves nothing behind.
 _SETTLE_NS = 1_000_000
-_GRAPH_PERIOD_S = 0.2
+_GRAPH_PERIOD_S = 0.5
 _GRAPH_PERIOD_FULL_S = 2.0  # asking for QoS is dear; in between only the number of publishers is
 _CLOCK = struct.Struct("<iI")
 _by_receipt = itemgetter(2)
@@ -193,7 +193,8 @@ class Ingest:
     def _follow_graph(self, full: bool) -> None:
         """Subscribe to what has publishers, with a QoS that hears all of them."""
         for name, reader in self._readers.items():
-            reader.events.poll()
+            if full:
+                reader.events.poll()
             count = self._node.count_publishers(name)
             if not full and count == reader.publisher_count:
                 continue

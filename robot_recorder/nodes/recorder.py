@@ -39,7 +39,7 @@ from robot_recorder.storage.recording import StopReason
 from robot_recorder.storage.store import EpisodeStore
 
 _LABELS = 100  # how many labels may queue up; they arrive by hand
-_WATCH_S = 0.2
+_WATCH_S = 0.5
 
 
 class RecorderNode(Node):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -119,6 +120,7 @@ def run(build: Callable[[], tuple[Sequence[Node], Sequence[Closable]]]) -> int:
     try:
         nodes, closables = build()
         executor = SingleThreadedExecutor()
+        _wake_on_signals(executor)
         for node in nodes:
             executor.add_node(node)
         try:
@@ -137,10 +139,23 @@ def run(build: Callable[[], tuple[Sequence[Node], Sequence[Closable]]]) -> int:
         rclpy.try_shutdown()
 
 
+def _wake_on_signals(executor: SingleThreadedExecutor) -> None:
+    """Let a signal end the executor's wait, which Python alone can not: so it need not look all the time."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+
+    def wake() -> None:
+        while os.read(reader, 64):
+            executor.wake()
+
+    threading.Thread(target=wake, name="signals", daemon=True).start()
+
+
 def _spin_once(executor: SingleThreadedExecutor, node: Node) -> None:
     """Serve one callback. One that fails is reported and costs its caller an answer, not the take."""
     try:
-        executor.spin_once(timeout_sec=0.1)
+        executor.spin_once(timeout_sec=1.0)
     except ExternalShutdownException:
         raise
     except Exception:

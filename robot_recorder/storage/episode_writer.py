@@ -16,7 +16,7 @@ from robot_recorder.core.topics import Batch, Channel, Sample
 from robot_recorder.storage.writer import BagWriter
 
 SYNC_PERIOD_S = 0.5  # with the longest flush seen, well inside the promised second
-_DRAIN_PERIOD_S = 0.05  # waking once for many messages is what makes writing cheap
+_DRAIN_PERIOD_S = 0.1  # waking once for many messages is what makes writing cheap
 _DRAIN_MOST = 100  # batches between two looks at the clock
 _GROW_BYTES = (
     4_000_000  # more than any writer holds back; written, and the file has not grown: it is gone
