@@ -30,6 +30,7 @@ from robot_recorder.storage.episodes import Episode
 
 CONSOLE = Console(width=130)
 SETTLE_S = 0.5
+SCRATCH = HERE.parent / ".cache"  # on the disk that is measured, and never committed
 
 
 class Operator:
@@ -68,7 +69,7 @@ class Operator:
 def measure_reader(kind: str, load: str, seconds: float) -> dict[str, float]:
     """CPU and losses of a reader that is not ours."""
     with (
-        tempfile.TemporaryDirectory(dir=HERE) as folder,
+        tempfile.TemporaryDirectory(dir=SCRATCH) as folder,
         reading(kind, load, Path(folder)) as reader,
     ):
         with publishing(load) as sender:
@@ -87,7 +88,7 @@ def measure_recorder(
     load: str, seconds: float, program: str = "recorder", **parameters: object
 ) -> dict[str, float]:
     """CPU and losses of an episode that holds a whole load."""
-    with tempfile.TemporaryDirectory(dir=HERE) as folder:
+    with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
         with (
             recording(load, Path(folder), program, **parameters) as recorder,
             publishing(load) as sender,
@@ -117,7 +118,7 @@ def measure_recorder(
 def measure_starts(restarts: int) -> dict[str, float]:
     """Time to start and to stop, and what is lost over many episodes back to back."""
     load = "humanoid"
-    with tempfile.TemporaryDirectory(dir=HERE) as folder:
+    with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
         with recording(load, Path(folder)) as recorder, publishing(load) as sender:
             operator = Operator()
             operator.wait()
@@ -165,7 +166,7 @@ def _holes(path: Path) -> int:
 def measure_memory(seconds: float) -> dict[str, float]:
     """Growth of the recorder's memory over one long episode."""
     load = "humanoid"
-    with tempfile.TemporaryDirectory(dir=HERE) as folder:
+    with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
         parameters = {"max_episode_s": 2 * seconds}
         with recording(load, Path(folder), **parameters) as recorder, publishing(load) as sender:
             operator = Operator()

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mcap.writer import CompressionType, Writer
-from recorder import machine
+from recorder import SCRATCH, machine
 from rich.console import Console
 from rich.table import Table
 
@@ -83,7 +83,7 @@ def batch(now_ns: int, count: int) -> list[Sample]:
 
 def cpu_us(make: Any, messages: int) -> dict[str, float]:
     """CPU per message, user and system, at full speed with a sync every 5,000 messages."""
-    with tempfile.TemporaryDirectory(dir=Path(__file__).parent) as folder:
+    with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
         writer = make()
         writer.open(Path(folder) / "bag", {})
         for channel in CHANNELS:
@@ -102,7 +102,7 @@ def cpu_us(make: Any, messages: int) -> dict[str, float]:
 
 def lost_by_kill_s(make: Any, rate_hz: float) -> float:
     """Age of the last readable message when the writing process is killed after 3 s."""
-    with tempfile.TemporaryDirectory(dir=Path(__file__).parent) as folder:
+    with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
         directory = Path(folder) / "bag"
         child = os.fork()
         if child == 0:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from robot_recorder.core.topics import Channel, Sample
 from robot_recorder.storage import mcap_records as mcap
 from robot_recorder.storage.block_file import BlockFile
-from robot_recorder.storage.mcap_records import ChannelRecord, ChunkInfo, Op, SchemaRecord
+from robot_recorder.storage.mcap_records import ChannelRecord, Op, SchemaRecord
 from robot_recorder.storage.metadata import channel_metadata, topic_metadata
 
 LIBRARY = "robot_recorder"
@@ -33,7 +33,8 @@ class McapFile:
             file: empty.
         """
         self.counts: dict[int, int] = {}
-        self.chunks: list[ChunkInfo] = []
+        self.span = (0, 0)  # first and last time of a message; zeros: there is none
+        self._chunks: list[bytes] = []  # their index records, ready: there may be many
         self.schemas: dict[int, SchemaRecord] = {}
         self.channels: dict[int, ChannelRecord] = {}
         self._file = file
@@ -128,7 +129,10 @@ class McapFile:
         file.buffer[begin:first] = head
         file.append(after)
         file.commit()
-        self.chunks.append(info)
+        self._chunks.append(mcap.chunk_index(info))
+        if info.end_ns:
+            first, last = self.span if self.span[1] else (info.start_ns, info.end_ns)
+            self.span = min(first, info.start_ns), max(last, info.end_ns)
         self._chunk_at, self._index = -1, {}
 
     def sync(self) -> None:
@@ -147,18 +151,19 @@ class McapFile:
             indexes.append(mcap.metadata_index(start + len(data), len(record), name))
             data += record
         data += mcap.data_end()
-        summary = Summary(self.schemas, self.channels, self.chunks, self.counts)
+        summary = Summary(self.schemas, self.channels, self._chunks, self.span, self.counts)
         self._file.append(data + summary.to_bytes(start + len(data), indexes))
         self._file.sync()
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What stands at the end of a file, and makes it quick to open."""
+    """What stands at the end of a file, and makes it quick to open; chunks as their index records."""
 
     schemas: dict[int, SchemaRecord]
     channels: dict[int, ChannelRecord]
-    chunks: list[ChunkInfo]
+    chunks: list[bytes]
+    span: tuple[int, int]
     counts: dict[int, int]
 
     def to_bytes(self, offset: int, metadata_indexes: Sequence[bytes] = ()) -> bytes:
@@ -167,8 +172,8 @@ class Summary:
         groups = [
             (Op.SCHEMA, [mcap.schema(s) for s in self.schemas.values()]),
             (Op.CHANNEL, [mcap.channel(c) for c in self.channels.values()]),
-            (Op.STATISTICS, [mcap.statistics(len(self.schemas), self.chunks, len(metadata_indexes), counts)]),
+            (Op.STATISTICS, [mcap.statistics(len(self.schemas), len(self.chunks), len(metadata_indexes), self.span, counts)]),
             (Op.METADATA_INDEX, list(metadata_indexes)),
-            (Op.CHUNK_INDEX, [mcap.chunk_index(c) for c in self.chunks]),
+            (Op.CHUNK_INDEX, self.chunks),
         ]  # fmt: skip
         return mcap.tail(offset, groups)

@@ -194,12 +194,16 @@ def chunk_index(c: ChunkInfo) -> bytes:
 
 
 def statistics(
-    schemas: int, chunks: list[ChunkInfo], metadata_count: int, counts: Mapping[int, int]
+    schemas: int,
+    chunks: int,
+    metadata_count: int,
+    times: tuple[int, int],
+    counts: Mapping[int, int],
 ) -> bytes:
-    """Totals; counts: messages per channel id."""
+    """Totals; times: of the first and the last message; counts: messages per channel id."""
     fixed = struct.pack(
-        "<QHIIIIQQ", sum(counts.values()), schemas, len(counts), 0, metadata_count, len(chunks),
-        *span(chunks),
+        "<QHIIIIQQ", sum(counts.values()), schemas, len(counts), 0, metadata_count, chunks,
+        *times,
     )  # fmt: skip
     return record(Op.STATISTICS, fixed + _id_map(counts))
 

@@ -90,7 +90,9 @@ def _finish(path: Path, found: Contents) -> None:
             file.write(data)
         file.seek(end)
         data_end = mcap.data_end()
-        summary = Summary(found.schemas, found.channels, found.chunks, found.counts)
+        chunks = [mcap.chunk_index(c) for c in found.chunks]
+        times = mcap.span(found.chunks)
+        summary = Summary(found.schemas, found.channels, chunks, times, found.counts)
         file.write(data_end + summary.to_bytes(end + len(data_end)))
         file.flush()
         os.fsync(file.fileno())

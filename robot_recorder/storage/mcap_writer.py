@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from robot_recorder.core.errors import BagError
-from robot_recorder.core.topics import Channel, Sample
+from robot_recorder.core.topics import BagTopic, Channel, Sample
 from robot_recorder.storage.block_file import BlockFile
 from robot_recorder.storage.files import sync_directory
 from robot_recorder.storage.mcap_file import BUFFER_BYTES, McapFile
-from robot_recorder.storage.mcap_records import span
 from robot_recorder.storage.metadata import (
     BagSummary,
     build_metadata,
@@ -29,7 +28,7 @@ class McapWriter:
         self._name = ""
         self._mcap: McapFile | None = None
         self._custom_data: dict[str, str] = {}
-        self._added: list[Channel] = []
+        self._topics: list[BagTopic] = []
 
     def open(self, directory: Path, custom_data: dict[str, str]) -> None:
         self._directory, self._custom_data = directory, custom_data
@@ -48,7 +47,7 @@ class McapWriter:
     def add_topic(self, channel: Channel) -> None:
         assert self._mcap is not None
         self._mcap.add_channel(channel)
-        self._added.append(channel)
+        self._topics.append(channel.bag_topic)  # as the channel says it: readers compare the two
 
     def write(self, samples: Sequence[Sample]) -> None:
         assert self._mcap is not None
@@ -69,9 +68,8 @@ class McapWriter:
         try:
             self._mcap.sync()
             counts = {c.topic: self._mcap.counts[c.id] for c in self._mcap.channels.values()}
-            summary = BagSummary(self._name, *span(self._mcap.chunks), counts)
-            # As they are now: with the QoS of publishers that came later, too.
-            topics = [topic_metadata(channel.bag_topic) for channel in self._added]
+            summary = BagSummary(self._name, *self._mcap.span, counts)
+            topics = [topic_metadata(topic) for topic in self._topics]
             metadata = build_metadata(topics, summary, self._custom_data)
             # rosbag2 opens a lone .mcap file by this record, without the directory around it.
             self._mcap.finish({"rosbag2": {"serialized_metadata": dump_yaml(metadata)}})

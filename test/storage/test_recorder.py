@@ -70,6 +70,13 @@ class Bench:
         return self.recorder.last
 
 
+def until(condition) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def recorded(path: Path, topic: str = "/wrist/wrench") -> list[bytes]:
     return [m.data for m in read_messages(path, {topic})]
 
@@ -168,10 +175,12 @@ def test_a_failing_disk_ends_in_an_honest_stop(tmp_path: Path) -> None:
     bench = Bench(tmp_path, Failing)
     bench.feed(10)
     assert bench.start().ok
-    for _ in range(100):
-        bench.feed(1)
+    bench.feed(10)
+    until(lambda: bench.last.counts().get("/wrist/wrench") == 10)
+    for _ in range(9):
+        bench.feed(10)
         time.sleep(0.005)
-    assert bench.recorder.must_stop()[0] is StopReason.WRITE_ERROR
+    until(lambda: bench.recorder.must_stop()[0] is StopReason.WRITE_ERROR)
     verdict = bench.stop()
     assert not verdict.ok and "aborted" in verdict.reason and "No space left" in verdict.reason
     assert str(tmp_path / bench.last.id) in verdict.reason

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rosbags.rosbag2 import Reader
-from support.samples import T0, WRENCH, wrench, write_bag, write_messages
+from support.samples import T0, WRENCH, wrench, wrench_topic, write_bag, write_messages
 
 from robot_recorder.core.errors import BagError, ConfigError
+from robot_recorder.core.topics import Channel, OfferedQos, Sample
 from robot_recorder.storage.metadata import custom_data_of, read_metadata
 from robot_recorder.storage.reader import read_messages
 from robot_recorder.storage.writer import writer_factory
@@ -88,6 +90,19 @@ def test_sync_puts_messages_into_the_file(writer, tmp_path: Path) -> None:
         except Exception:  # the file has no end yet
             pass
     assert seen == 50
+
+
+def test_a_publisher_that_comes_later_does_not_hide_the_topic(writer, tmp_path: Path) -> None:
+    """Readers compare what metadata.yaml says of a topic with what its channel says."""
+    path, channel = tmp_path / "bag", Channel(wrench_topic("/a"))
+    writer.open(path, {})
+    writer.add_topic(channel)
+    writer.write([Sample(channel, wrench(T0), T0, T0)])
+    best_effort = OfferedQos(reliability="best_effort")
+    channel.bag_topic = replace(channel.bag_topic, offered_qos=(OfferedQos(), best_effort))
+    writer.write([Sample(channel, wrench(T0 + 1), T0 + 1, T0)])
+    writer.close()
+    assert [m.receive_ns for m in read_messages(path)] == [T0, T0 + 1]
 
 
 def test_huge_messages_come_first_and_last(writer, tmp_path: Path) -> None:
