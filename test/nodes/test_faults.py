@@ -175,6 +175,10 @@ def test_a_disk_that_is_full_all_of_a_sudden(profile: Path, tmp_path: Path) -> N
         assert bench.stop().success, "the node goes on"
 
 
+def all_written(bench: Bench, stream: str, topic: str) -> None:
+    bench.wait("all it sent", lambda: bench.stream(stream).written == len(bench.sent[topic]))
+
+
 def test_publishers_that_misbehave(profile: Path, tmp_path: Path) -> None:
     with (
         Bench("odd") as bench,
@@ -206,9 +210,7 @@ def test_publishers_that_misbehave(profile: Path, tmp_path: Path) -> None:
         # a loss shows with the next message that arrives
         bench.publish_message(big, "/camera/image/compressed", CompressedImage(format="last"))
         # one that dies, and its successor. What the dead had not delivered yet nobody can count.
-        bench.wait(
-            "all it sent", lambda: bench.stream("command").written == len(bench.sent["/command"])
-        )
+        all_written(bench, "command", "/command")
         bench.node.destroy_publisher(bench.publishers["/command"][0])
         bench.publishers["/command"] = (
             bench.node.create_publisher(JointState, "command", 100), Bench._joints,
@@ -219,6 +221,7 @@ def test_publishers_that_misbehave(profile: Path, tmp_path: Path) -> None:
         )
         bench.publish_for(0.3)
         # one that comes back with another type: its messages can not be recorded, and that is said
+        all_written(bench, "wrench", "/wrist/wrench")
         bench.node.destroy_publisher(bench.publishers.pop("/wrist/wrench")[0])
         other = bench.node.create_publisher(String, "wrist/wrench", 10)
         bench.publish_until(
