@@ -50,7 +50,7 @@ class Stream:
 
 def tactile() -> Any:
     """A palm with 16 taxels."""
-    return TactileArray(rows=4, columns=4, values=[0.5] * 16)
+    return TactileArray(rows=4, cols=4, normal=[0.5] * 16)
 
 
 def image() -> Any:
