@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,11 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
+from figures import HERE
 from load import load
 
-from robot_recorder.configuration import installed_program
+from robot_recorder.processes import ended, node_command
 
-HERE = Path(__file__).parent
 TYPES = {
     "joint_state": "sensor_msgs/msg/JointState",
     "tactile": "robot_recorder/msg/TactileArray",
@@ -43,19 +42,9 @@ def rss_mb(pid: int) -> float:
 @contextmanager
 def child(*command: str) -> Iterator[subprocess.Popen[str]]:
     """A process with pipes, ended at the end whatever happens."""
-    running = subprocess.Popen(
-        [sys.executable, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    try:
+    running = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with ended(running, 30):
         yield running
-    finally:
-        if running.poll() is None:
-            running.send_signal(signal.SIGINT)
-            try:
-                running.wait(30)
-            except subprocess.TimeoutExpired:
-                running.kill()
-                running.wait()
 
 
 class Load:
@@ -93,13 +82,13 @@ class Load:
 @contextmanager
 def publishing(name: str) -> Iterator[Load]:
     """The process that publishes a load."""
-    with child(str(HERE / "load.py"), name) as running:
+    with child(sys.executable, str(HERE / "load.py"), name) as running:
         yield Load(running)
 
 
 def reading(kind: str, name: str, folder: Path) -> contextmanager:
     """A reader to compare with; see readers.py."""
-    return child(str(HERE / "readers.py"), kind, name, str(folder))
+    return child(sys.executable, str(HERE / "readers.py"), kind, name, str(folder))
 
 
 def recording(name: str, folder: Path, program: str = "recorder", **parameters: object):
@@ -116,5 +105,4 @@ def recording(name: str, folder: Path, program: str = "recorder", **parameters: 
     profile = folder / "profile.yaml"
     profile.write_text(yaml.safe_dump({"robot": "bench", "streams": streams}))
     given = {"profile": profile, "root": folder / "episodes", "min_free_mb": 100, **parameters}
-    arguments = [x for k, v in given.items() for x in ("-p", f"{k}:={v}")]
-    return child(str(installed_program(program)), "--ros-args", *arguments)
+    return child(*node_command(program, given))

@@ -7,19 +7,16 @@ threads included, divided by the messages it received.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import signal
 import statistics
-import subprocess
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import rclpy
-from processes import HERE, cpu_s, publishing, reading, recording, rss_mb
+from figures import RESULTS, SCRATCH, write_results
+from processes import cpu_s, publishing, reading, recording, rss_mb
 from rich.console import Console
 from rich.table import Table
 
@@ -30,7 +27,6 @@ from robot_recorder.storage.episodes import Episode
 
 CONSOLE = Console(width=130)
 SETTLE_S = 0.5
-SCRATCH = HERE.parent / ".cache"  # on the disk that is measured, and never committed
 
 
 class Operator:
@@ -151,7 +147,7 @@ def measure_starts(restarts: int) -> dict[str, float]:
 
 
 def _holes(path: Path) -> int:
-    """Messages missing inside an episode, by the numbers that the load writes into its stamps' order."""
+    """Messages missing inside an episode, by the numbers that the load writes into its joint states."""
     from robot_recorder.storage.reader import read_messages
 
     missing = 0
@@ -167,7 +163,7 @@ def measure_memory(seconds: float) -> dict[str, float]:
     """Growth of the recorder's memory over one long episode."""
     load = "humanoid"
     with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
-        parameters = {"max_episode_s": 2 * seconds}
+        parameters = {"max_episode_s": seconds + 120}
         with recording(load, Path(folder), **parameters) as recorder, publishing(load) as sender:
             operator = Operator()
             operator.wait()
@@ -200,7 +196,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--restarts", type=int, default=50)
     parser.add_argument("--memory-seconds", type=float, default=600)
-    parser.add_argument("--out", type=Path, default=HERE / "results" / "recorder.json")
+    parser.add_argument("--out", type=Path, default=RESULTS / "recorder.json")
     options = parser.parse_args()
     rclpy.init()
 
@@ -256,33 +252,16 @@ def main() -> None:
     }
     for name, value in figures.items():
         CONSOLE.print(f"{name:36} {value:.2f}")
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    result = {
-        "command": f"make bench-recorder (seconds {options.seconds:g}, repeats {options.repeats}, "
-        f"restarts {options.restarts}, memory {options.memory_seconds:g} s)",
-        "machine": machine(),
-        "figures": {k: round(v, 3) for k, v in figures.items()},
-        "starts": starts,
-        "loads": loads,
-    }
-    options.out.write_text(json.dumps(result, indent=1) + "\n")
+    command = (
+        f"make bench-recorder (seconds {options.seconds:g}, repeats {options.repeats}, "
+        f"restarts {options.restarts}, memory {options.memory_seconds:g} s)"
+    )
+    write_results(options.out, command, figures, starts=starts, loads=loads)
     rclpy.shutdown()
 
 
 def _median(loads: dict[str, Any], load: str, kind: str) -> float:
     return statistics.median(r["us"] for r in loads[load]["runs"][kind])
-
-
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    cpu = subprocess.run(["lscpu"], capture_output=True, text=True).stdout
-    model = next((x.split(":")[1].strip() for x in cpu.splitlines() if "Model name" in x), "")
-    return {
-        "cpu": model,
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-    }
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ one would take otherwise.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import signal
@@ -18,8 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from figures import RESULTS, SCRATCH, write_results
 from mcap.writer import CompressionType, Writer
-from recorder import SCRATCH, machine
 from rich.console import Console
 from rich.table import Table
 
@@ -132,7 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=50_000)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results/writers.json")
+    parser.add_argument("--out", type=Path, default=RESULTS / "writers.json")
     options = parser.parse_args()
     table = Table(title="writing 2.8 kB messages; median of runs")
     for heading in ("writer", "user us", "system us", "lost by SIGKILL at 1.4 MB/s", "at 56 kB/s"):
@@ -156,10 +155,8 @@ def main() -> None:
         }
         table.add_row(name, f"{user:.2f}", f"{system:.2f}", f"{fast:.2f} s", f"{slow:.2f} s")
     Console(width=110).print(table)
-    options.out.parent.mkdir(exist_ok=True)
     command = f"make bench-writers (messages {options.messages}, repeats {options.repeats})"
-    result = {"command": command, "machine": machine(), "figures": figures, "runs": runs}
-    options.out.write_text(json.dumps(result, indent=1) + "\n")
+    write_results(options.out, command, figures, runs=runs)
 
 
 if __name__ == "__main__":

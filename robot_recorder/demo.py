@@ -9,9 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,13 +23,13 @@ from rich.console import Console
 from std_msgs.msg import String
 
 from robot_recorder.cli.tables import episodes_table, streams_table, table_console
-from robot_recorder.configuration import installed_program
 from robot_recorder.core.errors import RecorderError
 from robot_recorder.core.labels import Outcome
 from robot_recorder.core.streams import StreamHealth
 from robot_recorder.msg import EpisodeStatus
 from robot_recorder.nodes.conversions import to_time
 from robot_recorder.nodes.runtime import LATCHED
+from robot_recorder.processes import ended, node_command
 from robot_recorder.report.episode_data import load
 from robot_recorder.report.picture import draw
 from robot_recorder.srv import (
@@ -177,22 +175,14 @@ class Operator(Node):
 def node_process(
     name: str, log: Path, parameters: dict[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """An executable of this package as a process, ended with SIGINT as Ctrl-C would."""
-    program = installed_program(name)
-    arguments = [x for key, value in parameters.items() for x in ("-p", f"{key}:={value}")]
+    """An executable of this package as a process, with a log file."""
+    command = node_command(name, parameters)
     with open(log, "wb") as output:
         process = subprocess.Popen(
-            [sys.executable, str(program), "--ros-args", *arguments],
-            stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
-        try:
+            command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        with ended(process):
             yield process
-        finally:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
 
 
 def main() -> int:

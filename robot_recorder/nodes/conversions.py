@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from builtin_interfaces.msg import Duration, Time
 from std_msgs.msg import Header
 
 from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome
 from robot_recorder.core.losses import Dropout
 from robot_recorder.core.streams import NS_PER_S
+from robot_recorder.core.tasks import TaskRegistry
 from robot_recorder.msg import Dropout as DropoutMessage
 from robot_recorder.msg import Label
+from robot_recorder.storage.recorder import Assignment
 
 
 def to_time(ns: int) -> Time:
@@ -78,3 +83,19 @@ def to_dropout(loss: Dropout) -> DropoutMessage:
         start=to_time(loss.start_ns),
         duration=Duration(sec=sec, nanosec=nanosec),
     )
+
+
+def requested_assignment(request: Any, current: Assignment, tasks: TaskRegistry) -> Assignment:
+    """What a StartEpisode or SetTask request asks for; where it is silent, what held before.
+
+    Raises:
+        ConfigError: the task is not in the registry.
+    """
+    if request.task:
+        task = tasks.find(request.task)
+        current = replace(current, task=task.id, instruction=task.instruction)
+    if request.instruction:
+        current = replace(current, instruction=request.instruction)
+    if request.operator_name:
+        current = replace(current, operator_name=request.operator_name)
+    return current

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from robot_recorder.core.start_gate import Verdict
 from robot_recorder.core.streams import NS_PER_S
 from robot_recorder.core.yaml_source import did_you_mean
 from robot_recorder.msg import EpisodeStatus, Label, Task
-from robot_recorder.nodes.conversions import to_label, to_ns, to_time
+from robot_recorder.nodes.conversions import requested_assignment, to_label, to_ns, to_time
 from robot_recorder.nodes.runtime import (
     LATCHED,
     LATCHED_ALL,
@@ -48,7 +47,6 @@ class LabellerNode(Node):
         self._behind_ns = self._last_stamp_ns = 0
         self._unconfirmed: dict[int, Future[str]] = {}
         operator = parameter(self, "operator", "", "who drives the robot, until set_task says")
-        self._assignment = Assignment(operator_name=operator)
         self._labels = self.create_publisher(Label, "labeller/labels", 100)
         self._task = self.create_publisher(Task, "labeller/task", LATCHED)
         # A label's answer waits for the recorder's word; a group of its own lets that word in meanwhile.
@@ -66,11 +64,8 @@ class LabellerNode(Node):
         self.create_service(Trigger, "labeller/mark_success", self._mark_success)
         self.create_service(Trigger, "labeller/mark_failure", self._mark_failure)
         task = parameter(self, "task", "", "task of the next episodes, until set_task says")
-        if task:
-            found = self._tasks.find(task)
-            self._assignment = replace(
-                self._assignment, task=found.id, instruction=found.instruction
-            )
+        asked = SetTask.Request(task=task, operator_name=operator)
+        self._assignment = requested_assignment(asked, Assignment(), self._tasks)
         self._publish_task()
 
     def _now_ns(self) -> int:
@@ -105,15 +100,7 @@ class LabellerNode(Node):
     def _set_task(self, request: Any, response: Any) -> Any:
         response.success, response.message = False, ""
         try:
-            if request.task:
-                found = self._tasks.find(request.task)
-                self._assignment = replace(
-                    self._assignment, task=found.id, instruction=found.instruction
-                )
-            if request.instruction:
-                self._assignment = replace(self._assignment, instruction=request.instruction)
-            if request.operator_name:
-                self._assignment = replace(self._assignment, operator_name=request.operator_name)
+            self._assignment = requested_assignment(request, self._assignment, self._tasks)
             self._publish_task()
             response.success = True
             response.message = f"next episodes: {self._assignment.task or 'no task'}"

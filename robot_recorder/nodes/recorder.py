@@ -12,14 +12,13 @@ from std_srvs.srv import Trigger
 from robot_recorder.core.errors import ConfigError
 from robot_recorder.core.start_gate import Verdict
 from robot_recorder.msg import EpisodeStatus, Label, Task
-from robot_recorder.nodes.conversions import from_label, to_time
+from robot_recorder.nodes.conversions import from_label, requested_assignment, to_time
 from robot_recorder.nodes.finisher import Finisher
 from robot_recorder.nodes.housekeeping import Housekeeping
 from robot_recorder.nodes.ingest import Ingest
 from robot_recorder.nodes.recorder_setup import (
     recorder_package,
     recorder_settings,
-    requested_assignment,
     trash_limits,
 )
 from robot_recorder.nodes.runtime import (

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
 from rclpy.node import Node
 from rclpy.serialization import serialize_message
 
 from robot_recorder.core.streams import Durability, Qos, Reliability
-from robot_recorder.core.tasks import TaskRegistry
 from robot_recorder.core.topics import BagTopic, Channel, OfferedQos
 from robot_recorder.installed_types import message_definition, type_hash
 from robot_recorder.msg import FrameLayout, Task
@@ -17,7 +13,7 @@ from robot_recorder.nodes.conversions import to_dropout, to_label
 from robot_recorder.nodes.ingest import Ingest
 from robot_recorder.nodes.runtime import parameter
 from robot_recorder.storage.disk import DiskLimits
-from robot_recorder.storage.recorder import Assignment, Settings
+from robot_recorder.storage.recorder import Settings
 from robot_recorder.storage.recording import Package
 from robot_recorder.storage.writer import writer_factory
 
@@ -47,22 +43,6 @@ def trash_limits(node: Node) -> tuple[float, float]:
     days = parameter(node, "trash_days", 7.0, "days that discarded episodes are kept")
     gb = parameter(node, "trash_max_gb", 20.0, "GB of discarded episodes that are kept")
     return days, gb * 1e9
-
-
-def requested_assignment(request: Any, current: Assignment, tasks: TaskRegistry) -> Assignment:
-    """What a start request asks for; where it is silent, what the labeller said last.
-
-    Raises:
-        ConfigError: the task is not in the registry.
-    """
-    if request.task:
-        task = tasks.find(request.task)
-        current = replace(current, task=task.id, instruction=task.instruction)
-    if request.instruction:
-        current = replace(current, instruction=request.instruction)
-    if request.operator_name:
-        current = replace(current, operator_name=request.operator_name)
-    return current
 
 
 def recorder_package(node: Node, ingest: Ingest) -> Package:

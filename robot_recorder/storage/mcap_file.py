@@ -7,7 +7,8 @@ the CPU per message (docs/writers.md), and a robot needs nothing but numpy and y
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from robot_recorder.core.topics import Channel, Sample
 from robot_recorder.storage import mcap_records as mcap
@@ -18,6 +19,37 @@ from robot_recorder.storage.metadata import channel_metadata, topic_metadata
 LIBRARY = "robot_recorder"
 CHUNK_BYTES = 1 << 20
 BUFFER_BYTES = 2 * CHUNK_BYTES
+
+
+@dataclass
+class Declarations:
+    """Schemas and channels, numbered in the order in which their topics are added."""
+
+    schemas: dict[int, SchemaRecord] = field(default_factory=dict)
+    channels: dict[int, ChannelRecord] = field(default_factory=dict)
+
+    def add(
+        self, topic: dict[str, Any], definition: str
+    ) -> tuple[SchemaRecord | None, ChannelRecord]:
+        """Number a topic.
+
+        Args:
+            topic: as ``topic_metadata`` gives it.
+
+        Returns:
+            Its schema when that is new, and its channel.
+        """
+        known = next((s for s in self.schemas.values() if s.name == topic["type"]), None)
+        encoding = "ros2msg" if definition else ""
+        schema = known or SchemaRecord(
+            len(self.schemas) + 1, topic["type"], encoding, definition.encode()
+        )
+        self.schemas[schema.id] = schema
+        channel = ChannelRecord(
+            len(self.channels) + 1, schema.id, topic["name"], "cdr", channel_metadata(topic)
+        )
+        self.channels[channel.id] = channel
+        return None if known else schema, channel
 
 
 class McapFile:
@@ -35,8 +67,7 @@ class McapFile:
         self.counts: dict[int, int] = {}
         self.span = (0, 0)  # first and last time of a message; zeros: there is none
         self._chunks: list[bytes] = []  # their index records, ready: there may be many
-        self.schemas: dict[int, SchemaRecord] = {}
-        self.channels: dict[int, ChannelRecord] = {}
+        self._declared = Declarations()
         self._file = file
         self._chunk_at = -1  # where in the buffer the running chunk begins; negative: there is none
         self._index: mcap.Index = {}
@@ -46,22 +77,9 @@ class McapFile:
     def add_channel(self, channel: Channel) -> None:
         """Declare a topic; its records go into the running chunk, under its CRC."""
         topic = channel.bag_topic
-        schema = next((s for s in self.schemas.values() if s.name == topic.type), None)
-        if schema is None:
-            encoding = "ros2msg" if topic.definition else ""
-            schema = SchemaRecord(
-                len(self.schemas) + 1, topic.type, encoding, topic.definition.encode()
-            )
-            self.schemas[schema.id] = schema
+        schema, record = self._declared.add(topic_metadata(topic), topic.definition)
+        if schema is not None:
             self._append(mcap.schema(schema))
-        record = ChannelRecord(
-            len(self.channels) + 1,
-            schema.id,
-            topic.name,
-            "cdr",
-            channel_metadata(topic_metadata(topic)),
-        )
-        self.channels[record.id] = record
         self.counts[record.id] = 0
         self._ids[channel] = record.id
         self._append(mcap.channel(record))
@@ -96,6 +114,11 @@ class McapFile:
             at = end
         if at:
             file.end = at
+
+    @property
+    def channels(self) -> dict[int, ChannelRecord]:
+        """All declared topics, by their ids."""
+        return self._declared.channels
 
     @property
     def _records_at(self) -> int:
@@ -151,7 +174,9 @@ class McapFile:
             indexes.append(mcap.metadata_index(start + len(data), len(record), name))
             data += record
         data += mcap.data_end()
-        summary = Summary(self.schemas, self.channels, self._chunks, self.span, self.counts)
+        summary = Summary(
+            self._declared.schemas, self.channels, self._chunks, self.span, self.counts
+        )
         self._file.append(data + summary.to_bytes(start + len(data), indexes))
         self._file.sync()
 

@@ -12,20 +12,18 @@ from pathlib import Path
 
 from robot_recorder.core.errors import BagError, DiskError
 from robot_recorder.storage import mcap_records as mcap
-from robot_recorder.storage.mcap_file import CHUNK_BYTES, LIBRARY, Summary
-from robot_recorder.storage.mcap_records import ChannelRecord, Op, SchemaRecord
+from robot_recorder.storage.mcap_file import CHUNK_BYTES, LIBRARY, Declarations, Summary
+from robot_recorder.storage.mcap_records import Op
 from robot_recorder.storage.mcap_scan import Contents, scan
 
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
-def repair(
-    path: Path, schemas: dict[int, SchemaRecord], channels: dict[int, ChannelRecord]
-) -> Contents:
+def repair(path: Path, known: Declarations) -> Contents:
     """Finish a file; nothing happens to one that is sound.
 
     Args:
-        schemas, channels: known from elsewhere; they help where the file's own are unreadable.
+        known: from elsewhere; it helps where the file's own are unreadable.
 
     Returns:
         What was found before the repair; its chunks and counts are those of the repaired file.
@@ -35,8 +33,8 @@ def repair(
         DiskError: the disk does not take the index.
     """
     found = scan(path)
-    found.schemas = {**schemas, **found.schemas}
-    found.channels = {**channels, **found.channels}
+    found.schemas = {**known.schemas, **found.schemas}
+    found.channels = {**known.channels, **found.channels}
     found.channels = {k: c for k, c in found.channels.items() if c.schema_id in found.schemas}
     nameless = set(found.counts) - set(found.channels)
     if nameless or not found.counts:

@@ -14,6 +14,7 @@ import yaml
 
 from robot_recorder.core.errors import BagError, DiskError
 from robot_recorder.storage.files import locked
+from robot_recorder.storage.mcap_file import Declarations
 from robot_recorder.storage.mcap_records import ChannelRecord, SchemaRecord, span
 from robot_recorder.storage.mcap_repair import repair
 from robot_recorder.storage.mcap_scan import Contents, scan
@@ -21,7 +22,6 @@ from robot_recorder.storage.metadata import (
     METADATA_FILE,
     BagSummary,
     build_metadata,
-    channel_metadata,
     custom_data_of,
     read_metadata,
     write_metadata,
@@ -146,7 +146,7 @@ def repair_partial(
         found = "no data file" if not files else f"{len(files)} data files where one is expected"
         raise BagError(f"{partial} can not be repaired: {found}")
     note = store.read_note(partial)
-    contents = repair(files[0], *_noted(note))
+    contents = repair(files[0], _noted(note))
     counts = {c.topic: contents.counts.get(c.id, 0) for c in contents.channels.values()}
     _check_again(files[0], counts)
     summary = BagSummary(files[0].name, *span(contents.chunks), counts)
@@ -202,22 +202,12 @@ def _missing(contents: Contents) -> dict[str, str]:
     return {"streams": json.dumps(streams), "missing": json.dumps(missing)}
 
 
-def _noted(note: Note) -> tuple[dict[int, SchemaRecord], dict[int, ChannelRecord]]:
+def _noted(note: Note) -> Declarations:
     """Schemas and channels as the writer numbered them when it added a note's topics."""
-    schemas: dict[int, SchemaRecord] = {}
-    channels: dict[int, ChannelRecord] = {}
-    ids: dict[str, int] = {}
-    for number, topic in enumerate(note.topics, 1):
-        type_name, definition = str(topic["type"]), str(topic.get("definition", ""))
-        if type_name not in ids:
-            ids[type_name] = len(ids) + 1
-            encoding = "ros2msg" if definition else ""
-            schemas[ids[type_name]] = SchemaRecord(
-                ids[type_name], type_name, encoding, definition.encode()
-            )
-        described = channel_metadata(topic)
-        channels[number] = ChannelRecord(number, ids[type_name], topic["name"], "cdr", described)
-    return schemas, channels
+    declared = Declarations()
+    for topic in note.topics:
+        declared.add(topic, str(topic.get("definition", "")))
+    return declared
 
 
 def _topic(channel: ChannelRecord, schema: SchemaRecord, note: Note) -> dict[str, Any]:

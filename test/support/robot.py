@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import resource
-import signal
 import struct
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,8 +20,8 @@ from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CompressedImage, JointState
 from std_msgs.msg import String
 
-from robot_recorder.configuration import installed_program
 from robot_recorder.msg import AlignedFrame, EpisodeStatus
+from robot_recorder.processes import ended, node_command
 from robot_recorder.srv import StartEpisode, StopEpisode
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -77,24 +75,13 @@ def process(
         if limit_file_bytes:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit_file_bytes, limit_file_bytes))
 
-    arguments = [x for k, v in parameters.items() for x in ("-p", f"{k}:={v}")]
-    if namespace:
-        arguments += ["-r", f"__ns:=/{namespace}"]
     running = subprocess.Popen(
-        [sys.executable, str(installed_program(name)), "--ros-args", *arguments],
+        node_command(name, parameters, namespace),
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=limit,
         env={**os.environ, **(environment or {})},
     )  # fmt: skip
-    try:
+    with ended(running):
         yield running
-    finally:
-        if running.poll() is None:
-            running.send_signal(signal.SIGINT)
-        try:
-            running.communicate(timeout=20)
-        except subprocess.TimeoutExpired:
-            running.kill()
-            running.communicate()
 
 
 class Bench:
