@@ -8,6 +8,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+from robot_recorder.cli import align
 from robot_recorder.configuration import load_profile
 from robot_recorder.core.errors import BagError, ConfigError, RecorderError
 from robot_recorder.installed_types import message_class
@@ -47,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     check = actions.add_parser("check", help="say what is wrong with a robot profile")
     check.add_argument("file", help="YAML file, or the name of a shipped profile")
     check.set_defaults(run=_profile_check)
+    align.add_guess(actions)
 
     listing = commands.add_parser("episodes", help="list episodes")
     listing.add_argument("root", nargs="?", default="episodes", type=Path)
@@ -64,6 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     trash.add_argument("root", nargs="?", default="episodes", type=Path)
     trash.add_argument("--restore", metavar="ID", help="bring this episode back")
     trash.set_defaults(run=_trash)
+
+    align.add_align(commands)
 
     show = commands.add_parser("show", help="draw the picture of an episode")
     show.add_argument("episode", nargs="+", type=Path, help="bag directories")
@@ -87,8 +91,8 @@ def _profile_check(options: argparse.Namespace) -> int:
         return 2
     aligned = len(profile.aligned)
     print(
-        f"{profile.robot}: {len(profile.streams)} streams, {aligned} of them aligned at "
-        f"{profile.frame_rate_hz:g} Hz" + ("" if ros else " (types not checked: no ROS here)")
+        f"{profile.robot}: {len(profile.streams)} streams, {aligned} of them aligned "
+        f"{profile.frame_clock.text}" + ("" if ros else " (types not checked: no ROS here)")
     )
     return 0
 

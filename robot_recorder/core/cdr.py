@@ -31,6 +31,24 @@ def header_stamp_ns(data: bytes) -> int:
     return int(sec) * NS_PER_S + int(nanosec)
 
 
+def header_stamps_ns(heads: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """The same of many messages.
+
+    Args:
+        heads: uint8[n, 12], the first bytes of each.
+
+    Returns:
+        int64[n], ns.
+    """
+    little = np.ascontiguousarray(heads[:, 4:12])
+    parts = little.view("<u4").reshape(-1, 2).astype(np.int64)
+    big = heads[:, 1] & 1 == 0
+    if big.any():
+        parts[big] = little[big].view(">u4").reshape(-1, 2)
+    seconds = parts[:, 0].astype(np.int32).astype(np.int64)  # signed, as builtin_interfaces has it
+    return seconds * NS_PER_S + parts[:, 1]
+
+
 class CdrReader:
     """Walks over one message's bytes. Every read raises DecodeError past the end."""
 
@@ -39,9 +57,11 @@ class CdrReader:
             raise DecodeError(f"{len(data)} bytes are too few for a CDR message")
         self.data = data
         self.at = 4
+        self.spans: list[tuple[int, int, np.dtype]] = []  # of the numbers taken: place, count, type
         self._order = "<" if data[1] & 1 else ">"
         self._u32 = struct.Struct(self._order + "I")
         self._f64 = np.dtype(self._order + "f8")
+        self._i64 = np.dtype(self._order + "i8")
         self._f32 = np.dtype(self._order + "f4")
 
     def _take(self, size: int, align: int) -> int:
@@ -63,6 +83,11 @@ class CdrReader:
     def i64(self) -> int:
         """One int64."""
         value: int = struct.unpack_from(self._order + "q", self.data, self._take(8, 8))[0]
+        return value
+
+    def f64(self) -> float:
+        """One float64."""
+        value: float = struct.unpack_from(self._order + "d", self.data, self._take(8, 8))[0]
         return value
 
     def stamp_ns(self) -> int:
@@ -100,12 +125,22 @@ class CdrReader:
         if count == 0:
             return np.empty(0)  # an empty sequence has no element to align to
         start = self._take(8 * count, 8)
+        self.spans.append((start, count, self._f64))
         return np.frombuffer(self.data, self._f64, count, start).astype(np.float64, copy=False)
 
     def floats(self, count: int) -> npt.NDArray[np.float64]:
         """``count`` float32, as float64[count]."""
         start = self._take(4 * count, 4)
+        self.spans.append((start, count, self._f32))
         return np.frombuffer(self.data, self._f32, count, start).astype(np.float64)
+
+    def long_sequence(self) -> npt.NDArray[np.int64]:
+        """A sequence of int64."""
+        count = self.u32()
+        if count == 0:
+            return np.empty(0, dtype=np.int64)
+        start = self._take(8 * count, 8)
+        return np.frombuffer(self.data, self._i64, count, start).astype(np.int64, copy=False)
 
     def double_sequence(self) -> npt.NDArray[np.float64]:
         """A sequence of float64."""

@@ -35,10 +35,12 @@ class Decoded:
     Attributes:
         names: one per value, with its unit in brackets.
         values: float64[len(names)].
+        spans: where in the bytes the values stand, in their order: place, count, type. Empty: not known.
     """
 
     names: tuple[str, ...]
     values: Vector
+    spans: tuple[tuple[int, int, np.dtype], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,10 @@ class Kind:
 
 
 _FIELDS = (("position", "rad"), ("velocity", "rad/s"), ("effort", "N m"))
-_joint_names: dict[bytes, tuple[str, ...]] = {}
+_joint_sections: list[
+    tuple[int, bytes, tuple[str, ...]]
+] = []  # alignment, bytes, the names they are
+_SECTIONS = 8
 _joint_value_names: dict[tuple[tuple[str, ...], int], tuple[str, ...]] = {}
 _tactile_names: dict[tuple[int, int, int, tuple[str, ...], bool], tuple[str, ...]] = {}
 _CACHE_LIMIT = 256  # layouts; a robot has a handful, a fuzzer must not fill the memory
@@ -82,19 +87,21 @@ def _skip_header(data: bytes) -> CdrReader:
 
 
 def _read_joint_names(reader: CdrReader) -> tuple[str, ...]:
-    # The names are the same bytes in every message of a robot: walk them, decode them once.
-    count = reader.u32()
-    if count * 4 > len(reader.data):
-        raise DecodeError(f"{count} joints do not fit into {len(reader.data)} bytes")
+    # The names are the same bytes in every message of a robot: compared with the known ones, not read.
     start = reader.at
-    for _ in range(count):
-        reader.skip_bytes()
-    key = reader.data[start : reader.at] + start.to_bytes(4, "little")
-    known = _joint_names.get(key)
-    if known is None:
-        reader.at = start
-        known = _remember(_joint_names, key, tuple(reader.text() for _ in range(count)))
-    return known
+    data, alignment = reader.data, start % 4
+    for known_alignment, section, names in _joint_sections:
+        if alignment == known_alignment and data.startswith(section, start):
+            reader.at = start + len(section)
+            return names
+    count = reader.u32()
+    if count * 4 > len(data):
+        raise DecodeError(f"{count} joints do not fit into {len(data)} bytes")
+    names = tuple(reader.text() for _ in range(count))
+    if len(_joint_sections) >= _SECTIONS:
+        _joint_sections.pop()
+    _joint_sections.insert(0, (alignment, data[start : reader.at], names))
+    return names
 
 
 def decode_joint_state(data: bytes) -> Decoded:
@@ -119,7 +126,8 @@ def decode_joint_state(data: bytes) -> Decoded:
             for joint in joints
         )
         _remember(_joint_value_names, (joints, present), names)
-    return Decoded(names, np.concatenate(parts) if parts else np.empty(0))
+    values = np.concatenate(parts) if parts else np.empty(0)
+    return Decoded(names, values, tuple(reader.spans))
 
 
 def decode_tactile(data: bytes) -> Decoded:
@@ -142,13 +150,14 @@ def decode_tactile(data: bytes) -> Decoded:
         if len(shear):
             names += tuple(f"shear_{axis}/{t} {suffix}" for t in taxels for axis in "xy")
         _remember(_tactile_names, key, names)
-    return Decoded(names, np.concatenate((normal, shear)))
+    return Decoded(names, np.concatenate((normal, shear)), tuple(reader.spans))
 
 
 def _fixed(*names: str, header: bool = True) -> Callable[[bytes], Decoded]:
     def decode(data: bytes) -> Decoded:
         reader = _skip_header(data) if header else CdrReader(data)
-        return Decoded(names, reader.doubles(len(names)))
+        values = reader.doubles(len(names))
+        return Decoded(names, values, tuple(reader.spans))
 
     return decode
 
@@ -170,14 +179,16 @@ def decode_imu(data: bytes) -> Decoded:
     reader.doubles(9)
     rate = reader.doubles(3)
     reader.doubles(9)
-    return Decoded(_IMU, np.concatenate((orientation, rate, reader.doubles(3))))
+    values = np.concatenate((orientation, rate, reader.doubles(3)))
+    return Decoded(_IMU, values, tuple(reader.spans[::2]))
 
 
 def decode_transform_stamped(data: bytes) -> Decoded:
     """geometry_msgs/TransformStamped: translation and rotation."""
     reader = _skip_header(data)
     reader.skip_bytes()  # child_frame_id
-    return Decoded((*_POSITION, *_QUATERNION), reader.doubles(7))
+    values = reader.doubles(7)
+    return Decoded((*_POSITION, *_QUATERNION), values, tuple(reader.spans))
 
 
 _POSE = _fixed(*_POSITION, *_QUATERNION)

@@ -8,11 +8,13 @@ from robot_recorder.core.decoding import KINDS
 from robot_recorder.core.streams import (
     NS_PER_MS,
     Durability,
+    FrameClock,
     Policy,
     Qos,
     Reliability,
     RobotProfile,
     Role,
+    SourceClockKind,
     StreamConfig,
 )
 from robot_recorder.core.yaml_source import YamlMap, is_name
@@ -21,16 +23,17 @@ _TYPE = re.compile(r"^[a-z][a-z0-9_]*/msg/[A-Z][A-Za-z0-9]*$")
 _TOPIC = re.compile(r"^/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*$")
 
 _KEYS = (
-    "robot", "description", "frame_rate_hz", "deadline_ms", "stale_ms", "max_clock_offset_ms", "streams",
+    "robot", "description", "frame_rate_hz", "frame_clock", "deadline_ms", "stale_ms", "max_clock_offset_ms", "streams",
 )  # fmt: skip
 _STREAM_KEYS = (
-    "topic", "type", "role", "rate_hz", "required", "policy", "tolerance_ms", "latency_ms", "qos",
+    "topic", "type", "role", "rate_hz", "required", "policy", "tolerance_ms", "latency_ms",
+    "clock", "disorder_ms", "window", "qos",
 )  # fmt: skip
 
 # Topics the package itself records; a profile stream of the same name would be written twice.
 RESERVED_TOPICS = (
     "labeller/labels", "labeller/task", "recorder/dropouts", "recorder/status",
-    "synchronizer/frames", "synchronizer/layout",
+    "synchronizer/clocks", "synchronizer/frames", "synchronizer/layout",
 )  # fmt: skip
 
 
@@ -49,9 +52,6 @@ def parse_profile(text: str, source: str) -> RobotProfile:
     robot = top.text("robot")
     if not is_name(robot):
         top.fail_at("robot", f"'{robot}' must be letters, digits and _ and start with a letter")
-    frame_rate_hz = top.number("frame_rate_hz", 30.0, above=0)
-    assert frame_rate_hz is not None
-
     streams: list[StreamConfig] = []
     topics: dict[str, str] = {}
     for name, entry in top.map("streams").items():
@@ -64,13 +64,25 @@ def parse_profile(text: str, source: str) -> RobotProfile:
         top.fail_at("streams", "no stream is listed; add at least one")
     return RobotProfile(
         robot=robot,
-        frame_rate_hz=frame_rate_hz,
+        frame_clock=_parse_frame_clock(top, streams),
         deadline_ns=_ns(top, "deadline_ms", 250.0),
         streams=tuple(streams),
         description=top.text("description", ""),
         stale_ns=_ns(top, "stale_ms", 500.0),
         max_clock_offset_ns=_ns(top, "max_clock_offset_ms", 500.0),
+        text=text,
     )
+
+
+def _parse_frame_clock(top: YamlMap, streams: list[StreamConfig]) -> FrameClock:
+    reference = top.text("frame_clock", "")
+    rate_hz = top.number("frame_rate_hz", None if reference else 30.0, above=0)
+    aligned = [s.name for s in streams if s.policy is not Policy.NONE]
+    if reference and reference not in aligned:
+        top.fail_at(
+            "frame_clock", f"'{reference}' is no aligned stream; there are {', '.join(aligned)}"
+        )
+    return FrameClock(rate_hz, reference)
 
 
 def _ns(top: YamlMap, key: str, default_ms: float) -> int:
@@ -112,6 +124,9 @@ def _parse_stream(name: str, entry: YamlMap) -> StreamConfig:
         policy=policy,
         tolerance_ns=round((tolerance_ms or 0.0) * NS_PER_MS),
         latency_ns=round(latency_ms * NS_PER_MS),
+        clock=SourceClockKind(entry.choice("clock", [c.value for c in SourceClockKind], "robot")),
+        disorder_ns=round((entry.number("disorder_ms", 0.0) or 0.0) * NS_PER_MS),
+        window=entry.flag("window", False),
         qos=_parse_qos(entry.map("qos")) if "qos" in entry else None,
     )
 

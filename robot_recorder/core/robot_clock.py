@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from robot_recorder.core.streams import NS_PER_MS
+
+Int64s = npt.NDArray[np.int64]
 
 # Far above what NTP's slewing does between two looks, far below what spoils an episode.
 _JUMP_NS = 10 * NS_PER_MS
@@ -26,6 +31,33 @@ class ClockJump:
 
     at_ns: int
     by_ns: int
+
+
+def nearest_stamps(stamps: Int64s, receives: Int64s, corrections: Sequence[int]) -> Int64s:
+    """Stamps with clock jumps taken out.
+
+    Around a jump stamps of the old and the new time come together: what is nearest to receipt is right.
+
+    Args:
+        stamps, receives: int64[n], ns.
+        corrections: what may have to be subtracted, ns.
+    """
+    choices = stamps[:, np.newaxis] - np.asarray(corrections, dtype=np.int64)
+    best = np.abs(choices - receives[:, np.newaxis]).argmin(axis=1)
+    nearest: Int64s = choices[np.arange(len(stamps)), best]
+    return nearest
+
+
+def restamp_by(jumps: Sequence[tuple[int, int]]) -> Callable[[Int64s, Int64s], Int64s] | None:
+    """What takes an episode's recorded jumps out of its stamps; None: there were none.
+
+    Args:
+        jumps: when and by how much, ns, in order.
+    """
+    if not jumps:
+        return None
+    corrections = np.cumsum([0, *(by for _, by in jumps)]).tolist()
+    return lambda stamps, receives: nearest_stamps(stamps, receives, corrections)
 
 
 class RobotClock:
@@ -102,6 +134,18 @@ class RobotClock:
             last = self.jumps[-1].by_ns if self.jumps else 0
             corrections = (self._correction_ns, self._correction_ns - last)
             return min((wall_ns - c for c in corrections), key=lambda t: abs(t - now))
+
+    def restamp(self, stamps: Int64s, receives: Int64s) -> Int64s:
+        """``stamp`` for many.
+
+        Args:
+            stamps: int64[n], by the system clock.
+            receives: int64[n], robot clock: when what they stamp was received.
+        """
+        with self._lock:
+            last = self.jumps[-1].by_ns if self.jumps else 0
+            corrections = (self._correction_ns, self._correction_ns - last)
+        return nearest_stamps(stamps, receives, corrections)
 
     def simulate(self, sim_ns: int) -> int:
         """Take a message of ``/clock``; returns the robot time it means."""

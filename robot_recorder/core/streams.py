@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
 NS_PER_S = 1_000_000_000
@@ -26,6 +26,13 @@ class Policy(str, Enum):
     LINEAR = "linear"
     SLERP = "slerp"
     NONE = "none"
+
+
+class SourceClockKind(str, Enum):
+    """Which clock stamps a stream's messages."""
+
+    ROBOT = "robot"
+    DEVICE = "device"
 
 
 class Reliability(str, Enum):
@@ -73,7 +80,12 @@ class StreamConfig:
         policy: how samples are chosen for a tick; NONE for context streams.
         tolerance_ns: how far from the tick a sample may lie (nearest, previous) or how long a
             gap may be bridged (linear, slerp).
-        latency_ns: fixed latency of the source, subtracted from its stamps.
+        latency_ns: subtracted from its stamps: how long after the measurement they are taken. With a
+            DEVICE clock, how long after the measurement a message is received at best.
+        clock: ROBOT: its stamps are robot time, their offset is only reported. DEVICE: a clock of its
+            own, whose offset and drift are estimated and corrected.
+        disorder_ns: how far a message may be stamped before one that arrived earlier and still count.
+        window: frames carry all samples since the last tick, not only one.
         qos: forced subscription QoS, or None to follow the publishers.
     """
 
@@ -86,7 +98,31 @@ class StreamConfig:
     policy: Policy = Policy.NONE
     tolerance_ns: int = 0
     latency_ns: int = 0
+    clock: SourceClockKind = SourceClockKind.ROBOT
+    disorder_ns: int = 0
+    window: bool = False
     qos: Qos | None = None
+
+
+@dataclass(frozen=True)
+class FrameClock:
+    """What makes the ticks.
+
+    Attributes:
+        rate_hz: of a fixed rate; with a reference the most ticks a second, None: no limit.
+        reference: name of the stream whose every sample is a tick; empty: fixed rate.
+    """
+
+    rate_hz: float | None
+    reference: str = ""
+
+    @property
+    def text(self) -> str:
+        """Part of a sentence."""
+        if not self.reference:
+            return f"at {self.rate_hz:g} Hz"
+        most = f", at most {self.rate_hz:g} Hz" if self.rate_hz else ""
+        return f"to {self.reference}{most}"
 
 
 @dataclass(frozen=True)
@@ -95,21 +131,22 @@ class RobotProfile:
 
     Attributes:
         robot: the robot's name; part of every episode id.
-        frame_rate_hz: rate of the frame clock.
         deadline_ns: how long after a tick a frame waits for late streams.
         streams: in the order of the file.
         description: free text.
         stale_ns: silence that counts as stale; longer for slow streams.
-        max_clock_offset_ns: how far a stream's stamps may lie from receipt.
+        max_clock_offset_ns: how far a stream's stamps may lie from receipt; not of a device's clock.
+        text: the YAML it was read from, so that an episode can carry it.
     """
 
     robot: str
-    frame_rate_hz: float
+    frame_clock: FrameClock
     deadline_ns: int
     streams: tuple[StreamConfig, ...]
     description: str = ""
     stale_ns: int = 500 * NS_PER_MS
     max_clock_offset_ns: int = 500 * NS_PER_MS
+    text: str = field(default="", repr=False, compare=False)
 
     @property
     def aligned(self) -> tuple[StreamConfig, ...]:

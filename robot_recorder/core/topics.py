@@ -136,6 +136,7 @@ class Batch:
     Attributes:
         samples: in order of receipt; samples of later batches are never older.
         dropouts: what was found to be lost on the way.
+        until_ns: everything received before has been handed over, with this batch or an earlier one.
         shift_ns: not 0 when the robot clock was set: what earlier stamps have to be moved by to
             compare with the ones from this batch on.
     """
@@ -143,6 +144,7 @@ class Batch:
     samples: list[Sample]
     dropouts: list[Dropout] = field(default_factory=list)
     shift_ns: int = 0
+    until_ns: int = 0
 
     @cached_property
     def bytes(self) -> int:

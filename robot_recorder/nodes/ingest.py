@@ -160,11 +160,13 @@ class Ingest:
             settled = bisect_right(samples, now_ns - settle_ns, key=_by_receipt)
             self._held = samples[settled:]
             del samples[settled:]
+        until_ns = self.clock.now_ns() if self.clock.simulated else now_ns - settle_ns
+        dropouts: list[Dropout] = []
         if samples or shift_ns:
-            batch = Batch(samples, self._dropouts, shift_ns)
-            self._dropouts = []
-            for sink in self._sinks:
-                sink(batch)
+            dropouts, self._dropouts = self._dropouts, []
+        batch = Batch(samples, dropouts, shift_ns, until_ns)
+        for sink in self._sinks:  # also when it is empty: it says what time it is
+            sink(batch)
         with self._settled:
             self._settled_ns = began_ns - settle_ns
             self._settled.notify_all()

@@ -64,13 +64,14 @@ class RecorderNode(Node):
             recorder_settings(self),
             ingest.clock,
             recorder_package(self, ingest),
+            self.get_namespace(),
         )
         for stream in profile.streams:
             try:
                 channel = ingest.subscribe(stream.topic, stream.type, stream.qos)
             except ConfigError as error:
                 raise ConfigError(f"stream '{stream.name}': {error}") from error
-            self._recorder.watch(channel, stream)
+            self._recorder.observer.watch(channel, stream)
         ingest.add_sink(self._recorder.on_batch)
         self._finisher = Finisher(self._recorder, ingest.flush, self._say_verdict, self._wake)
         self._housekeeping = Housekeeping(store, *trash_limits(self), self._say)

@@ -8,7 +8,7 @@ from rclpy.serialization import serialize_message
 from robot_recorder.core.streams import Durability, Qos, Reliability
 from robot_recorder.core.topics import BagTopic, Channel, OfferedQos
 from robot_recorder.installed_types import message_definition, type_hash
-from robot_recorder.msg import FrameLayout, Task
+from robot_recorder.msg import ClockModels, FrameLayout, Task
 from robot_recorder.nodes.conversions import to_dropout, to_label
 from robot_recorder.nodes.ingest import Ingest
 from robot_recorder.nodes.runtime import parameter
@@ -49,7 +49,11 @@ def recorder_package(node: Node, ingest: Ingest) -> Package:
     """Subscribes to what of this package is recorded beside the robot's streams."""
     labels = ingest.subscribe("labeller/labels", "robot_recorder/msg/Label")
     frames = ingest.subscribe("synchronizer/frames", "robot_recorder/msg/AlignedFrame")
-    for topic, kind in (("labeller/task", Task), ("synchronizer/layout", FrameLayout)):
+    for topic, kind in (
+        ("labeller/task", Task),
+        ("synchronizer/layout", FrameLayout),
+        ("synchronizer/clocks", ClockModels),
+    ):
         ingest.subscribe(topic, f"robot_recorder/msg/{kind.__name__}", _LATCHED)
     name, dropout = node.resolve_topic_name("recorder/dropouts"), "robot_recorder/msg/Dropout"
     described = BagTopic(

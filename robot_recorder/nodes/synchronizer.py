@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
-import array
 import time
 import traceback
+from collections import deque
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 from std_msgs.msg import Header
 
 from robot_recorder.core.aligner import Aligner
 from robot_recorder.core.cdr import header_stamp_ns
+from robot_recorder.core.decoder import StreamCounts
 from robot_recorder.core.errors import DecodeError
-from robot_recorder.core.frames import Frame
+from robot_recorder.core.frames import Frames
+from robot_recorder.core.lane import Lane
+from robot_recorder.core.streams import NS_PER_MS
 from robot_recorder.core.topics import Batch, Channel, Sample
 from robot_recorder.installed_types import has_header
-from robot_recorder.msg import AlignedFrame, FrameLayout, StreamLayout, StreamSample
+from robot_recorder.msg import AlignedFrame, ClockModels, FrameLayout
 from robot_recorder.nodes.conversions import to_time
+from robot_recorder.nodes.frame_messages import to_clock_models, to_frame, to_layout
 from robot_recorder.nodes.ingest import Ingest
-from robot_recorder.nodes.runtime import LATCHED, STEADY, profile_parameter, run
+from robot_recorder.nodes.runtime import LATCHED, profile_parameter, run
+
+# What became of samples that a person should know of; the rest is as it has to be.
+_TROUBLE = (
+    "duplicate", "ahead", "overflow", "late", "out_of_order", "undecodable", "mismatched",
+)  # fmt: skip
+_TELL_S = 1.0  # between two diagnostics
+_LATENCIES = 300  # frames that the latency is told of
 
 
 class SynchronizerNode(Node):
-    """Publishes ``synchronizer/frames`` and, latched, ``synchronizer/layout``."""
+    """Publishes ``synchronizer/frames`` and, latched, ``synchronizer/layout`` and ``synchronizer/clocks``."""
 
     def __init__(self, ingest: Ingest) -> None:
         """
@@ -33,9 +45,8 @@ class SynchronizerNode(Node):
             ingest: not started yet; may be shared with other nodes of the process.
         """
         super().__init__("synchronizer")
-        profile = profile_parameter(self)
-        self._streams = profile.aligned
-        self._rate_hz = profile.frame_rate_hz
+        self._profile = profile_parameter(self)
+        self._streams = self._profile.aligned
         self._channels: dict[Channel, tuple[int, bool]] = {}
         for index, stream in enumerate(self._streams):
             channel = ingest.subscribe(stream.topic, stream.type, stream.qos)
@@ -43,98 +54,132 @@ class SynchronizerNode(Node):
         self._topics = [self.resolve_topic_name(s.topic) for s in self._streams]
         self._frames = self.create_publisher(AlignedFrame, "synchronizer/frames", 100)
         self._layout = self.create_publisher(FrameLayout, "synchronizer/layout", LATCHED)
+        self._clocks = self.create_publisher(ClockModels, "synchronizer/clocks", LATCHED)
         self._layout_names: list[tuple[str, ...] | None] = []
-        self._deadline_ns = profile.deadline_ns
-        self._aligner = self._new_aligner()
+        self._latencies: deque[tuple[int, int]] = deque(maxlen=_LATENCIES)
         self._robot_clock = ingest.clock
+        self._aligner = self._new_aligner()
+        self._told_at = 0.0
+        self._events_told: dict[str, int] = {}
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self.create_timer(1.0, self._publish_diagnostics, clock=STEADY)
         ingest.add_sink(self._on_batch)
 
     def _new_aligner(self) -> Aligner:
-        return Aligner(self._streams, self._rate_hz, self._deadline_ns, self._publish)
+        return Aligner(
+            self._streams, self._profile.frame_clock, self._profile.deadline_ns, self._publish
+        )
+
+    # -- in the ingest's thread
 
     def _on_batch(self, batch: Batch) -> None:
         try:
             if batch.shift_ns:  # what it holds is of another time
                 self._aligner = self._new_aligner()
-            self._align(batch.samples)
+                self._events_told = {}
+            self._aligner.set_restamp(
+                None if self._robot_clock.plain else self._robot_clock.restamp
+            )
+            self._push(batch.samples)
+            self._aligner.advance(batch.until_ns)
+            self._tell(batch.until_ns)
         except Exception:  # alignment can be done again from the bag; it must not end the recording
             self.get_logger().error(
                 f"a batch was not aligned:\n{traceback.format_exc()}", throttle_duration_sec=5.0
             )
 
-    def _align(self, samples: list[Sample]) -> None:
-        plain = self._robot_clock.plain
+    def _push(self, samples: list[Sample]) -> None:
+        parts: dict[Channel, tuple[list[int], list[bytes]]] = {}
         for channel, data, receive_ns, *_ in samples:
-            entry = self._channels.get(channel)
-            if entry is None:
-                # Not ours, but it says what time it is: a silent robot must not hold frames back.
-                self._aligner.advance(receive_ns)
-                continue
-            index, stamped = entry
-            try:
-                stamp_ns = header_stamp_ns(data) if stamped else 0
-            except DecodeError:
-                continue
-            if stamp_ns and not plain:
-                stamp_ns = self._robot_clock.stamp(stamp_ns)
-            self._aligner.push(index, stamp_ns or receive_ns, receive_ns, data)
+            if channel in self._channels:
+                part = parts.get(channel)
+                if part is None:
+                    part = parts[channel] = [], []
+                part[0].append(receive_ns)
+                part[1].append(data)
+        for channel, (receives, payloads) in parts.items():
+            index, stamped = self._channels[channel]
+            stamps = [_stamp_ns(data) for data in payloads] if stamped else [0] * len(payloads)
+            self._aligner.push(index, stamps, receives, payloads)
 
-    def _publish(self, frame: Frame) -> None:
-        if self._aligner.value_names != self._layout_names:
-            self._publish_layout(frame)
-        message = AlignedFrame(
-            header=Header(stamp=to_time(frame.tick_ns)), index=frame.index, complete=frame.complete
-        )
-        for stream, sample in zip(self._streams, frame.samples, strict=True):
-            # array.array is what the generated setter takes without looking at every number
-            message.samples.append(
-                StreamSample(
-                    stream=stream.name,
-                    status=int(sample.status),
-                    stamp=to_time(sample.stamp_ns),
-                    skew_ns=sample.skew_ns,
-                    values=array.array("d", sample.values.tobytes()),
+    def _publish(self, frames: Frames) -> None:
+        names = self._aligner.value_names
+        if names != self._layout_names:
+            self._layout_names = names
+            self._layout.publish(
+                to_layout(
+                    int(frames.ticks[0]), self._profile.frame_clock, self._streams, self._topics,
+                    names,
                 )
-            )
-        self._frames.publish(message)
+            )  # fmt: skip
+        for frame, due_ns in zip(frames, frames.due.tolist()):
+            self._frames.publish(to_frame(frame, self._streams))
+            now_ns = self._robot_clock.now_ns()
+            self._latencies.append((now_ns - frame.tick_ns, now_ns - due_ns))
 
-    def _publish_layout(self, frame: Frame) -> None:
-        self._layout_names = self._aligner.value_names
-        layout = FrameLayout(
-            header=Header(stamp=to_time(frame.tick_ns)), rate_hz=float(self._rate_hz)
-        )
-        for stream, topic, names in zip(
-            self._streams, self._topics, self._layout_names, strict=True
-        ):
-            layout.streams.append(
-                StreamLayout(
-                    name=stream.name,
-                    topic=topic,
-                    type=stream.type,
-                    role=stream.role.value,
-                    policy=stream.policy.value,
-                    value_names=list(names or ()),
-                )
-            )
-        self._layout.publish(layout)
+    def _tell(self, now_ns: int) -> None:
+        due = time.monotonic() >= self._told_at + _TELL_S
+        if not due and not any(lane.clock.changes for lane in self._aligner.lanes):
+            return
+        self._clocks.publish(to_clock_models(now_ns, self._aligner))
+        if not due:
+            return
+        self._told_at = time.monotonic()
+        self._publish_diagnostics(now_ns)
+        for lane in self._aligner.lanes:
+            events, name = lane.clock.model.events, lane.config.name
+            for event in events[self._events_told.get(name, 0) :]:
+                self.get_logger().warning(f"{name}: {event.text}")
+            self._events_told[name] = len(events)
 
-    def _publish_diagnostics(self) -> None:
-        """What became of every stream's samples, as counted by the aligner."""
-        report = DiagnosticArray(header=Header(stamp=to_time(time.time_ns())))
-        for stream, counts in zip(self._streams, self._aligner.counts, strict=True):
-            figures = asdict(counts)
-            trouble = {k: v for k, v in figures.items() if v and k not in ("received", "accepted")}
-            report.status.append(
-                DiagnosticStatus(
-                    level=DiagnosticStatus.WARN if trouble else DiagnosticStatus.OK,
-                    name=f"{self.get_fully_qualified_name()}: {stream.name}",
-                    message=", ".join(f"{v} {k}" for k, v in trouble.items()) or "OK",
-                    values=[KeyValue(key=k, value=str(v)) for k, v in figures.items()],
-                )
-            )
+    def _publish_diagnostics(self, now_ns: int) -> None:
+        """What became of every stream's samples, and how late frames are."""
+        report = DiagnosticArray(header=Header(stamp=to_time(now_ns)))
+        node = self.get_fully_qualified_name()
+        for lane in self._aligner.lanes:
+            report.status.append(_stream_status(f"{node}: {lane.config.name}", lane))
+        report.status.append(self._latency_status(f"{node}: latency"))
         self._diagnostics.publish(report)
+
+    def _latency_status(self, name: str) -> DiagnosticStatus:
+        latencies = np.array(list(self._latencies) or [(0, 0)]) / NS_PER_MS
+        from_tick, from_last = np.percentile(latencies, 95, axis=0)
+        figures = {
+            "frames": len(self._latencies),
+            "tick_to_frame_ms_p95": round(float(from_tick), 3),
+            "last_sample_to_frame_ms_p95": round(float(from_last), 3),
+            "last_sample_to_frame_ms_max": round(float(latencies[:, 1].max()), 3),
+        }
+        return DiagnosticStatus(
+            level=DiagnosticStatus.OK,
+            name=name,
+            message=f"frames leave {from_tick:.0f} ms after their tick, {from_last:.1f} ms after the last "
+            "sample they wait for (p95)",
+            values=[KeyValue(key=k, value=str(v)) for k, v in figures.items()],
+        )
+
+
+def _stamp_ns(data: bytes) -> int:
+    try:
+        return header_stamp_ns(data)
+    except DecodeError:
+        return 0  # its receipt counts; that its bytes are no message shows when it is decoded
+
+
+def _stream_status(name: str, lane: Lane) -> DiagnosticStatus:
+    counts: StreamCounts = lane.counts
+    figures = asdict(counts)
+    told = [f"{figures[k]} {k.replace('_', ' ')}" for k in _TROUBLE if figures[k]]
+    told += [event.text for event in lane.clock.model.events[-1:]]
+    estimate = lane.clock.model.estimate
+    if estimate is not None:
+        figures["offset_ms"] = round(estimate.offset_ns / NS_PER_MS, 3)
+        figures["drift_ppm"] = round(estimate.drift_ppm, 3)
+    return DiagnosticStatus(
+        level=DiagnosticStatus.WARN if told else DiagnosticStatus.OK,
+        name=name,
+        message="; ".join(told) or "OK",
+        values=[KeyValue(key=k, value=str(v)) for k, v in figures.items()],
+    )
 
 
 def main() -> int:

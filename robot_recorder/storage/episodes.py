@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from robot_recorder.core.certificate import Certificate
 from robot_recorder.core.labels import LabelEvent, Labels, dump_events, fold, load_events
 from robot_recorder.core.streams import NS_PER_S
 from robot_recorder.storage.metadata import custom_data_of, read_metadata
@@ -128,8 +129,13 @@ class Episode:
 
     @cached_property
     def sync(self) -> dict[str, Any]:
-        """Alignment figures as SyncStats.to_dict gives them; empty for foreign bags."""
+        """The sync certificate as ``Certificate.to_dict`` gives it; empty for foreign bags."""
         return dict(json.loads(self.facts.get("sync", "{}")))
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """How well it is aligned, as its recording says; None: nobody has said."""
+        return Certificate.from_dict(self.sync) if self.sync else None
 
     @property
     def size_bytes(self) -> int:

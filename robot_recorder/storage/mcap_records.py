@@ -281,3 +281,24 @@ def read_chunk_head(content: bytes) -> ChunkHead:
     compression, at = _read_text(content, _CHUNK.size)
     (stored,) = _U64.unpack_from(content, at)
     return ChunkHead(start_ns, end_ns, size, crc, compression, stored, at + _U64.size)
+
+
+def read_chunk_index(content: bytes) -> ChunkInfo:
+    """Where a chunk and its message indexes stand."""
+    start_ns, end_ns, offset, length = struct.unpack_from("<QQQQ", content)
+    (size,) = _U32.unpack_from(content, 32)
+    offsets = {int(id): int(at) for id, at in struct.iter_unpack("<HQ", content[36 : 36 + size])}
+    (index_length,) = _U64.unpack_from(content, 36 + size)
+    compression, at = _read_text(content, 44 + size)
+    stored_size, records_size = struct.unpack_from("<QQ", content, at)
+    return ChunkInfo(
+        start_ns,
+        end_ns,
+        offset,
+        length,
+        records_size,
+        stored_size,
+        compression,
+        offsets,
+        index_length,
+    )

@@ -167,7 +167,7 @@ class _Scanner:
             return None
         if head.records_at + head.stored_size != len(content):
             return None
-        records = _decompress(head, content[head.records_at :])
+        records = decompress(head, content[head.records_at :])
         if records is None:
             return None
         if head.crc:
@@ -320,7 +320,12 @@ def _pairs(entries: list[int]) -> Iterator[tuple[int, int]]:
     return zip(entries[::2], entries[1::2])
 
 
-def _decompress(head: ChunkHead, stored: bytes) -> bytes | None:
+def decompress(head: ChunkHead, stored: bytes) -> bytes | None:
+    """A chunk's records; None when they are damaged.
+
+    Raises:
+        BagError: a library that is needed is not installed.
+    """
     if head.compression == "":
         return stored
     try:

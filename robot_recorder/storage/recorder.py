@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum
-from operator import itemgetter
 
-from robot_recorder.core.cdr import header_stamp_ns
-from robot_recorder.core.errors import BagError, DecodeError
+from robot_recorder.core.errors import BagError
+from robot_recorder.core.evidence import Evidence
 from robot_recorder.core.health import HealthMonitor, HealthReport
 from robot_recorder.core.labels import LabelEvent, LabelKind
-from robot_recorder.core.latched import LatchedCache
+from robot_recorder.core.observer import Observer
 from robot_recorder.core.ring import Ring
 from robot_recorder.core.robot_clock import RobotClock
 from robot_recorder.core.start_gate import Verdict, judge_start
-from robot_recorder.core.streams import NS_PER_MS, NS_PER_S, RobotProfile, StreamConfig
-from robot_recorder.core.topics import Batch, Channel, Sample
+from robot_recorder.core.streams import NS_PER_S, RobotProfile
+from robot_recorder.core.topics import Batch
 from robot_recorder.storage.disk import (
     DiskLimits,
     episodes_left,
@@ -32,9 +31,6 @@ from robot_recorder.storage.recording import Beginning, Package, Recording, Stop
 from robot_recorder.storage.store import QUARANTINE, EpisodeStore
 from robot_recorder.storage.writer import BagWriter
 
-_channel = itemgetter(0)
-_OBSERVE_NS = 50 * NS_PER_MS
-_OBSERVE_MOST = 5000
 _MOST_ENDING = 3  # each has a queue of its own
 
 
@@ -87,21 +83,24 @@ class Recorder:
         settings: Settings,
         clock: RobotClock,
         package: Package,
+        namespace: str = "/",
     ) -> None:
         """
         Args:
             robot: name of the robot, part of every episode id.
             clock: of the batches' stamps.
             package: what the recorder writes into every bag by itself.
+            namespace: that the profile's relative topics are in.
         """
         self.robot = robot
+        self.namespace = namespace
         self.store = store
         self.settings = settings
         self.clock = clock
         self.running: Recording | None = None
         self.last: Recording | None = None  # the running episode, or the one before
         self.finished = 0
-        self.monitors: dict[Channel, HealthMonitor] = {}
+        self.observer = Observer(profile, clock)
         # A second at least: the data rate is measured over it, and a start takes its time.
         span_s = max(settings.pre_roll_s, 1.0)
         self.ring = Ring(round(span_s * NS_PER_S), settings.max_ring_bytes)
@@ -110,16 +109,9 @@ class Recorder:
         self._lock = threading.Lock()  # of the ring, the latched and who is fed
         self._fed: list[Recording] = []
         self._ending: list[Recording] = []  # not on disk yet
-        self._latched = LatchedCache()
-        self._unobserved: list[Sample] = []
-        self._observed_ns = 0
         self._starting_ns = 0  # samples received since then must not leave the ring
         self._sizes: deque[int] = deque(maxlen=20)  # of the last episodes
         self._free = (0.0, 0)  # when the disk was looked at, and what was free
-
-    def watch(self, channel: Channel, config: StreamConfig) -> None:
-        """Judge a channel's health by a stream's configuration."""
-        self.monitors[channel] = HealthMonitor(config, channel, self._profile)
 
     # -- samples
 
@@ -127,52 +119,14 @@ class Recorder:
         """Take samples in order of receipt."""
         with self._lock:
             if batch.shift_ns:
-                self._observe()
-                self._shift(batch.shift_ns)
+                self.ring.shift(batch.shift_ns)
+                self.observer.shift(batch.shift_ns)
             for recording in self._fed:
                 recording.offer(batch)
             if not batch.samples:
                 return
             self.ring.push(batch, self._starting_ns)
-            self._unobserved += batch.samples
-            if len(self._unobserved) > _OBSERVE_MOST or self._observed_ns + _OBSERVE_NS < (
-                batch.samples[-1].receive_ns
-            ):
-                self._observe()
-
-    def _observe(self) -> None:
-        """Look at what has arrived since the last time: many samples at once cost little more than one."""
-        samples, self._unobserved = self._unobserved, []
-        if not samples:
-            return
-        self._observed_ns = samples[-1].receive_ns
-        counts = Counter(map(_channel, samples))
-        newest = dict(zip(map(_channel, samples), samples))
-        for channel, count in counts.items():
-            monitor = self.monitors.get(channel)
-            if monitor is not None:
-                monitor.on_samples(count, newest[channel].receive_ns)
-                if channel.stamped:
-                    self._compare_stamp(monitor, newest[channel])
-        if any(channel.latched for channel in counts):
-            for sample in samples:
-                if sample.channel.latched:
-                    self._latched.keep(sample)
-
-    def _compare_stamp(self, monitor: HealthMonitor, sample: Sample) -> None:
-        try:
-            stamp_ns = header_stamp_ns(sample.data)
-        except DecodeError:
-            return  # not a header: the bag keeps it, checks will say so
-        if stamp_ns and not self.clock.plain:
-            stamp_ns = self.clock.stamp(stamp_ns)
-        monitor.on_stamp(sample.receive_ns, stamp_ns)
-
-    def _shift(self, by_ns: int) -> None:
-        self.ring.shift(by_ns)
-        self._latched.shift(by_ns)
-        for monitor in self.monitors.values():
-            monitor.shift(by_ns)
+            self.observer.add(batch.samples)
 
     # -- state
 
@@ -191,8 +145,7 @@ class Recorder:
     def health(self, now_ns: int) -> list[tuple[HealthMonitor, HealthReport]]:
         """Every profile stream's state, in the profile's order."""
         with self._lock:
-            self._observe()
-        return [(monitor, monitor.report(now_ns)) for monitor in self.monitors.values()]
+            return self.observer.health(now_ns)
 
     def duration_s(self) -> float:
         """Of the running or last episode, by the monotonic clock."""
@@ -277,13 +230,23 @@ class Recorder:
         id, by = partial.with_suffix("").name, assignment.operator_name
         begin = Beginning(
             id, partial, now_ns, from_ns, time.monotonic_ns(), forced, len(self.clock.jumps),
-            {"robot": self.robot, "profile": self._profile.robot},
+            {
+                "robot": self.robot,
+                "namespace": self.namespace,
+                "profile": self._profile.robot,
+                "profile_yaml": self._profile.text,
+            },
+        )  # fmt: skip
+        clock = self.clock
+        evidence = Evidence(
+            self.observer.streams, self._profile.frame_clock, self._package.frames, from_ns,
+            lambda: None if clock.plain else clock.restamp,
         )  # fmt: skip
         with self._lock:
-            latched = self._latched.before(from_ns)
+            latched = self.observer.latched.before(from_ns)
         recording = Recording(
-            begin, self.store, self.settings.new_writer(), self._package, list(self.monitors),
-            latched, self.settings.max_queue_bytes,
+            begin, self.store, self.settings.new_writer(), self._package, list(self.observer.streams),
+            latched, evidence, self.settings.max_queue_bytes,
             LabelEvent(now_ns, id, LabelKind.TASK, by=by, **asdict(assignment)),
         )  # fmt: skip
         self.clock.hold()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -11,14 +12,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from robot_recorder.core.errors import BagError, DecodeError
-from robot_recorder.core.frames import decode_frame
+from robot_recorder.core.certificate import Certificate
+from robot_recorder.core.errors import BagError
+from robot_recorder.core.evidence import Evidence
 from robot_recorder.core.labels import LabelEvent, Labels, fold
 from robot_recorder.core.losses import Dropout, LossLedger, Place
 from robot_recorder.core.robot_clock import ClockJump
 from robot_recorder.core.start_gate import Verdict
 from robot_recorder.core.streams import NS_PER_S
-from robot_recorder.core.sync_stats import SyncStats
 from robot_recorder.core.topics import Batch, Channel, Sample
 from robot_recorder.storage.episode_writer import EpisodeWriter
 from robot_recorder.storage.episodes import label_facts
@@ -94,6 +95,7 @@ class Recording:
         package: Package,
         channels: list[Channel],
         latched: list[Sample],
+        evidence: Evidence,
         max_queue_bytes: int,
         first_label: LabelEvent,
     ) -> None:
@@ -102,6 +104,7 @@ class Recording:
             writer: fresh.
             channels: whose losses are reported even when nothing of them arrives.
             latched: what stands at the head of the bag.
+            evidence: fresh; makes the certificate.
 
         Raises:
             BagError, OSError: the bag can not be created.
@@ -125,7 +128,8 @@ class Recording:
         self._store = store
         self._package = package
         self._channels = channels
-        self._sync = SyncStats()
+        self._evidence = evidence
+        self._certificate: Certificate | None = None
         self._last_ns = begin.from_ns
         self._noted = (0, 0)
         self._counted_lost: dict[str, int] = {}
@@ -247,6 +251,7 @@ class Recording:
         except BagError as error:
             problem = str(error)
         detach()
+        self._certificate = self._certify()
         with self._lock:
             self.error = problem
             try:
@@ -290,18 +295,22 @@ class Recording:
                 self._counted_lost[topic] = self._counted_lost.get(topic, 0) + lost
         return {**self.facts(), "aborted": "true", "error": self.error}
 
+    def _certify(self) -> Certificate | None:
+        try:
+            return self._evidence.certificate(self.stop_ns or self._last_ns, self._lost_of)
+        except Exception:  # it can be made again from the bag; it must not cost the take
+            logging.getLogger(__name__).exception("no certificate for %s", self.id)
+            return None
+
+    def _lost_of(self, topic: str) -> int | None:
+        lost = self._streams().get(topic, {}).get("lost", {}).values()
+        return None if None in lost else sum(lost)
+
     # -- in the writer's thread
 
     def _on_written(self, samples: list[Sample]) -> None:
         self._last_ns = samples[-1].receive_ns
-        for sample in samples:
-            if sample.channel is self._package.frames:
-                try:
-                    frame, names = decode_frame(sample.data)
-                except (DecodeError, ValueError):
-                    continue  # somebody else's frames; the messages themselves are recorded
-                if frame.tick_ns >= self.from_ns:  # frames are late: the first are of before
-                    self._sync.add(frame, names)
+        self._evidence.add(samples)
 
     def _before_sync(self) -> Iterable[Sample]:
         with self._lock:
@@ -336,7 +345,8 @@ class Recording:
             facts["stop_ns"] = str(self.stop_ns)
             facts["stop_reason"] = self.stop_reason.value
             facts["streams"] = json.dumps(self._streams())
-            facts["sync"] = json.dumps(self._sync.to_dict())
+            if self._certificate is not None:
+                facts["sync"] = json.dumps(self._certificate.to_dict())
             if self.jumps:
                 facts["clock_jumps"] = json.dumps([[j.at_ns, j.by_ns] for j in self.jumps])
         return facts

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from robot_recorder.core.cdr import CdrReader, header_stamp_ns
 from robot_recorder.core.decoding import KINDS, decode_joint_state, decode_tactile
 from robot_recorder.core.errors import DecodeError
-from robot_recorder.core.frames import SampleStatus, decode_frame
+from robot_recorder.core.frame_messages import decode_frame
+from robot_recorder.core.frames import SampleStatus
 
 serialize = pytest.importorskip("rclpy.serialization").serialize_message
 

@@ -16,7 +16,8 @@ pytest.importorskip("rclpy")
 from rosbags.rosbag2 import Reader
 from std_srvs.srv import Trigger
 
-from robot_recorder.core.frames import SampleStatus, decode_frame
+from robot_recorder.core.frame_messages import decode_frame
+from robot_recorder.core.frames import SampleStatus
 from robot_recorder.core.labels import LabelKind, Outcome
 from robot_recorder.core.streams import StreamHealth
 from robot_recorder.msg import Label

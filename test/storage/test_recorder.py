@@ -46,7 +46,7 @@ class Bench:
             "arm", PROFILE, EpisodeStore(root), Settings(new_writer, disk=limits, **settings),
             RobotClock(), self.package,
         )  # fmt: skip
-        self.recorder.watch(self.channel, STREAM)
+        self.recorder.observer.watch(self.channel, STREAM)
         self.now = time.time_ns()
 
     def feed(self, count: int, channel: Channel | None = None) -> list[bytes]:

@@ -1,0 +1,98 @@
+"""A robot profile for a bag that carries none: streams guessed from its topics, as YAML a person can correct."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from robot_recorder.core.decoding import KINDS
+from robot_recorder.core.profile import RESERVED_TOPICS
+
+_COMMAND = re.compile(r"command|cmd|action|target|goal|desired|setpoint")
+_CONTEXT = re.compile(
+    r"(^|/)(tf|tf_static|rosout|parameter_events|robot_description|clock|diagnostics)$"
+)
+_LEAST_HZ = 0.5  # below, it is no sensor
+_DETAILS = re.compile(r"/(image_raw|image|compressed|data|wrench|tactile)(?=/|$)")
+
+
+@dataclass(frozen=True)
+class TopicFacts:
+    """What a bag says of a topic."""
+
+    name: str
+    type: str
+    count: int
+
+
+def guess_profile(robot: str, topics: list[TopicFacts], seconds: float) -> str:
+    """A profile that names every topic which looks like a sensor or a command.
+
+    Args:
+        robot: what to call it.
+        seconds: duration of the bag; rates are counts over it.
+    """
+    lines = [
+        "# Guessed from the topics of a bag: correct it where it is wrong.",
+        f"robot: {_name(robot)}",
+        "frame_rate_hz: 30",
+        "streams:",
+    ]
+    names: set[str] = set()
+    for topic in topics:
+        rate_hz = topic.count / seconds if seconds > 0 else 0.0
+        ours = topic.name.endswith(tuple(f"/{name}" for name in RESERVED_TOPICS))
+        if ours or _CONTEXT.search(topic.name) or rate_hz < _LEAST_HZ:
+            continue
+        if topic.type == "sensor_msgs/msg/CameraInfo":
+            continue
+        name = _name(_DETAILS.sub("", topic.name) or topic.name)
+        while name in names:
+            name += "_"
+        names.add(name)
+        known = topic.type in KINDS
+        role = "action" if _COMMAND.search(topic.name.lower()) else "observation"
+        lines += [
+            f"  {name}:" + ("" if known else "  # a type whose values are read field by field"),
+            f"    topic: {topic.name}",
+            f"    type: {topic.type}",
+            f"    role: {role}",
+            f"    rate_hz: {_rounded(rate_hz):g}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _name(text: str) -> str:
+    name = re.sub(r"\W+", "_", text).strip("_").lower() or "robot"
+    return name if name[0].isalpha() else f"s_{name}"
+
+
+def _rounded(rate_hz: float) -> float:
+    """The round rate it is most likely meant to be."""
+    for nice in (
+        1,
+        2,
+        5,
+        10,
+        15,
+        20,
+        24,
+        25,
+        30,
+        40,
+        50,
+        60,
+        90,
+        100,
+        120,
+        125,
+        200,
+        240,
+        250,
+        400,
+        500,
+        1000,
+    ):
+        if abs(rate_hz - nice) < 0.05 * nice:
+            return nice
+    return float(f"{rate_hz:.3g}")

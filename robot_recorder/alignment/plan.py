@@ -1,0 +1,203 @@
+"""How a bag is to be aligned: by its own profile, a given one, or one guessed from its topics."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from rosbags.rosbag2 import Reader
+from rosbags.rosbag2.errors import ReaderError
+
+from robot_recorder.alignment.foreign import bag_types, foreign_decoder
+from robot_recorder.alignment.guess import TopicFacts, guess_profile
+from robot_recorder.core.aligner import Seed
+from robot_recorder.core.decoding import KINDS, Decoded
+from robot_recorder.core.errors import BagError, ConfigError, DecodeError
+from robot_recorder.core.frame_messages import decode_clock_settings, decode_value_names
+from robot_recorder.core.profile import parse_profile
+from robot_recorder.core.robot_clock import restamp_by
+from robot_recorder.core.source_clock import ClockSetting, Restamp
+from robot_recorder.core.streams import FrameClock, RobotProfile, StreamConfig
+from robot_recorder.storage.episodes import Episode
+from robot_recorder.storage.reader import read_messages
+
+_HEADER = re.compile(r"^\s*(std_msgs/(msg/)?)?Header\s+\w+\s*$")
+_LAYOUT, _CLOCKS = "synchronizer/layout", "synchronizer/clocks"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What of a bag is aligned, and how.
+
+    Attributes:
+        profile: its streams are those whose topics the bag has.
+        topics: by stream name, fully qualified.
+        stamped: streams whose messages begin with a header.
+        seeds: what the live run knew, where there was one.
+        restamp: takes jumps of the robot's own clock out of stamps.
+        decoders: for types the package does not know.
+        guessed: the profile was, from the topics.
+        absent: topics of profile streams that the bag does not have.
+    """
+
+    profile: RobotProfile
+    topics: dict[str, str]
+    stamped: frozenset[str]
+    seeds: Mapping[str, Seed]
+    restamp: Restamp | None
+    decoders: Mapping[str, Callable[[bytes], Decoded]]
+    guessed: bool
+    absent: tuple[str, ...]
+
+    @property
+    def aligned(self) -> tuple[StreamConfig, ...]:
+        """Streams that take part in frames."""
+        return self.profile.aligned
+
+    def frame_clock(self, rate_hz: float | None, reference: str) -> FrameClock:
+        """The frame clock asked for; what is not said is as the profile has it.
+
+        Args:
+            reference: a stream's name, or its topic; "none": a fixed rate.
+
+        Raises:
+            ConfigError: the bag has no such stream.
+        """
+        own = self.profile.frame_clock
+        if not reference:
+            if own.reference in self.topics:
+                return replace(own, rate_hz=rate_hz or own.rate_hz)
+            return FrameClock(rate_hz or own.rate_hz or 30.0)
+        if reference == "none":
+            return FrameClock(rate_hz or own.rate_hz or 30.0)
+        names = {s.name for s in self.aligned}
+        by_topic = {self.topics[name]: name for name in names}
+        wanted = "/" + reference.strip("/")
+        name = reference if reference in names else by_topic.get(wanted)
+        if name is None:
+            raise ConfigError(
+                f"'{reference}' is no aligned stream of this bag; there are "
+                + ", ".join(f"{n} ({self.topics[n]})" for n in sorted(names))
+            )
+        return FrameClock(rate_hz, name)
+
+
+def make_plan(
+    episode: Episode, profile: RobotProfile | None = None, deadline_ns: int | None = None
+) -> Plan:
+    """Look at a bag and decide.
+
+    Args:
+        profile: None: the one in the bag, or else a guess.
+        deadline_ns: instead of the profile's.
+
+    Raises:
+        BagError: it can not be read.
+        ConfigError: none of the profile's streams is in it.
+    """
+    definitions = _topics(episode)
+    recorded = episode.facts.get("profile_yaml", "")
+    guessed = False
+    if profile is None and recorded:
+        profile = parse_profile(recorded, f"{episode.path}: profile_yaml")
+    elif profile is None:
+        guessed = True
+        profile = parse_profile(_guess(episode, definitions), f"{episode.path}: guessed profile")
+    topics = _resolve(profile, set(definitions), episode.facts.get("namespace", ""))
+    streams = tuple(s for s in profile.streams if s.name in topics)
+    found = replace(profile, streams=streams, deadline_ns=deadline_ns or profile.deadline_ns)
+    if not found.aligned:
+        raise ConfigError(
+            f"{episode.path} has none of the topics of profile {profile.robot}; it has "
+            + ", ".join(sorted(definitions))
+            + "; give the right one with --profile"
+        )
+    stamped = frozenset(
+        s.name for s in found.streams if _is_stamped(s.type, definitions[topics[s.name]][1])
+    )
+    same = bool(recorded) and profile.text == recorded
+    return Plan(
+        found, topics, stamped,
+        _seeds(episode, set(definitions)) if same else {},
+        _restamp(episode), _decoders(episode, found), guessed,
+        tuple(s.topic for s in profile.streams if s.name not in topics),
+    )  # fmt: skip
+
+
+def profile_yaml(episode: Episode) -> str:
+    """The profile that a bag carries, or else one guessed from its topics."""
+    return episode.facts.get("profile_yaml", "") or _guess(episode, _topics(episode))
+
+
+def _topics(episode: Episode) -> dict[str, tuple[str, str]]:
+    """Type and definition of every topic with messages."""
+    try:
+        with Reader(episode.path) as reader:
+            return {c.topic: (c.msgtype, c.msgdef.data) for c in reader.connections if c.msgcount}
+    except (ReaderError, OSError) as error:
+        raise BagError(f"{episode.path} can not be read: {error}") from error
+
+
+def _guess(episode: Episode, definitions: dict[str, tuple[str, str]]) -> str:
+    seconds = float(episode.metadata["duration"]["nanoseconds"]) / 1e9
+    facts = [
+        TopicFacts(name, type_name, episode.counts.get(name, 0))
+        for name, (type_name, _) in sorted(definitions.items())
+    ]
+    return guess_profile(episode.facts.get("robot", episode.path.name), facts, seconds)
+
+
+def _resolve(profile: RobotProfile, there: set[str], namespace: str) -> dict[str, str]:
+    """Of every stream its topic in the bag: in the robot's namespace, or in any if only one fits."""
+    found = {}
+    for stream in profile.streams:
+        exact = stream.topic
+        if not exact.startswith("/"):
+            exact = f"{namespace.rstrip('/')}/{exact}"
+        others = [t for t in there if t.endswith("/" + stream.topic.lstrip("/"))]
+        if exact in there:
+            found[stream.name] = exact
+        elif len(others) == 1:
+            found[stream.name] = others[0]
+    return found
+
+
+def _is_stamped(type_name: str, definition: str) -> bool:
+    if type_name in KINDS:
+        return KINDS[type_name].has_header
+    lines = (line.split("#")[0] for line in definition.split("\n====")[0].splitlines())
+    first = next((line for line in lines if line.strip()), "")
+    return bool(_HEADER.match(first))
+
+
+def _decoders(episode: Episode, profile: RobotProfile) -> dict[str, Callable[[bytes], Decoded]]:
+    unknown = {s.name: s.type for s in profile.aligned if s.type not in KINDS}
+    if not unknown or "episode_id" in episode.facts:  # live frames have no values of these either
+        return {}
+    store = bag_types(episode.path)
+    decoders = {name: foreign_decoder(store, type_name) for name, type_name in unknown.items()}
+    return {name: decoder for name, decoder in decoders.items() if decoder is not None}
+
+
+def _seeds(episode: Episode, there: set[str]) -> dict[str, Seed]:
+    """What the live run said of its streams."""
+    names: dict[str, tuple[str, ...]] = {}
+    clocks: dict[str, list[ClockSetting]] = {}
+    topics = {t for t in there if t.endswith(("/" + _LAYOUT, "/" + _CLOCKS))}
+    for message in read_messages(episode.path, topics) if topics else ():
+        try:
+            if message.topic.endswith(_LAYOUT):
+                names |= {k: v for k, v in decode_value_names(message.data).items() if v}
+            else:
+                for stream, setting in decode_clock_settings(message.data):
+                    clocks.setdefault(stream, []).append(setting)
+        except DecodeError:
+            continue  # of another version: then it is estimated again
+    return {s: Seed(names.get(s), clocks.get(s)) for s in {*names, *clocks}}
+
+
+def _restamp(episode: Episode) -> Restamp | None:
+    jumps: list[tuple[int, int]] = json.loads(episode.facts.get("clock_jumps", "[]"))
+    return restamp_by(jumps)

@@ -1,0 +1,228 @@
+"""Commands around alignment: ``align``, ``certificate``, ``latency`` and ``profile guess``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from robot_recorder.configuration import load_profile
+from robot_recorder.core.certificate import Certificate
+from robot_recorder.core.errors import BagError, ConfigError
+from robot_recorder.core.streams import NS_PER_MS
+from robot_recorder.storage.episodes import Episode
+
+if TYPE_CHECKING:
+    from robot_recorder.alignment.episode import Alignment
+    from robot_recorder.alignment.plan import Plan
+
+
+def add_align(commands: Any) -> None:
+    """The commands ``align``, ``certificate`` and ``latency``."""
+    align = commands.add_parser("align", help="align a bag's streams into a table of frames")
+    align.add_argument("episode", nargs="+", type=Path, help="bag directories, of anybody's")
+    align.add_argument(
+        "--rate", type=_positive, metavar="HZ", help="frames a second; default: the profile's"
+    )
+    align.add_argument(
+        "--reference", default="", metavar="STREAM",
+        help="a tick at every sample of this stream or topic (--rate: at most); 'none': fixed rate",
+    )  # fmt: skip
+    align.add_argument("--profile", help="robot profile; default: the bag's own, or else a guess")
+    align.add_argument(
+        "--deadline-ms", type=_positive, help="wait for late streams; default: the profile's"
+    )
+    align.add_argument(
+        "--out", type=Path, help=".npz or .parquet file, or folder; default: .npz beside the bag"
+    )
+    align.add_argument("--parquet", action="store_true", help="Parquet instead of npz")
+    align.add_argument("--json", action="store_true", help="print the certificate as JSON")
+    align.set_defaults(run=_align)
+
+    certificate = commands.add_parser("certificate", help="say how well an episode is aligned")
+    certificate.add_argument("episode", nargs="+", type=Path, help="bag directories")
+    certificate.add_argument(
+        "--again", action="store_true", help="align anew instead of reading it"
+    )
+    certificate.add_argument(
+        "--picture", type=Path, metavar="PNG", help="draw skew over time; file or folder"
+    )
+    certificate.add_argument("--json", action="store_true", help="print it as JSON")
+    certificate.set_defaults(run=_certificate)
+
+    latency = commands.add_parser(
+        "latency", help="estimate latency_ms from events several streams see"
+    )
+    latency.add_argument("episode", nargs="+", type=Path, help="bag directories of one robot")
+    latency.add_argument("--profile", help="robot profile; default: the bag's own, or else a guess")
+    latency.add_argument(
+        "--reference",
+        default="",
+        metavar="STREAM",
+        help="compare all with this stream; default: the best fit",
+    )
+    latency.add_argument("--json", action="store_true", help="print the estimates as JSON")
+    latency.set_defaults(run=_latency)
+
+
+def add_guess(actions: Any) -> None:
+    """The command ``profile guess``."""
+    guess = actions.add_parser("guess", help="print a robot profile for the topics of a bag")
+    guess.add_argument("episode", type=Path, help="bag directory")
+    guess.set_defaults(run=_guess)
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e5:
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    return value
+
+
+def _guess(options: argparse.Namespace) -> int:
+    from robot_recorder.alignment.plan import profile_yaml
+
+    print(profile_yaml(Episode.open(options.episode)), end="")
+    return 0
+
+
+def _plan(path: Path, options: argparse.Namespace) -> tuple[Episode, Plan]:
+    from robot_recorder.alignment.plan import make_plan
+
+    episode = Episode.open(path)
+    profile = load_profile(options.profile) if getattr(options, "profile", None) else None
+    deadline_ms = getattr(options, "deadline_ms", None)
+    return episode, make_plan(
+        episode, profile, round(deadline_ms * NS_PER_MS) if deadline_ms else None
+    )
+
+
+def _run_alignment(path: Path, options: argparse.Namespace) -> tuple[Episode, Plan, Alignment]:
+    from rich.progress import Progress
+
+    from robot_recorder.alignment.episode import align_episode
+
+    episode, plan = _plan(path, options)
+    clock = plan.frame_clock(getattr(options, "rate", None), getattr(options, "reference", ""))
+    with Progress(transient=True) as progress:
+        bar = progress.add_task(f"aligning {episode.id}", total=1.0)
+        found = align_episode(
+            episode, plan, clock, lambda share: progress.update(bar, completed=share)
+        )
+    return episode, plan, found
+
+
+def _align(options: argparse.Namespace) -> int:
+    from robot_recorder.alignment.table import SUFFIXES, write_table
+
+    suffix = ".parquet" if options.parquet else ".npz"
+    out: Path | None = options.out
+    if out is not None and out.suffix not in SUFFIXES:
+        out.mkdir(parents=True, exist_ok=True)
+    elif out is not None and len(options.episode) > 1:
+        raise ConfigError(f"--out {out} is one file for {len(options.episode)} bags; give a folder")
+    problems = 0
+    for path in options.episode:
+        began = time.monotonic()
+        episode, plan, found = _run_alignment(path, options)
+        took = time.monotonic() - began
+        target = out or path.resolve().with_name(f"{path.resolve().name}{suffix}")
+        if target.is_dir():
+            target = target / f"{path.resolve().name}{suffix}"
+        write_table(found, target)
+        problems += bool(found.problem)
+        if options.json:
+            print(json.dumps({"table": str(target), **found.certificate.to_dict()}))
+            continue
+        if plan.guessed:
+            print("the bag carries no robot profile; guessed one (robot-recorder profile guess)")
+        for topic in plan.absent:
+            print(f"not in the bag: {topic}")
+        _print(episode, found.certificate)
+        for problem in filter(None, [found.problem, *_unused(found)]):
+            print(f"  - {problem}")
+        span_s = episode.metadata["duration"]["nanoseconds"] / 1e9
+        print(
+            f"{target}: {len(found.frames)} frames in {took:.2f} s, {span_s / took:.0f} x real time"
+        )
+    return int(problems > 0)
+
+
+def _unused(found: Alignment) -> list[str]:
+    """Samples that could not be used, in words."""
+    sentences = []
+    for stream, counts in zip(found.streams, found.counts, strict=True):
+        for what, count in (
+            ("can not be decoded", counts.undecodable),
+            ("have other value names than the first one", counts.mismatched),
+            ("are stamped more than a second after their receipt", counts.ahead),
+            ("were received before the device's clock was known", counts.no_clock),
+            ("were too many to keep", counts.overflow),
+            ("arrived after their frame had left", counts.late),
+        ):
+            if count:
+                sentences.append(f"{stream.name}: {count} samples {what}")
+    return sentences
+
+
+def _print(episode: Episode, certificate: Certificate) -> None:
+    from robot_recorder.cli.certificate_table import certificate_table, findings
+    from robot_recorder.cli.tables import table_console
+
+    console = table_console()
+    console.print(f"{episode.id}: {certificate.summary}", highlight=False)
+    console.print(certificate_table(certificate))
+    for sentence in findings(certificate):
+        console.print(f"  - {sentence}", highlight=False, markup=False)
+
+
+def _certificate(options: argparse.Namespace) -> int:
+    for path in options.episode:
+        episode = Episode.open(path)
+        certificate = None if options.again else episode.certificate
+        found = None
+        if certificate is None or options.picture:
+            episode, _, found = _run_alignment(path, options)
+        if certificate is None:
+            assert found is not None
+            certificate = found.certificate
+        if options.json:
+            print(json.dumps(certificate.to_dict()))
+        else:
+            _print(episode, certificate)
+        if found is not None and options.picture:
+            print(_draw(episode, found, options.picture, many=len(options.episode) > 1))
+    return 0
+
+
+def _draw(episode: Episode, found: Alignment, target: Path, many: bool) -> Path:
+    from robot_recorder.report.sync_picture import draw_sync
+
+    if many:
+        target.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():
+        target = target / f"{episode.path.resolve().name}.sync.png"
+    draw_sync(found.frames, found.certificate, episode.id, episode.start_ns, target)
+    return target
+
+
+def _latency(options: argparse.Namespace) -> int:
+    from robot_recorder.alignment.latency import estimate_latencies
+    from robot_recorder.cli.latency_table import latency_table
+    from robot_recorder.cli.tables import table_console
+
+    plans = [_plan(path, options) for path in options.episode]
+    found = estimate_latencies(plans, options.reference)
+    if options.json:
+        print(json.dumps([estimate.to_dict() for estimate in found]))
+    elif not found:
+        raise BagError("no two streams to compare: at least one must have values that change")
+    else:
+        console = table_console()
+        console.print(latency_table(found))
+        for estimate in found:
+            if estimate.proposal:
+                console.print(f"  - {estimate.proposal}", highlight=False, markup=False)
+    return 0

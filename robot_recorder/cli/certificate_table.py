@@ -1,0 +1,61 @@
+"""A sync certificate for a person to read."""
+
+from __future__ import annotations
+
+from rich.table import Table
+from rich.text import Text
+
+from robot_recorder.core.certificate import Certificate, StreamCertificate
+
+
+def certificate_table(certificate: Certificate) -> Table:
+    """One line per stream."""
+    table = Table(show_edge=False, pad_edge=False)
+    table.add_column("stream", no_wrap=True)
+    table.add_column("policy", no_wrap=True)
+    for heading in ("Hz (declared)", "samples", "lost", "longest gap", "skew p50 / p95 / p99 / max ms",
+                    "held", "missing", "offset ms", "drift ppm"):  # fmt: skip
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, stream in certificate.streams.items():
+        table.add_row(
+            Text(name, "red" if stream.findings() else "green"),
+            stream.policy,
+            f"{_number(stream.measured_hz)} ({_number(stream.expected_hz)})",
+            str(stream.count),
+            "?" if stream.lost is None else str(stream.lost),
+            f"{stream.longest_gap_ms:.1f} ms",
+            _skews(stream),
+            _share(stream.held, stream.frames),
+            _share(stream.missing, stream.frames),
+            _with_uncertainty(stream.offset_ms, stream.offset_pm_ms, ".2f"),
+            _with_uncertainty(stream.drift_ppm, stream.drift_pm_ppm, ".1f"),
+        )
+    return table
+
+
+def findings(certificate: Certificate) -> list[str]:
+    """What a person should know, one sentence each."""
+    return [
+        f"{name}: {text}"
+        for name, stream in certificate.streams.items()
+        for text in stream.findings()
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _skews(stream: StreamCertificate) -> str:
+    values = (stream.skew_p50_ms, stream.skew_p95_ms, stream.skew_p99_ms, stream.skew_max_ms)
+    return " / ".join("-" if v is None else f"{v:.1f}" for v in values)
+
+
+def _share(count: int, frames: int) -> str:
+    return f"{count / frames:.1%}" if frames else "-"
+
+
+def _with_uncertainty(value: float | None, uncertainty: float | None, form: str) -> str:
+    if value is None:
+        return "-"
+    return f"{value:{form}}" + ("" if uncertainty is None else f" ± {uncertainty:{form}}")

@@ -1,0 +1,278 @@
+"""The sync certificate: how well an episode's streams can be put on one time axis, in figures and words."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from robot_recorder.core.frames import Frame, Frames, SampleStatus
+from robot_recorder.core.stream_tally import StreamFacts
+from robot_recorder.core.streams import (
+    NS_PER_MS,
+    FrameClock,
+    Policy,
+    SourceClockKind,
+    StreamConfig,
+)
+
+SLOW_SHARE = 0.9  # of the declared rate
+_LONG_GAP = 5.0  # periods
+
+
+@dataclass(frozen=True)
+class StreamCertificate:
+    """One stream over one episode. None: not known, or there is no such thing for this stream.
+
+    Attributes:
+        tolerance_ms: of the profile; 0: not aligned.
+        expected_hz: as the profile declares.
+        lost: known to be missing, wherever it was lost.
+        longest_gap_ms: between two samples, or to the beginning or end of the episode.
+        disorder_ms: how far the latest out-of-order sample was behind.
+        clock: ``robot``, ``device`` (estimated and corrected) or ``none`` (receipt counts).
+        offset_ms: robot clock minus source clock plus the shortest delay, at the end.
+        drift_ppm: how much too fast the source clock runs.
+        offset_pm_ms, drift_pm_ppm: half widths of the 95 % intervals.
+        clock_events: sentences.
+        skew_*_ms: of the absolute skew over all frames that have a sample.
+        fresh, interpolated, held, missing: frames by status.
+    """
+
+    topic: str
+    policy: str
+    tolerance_ms: float
+    expected_hz: float | None
+    measured_hz: float | None
+    count: int
+    lost: int | None
+    longest_gap_ms: float
+    duplicates: int
+    out_of_order: int
+    disorder_ms: float
+    clock: str
+    offset_ms: float | None
+    offset_pm_ms: float | None
+    drift_ppm: float | None
+    drift_pm_ppm: float | None
+    clock_events: tuple[str, ...]
+    skew_p50_ms: float | None
+    skew_p95_ms: float | None
+    skew_p99_ms: float | None
+    skew_max_ms: float | None
+    fresh: int
+    interpolated: int
+    held: int
+    missing: int
+
+    @property
+    def frames(self) -> int:
+        """All of them together."""
+        return self.fresh + self.interpolated + self.held + self.missing
+
+    def findings(self) -> list[str]:
+        """What a person should know, worst first, with the remedy."""
+        found = []
+        if self.count == 0:
+            return [f"nothing was recorded of it: is {self.topic} published?"]
+        for status, count in (("missing", self.missing), ("held", self.held)):
+            if count:
+                found.append(f"{status} in {count / self.frames:.1%} of the frames")
+        found += self.clock_events
+        if self.expected_hz and (self.measured_hz or 0) < SLOW_SHARE * self.expected_hz:
+            found.append(f"{self.measured_hz or 0:.1f} Hz instead of {self.expected_hz:g} Hz")
+        if self.lost:
+            found.append(f"{self.lost} messages lost")
+        rate = self.expected_hz or self.measured_hz
+        if rate and self.longest_gap_ms > _LONG_GAP * 1000 / rate:
+            found.append(f"silent for {self.longest_gap_ms:.0f} ms at the longest")
+        if self.out_of_order:
+            found.append(
+                f"{self.out_of_order} samples out of order by up to {self.disorder_ms:.1f} ms: "
+                f"'disorder_ms: {math.ceil(self.disorder_ms)}' in the profile would wait for them"
+            )
+        if self.duplicates:
+            found.append(f"{self.duplicates} samples repeat a stamp")
+        if self._drifts:
+            found.append(
+                f"its clock drifts by {self.drift_ppm:+.0f} ppm: synchronise it, or say "
+                "'clock: device' in the profile"
+            )
+        return found
+
+    @property
+    def _drifts(self) -> bool:
+        """Surely, and by more than an undisciplined crystal next to another one in the same machine."""
+        if self.clock != SourceClockKind.ROBOT.value or self.drift_ppm is None:
+            return False
+        sure = self.drift_pm_ppm is not None and abs(self.drift_ppm) > 2 * self.drift_pm_ppm
+        return sure and abs(self.drift_ppm) > 20
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """All streams of one episode.
+
+    Attributes:
+        rate_hz, reference: the frame clock.
+        frames, complete: how many, and how many without a held or missing stream.
+        streams: by name, in profile order.
+    """
+
+    rate_hz: float | None
+    reference: str
+    frames: int
+    complete: int
+    streams: dict[str, StreamCertificate]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Certificate:
+        """From what ``to_dict`` gave; what an older version did not know is unknown."""
+        known = StreamCertificate.__dataclass_fields__
+        blank = dict.fromkeys(known)
+        blank |= {"topic": "", "policy": "", "clock": "", "clock_events": (), "count": 0}
+        blank |= dict.fromkeys(("longest_gap_ms", "disorder_ms", "tolerance_ms"), 0.0)
+        blank |= dict.fromkeys(
+            ("duplicates", "out_of_order", "fresh", "interpolated", "held", "missing"), 0
+        )
+        streams = {
+            name: StreamCertificate(**{**blank, **{k: v for k, v in s.items() if k in known}})
+            for name, s in values.get("streams", {}).items()
+        }
+        return cls(
+            values.get("rate_hz"),
+            values.get("reference", ""),
+            values.get("frames", 0),
+            values.get("complete", 0),
+            streams,
+        )
+
+    @property
+    def summary(self) -> str:
+        """One sentence."""
+        if not self.frames:
+            return "no frames: nothing was aligned"
+        share = self.complete / self.frames
+        worst = max(
+            ((s.skew_p95_ms, n) for n, s in self.streams.items() if s.skew_p95_ms is not None),
+            default=None,
+        )
+        skew = f"; worst skew p95 {worst[0]:.1f} ms ({worst[1]})" if worst else ""
+        return f"{self.frames} frames {FrameClock(self.rate_hz, self.reference).text}, {share:.1%} complete{skew}"
+
+
+@dataclass
+class _Skews:
+    parts: list[Any] = field(default_factory=list)
+    statuses: Any = field(default_factory=lambda: np.zeros(len(SampleStatus), dtype=np.int64))
+
+
+class FrameStats:
+    """Gathers frames' statuses and skews; 8 bytes a frame and stream."""
+
+    def __init__(self) -> None:
+        self._streams: dict[str, _Skews] = {}
+        self.frames = 0
+        self.complete = 0
+
+    def add(self, frame: Frame, names: tuple[str, ...]) -> None:
+        """Count one frame."""
+        self.frames += 1
+        self.complete += frame.complete
+        for name, sample in zip(names, frame.samples, strict=True):
+            skews = self._streams.setdefault(name, _Skews())
+            skews.statuses[sample.status] += 1
+            if sample.status is not SampleStatus.MISSING:
+                skews.parts.append(sample.skew_ns)
+
+    def add_all(self, frames: Frames, names: tuple[str, ...]) -> None:
+        """Count many frames."""
+        self.frames += len(frames)
+        self.complete += int(frames.complete.sum())
+        for name, column in zip(names, frames.columns, strict=True):
+            skews = self._streams.setdefault(name, _Skews())
+            skews.statuses += np.bincount(column.status, minlength=len(SampleStatus))
+            skews.parts += column.skews[column.status != SampleStatus.MISSING].tolist()
+
+    def quantiles_ms(self, name: str) -> tuple[float | None, ...]:
+        """p50, p95, p99 and maximum of the absolute skew."""
+        skews = self._streams.get(name)
+        if skews is None or not skews.parts:
+            return (None,) * 4
+        values = np.abs(np.array(skews.parts, dtype=np.float64)) / NS_PER_MS
+        return tuple(round(float(q), 3) for q in np.percentile(values, (50, 95, 99, 100)))
+
+    def statuses(self, name: str) -> tuple[int, ...]:
+        """Frames by status."""
+        skews = self._streams.get(name)
+        return tuple(int(n) for n in skews.statuses) if skews else (0,) * len(SampleStatus)
+
+
+@dataclass(frozen=True)
+class StreamEvidence:
+    """What a stream's certificate is made from, beside the frames."""
+
+    config: StreamConfig
+    topic: str
+    facts: StreamFacts
+    lost: int | None
+
+
+def certify(
+    evidence: list[StreamEvidence], stats: FrameStats, frame_clock: FrameClock
+) -> Certificate:
+    """The certificate of an episode."""
+    streams = {e.config.name: _certify_stream(e, stats) for e in evidence}
+    return Certificate(
+        frame_clock.rate_hz, frame_clock.reference, stats.frames, stats.complete, streams
+    )
+
+
+def _certify_stream(evidence: StreamEvidence, stats: FrameStats) -> StreamCertificate:
+    config, facts, clock = evidence.config, evidence.facts, evidence.facts.clock
+    statuses = stats.statuses(config.name)
+    p50, p95, p99, most = stats.quantiles_ms(config.name)
+    aligned = config.policy is not Policy.NONE and stats.frames > 0
+    if aligned and not sum(statuses):
+        statuses = (0, 0, 0, stats.frames)
+    return StreamCertificate(
+        topic=evidence.topic,
+        policy=config.policy.value,
+        tolerance_ms=round(config.tolerance_ns / NS_PER_MS, 3),
+        expected_hz=config.rate_hz,
+        measured_hz=_rounded(facts.rate_hz),
+        count=facts.count,
+        lost=evidence.lost,
+        longest_gap_ms=round(facts.longest_gap_ns / NS_PER_MS, 3),
+        duplicates=facts.duplicates,
+        out_of_order=facts.out_of_order,
+        disorder_ms=round(facts.disorder_ns / NS_PER_MS, 3),
+        clock=config.clock.value if facts.stamped else "none",
+        offset_ms=_rounded(clock.offset_ns / NS_PER_MS) if clock else None,
+        offset_pm_ms=_rounded(clock.offset_pm_ns / NS_PER_MS) if clock else None,
+        drift_ppm=_rounded(clock.drift_ppm) if clock and _sure(clock.drift_pm_ppm) else None,
+        drift_pm_ppm=_rounded(clock.drift_pm_ppm) if clock and _sure(clock.drift_pm_ppm) else None,
+        clock_events=tuple(e.text for e in facts.events),
+        skew_p50_ms=p50,
+        skew_p95_ms=p95,
+        skew_p99_ms=p99,
+        skew_max_ms=most,
+        fresh=statuses[SampleStatus.FRESH],
+        interpolated=statuses[SampleStatus.INTERPOLATED],
+        held=statuses[SampleStatus.HELD],
+        missing=statuses[SampleStatus.MISSING],
+    )
+
+
+def _sure(value: float) -> bool:
+    return math.isfinite(value)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)

@@ -1,0 +1,194 @@
+"""One stream's decoder inside the aligner: bytes to values in one order, each sample at most once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from robot_recorder.core.decoding import Decoded
+from robot_recorder.core.errors import DecodeError
+
+Floats = npt.NDArray[np.float64]
+Bytes = npt.NDArray[np.uint8]
+Bools = npt.NDArray[np.bool_]
+
+_STAMP = slice(4, 12)  # of a message that begins with a header: differs in every one
+
+
+@dataclass
+class StreamCounts:
+    """What became of every sample pushed into the aligner.
+
+    ``received = used + superseded + duplicate + ahead + no_clock + overflow`` plus what is still kept.
+    ``late``, ``out_of_order``, ``undecodable`` and ``mismatched`` say more about some of these.
+
+    Attributes:
+        used: chosen for a frame, or part of a window.
+        superseded: no tick wanted it; another sample was nearer.
+        duplicate: the same stamp as an earlier one.
+        ahead: stamped more than a second after its own receipt.
+        no_clock: of a device whose clock is not known yet.
+        overflow: dropped because too many waited for a tick.
+        late: arrived after the frame that its stamp belongs to had left.
+        out_of_order: stamped before one that had arrived earlier.
+        undecodable: chosen, and its bytes could not be read.
+        mismatched: chosen, and it has other value names than the stream's first one.
+    """
+
+    received: int = 0
+    used: int = 0
+    superseded: int = 0
+    duplicate: int = 0
+    ahead: int = 0
+    no_clock: int = 0
+    overflow: int = 0
+    late: int = 0
+    out_of_order: int = 0
+    undecodable: int = 0
+    mismatched: int = 0
+
+
+class Payloads(Protocol):
+    """The bytes of many messages."""
+
+    def __getitem__(self, number: int, /) -> bytes: ...
+
+    def __len__(self) -> int: ...
+
+
+@runtime_checkable
+class Rows(Payloads, Protocol):
+    """The same, of which many can be had at once."""
+
+    def rows(self, numbers: npt.NDArray[np.int64], size: int) -> tuple[Bools, Bytes]:
+        """Messages as rows.
+
+        Args:
+            numbers: int64[n], which.
+            size: bytes of each.
+
+        Returns:
+            bool[n], which of them are that long; uint8[m, size], these.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class _Template:
+    """A decoded message: another one with the same bytes beside its stamp and numbers has the same layout."""
+
+    data: Bytes
+    same: Bools  # which bytes have to be
+    spans: tuple[tuple[int, int, np.dtype], ...]
+
+    @classmethod
+    def of(cls, data: bytes, spans: tuple[tuple[int, int, np.dtype], ...]) -> _Template:
+        same = np.ones(len(data), dtype=bool)
+        same[_STAMP] = False
+        for start, count, kind in spans:
+            same[start : start + count * kind.itemsize] = False
+        return cls(np.frombuffer(data, np.uint8), same, spans)
+
+    def read(self, rows: Bytes) -> tuple[Bools, Floats]:
+        """Which rows have the layout, and the numbers of these."""
+        fits = (rows[:, self.same] == self.data[self.same]).all(axis=1)
+        rows = rows if fits.all() else rows[fits]
+        parts = [
+            np.ascontiguousarray(rows[:, start : start + count * kind.itemsize])
+            .view(kind)
+            .astype(np.float64, copy=False)
+            for start, count, kind in self.spans
+        ]
+        return fits, np.concatenate(parts, axis=1)
+
+
+class Decoder:
+    """Keeps what it has decoded until told to forget it."""
+
+    def __init__(
+        self,
+        decode: Callable[[bytes], Decoded] | None,
+        quaternions: tuple[int, ...],
+        counts: StreamCounts,
+        names: tuple[str, ...] | None = None,
+    ) -> None:
+        """
+        Args:
+            decode: None: the stream has no values.
+            quaternions: where unit quaternions begin among the values.
+            counts: where failures are counted.
+            names: of the values; None: those of the first sample.
+        """
+        self.decode = decode
+        self.quaternions = quaternions
+        self.names = names
+        self._counts = counts
+        self._template: _Template | None = None
+        self._values: dict[int, Floats | None] = {}
+        self._orders: dict[tuple[str, ...], npt.NDArray[np.intp] | None] = {}
+
+    def values(self, number: int, payload: Callable[[int], bytes]) -> Floats | None:
+        """Values of a sample by its number, in the order of ``names``; None: they can not be had."""
+        if number not in self._values:
+            self._values[number] = self._read(payload(number))
+        return self._values[number]
+
+    def prefetch(self, payloads: Rows, first: int, numbers: npt.NDArray[np.int64]) -> None:
+        """Decode many samples at once, where they are all laid out as the last one was.
+
+        Args:
+            payloads: where they are.
+            first: number of the first one there.
+            numbers: which are going to be asked for.
+        """
+        template = self._template
+        if template is None:
+            return
+        there, rows = payloads.rows(numbers - first, len(template.data))
+        fits, values = template.read(rows)
+        for number, row in zip(numbers[there][fits].tolist(), values):
+            self._values.setdefault(number, row)
+
+    def failed(self, number: int) -> bool:
+        """It was asked for, and could not be had."""
+        return number in self._values and self._values[number] is None
+
+    def forget_before(self, number: int) -> None:
+        """Samples of lower numbers will not be asked for again."""
+        while self._values and (first := next(iter(self._values))) < number:
+            del self._values[first]
+
+    def _read(self, payload: bytes) -> Floats | None:
+        assert self.decode is not None
+        try:
+            decoded = self.decode(payload)
+        except DecodeError:
+            self._counts.undecodable += 1
+            return None
+        if self.names is None:
+            self.names = decoded.names
+        if decoded.names is self.names or decoded.names == self.names:
+            if decoded.spans and self._template is None:
+                self._template = _Template.of(payload, decoded.spans)
+            return decoded.values
+        if decoded.names not in self._orders:
+            self._orders[decoded.names] = self._order(decoded.names)
+        order = self._orders[decoded.names]
+        if order is None:
+            # Other joints than the layout has, as when two drivers share a topic: never invent a number.
+            self._counts.mismatched += 1
+            return None
+        return decoded.values[order]
+
+    def _order(self, names: tuple[str, ...]) -> npt.NDArray[np.intp] | None:
+        assert self.names is not None
+        if len(self._orders) > 64:  # a fuzzer must not fill the memory
+            self._orders.clear()
+        if sorted(names) != sorted(self.names):
+            return None
+        place = {name: i for i, name in enumerate(names)}
+        return np.array([place[name] for name in self.names], dtype=np.intp)

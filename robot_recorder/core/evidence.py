@@ -1,0 +1,115 @@
+"""Gathers what an episode's sync certificate is made from, while its samples pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from robot_recorder.core.cdr import header_stamps_ns
+from robot_recorder.core.certificate import Certificate, FrameStats, StreamEvidence, certify
+from robot_recorder.core.errors import DecodeError
+from robot_recorder.core.frame_messages import decode_frame
+from robot_recorder.core.source_clock import Restamp
+from robot_recorder.core.stream_tally import StreamTally
+from robot_recorder.core.streams import FrameClock, StreamConfig
+from robot_recorder.core.topics import Channel, Sample
+
+_AT_ONCE = 500  # samples; many looked at together cost little more than one
+_HEAD = 12  # bytes up to and including a header's stamp
+_NO_HEAD = bytes(_HEAD)
+
+
+@dataclass
+class _Stream:
+    config: StreamConfig
+    tally: StreamTally
+    receives: list[int] = field(default_factory=list)
+    heads: list[bytes] = field(default_factory=list)
+
+
+class Evidence:
+    """Counts an episode's samples and frames. Memory: a clock model a stream, 8 bytes a frame and stream."""
+
+    def __init__(
+        self,
+        streams: Mapping[Channel, StreamConfig],
+        frame_clock: FrameClock,
+        frames: Channel,
+        from_ns: int,
+        restamp: Callable[[], Restamp | None],
+    ) -> None:
+        """
+        Args:
+            frames: where aligned frames arrive.
+            from_ns: what the episode begins with, robot clock; frames of before are not its own.
+            restamp: asked for what takes the clock's jumps up to now out of stamps.
+        """
+        # Without a rate there is nothing to hold a stream to.
+        self._streams = {
+            channel: _Stream(config, StreamTally(config))
+            for channel, config in streams.items()
+            if config.rate_hz is not None
+        }
+        self._frame_clock = frame_clock
+        self._frames = frames
+        self._from_ns = from_ns
+        self._restamp = restamp
+        self._stats = FrameStats()
+
+    def add(self, samples: Iterable[Sample]) -> None:
+        """Take samples in order of receipt."""
+        streams = self._streams
+        for channel, data, receive_ns, *_ in samples:
+            stream = streams.get(channel)
+            if stream is not None:
+                stream.receives.append(receive_ns)
+                stream.heads.append(data[:_HEAD])
+                if len(stream.heads) >= _AT_ONCE:
+                    self._tally(channel, stream)
+            elif channel is self._frames:
+                self._add_frame(data)
+
+    def _add_frame(self, data: bytes) -> None:
+        try:
+            frame, names = decode_frame(data)
+        except (DecodeError, ValueError):
+            return  # somebody else's frames; the messages themselves are recorded
+        if frame.tick_ns >= self._from_ns:  # frames are late: the first are of before
+            self._stats.add(frame, names)
+
+    def _tally(self, channel: Channel, stream: _Stream) -> None:
+        receives = np.array(stream.receives, dtype=np.int64)
+        stamps = (
+            header_stamps_ns(_joined(stream.heads)) if channel.stamped else np.zeros_like(receives)
+        )
+        restamp = self._restamp()
+        if restamp is not None and (stamps != 0).any():
+            stamps = np.where(stamps != 0, restamp(stamps, receives), 0)
+        stream.tally.push(stamps, receives)
+        stream.receives, stream.heads = [], []
+
+    def certificate(self, to_ns: int, lost: Callable[[str], int | None]) -> Certificate:
+        """The certificate; nothing can be added any more.
+
+        Args:
+            to_ns: the episode's end, robot clock.
+            lost: messages of a topic that are missing; None: not known.
+        """
+        for channel, stream in self._streams.items():
+            if stream.heads:
+                self._tally(channel, stream)
+        evidence = [
+            StreamEvidence(
+                s.config, channel.topic, s.tally.facts(self._from_ns, to_ns), lost(channel.topic)
+            )
+            for channel, s in self._streams.items()
+        ]
+        return certify(evidence, self._stats, self._frame_clock)
+
+
+def _joined(heads: list[bytes]) -> np.ndarray:
+    """uint8[n, 12]; zeros where a message is too short for a header."""
+    whole = b"".join(head if len(head) == _HEAD else _NO_HEAD for head in heads)
+    return np.frombuffer(whole, np.uint8).reshape(-1, _HEAD)

@@ -1,0 +1,113 @@
+"""What one stream did over an episode: counted while its samples pass, without keeping them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from robot_recorder.core.clock_model import ClockEstimate, ClockEvent, ClockModel, Int64s
+from robot_recorder.core.streams import NS_PER_S, SourceClockKind, StreamConfig
+
+
+@dataclass(frozen=True)
+class StreamFacts:
+    """A stream's own figures.
+
+    Attributes:
+        count: samples received.
+        rate_hz: between the first and the last one; None with fewer than two.
+        longest_gap_ns: between two in order of their stamps (of receipts, where there are none), or
+            between one of them and the beginning or end of the episode.
+        duplicates: with the same stamp as one before.
+        out_of_order: stamped before one that arrived earlier.
+        disorder_ns: by how much at most; what ``disorder_ms`` in the profile would have to allow.
+        stamped: they carry stamps.
+        clock: offset and drift of their clock; None without stamps.
+        events: what was wrong with it.
+    """
+
+    count: int
+    rate_hz: float | None
+    longest_gap_ns: int
+    duplicates: int
+    out_of_order: int
+    disorder_ns: int
+    stamped: bool
+    clock: ClockEstimate | None
+    events: tuple[ClockEvent, ...]
+
+
+class StreamTally:
+    """Counts one stream. Memory: that of a clock model."""
+
+    def __init__(self, config: StreamConfig, model: ClockModel | None = None) -> None:
+        """
+        Args:
+            model: of its clock, fed by somebody else; None: one of its own.
+        """
+        self._feeds = model is None
+        self._model = model or ClockModel(config.clock is SourceClockKind.DEVICE)
+        self._count = 0
+        self._first_ns = self._last_ns = 0  # receipt
+        self._newest_ns: int | None = None  # stamp
+        self._gap_ns = 0
+        self._duplicates = self._out_of_order = 0
+        self._disorder_ns = 0
+        self._stamped = False
+
+    def push(self, stamps: Int64s, receives: Int64s) -> None:
+        """Take samples in order of receipt.
+
+        Args:
+            stamps: int64[n], ns, source clock; 0: none.
+            receives: int64[n], ns, robot clock.
+        """
+        if not len(stamps):
+            return
+        self._first_ns = self._first_ns if self._count else int(receives[0])
+        self._last_ns = int(receives[-1])
+        self._count += len(receives)
+        known = stamps != 0
+        if known.any():
+            self._stamped = True
+            if not known.all():
+                stamps, receives = stamps[known], receives[known]
+            if self._feeds:
+                self._model.push(stamps, np.maximum.accumulate(receives))
+        times = stamps if self._stamped else receives
+        before = times[0] - 1 if self._newest_ns is None else self._newest_ns
+        newest = np.maximum.accumulate(np.concatenate(([before], times)))
+        steps = times - newest[:-1]
+        if self._newest_ns is None:
+            steps = steps[1:]
+        if len(steps):
+            self._gap_ns = max(self._gap_ns, int(steps.max()))
+            self._disorder_ns = max(self._disorder_ns, -int(steps.min()))
+            self._duplicates += int((steps == 0).sum())
+            self._out_of_order += int((steps < 0).sum())
+        self._newest_ns = int(newest[-1])
+
+    def facts(self, from_ns: int, to_ns: int) -> StreamFacts:
+        """The figures; nothing can be pushed any more.
+
+        Args:
+            from_ns, to_ns: what of the robot clock the episode spans.
+        """
+        if self._feeds:
+            self._model.end()
+        span = self._last_ns - self._first_ns
+        ends = (
+            (self._first_ns - from_ns, to_ns - self._last_ns) if self._count else (to_ns - from_ns,)
+        )
+        return StreamFacts(
+            count=self._count,
+            rate_hz=(self._count - 1) * NS_PER_S / span if span > 0 else None,
+            longest_gap_ns=max(self._gap_ns, *ends, 0),
+            duplicates=self._duplicates,
+            out_of_order=self._out_of_order,
+            disorder_ns=self._disorder_ns,
+            stamped=self._stamped,
+            clock=self._model.estimate if self._stamped else None,
+            events=tuple(self._model.events),
+        )

@@ -1,0 +1,81 @@
+"""Where ticks come from: a fixed rate, or the stamps of a reference stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from robot_recorder.core.frames import Int64s
+from robot_recorder.core.lane import Lane
+from robot_recorder.core.streams import NS_PER_S
+
+# Of a reference faster than the wanted rate, ticks this share of a period apart are taken: a camera at
+# just that rate keeps all its images in spite of jitter.
+_THIN_SHARE = 0.75
+
+
+class FixedRate:
+    """Ticks at whole multiples of the period since the epoch, from the first sample on."""
+
+    def __init__(self, lanes: Sequence[Lane], rate_hz: float) -> None:
+        self._lanes = lanes
+        self._millihertz = round(rate_hz * 1000)
+        self._next: int | None = None
+
+    def _tick_ns(self, index: int) -> int:
+        # Whole arithmetic: a float period would drift over the 1.7e18 ns since the epoch.
+        return index * NS_PER_S * 1000 // self._millihertz
+
+    def due(self, until_ns: int) -> bool:
+        """Whether ``take`` may give any."""
+        return self._next is None or self._tick_ns(self._next) <= until_ns
+
+    def take(self, until_ns: int) -> tuple[Int64s, Int64s]:
+        """Index and instant, ns, of the ticks up to a time that have not been taken yet."""
+        at = self._next
+        if at is None:  # an earlier sample may still come, until the first tick is out
+            firsts = [f for lane in self._lanes if (f := lane.first_ns) is not None]
+            if not firsts:
+                return _pair([], [])
+            at = -(-min(firsts) * self._millihertz // (NS_PER_S * 1000))
+        index = []
+        while self._tick_ns(at) <= until_ns:
+            index.append(at)
+            at += 1
+        if index:
+            self._next = at
+        return _pair(index, [self._tick_ns(i) for i in index])
+
+
+class ReferenceTicks:
+    """A tick at every sample of one stream; its index is the instant itself."""
+
+    def __init__(self, lane: Lane, rate_hz: float | None) -> None:
+        """
+        Args:
+            rate_hz: the most ticks a second; None: all there are.
+        """
+        self._lane = lane
+        lane.ticks = []
+        self._apart_ns = round(_THIN_SHARE * NS_PER_S / rate_hz) if rate_hz else 1
+        self._last_ns = -(2**62)
+
+    def due(self, until_ns: int) -> bool:
+        """Whether ``take`` may give any."""
+        return self._lane.waiting > 0 or any(t <= until_ns for t in self._lane.ticks or ())
+
+    def take(self, until_ns: int) -> tuple[Int64s, Int64s]:
+        """Index and instant, ns, of the ticks up to a time that have not been taken yet."""
+        waiting = sorted(self._lane.ticks or ())
+        ticks = []
+        for tick in waiting:
+            if tick <= until_ns and tick - self._last_ns >= self._apart_ns:
+                ticks.append(tick)
+                self._last_ns = tick
+        self._lane.ticks = [tick for tick in waiting if tick > until_ns]
+        return _pair(ticks, ticks)
+
+
+def _pair(index: list[int], ticks: list[int]) -> tuple[Int64s, Int64s]:
+    return np.array(index, dtype=np.int64), np.array(ticks, dtype=np.int64)

@@ -1,0 +1,116 @@
+"""Frames, their layout and clock models as messages; core/frame_messages.py reads them back."""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Sequence
+
+import numpy as np
+from std_msgs.msg import Header
+
+from robot_recorder.core.aligner import Aligner
+from robot_recorder.core.clock_model import ClockEstimate
+from robot_recorder.core.frames import Frame
+from robot_recorder.core.lane import Lane
+from robot_recorder.core.streams import FrameClock, SourceClockKind, StreamConfig
+from robot_recorder.msg import (
+    AlignedFrame,
+    ClockModel,
+    ClockModels,
+    FrameLayout,
+    StreamLayout,
+    StreamSample,
+)
+from robot_recorder.nodes.conversions import to_time
+
+
+def to_frame(frame: Frame, streams: Sequence[StreamConfig]) -> AlignedFrame:
+    """A frame of these streams as a message."""
+    message = AlignedFrame(
+        header=Header(stamp=to_time(frame.tick_ns)), index=frame.index, complete=frame.complete
+    )
+    for stream, sample in zip(streams, frame.samples, strict=True):
+        part = StreamSample(
+            stream=stream.name,
+            status=int(sample.status),
+            stamp=to_time(sample.stamp_ns),
+            skew_ns=sample.skew_ns,
+            # array.array is what the generated setter takes without looking at every number
+            values=_doubles(sample.values),
+        )
+        if len(sample.window_skew_ns):
+            part.window_skew_ns = array.array("q", sample.window_skew_ns.tobytes())
+            part.window_values = _doubles(sample.window_values)
+        message.samples.append(part)
+    return message
+
+
+def to_layout(
+    stamp_ns: int,
+    frame_clock: FrameClock,
+    streams: Sequence[StreamConfig],
+    topics: Sequence[str],
+    value_names: Sequence[tuple[str, ...] | None],
+) -> FrameLayout:
+    """How to read frames.
+
+    Args:
+        stamp_ns: since when.
+        topics: of each stream, fully qualified.
+        value_names: of each stream; None: not known yet.
+    """
+    layout = FrameLayout(
+        header=Header(stamp=to_time(stamp_ns)),
+        rate_hz=float(frame_clock.rate_hz or 0.0),
+        reference=frame_clock.reference,
+    )
+    for stream, topic, names in zip(streams, topics, value_names, strict=True):
+        layout.streams.append(
+            StreamLayout(
+                name=stream.name,
+                topic=topic,
+                type=stream.type,
+                role=stream.role.value,
+                policy=stream.policy.value,
+                value_names=list(names or ()),
+            )
+        )
+    return layout
+
+
+def to_clock_models(stamp_ns: int, aligner: Aligner) -> ClockModels:
+    """All source clocks as they are seen now; takes the lanes' ``changes``."""
+    message = ClockModels(header=Header(stamp=to_time(stamp_ns)))
+    for lane in aligner.lanes:
+        changes = lane.clock.changes
+        held = lane.clock.setting
+        # A correction that came and went since the last message was used all the same.
+        for setting in changes[:-1]:
+            message.models.append(_clock_model(lane, setting.estimate, setting.from_ns))
+        lane.clock.changes = []
+        if held is not None:
+            message.models.append(_clock_model(lane, held.estimate, held.from_ns))
+        else:
+            message.models.append(_clock_model(lane, lane.clock.model.estimate, 0))
+    return message
+
+
+def _clock_model(lane: Lane, estimate: ClockEstimate | None, since_ns: int) -> ClockModel:
+    message = ClockModel(
+        stream=lane.config.name,
+        corrected=lane.config.clock is SourceClockKind.DEVICE,
+        since=to_time(since_ns),
+        events=[event.text for event in lane.clock.model.events],
+    )
+    if estimate is not None:
+        message.source_stamp_ns = estimate.at_ns
+        message.offset_ns = estimate.offset_ns
+        message.slope = estimate.slope
+        message.offset_uncertainty_ns = estimate.offset_pm_ns
+        message.drift_uncertainty_ppm = estimate.drift_pm_ppm
+        message.seconds = estimate.buckets
+    return message
+
+
+def _doubles(values: np.ndarray) -> array.array[float]:
+    return array.array("d", np.ascontiguousarray(values).tobytes())

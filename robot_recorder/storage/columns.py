@@ -1,0 +1,314 @@
+"""A bag as columns: every topic's stamps and receipts as arrays, its messages' bytes only when asked for.
+
+An indexed MCAP file says where each message is. So stamps are gathered for thousands of messages at
+once, and an image that nobody asks for is never touched. Every other bag is read message by message.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
+
+from robot_recorder.core.cdr import header_stamps_ns
+from robot_recorder.core.decoder import Payloads as MessageBytes
+from robot_recorder.core.errors import BagError
+from robot_recorder.storage import mcap_records as mcap
+from robot_recorder.storage.mcap_records import ChunkInfo, Op
+from robot_recorder.storage.mcap_scan import decompress
+from robot_recorder.storage.metadata import read_metadata
+from robot_recorder.storage.reader import read_messages
+
+Int64s = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
+
+_SPAN_BYTES = 32_000_000  # of chunks read at once
+_MESSAGES = 20_000  # read at once where there is no index
+_HEADER = 12  # of a message that begins with a std_msgs/Header: up to and including its stamp
+_INDEX_HEAD = struct.Struct("<BQHI")  # of a message index: head, channel, bytes of its entries
+_I64 = np.dtype("<i8")
+_FOOTER = mcap.HEAD.size + 20 + len(mcap.MAGIC)
+
+
+class Payloads:
+    """The bytes of many messages, made when they are asked for."""
+
+    def __init__(self, parts: list[tuple[memoryview | mmap.mmap, Int64s]]) -> None:
+        """
+        Args:
+            parts: buffers, and where in each a message record begins.
+        """
+        self._parts = parts
+        self._ends = np.cumsum([len(at) for _, at in parts])
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def __getitem__(self, number: int) -> bytes:
+        which = int(np.searchsorted(self._ends, number, "right"))
+        buffer, places = self._parts[which]
+        at = int(places[number - (self._ends[which - 1] if which else 0)])
+        _, length = mcap.HEAD.unpack_from(buffer, at)
+        return bytes(buffer[at + mcap.MESSAGE.size : at + mcap.HEAD.size + length])
+
+    def rows(self, numbers: Int64s, size: int) -> tuple[npt.NDArray[np.bool_], Bytes]:
+        """See core.decoder.Rows."""
+        fits, found = np.zeros(len(numbers), dtype=bool), [np.empty((0, size), dtype=np.uint8)]
+        which = np.searchsorted(self._ends, numbers, "right")
+        for part in np.unique(which).tolist():
+            buffer, places = self._parts[part]
+            data = np.frombuffer(buffer, np.uint8)
+            mine = np.flatnonzero(which == part)
+            at = places[numbers[mine] - (self._ends[part - 1] if part else 0)]
+            lengths = sliding_window_view(data, mcap.HEAD.size)[at][:, 1:].copy().view("<u8")[:, 0]
+            right = lengths == mcap.MESSAGE_FIXED + size
+            fits[mine[right]] = True
+            if right.any():
+                found.append(sliding_window_view(data, size)[at[right] + mcap.MESSAGE.size])
+        return fits, np.concatenate(found)
+
+
+@dataclass(frozen=True)
+class Column:
+    """Messages of one topic, in the order of the file.
+
+    Attributes:
+        receives: int64[n], ns since the epoch.
+        headers: uint8[n, 12], their first bytes; zeros where a message is shorter.
+        payloads: their bytes.
+    """
+
+    receives: Int64s
+    headers: Bytes
+    payloads: MessageBytes
+
+    def stamps(self) -> Int64s:
+        """int64[n], ns, of messages that begin with a std_msgs/Header."""
+        return header_stamps_ns(self.headers)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What was received in some seconds.
+
+    Attributes:
+        until_ns: everything received before is in this segment or an earlier one.
+        columns: by topic.
+        share: of the bag read so far, 0 to 1.
+    """
+
+    until_ns: int
+    columns: dict[str, Column]
+    share: float
+
+
+def read_columns(path: Path, topics: set[str]) -> Iterator[Segment]:
+    """A bag directory's messages, some seconds at a time; memory stays bounded.
+
+    Args:
+        topics: only these.
+
+    Raises:
+        BagError: it can not be read; what could be read has been yielded.
+    """
+    metadata = read_metadata(path)
+    files = [path / name for name in metadata["relative_file_paths"]]
+    plain = metadata.get("storage_identifier") != "mcap" or metadata.get("compression_format")
+    indexed = [] if plain else [_Indexed.open(file) for file in files]
+    if indexed and None not in indexed:
+        yield from _read_indexed([file for file in indexed if file is not None], topics)
+    else:
+        yield from _read_plainly(path, topics, metadata)
+
+
+class _Indexed:
+    """An MCAP file with an index."""
+
+    def __init__(self, path: Path, data: mmap.mmap) -> None:
+        self.path = path
+        self.data = data
+        self.channels: dict[int, str] = {}
+        self.chunks: list[ChunkInfo] = []
+        self.messages = 0
+        self.found = 0
+
+    @classmethod
+    def open(cls, path: Path) -> _Indexed | None:
+        """None: it has none, or not for all of its messages."""
+        try:
+            with open(path, "rb") as file:  # mapped until the last payload is forgotten
+                data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            raise BagError(f"{path} can not be read: {error}") from error
+        found = cls(path, data)
+        try:
+            return found if found._read_summary() else None
+        except (struct.error, UnicodeDecodeError, ValueError):
+            return None
+
+    def _read_summary(self) -> bool:
+        data = self.data
+        if len(data) < _FOOTER or data[-len(mcap.MAGIC) :] != mcap.MAGIC:
+            return False
+        (start,) = struct.unpack_from("<Q", data, len(data) - _FOOTER + mcap.HEAD.size)
+        at, end = start, len(data) - _FOOTER
+        while start and at < end:
+            op, length = mcap.HEAD.unpack_from(data, at)
+            content = data[at + mcap.HEAD.size : at + mcap.HEAD.size + length]
+            at += mcap.HEAD.size + length
+            if op == Op.CHANNEL:
+                channel = mcap.read_channel(content)
+                self.channels[channel.id] = channel.topic
+            elif op == Op.CHUNK_INDEX:
+                self.chunks.append(mcap.read_chunk_index(content))
+            elif op == Op.STATISTICS:
+                (self.messages,) = struct.unpack_from("<Q", content)
+        self.chunks.sort(key=lambda c: c.offset)
+        return bool(self.messages and self.chunks) and all(c.index_length for c in self.chunks)
+
+    def entries(self, chunk: ChunkInfo) -> Iterator[tuple[int, Int64s]]:
+        """Of each channel in a chunk int64[n, 2]: its messages' log times and places in the records."""
+        at = chunk.offset + chunk.length
+        end = at + chunk.index_length
+        while at < end:
+            op, length, id, size = _INDEX_HEAD.unpack_from(self.data, at)
+            if op == Op.MESSAGE_INDEX:
+                self.found += size // 16
+                yield (
+                    id,
+                    np.frombuffer(self.data, _I64, size // 8, at + _INDEX_HEAD.size).reshape(-1, 2),
+                )
+            at += mcap.HEAD.size + length
+
+    def records(self, chunk: ChunkInfo) -> tuple[memoryview | mmap.mmap, int]:
+        """A buffer with a chunk's records, and where in it they begin."""
+        at = chunk.offset + mcap.HEAD.size
+        head = mcap.read_chunk_head(self.data[at : at + 100])
+        if head.compression == "":
+            return self.data, at + head.records_at
+        stored = self.data[at + head.records_at : at + head.records_at + head.stored_size]
+        records = decompress(head, stored)
+        if records is None:
+            raise BagError(
+                f"{self.path} is damaged at byte {chunk.offset}: a chunk can not be unpacked"
+            )
+        return memoryview(records), 0
+
+
+def _read_indexed(files: list[_Indexed], topics: set[str]) -> Iterator[Segment]:
+    chunks = [(file, chunk) for file in files for chunk in file.chunks]
+    total = sum(chunk.length for _, chunk in chunks)
+    # After a chunk, what is still to come was received at the earliest then.
+    later = np.minimum.accumulate([c.start_ns if c.end_ns else 2**62 for _, c in chunks][::-1])[
+        ::-1
+    ]
+    group: list[tuple[_Indexed, ChunkInfo]] = []
+    size = done = 0
+    for number, (file, chunk) in enumerate(chunks):
+        group.append((file, chunk))
+        size += chunk.size
+        last = number + 1 == len(chunks)
+        if size < _SPAN_BYTES and not last:
+            continue
+        until_ns = max(c.end_ns for _, c in chunks) + 1 if last else int(later[number + 1])
+        done += sum(c.length for _, c in group)
+        try:
+            yield Segment(until_ns, _columns(group, topics), done / total)
+        except (struct.error, IndexError, ValueError) as error:
+            raise BagError(f"{file.path} is damaged near byte {chunk.offset}: {error}") from error
+        group, size = [], 0
+    for file in files:
+        if file.found != file.messages:  # some stand outside of chunks, or in none of the indexes
+            raise BagError(
+                f"the index of {file.path} names {file.found} of {file.messages} messages"
+            )
+
+
+_Part = tuple[memoryview | mmap.mmap, int, Int64s]  # a buffer, where its records begin, entries
+
+
+def _columns(group: list[tuple[_Indexed, ChunkInfo]], topics: set[str]) -> dict[str, Column]:
+    found: dict[str, list[_Part]] = {}
+    for file, chunk in group:
+        wanted = [e for e in file.entries(chunk) if file.channels[e[0]] in topics]
+        if wanted:
+            buffer, first = file.records(chunk)
+            for id, entries in wanted:
+                found.setdefault(file.channels[id], []).append((buffer, first, entries))
+    return {topic: _column(parts) for topic, parts in found.items()}
+
+
+def _column(parts: list[_Part]) -> Column:
+    receives, headers, joined = [], [], []
+    for _, same in groupby(parts, key=lambda part: id(part[0])):
+        # Neighbours in one buffer are gathered at once.
+        buffers, firsts, entries = zip(*same)
+        every = np.concatenate(entries)
+        places = every[:, 1] + np.repeat(firsts, [len(e) for e in entries])
+        # Of one time they may stand in any order in an index; the file's is that of their arrival.
+        if (np.diff(places) < 0).any():
+            order = np.argsort(places, kind="stable")
+            every, places = every[order], places[order]
+        receives.append(every[:, 0])
+        headers.append(_headers(buffers[0], places))
+        joined.append((buffers[0], places))
+    return Column(np.concatenate(receives), np.concatenate(headers), Payloads(joined))
+
+
+def _headers(buffer: memoryview | mmap.mmap, places: Int64s) -> Bytes:
+    """The first bytes of the messages whose records stand at these places."""
+    data = np.frombuffer(buffer, np.uint8)
+    size = mcap.MESSAGE.size + _HEADER
+    if (
+        places.max() + mcap.MESSAGE.size > len(data)
+        or len(data) < size
+        or (data[places] != Op.MESSAGE).any()
+    ):
+        raise ValueError("its index does not point at messages")
+    inside = np.minimum(
+        places, len(data) - size
+    )  # of a buffer's very last message there may be less
+    raw = sliding_window_view(data, size)[inside]
+    cut = places != inside
+    for row in np.flatnonzero(cut).tolist():
+        rest = data[places[row] :]
+        raw[row] = np.pad(rest, (0, size - len(rest)))
+    lengths = np.ascontiguousarray(raw[:, 1:9]).view("<u8")[:, 0]
+    headers = raw[:, mcap.MESSAGE.size :]
+    headers[lengths < mcap.MESSAGE_FIXED + _HEADER] = 0
+    return headers
+
+
+def _read_plainly(path: Path, topics: set[str], metadata: dict) -> Iterator[Segment]:  # type: ignore[type-arg]
+    total = max(int(metadata.get("message_count") or 0), 1)
+    times: dict[str, list[int]] = {}
+    data: dict[str, list[bytes]] = {}
+    count, size, newest = 0, 0, 0
+    for read, message in enumerate(read_messages(path, topics)):
+        full = count >= _MESSAGES or size >= _SPAN_BYTES
+        if full and message.receive_ns > newest:
+            yield Segment(message.receive_ns, _plain_columns(times, data), min(read / total, 1.0))
+            times, data, count, size = {}, {}, 0, 0
+        times.setdefault(message.topic, []).append(message.receive_ns)
+        data.setdefault(message.topic, []).append(message.data)
+        newest = max(newest, message.receive_ns)
+        count += 1
+        size += len(message.data)
+    if count:
+        yield Segment(newest + 1, _plain_columns(times, data), 1.0)
+
+
+def _plain_columns(times: dict[str, list[int]], data: dict[str, list[bytes]]) -> dict[str, Column]:
+    columns = {}
+    for topic, messages in data.items():
+        heads = b"".join(m[:_HEADER] if len(m) >= _HEADER else bytes(_HEADER) for m in messages)
+        headers = np.frombuffer(heads, np.uint8).reshape(-1, _HEADER)
+        columns[topic] = Column(np.array(times[topic], dtype=np.int64), headers, messages)
+    return columns
