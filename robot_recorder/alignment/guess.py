@@ -12,6 +12,30 @@ _COMMAND = re.compile(r"command|cmd|action|target|goal|desired|setpoint")
 _CONTEXT = re.compile(
     r"(^|/)(tf|tf_static|rosout|parameter_events|robot_description|clock|diagnostics)$"
 )
+_NICE = (
+    1,
+    2,
+    5,
+    10,
+    15,
+    20,
+    24,
+    25,
+    30,
+    40,
+    50,
+    60,
+    90,
+    100,
+    120,
+    125,
+    200,
+    240,
+    250,
+    400,
+    500,
+    1000,
+)
 _LEAST_HZ = 0.5  # below, it is no sensor
 _DETAILS = re.compile(r"/(image_raw|image|compressed|data|wrench|tactile)(?=/|$)")
 
@@ -69,30 +93,5 @@ def _name(text: str) -> str:
 
 def _rounded(rate_hz: float) -> float:
     """The round rate it is most likely meant to be."""
-    for nice in (
-        1,
-        2,
-        5,
-        10,
-        15,
-        20,
-        24,
-        25,
-        30,
-        40,
-        50,
-        60,
-        90,
-        100,
-        120,
-        125,
-        200,
-        240,
-        250,
-        400,
-        500,
-        1000,
-    ):
-        if abs(rate_hz - nice) < 0.05 * nice:
-            return nice
-    return float(f"{rate_hz:.3g}")
+    nearest = min(_NICE, key=lambda nice: abs(rate_hz - nice))
+    return nearest if abs(rate_hz - nearest) < 0.05 * nearest else float(f"{rate_hz:.3g}")

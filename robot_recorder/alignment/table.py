@@ -66,7 +66,11 @@ def table_facts(alignment: Alignment) -> dict[str, Any]:
 
 def _arrays(alignment: Alignment) -> dict[str, np.ndarray]:
     frames = alignment.frames
-    arrays = {"index": frames.index, "tick_ns": frames.ticks, "complete": frames.complete}
+    arrays: dict[str, np.ndarray] = {
+        "index": frames.index,
+        "tick_ns": frames.ticks,
+        "complete": frames.complete,
+    }
     for stream, names, column in zip(
         alignment.streams, alignment.value_names, frames.columns, strict=True
     ):
@@ -77,7 +81,7 @@ def _arrays(alignment: Alignment) -> dict[str, np.ndarray]:
 
 
 def _stream_arrays(column: Column) -> dict[str, np.ndarray]:
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "status": column.status,
         "stamp_ns": column.stamps,
         "skew_ns": column.skews,

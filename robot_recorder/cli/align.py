@@ -171,7 +171,7 @@ def _print(episode: Episode, certificate: Certificate) -> None:
     from robot_recorder.cli.certificate_table import certificate_table, findings
     from robot_recorder.cli.tables import table_console
 
-    console = table_console()
+    console = table_console(180)
     console.print(f"{episode.id}: {certificate.summary}", highlight=False)
     console.print(certificate_table(certificate))
     for sentence in findings(certificate):

@@ -14,9 +14,9 @@ from robot_recorder.storage.episodes import Episode
 _STYLES = {Outcome.SUCCESS: "green", Outcome.FAILURE: "red", Outcome.UNLABELLED: "yellow"}
 
 
-def table_console() -> Console:
+def table_console(width: int = 140) -> Console:
     """Where tables are printed. Redirected, there is no width to respect: they shall not be torn."""
-    return Console() if sys.stdout.isatty() else Console(width=140)
+    return Console() if sys.stdout.isatty() else Console(width=width)
 
 
 def episodes_table(episodes: list[Episode]) -> Table:

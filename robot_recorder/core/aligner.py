@@ -83,6 +83,7 @@ class Aligner:
         self._deadline_ns = deadline_ns
         self._emit = emit
         self._now_ns = 0
+        self._begin_ns: int | None = None  # the first tick is not before that
         self.skipped_ticks = 0
         self._ticks: FixedRate | ReferenceTicks
         if frame_clock.reference:
@@ -93,7 +94,7 @@ class Aligner:
             self._ticks = ReferenceTicks(lane, frame_clock.rate_hz)
         else:
             assert frame_clock.rate_hz is not None
-            self._ticks = FixedRate(self.lanes, frame_clock.rate_hz)
+            self._ticks = FixedRate(frame_clock.rate_hz)
 
     @property
     def counts(self) -> list[StreamCounts]:
@@ -140,9 +141,32 @@ class Aligner:
             return
         for lane in self.lanes:
             lane.absorb()
-        index, ticks = self._ticks.take(self._until([lane.watermark_ns for lane in self.lanes]))
+        self._take(self._until([lane.watermark_ns for lane in self.lanes]))
+
+    def _take(self, until_ns: int) -> None:
+        begin_ns = self._find_begin() if self._begin_ns is None else self._begin_ns
+        if begin_ns is None:
+            return
+        index, ticks = self._ticks.take(begin_ns, until_ns)
+        if len(ticks):  # until then an earlier sample may still come
+            self._begin_ns = begin_ns
         for first in range(0, len(ticks), _BLOCK):
             self._align(index[first : first + _BLOCK], ticks[first : first + _BLOCK])
+
+    def _find_begin(self) -> int | None:
+        """Once all streams that begin together have begun: before, frames would only miss the others.
+
+        A stream that begins a deadline later than the first one is missing until then.
+        """
+        begun = [lane for lane in self.lanes if lane.first_receive_ns is not None]
+        if not begun:
+            return None
+        together_ns = min(lane.first_receive_ns or 0 for lane in begun) + self._deadline_ns
+        if len(begun) < len(self.lanes) and self._now_ns <= together_ns:
+            return None
+        return max(
+            lane.first_ns or 0 for lane in begun if (lane.first_receive_ns or 0) <= together_ns
+        )
 
     def _until(self, watermarks: Sequence[int | None]) -> int:
         """Ticks up to here can be emitted."""
@@ -151,11 +175,19 @@ class Aligner:
         return max(min(passed), by_deadline) if len(passed) == len(watermarks) else by_deadline
 
     def finish(self) -> None:
-        """Emit what is left, as if the deadline of all that was pushed had passed."""
-        last_ns = max((lane.hint_ns or 0 for lane in self.lanes), default=0)
-        self.advance(max(last_ns, self._now_ns) + self._deadline_ns)
+        """Emit what is left: the ticks that every stream still running has passed.
+
+        For a later one it can not be said whether a sample was missing or would have come.
+        """
         for lane in self.lanes:
             lane.absorb()
+        passed = [w for lane in self.lanes if (w := lane.watermark_ns) is not None]
+        if passed:
+            end_ns = max(self._now_ns, *passed)
+            running = [w for w in passed if w > end_ns - self._deadline_ns]
+            self._now_ns = max(self._now_ns, end_ns + self._deadline_ns)
+            self._take(min(running, default=end_ns))
+        for lane in self.lanes:
             lane.clock.model.end()
 
     def _align(self, index: Int64s, ticks: Int64s) -> None:

@@ -107,8 +107,14 @@ class StreamCertificate:
         """Surely, and by more than an undisciplined crystal next to another one in the same machine."""
         if self.clock != SourceClockKind.ROBOT.value or self.drift_ppm is None:
             return False
-        sure = self.drift_pm_ppm is not None and abs(self.drift_ppm) > 2 * self.drift_pm_ppm
-        return sure and abs(self.drift_ppm) > 20
+        return self.drift_is_known and abs(self.drift_ppm) > 20
+
+    @property
+    def drift_is_known(self) -> bool:
+        """It is not 0 by chance."""
+        if self.drift_ppm is None or self.drift_pm_ppm is None:
+            return False
+        return abs(self.drift_ppm) > 2 * self.drift_pm_ppm
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,7 @@ class Lane:
         self.hint_ns: int | None = None  # of the watermark, before what was pushed is looked at
         self.watermark_ns: int | None = None  # no tick up to here changes any more
         self.first_ns: int | None = None  # the earliest corrected stamp there was
+        self.first_receive_ns: int | None = None
         self.ticks: list[int] | None = None  # of a reference stream: stamps that are new ticks
         self.passed_ns = NO_INTS  # of the ticks aligned last: when the watermark passed them
         self._deadline_ns = deadline_ns
@@ -151,6 +152,8 @@ class Lane:
         if count:
             first_ns = max(int(every.min()), int(self._receives[0]) - self._deadline_ns)
             self.first_ns = first_ns if self.first_ns is None else min(self.first_ns, first_ns)
+            if self.first_receive_ns is None:
+                self.first_receive_ns = int(self._receives[0])
             watermark = int(every.max()) - self.config.disorder_ns
             if self.watermark_ns is None or watermark > self.watermark_ns:
                 self.watermark_ns = watermark

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from robot_recorder.core.frames import Int64s
@@ -16,10 +14,9 @@ _THIN_SHARE = 0.75
 
 
 class FixedRate:
-    """Ticks at whole multiples of the period since the epoch, from the first sample on."""
+    """Ticks at whole multiples of the period since the epoch."""
 
-    def __init__(self, lanes: Sequence[Lane], rate_hz: float) -> None:
-        self._lanes = lanes
+    def __init__(self, rate_hz: float) -> None:
         self._millihertz = round(rate_hz * 1000)
         self._next: int | None = None
 
@@ -31,14 +28,11 @@ class FixedRate:
         """Whether ``take`` may give any."""
         return self._next is None or self._tick_ns(self._next) <= until_ns
 
-    def take(self, until_ns: int) -> tuple[Int64s, Int64s]:
-        """Index and instant, ns, of the ticks up to a time that have not been taken yet."""
+    def take(self, from_ns: int, until_ns: int) -> tuple[Int64s, Int64s]:
+        """Index and instant, ns, of the ticks of a time that have not been taken yet."""
         at = self._next
-        if at is None:  # an earlier sample may still come, until the first tick is out
-            firsts = [f for lane in self._lanes if (f := lane.first_ns) is not None]
-            if not firsts:
-                return _pair([], [])
-            at = -(-min(firsts) * self._millihertz // (NS_PER_S * 1000))
+        if at is None:
+            at = -(-from_ns * self._millihertz // (NS_PER_S * 1000))
         index = []
         while self._tick_ns(at) <= until_ns:
             index.append(at)
@@ -65,12 +59,12 @@ class ReferenceTicks:
         """Whether ``take`` may give any."""
         return self._lane.waiting > 0 or any(t <= until_ns for t in self._lane.ticks or ())
 
-    def take(self, until_ns: int) -> tuple[Int64s, Int64s]:
-        """Index and instant, ns, of the ticks up to a time that have not been taken yet."""
+    def take(self, from_ns: int, until_ns: int) -> tuple[Int64s, Int64s]:
+        """Index and instant, ns, of the ticks of a time that have not been taken yet."""
         waiting = sorted(self._lane.ticks or ())
         ticks = []
         for tick in waiting:
-            if tick <= until_ns and tick - self._last_ns >= self._apart_ns:
+            if from_ns <= tick <= until_ns and tick - self._last_ns >= self._apart_ns:
                 ticks.append(tick)
                 self._last_ns = tick
         self._lane.ticks = [tick for tick in waiting if tick > until_ns]

@@ -14,6 +14,7 @@ from robot_recorder.core.streams import NS_PER_MS, NS_PER_S
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.lines import Line2D
 
 _DRAWN = (
     (SampleStatus.FRESH, "#1565c0", "fresh"),
@@ -43,7 +44,7 @@ def draw_sync(
         0.12, 1 - 0.62 / height, certificate.summary, fontsize=11, color="#424242", va="center"
     )
     grid = figure.add_gridspec(
-        max(len(streams), 1), 1, left=0.12, right=0.82, hspace=0.18,
+        max(len(streams), 1), 1, left=0.12, right=0.8, hspace=0.18,
         top=1 - _TOP_INCH / height, bottom=_BOTTOM_INCH / height,
     )  # fmt: skip
     times = (frames.ticks - start_ns) / NS_PER_S
@@ -52,7 +53,7 @@ def draw_sync(
         axes = figure.add_subplot(grid[number], sharex=shared)
         shared = shared or axes
         _row(axes, times, frames.columns[number], stream)
-        axes.set_ylabel(name.replace("_", "\n", 1), rotation=0, ha="right", va="center")
+        axes.set_ylabel("\n".join(name.rsplit("_", 1)), rotation=0, ha="right", va="center")
         axes.tick_params(labelbottom=number == len(streams) - 1)
     if shared is not None:
         axes.set_xlabel("seconds since start")
@@ -80,14 +81,13 @@ def _row(axes: Any, times: np.ndarray, column: Column, stream: StreamCertificate
     for at in times[~there]:
         axes.axvline(at, color=_MISSING, linewidth=1.2, alpha=0.7)
     axes.set_ylim(-reach, reach)
-    axes.set_ylabel("ms")
     good = (stream.fresh + stream.interpolated) / max(stream.frames, 1)
     p95 = "-" if stream.skew_p95_ms is None else f"{stream.skew_p95_ms:.1f} ms"
     rate = "-" if stream.measured_hz is None else f"{stream.measured_hz:.4g} Hz"
     clock = ""
     if stream.offset_ms is not None:
         clock = f"\nreceived {stream.offset_ms:.1f} ms after stamp"
-        if stream.drift_ppm is not None:
+        if stream.drift_is_known:
             clock += f", drift {stream.drift_ppm:+.0f} ppm"
     text = f"{stream.policy}, {rate}\nskew p95 {p95}, {good:.1%} good{clock}"
     axes.text(
@@ -98,12 +98,12 @@ def _row(axes: Any, times: np.ndarray, column: Column, stream: StreamCertificate
 
 def _legend(figure: Any, height: float) -> None:
     handles = [
-        plt.Line2D([], [], marker=".", linestyle="", color=colour, label=label)
+        Line2D([], [], marker=".", linestyle="", color=colour, label=label)
         for _, colour, label in _DRAWN
     ]
-    handles.append(plt.Line2D([], [], color=_MISSING, label="missing"))
+    handles.append(Line2D([], [], color=_MISSING, label="missing"))
     figure.legend(
         handles=handles, loc="center left", bbox_to_anchor=(0.115, 1 - 0.92 / height), ncols=4,
-        frameon=False, fontsize=9, title="skew in ms: stamp of the chosen sample minus tick;",
+        frameon=False, fontsize=9, title="skew in ms: stamp of the chosen sample minus tick",
         alignment="left",
     )  # fmt: skip
