@@ -209,12 +209,18 @@ def _draw(episode: Episode, found: Alignment, target: Path, many: bool) -> Path:
 
 
 def _latency(options: argparse.Namespace) -> int:
+    from rich.progress import Progress
+
     from robot_recorder.alignment.latency import estimate_latencies
     from robot_recorder.cli.latency_table import latency_table
     from robot_recorder.cli.tables import table_console
 
     plans = [_plan(path, options) for path in options.episode]
-    found = estimate_latencies(plans, options.reference)
+    with Progress(transient=True) as progress:
+        bar = progress.add_task("watching for common events", total=1.0)
+        found = estimate_latencies(
+            plans, options.reference, lambda share: progress.update(bar, completed=share)
+        )
     if options.json:
         print(json.dumps([estimate.to_dict() for estimate in found]))
     elif not found:
