@@ -150,4 +150,5 @@ def _activity(times: np.ndarray, rows: list[Any]) -> Activity | None:
 def _flow(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """How far what is seen moved in each cell, pixels."""
     flow = cv2.calcOpticalFlowFarneback(before, after, None, 0.5, 4, 21, 3, 7, 1.5, 0)  # type: ignore[call-overload]
-    return cv2.resize(flow, _CELLS, interpolation=cv2.INTER_AREA).ravel().astype(np.float64)
+    cells = cv2.resize(flow, _CELLS, interpolation=cv2.INTER_AREA)
+    return np.asarray(cells, dtype=np.float64).ravel()

@@ -1,0 +1,105 @@
+"""What the robot aligned live is what its bag gives when it is aligned again: to the last bit."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("rclpy")
+
+from support.robot import Bench, process
+from support.rough_robot import PROFILE, ROUGH, RoughRobot
+
+from robot_recorder.alignment.episode import Alignment, align_episode
+from robot_recorder.alignment.plan import make_plan
+from robot_recorder.core.certificate import Certificate
+from robot_recorder.core.frame_messages import decode_frame
+from robot_recorder.core.frames import Frame, SampleStatus
+from robot_recorder.storage.episodes import Episode
+from robot_recorder.storage.reader import read_messages
+
+LATE_S = 9.0  # until the wrench's clock is known and the silence is over
+
+
+def record(tmp_path: Path, clock: str) -> Episode:
+    profile = tmp_path / "rough.yaml"
+    profile.write_text(PROFILE.format(clock=clock))
+    with Bench("rough") as bench, RoughRobot("rough"):
+        with process("record", "rough", profile=profile, root=tmp_path / "root"):
+            bench.wait("all streams", lambda: bench.status is not None and bench.ready(), 30)
+            begun = time.monotonic()
+            assert bench.start(pre_roll_s=1.0).success
+            bench.wait("a long enough episode", lambda: time.monotonic() > begun + LATE_S, 30)
+            stopped = bench.stop()
+            assert stopped.success, stopped.message
+    return Episode.open(Path(stopped.path))
+
+
+def live_frames(episode: Episode) -> list[Frame]:
+    found = [
+        decode_frame(m.data)[0] for m in read_messages(episode.path, {"/rough/synchronizer/frames"})
+    ]
+    assert [f.tick_ns for f in found] == sorted({f.tick_ns for f in found})
+    return found
+
+
+def same(one: Frame, other: Frame) -> list[int]:
+    """Places of the streams that differ."""
+    assert (one.index, one.tick_ns, one.complete) == (other.index, other.tick_ns, other.complete)
+    return [
+        place
+        for place, (a, b) in enumerate(zip(one.samples, other.samples, strict=True))
+        if (a.status, a.stamp_ns, a.skew_ns) != (b.status, b.stamp_ns, b.skew_ns)
+        or a.values.tobytes() != b.values.tobytes()
+        or a.window_skew_ns.tobytes() != b.window_skew_ns.tobytes()
+        or a.window_values.tobytes() != b.window_values.tobytes()
+    ]
+
+
+@pytest.mark.parametrize("clock", ["frame_rate_hz: 30", "frame_clock: head"])
+def test_a_bag_aligned_again_gives_the_live_frames(tmp_path: Path, clock: str) -> None:
+    episode = record(tmp_path, clock)
+    plan = make_plan(episode)
+    aligned = align_episode(episode, plan, plan.frame_clock(None, ""))
+    assert not aligned.problem and not plan.guessed and not plan.absent
+    live, again = live_frames(episode), {f.tick_ns: f for f in aligned.frames}
+    # What the live run still knew of the time before the bag begins, the bag does not tell.
+    settled_ns = int(episode.facts["start_ns"]) - 500_000_000
+    common = [f for f in live if f.tick_ns > settled_ns]
+    assert len(common) > 0.8 * LATE_S * (30 if "rate" in clock else 13)
+    assert [f.tick_ns for f in common if f.tick_ns not in again] == []
+    assert {f.tick_ns: d for f in common if (d := same(f, again[f.tick_ns]))} == {}
+    assert_rough(aligned, common)
+    assert_certified(episode.certificate, aligned.certificate)
+
+
+def assert_rough(aligned: Alignment, live: list[Frame]) -> None:
+    """It was as bad as it was meant to be: otherwise the comparison says nothing."""
+    names = [s.name for s in aligned.streams]
+    statuses = {name: {f.samples[place].status for f in live} for place, name in enumerate(names)}
+    assert SampleStatus.HELD in statuses["wrist"], "its silence"
+    assert SampleStatus.INTERPOLATED in statuses["joints"]
+    counts = dict(zip(names, aligned.counts))
+    assert counts["joints"].out_of_order > 10
+    wrench = [f.samples[names.index("wrench")] for f in live]
+    assert sum(len(s.window_skew_ns) for s in wrench) > 0.9 * 250 * LATE_S * 0.8
+    known = [s.skew_ns for s in wrench[len(wrench) // 2 :] if s.status != SampleStatus.MISSING]
+    assert known and max(map(abs, known)) < 8_000_000, "its clock is corrected"
+
+
+def assert_certified(live: Certificate | None, again: Certificate) -> None:
+    assert live is not None and live.frames > 0
+    for name, stream in again.streams.items():
+        mine = live.streams[name]
+        assert abs(mine.count - stream.count) <= 0.02 * stream.count, name
+        assert (mine.clock, mine.policy) == (stream.clock, stream.policy)
+    wrench = live.streams["wrench"]
+    manners = ROUGH["wrist/wrench"]
+    assert wrench.clock == "device" and wrench.offset_ms is not None
+    expected_ms = 1e3 * (-manners.offset_s + manners.latency_s)
+    assert abs(wrench.offset_ms - expected_ms) < 3
+    wrist = live.streams["wrist"]
+    assert wrist.held > 0 and wrist.longest_gap_ms > 1000
+    assert any("silent" in text for text in wrist.findings())

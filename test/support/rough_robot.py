@@ -1,0 +1,132 @@
+"""A robot whose sensors behave badly: late, jittery, with holes, on clocks of their own."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import random
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import rclpy
+from geometry_msgs.msg import WrenchStamped
+from rclpy.node import Node
+from rclpy.serialization import serialize_message
+from sensor_msgs.msg import CompressedImage, JointState
+
+NS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Manners:
+    """How one stream behaves.
+
+    Attributes:
+        offset_s, drift_ppm: of its clock against the machine's.
+        latency_s, jitter_s: between sampling and sending; jitter is exponential, so some overtake others.
+        lost: share that is never sent.
+        silent_s: from when to when nothing is sent, seconds since the robot began.
+    """
+
+    rate_hz: float
+    offset_s: float = 0.0
+    drift_ppm: float = 0.0
+    latency_s: float = 0.0
+    jitter_s: float = 0.0
+    lost: float = 0.0
+    silent_s: tuple[float, float] = (0.0, 0.0)
+
+
+ROUGH = {
+    "joint_states": Manners(200, jitter_s=0.004, lost=0.03),
+    "command": Manners(100, latency_s=0.03),
+    "wrist/wrench": Manners(250, offset_s=-0.37, drift_ppm=80, latency_s=0.003, jitter_s=0.002),
+    "head/image/compressed": Manners(15, latency_s=0.06, jitter_s=0.03, lost=0.1),
+    "wrist/image/compressed": Manners(15, latency_s=0.02, silent_s=(4.0, 5.5)),
+}
+
+PROFILE = """
+robot: rough
+{clock}
+deadline_ms: 200
+streams:
+  joints: {{topic: joint_states, type: sensor_msgs/msg/JointState, role: observation, rate_hz: 200, disorder_ms: 8}}
+  command: {{topic: command, type: sensor_msgs/msg/JointState, role: action, rate_hz: 100}}
+  wrench: {{topic: wrist/wrench, type: geometry_msgs/msg/WrenchStamped, role: observation, rate_hz: 250, clock: device, window: true}}
+  head: {{topic: head/image/compressed, type: sensor_msgs/msg/CompressedImage, role: observation, rate_hz: 15, latency_ms: 5}}
+  wrist: {{topic: wrist/image/compressed, type: sensor_msgs/msg/CompressedImage, role: observation, rate_hz: 15}}
+"""
+
+
+class RoughRobot:
+    """Publishes ``ROUGH`` from a thread of its own until closed."""
+
+    def __init__(self, namespace: str, seed: int = 0) -> None:
+        self._context = rclpy.Context()
+        rclpy.init(context=self._context)
+        self._node = Node("rough", namespace=namespace, context=self._context)
+        self._publishers = {
+            topic: self._node.create_publisher(self._kind(topic), topic, 100) for topic in ROUGH
+        }
+        self._random = random.Random(seed)
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="rough")
+        self._thread.start()
+
+    def __enter__(self) -> RoughRobot:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        self._thread.join()
+        self._node.destroy_node()
+        self._context.try_shutdown()
+
+    @staticmethod
+    def _kind(topic: str) -> Any:
+        if topic.endswith("compressed"):
+            return CompressedImage
+        return WrenchStamped if topic.endswith("wrench") else JointState
+
+    def _run(self) -> None:
+        begun_ns = time.time_ns()
+        samples = [(begun_ns, topic) for topic in ROUGH]
+        sends: list[tuple[int, int, str, bytes]] = []
+        number = 0
+        while not self._ending.is_set():
+            now_ns = time.time_ns()
+            while samples[0][0] <= now_ns:
+                at_ns, topic = heapq.heappop(samples)
+                manners = ROUGH[topic]
+                heapq.heappush(samples, (at_ns + round(NS / manners.rate_hz), topic))
+                seconds = (at_ns - begun_ns) / NS
+                silent = manners.silent_s[0] <= seconds < manners.silent_s[1]
+                if silent or self._random.random() < manners.lost:
+                    continue
+                late_s = manners.latency_s + self._late_s(manners)
+                number += 1
+                stamp_ns = at_ns + round(manners.offset_s * NS + seconds * manners.drift_ppm * 1e3)
+                data = self._message(topic, stamp_ns, seconds)
+                heapq.heappush(sends, (at_ns + round(late_s * NS), number, topic, data))
+            while sends and sends[0][0] <= now_ns:
+                _, _, topic, data = heapq.heappop(sends)
+                self._publishers[topic].publish(data)
+            time.sleep(0.001)
+
+    def _late_s(self, manners: Manners) -> float:
+        return self._random.expovariate(1 / manners.jitter_s) if manners.jitter_s else 0.0
+
+    def _message(self, topic: str, stamp_ns: int, seconds: float) -> bytes:
+        kind = self._kind(topic)
+        if kind is JointState:
+            angles = [math.sin(seconds), math.cos(2 * seconds)]
+            message = JointState(name=["a", "b"], position=angles, velocity=angles)
+        elif kind is WrenchStamped:
+            message = WrenchStamped()
+            message.wrench.force.z = math.sin(3 * seconds)
+        else:
+            message = CompressedImage(format="jpeg", data=bytes(2000))
+        message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, NS)
+        return bytes(serialize_message(message))
