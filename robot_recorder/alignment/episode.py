@@ -86,7 +86,7 @@ def align_episode(
     ]
     return Alignment(
         plan.aligned,
-        _join(parts, aligner),
+        join_frames(parts, aligner),
         tuple(n or () for n in aligner.value_names),
         tuple(aligner.counts),
         certify(evidence, stats, frame_clock),
@@ -123,7 +123,8 @@ def _lost(episode: Episode, topic: str) -> int | None:
     return int(sum(counted.values()))
 
 
-def _join(parts: list[Frames], aligner: Aligner) -> Frames:
+def join_frames(parts: list[Frames], aligner: Aligner) -> Frames:
+    """All that an aligner has emitted, in one."""
     empty = np.empty(0, dtype=np.int64)
     if not parts:
         columns = tuple(

@@ -7,19 +7,17 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from rosbags.rosbag2 import Reader
-from rosbags.rosbag2.errors import ReaderError
-
 from robot_recorder.alignment.foreign import bag_types, foreign_decoder
 from robot_recorder.alignment.guess import TopicFacts, guess_profile
 from robot_recorder.core.aligner import Seed
 from robot_recorder.core.decoding import KINDS, Decoded
-from robot_recorder.core.errors import BagError, ConfigError, DecodeError
+from robot_recorder.core.errors import ConfigError, DecodeError
 from robot_recorder.core.frame_messages import decode_clock_settings, decode_value_names
 from robot_recorder.core.profile import parse_profile
 from robot_recorder.core.robot_clock import restamp_by
 from robot_recorder.core.source_clock import ClockSetting, Restamp
 from robot_recorder.core.streams import FrameClock, RobotProfile, StreamConfig
+from robot_recorder.storage.columns import bag_topics
 from robot_recorder.storage.episodes import Episode
 from robot_recorder.storage.reader import read_messages
 
@@ -133,11 +131,7 @@ def profile_yaml(episode: Episode) -> str:
 
 def _topics(episode: Episode) -> dict[str, tuple[str, str]]:
     """Type and definition of every topic with messages."""
-    try:
-        with Reader(episode.path) as reader:
-            return {c.topic: (c.msgtype, c.msgdef.data) for c in reader.connections if c.msgcount}
-    except (ReaderError, OSError) as error:
-        raise BagError(f"{episode.path} can not be read: {error}") from error
+    return {t: d for t, d in bag_topics(episode.path).items() if episode.counts.get(t, 1)}
 
 
 def _guess(episode: Episode, definitions: dict[str, tuple[str, str]]) -> str:

@@ -157,7 +157,7 @@ def _unused(found: Alignment) -> list[str]:
         for what, count in (
             ("can not be decoded", counts.undecodable),
             ("have other value names than the first one", counts.mismatched),
-            ("are stamped more than a second after their receipt", counts.ahead),
+            ("are stamped long after their own receipt", counts.ahead),
             ("were received before the device's clock was known", counts.no_clock),
             ("were too many to keep", counts.overflow),
             ("arrived after their frame had left", counts.late),

@@ -143,17 +143,16 @@ class Aligner:
             lane.absorb()
         self._take(self._until([lane.watermark_ns for lane in self.lanes]))
 
-    def _take(self, until_ns: int) -> None:
-        begin_ns = self._find_begin() if self._begin_ns is None else self._begin_ns
-        if begin_ns is None:
+    def _take(self, until_ns: int, final: bool = False) -> None:
+        if self._begin_ns is None:
+            self._begin_ns = self._find_begin(final)
+        if self._begin_ns is None:
             return
-        index, ticks = self._ticks.take(begin_ns, until_ns)
-        if len(ticks):  # until then an earlier sample may still come
-            self._begin_ns = begin_ns
+        index, ticks = self._ticks.take(self._begin_ns, until_ns)
         for first in range(0, len(ticks), _BLOCK):
             self._align(index[first : first + _BLOCK], ticks[first : first + _BLOCK])
 
-    def _find_begin(self) -> int | None:
+    def _find_begin(self, final: bool) -> int | None:
         """Once all streams that begin together have begun: before, frames would only miss the others.
 
         A stream that begins a deadline later than the first one is missing until then.
@@ -162,11 +161,13 @@ class Aligner:
         if not begun:
             return None
         together_ns = min(lane.first_receive_ns or 0 for lane in begun) + self._deadline_ns
-        if len(begun) < len(self.lanes) and self._now_ns <= together_ns:
-            return None
-        return max(
-            lane.first_ns or 0 for lane in begun if (lane.first_receive_ns or 0) <= together_ns
-        )
+        together = [lane for lane in begun if (lane.first_receive_ns or 0) <= together_ns]
+        settled_ns = max((x.first_receive_ns or 0) + x.config.disorder_ns for x in together)
+        if len(begun) < len(self.lanes):
+            settled_ns = max(settled_ns, together_ns)
+        if self._now_ns <= settled_ns and not final:
+            return None  # what is received until then may still have a say
+        return max(lane.first_ns or 0 for lane in together)
 
     def _until(self, watermarks: Sequence[int | None]) -> int:
         """Ticks up to here can be emitted."""
@@ -186,7 +187,7 @@ class Aligner:
             end_ns = max(self._now_ns, *passed)
             running = [w for w in passed if w > end_ns - self._deadline_ns]
             self._now_ns = max(self._now_ns, end_ns + self._deadline_ns)
-            self._take(min(running, default=end_ns))
+            self._take(min(running, default=end_ns), final=True)
         for lane in self.lanes:
             lane.clock.model.end()
 

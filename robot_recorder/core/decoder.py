@@ -30,7 +30,7 @@ class StreamCounts:
         used: chosen for a frame, or part of a window.
         superseded: no tick wanted it; another sample was nearer.
         duplicate: the same stamp as an earlier one.
-        ahead: stamped more than a second after its own receipt.
+        ahead: stamped more than a second after its own receipt (with a device's clock: 20 ms).
         no_clock: of a device whose clock is not known yet.
         overflow: dropped because too many waited for a tick.
         late: arrived after the frame that its stamp belongs to had left.

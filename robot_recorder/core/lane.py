@@ -19,11 +19,19 @@ from robot_recorder.core.decoder import Decoder, Payloads, Rows, StreamCounts
 from robot_recorder.core.frames import NO_INTS, Column, Int64s, SampleStatus, Window
 from robot_recorder.core.interpolation import Floats, interpolate
 from robot_recorder.core.source_clock import SourceClock
-from robot_recorder.core.streams import NS_PER_S, Policy, StreamConfig
+from robot_recorder.core.streams import (
+    NS_PER_MS,
+    NS_PER_S,
+    Policy,
+    SourceClockKind,
+    StreamConfig,
+)
 
 # A stamp this far ahead of its own arrival is a broken clock, not a sample to wait for. Without a
 # limit one such stamp would pass every watermark and fill the buffer.
 MAX_AHEAD_NS = NS_PER_S
+# With a device's clock corrected, that is so from where no estimate is off by as much: it was set.
+MAX_DEVICE_AHEAD_NS = 20 * NS_PER_MS
 
 MAX_SAMPLES = 20_000  # kept of one stream, whatever happens: seconds at the highest rates there are
 
@@ -70,10 +78,12 @@ class Lane:
         self.counts = counts
         self.hint_ns: int | None = None  # of the watermark, before what was pushed is looked at
         self.watermark_ns: int | None = None  # no tick up to here changes any more
-        self.first_ns: int | None = None  # the earliest corrected stamp there was
+        self.first_ns: int | None = None  # the earliest corrected stamp there was at the beginning
         self.first_receive_ns: int | None = None
         self.ticks: list[int] | None = None  # of a reference stream: stamps that are new ticks
         self.passed_ns = NO_INTS  # of the ticks aligned last: when the watermark passed them
+        device = config.clock is SourceClockKind.DEVICE
+        self._ahead_ns = MAX_DEVICE_AHEAD_NS if device else MAX_AHEAD_NS
         self._deadline_ns = deadline_ns
         self._pending: list[tuple[Sequence[int], Sequence[int], Payloads]] = []
         self._payloads: list[tuple[int, Payloads]] = []  # with the first one's number
@@ -97,7 +107,7 @@ class Lane:
         self._pending.append((stamps, receives, payloads))
         stamp_ns, receive_ns = int(stamps[-1]), int(receives[-1])
         stamp_ns = self.clock.one(stamp_ns, receive_ns)
-        if stamp_ns <= receive_ns + MAX_AHEAD_NS:
+        if stamp_ns <= receive_ns + self._ahead_ns:
             hint = stamp_ns - self.config.disorder_ns
             self.hint_ns = hint if self.hint_ns is None else max(self.hint_ns, hint)
 
@@ -122,7 +132,7 @@ class Lane:
         )
         self._pending = []
         corrected, known = self.clock.correct(stamps, receives)
-        sane = corrected <= receives + MAX_AHEAD_NS
+        sane = corrected <= receives + self._ahead_ns
         good = known & sane
         if not good.all():
             self.counts.no_clock += int((~known).sum())
@@ -150,10 +160,7 @@ class Lane:
         self._used = np.concatenate((self._used, np.zeros(count, dtype=bool)))
         self._homed = np.concatenate((self._homed, np.zeros(count, dtype=bool)))
         if count:
-            first_ns = max(int(every.min()), int(self._receives[0]) - self._deadline_ns)
-            self.first_ns = first_ns if self.first_ns is None else min(self.first_ns, first_ns)
-            if self.first_receive_ns is None:
-                self.first_receive_ns = int(self._receives[0])
+            self._begin(stamps, self._receives[kept:])
             watermark = int(every.max()) - self.config.disorder_ns
             if self.watermark_ns is None or watermark > self.watermark_ns:
                 self.watermark_ns = watermark
@@ -161,6 +168,14 @@ class Lane:
         if surplus > 0:
             self.counts.overflow += int(surplus - self._used[:surplus].sum())
             self._keep(np.arange(len(every)) >= surplus)
+
+    def _begin(self, stamps: Int64s, receives: Int64s) -> None:
+        if self.first_receive_ns is None:
+            self.first_receive_ns = int(receives[0])
+        early = stamps[receives <= self.first_receive_ns + self.config.disorder_ns]
+        if len(early):
+            first_ns = max(int(early.min()), self.first_receive_ns - self._deadline_ns)
+            self.first_ns = first_ns if self.first_ns is None else min(self.first_ns, first_ns)
 
     def _first_of_each(self, count: int) -> Bools:
         """Which of the last ``count`` seen stamps have not been there before; counts the others."""
@@ -286,8 +301,9 @@ class Lane:
     def _prefetch(self, choice: _Choice) -> None:
         places = choice.first[choice.status != _MISSING]
         places = np.concatenate((places, choice.second[choice.status == _INTERPOLATED]))
-        if len(places) < _MANY or self.decoder.names is None:
+        if len(places) < _MANY:
             return
+        self._read(places[0])  # the others are laid out like it
         numbers = np.unique(self._numbers[places])
         starts = [first for first, _ in self._payloads]
         parts = np.split(numbers, np.searchsorted(numbers, starts[1:], "left"))

@@ -16,25 +16,25 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
+from rosbags.rosbag2 import Reader
+from rosbags.rosbag2.errors import ReaderError
 
 from robot_recorder.core.cdr import header_stamps_ns
 from robot_recorder.core.decoder import Payloads as MessageBytes
 from robot_recorder.core.errors import BagError
 from robot_recorder.storage import mcap_records as mcap
+from robot_recorder.storage.mcap_index import McapIndex
 from robot_recorder.storage.mcap_records import ChunkInfo, Op
-from robot_recorder.storage.mcap_scan import decompress
 from robot_recorder.storage.metadata import read_metadata
 from robot_recorder.storage.reader import read_messages
 
 Int64s = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 
-_SPAN_BYTES = 32_000_000  # of chunks read at once
+_SPAN_BYTES = 64_000_000  # unpacked at once; what is not compressed stays where it is
+_SPAN_MESSAGES = 50_000  # looked at at once
 _MESSAGES = 20_000  # read at once where there is no index
 _HEADER = 12  # of a message that begins with a std_msgs/Header: up to and including its stamp
-_INDEX_HEAD = struct.Struct("<BQHI")  # of a message index: head, channel, bytes of its entries
-_I64 = np.dtype("<i8")
-_FOOTER = mcap.HEAD.size + 20 + len(mcap.MAGIC)
 
 
 class Payloads:
@@ -109,6 +109,28 @@ class Segment:
     share: float
 
 
+def bag_topics(path: Path) -> dict[str, tuple[str, str]]:
+    """Type and message definition of every topic of a bag directory; the definition may be empty.
+
+    Raises:
+        BagError: it can not be read.
+    """
+    indexed = _open_indexed(path)
+    if indexed is not None:
+        found = {}
+        for file in indexed:
+            for channel in file.channels.values():
+                schema = file.schemas.get(channel.schema_id)
+                if schema is not None:
+                    found[channel.topic] = schema.name, schema.data.decode(errors="replace")
+        return found
+    try:
+        with Reader(path) as reader:
+            return {c.topic: (c.msgtype, c.msgdef.data) for c in reader.connections}
+    except (ReaderError, OSError) as error:
+        raise BagError(f"{path} can not be read: {error}") from error
+
+
 def read_columns(path: Path, topics: set[str]) -> Iterator[Segment]:
     """A bag directory's messages, some seconds at a time; memory stays bounded.
 
@@ -118,104 +140,37 @@ def read_columns(path: Path, topics: set[str]) -> Iterator[Segment]:
     Raises:
         BagError: it can not be read; what could be read has been yielded.
     """
-    metadata = read_metadata(path)
-    files = [path / name for name in metadata["relative_file_paths"]]
-    plain = metadata.get("storage_identifier") != "mcap" or metadata.get("compression_format")
-    indexed = [] if plain else [_Indexed.open(file) for file in files]
-    if indexed and None not in indexed:
-        yield from _read_indexed([file for file in indexed if file is not None], topics)
+    indexed = _open_indexed(path)
+    if indexed is not None:
+        yield from _read_indexed(indexed, topics)
     else:
-        yield from _read_plainly(path, topics, metadata)
+        yield from _read_plainly(path, topics, read_metadata(path))
 
 
-class _Indexed:
-    """An MCAP file with an index."""
-
-    def __init__(self, path: Path, data: mmap.mmap) -> None:
-        self.path = path
-        self.data = data
-        self.channels: dict[int, str] = {}
-        self.chunks: list[ChunkInfo] = []
-        self.messages = 0
-        self.found = 0
-
-    @classmethod
-    def open(cls, path: Path) -> _Indexed | None:
-        """None: it has none, or not for all of its messages."""
-        try:
-            with open(path, "rb") as file:  # mapped until the last payload is forgotten
-                data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError) as error:
-            raise BagError(f"{path} can not be read: {error}") from error
-        found = cls(path, data)
-        try:
-            return found if found._read_summary() else None
-        except (struct.error, UnicodeDecodeError, ValueError):
-            return None
-
-    def _read_summary(self) -> bool:
-        data = self.data
-        if len(data) < _FOOTER or data[-len(mcap.MAGIC) :] != mcap.MAGIC:
-            return False
-        (start,) = struct.unpack_from("<Q", data, len(data) - _FOOTER + mcap.HEAD.size)
-        at, end = start, len(data) - _FOOTER
-        while start and at < end:
-            op, length = mcap.HEAD.unpack_from(data, at)
-            content = data[at + mcap.HEAD.size : at + mcap.HEAD.size + length]
-            at += mcap.HEAD.size + length
-            if op == Op.CHANNEL:
-                channel = mcap.read_channel(content)
-                self.channels[channel.id] = channel.topic
-            elif op == Op.CHUNK_INDEX:
-                self.chunks.append(mcap.read_chunk_index(content))
-            elif op == Op.STATISTICS:
-                (self.messages,) = struct.unpack_from("<Q", content)
-        self.chunks.sort(key=lambda c: c.offset)
-        return bool(self.messages and self.chunks) and all(c.index_length for c in self.chunks)
-
-    def entries(self, chunk: ChunkInfo) -> Iterator[tuple[int, Int64s]]:
-        """Of each channel in a chunk int64[n, 2]: its messages' log times and places in the records."""
-        at = chunk.offset + chunk.length
-        end = at + chunk.index_length
-        while at < end:
-            op, length, id, size = _INDEX_HEAD.unpack_from(self.data, at)
-            if op == Op.MESSAGE_INDEX:
-                self.found += size // 16
-                yield (
-                    id,
-                    np.frombuffer(self.data, _I64, size // 8, at + _INDEX_HEAD.size).reshape(-1, 2),
-                )
-            at += mcap.HEAD.size + length
-
-    def records(self, chunk: ChunkInfo) -> tuple[memoryview | mmap.mmap, int]:
-        """A buffer with a chunk's records, and where in it they begin."""
-        at = chunk.offset + mcap.HEAD.size
-        head = mcap.read_chunk_head(self.data[at : at + 100])
-        if head.compression == "":
-            return self.data, at + head.records_at
-        stored = self.data[at + head.records_at : at + head.records_at + head.stored_size]
-        records = decompress(head, stored)
-        if records is None:
-            raise BagError(
-                f"{self.path} is damaged at byte {chunk.offset}: a chunk can not be unpacked"
-            )
-        return memoryview(records), 0
+def _open_indexed(path: Path) -> list[McapIndex] | None:
+    """A bag's files; None: not all of them have an index that can be used."""
+    metadata = read_metadata(path)
+    if metadata.get("storage_identifier") != "mcap" or metadata.get("compression_format"):
+        return None
+    found = [McapIndex.open(path / name) for name in metadata["relative_file_paths"]]
+    return None if None in found else [file for file in found if file is not None]
 
 
-def _read_indexed(files: list[_Indexed], topics: set[str]) -> Iterator[Segment]:
+def _read_indexed(files: list[McapIndex], topics: set[str]) -> Iterator[Segment]:
     chunks = [(file, chunk) for file in files for chunk in file.chunks]
     total = sum(chunk.length for _, chunk in chunks)
     # After a chunk, what is still to come was received at the earliest then.
     later = np.minimum.accumulate([c.start_ns if c.end_ns else 2**62 for _, c in chunks][::-1])[
         ::-1
     ]
-    group: list[tuple[_Indexed, ChunkInfo]] = []
-    size = done = 0
+    group: list[tuple[McapIndex, ChunkInfo]] = []
+    size = messages = done = 0
     for number, (file, chunk) in enumerate(chunks):
         group.append((file, chunk))
-        size += chunk.size
+        size += chunk.size if chunk.compression else 0
+        messages += chunk.index_length // 16
         last = number + 1 == len(chunks)
-        if size < _SPAN_BYTES and not last:
+        if size < _SPAN_BYTES and messages < _SPAN_MESSAGES and not last:
             continue
         until_ns = max(c.end_ns for _, c in chunks) + 1 if last else int(later[number + 1])
         done += sum(c.length for _, c in group)
@@ -223,7 +178,7 @@ def _read_indexed(files: list[_Indexed], topics: set[str]) -> Iterator[Segment]:
             yield Segment(until_ns, _columns(group, topics), done / total)
         except (struct.error, IndexError, ValueError) as error:
             raise BagError(f"{file.path} is damaged near byte {chunk.offset}: {error}") from error
-        group, size = [], 0
+        group, size, messages = [], 0, 0
     for file in files:
         if file.found != file.messages:  # some stand outside of chunks, or in none of the indexes
             raise BagError(
@@ -234,14 +189,14 @@ def _read_indexed(files: list[_Indexed], topics: set[str]) -> Iterator[Segment]:
 _Part = tuple[memoryview | mmap.mmap, int, Int64s]  # a buffer, where its records begin, entries
 
 
-def _columns(group: list[tuple[_Indexed, ChunkInfo]], topics: set[str]) -> dict[str, Column]:
+def _columns(group: list[tuple[McapIndex, ChunkInfo]], topics: set[str]) -> dict[str, Column]:
     found: dict[str, list[_Part]] = {}
     for file, chunk in group:
-        wanted = [e for e in file.entries(chunk) if file.channels[e[0]] in topics]
+        wanted = [e for e in file.entries(chunk) if file.channels[e[0]].topic in topics]
         if wanted:
             buffer, first = file.records(chunk)
             for id, entries in wanted:
-                found.setdefault(file.channels[id], []).append((buffer, first, entries))
+                found.setdefault(file.channels[id].topic, []).append((buffer, first, entries))
     return {topic: _column(parts) for topic, parts in found.items()}
 
 

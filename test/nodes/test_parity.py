@@ -26,14 +26,17 @@ LATE_S = 9.0  # until the wrench's clock is known and the silence is over
 def record(tmp_path: Path, clock: str) -> Episode:
     profile = tmp_path / "rough.yaml"
     profile.write_text(PROFILE.format(clock=clock))
-    with Bench("rough") as bench, RoughRobot("rough"):
-        with process("record", "rough", profile=profile, root=tmp_path / "root"):
-            bench.wait("all streams", lambda: bench.status is not None and bench.ready(), 30)
-            begun = time.monotonic()
-            assert bench.start(pre_roll_s=1.0).success
-            bench.wait("a long enough episode", lambda: time.monotonic() > begun + LATE_S, 30)
-            stopped = bench.stop()
-            assert stopped.success, stopped.message
+    with (
+        Bench("rough") as bench,
+        RoughRobot("rough"),
+        process("record", "rough", profile=profile, root=tmp_path / "root"),
+    ):
+        bench.wait("all streams", lambda: bench.status is not None and bench.ready(), 30)
+        begun = time.monotonic()
+        assert bench.start(pre_roll_s=1.0).success
+        bench.wait("a long enough episode", lambda: time.monotonic() > begun + LATE_S, 30)
+        stopped = bench.stop()
+        assert stopped.success, stopped.message
     return Episode.open(Path(stopped.path))
 
 
