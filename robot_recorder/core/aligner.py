@@ -14,7 +14,7 @@ import numpy as np
 from robot_recorder.core.decoder import Decoder, Payloads, StreamCounts
 from robot_recorder.core.decoding import KINDS, Decoded
 from robot_recorder.core.frames import Column, Frames, Int64s, SampleStatus, Window
-from robot_recorder.core.lane import Lane
+from robot_recorder.core.lane import Lane, Stamps
 from robot_recorder.core.source_clock import ClockSetting, Restamp, SourceClock
 from robot_recorder.core.streams import NS_PER_S, FrameClock, StreamConfig
 from robot_recorder.core.ticks import FixedRate, ReferenceTicks
@@ -114,7 +114,7 @@ class Aligner:
     def push(
         self,
         stream: int,
-        stamps: Sequence[int],
+        stamps: Stamps,
         receives: Sequence[int],
         payloads: Payloads,
     ) -> None:
@@ -189,7 +189,7 @@ class Aligner:
             self._now_ns = max(self._now_ns, end_ns + self._deadline_ns)
             self._take(min(running, default=end_ns), final=True)
         for lane in self.lanes:
-            lane.clock.model.end()
+            lane.clock.end()
 
     def _align(self, index: Int64s, ticks: Int64s) -> None:
         columns = [lane.align(ticks) for lane in self.lanes]
@@ -198,6 +198,8 @@ class Aligner:
         served = np.zeros(len(ticks), dtype=bool)
         for column in columns:
             served |= (column.status != SampleStatus.MISSING) & (column.skews > -MAX_PAUSE_NS)
+            if served.all():
+                break
         if not served.all():
             self.skipped_ticks += int(len(ticks) - served.sum())
             rows = np.flatnonzero(served)

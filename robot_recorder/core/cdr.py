@@ -8,6 +8,7 @@ size, counted from the end of that header; strings and sequences are led by a ui
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from robot_recorder.core.errors import DecodeError
 from robot_recorder.core.streams import NS_PER_S
 
+HEAD = 12  # bytes of a message up to and including its header's stamp
 _STAMP_LE = struct.Struct("<iI")
 _STAMP_BE = struct.Struct(">iI")
 
@@ -47,6 +49,33 @@ def header_stamps_ns(heads: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
         parts[big] = little[big].view(">u4").reshape(-1, 2)
     seconds = parts[:, 0].astype(np.int32).astype(np.int64)  # signed, as builtin_interfaces has it
     return seconds * NS_PER_S + parts[:, 1]
+
+
+def stamps_of(heads: list[bytes]) -> npt.NDArray[np.int64]:
+    """The same of their first ``HEAD`` bytes; 0 where a message is shorter, which is none then."""
+    whole = b"".join(heads)
+    if len(whole) != HEAD * len(heads):
+        whole = b"".join(head if len(head) == HEAD else bytes(HEAD) for head in heads)
+    return header_stamps_ns(np.frombuffer(whole, np.uint8).reshape(-1, HEAD))
+
+
+class HeaderStamps:
+    """Stamps of messages that begin with a std_msgs/Header, read when they are asked for; 0: none."""
+
+    def __init__(self, payloads: list[bytes]) -> None:
+        self.payloads = payloads
+
+    def __len__(self) -> int:
+        return len(self.payloads)
+
+    def __getitem__(self, place: int) -> int:
+        data = self.payloads[place]
+        return header_stamp_ns(data) if len(data) >= HEAD else 0
+
+    @staticmethod
+    def joined(parts: Sequence[HeaderStamps]) -> npt.NDArray[np.int64]:
+        """All of several, at once: that costs little more than one."""
+        return stamps_of([data[:HEAD] for part in parts for data in part.payloads])
 
 
 class CdrReader:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from robot_recorder.core.cdr import header_stamps_ns
+from robot_recorder.core.cdr import HEAD, stamps_of
 from robot_recorder.core.certificate import Certificate, FrameStats, StreamEvidence, certify
 from robot_recorder.core.errors import DecodeError
 from robot_recorder.core.frame_messages import decode_frame
@@ -17,8 +17,6 @@ from robot_recorder.core.streams import FrameClock, StreamConfig
 from robot_recorder.core.topics import Channel, Sample
 
 _AT_ONCE = 500  # samples; many looked at together cost little more than one
-_HEAD = 12  # bytes up to and including a header's stamp
-_NO_HEAD = bytes(_HEAD)
 
 
 @dataclass
@@ -65,7 +63,7 @@ class Evidence:
             stream = streams.get(channel)
             if stream is not None:
                 stream.receives.append(receive_ns)
-                stream.heads.append(data[:_HEAD])
+                stream.heads.append(data[:HEAD])
                 if len(stream.heads) >= _AT_ONCE:
                     self._tally(channel, stream)
             elif channel is self._frames:
@@ -81,9 +79,7 @@ class Evidence:
 
     def _tally(self, channel: Channel, stream: _Stream) -> None:
         receives = np.array(stream.receives, dtype=np.int64)
-        stamps = (
-            header_stamps_ns(_joined(stream.heads)) if channel.stamped else np.zeros_like(receives)
-        )
+        stamps = stamps_of(stream.heads) if channel.stamped else np.zeros_like(receives)
         restamp = self._restamp()
         if restamp is not None and (stamps != 0).any():
             stamps = np.where(stamps != 0, restamp(stamps, receives), 0)
@@ -107,9 +103,3 @@ class Evidence:
             for channel, s in self._streams.items()
         ]
         return certify(evidence, self._stats, self._frame_clock)
-
-
-def _joined(heads: list[bytes]) -> np.ndarray:
-    """uint8[n, 12]; zeros where a message is too short for a header."""
-    whole = b"".join(head if len(head) == _HEAD else _NO_HEAD for head in heads)
-    return np.frombuffer(whole, np.uint8).reshape(-1, _HEAD)

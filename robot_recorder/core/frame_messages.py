@@ -1,11 +1,52 @@
-"""Reading back what the synchronizer publishes, from bytes, without ROS."""
+"""What the synchronizer publishes, as bytes, without ROS: frames in both directions, the rest read back."""
 
 from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
 
 from robot_recorder.core.cdr import CdrReader
 from robot_recorder.core.clock_model import ClockEstimate
 from robot_recorder.core.frames import Frame, FrameSample, SampleStatus
 from robot_recorder.core.source_clock import ClockSetting
+from robot_recorder.core.streams import NS_PER_S
+
+# header: stamp, empty frame_id; then index, complete, number of samples
+_HEAD = struct.Struct("<iII4xQB3xI")
+_STAMP = struct.Struct("<iI")
+_SKEW = struct.Struct("<qI")
+_U32 = struct.Struct("<I")
+_U8 = struct.Struct("<B")
+
+
+def encode_frame(frame: Frame, names: Sequence[bytes]) -> bytes:
+    """An AlignedFrame as little-endian CDR.
+
+    Filling the generated message and serialising it takes ten times as long.
+
+    Args:
+        names: of the streams, as UTF-8 with a zero at the end.
+    """
+    sec, nanosec = divmod(frame.tick_ns, NS_PER_S)
+    # Behind four bytes of encapsulation everything is aligned to its own size.
+    parts = [b"\0\1\0\0", _HEAD.pack(sec, nanosec, 1, frame.index, frame.complete, len(names))]
+    at = _HEAD.size
+    for name, sample in zip(names, frame.samples, strict=True):
+        sec, nanosec = divmod(sample.stamp_ns, NS_PER_S)
+        head = _U32.pack(len(name)) + name + _U8.pack(sample.status)
+        head += bytes(-(at + len(head)) % 4) + _STAMP.pack(sec, nanosec)
+        head += bytes(-(at + len(head)) % 8) + _SKEW.pack(sample.skew_ns, sample.values.size)
+        parts.append(head)
+        at += len(head)
+        for numbers in (sample.values, sample.window_skew_ns, sample.window_values):
+            if numbers is not sample.values:
+                parts.append(_U32.pack(numbers.size))
+                at += _U32.size
+            if numbers.size:
+                data = bytes(-at % 8) + numbers.tobytes()
+                parts.append(data)
+                at += len(data)
+    return b"".join(parts)
 
 
 def decode_frame(data: bytes) -> tuple[Frame, tuple[str, ...]]:

@@ -15,6 +15,7 @@ from robot_recorder.core.clock_model import BUCKET_NS, ClockEstimate, ClockModel
 from robot_recorder.core.streams import SourceClockKind, StreamConfig
 
 _NEVER = -(2**62)  # no watermark yet
+_MOST_UNSEEN = 100  # parts of samples that the model has not seen
 _MOST_CHANGES = 100  # kept for somebody to take
 
 
@@ -57,6 +58,9 @@ class SourceClock:
         self.changes: list[ClockSetting] = []  # since somebody took them
         self.restamp = restamp
         self._config = config
+        self._bucket = -1
+        self._bucket_ends_ns = 0
+        self._unseen: list[tuple[Int64s, Int64s]] = []
         self._device = config.clock is SourceClockKind.DEVICE
         self._recorded = None if recorded is None else sorted(recorded, key=lambda s: s.from_ns)
 
@@ -98,7 +102,7 @@ class SourceClock:
         else:
             if self.restamp is not None:
                 stamps = self.restamp(stamps, receives)
-            self.model.push(stamps, receives)
+            self._watch(stamps, receives)
             corrected = stamps
         return corrected - self._config.latency_ns, known
 
@@ -115,10 +119,32 @@ class SourceClock:
                 known[part] = False
             else:
                 corrected[part] += self.setting.estimate.offsets(stamps[part])
-            self.model.push(stamps[part], receives[part])
+            self._watch(stamps[part], receives[part])
         return corrected
 
+    def _watch(self, stamps: Int64s, receives: Int64s) -> None:
+        """Give them to the model, a bucket at a time: many at once cost little more than one."""
+        if receives[-1] >= self._bucket_ends_ns or len(self._unseen) >= _MOST_UNSEEN:
+            self._flush()
+            self._bucket_ends_ns = int(receives[-1]) // BUCKET_NS * BUCKET_NS + BUCKET_NS
+        self._unseen.append((stamps, receives))
+
+    def _flush(self) -> None:
+        if self._unseen:
+            stamps, receives = (np.concatenate(column) for column in zip(*self._unseen))
+            self._unseen = []
+            self.model.push(stamps, receives)
+
+    def end(self) -> None:
+        """Say that nothing more comes."""
+        self._flush()
+        self.model.end()
+
     def _set(self, bucket: int) -> None:
+        if bucket == self._bucket:
+            return
+        self._bucket = bucket
+        self._flush()
         self.model.close_before(bucket)
         from_ns = bucket * BUCKET_NS
         if self._recorded is not None:

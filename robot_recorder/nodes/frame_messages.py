@@ -1,48 +1,22 @@
-"""Frames, their layout and clock models as messages; core/frame_messages.py reads them back."""
+"""The frames' layout and clock models as messages; core/frame_messages.py reads them back."""
 
 from __future__ import annotations
 
-import array
 from collections.abc import Sequence
 
-import numpy as np
 from std_msgs.msg import Header
 
 from robot_recorder.core.aligner import Aligner
 from robot_recorder.core.clock_model import ClockEstimate
-from robot_recorder.core.frames import Frame
 from robot_recorder.core.lane import Lane
 from robot_recorder.core.streams import FrameClock, SourceClockKind, StreamConfig
 from robot_recorder.msg import (
-    AlignedFrame,
     ClockModel,
     ClockModels,
     FrameLayout,
     StreamLayout,
-    StreamSample,
 )
 from robot_recorder.nodes.conversions import to_time
-
-
-def to_frame(frame: Frame, streams: Sequence[StreamConfig]) -> AlignedFrame:
-    """A frame of these streams as a message."""
-    message = AlignedFrame(
-        header=Header(stamp=to_time(frame.tick_ns)), index=frame.index, complete=frame.complete
-    )
-    for stream, sample in zip(streams, frame.samples, strict=True):
-        part = StreamSample(
-            stream=stream.name,
-            status=int(sample.status),
-            stamp=to_time(sample.stamp_ns),
-            skew_ns=sample.skew_ns,
-            # array.array is what the generated setter takes without looking at every number
-            values=_doubles(sample.values),
-        )
-        if len(sample.window_skew_ns):
-            part.window_skew_ns = array.array("q", sample.window_skew_ns.tobytes())
-            part.window_values = _doubles(sample.window_values)
-        message.samples.append(part)
-    return message
 
 
 def to_layout(
@@ -110,7 +84,3 @@ def _clock_model(lane: Lane, estimate: ClockEstimate | None, since_ns: int) -> C
         message.drift_uncertainty_ppm = estimate.drift_pm_ppm
         message.seconds = estimate.buckets
     return message
-
-
-def _doubles(values: np.ndarray) -> array.array[float]:
-    return array.array("d", np.ascontiguousarray(values).tobytes())

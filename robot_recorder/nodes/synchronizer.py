@@ -14,9 +14,9 @@ from rclpy.node import Node
 from std_msgs.msg import Header
 
 from robot_recorder.core.aligner import Aligner
-from robot_recorder.core.cdr import header_stamp_ns
+from robot_recorder.core.cdr import HeaderStamps
 from robot_recorder.core.decoder import StreamCounts
-from robot_recorder.core.errors import DecodeError
+from robot_recorder.core.frame_messages import encode_frame
 from robot_recorder.core.frames import Frames
 from robot_recorder.core.lane import Lane
 from robot_recorder.core.streams import NS_PER_MS
@@ -24,7 +24,7 @@ from robot_recorder.core.topics import Batch, Channel, Sample
 from robot_recorder.installed_types import has_header
 from robot_recorder.msg import AlignedFrame, ClockModels, FrameLayout
 from robot_recorder.nodes.conversions import to_time
-from robot_recorder.nodes.frame_messages import to_clock_models, to_frame, to_layout
+from robot_recorder.nodes.frame_messages import to_clock_models, to_layout
 from robot_recorder.nodes.ingest import Ingest
 from robot_recorder.nodes.runtime import LATCHED, profile_parameter, run
 
@@ -51,6 +51,7 @@ class SynchronizerNode(Node):
         for index, stream in enumerate(self._streams):
             channel = ingest.subscribe(stream.topic, stream.type, stream.qos)
             self._channels[channel] = (index, has_header(stream.type))
+        self._names = [s.name.encode() + b"\0" for s in self._streams]
         self._topics = [self.resolve_topic_name(s.topic) for s in self._streams]
         self._frames = self.create_publisher(AlignedFrame, "synchronizer/frames", 100)
         self._layout = self.create_publisher(FrameLayout, "synchronizer/layout", LATCHED)
@@ -98,7 +99,7 @@ class SynchronizerNode(Node):
                 part[1].append(data)
         for channel, (receives, payloads) in parts.items():
             index, stamped = self._channels[channel]
-            stamps = [_stamp_ns(data) for data in payloads] if stamped else [0] * len(payloads)
+            stamps = HeaderStamps(payloads) if stamped else [0] * len(payloads)
             self._aligner.push(index, stamps, receives, payloads)
 
     def _publish(self, frames: Frames) -> None:
@@ -112,7 +113,7 @@ class SynchronizerNode(Node):
                 )
             )  # fmt: skip
         for frame, due_ns in zip(frames, frames.due.tolist()):
-            self._frames.publish(to_frame(frame, self._streams))
+            self._frames.publish(encode_frame(frame, self._names))
             now_ns = self._robot_clock.now_ns()
             self._latencies.append((now_ns - frame.tick_ns, now_ns - due_ns))
 
@@ -158,17 +159,10 @@ class SynchronizerNode(Node):
         )
 
 
-def _stamp_ns(data: bytes) -> int:
-    try:
-        return header_stamp_ns(data)
-    except DecodeError:
-        return 0  # its receipt counts; that its bytes are no message shows when it is decoded
-
-
 def _stream_status(name: str, lane: Lane) -> DiagnosticStatus:
     counts: StreamCounts = lane.counts
-    figures = asdict(counts)
-    told = [f"{figures[k]} {k.replace('_', ' ')}" for k in _TROUBLE if figures[k]]
+    figures = {k: v for k, v in asdict(counts).items() if v}
+    told = [f"{figures[k]} {k.replace('_', ' ')}" for k in _TROUBLE if k in figures]
     told += [event.text for event in lane.clock.model.events[-1:]]
     estimate = lane.clock.model.estimate
     if estimate is not None:

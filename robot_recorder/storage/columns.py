@@ -19,7 +19,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from rosbags.rosbag2 import Reader
 from rosbags.rosbag2.errors import ReaderError
 
-from robot_recorder.core.cdr import header_stamps_ns
+from robot_recorder.core.cdr import HEAD, header_stamps_ns
 from robot_recorder.core.decoder import Payloads as MessageBytes
 from robot_recorder.core.errors import BagError
 from robot_recorder.storage import mcap_records as mcap
@@ -34,7 +34,6 @@ Bytes = npt.NDArray[np.uint8]
 _SPAN_BYTES = 64_000_000  # unpacked at once; what is not compressed stays where it is
 _SPAN_MESSAGES = 50_000  # looked at at once
 _MESSAGES = 20_000  # read at once where there is no index
-_HEADER = 12  # of a message that begins with a std_msgs/Header: up to and including its stamp
 
 
 class Payloads:
@@ -220,7 +219,7 @@ def _column(parts: list[_Part]) -> Column:
 def _headers(buffer: memoryview | mmap.mmap, places: Int64s) -> Bytes:
     """The first bytes of the messages whose records stand at these places."""
     data = np.frombuffer(buffer, np.uint8)
-    size = mcap.MESSAGE.size + _HEADER
+    size = mcap.MESSAGE.size + HEAD
     if (
         places.max() + mcap.MESSAGE.size > len(data)
         or len(data) < size
@@ -237,7 +236,7 @@ def _headers(buffer: memoryview | mmap.mmap, places: Int64s) -> Bytes:
         raw[row] = np.pad(rest, (0, size - len(rest)))
     lengths = np.ascontiguousarray(raw[:, 1:9]).view("<u8")[:, 0]
     headers = raw[:, mcap.MESSAGE.size :]
-    headers[lengths < mcap.MESSAGE_FIXED + _HEADER] = 0
+    headers[lengths < mcap.MESSAGE_FIXED + HEAD] = 0
     return headers
 
 
@@ -263,7 +262,7 @@ def _read_plainly(path: Path, topics: set[str], metadata: dict) -> Iterator[Segm
 def _plain_columns(times: dict[str, list[int]], data: dict[str, list[bytes]]) -> dict[str, Column]:
     columns = {}
     for topic, messages in data.items():
-        heads = b"".join(m[:_HEADER] if len(m) >= _HEADER else bytes(_HEADER) for m in messages)
-        headers = np.frombuffer(heads, np.uint8).reshape(-1, _HEADER)
+        heads = b"".join(m[:HEAD] if len(m) >= HEAD else bytes(HEAD) for m in messages)
+        headers = np.frombuffer(heads, np.uint8).reshape(-1, HEAD)
         columns[topic] = Column(np.array(times[topic], dtype=np.int64), headers, messages)
     return columns

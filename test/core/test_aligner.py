@@ -422,7 +422,7 @@ def test_memory_is_bounded() -> None:
     for at in range(0, 20_000, 1):
         run.push(at)
     lane = run.aligner.lanes[0]
-    assert len(lane._stamps) < 250 and len(lane._payloads) < 250
+    assert len(lane._kept) < 250 and len(lane._reader._payloads) < 250
     assert len(lane.decoder._values) < 250
 
 

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from robot_recorder.core.cdr import CdrReader, header_stamp_ns
 from robot_recorder.core.decoding import KINDS, decode_joint_state, decode_tactile
 from robot_recorder.core.errors import DecodeError
-from robot_recorder.core.frame_messages import decode_frame
-from robot_recorder.core.frames import SampleStatus
+from robot_recorder.core.frame_messages import decode_frame, encode_frame
+from robot_recorder.core.frames import Frame, FrameSample, SampleStatus
 
 serialize = pytest.importorskip("rclpy.serialization").serialize_message
+deserialize = pytest.importorskip("rclpy.serialization").deserialize_message
 
 number = st.floats(width=64, allow_nan=False)
 single = st.floats(width=32, allow_nan=False)
@@ -114,26 +115,44 @@ def test_every_understood_type_says_truly_whether_it_has_a_header() -> None:
 @given(
     stamp,
     st.integers(0, 2**62),
-    st.lists(st.tuples(name, st.lists(number, max_size=4)), max_size=4),
+    st.lists(
+        st.tuples(name, st.lists(number, max_size=4), st.lists(st.integers(-9, 0), max_size=3)),
+        max_size=4,
+    ),
 )
-def test_frames_are_read_back(at, index, streams) -> None:
+def test_frames_are_written_and_read_as_rclpy_does(at, index, streams) -> None:
     from robot_recorder.msg import AlignedFrame, StreamSample
 
     message = AlignedFrame(index=index, complete=True)
-    fill_header(message, "x", at)
-    for stream, values in streams:
+    message.header.stamp.sec, message.header.stamp.nanosec = at
+    samples = []
+    for stream, values, skews in streams:
+        window = np.array([values] * len(skews), dtype=np.float64).reshape(len(skews), len(values))
         message.samples.append(
-            StreamSample(stream=stream, status=1, skew_ns=-5, values=array.array("d", values))
-        )
-    frame, names = decode_frame(bytes(serialize(message)))
-    assert (frame.index, frame.tick_ns) == (index, at[0] * 10**9 + at[1])
-    assert list(names) == [s for s, _ in streams]
-    for sample, (_, values) in zip(frame.samples, streams):
-        assert (sample.status, sample.skew_ns, list(sample.values)) == (
-            SampleStatus.INTERPOLATED,
-            -5,
-            values,
-        )
+            StreamSample(
+                stream=stream, status=1, skew_ns=-5, values=array.array("d", values),
+                window_skew_ns=array.array("q", skews), window_values=array.array("d", window.ravel()),
+            )
+        )  # fmt: skip
+        message.samples[-1].stamp.sec = 7
+        samples.append(
+            FrameSample(
+                SampleStatus.INTERPOLATED, 7 * 10**9, -5, np.array(values, dtype=np.float64),
+                np.array(skews, dtype=np.int64), window,
+            )
+        )  # fmt: skip
+    theirs = bytes(serialize(message))
+    frame = Frame(index, at[0] * 10**9 + at[1], tuple(samples))
+    ours = encode_frame(frame, [s.encode() + b"\0" for s, *_ in streams])
+    assert deserialize(ours, AlignedFrame) == message
+    assert len(ours) == len(theirs)
+    read, names = decode_frame(theirs)
+    assert (read.index, read.tick_ns) == (index, frame.tick_ns)
+    assert list(names) == [s for s, *_ in streams]
+    for sample, (_, values, skews) in zip(read.samples, streams):
+        assert (sample.status, sample.skew_ns) == (SampleStatus.INTERPOLATED, -5)
+        assert (list(sample.values), list(sample.window_skew_ns)) == (values, skews)
+        assert sample.window_values.tolist() == [values] * len(skews) if skews else True
 
 
 @settings(deadline=None, max_examples=300)

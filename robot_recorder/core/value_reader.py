@@ -1,0 +1,126 @@
+"""From chosen samples to a frame's values; a sample that can not be read makes way for the next best."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from operator import itemgetter
+
+import numpy as np
+
+from robot_recorder.core.choice import INTERPOLATED, MISSING, Choice, Places, around, choose_one
+from robot_recorder.core.decoder import Decoder, Payloads, Rows
+from robot_recorder.core.frames import Floats, Int64s
+from robot_recorder.core.interpolation import interpolate
+from robot_recorder.core.kept import Kept
+from robot_recorder.core.streams import StreamConfig
+
+_MANY = 16  # samples that are better decoded together
+
+
+class ValueReader:
+    """One stream's."""
+
+    def __init__(self, config: StreamConfig, decoder: Decoder, kept: Kept) -> None:
+        """
+        Args:
+            kept: the samples that choices speak of.
+        """
+        self._config = config
+        self._decoder = decoder
+        self._kept = kept
+        self._payloads: list[tuple[int, Payloads]] = []  # with the first one's number
+
+    def add(self, first: int, payloads: Payloads) -> None:
+        """Bytes of the next samples.
+
+        Args:
+            first: number of the first one.
+        """
+        if self._decoder.decode is not None:
+            self._payloads.append((first, payloads))
+
+    def forget_before(self, number: int) -> None:
+        """Samples of lower numbers will not be chosen again."""
+        while len(self._payloads) > 1 and self._payloads[1][0] <= number:
+            del self._payloads[0]
+        self._decoder.forget_before(number)
+
+    def read(self, place: int) -> Floats | None:
+        """One sample's values; None: they can not be had."""
+        return self._decoder.values(int(self._kept.numbers[place]), self._payload)
+
+    def values(self, ticks: Int64s, available: Places, choice: Choice) -> Floats:
+        """float64[n, k], NaN when MISSING. Changes the choice where a sample can not be read.
+
+        Args:
+            available: how many samples each tick may choose from.
+        """
+        count = len(ticks)
+        if self._decoder.decode is None:
+            return np.empty((count, 0))
+        if count > _MANY:
+            self._prefetch(choice)
+        pairs = [
+            self._pair(row, tick, choice, int(available[row]))
+            for row, tick in enumerate(ticks.tolist())
+        ]
+        values = np.full((count, len(self._decoder.names or ())), np.nan)
+        rows = [row for row, (first, _) in enumerate(pairs) if first is not None]
+        if rows:
+            values[rows] = [pairs[row][0] for row in rows]
+        rows = [row for row, (_, second) in enumerate(pairs) if second is not None]
+        if rows:
+            stamps = self._kept.stamps
+            t0, t1 = stamps[choice.first[rows]], stamps[choice.second[rows]]
+            second = np.array([pairs[row][1] for row in rows])
+            shares = (ticks[rows] - t0) / (t1 - t0)
+            values[rows] = interpolate(values[rows], second, shares, self._decoder.quaternions)
+        return values
+
+    def _pair(
+        self, row: int, tick_ns: int, choice: Choice, available: int
+    ) -> tuple[Floats | None, Floats | None]:
+        """Values of the chosen sample, and of the one to interpolate with."""
+        while (status := choice.status[row]) != MISSING:
+            first = self.read(choice.first[row])
+            if status != INTERPOLATED:
+                if first is not None:
+                    return first, None
+            else:
+                second = self.read(choice.second[row])
+                if first is not None and second is not None:
+                    return first, second
+            self._choose_again(row, tick_ns, available, choice)
+        return None, None
+
+    def _choose_again(self, row: int, tick_ns: int, available: int, choice: Choice) -> None:
+        """Among the samples within tolerance that have not failed, too."""
+        stamps = self._kept.stamps
+        near = stamps[:available] >= tick_ns - self._config.tolerance_ns
+        places = [
+            place
+            for place in np.flatnonzero(near).tolist()
+            if not self._decoder.failed(int(self._kept.numbers[place]))
+        ]
+        before, after = around(stamps, tick_ns, np.array(places, dtype=np.intp))
+        choice.status[row], choice.first[row], choice.second[row] = choose_one(
+            self._config, stamps, tick_ns, before, after
+        )
+
+    def _prefetch(self, choice: Choice) -> None:
+        places = choice.first[choice.status != MISSING]
+        if not len(places):
+            return
+        self.read(places[0])  # the others are laid out like it
+        places = np.concatenate((places, choice.second[choice.status == INTERPOLATED]))
+        numbers = np.unique(self._kept.numbers[places])
+        starts = [first for first, _ in self._payloads]
+        parts = np.split(numbers, np.searchsorted(numbers, starts[1:], "left"))
+        for (first, payloads), part in zip(self._payloads, parts):
+            if len(part) and isinstance(payloads, Rows):
+                self._decoder.prefetch(payloads, first, part)
+
+    def _payload(self, number: int) -> bytes:
+        at = bisect_right(self._payloads, number, key=itemgetter(0)) - 1
+        first, payloads = self._payloads[at]
+        return payloads[number - first]
