@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -150,6 +150,9 @@ class Certificate:
         streams = {
             name: StreamCertificate(**{**blank, **{k: v for k, v in s.items() if k in known}})
             for name, s in values.get("streams", {}).items()
+        }
+        streams = {
+            name: replace(s, clock_events=tuple(s.clock_events)) for name, s in streams.items()
         }
         return cls(
             values.get("rate_hz"),

@@ -190,7 +190,8 @@ class ClockModel:
             self._first(low)
             return
         # Not against the line: that would have to be fitted for every bucket.
-        recent = [self._lows[i].delay_ns for i in range(-min(len(self._lows), _RECENT), 0)]
+        before = len(self._lows) - len(self._off)  # what does not fit is no measure
+        recent = [self._lows[i].delay_ns for i in range(max(0, before - _RECENT), before)]
         expected = sorted(recent)[len(recent) // 2]
         off = low.delay_ns - expected
         median_off = low.median_ns - expected

@@ -71,7 +71,8 @@ def decode_frame(data: bytes) -> tuple[Frame, tuple[str, ...]]:
         window_skew = reader.long_sequence()
         window_values = reader.double_sequence()
         if len(window_skew):
-            window_values = window_values.reshape(len(window_skew), -1)
+            width = len(window_values) // len(window_skew)  # 0: a stream without values
+            window_values = window_values.reshape(len(window_skew), width)
         samples.append(FrameSample(status, stamp_ns, skew_ns, values, window_skew, window_values))
     return Frame(index, tick_ns, tuple(samples)), tuple(names)
 

@@ -145,7 +145,6 @@ def test_frames_are_written_and_read_as_rclpy_does(at, index, streams) -> None:
     frame = Frame(index, at[0] * 10**9 + at[1], tuple(samples))
     ours = encode_frame(frame, [s.encode() + b"\0" for s, *_ in streams])
     assert deserialize(ours, AlignedFrame) == message
-    assert len(ours) == len(theirs)
     read, names = decode_frame(theirs)
     assert (read.index, read.tick_ns) == (index, frame.tick_ns)
     assert list(names) == [s for s, *_ in streams]

@@ -1,0 +1,127 @@
+"""The sync certificate: figures, sentences, and that it can be kept as JSON."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from robot_recorder.core.certificate import (
+    Certificate,
+    FrameStats,
+    StreamCertificate,
+    StreamEvidence,
+    certify,
+)
+from robot_recorder.core.frames import NO_FLOATS, NO_INTS, Frame, FrameSample, SampleStatus
+from robot_recorder.core.stream_tally import StreamTally
+from robot_recorder.core.streams import FrameClock, Policy, Role, SourceClockKind, StreamConfig
+
+MS = 1_000_000
+T0 = 1_700_000_000_000_000_000
+CAMERA = StreamConfig(
+    "camera",
+    "camera",
+    "x/msg/Y",
+    Role.OBSERVATION,
+    30.0,
+    policy=Policy.NEAREST,
+    tolerance_ns=50 * MS,
+)
+
+
+def frame(number: int, *samples: tuple[SampleStatus, float]) -> Frame:
+    return Frame(
+        number,
+        T0 + number * 33 * MS,
+        tuple(
+            FrameSample(s, T0, round(skew * MS), NO_FLOATS, NO_INTS, NO_FLOATS)
+            for s, skew in samples
+        ),
+    )
+
+
+def certificate(stamps_ms: list[float], frames: list[Frame], lost: int | None = 0) -> Certificate:
+    tally = StreamTally(CAMERA)
+    at = T0 + (np.array(stamps_ms) * MS).astype(np.int64)
+    tally.push(at, np.maximum.accumulate(at) + 5 * MS)
+    stats = FrameStats()
+    for one in frames:
+        stats.add(one, ("camera",))
+    end = T0 + round(max(stamps_ms) * MS) + 5 * MS
+    evidence = [StreamEvidence(CAMERA, "/camera", tally.facts(T0, end), lost)]
+    return certify(evidence, stats, FrameClock(30.0))
+
+
+def test_a_good_stream_has_nothing_said_against_it() -> None:
+    stamps = [i * 100 / 3 for i in range(300)]
+    found = certificate(stamps, [frame(i, (SampleStatus.FRESH, i % 10)) for i in range(200)])
+    stream = found.streams["camera"]
+    assert stream.findings() == []
+    assert (found.frames, found.complete, stream.count) == (200, 200, 300)
+    assert stream.measured_hz is not None and abs(stream.measured_hz - 30) < 0.01
+    assert (stream.skew_p50_ms, stream.skew_max_ms) == (4.5, 9.0)
+    assert abs(stream.longest_gap_ms - 33.3) < 0.1
+    assert stream.offset_ms == 5.0 and stream.drift_ppm is not None and abs(stream.drift_ppm) < 0.1
+    assert found.summary == "200 frames at 30 Hz, 100.0% complete; worst skew p95 9.0 ms (camera)"
+
+
+def test_what_is_wrong_is_said_with_the_remedy() -> None:
+    stamps = [i * 100 / 3 for i in range(150) if not 40 <= i < 70] + [120.0, 120.0]
+    statuses = [SampleStatus.FRESH] * 6 + [SampleStatus.HELD] * 3 + [SampleStatus.MISSING]
+    found = certificate(stamps, [frame(i, (s, 1)) for i, s in enumerate(statuses)], lost=7)
+    text = " / ".join(found.streams["camera"].findings())
+    assert "missing in 10.0% of the frames" in text and "held in 30.0%" in text
+    assert "7 messages lost" in text and "silent for 1033 ms" in text
+    assert "Hz instead of 30 Hz" in text
+    assert "2 samples out of order by up to 4846.7 ms" in text and "disorder_ms: 4847" in text
+    assert found.complete == 6
+
+
+def test_a_stream_that_never_came_is_missing_in_every_frame() -> None:
+    stats = FrameStats()
+    stats.add(frame(0), ())
+    evidence = [StreamEvidence(CAMERA, "/camera", StreamTally(CAMERA).facts(T0, T0 + 9 * MS), None)]
+    stream = certify(evidence, stats, FrameClock(None, "other")).streams["camera"]
+    assert (stream.missing, stream.lost, stream.clock) == (1, None, "none")
+    assert stream.findings() == ["nothing was recorded of it: is /camera published?"]
+
+
+def test_drift_of_an_undisciplined_clock_is_told_only_when_it_is_sure() -> None:
+    stamps = [i * 100 / 3 for i in range(900)]
+    tally = StreamTally(CAMERA)
+    at = T0 + (np.array(stamps) * MS).astype(np.int64)
+    tally.push(at + (np.array(stamps) * MS * 80e-6).astype(np.int64), at + 5 * MS)
+    evidence = [StreamEvidence(CAMERA, "/camera", tally.facts(T0, int(at[-1])), 0)]
+    stream = certify(evidence, FrameStats(), FrameClock(30.0)).streams["camera"]
+    assert stream.drift_ppm is not None and abs(stream.drift_ppm - 80) < 1
+    assert any(
+        "drifts by +80 ppm" in text and "clock: device" in text for text in stream.findings()
+    )
+    assert stream.clock == SourceClockKind.ROBOT.value
+
+
+def test_it_survives_json_and_what_an_older_version_did_not_say() -> None:
+    found = certificate([0, 33, 66], [frame(0, (SampleStatus.FRESH, 1))])
+    assert Certificate.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    old = {
+        "frames": 3,
+        "complete": 2,
+        "streams": {"joints": {"skew_p95_ms": 1.5, "fresh": 3, "x": 1}},
+    }
+    read = Certificate.from_dict(old)
+    assert read.streams["joints"].fresh == 3 and read.streams["joints"].offset_ms is None
+    assert isinstance(read.streams["joints"], StreamCertificate)
+    assert Certificate.from_dict({}).summary == "no frames: nothing was aligned"
+
+
+def test_many_pushes_count_like_one() -> None:
+    rng = np.random.default_rng(0)
+    stamps = T0 + (np.arange(500) * 10 * MS) + rng.integers(-15 * MS, 15 * MS, 500)
+    stamps[100] = stamps[99]
+    receives = np.maximum.accumulate(stamps + 20 * MS)
+    one, many = StreamTally(CAMERA), StreamTally(CAMERA)
+    one.push(stamps, receives)
+    for first in range(0, 500, 7):
+        many.push(stamps[first : first + 7], receives[first : first + 7])
+    assert one.facts(T0, int(receives[-1])) == many.facts(T0, int(receives[-1]))
