@@ -2,12 +2,13 @@
 # make test   set up, then run the tests
 # make faults   the faults among them, a hundred kills: half an hour
 # make bench-writers    which bag writer, by CPU and by what a kill costs: a minute
+# make bench-alignment  how well streams are aligned, against known truth and beside others: five minutes
 # make bench-recorder   what recording costs, loses, and how fast it starts and stops: half an hour
 PYTHON ?= python3
 SHELL := /bin/bash
 IN := . tools/env.sh &&
 
-.PHONY: demo test faults bench-recorder bench-writers setup lint clean
+.PHONY: demo test faults bench-alignment bench-recorder bench-writers setup lint clean
 
 demo: setup
 	$(IN) python .venv/lib/robot_recorder/demo $(if $(EPISODES),--episodes $(EPISODES))
@@ -20,6 +21,9 @@ faults: setup
 
 bench-recorder: setup
 	$(IN) python bench/recorder.py $(ARGS)
+
+bench-alignment: setup
+	$(IN) python bench/alignment.py $(ARGS)
 
 bench-writers: setup
 	$(IN) python bench/writers.py $(ARGS)

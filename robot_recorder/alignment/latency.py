@@ -182,9 +182,12 @@ def _estimate(
     )
     count = len(left_out)
     spread = np.sqrt((count - 1) / count * ((left_out - left_out.mean()) ** 2).sum())
+    # At the edge of what was tried there is no peak, whatever the parts agree on.
+    inside = _SHIFTS_MS[0] < min(shift_ms, *left_out) and max(shift_ms, *left_out) < _SHIFTS_MS[-1]
+    pm_ms = 2 * float(spread) if inside else float(_SHIFTS_MS[-1] - _SHIFTS_MS[0])
     return LatencyEstimate(
         stream.name, reference, stream.latency_ns / NS_PER_MS,
-        round(shift_ms, 2), round(2 * float(spread), 2), round(fit, 3),
+        round(shift_ms, 2), round(pm_ms, 2), round(fit, 3),
     )  # fmt: skip
 
 

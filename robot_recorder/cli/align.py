@@ -100,13 +100,14 @@ def _plan(path: Path, options: argparse.Namespace) -> tuple[Episode, Plan]:
 
 
 def _run_alignment(path: Path, options: argparse.Namespace) -> tuple[Episode, Plan, Alignment]:
+    from rich.console import Console
     from rich.progress import Progress
 
     from robot_recorder.alignment.episode import align_episode
 
     episode, plan = _plan(path, options)
     clock = plan.frame_clock(getattr(options, "rate", None), getattr(options, "reference", ""))
-    with Progress(transient=True) as progress:
+    with Progress(transient=True, console=Console(stderr=True)) as progress:
         bar = progress.add_task(f"aligning {episode.id}", total=1.0)
         found = align_episode(
             episode, plan, clock, lambda share: progress.update(bar, completed=share)
@@ -209,6 +210,7 @@ def _draw(episode: Episode, found: Alignment, target: Path, many: bool) -> Path:
 
 
 def _latency(options: argparse.Namespace) -> int:
+    from rich.console import Console
     from rich.progress import Progress
 
     from robot_recorder.alignment.latency import estimate_latencies
@@ -216,7 +218,7 @@ def _latency(options: argparse.Namespace) -> int:
     from robot_recorder.cli.tables import table_console
 
     plans = [_plan(path, options) for path in options.episode]
-    with Progress(transient=True) as progress:
+    with Progress(transient=True, console=Console(stderr=True)) as progress:
         bar = progress.add_task("watching for common events", total=1.0)
         found = estimate_latencies(
             plans, options.reference, lambda share: progress.update(bar, completed=share)

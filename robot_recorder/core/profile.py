@@ -52,10 +52,11 @@ def parse_profile(text: str, source: str) -> RobotProfile:
     robot = top.text("robot")
     if not is_name(robot):
         top.fail_at("robot", f"'{robot}' must be letters, digits and _ and start with a letter")
+    deadline_ns = _ns(top, "deadline_ms", 250.0)
     streams: list[StreamConfig] = []
     topics: dict[str, str] = {}
     for name, entry in top.map("streams").items():
-        stream = _parse_stream(name, entry)
+        stream = _parse_stream(name, entry, deadline_ns)
         if stream.topic in topics:
             entry.fail_at("topic", f"'{stream.topic}' is already stream '{topics[stream.topic]}'")
         topics[stream.topic] = name
@@ -65,7 +66,7 @@ def parse_profile(text: str, source: str) -> RobotProfile:
     return RobotProfile(
         robot=robot,
         frame_clock=_parse_frame_clock(top, streams),
-        deadline_ns=_ns(top, "deadline_ms", 250.0),
+        deadline_ns=deadline_ns,
         streams=tuple(streams),
         description=top.text("description", ""),
         stale_ns=_ns(top, "stale_ms", 500.0),
@@ -91,7 +92,7 @@ def _ns(top: YamlMap, key: str, default_ms: float) -> int:
     return round(value * NS_PER_MS)
 
 
-def _parse_stream(name: str, entry: YamlMap) -> StreamConfig:
+def _parse_stream(name: str, entry: YamlMap, deadline_ns: int) -> StreamConfig:
     entry.allow(_STREAM_KEYS)
     if not is_name(name):
         entry.fail(f"'{name}' must be letters, digits and _ and start with a letter")
@@ -125,10 +126,23 @@ def _parse_stream(name: str, entry: YamlMap) -> StreamConfig:
         tolerance_ns=round((tolerance_ms or 0.0) * NS_PER_MS),
         latency_ns=round(latency_ms * NS_PER_MS),
         clock=SourceClockKind(entry.choice("clock", [c.value for c in SourceClockKind], "robot")),
-        disorder_ns=round((entry.number("disorder_ms", 0.0) or 0.0) * NS_PER_MS),
+        disorder_ns=_parse_disorder(entry, deadline_ns),
         window=entry.flag("window", False),
         qos=_parse_qos(entry.map("qos")) if "qos" in entry else None,
     )
+
+
+def _parse_disorder(entry: YamlMap, deadline_ns: int) -> int:
+    value_ms = entry.number("disorder_ms", 0.0) or 0.0
+    if value_ms < 0:
+        entry.fail_at("disorder_ms", f"must not be negative, got {value_ms:g}")
+    if value_ms * NS_PER_MS >= deadline_ns:
+        entry.fail_at(
+            "disorder_ms",
+            f"{value_ms:g} must be shorter than deadline_ms, {deadline_ns / NS_PER_MS:g}: frames "
+            "would never wait for it",
+        )
+    return round(value_ms * NS_PER_MS)
 
 
 def _parse_policy(entry: YamlMap, type_name: str, role: Role) -> Policy:

@@ -8,9 +8,9 @@ from robot_recorder.core.frames import Int64s
 from robot_recorder.core.lane import Lane
 from robot_recorder.core.streams import NS_PER_S
 
-# Of a reference faster than the wanted rate, ticks this share of a period apart are taken: a camera at
+# Of a reference faster than the wanted rate, a tick may be early by this share of a period: a camera at
 # just that rate keeps all its images in spite of jitter.
-_THIN_SHARE = 0.75
+_EARLY_SHARE = 0.25
 
 
 class FixedRate:
@@ -52,8 +52,9 @@ class ReferenceTicks:
         """
         self._lane = lane
         lane.ticks = []
-        self._apart_ns = round(_THIN_SHARE * NS_PER_S / rate_hz) if rate_hz else 1
-        self._last_ns = -(2**62)
+        self._period_ns = round(NS_PER_S / rate_hz) if rate_hz else 0
+        self._early_ns = round(_EARLY_SHARE * self._period_ns)
+        self._due_ns = -(2**62)
 
     def due(self, until_ns: int) -> bool:
         """Whether ``take`` may give any."""
@@ -64,9 +65,10 @@ class ReferenceTicks:
         waiting = sorted(self._lane.ticks or ())
         ticks = []
         for tick in waiting:
-            if from_ns <= tick <= until_ns and tick - self._last_ns >= self._apart_ns:
+            if from_ns <= tick <= until_ns and tick >= self._due_ns - self._early_ns:
                 ticks.append(tick)
-                self._last_ns = tick
+                late = tick - self._due_ns > self._early_ns  # then the count begins anew
+                self._due_ns = (tick if late else self._due_ns) + max(self._period_ns, 1)
         self._lane.ticks = [tick for tick in waiting if tick > until_ns]
         return _pair(ticks, ticks)
 

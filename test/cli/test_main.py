@@ -73,6 +73,9 @@ def test_reading_listing_and_checking_need_no_ros(root: Path, tmp_path: Path) ->
         "show", str(EpisodeStore(root).paths()[0]), "--out", str(tmp_path / "a.png")
     )
     assert shown.returncode == 0 and (tmp_path / "a.png").stat().st_size > 10_000, shown.stderr
+    first = str(EpisodeStore(root).paths()[0])
+    aligned = run_without_ros("align", first, "--rate", "50", "--out", str(tmp_path / "a.npz"))
+    assert aligned.returncode == 0 and "at 50 Hz, 100.0% complete" in aligned.stdout, aligned.stderr
     profile = run_without_ros("profile", "check", "g1_sim")
     assert profile.returncode == 0 and "types not checked" in profile.stdout, profile.stderr
 

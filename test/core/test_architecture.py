@@ -36,7 +36,7 @@ def test_core_is_pure(path: Path) -> None:
         assert name not in ("os", "pathlib", "shutil"), f"{path.name} touches the disk: {name}"
 
 
-@pytest.mark.parametrize("folder", ["storage", "report", "cli"])
+@pytest.mark.parametrize("folder", ["storage", "report", "cli", "alignment"])
 def test_offline_parts_need_no_ros(folder: str) -> None:
     for path in files(folder):
         found = {n for n in imported(path) if n.split(".")[0] in ROS or n in

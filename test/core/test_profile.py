@@ -8,10 +8,12 @@ from robot_recorder.core.errors import ConfigError
 from robot_recorder.core.profile import parse_profile
 from robot_recorder.core.streams import (
     Durability,
+    FrameClock,
     Policy,
     Qos,
     Reliability,
     Role,
+    SourceClockKind,
     follow_publishers,
 )
 
@@ -82,6 +84,12 @@ def test_defaults_follow_from_type_and_role() -> None:
         ("    latency_ms: 1.5", "    policy: linear", 20, ["slerp"]),
         ("qos: {reliability: reliable}", "qos: {reliability: relaible}", 26, ["did you mean 'reliable'"]),
         ("frame_rate_hz: 20", "frame_rate_hz: 0", 3, ["greater than 0"]),
+        ("frame_rate_hz: 20", "frame_clock: cam", 3, ["'cam'", "no aligned stream", "camera"]),
+        ("frame_rate_hz: 20", "frame_clock: odd", 3, ["'odd'", "no aligned stream"]),
+        ("latency_ms: 1.5", "disorder_ms: -1", 20, ["disorder_ms"]),
+        ("latency_ms: 1.5", "clock: devise", 20, ["did you mean 'device'"]),
+        ("latency_ms: 1.5", "window: maybe", 20, ["window"]),
+        ("latency_ms: 1.5", "disorder_ms: 250", 20, ["shorter than deadline_ms", "250"]),
         ("streams:", "stream:", 5, ["'stream'", "did you mean 'streams'"]),
         ("  imu:", "  joints:", 15, ["twice"]),
     ],
@@ -94,6 +102,20 @@ def test_errors_name_file_line_and_fix(old: str, new: str, line: int, words: lis
     assert text.startswith(f"arm.yaml:{line}:") or "missing" in text, text
     for word in words:
         assert word in text
+
+
+def test_frames_can_follow_a_stream_and_streams_have_clocks_of_their_own() -> None:
+    text = GOOD.replace("frame_rate_hz: 20", "frame_clock: camera")
+    text = text.replace("latency_ms: 1.5", "clock: device\n    disorder_ms: 4\n    window: true")
+    profile = parse_profile(text, "arm.yaml")
+    assert profile.frame_clock == FrameClock(None, "camera")
+    assert profile.frame_clock.text == "to camera"
+    imu = next(s for s in profile.streams if s.name == "imu")
+    assert (imu.clock, imu.disorder_ns, imu.window) == (SourceClockKind.DEVICE, 4_000_000, True)
+    both = parse_profile(text.replace("frame_clock", "frame_rate_hz: 10\nframe_clock"), "arm.yaml")
+    assert both.frame_clock == FrameClock(10.0, "camera")
+    assert both.frame_clock.text == "to camera, at most 10 Hz"
+    assert profile.text == text
 
 
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "robot: [", "robot: arm\nstreams: {}\n", "\tx"])

@@ -1,0 +1,113 @@
+"""Aligning whole bags: against the known truth, and whatever state the bag is in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.bags import NS, PROFILE, T0, angle, small_robot
+
+from robot_recorder.alignment.episode import Alignment, align_episode
+from robot_recorder.alignment.plan import make_plan
+from robot_recorder.alignment.table import write_table
+from robot_recorder.core.errors import ConfigError
+from robot_recorder.core.frames import SampleStatus
+from robot_recorder.core.profile import parse_profile
+from robot_recorder.core.streams import FrameClock
+from robot_recorder.storage.episodes import Episode
+
+
+def aligned(path: Path, clock: FrameClock, profile: str = PROFILE) -> Alignment:
+    episode = Episode.open(path)
+    return align_episode(episode, make_plan(episode, parse_profile(profile, "p")), clock)
+
+
+@pytest.mark.parametrize("rate_hz", [7.0, 30.0, 100.0])
+def test_values_are_those_at_the_tick(tmp_path: Path, rate_hz: float) -> None:
+    found = aligned(small_robot(tmp_path / "bag"), FrameClock(rate_hz))
+    seconds = (found.frames.ticks - T0) / NS
+    assert len(found.frames) > 9.8 * rate_hz and found.frames.complete.all()
+    assert np.abs(found.frames.columns[0].values[:, 0] - angle(seconds)).max() < 1e-4
+    assert np.abs(found.frames.columns[1].values[:, 2] - 10 * angle(seconds + 0.4)).max() < 1e-3
+    millihertz = round(rate_hz * 1000)
+    expected = [index * NS * 1000 // millihertz for index in found.frames.index.tolist()]
+    assert found.frames.ticks.tolist() == expected
+    assert found.certificate.frames == len(found.frames) == found.certificate.complete
+
+
+def test_ticks_of_a_reference_are_its_samples(tmp_path: Path) -> None:
+    profile = PROFILE.replace("rate_hz: 20}", "rate_hz: 20, latency_ms: 30}")
+    path = small_robot(tmp_path / "bag", camera_late_s=0.030)
+    found = aligned(path, FrameClock(None, "camera"), profile)
+    exposures = T0 + np.round((np.arange(200) / 20 + 0.013) * NS).astype(np.int64)
+    assert len(found.frames) >= 198 and np.isin(found.frames.ticks, exposures).all()
+    assert (found.frames.columns[2].skews == 0).all()
+    seconds = (found.frames.ticks - T0) / NS
+    assert np.abs(found.frames.columns[0].values[:, 0] - angle(seconds)).max() < 1e-4
+    some = aligned(path, FrameClock(5.0, "camera"), profile)
+    assert 48 <= len(some.frames) <= 51
+    assert np.diff(some.frames.ticks).min() >= 0.15 * NS
+
+
+def test_a_torn_bag_gives_what_can_be_read_and_says_so(tmp_path: Path) -> None:
+    whole = small_robot(tmp_path / "bag", 4)
+    (path,) = whole.glob("*.mcap")
+    data = bytearray(path.read_bytes())
+    at = len(data) // 3
+    while data[at : at + 1] != b"\x05":  # somewhere in the middle, a message record
+        at += 1
+    data[at : at + 2000] = bytes(2000)
+    path.write_bytes(data)
+    try:
+        found = aligned(whole, FrameClock(30.0))
+    except Exception as error:
+        assert type(error).__name__ == "BagError" and str(path) in str(error)
+    else:
+        assert found.problem or len(found.frames) > 0
+
+
+def test_tables_hold_the_frames(tmp_path: Path) -> None:
+    window = PROFILE.replace("WrenchStamped, role", "WrenchStamped, window: true, role")
+    found = aligned(small_robot(tmp_path / "bag", 3), FrameClock(20.0), window)
+    write_table(found, tmp_path / "a.npz")
+    table = np.load(tmp_path / "a.npz")
+    facts = json.loads(str(table["facts"]))
+    assert facts["rate_hz"] == 20 and facts["status"]["held"] == int(SampleStatus.HELD)
+    assert facts["streams"][0]["value_names"] == [
+        "position/joint_0 (rad)",
+        "position/joint_1 (rad)",
+    ]
+    assert facts["certificate"]["streams"]["camera"]["count"] == 60
+    assert (table["tick_ns"] == found.frames.ticks).all() and table["complete"].all()
+    assert (table["joints.values"] == found.frames.columns[0].values).all()
+    assert list(table["joints.names"]) == facts["streams"][0]["value_names"]
+    splits = table["wrench.window_splits"]
+    assert len(splits) == len(found.frames) + 1
+    assert splits[-1] == len(table["wrench.window_stamp_ns"]) > 280
+    numbers = table["camera.sample"]  # the picture is the n-th message of its topic
+    assert (np.diff(numbers) >= 0).all() and numbers.max() < 60
+    with pytest.raises(ConfigError, match=r"\.npz or \.parquet"):
+        write_table(found, tmp_path / "a.csv")
+    with pytest.raises(ConfigError, match="can not be written"):
+        write_table(found, tmp_path / "nowhere" / "a.npz")
+    assert not list(tmp_path.glob(".*partial"))
+
+
+def test_parquet_holds_the_same(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    window = PROFILE.replace("WrenchStamped, role", "WrenchStamped, window: true, role")
+    found = aligned(small_robot(tmp_path / "bag", 3), FrameClock(20.0), window)
+    write_table(found, tmp_path / "a.parquet")
+    table = parquet.read_table(tmp_path / "a.parquet")
+    assert table.column("tick_ns").to_pylist() == found.frames.ticks.tolist()
+    assert table.column("joints.values").to_pylist() == found.frames.columns[0].values.tolist()
+    assert table.column("camera.values").to_pylist()[0] == []
+    frames = list(found.frames)
+    stamps = table.column("wrench.window_stamp_ns").to_pylist()
+    assert stamps[5] == (frames[5].samples[1].window_skew_ns + frames[5].tick_ns).tolist()
+    values = table.column("wrench.window_values").to_pylist()
+    assert values[5] == frames[5].samples[1].window_values.tolist()
+    facts = json.loads(table.schema.metadata[b"robot_recorder"])
+    assert facts["certificate"]["frames"] == len(found.frames)

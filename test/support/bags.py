@@ -1,0 +1,107 @@
+"""Bags of a small robot whose motion is known, without ROS."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from robot_recorder.core.topics import BagTopic, Channel, OfferedQos, Sample
+from robot_recorder.storage.mcap_writer import McapWriter
+
+NS = 1_000_000_000
+T0 = 1_700_000_000 * NS
+JOINTS = "sensor_msgs/msg/JointState"
+IMAGE = "sensor_msgs/msg/CompressedImage"
+HEADER = "std_msgs/Header header\n"
+
+PROFILE = """
+robot: small
+frame_rate_hz: 20
+deadline_ms: 200
+streams:
+  joints: {topic: joint_states, type: sensor_msgs/msg/JointState, role: observation, rate_hz: 100}
+  wrench: {topic: wrist/wrench, type: geometry_msgs/msg/WrenchStamped, role: observation, rate_hz: 100}
+  camera: {topic: camera/image/compressed, type: sensor_msgs/msg/CompressedImage, role: observation, rate_hz: 20}
+"""
+
+
+def angle(seconds: np.ndarray | float) -> np.ndarray:
+    """Where the joint is: it swings to and fro, ever differently. rad."""
+    return 0.5 * np.sin(2.1 * seconds) + 0.3 * np.sin(3.7 * np.asarray(seconds) + 1)
+
+
+def _text(value: str) -> bytes:
+    data = value.encode() + b"\0"
+    return struct.pack("<I", len(data)) + data
+
+
+def _padded(data: bytes, size: int) -> bytes:
+    return data + bytes(-len(data) % size)
+
+
+def header(stamp_ns: int) -> bytes:
+    return struct.pack("<iI", *divmod(stamp_ns, NS)) + _text("")
+
+
+def joint_state(stamp_ns: int, *angles: float) -> bytes:
+    """A JointState with positions only."""
+    body = _padded(header(stamp_ns), 4) + struct.pack("<I", len(angles))
+    for i in range(len(angles)):
+        body = _padded(body, 4) + _text(f"joint_{i}")
+    body = _padded(_padded(body, 4) + struct.pack("<I", len(angles)), 8)
+    return b"\0\1\0\0" + body + struct.pack(f"<{len(angles)}d", *angles) + bytes(8)
+
+
+def wrench(stamp_ns: int, force: float) -> bytes:
+    """A WrenchStamped with a force along z."""
+    return b"\0\1\0\0" + _padded(header(stamp_ns), 8) + struct.pack("<6d", 0, 0, force, 0, 0, 0)
+
+
+def picture(stamp_ns: int, seconds: float) -> bytes:
+    """A CompressedImage of a textured scene, as a camera on the joint sees it."""
+    rng = np.random.default_rng(0)
+    scene = cv2.GaussianBlur(rng.integers(0, 255, (240, 480), dtype=np.uint8), (0, 0), 4)
+    scene = cv2.normalize(scene, None, 0, 255, cv2.NORM_MINMAX)
+    shift = np.array([[1, 0, -120 - 40 * angle(seconds)], [0, 1, 0]], dtype=np.float64)
+    image = cv2.warpAffine(scene, shift, (240, 240), flags=cv2.INTER_LINEAR)
+    data = cv2.imencode(".jpg", image)[1].tobytes()
+    body = _padded(_padded(header(stamp_ns), 4) + _text("jpeg"), 4)
+    return b"\0\1\0\0" + body + struct.pack("<I", len(data)) + data
+
+
+def small_robot(
+    path: Path, seconds: float = 10.0, camera_late_s: float = 0.0, prefix: str = "/", **facts: str
+) -> Path:
+    """A bag of joints and force at 100 Hz and a camera at 20 Hz.
+
+    Args:
+        camera_late_s: how long after its exposure a picture is stamped.
+        facts: custom_data.
+    """
+    messages: list[tuple[int, str, bytes]] = []
+    rng = np.random.default_rng(1)
+    for i in range(int(seconds * 100)):
+        at = i / 100 + float(rng.uniform(0, 1e-3))
+        stamp = T0 + round(at * NS)
+        a, b = float(angle(at)), float(angle(at + 0.4))
+        messages.append((stamp + 400_000, f"{prefix}joint_states", joint_state(stamp, a, b)))
+        messages.append((stamp + 900_000, f"{prefix}wrist/wrench", wrench(stamp, 10 * b)))
+    for i in range(int(seconds * 20)):
+        at = i / 20 + 0.013
+        stamp = T0 + round((at + camera_late_s) * NS)
+        data = picture(stamp, at)
+        messages.append((stamp + 8_000_000, f"{prefix}camera/image/compressed", data))
+    types = {"joint_states": JOINTS, "wrist/wrench": "geometry_msgs/msg/WrenchStamped"}
+    writer = McapWriter()
+    writer.open(path, facts)
+    channels = {}
+    for topic in sorted({m[1] for m in messages}):
+        kind = types.get(topic.removeprefix(prefix), IMAGE)
+        channels[topic] = Channel(BagTopic(topic, kind, (OfferedQos(),), "", HEADER), stamped=True)
+        writer.add_topic(channels[topic])
+    writer.write([Sample(channels[t], d, at, at) for at, t, d in sorted(messages)])
+    writer.close()
+    return path
