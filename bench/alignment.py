@@ -289,6 +289,7 @@ def at_a_rate(seeds: int, seconds: float) -> tuple[dict[str, float], list[dict[s
 def clocks(runs: int) -> tuple[dict[str, float], list[dict[str, Any]]]:
     """Offset and drift after 30 s, over rates, offsets, drifts and kinds of jitter."""
     rng = np.random.default_rng(7)
+    every: list[np.ndarray] = []
     kinds = {
         "exponential 2 ms": lambda n: rng.exponential(0.002, n),
         "half normal 1 ms": lambda n: np.abs(rng.normal(0, 0.001, n)),
@@ -302,14 +303,16 @@ def clocks(runs: int) -> tuple[dict[str, float], list[dict[str, Any]]]:
     for name, jitter in kinds.items():
         for rate in (30, 100, 500):
             errors = np.array([_clock_error(rate, jitter, rng) for _ in range(runs)])
+            every.append(np.abs(errors))
             rows.append(
                 {
-                    "jitter": name, "rate_hz": rate,
+                    "jitter": name,
+                    "rate_hz": rate,
                     "offset_error_ms": float(np.abs(errors[:, 0]).max()),
                     "drift_error_ppm": float(np.abs(errors[:, 1]).max()),
                     "inside_95": float((np.abs(errors[:, 1]) <= errors[:, 2]).mean()),
                 }
-            )  # fmt: skip
+            )
     table = Table(
         title=f"clock of a device after 30 s: worst of {runs} runs (offset +-50 ms, drift +-150 ppm)"
     )
@@ -325,9 +328,12 @@ def clocks(runs: int) -> tuple[dict[str, float], list[dict[str, Any]]]:
         table.add_row(row["jitter"], str(row["rate_hz"]), f"{row['offset_error_ms']:.3f}",
                       f"{row['drift_error_ppm']:.2f}", f"{row['inside_95']:.0%}")  # fmt: skip
     CONSOLE.print(table)
+    together = np.concatenate(every)
     return {
-        "offset_error_ms": max(r["offset_error_ms"] for r in rows),
-        "drift_error_ppm": max(r["drift_error_ppm"] for r in rows),
+        "offset_error_ms": float(np.percentile(together[:, 0], 95)),
+        "drift_error_ppm": float(np.percentile(together[:, 1], 95)),
+        "offset_error_ms_worst": float(together[:, 0].max()),
+        "drift_error_ppm_worst": float(together[:, 1].max()),
     }, rows
 
 

@@ -27,16 +27,16 @@ class Choice:
 
 
 def available(
-    stamps: Int64s, receives: Int64s, ticks: Int64s, disorder_ns: int, deadline_ns: int
+    stamps: Int64s, receives: Int64s, ticks: Int64s, wait_ns: int, deadline_ns: int
 ) -> tuple[Places, Int64s]:
     """How many of the samples, in order of arrival, each tick may choose from.
 
-    Those received until one is ``disorder_ns`` after the tick, or until the deadline.
+    Those received until one is stamped ``wait_ns`` after the tick, or until the deadline.
 
     Returns:
         intp[n]; int64[n], receipt of the sample that was so far after the tick, NEVER while there is none.
     """
-    passed = np.maximum.accumulate(stamps) - disorder_ns
+    passed = np.maximum.accumulate(stamps) - wait_ns
     by_watermark = np.searchsorted(passed, ticks, "left") + 1
     by_deadline = np.searchsorted(receives, ticks + deadline_ns, "left")
     return np.minimum(by_watermark, by_deadline), np.append(receives, NEVER)[by_watermark - 1]

@@ -137,20 +137,29 @@ class Decoder:
             self._values[number] = self._read(payload(number))
         return self._values[number]
 
-    def prefetch(self, payloads: Rows, first: int, numbers: npt.NDArray[np.int64]) -> None:
-        """Decode many samples at once, where they are all laid out as the last one was.
+    def many(
+        self, payloads: Rows, first: int, numbers: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.int64], Floats]:
+        """Decode many samples at once, where they are laid out as the first one was.
 
         Args:
             payloads: where they are.
             first: number of the first one there.
-            numbers: which are going to be asked for.
+            numbers: which.
+
+        Returns:
+            int64[m], the numbers of those that are; float64[m, k], their values.
         """
         template = self._template
         if template is None:
-            return
+            return numbers[:0], np.empty((0, 0))
         there, rows = payloads.rows(numbers - first, len(template.data))
         fits, values = template.read(rows)
-        for number, row in zip(numbers[there][fits].tolist(), values):
+        return numbers[there][fits], values
+
+    def keep(self, numbers: npt.NDArray[np.int64], values: Floats) -> None:
+        """Have the values of samples ready when they are asked for."""
+        for number, row in zip(numbers.tolist(), values):
             self._values.setdefault(number, row)
 
     def failed(self, number: int) -> bool:

@@ -34,6 +34,7 @@ from robot_recorder.core.source_clock import SourceClock
 from robot_recorder.core.streams import (
     NS_PER_MS,
     NS_PER_S,
+    Policy,
     SourceClockKind,
     StreamConfig,
 )
@@ -49,6 +50,10 @@ MAX_SAMPLES = 20_000  # kept of one stream, whatever happens: seconds at the hig
 
 _REMEMBERED = 4096  # stamps by which a repeated message is known, though the first one is gone
 _MANY = 16  # samples that are better decoded together
+
+# A sample this share of a period before the tick is the nearest one, unless the next is a fifth of a
+# period early: a frame need not wait for that.
+_ENOUGH_SHARE = 0.4
 
 Bools = npt.NDArray[np.bool_]
 Stamps = Sequence[int] | HeaderStamps  # of one kind for one stream
@@ -85,12 +90,18 @@ class Lane:
         device = config.clock is SourceClockKind.DEVICE
         self._ahead_ns = MAX_DEVICE_AHEAD_NS if device else MAX_AHEAD_NS
         self._deadline_ns = deadline_ns
+        self._wait_ns = config.disorder_ns - _enough_before_ns(config)
         self._pending: list[tuple[Stamps, Sequence[int], Payloads]] = []
         self._kept = Kept()
         self._reader = ValueReader(config, decoder, self._kept)
         self._seen: deque[Int64s] = deque()  # the last stamps, kept or not
         self._seen_count = 0
         self._newest_ns = self._last_tick_ns = -NEVER
+
+    def make_reference(self) -> None:
+        """Every sample is a tick: gather them in ``ticks``, and wait for the one that is."""
+        self.ticks = []
+        self._wait_ns = self.config.disorder_ns
 
     # -- in
 
@@ -106,7 +117,7 @@ class Lane:
         stamp_ns, receive_ns = int(stamps[-1]), int(receives[-1])
         stamp_ns = self.clock.one(stamp_ns, receive_ns)
         if stamp_ns <= receive_ns + self._ahead_ns:
-            hint = stamp_ns - self.config.disorder_ns
+            hint = stamp_ns - self._wait_ns
             self.hint_ns = hint if self.hint_ns is None else max(self.hint_ns, hint)
 
     @property
@@ -154,7 +165,7 @@ class Lane:
             self._add_ticks(known)
         self._begin(stamps, kept.receives[known:])
         self._newest_ns = max(self._newest_ns, int(stamps.max()))
-        self.watermark_ns = self._newest_ns - self.config.disorder_ns
+        self.watermark_ns = self._newest_ns - self._wait_ns
         surplus = len(kept) - MAX_SAMPLES
         if surplus > 0:
             self.counts.overflow += int(surplus - kept.used[:surplus].sum())
@@ -200,7 +211,7 @@ class Lane:
             return self._align_one(ticks)
         kept, config = self._kept, self.config
         count, self.passed_ns = available(
-            kept.stamps, kept.receives, ticks, config.disorder_ns, self._deadline_ns
+            kept.stamps, kept.receives, ticks, self._wait_ns, self._deadline_ns
         )
         around_them = neighbours(kept.stamps, kept.rising, ticks, count)
         choice = choose(config, kept.stamps, ticks, *around_them)
@@ -217,7 +228,7 @@ class Lane:
         """The same for one tick and stamps in order, which is what a live robot has: a third of the cost."""
         kept, config, tick_ns = self._kept, self.config, int(ticks[0])
         stamps, receives = kept.stamps, kept.receives
-        watermark = int(stamps.searchsorted(tick_ns + config.disorder_ns))
+        watermark = int(stamps.searchsorted(tick_ns + self._wait_ns))
         passed_ns = int(receives[watermark]) if watermark < len(kept) else NEVER
         self.passed_ns = np.array([passed_ns])
         count = min(watermark + 1, int(receives.searchsorted(tick_ns + self._deadline_ns)))
@@ -355,3 +366,10 @@ def _joined(parts: list[Stamps]) -> Int64s:
     if len(parts) > 1 and isinstance(parts[0], list):
         return np.array(list(chain.from_iterable(parts)), dtype=np.int64)  # type: ignore[arg-type]
     return np.concatenate([np.asarray(part, dtype=np.int64) for part in parts])
+
+
+def _enough_before_ns(config: StreamConfig) -> int:
+    """How long before a tick a sample may be stamped for no later one to be waited for."""
+    if config.policy is not Policy.NEAREST or not config.rate_hz or config.window:
+        return 0
+    return min(round(_ENOUGH_SHARE * NS_PER_S / config.rate_hz), config.tolerance_ns)

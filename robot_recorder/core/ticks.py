@@ -51,7 +51,7 @@ class ReferenceTicks:
             rate_hz: the most ticks a second; None: all there are.
         """
         self._lane = lane
-        lane.ticks = []
+        lane.make_reference()
         self._period_ns = round(NS_PER_S / rate_hz) if rate_hz else 0
         self._early_ns = round(_EARLY_SHARE * self._period_ns)
         self._due_ns = -(2**62)

@@ -58,8 +58,8 @@ class ValueReader:
         count = len(ticks)
         if self._decoder.decode is None:
             return np.empty((count, 0))
-        if count > _MANY:
-            self._prefetch(choice)
+        if count > _MANY and (whole := self._at_once(ticks, choice)) is not None:
+            return whole
         pairs = [
             self._pair(row, tick, choice, int(available[row]))
             for row, tick in enumerate(ticks.tolist())
@@ -70,12 +70,17 @@ class ValueReader:
             values[rows] = [pairs[row][0] for row in rows]
         rows = [row for row, (_, second) in enumerate(pairs) if second is not None]
         if rows:
-            stamps = self._kept.stamps
-            t0, t1 = stamps[choice.first[rows]], stamps[choice.second[rows]]
             second = np.array([pairs[row][1] for row in rows])
-            shares = (ticks[rows] - t0) / (t1 - t0)
-            values[rows] = interpolate(values[rows], second, shares, self._decoder.quaternions)
+            values[rows] = self._between(ticks, choice, np.array(rows), values[rows], second)
         return values
+
+    def _between(
+        self, ticks: Int64s, choice: Choice, rows: Places, first: Floats, second: Floats
+    ) -> Floats:
+        stamps = self._kept.stamps
+        t0, t1 = stamps[choice.first[rows]], stamps[choice.second[rows]]
+        shares = (ticks[rows] - t0) / (t1 - t0)
+        return interpolate(first, second, shares, self._decoder.quaternions)
 
     def _pair(
         self, row: int, tick_ns: int, choice: Choice, available: int
@@ -107,18 +112,31 @@ class ValueReader:
             self._config, stamps, tick_ns, before, after
         )
 
-    def _prefetch(self, choice: Choice) -> None:
-        places = choice.first[choice.status != MISSING]
-        if not len(places):
-            return
-        self.read(places[0])  # the others are laid out like it
-        places = np.concatenate((places, choice.second[choice.status == INTERPOLATED]))
-        numbers = np.unique(self._kept.numbers[places])
+    def _at_once(self, ticks: Int64s, choice: Choice) -> Floats | None:
+        """``values`` where all samples are laid out like the first one; None: they are not."""
+        chosen, both = choice.status != MISSING, choice.status == INTERPOLATED
+        places = choice.first[chosen]
+        if not len(places) or self.read(int(places[0])) is None:
+            return None
+        kept = self._kept.numbers
+        numbers = np.unique(np.concatenate((kept[places], kept[choice.second[both]])))
         starts = [first for first, _ in self._payloads]
         parts = np.split(numbers, np.searchsorted(numbers, starts[1:], "left"))
-        for (first, payloads), part in zip(self._payloads, parts):
-            if len(part) and isinstance(payloads, Rows):
-                self._decoder.prefetch(payloads, first, part)
+        found = [
+            self._decoder.many(payloads, first, part)
+            for (first, payloads), part in zip(self._payloads, parts)
+            if len(part) and isinstance(payloads, Rows)
+        ]
+        if sum(len(n) for n, _ in found) < len(numbers):
+            for part, values in found:
+                self._decoder.keep(part, values)
+            return None
+        rows = np.concatenate([v for _, v in found])
+        values = np.full((len(ticks), rows.shape[1]), np.nan)
+        values[chosen] = rows[np.searchsorted(numbers, kept[places])]
+        second = rows[np.searchsorted(numbers, kept[choice.second[both]])]
+        values[both] = self._between(ticks, choice, np.flatnonzero(both), values[both], second)
+        return values
 
     def _payload(self, number: int) -> bytes:
         at = bisect_right(self._payloads, number, key=itemgetter(0)) - 1
