@@ -23,7 +23,6 @@ from robot_recorder.core.ticks import FixedRate, ReferenceTicks
 # machine, sensors switched off), and frames of nothing but old values serve nobody.
 MAX_PAUSE_NS = 10 * NS_PER_S
 
-_BLOCK = 1000  # ticks aligned at once
 _MOST_WAITING = 1000  # pushes; then they are looked at although no tick is due
 
 
@@ -148,9 +147,17 @@ class Aligner:
             self._begin_ns = self._find_begin(final)
         if self._begin_ns is None:
             return
-        index, ticks = self._ticks.take(self._begin_ns, until_ns)
-        for first in range(0, len(ticks), _BLOCK):
-            self._align(index[first : first + _BLOCK], ticks[first : first + _BLOCK])
+        from_ns = self._begin_ns
+        while True:
+            index, ticks = self._ticks.take(from_ns, until_ns)
+            if not len(ticks):
+                return
+            last_ns = int(ticks[-1])
+            if not self._align(index, ticks):
+                # Of a long pause (years between two recordings, say) not every tick is looked at.
+                later = [n for lane in self.lanes if (n := lane.next_ns(last_ns)) is not None]
+                from_ns = max(last_ns, min(later, default=until_ns) - MAX_PAUSE_NS)
+                self.skipped_ticks += self._ticks.between(last_ns, min(from_ns, until_ns))
 
     def _find_begin(self, final: bool) -> int | None:
         """Once all streams that begin together have begun: before, frames would only miss the others.
@@ -191,7 +198,8 @@ class Aligner:
         for lane in self.lanes:
             lane.clock.end()
 
-    def _align(self, index: Int64s, ticks: Int64s) -> None:
+    def _align(self, index: Int64s, ticks: Int64s) -> int:
+        """Emit frames; returns of how many ticks."""
         columns = [lane.align(ticks) for lane in self.lanes]
         due = ticks + self._deadline_ns
         due = np.minimum(due, np.max([lane.passed_ns for lane in self.lanes], axis=0))
@@ -207,6 +215,7 @@ class Aligner:
             columns = [_rows(column, rows) for column in columns]
         if len(ticks):
             self._emit(Frames(index, ticks, due, tuple(columns)))
+        return len(ticks)
 
 
 def _rows(column: Column, rows: Int64s) -> Column:

@@ -200,6 +200,11 @@ class Lane:
 
     # -- out
 
+    def next_ns(self, after_ns: int) -> int | None:
+        """The first kept stamp after a time."""
+        later = self._kept.stamps[self._kept.stamps > after_ns]
+        return int(later.min()) if len(later) else None
+
     def align(self, ticks: Int64s) -> Column:
         """This stream's part of frames.
 

@@ -12,6 +12,8 @@ from robot_recorder.core.streams import NS_PER_S
 # just that rate keeps all its images in spite of jitter.
 _EARLY_SHARE = 0.25
 
+MOST_TICKS = 1000  # taken at once
+
 
 class FixedRate:
     """Ticks at whole multiples of the period since the epoch."""
@@ -29,17 +31,27 @@ class FixedRate:
         return self._next is None or self._tick_ns(self._next) <= until_ns
 
     def take(self, from_ns: int, until_ns: int) -> tuple[Int64s, Int64s]:
-        """Index and instant, ns, of the ticks of a time that have not been taken yet."""
-        at = self._next
-        if at is None:
-            at = -(-from_ns * self._millihertz // (NS_PER_S * 1000))
-        index = []
-        while self._tick_ns(at) <= until_ns:
+        """Index and instant, ns, of the next ticks of a time; none when there are no more.
+
+        They begin at ``from_ns`` where that is later than the last one.
+        """
+        first = self._number(from_ns)
+        at = first if self._next is None else max(first, self._next)
+        index: list[int] = []
+        while self._tick_ns(at) <= until_ns and len(index) < MOST_TICKS:
             index.append(at)
             at += 1
         if index:
             self._next = at
         return _pair(index, [self._tick_ns(i) for i in index])
+
+    def between(self, after_ns: int, before_ns: int) -> int:
+        """How many ticks lie between two times."""
+        return max(0, self._number(before_ns) - self._number(after_ns + 1))
+
+    def _number(self, at_ns: int) -> int:
+        """Of the first tick at a time or later."""
+        return -(-at_ns * self._millihertz // (NS_PER_S * 1000))
 
 
 class ReferenceTicks:
@@ -61,7 +73,7 @@ class ReferenceTicks:
         return self._lane.waiting > 0 or any(t <= until_ns for t in self._lane.ticks or ())
 
     def take(self, from_ns: int, until_ns: int) -> tuple[Int64s, Int64s]:
-        """Index and instant, ns, of the ticks of a time that have not been taken yet."""
+        """The same."""
         waiting = sorted(self._lane.ticks or ())
         ticks = []
         for tick in waiting:
@@ -71,6 +83,10 @@ class ReferenceTicks:
                 self._due_ns = (tick if late else self._due_ns) + max(self._period_ns, 1)
         self._lane.ticks = [tick for tick in waiting if tick > until_ns]
         return _pair(ticks, ticks)
+
+    def between(self, after_ns: int, before_ns: int) -> int:
+        """None that anybody knows of."""
+        return 0
 
 
 def _pair(index: list[int], ticks: list[int]) -> tuple[Int64s, Int64s]:
