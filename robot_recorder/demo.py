@@ -22,6 +22,9 @@ from rclpy.node import Node
 from rich.console import Console
 from std_msgs.msg import String
 
+from robot_recorder.alignment.episode import align_episode
+from robot_recorder.alignment.plan import make_plan
+from robot_recorder.cli.certificate_table import certificate_table, findings
 from robot_recorder.cli.tables import episodes_table, streams_table, table_console
 from robot_recorder.core.errors import RecorderError
 from robot_recorder.core.labels import Outcome
@@ -32,6 +35,7 @@ from robot_recorder.nodes.runtime import LATCHED
 from robot_recorder.processes import ended, node_command
 from robot_recorder.report.episode_data import load
 from robot_recorder.report.picture import draw
+from robot_recorder.report.sync_picture import draw_sync
 from robot_recorder.srv import (
     Annotate,
     MarkOutcome,
@@ -242,3 +246,22 @@ def _report(paths: list[Path], console: Console) -> None:
         with console.status(f"drawing {picture.name}"):
             draw(load(episode), picture)
         console.print(f"picture: {os.path.relpath(picture)}")
+    if paths:
+        _report_alignment(episodes[-1], table_console(180))
+
+
+def _report_alignment(episode: Episode, console: Console) -> None:
+    """What the last episode's certificate says, and its picture."""
+    certificate = episode.certificate
+    if certificate is None:
+        console.print(f"{episode.id} has no sync certificate: see the log of record")
+        return
+    console.print(f"\nsync certificate of {episode.id}: {certificate.summary}", highlight=False)
+    console.print(certificate_table(certificate))
+    for sentence in findings(certificate):
+        console.print(f"  - {sentence}", highlight=False, markup=False)
+    plan = make_plan(episode)
+    aligned = align_episode(episode, plan, plan.frame_clock(None, ""))
+    picture = episode.path.with_suffix(".sync.png")
+    draw_sync(aligned.frames, aligned.certificate, episode.id, episode.start_ns, picture)
+    console.print(f"picture: {os.path.relpath(picture)}")

@@ -44,7 +44,7 @@ def draw_sync(
         0.12, 1 - 0.62 / height, certificate.summary, fontsize=11, color="#424242", va="center"
     )
     grid = figure.add_gridspec(
-        max(len(streams), 1), 1, left=0.12, right=0.8, hspace=0.18,
+        max(len(streams), 1), 1, left=0.12, right=0.785, hspace=0.18,
         top=1 - _TOP_INCH / height, bottom=_BOTTOM_INCH / height,
     )  # fmt: skip
     times = (frames.ticks - start_ns) / NS_PER_S
