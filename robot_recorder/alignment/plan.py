@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -99,7 +98,10 @@ def make_plan(
     recorded = episode.facts.get("profile_yaml", "")
     guessed = False
     if profile is None and recorded:
-        profile = parse_profile(recorded, f"{episode.path}: profile_yaml")
+        try:
+            profile = parse_profile(recorded, f"{episode.path}: profile_yaml")
+        except ConfigError as error:
+            raise ConfigError(f"{error}; give the robot's profile with --profile") from error
     elif profile is None:
         guessed = True
         profile = parse_profile(_guess(episode, definitions), f"{episode.path}: guessed profile")
@@ -119,7 +121,7 @@ def make_plan(
     return Plan(
         found, topics, stamped,
         _seeds(episode, set(definitions)) if same else {},
-        _restamp(episode), _decoders(episode, found), guessed,
+        restamp_by(episode.clock_jumps), _decoders(episode, found), guessed,
         tuple(s.topic for s in profile.streams if s.name not in topics),
     )  # fmt: skip
 
@@ -190,8 +192,3 @@ def _seeds(episode: Episode, there: set[str]) -> dict[str, Seed]:
         except DecodeError:
             continue  # of another version: then it is estimated again
     return {s: Seed(names.get(s), clocks.get(s)) for s in {*names, *clocks}}
-
-
-def _restamp(episode: Episode) -> Restamp | None:
-    jumps: list[tuple[int, int]] = json.loads(episode.facts.get("clock_jumps", "[]"))
-    return restamp_by(jumps)

@@ -116,7 +116,9 @@ def _episodes(options: argparse.Namespace) -> int:
     episodes, problems = [], []
     for path in paths:
         try:
-            episodes.append(Episode.open(path))
+            episode = Episode.open(path)
+            episodes_table([episode])  # one that can not be shown must not hide the others
+            episodes.append(episode)
         except BagError as error:
             problems.append(str(error))
     console.print(episodes_table(episodes))

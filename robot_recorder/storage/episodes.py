@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from robot_recorder.core.certificate import Certificate
+from robot_recorder.core.errors import BagError
 from robot_recorder.core.labels import LabelEvent, Labels, dump_events, fold, load_events
 from robot_recorder.core.streams import NS_PER_S
 from robot_recorder.storage.metadata import custom_data_of, read_metadata
@@ -84,7 +85,7 @@ class Episode:
     def start_ns(self) -> int:
         """Nominal start; the first message's receive stamp for foreign bags."""
         first = self.metadata["starting_time"]["nanoseconds_since_epoch"]
-        return int(self.facts.get("start_ns", first))
+        return self._int("start_ns", first)
 
     @property
     def pre_roll_s(self) -> float:
@@ -95,7 +96,7 @@ class Episode:
     def duration_s(self) -> float:
         """From start to stop; from first to last message for foreign bags."""
         if "stop_ns" in self.facts:
-            return (int(self.facts["stop_ns"]) - self.start_ns) / NS_PER_S
+            return (self._int("stop_ns", 0) - self.start_ns) / NS_PER_S
         return float(self.metadata["duration"]["nanoseconds"]) / NS_PER_S
 
     @cached_property
@@ -109,7 +110,7 @@ class Episode:
     @cached_property
     def streams(self) -> dict[str, dict[str, Any]]:
         """Per topic messages ``written`` and ``lost`` by place; empty for foreign bags."""
-        return dict(json.loads(self.facts.get("streams", "{}")))
+        return dict(self._json("streams", {}))
 
     @property
     def lost(self) -> tuple[int, bool]:
@@ -130,7 +131,45 @@ class Episode:
     @cached_property
     def sync(self) -> dict[str, Any]:
         """The sync certificate as ``Certificate.to_dict`` gives it; empty for foreign bags."""
-        return dict(json.loads(self.facts.get("sync", "{}")))
+        return dict(self._json("sync", {}))
+
+    @property
+    def clock_jumps(self) -> list[tuple[int, int]]:
+        """When the wall clock was set while it was recorded, and by how much, ns."""
+        return [(int(at), int(by)) for at, by in self._json("clock_jumps", [])]
+
+    def _int(self, key: str, default: Any) -> int:
+        """A fact that is a whole number.
+
+        Raises:
+            BagError: it is none.
+        """
+        try:
+            return int(self.facts.get(key, default))
+        except ValueError as error:
+            raise BagError(
+                f"{self.path}/metadata.yaml: '{key}' of custom_data is no whole number: "
+                f"{self.facts[key]!r}; correct it there, or remove it"
+            ) from error
+
+    def _json(self, key: str, default: Any) -> Any:
+        """A fact that is JSON.
+
+        Raises:
+            BagError: it is none, or of another kind than ``default``.
+        """
+        try:
+            value = json.loads(self.facts[key]) if key in self.facts else default
+        except ValueError as error:
+            raise BagError(
+                f"{self.path}/metadata.yaml: '{key}' of custom_data is no JSON ({error}); "
+                "correct it there, or remove it"
+            ) from error
+        if not isinstance(value, type(default)):
+            raise BagError(
+                f"{self.path}/metadata.yaml: '{key}' of custom_data is {value!r}; remove it"
+            )
+        return value
 
     @property
     def certificate(self) -> Certificate | None:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from support.samples import T0, wrench, write_bag, write_messages
 
 from robot_recorder.cli.main import main
@@ -78,6 +79,19 @@ def test_reading_listing_and_checking_need_no_ros(root: Path, tmp_path: Path) ->
     assert aligned.returncode == 0 and "at 50 Hz, 100.0% complete" in aligned.stdout, aligned.stderr
     profile = run_without_ros("profile", "check", "g1_sim")
     assert profile.returncode == 0 and "types not checked" in profile.stdout, profile.stderr
+
+
+def test_facts_that_are_rubbish_are_named_and_hide_nothing(root: Path, capsys) -> None:
+    for path, key in zip(EpisodeStore(root).paths(), ("sync", "start_ns")):
+        metadata = path / "metadata.yaml"
+        content = yaml.safe_load(metadata.read_text())
+        content["rosbag2_bagfile_information"]["custom_data"][key] = "{rubbish: ["
+        metadata.write_text(yaml.safe_dump(content))
+        assert main(["certificate", str(path)]) == (2 if key == "sync" else 0)
+        assert main(["episodes", str(root)]) == 0
+        printed = capsys.readouterr()
+        assert f"unreadable: {path}/metadata.yaml: '{key}' of custom_data" in printed.out
+        assert "arm_20260101T000001_000" in printed.out or key == "start_ns"
 
 
 def test_check_finds_a_broken_bag(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
