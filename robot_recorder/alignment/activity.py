@@ -135,9 +135,12 @@ def _activity(times: np.ndarray, rows: list[Any]) -> Activity | None:
         grid, steps = times, np.array([_flow(a, b) for a, b in pairwise(rows)])
     else:
         levels = np.array(rows)
+        if not levels.shape[1]:
+            return None
         grid = times
         if np.median(np.diff(times)) < _LEAST_SPAN_NS:
-            grid = np.arange(times[0], times[-1], _LEAST_SPAN_NS)
+            slots = np.unique((times - times[0]) // _LEAST_SPAN_NS)  # none where it was silent
+            grid = times[0] + slots * _LEAST_SPAN_NS
         place, own = (grid - times[0]).astype(np.float64), (times - times[0]).astype(np.float64)
         steps = np.diff(np.stack([np.interp(place, own, c) for c in levels.T], axis=1), axis=0)
     spans = np.diff(grid)

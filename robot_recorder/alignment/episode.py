@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from robot_recorder.alignment.plan import Plan
 from robot_recorder.core.aligner import Aligner
-from robot_recorder.core.certificate import Certificate, FrameStats, StreamEvidence, certify
+from robot_recorder.core.certificate import (
+    Certificate,
+    FrameStats,
+    StreamEvidence,
+    certified,
+    certify,
+)
 from robot_recorder.core.decoder import StreamCounts
 from robot_recorder.core.errors import BagError
-from robot_recorder.core.frames import Column, Frames, Window
+from robot_recorder.core.frames import Column as FrameColumn
+from robot_recorder.core.frames import Frames, Window
 from robot_recorder.core.stream_tally import StreamTally
 from robot_recorder.core.streams import FrameClock, StreamConfig
-from robot_recorder.storage.columns import Segment, read_columns
+from robot_recorder.storage.columns import Column, Segment, read_columns
 from robot_recorder.storage.episodes import Episode
+
+_AT_ONCE = 12_000  # samples of a stream; lane.MAX_SAMPLES is what there is room for
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,7 @@ class Alignment:
         streams: aligned ones, in the order of the frames' columns.
         value_names: of each, with units.
         counts: of each, what became of its samples.
+        skipped_ticks: left out because nothing at all had arrived for ten seconds.
         problem: why the bag could not be read to its end; empty when it could.
     """
 
@@ -35,6 +45,7 @@ class Alignment:
     value_names: tuple[tuple[str, ...], ...]
     counts: tuple[StreamCounts, ...]
     certificate: Certificate
+    skipped_ticks: int = 0
     problem: str = ""
 
 
@@ -62,8 +73,9 @@ def align_episode(
     problem, span = "", (2**62, 0)
     try:
         for segment in read_columns(episode.path, set(plan.topics.values())):
-            span = _push(segment, plan, aligner, tallies, span)
-            aligner.advance(segment.until_ns)
+            for until_ns, columns in _pieces(segment):
+                span = _push(columns, plan, aligner, tallies, span)
+                aligner.advance(until_ns)
             progress(segment.share)
     except BagError as error:
         if not span[1]:
@@ -82,7 +94,7 @@ def align_episode(
             _lost(episode, plan.topics[s.name]),
         )
         for s in plan.profile.streams
-        if s.rate_hz is not None
+        if certified(s)
     ]
     return Alignment(
         plan.aligned,
@@ -90,12 +102,33 @@ def align_episode(
         tuple(n or () for n in aligner.value_names),
         tuple(aligner.counts),
         certify(evidence, stats, frame_clock),
+        aligner.skipped_ticks,
         problem,
     )
 
 
+def _pieces(segment: Segment) -> Iterator[tuple[int, dict[str, Column]]]:
+    """A segment in pieces that no stream's buffer is too small for: until when, and the columns by topic."""
+    busiest = max(segment.columns.values(), key=lambda c: len(c.receives), default=None)
+    if busiest is None or len(busiest.receives) <= _AT_ONCE:
+        yield segment.until_ns, segment.columns
+        return
+    receives = {t: np.maximum.accumulate(c.receives) for t, c in segment.columns.items()}
+    cuts = np.unique(np.maximum.accumulate(busiest.receives)[_AT_ONCE::_AT_ONCE]).tolist()
+    before = dict.fromkeys(segment.columns, 0)
+    for until_ns in [*cuts, segment.until_ns]:
+        columns = {}
+        for topic, column in segment.columns.items():
+            end = int(np.searchsorted(receives[topic], until_ns, "left"))
+            end = len(column.receives) if until_ns == segment.until_ns else end
+            if end > before[topic]:
+                columns[topic] = column.part(before[topic], end)
+                before[topic] = end
+        yield until_ns, columns
+
+
 def _push(
-    segment: Segment,
+    columns: dict[str, Column],
     plan: Plan,
     aligner: Aligner,
     tallies: dict[str, StreamTally],
@@ -103,12 +136,13 @@ def _push(
 ) -> tuple[int, int]:
     numbers = {s.name: i for i, s in enumerate(plan.aligned)}
     for stream in plan.profile.streams:
-        column = segment.columns.get(plan.topics[stream.name])
+        column = columns.get(plan.topics[stream.name])
         if column is None:
             continue
         receives = column.receives
         stamps = column.stamps() if stream.name in plan.stamped else np.zeros_like(receives)
-        tallies[stream.name].push(stamps, receives)
+        known = stamps if plan.restamp is None else plan.restamp(stamps, receives)
+        tallies[stream.name].push(np.where(stamps != 0, known, 0), receives)
         span = min(span[0], int(receives.min())), max(span[1], int(receives.max()))
         if stream.name in numbers:
             aligner.push(numbers[stream.name], stamps, receives, column.payloads)  # type: ignore[arg-type]
@@ -118,9 +152,9 @@ def _push(
 def _lost(episode: Episode, topic: str) -> int | None:
     """What is known to be lost of a topic; None where nobody counted."""
     counted = episode.streams.get(topic, {}).get("lost")
-    if counted is None or None in counted.values():
+    if not isinstance(counted, dict) or not all(isinstance(n, int) for n in counted.values()):
         return None
-    return int(sum(counted.values()))
+    return sum(counted.values())
 
 
 def join_frames(parts: list[Frames], aligner: Aligner) -> Frames:
@@ -128,7 +162,7 @@ def join_frames(parts: list[Frames], aligner: Aligner) -> Frames:
     empty = np.empty(0, dtype=np.int64)
     if not parts:
         columns = tuple(
-            Column(empty.astype(np.uint8), empty, empty, empty, np.empty((0, 0)))
+            FrameColumn(empty.astype(np.uint8), empty, empty, empty, np.empty((0, 0)))
             for _ in aligner.lanes
         )
         return Frames(empty, empty, empty, columns)
@@ -141,7 +175,7 @@ def join_frames(parts: list[Frames], aligner: Aligner) -> Frames:
     )
 
 
-def _join_column(parts: list[Column]) -> Column:
+def _join_column(parts: list[FrameColumn]) -> FrameColumn:
     windows = [p.window for p in parts if p.window is not None]
     window = None
     if windows:
@@ -153,7 +187,7 @@ def _join_column(parts: list[Column]) -> Column:
             np.concatenate([w.numbers for w in windows]),
             _stack([w.values for w in windows]),
         )
-    return Column(
+    return FrameColumn(
         np.concatenate([p.status for p in parts]),
         np.concatenate([p.stamps for p in parts]),
         np.concatenate([p.skews for p in parts]),

@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 
 from robot_recorder.core.decoding import KINDS
-from robot_recorder.core.profile import RESERVED_TOPICS
+from robot_recorder.core.errors import ConfigError
+from robot_recorder.core.profile import MESSAGE_TYPE, RESERVED_TOPICS
 
 _COMMAND = re.compile(r"command|cmd|action|target|goal|desired|setpoint")
 _CONTEXT = re.compile(
@@ -36,6 +37,7 @@ _NICE = (
     500,
     1000,
 )
+_WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 _LEAST_HZ = 0.5  # below, it is no sensor
 _DETAILS = re.compile(r"/(image_raw|image|compressed|data|wrench|tactile)(?=/|$)")
 
@@ -55,6 +57,9 @@ def guess_profile(robot: str, topics: list[TopicFacts], seconds: float) -> str:
     Args:
         robot: what to call it.
         seconds: duration of the bag; rates are counts over it.
+
+    Raises:
+        ConfigError: nothing in it looks like a sensor.
     """
     lines = [
         "# Guessed from the topics of a bag: correct it where it is wrong.",
@@ -68,7 +73,7 @@ def guess_profile(robot: str, topics: list[TopicFacts], seconds: float) -> str:
         ours = topic.name.endswith(tuple(f"/{name}" for name in RESERVED_TOPICS))
         if ours or _CONTEXT.search(topic.name) or rate_hz < _LEAST_HZ:
             continue
-        if topic.type == "sensor_msgs/msg/CameraInfo":
+        if topic.type == "sensor_msgs/msg/CameraInfo" or not MESSAGE_TYPE.match(topic.type):
             continue
         name = _name(_DETAILS.sub("", topic.name) or topic.name)
         while name in names:
@@ -83,12 +88,18 @@ def guess_profile(robot: str, topics: list[TopicFacts], seconds: float) -> str:
             f"    role: {role}",
             f"    rate_hz: {_rounded(rate_hz):g}",
         ]
+    if not names:
+        raise ConfigError(
+            f"{robot}: no topic with messages at {_LEAST_HZ} Hz or more to guess a profile from; give "
+            "the robot's profile with --profile"
+        )
     return "\n".join(lines) + "\n"
 
 
 def _name(text: str) -> str:
-    name = re.sub(r"\W+", "_", text).strip("_").lower() or "robot"
-    return name if name[0].isalpha() else f"s_{name}"
+    name = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_").lower() or "robot"
+    # YAML would take some words for something else.
+    return name if name[0].isalpha() and name not in _WORDS else f"s_{name}"
 
 
 def _rounded(rate_hz: float) -> float:

@@ -105,7 +105,7 @@ def make_plan(
     elif profile is None:
         guessed = True
         profile = parse_profile(_guess(episode, definitions), f"{episode.path}: guessed profile")
-    topics = _resolve(profile, set(definitions), episode.facts.get("namespace", ""))
+    topics = _resolve(profile, set(definitions), episode.facts.get("namespace"))
     streams = tuple(s for s in profile.streams if s.name in topics)
     found = replace(profile, streams=streams, deadline_ns=deadline_ns or profile.deadline_ns)
     if not found.aligned:
@@ -145,18 +145,26 @@ def _guess(episode: Episode, definitions: dict[str, tuple[str, str]]) -> str:
     return guess_profile(episode.facts.get("robot", episode.path.name), facts, seconds)
 
 
-def _resolve(profile: RobotProfile, there: set[str], namespace: str) -> dict[str, str]:
-    """Of every stream its topic in the bag: in the robot's namespace, or in any if only one fits."""
-    found = {}
-    for stream in profile.streams:
-        exact = stream.topic
-        if not exact.startswith("/"):
-            exact = f"{namespace.rstrip('/')}/{exact}"
-        others = [t for t in there if t.endswith("/" + stream.topic.lstrip("/"))]
-        if exact in there:
-            found[stream.name] = exact
-        elif len(others) == 1:
-            found[stream.name] = others[0]
+def _resolve(profile: RobotProfile, there: set[str], namespace: str | None) -> dict[str, str]:
+    """Of every stream its topic in the bag: in the robot's namespace, or else in the only one that fits.
+
+    Args:
+        namespace: None: the bag does not say.
+    """
+    exact = {
+        s.name: s.topic if s.topic.startswith("/") else f"{(namespace or '').rstrip('/')}/{s.topic}"
+        for s in profile.streams
+    }
+    found = {name: topic for name, topic in exact.items() if topic in there}
+    if namespace is None:
+        left = there - set(found.values())
+        for stream in sorted(
+            profile.streams, key=lambda s: -len(s.topic)
+        ):  # the most telling first
+            others = [t for t in left if t.endswith("/" + stream.topic.lstrip("/"))]
+            if stream.name not in found and len(others) == 1:
+                found[stream.name] = others[0]
+                left.remove(others[0])
     return found
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robot_recorder.configuration import load_profile
 from robot_recorder.core.certificate import Certificate
-from robot_recorder.core.errors import BagError, ConfigError
+from robot_recorder.core.errors import BagError, ConfigError, RecorderError
+from robot_recorder.core.profile import LEAST_RATE_HZ
 from robot_recorder.core.streams import NS_PER_MS
 from robot_recorder.storage.episodes import Episode
 
@@ -76,8 +78,8 @@ def add_guess(actions: Any) -> None:
 
 def _positive(text: str) -> float:
     value = float(text)
-    if not 0 < value < 1e5:
-        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    if not LEAST_RATE_HZ < value < 1e5:
+        raise argparse.ArgumentTypeError(f"{text} is not a number above {LEAST_RATE_HZ}")
     return value
 
 
@@ -116,7 +118,7 @@ def _run_alignment(path: Path, options: argparse.Namespace) -> tuple[Episode, Pl
 
 
 def _align(options: argparse.Namespace) -> int:
-    from robot_recorder.alignment.table import SUFFIXES, write_table
+    from robot_recorder.alignment.table import SUFFIXES
 
     suffix = ".parquet" if options.parquet else ".npz"
     out: Path | None = options.out
@@ -124,36 +126,56 @@ def _align(options: argparse.Namespace) -> int:
         out.mkdir(parents=True, exist_ok=True)
     elif out is not None and len(options.episode) > 1:
         raise ConfigError(f"--out {out} is one file for {len(options.episode)} bags; give a folder")
-    problems = 0
+    worst, written = 0, set()
     for path in options.episode:
-        began = time.monotonic()
-        episode, plan, found = _run_alignment(path, options)
-        took = time.monotonic() - began
         target = out or path.resolve().with_name(f"{path.resolve().name}{suffix}")
         if target.is_dir():
             target = target / f"{path.resolve().name}{suffix}"
-        write_table(found, target)
-        problems += bool(found.problem)
-        if options.json:
-            print(json.dumps({"table": str(target), **found.certificate.to_dict()}))
-            continue
-        if plan.guessed:
-            print("the bag carries no robot profile; guessed one (robot-recorder profile guess)")
-        for topic in plan.absent:
-            print(f"not in the bag: {topic}")
-        _print(episode, found.certificate)
-        for problem in filter(None, [found.problem, *_unused(found)]):
-            print(f"  - {problem}")
-        span_s = episode.metadata["duration"]["nanoseconds"] / 1e9
-        print(
-            f"{target}: {len(found.frames)} frames in {took:.2f} s, {span_s / took:.0f} x real time"
-        )
-    return int(problems > 0)
+        try:
+            if target in written:
+                raise ConfigError(f"{path}: another bag of this name is in {target} already")
+            whole = _align_one(path, target, options)
+            written.add(target)
+        except RecorderError as error:
+            if len(options.episode) == 1:
+                raise
+            print(f"error: {error}", file=sys.stderr)  # the others are aligned all the same
+            worst = 2
+        else:
+            worst = max(worst, int(not whole))
+    return worst
+
+
+def _align_one(path: Path, target: Path, options: argparse.Namespace) -> bool:
+    """One bag; False: it could not be read to its end."""
+    from robot_recorder.alignment.table import write_table
+
+    began = time.monotonic()
+    episode, plan, found = _run_alignment(path, options)
+    took = time.monotonic() - began
+    write_table(found, target)
+    if options.json:
+        print(json.dumps({"table": str(target), **found.certificate.to_dict()}))
+        return not found.problem
+    if plan.guessed:
+        print("the bag carries no robot profile; guessed one (robot-recorder profile guess)")
+    for topic in plan.absent:
+        print(f"not in the bag: {topic}")
+    _print(episode, found.certificate)
+    for problem in filter(None, [found.problem, *_unused(found)]):
+        print(f"  - {problem}")
+    span_s = episode.metadata["duration"]["nanoseconds"] / 1e9
+    print(f"{target}: {len(found.frames)} frames in {took:.2f} s, {span_s / took:.0f} x real time")
+    return not found.problem
 
 
 def _unused(found: Alignment) -> list[str]:
-    """Samples that could not be used, in words."""
+    """What could not be used, in words."""
     sentences = []
+    if found.skipped_ticks:
+        sentences.append(
+            f"{found.skipped_ticks} ticks left out: nothing arrived for more than 10 s"
+        )
     for stream, counts in zip(found.streams, found.counts, strict=True):
         for what, count in (
             ("can not be decoded", counts.undecodable),
@@ -162,6 +184,7 @@ def _unused(found: Alignment) -> list[str]:
             ("were received before the device's clock was known", counts.no_clock),
             ("were too many to keep", counts.overflow),
             ("arrived after their frame had left", counts.late),
+            ("arrived after the deadline of their own tick: raise deadline_ms", counts.tickless),
         ):
             if count:
                 sentences.append(f"{stream.name}: {count} samples {what}")

@@ -43,8 +43,8 @@ class Aligner:
     """Streams in, frames out.
 
     Ticks of a fixed rate lie on ``index / rate`` since the epoch, so that every run at one rate, live or
-    offline, has the same ticks. A frame is emitted once every stream has a sample at or after its tick, or
-    when the deadline has passed since the tick. Memory is bounded: the samples since the last tick or of a
+    offline, has the same ticks. A frame is emitted once every stream's watermark has passed its tick (see
+    Lane), or when the deadline has passed since the tick. Memory is bounded: the samples since the last tick or of a
     stream's tolerance, whichever is longer, and never more than ``lane.MAX_SAMPLES``.
     """
 
@@ -135,6 +135,8 @@ class Aligner:
     def advance(self, now_ns: int) -> None:
         """Say that everything received before ``now_ns`` has been pushed: emits the frames that are due."""
         self._now_ns = max(self._now_ns, now_ns)
+        if not self.lanes:
+            return
         hints = [lane.hint_ns for lane in self.lanes]
         if not self._ticks.due(self._until(hints)):
             return
@@ -157,7 +159,7 @@ class Aligner:
                 # Of a long pause (years between two recordings, say) not every tick is looked at.
                 later = [n for lane in self.lanes if (n := lane.next_ns(last_ns)) is not None]
                 from_ns = max(last_ns, min(later, default=until_ns) - MAX_PAUSE_NS)
-                self.skipped_ticks += self._ticks.between(last_ns, min(from_ns, until_ns))
+                self.skipped_ticks += self._ticks.skip(min(from_ns, until_ns))
 
     def _find_begin(self, final: bool) -> int | None:
         """Once all streams that begin together have begun: before, frames would only miss the others.

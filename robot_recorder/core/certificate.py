@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -20,6 +21,7 @@ from robot_recorder.core.streams import (
 
 SLOW_SHARE = 0.9  # of the declared rate
 _LONG_GAP = 5.0  # periods
+_SET_BACK_MS = 1000.0  # no network is so late
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,16 @@ class StreamCertificate:
         rate = self.expected_hz or self.measured_hz
         if rate and self.longest_gap_ms > _LONG_GAP * 1000 / rate:
             found.append(f"silent for {self.longest_gap_ms:.0f} ms at the longest")
-        if self.out_of_order:
+        if self.out_of_order and self.disorder_ms < _SET_BACK_MS:
             found.append(
                 f"{self.out_of_order} samples out of order by up to {self.disorder_ms:.1f} ms: "
-                f"'disorder_ms: {math.ceil(self.disorder_ms)}' in the profile would wait for them"
+                f"'disorder_ms: {math.ceil(self.disorder_ms)}' in the profile, below its deadline_ms, would "
+                "wait for them"
+            )
+        elif self.out_of_order:
+            found.append(
+                f"{self.out_of_order} samples out of order by up to {self.disorder_ms / 1000:.1f} s: was "
+                "its clock set back, or do two drivers publish it?"
             )
         if self.duplicates:
             found.append(f"{self.duplicates} samples repeat a stamp")
@@ -176,9 +184,14 @@ class Certificate:
         return f"{self.frames} frames {FrameClock(self.rate_hz, self.reference).text}, {share:.1%} complete{skew}"
 
 
+def certified(config: StreamConfig) -> bool:
+    """Whether there is anything to hold a stream to: frames, or a rate."""
+    return config.policy is not Policy.NONE or config.rate_hz is not None
+
+
 @dataclass
 class _Skews:
-    parts: list[Any] = field(default_factory=list)
+    parts: array.array[int] = field(default_factory=lambda: array.array("q"))
     statuses: Any = field(default_factory=lambda: np.zeros(len(SampleStatus), dtype=np.int64))
 
 
@@ -207,7 +220,7 @@ class FrameStats:
         for name, column in zip(names, frames.columns, strict=True):
             skews = self._streams.setdefault(name, _Skews())
             skews.statuses += np.bincount(column.status, minlength=len(SampleStatus))
-            skews.parts += column.skews[column.status != SampleStatus.MISSING].tolist()
+            skews.parts.frombytes(column.skews[column.status != SampleStatus.MISSING].tobytes())
 
     def quantiles_ms(self, name: str) -> tuple[float | None, ...]:
         """p50, p95, p99 and maximum of the absolute skew."""

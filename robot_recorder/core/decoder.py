@@ -24,7 +24,7 @@ class StreamCounts:
     """What became of every sample pushed into the aligner.
 
     ``received = used + superseded + duplicate + ahead + no_clock + overflow`` plus what is still kept.
-    ``late``, ``out_of_order``, ``undecodable`` and ``mismatched`` say more about some of these.
+    ``late``, ``out_of_order``, ``tickless``, ``undecodable`` and ``mismatched`` say more about some of these.
 
     Attributes:
         used: chosen for a frame, or part of a window.
@@ -35,6 +35,7 @@ class StreamCounts:
         overflow: dropped because too many waited for a tick.
         late: arrived after the frame that its stamp belongs to had left.
         out_of_order: stamped before one that had arrived earlier.
+        tickless: of a reference stream, received after the deadline of its own tick: no frame is made of it.
         undecodable: chosen, and its bytes could not be read.
         mismatched: chosen, and it has other value names than the stream's first one.
     """
@@ -48,6 +49,7 @@ class StreamCounts:
     overflow: int = 0
     late: int = 0
     out_of_order: int = 0
+    tickless: int = 0
     undecodable: int = 0
     mismatched: int = 0
 

@@ -8,7 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from robot_recorder.core.cdr import HEAD, stamps_of
-from robot_recorder.core.certificate import Certificate, FrameStats, StreamEvidence, certify
+from robot_recorder.core.certificate import (
+    Certificate,
+    FrameStats,
+    StreamEvidence,
+    certified,
+    certify,
+)
 from robot_recorder.core.errors import DecodeError
 from robot_recorder.core.frame_messages import decode_frame
 from robot_recorder.core.source_clock import Restamp
@@ -44,11 +50,10 @@ class Evidence:
             from_ns: what the episode begins with, robot clock; frames of before are not its own.
             restamp: asked for what takes the clock's jumps up to now out of stamps.
         """
-        # Without a rate there is nothing to hold a stream to.
         self._streams = {
             channel: _Stream(config, StreamTally(config))
             for channel, config in streams.items()
-            if config.rate_hz is not None
+            if certified(config)
         }
         self._frame_clock = frame_clock
         self._frames = frames

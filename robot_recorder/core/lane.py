@@ -49,7 +49,6 @@ MAX_DEVICE_AHEAD_NS = 20 * NS_PER_MS
 MAX_SAMPLES = 20_000  # kept of one stream, whatever happens: seconds at the highest rates there are
 
 _REMEMBERED = 4096  # stamps by which a repeated message is known, though the first one is gone
-_MANY = 16  # samples that are better decoded together
 
 # A sample this share of a period before the tick is the nearest one, unless the next is a fifth of a
 # period early: a frame need not wait for that.
@@ -130,8 +129,9 @@ class Lane:
         if not self._pending:
             return
         first = self.counts.received
+        parts = []
         for pushed, _, payloads in self._pending:
-            self._reader.add(self.counts.received, payloads)
+            parts.append((self.counts.received, payloads))
             self.counts.received += len(pushed)
         numbers = np.arange(first, self.counts.received)
         stamps = _joined([p[0] for p in self._pending])
@@ -145,21 +145,26 @@ class Lane:
             self.counts.ahead += int((known & ~sane).sum())
             corrected, receives, numbers = corrected[good], receives[good], numbers[good]
         if len(corrected):
-            self._add(corrected, receives, numbers)
+            numbers = self._add(corrected, receives, numbers)
+        for at, payloads in parts:  # bytes of what was not taken are not kept either
+            place = int(numbers.searchsorted(at))
+            if place < len(numbers) and numbers[place] < at + len(payloads):
+                self._reader.add(at, payloads)
 
-    def _add(self, stamps: Int64s, receives: Int64s, numbers: Int64s) -> None:
+    def _add(self, stamps: Int64s, receives: Int64s, numbers: Int64s) -> Int64s:
+        """Keep samples; returns the numbers of those that are new."""
         kept, known, count = self._kept, len(self._kept), len(stamps)
         self._seen.append(stamps)
         rising = bool(stamps[0] > self._newest_ns and (stamps[1:] > stamps[:-1]).all())
         if not rising:
-            new = self._first_of_each(count)
+            new = self._first_of_each(stamps)
             stamps, receives, numbers = stamps[new], receives[new], numbers[new]
         self._seen_count += count
         while self._seen_count - len(self._seen[0]) >= _REMEMBERED:
             self._seen_count -= len(self._seen[0])
             self._seen.popleft()
         if not len(stamps):
-            return
+            return numbers
         kept.add(stamps, receives, numbers, rising)
         if self.ticks is not None:
             self._add_ticks(known)
@@ -171,6 +176,7 @@ class Lane:
             self.counts.overflow += int(surplus - kept.used[:surplus].sum())
             kept.drop(surplus)
             self._forget()
+        return numbers
 
     def _begin(self, stamps: Int64s, receives: Int64s) -> None:
         if self.first_receive_ns is None:
@@ -180,23 +186,29 @@ class Lane:
             first_ns = max(int(early.min()), self.first_receive_ns - self._deadline_ns)
             self.first_ns = first_ns if self.first_ns is None else min(self.first_ns, first_ns)
 
-    def _first_of_each(self, count: int) -> Bools:
-        """Which of the last ``count`` seen stamps have not been there before; counts the others."""
-        seen = np.concatenate(self._seen)[-_REMEMBERED - count :]
-        _, firsts = np.unique(seen, return_index=True)
-        new = np.zeros(len(seen), dtype=bool)
-        new[firsts] = True
-        before = np.maximum.accumulate(seen)
-        self.counts.duplicate += int(count - new[-count:].sum())
-        self.counts.out_of_order += int((new & (seen < before))[-count:].sum())
-        return new[-count:]
+    def _first_of_each(self, stamps: Int64s) -> Bools:
+        """Which of the stamps, the last ones seen, were not among those seen before; counts the others."""
+        seen = np.concatenate(self._seen)
+        order = np.argsort(seen, kind="stable")
+        # Only so far back: how many came at once must not change what counts as a repetition.
+        near = (np.diff(seen[order]) == 0) & (np.diff(order) <= _REMEMBERED)
+        repeated = np.zeros(len(seen), dtype=bool)
+        repeated[order[1:][near]] = True
+        new = ~repeated[-len(stamps) :]
+        before = np.maximum.accumulate(np.concatenate(([self._newest_ns], stamps)))[:-1]
+        self.counts.duplicate += int((~new).sum())
+        self.counts.out_of_order += int((new & (stamps < before)).sum())
+        return new
 
     def _add_ticks(self, known: int) -> None:
         assert self.ticks is not None
         every = self._kept.stamps
         before = np.maximum.accumulate(np.concatenate(([self._last_tick_ns], every)))[known:-1]
         new = every[known:]
-        self.ticks += new[new > before - self.config.disorder_ns].tolist()
+        rising = new > before - self.config.disorder_ns
+        in_time = self._kept.receives[known:] < new + self._deadline_ns
+        self.counts.tickless += int((rising & ~in_time).sum())
+        self.ticks += new[rising & in_time].tolist()
 
     # -- out
 

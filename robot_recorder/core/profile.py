@@ -19,7 +19,7 @@ from robot_recorder.core.streams import (
 )
 from robot_recorder.core.yaml_source import YamlMap, is_name
 
-_TYPE = re.compile(r"^[a-z][a-z0-9_]*/msg/[A-Z][A-Za-z0-9]*$")
+MESSAGE_TYPE = re.compile(r"^[a-z][a-z0-9_]*/msg/[A-Z][A-Za-z0-9]*$")
 _TOPIC = re.compile(r"^/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*$")
 
 _KEYS = (
@@ -29,6 +29,8 @@ _STREAM_KEYS = (
     "topic", "type", "role", "rate_hz", "required", "policy", "tolerance_ms", "latency_ms",
     "clock", "disorder_ms", "window", "qos",
 )  # fmt: skip
+
+LEAST_RATE_HZ = 0.001  # of frames: ticks are counted in thousandths
 
 # Topics the package itself records; a profile stream of the same name would be written twice.
 RESERVED_TOPICS = (
@@ -77,7 +79,7 @@ def parse_profile(text: str, source: str) -> RobotProfile:
 
 def _parse_frame_clock(top: YamlMap, streams: list[StreamConfig]) -> FrameClock:
     reference = top.text("frame_clock", "")
-    rate_hz = top.number("frame_rate_hz", None if reference else 30.0, above=0)
+    rate_hz = top.number("frame_rate_hz", None if reference else 30.0, above=LEAST_RATE_HZ)
     aligned = [s.name for s in streams if s.policy is not Policy.NONE]
     if reference and reference not in aligned:
         top.fail_at(
@@ -101,7 +103,7 @@ def _parse_stream(name: str, entry: YamlMap, deadline_ns: int) -> StreamConfig:
         entry.fail_at("topic", f"'{topic}' is not a topic name, for example joint_states")
     if topic.lstrip("/") in RESERVED_TOPICS:
         entry.fail_at("topic", f"'{topic}' is always recorded; remove this stream")
-    if not _TYPE.match(type_name):
+    if not MESSAGE_TYPE.match(type_name):
         entry.fail_at("type", f"'{type_name}' is not a type name like sensor_msgs/msg/JointState")
     role = Role(entry.choice("role", [r.value for r in Role]))
     rate_hz = entry.number("rate_hz", above=0)

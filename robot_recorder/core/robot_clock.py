@@ -33,31 +33,36 @@ class ClockJump:
     by_ns: int
 
 
-def nearest_stamps(stamps: Int64s, receives: Int64s, corrections: Sequence[int]) -> Int64s:
-    """Stamps with clock jumps taken out.
+def restamp_by(
+    jumps: Sequence[tuple[int, int]],
+) -> Callable[[Int64s, Int64s], Int64s] | None:
+    """What takes clock jumps out of stamps, given what they stamp was received; None: there are none.
 
-    Around a jump stamps of the old and the new time come together: what is nearest to receipt is right.
-
-    Args:
-        stamps, receives: int64[n], ns.
-        corrections: what may have to be subtracted, ns.
-    """
-    choices = stamps[:, np.newaxis] - np.asarray(corrections, dtype=np.int64)
-    best = np.abs(choices - receives[:, np.newaxis]).argmin(axis=1)
-    nearest: Int64s = choices[np.arange(len(stamps)), best]
-    return nearest
-
-
-def restamp_by(jumps: Sequence[tuple[int, int]]) -> Callable[[Int64s, Int64s], Int64s] | None:
-    """What takes an episode's recorded jumps out of its stamps; None: there were none.
+    Around a jump stamps of the old and the new time come together: the one nearest to receipt is right.
+    How long such may be on their way depends on how large the jump is: a small one looks like a delay.
 
     Args:
-        jumps: when and by how much, ns, in order.
+        jumps: when (robot clock) and by how much, ns, in order.
     """
     if not jumps:
         return None
-    corrections = np.cumsum([0, *(by for _, by in jumps)]).tolist()
-    return lambda stamps, receives: nearest_stamps(stamps, receives, corrections)
+    at = np.array([a for a, _ in jumps], dtype=np.int64)
+    by = np.array([b for _, b in jumps], dtype=np.int64)
+    corrections = np.concatenate(([0], np.cumsum(by)))
+    around = np.minimum(_RECENT_NS, 2 * np.abs(by))
+
+    def restamp(stamps: Int64s, receives: Int64s) -> Int64s:
+        place = np.searchsorted(at, receives, "right")
+        best = stamps - corrections[place]
+        for number in range(len(at)):
+            near = np.abs(receives - at[number]) <= around[number]
+            for other in (corrections[number], corrections[number + 1]):
+                candidate = stamps - other
+                closer = near & (np.abs(candidate - receives) < np.abs(best - receives))
+                best = np.where(closer, candidate, best)
+        return best
+
+    return restamp
 
 
 class RobotClock:
@@ -82,6 +87,7 @@ class RobotClock:
         self._offset_ns = wall_ns() - monotonic_ns()
         self._sim_ns = 0
         self._jumped_ns = -_RECENT_NS
+        self._followed = 0
 
     @property
     def plain(self) -> bool:
@@ -120,6 +126,7 @@ class RobotClock:
                 return 0
             shift_ns, self._correction_ns = self._correction_ns, 0
             self._sim_ns += shift_ns if self.simulated else 0
+            self._followed = len(self.jumps)
             return shift_ns
 
     def stamp(self, wall_ns: int) -> int:
@@ -135,17 +142,20 @@ class RobotClock:
             corrections = (self._correction_ns, self._correction_ns - last)
             return min((wall_ns - c for c in corrections), key=lambda t: abs(t - now))
 
-    def restamp(self, stamps: Int64s, receives: Int64s) -> Int64s:
-        """``stamp`` for many.
+    @property
+    def followed(self) -> int:
+        """How many of ``jumps`` the clock has gone over to: later ones are taken out of stamps."""
+        return self._followed
+
+    def restamp(self, since: int = -1) -> Callable[[Int64s, Int64s], Int64s] | None:
+        """What takes jumps out of many stamps, see ``restamp_by``; None: there is nothing to be taken out.
 
         Args:
-            stamps: int64[n], by the system clock.
-            receives: int64[n], robot clock: when what they stamp was received.
+            since: how many of the first jumps not to look at; -1: those the clock has gone over to.
         """
         with self._lock:
-            last = self.jumps[-1].by_ns if self.jumps else 0
-            corrections = (self._correction_ns, self._correction_ns - last)
-        return nearest_stamps(stamps, receives, corrections)
+            since = self._followed if since < 0 else since
+            return restamp_by([(j.at_ns, j.by_ns) for j in self.jumps[since:]])
 
     def simulate(self, sim_ns: int) -> int:
         """Take a message of ``/clock``; returns the robot time it means."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 
 from robot_recorder.core.clock_model import ClockEstimate, ClockEvent, ClockModel, Int64s
 from robot_recorder.core.streams import NS_PER_S, SourceClockKind, StreamConfig
+
+_LEAP_NS = 10 * NS_PER_S  # between two stamps in order of receipt
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class StreamTally:
         self._count = 0
         self._first_ns = self._last_ns = 0  # receipt
         self._newest_ns: int | None = None  # stamp
+        self._last = 0, 0  # stamp and receipt
         self._gap_ns = 0
         self._duplicates = self._out_of_order = 0
         self._disorder_ns = 0
@@ -71,11 +75,27 @@ class StreamTally:
         known = stamps != 0
         if known.any():
             self._stamped = True
-            if not known.all():
-                stamps, receives = stamps[known], receives[known]
+            stamps, receives = stamps[known], receives[known]
             if self._feeds:
                 self._model.push(stamps, np.maximum.accumulate(receives))
-        times = stamps if self._stamped else receives
+        elif self._stamped:
+            return  # these say nothing about their order
+        self._compare(stamps if self._stamped else receives, receives)
+
+    def _compare(self, times: Int64s, receives: Int64s) -> None:
+        """Gaps, repetitions and disorder. Where times leap, as when a clock is set, only receipts tell."""
+        leaps = np.flatnonzero(np.abs(np.diff(times, prepend=self._last[0])) > _LEAP_NS)
+        borders = [0, *leaps.tolist(), len(times)]
+        for first, end in itertools.pairwise(borders):
+            if first in leaps:
+                if self._last[1]:
+                    self._gap_ns = max(self._gap_ns, int(receives[first]) - self._last[1])
+                self._newest_ns = None
+            if first < end:
+                self._compare_steady(times[first:end])
+                self._last = int(times[end - 1]), int(receives[end - 1])
+
+    def _compare_steady(self, times: Int64s) -> None:
         before = times[0] - 1 if self._newest_ns is None else self._newest_ns
         newest = np.maximum.accumulate(np.concatenate(([before], times)))
         steps = times - newest[:-1]

@@ -120,7 +120,7 @@ class FrameClock:
     def text(self) -> str:
         """Part of a sentence."""
         if not self.reference:
-            return f"at {self.rate_hz:g} Hz"
+            return f"at {self.rate_hz:g} Hz" if self.rate_hz else "at an unknown rate"
         most = f", at most {self.rate_hz:g} Hz" if self.rate_hz else ""
         return f"to {self.reference}{most}"
 

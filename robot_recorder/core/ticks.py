@@ -45,9 +45,11 @@ class FixedRate:
             self._next = at
         return _pair(index, [self._tick_ns(i) for i in index])
 
-    def between(self, after_ns: int, before_ns: int) -> int:
-        """How many ticks lie between two times."""
-        return max(0, self._number(before_ns) - self._number(after_ns + 1))
+    def skip(self, until_ns: int) -> int:
+        """Leave out the ticks before a time; returns how many."""
+        before = self._next or 0
+        self._next = max(before, self._number(until_ns))
+        return self._next - before
 
     def _number(self, at_ns: int) -> int:
         """Of the first tick at a time or later."""
@@ -84,8 +86,8 @@ class ReferenceTicks:
         self._lane.ticks = [tick for tick in waiting if tick > until_ns]
         return _pair(ticks, ticks)
 
-    def between(self, after_ns: int, before_ns: int) -> int:
-        """None that anybody knows of."""
+    def skip(self, until_ns: int) -> int:
+        """The same: none that anybody knows of."""
         return 0
 
 

@@ -30,7 +30,7 @@ from robot_recorder.nodes.runtime import LATCHED, profile_parameter, run
 
 # What became of samples that a person should know of; the rest is as it has to be.
 _TROUBLE = (
-    "duplicate", "ahead", "overflow", "late", "out_of_order", "undecodable", "mismatched",
+    "duplicate", "ahead", "overflow", "late", "tickless", "out_of_order", "undecodable", "mismatched",
 )  # fmt: skip
 _TELL_S = 1.0  # between two diagnostics
 _LATENCIES = 300  # frames that the latency is told of
@@ -77,9 +77,7 @@ class SynchronizerNode(Node):
             if batch.shift_ns:  # what it holds is of another time
                 self._aligner = self._new_aligner()
                 self._events_told = {}
-            self._aligner.set_restamp(
-                None if self._robot_clock.plain else self._robot_clock.restamp
-            )
+            self._aligner.set_restamp(self._robot_clock.restamp())
             self._push(batch.samples)
             self._aligner.advance(batch.until_ns)
             self._tell(batch.until_ns)
@@ -146,6 +144,7 @@ class SynchronizerNode(Node):
         from_tick, from_last = np.percentile(latencies, 95, axis=0)
         figures = {
             "frames": len(self._latencies),
+            "skipped_ticks": self._aligner.skipped_ticks,
             "tick_to_frame_ms_p95": round(float(from_tick), 3),
             "last_sample_to_frame_ms_p95": round(float(from_last), 3),
             "last_sample_to_frame_ms_max": round(float(latencies[:, 1].max()), 3),

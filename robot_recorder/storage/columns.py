@@ -21,6 +21,7 @@ from rosbags.rosbag2.errors import ReaderError
 
 from robot_recorder.core.cdr import HEAD, header_stamps_ns
 from robot_recorder.core.decoder import Payloads as MessageBytes
+from robot_recorder.core.decoder import Rows
 from robot_recorder.core.errors import BagError
 from robot_recorder.storage import mcap_records as mcap
 from robot_recorder.storage.mcap_index import McapIndex
@@ -74,6 +75,25 @@ class Payloads:
         return fits, np.concatenate(found)
 
 
+class PartOfPayloads:
+    """Some of many messages' bytes."""
+
+    def __init__(self, whole: MessageBytes, first: int, end: int) -> None:
+        self._whole, self._first, self._end = whole, first, end
+
+    def __len__(self) -> int:
+        return self._end - self._first
+
+    def __getitem__(self, number: int) -> bytes:
+        return self._whole[self._first + number]
+
+    def rows(self, numbers: Int64s, size: int) -> tuple[npt.NDArray[np.bool_], Bytes]:
+        """See core.decoder.Rows."""
+        if isinstance(self._whole, Rows):
+            return self._whole.rows(numbers + self._first, size)
+        return np.zeros(len(numbers), dtype=bool), np.empty((0, size), dtype=np.uint8)
+
+
 @dataclass(frozen=True)
 class Column:
     """Messages of one topic, in the order of the file.
@@ -87,6 +107,11 @@ class Column:
     receives: Int64s
     headers: Bytes
     payloads: MessageBytes
+
+    def part(self, first: int, end: int) -> Column:
+        """Some of the messages."""
+        payloads = PartOfPayloads(self.payloads, first, end)
+        return Column(self.receives[first:end], self.headers[first:end], payloads)
 
     def stamps(self) -> Int64s:
         """int64[n], ns, of messages that begin with a std_msgs/Header."""
@@ -158,10 +183,10 @@ def _open_indexed(path: Path) -> list[McapIndex] | None:
 def _read_indexed(files: list[McapIndex], topics: set[str]) -> Iterator[Segment]:
     chunks = [(file, chunk) for file in files for chunk in file.chunks]
     total = sum(chunk.length for _, chunk in chunks)
+    end_ns = max((c.end_ns for _, c in chunks), default=0) + 1
     # After a chunk, what is still to come was received at the earliest then.
-    later = np.minimum.accumulate([c.start_ns if c.end_ns else 2**62 for _, c in chunks][::-1])[
-        ::-1
-    ]
+    starts = [chunk.start_ns if chunk.index_length else end_ns for _, chunk in chunks]
+    later = np.minimum.accumulate(starts[::-1])[::-1]
     group: list[tuple[McapIndex, ChunkInfo]] = []
     size = messages = done = 0
     for number, (file, chunk) in enumerate(chunks):
@@ -171,11 +196,11 @@ def _read_indexed(files: list[McapIndex], topics: set[str]) -> Iterator[Segment]
         last = number + 1 == len(chunks)
         if size < _SPAN_BYTES and messages < _SPAN_MESSAGES and not last:
             continue
-        until_ns = max(c.end_ns for _, c in chunks) + 1 if last else int(later[number + 1])
+        until_ns = end_ns if last else int(later[number + 1])
         done += sum(c.length for _, c in group)
         try:
             yield Segment(until_ns, _columns(group, topics), done / total)
-        except (struct.error, IndexError, ValueError) as error:
+        except (struct.error, IndexError, KeyError, ValueError) as error:
             raise BagError(f"{file.path} is damaged near byte {chunk.offset}: {error}") from error
         group, size, messages = [], 0, 0
     for file in files:

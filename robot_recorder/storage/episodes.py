@@ -136,7 +136,10 @@ class Episode:
     @property
     def clock_jumps(self) -> list[tuple[int, int]]:
         """When the wall clock was set while it was recorded, and by how much, ns."""
-        return [(int(at), int(by)) for at, by in self._json("clock_jumps", [])]
+        try:
+            return [(int(at), int(by)) for at, by in self._json("clock_jumps", [])]
+        except (TypeError, ValueError) as error:
+            raise self._rubbish("clock_jumps", error) from error
 
     def _int(self, key: str, default: Any) -> int:
         """A fact that is a whole number.
@@ -147,10 +150,13 @@ class Episode:
         try:
             return int(self.facts.get(key, default))
         except ValueError as error:
-            raise BagError(
-                f"{self.path}/metadata.yaml: '{key}' of custom_data is no whole number: "
-                f"{self.facts[key]!r}; correct it there, or remove it"
-            ) from error
+            raise self._rubbish(key, error) from error
+
+    def _rubbish(self, key: str, error: Exception) -> BagError:
+        return BagError(
+            f"{self.path}/metadata.yaml: '{key}' of custom_data is not what it should be ({error}); "
+            "correct it there, or remove it"
+        )
 
     def _json(self, key: str, default: Any) -> Any:
         """A fact that is JSON.
@@ -160,21 +166,19 @@ class Episode:
         """
         try:
             value = json.loads(self.facts[key]) if key in self.facts else default
+            if not isinstance(value, type(default)):
+                raise ValueError(f"{type(value).__name__} instead of {type(default).__name__}")
         except ValueError as error:
-            raise BagError(
-                f"{self.path}/metadata.yaml: '{key}' of custom_data is no JSON ({error}); "
-                "correct it there, or remove it"
-            ) from error
-        if not isinstance(value, type(default)):
-            raise BagError(
-                f"{self.path}/metadata.yaml: '{key}' of custom_data is {value!r}; remove it"
-            )
+            raise self._rubbish(key, error) from error
         return value
 
     @property
     def certificate(self) -> Certificate | None:
         """How well it is aligned, as its recording says; None: nobody has said."""
-        return Certificate.from_dict(self.sync) if self.sync else None
+        try:
+            return Certificate.from_dict(self.sync) if self.sync else None
+        except (TypeError, ValueError, AttributeError) as error:
+            raise self._rubbish("sync", error) from error
 
     @property
     def size_bytes(self) -> int:

@@ -72,7 +72,11 @@ class McapIndex:
             elif op == Op.STATISTICS:
                 (self.messages,) = struct.unpack_from("<Q", content)
         self.chunks.sort(key=lambda c: c.offset)
-        return bool(self.messages and self.chunks) and all(c.index_length for c in self.chunks)
+        # A summary need not repeat channels and schemas.
+        named = {id for chunk in self.chunks for id in chunk.index_offsets}
+        known = {id for id, c in self.channels.items() if c.schema_id in self.schemas}
+        whole = all(chunk.index_length for chunk in self.chunks if chunk.size)
+        return bool(self.messages and self.chunks) and whole and named <= known
 
     def entries(self, chunk: ChunkInfo) -> Iterator[tuple[int, Int64s]]:
         """Of each channel in a chunk int64[n, 2]: its messages' log times and places in the records."""

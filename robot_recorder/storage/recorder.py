@@ -229,7 +229,7 @@ class Recorder:
         partial = self.store.new_partial(episode_id(self.robot, assignment.task, now_ns))
         id, by = partial.with_suffix("").name, assignment.operator_name
         begin = Beginning(
-            id, partial, now_ns, from_ns, time.monotonic_ns(), forced, len(self.clock.jumps),
+            id, partial, now_ns, from_ns, time.monotonic_ns(), forced, self.clock.followed,
             {
                 "robot": self.robot,
                 "namespace": self.namespace,
@@ -237,10 +237,10 @@ class Recorder:
                 "profile_yaml": self._profile.text,
             },
         )  # fmt: skip
-        clock = self.clock
+        clock, followed = self.clock, self.clock.followed
         evidence = Evidence(
             self.observer.streams, self._profile.frame_clock, self._package.frames, from_ns,
-            lambda: None if clock.plain else clock.restamp,
+            lambda: clock.restamp(followed),
         )  # fmt: skip
         with self._lock:
             latched = self.observer.latched.before(from_ns)

@@ -128,7 +128,7 @@ class Recording:
         self._store = store
         self._package = package
         self._channels = channels
-        self._evidence = evidence
+        self._evidence: Evidence | None = evidence
         self._certificate: Certificate | None = None
         self._last_ns = begin.from_ns
         self._noted = (0, 0)
@@ -296,6 +296,8 @@ class Recording:
         return {**self.facts(), "aborted": "true", "error": self.error}
 
     def _certify(self) -> Certificate | None:
+        if self._evidence is None:
+            return None
         try:
             return self._evidence.certificate(self.stop_ns or self._last_ns, self._lost_of)
         except Exception:  # it can be made again from the bag; it must not cost the take
@@ -310,7 +312,12 @@ class Recording:
 
     def _on_written(self, samples: list[Sample]) -> None:
         self._last_ns = samples[-1].receive_ns
-        self._evidence.add(samples)
+        if self._evidence is not None:
+            try:
+                self._evidence.add(samples)
+            except Exception:  # the certificate can be made again from the bag; the take can not
+                logging.getLogger(__name__).exception("no certificate for %s", self.id)
+                self._evidence = None
 
     def _before_sync(self) -> Iterable[Sample]:
         with self._lock:

@@ -7,7 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.bags import NS, PROFILE, T0, angle, small_robot
+from support.bags import (
+    HEADER,
+    JOINTS,
+    NS,
+    PROFILE,
+    T0,
+    WRENCH,
+    angle,
+    joint_state,
+    small_robot,
+    wrench,
+)
 
 from robot_recorder.alignment.episode import Alignment, align_episode
 from robot_recorder.alignment.plan import make_plan
@@ -16,7 +27,9 @@ from robot_recorder.core.errors import ConfigError
 from robot_recorder.core.frames import SampleStatus
 from robot_recorder.core.profile import parse_profile
 from robot_recorder.core.streams import FrameClock
+from robot_recorder.core.topics import BagTopic, Channel, OfferedQos, Sample
 from robot_recorder.storage.episodes import Episode
+from robot_recorder.storage.mcap_writer import McapWriter
 
 
 def aligned(path: Path, clock: FrameClock, profile: str = PROFILE) -> Alignment:
@@ -49,6 +62,55 @@ def test_ticks_of_a_reference_are_its_samples(tmp_path: Path) -> None:
     some = aligned(path, FrameClock(5.0, "camera"), profile)
     assert 48 <= len(some.frames) <= 51
     assert np.diff(some.frames.ticks).min() >= 0.15 * NS
+
+
+def test_a_fast_stream_alone_loses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "fast"
+    writer = McapWriter()
+    writer.open(path, {})
+    channel = Channel(BagTopic("/wrist/wrench", WRENCH, (OfferedQos(),), "", HEADER), stamped=True)
+    writer.add_topic(channel)
+    stamps = [T0 + i * 1_000_000 for i in range(60_000)]
+    writer.write([Sample(channel, wrench(s, 1.0), s + 500_000, s) for s in stamps])
+    writer.close()
+    found = aligned(path, FrameClock(30.0))
+    assert len(found.frames) > 1790 and found.counts[0].overflow == 0
+    assert found.certificate.streams["wrench"].count == 60_000
+
+
+@pytest.mark.parametrize("by_s", [5.0, -5.0, -0.05])
+def test_clock_jumps_that_were_recorded_are_taken_out_everywhere(
+    tmp_path: Path, by_s: float
+) -> None:
+    path, jump = tmp_path / "bag", 5 * NS
+    writer = McapWriter()
+    writer.open(path, {"clock_jumps": json.dumps([[T0 + jump, round(by_s * NS)]])})
+    topics = {"/joint_states": JOINTS, "/wrist/wrench": WRENCH}
+    channels = {
+        t: Channel(BagTopic(t, k, (OfferedQos(),), "", HEADER), stamped=True)
+        for t, k in topics.items()
+    }
+    samples = []
+    for channel in channels.values():
+        writer.add_topic(channel)
+    for i in range(1000):
+        at = T0 + i * NS // 100
+        stamp = at + (round(by_s * NS) if at >= T0 + jump else 0)
+        samples.append(
+            Sample(channels["/joint_states"], joint_state(stamp, 1.0), at + 60_000_000, at)
+        )
+        samples.append(Sample(channels["/wrist/wrench"], wrench(stamp, 1.0), at + 61_000_000, at))
+    writer.write(samples)
+    writer.close()
+    found = aligned(path, FrameClock(50.0))
+    # A jump that is smaller than the delay is told from it by when it was, but for a moment around.
+    near = np.abs(found.frames.ticks - T0 - jump) < 0.2 * NS
+    for column in found.frames.columns:
+        assert (np.abs(column.skews[~near]) <= 5_000_000).all()
+        assert (column.status[~near] <= SampleStatus.INTERPOLATED).all()
+    if abs(by_s) > 1:
+        for stream in found.certificate.streams.values():
+            assert stream.findings() == []
 
 
 def test_a_torn_bag_gives_what_can_be_read_and_says_so(tmp_path: Path) -> None:

@@ -41,6 +41,31 @@ def test_a_bag_of_others_gets_a_guess_a_person_can_correct(tmp_path: Path) -> No
     assert "# Guessed" in text
 
 
+def test_a_stream_never_takes_another_ones_topic(tmp_path: Path) -> None:
+    text = PROFILE.replace("topic: wrist/wrench", "topic: left/joint_states")
+    text = text.replace("geometry_msgs/msg/WrenchStamped", "sensor_msgs/msg/JointState")
+    for facts, prefix in (
+        ({"namespace": "/g1"}, "/g1/left/"),
+        ({}, "/left/"),
+        ({}, "/other/left/"),
+    ):
+        path = small_robot(
+            tmp_path / prefix.strip("/").replace("/", "_"), 1, prefix=prefix, **facts
+        )
+        plan = make_plan(Episode.open(path), parse_profile(text, "p"))
+        assert len(set(plan.topics.values())) == len(plan.topics), plan.topics
+        assert plan.topics.get("wrench", "").endswith("left/joint_states")
+
+
+def test_bags_that_tell_too_little_for_a_guess_are_refused_with_the_remedy() -> None:
+    with pytest.raises(ConfigError, match=r"no topic with messages.*--profile"):
+        guess_profile("short", [TopicFacts("/a", "b/msg/C", 1)], 0.0)
+    for name in ("null", "yes", "7", "épisode", "---"):
+        assert parse_profile(guess_profile(name, [TopicFacts("/a", "b/msg/C", 50)], 1.0), "g")
+    odd = [TopicFacts("/x", "b/srv/Add_Event", 50), TopicFacts("/a", "b/msg/C", 50)]
+    assert len(parse_profile(guess_profile("r", odd, 1.0), "g").streams) == 1
+
+
 def test_the_guess_knows_commands_and_leaves_out_what_is_no_sensor() -> None:
     text = guess_profile(
         "My Robot 2!",

@@ -38,6 +38,11 @@ def test_align_takes_several_bags_and_a_reference(bag: Path, tmp_path: Path, cap
     assert Path(lines[0]["table"]) == tmp_path / "tables" / "small_1.npz"
     assert main(["align", str(bag), str(bag), "--out", str(tmp_path / "one.npz")]) == 2
     assert "give a folder" in capsys.readouterr().err
+    nothing = str(tmp_path / "nothing")
+    assert main(["align", nothing, str(bag), str(bag), "--out", str(tmp_path / "again")]) == 2
+    printed = capsys.readouterr()
+    assert "does not exist" in printed.err and "another bag of this name" in printed.err
+    assert (tmp_path / "again" / "small_1.npz").exists()
 
 
 def test_what_can_not_be_aligned_is_refused_by_name(bag: Path, tmp_path: Path, capsys) -> None:

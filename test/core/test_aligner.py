@@ -417,6 +417,45 @@ def test_without_its_reference_nothing_is_emitted_and_memory_is_bounded() -> Non
     accounted(run)
 
 
+def test_bytes_of_samples_that_are_refused_are_not_kept() -> None:
+    ahead, frozen = Run(stream(Policy.NEAREST)), Run(stream(Policy.NEAREST))
+    for at in range(0, 60_000, 10):
+        ahead.push(at + 3000, received_ms=at)
+        frozen.push(5, received_ms=at)
+    for run in (ahead, frozen):
+        run.aligner.lanes[0].absorb()
+        assert len(run.aligner.lanes[0]._reader._payloads) < 250
+    assert ahead.aligner.counts[0].ahead == 6000 and frozen.aligner.counts[0].duplicate == 5999
+
+
+@pytest.mark.parametrize("size", [10, 1000, 12_000])
+def test_what_counts_as_a_repetition_does_not_depend_on_batches(size: int) -> None:
+    run = Run(stream(Policy.NEAREST))
+    stamps = [T0 + i * MS for i in [*range(6000), *range(6000), *range(5990, 6010)]]
+    for first in range(0, len(stamps), size):
+        part = stamps[first : first + size]
+        receives = [T0 + 20_000 * MS + first + i for i in range(len(part))]
+        run.aligner.push(0, part, receives, [wrench(s) for s in part])
+        run.aligner.lanes[0].absorb()
+    assert run.aligner.counts[0].duplicate == 10
+
+
+def test_a_reference_that_is_too_late_makes_no_frame_and_is_counted() -> None:
+    run = Run(*three(), rate_hz=None, reference="s_nearest", deadline_ms=250)
+    for at in range(0, 2000, 50):
+        run.push(at, lane=2)
+        run.push(at, lane=1)
+        run.push(at - 300, lane=0, received_ms=at)
+    run.aligner.finish()
+    assert run.frames == [] and run.aligner.counts[0].tickless == 40
+
+
+def test_without_streams_there_is_nothing_to_align() -> None:
+    aligner = Aligner([], FrameClock(30.0), 10**8, lambda frames: None)
+    aligner.advance(T0)
+    aligner.finish()
+
+
 def test_memory_is_bounded() -> None:
     run = Run(stream(Policy.NEAREST), stream(Policy.NEAREST), deadline_ms=100)
     run.push(0, lane=1)

@@ -67,15 +67,33 @@ def test_a_good_stream_has_nothing_said_against_it() -> None:
 
 
 def test_what_is_wrong_is_said_with_the_remedy() -> None:
-    stamps = [i * 100 / 3 for i in range(150) if not 40 <= i < 70] + [120.0, 120.0]
+    stamps = [i * 100 / 3 for i in range(150) if not 40 <= i < 70] + [4950.0, 4900.0]
     statuses = [SampleStatus.FRESH] * 6 + [SampleStatus.HELD] * 3 + [SampleStatus.MISSING]
     found = certificate(stamps, [frame(i, (s, 1)) for i, s in enumerate(statuses)], lost=7)
     text = " / ".join(found.streams["camera"].findings())
     assert "missing in 10.0% of the frames" in text and "held in 30.0%" in text
     assert "7 messages lost" in text and "silent for 1033 ms" in text
     assert "Hz instead of 30 Hz" in text
-    assert "2 samples out of order by up to 4846.7 ms" in text and "disorder_ms: 4847" in text
+    assert "2 samples out of order by up to 66.7 ms" in text and "disorder_ms: 67" in text
     assert found.complete == 6
+    back = certificate([i * 33 for i in range(200)] + [120.0], []).streams["camera"].findings()
+    assert any("by up to 6.4 s: was its clock set back" in t for t in back)
+
+
+def test_one_stamp_that_is_far_off_spoils_no_figure() -> None:
+    stamps = [i * 100 / 3 for i in range(300)]
+    stamps[100] = 3.6e9
+    tally = StreamTally(CAMERA)
+    at = T0 + (np.arange(300) * 100 * MS) // 3
+    tally.push(T0 + (np.array(stamps) * MS).astype(np.int64), at)
+    tally.push(np.zeros(5, dtype=np.int64), at[-1] + np.arange(5) * 33 * MS)
+    facts = tally.facts(T0, int(at[-1]) + 132 * MS)
+    assert (facts.out_of_order, facts.duplicates, facts.disorder_ns) == (0, 0, 0)
+    assert facts.longest_gap_ns < 70 * MS
+    quiet = StreamTally(CAMERA)
+    later = np.concatenate((at, at[-1] + 3600 * 10**9 + np.arange(9) * 33 * MS))
+    quiet.push(later, later)
+    assert abs(quiet.facts(T0, int(later[-1])).longest_gap_ns - 3600 * 10**9) < 40 * MS
 
 
 def test_a_stream_that_never_came_is_missing_in_every_frame() -> None:

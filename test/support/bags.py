@@ -14,6 +14,7 @@ from robot_recorder.storage.mcap_writer import McapWriter
 NS = 1_000_000_000
 T0 = 1_700_000_000 * NS
 JOINTS = "sensor_msgs/msg/JointState"
+WRENCH = "geometry_msgs/msg/WrenchStamped"
 IMAGE = "sensor_msgs/msg/CompressedImage"
 HEADER = "std_msgs/Header header\n"
 
@@ -94,7 +95,7 @@ def small_robot(
         stamp = T0 + round((at + camera_late_s) * NS)
         data = picture(stamp, at)
         messages.append((stamp + 8_000_000, f"{prefix}camera/image/compressed", data))
-    types = {"joint_states": JOINTS, "wrist/wrench": "geometry_msgs/msg/WrenchStamped"}
+    types = {"joint_states": JOINTS, "wrist/wrench": WRENCH}
     writer = McapWriter()
     writer.open(path, facts)
     channels = {}
