@@ -30,5 +30,6 @@ setup(
         "rich",
         "rosbags",
     ],
+    extras_require={"parquet": ["pyarrow"]},
     entry_points={"console_scripts": ["robot-recorder = robot_recorder.cli.main:main"]},
 )

@@ -31,7 +31,8 @@ def test_align_writes_a_table_and_says_how_good_it_is(bag: Path, tmp_path: Path,
 
 def test_align_takes_several_bags_and_a_reference(bag: Path, tmp_path: Path, capsys) -> None:
     arguments = ["--reference", "/camera/image/compressed", "--out", str(tmp_path / "tables")]
-    assert main(["align", str(bag), str(bag), *arguments, "--json"]) == 0
+    other = small_robot(tmp_path / "small_2", 2, profile_yaml=PROFILE)
+    assert main(["align", str(bag), str(other), *arguments, "--json"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert len(lines) == 2 and lines[0]["reference"] == "camera"
     assert lines[0]["streams"]["camera"]["skew_max_ms"] == 0

@@ -125,6 +125,30 @@ def test_frames_are_aligned_and_recorded(bench: Bench) -> None:
     assert episode.sync["streams"]["camera"]["skew_p50_ms"] < 25
 
 
+def test_a_silent_robot_does_not_stop_the_frames(bench: Bench) -> None:
+    bench.publish_until("all streams", bench.ready)
+    bench.frames.clear()
+    bench.wait("frames of a silent robot", lambda: len(bench.frames) > 30)
+    held = bench.frames[-1]
+    assert not held.complete
+    assert {s.status for s in held.samples} == {int(SampleStatus.HELD)}
+    assert all(s.skew_ns < -100_000_000 for s in held.samples)
+
+
+def test_an_episode_carries_its_profile_and_how_its_clocks_lay(bench: Bench) -> None:
+    episode = record(bench, 2.5)
+    assert episode.facts["profile_yaml"] == PROFILE and episode.facts["namespace"] == "/"
+    told = [m.data for m in read_messages(episode.path, {"/synchronizer/clocks"})]
+    assert len(told) >= 2
+    certificate = episode.certificate
+    assert certificate is not None and set(certificate.streams) == {
+        "joints", "command", "wrench", "camera"
+    }  # fmt: skip
+    for stream in certificate.streams.values():
+        assert stream.clock == "robot" and stream.offset_ms is not None
+        assert 0 <= stream.offset_ms < 50 and stream.count > 90
+
+
 def test_labels_are_in_the_bag_and_in_custom_data(bench: Bench) -> None:
     bench.call(SetTask, "labeller/set_task", task="lift_box", operator_name="ann")
     bench.publish_until("all streams", bench.ready)
