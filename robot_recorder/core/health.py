@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from robot_recorder.core.streams import (
     NS_PER_S,
     RobotProfile,
+    SourceClockKind,
     StreamConfig,
     StreamHealth,
 )
@@ -126,7 +127,8 @@ class HealthMonitor:
         if silent_ns > max(self._profile.stale_ns, 3 * NS_PER_S / config.rate_hz):
             remedy = f"{topic} fell silent {silent_ns / NS_PER_S:.1f} s ago: check its driver"
             return StreamHealth.STALE, remedy
-        if self._offsets and abs(self._offset_ns()) > self._profile.max_clock_offset_ns:
+        own = config.clock is SourceClockKind.DEVICE  # its offset is taken out, however large
+        if self._offsets and not own and abs(self._offset_ns()) > self._profile.max_clock_offset_ns:
             return StreamHealth.CLOCK, self._clock_remedy()
         # A stream that has just begun has no rate yet; it is arriving, and that is all there is to say.
         young = now_ns - self._since_ns < NS_PER_S
@@ -144,6 +146,6 @@ class HealthMonitor:
         limit_s = self._profile.max_clock_offset_ns / NS_PER_S
         return (
             f"{self.topic} is stamped {abs(offset_s):.3g} s {'before' if offset_s > 0 else 'after'} its "
-            f"receipt, {limit_s:g} s are allowed: synchronise its clock (chrony, PTP), or raise "
-            "max_clock_offset_ms in the profile"
+            f"receipt, {limit_s:g} s are allowed: synchronise its clock (chrony, PTP), say "
+            "'clock: device' in the profile, or raise max_clock_offset_ms there"
         )

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from robot_recorder.core.health import HealthMonitor
 from robot_recorder.core.start_gate import judge_start
-from robot_recorder.core.streams import NS_PER_S, RobotProfile, Role, StreamConfig, StreamHealth
+from robot_recorder.core.streams import (
+    NS_PER_S,
+    FrameClock,
+    RobotProfile,
+    Role,
+    SourceClockKind,
+    StreamConfig,
+    StreamHealth,
+)
 from robot_recorder.core.topics import BagTopic, Channel
 
 T0 = 1_700_000_000_000_000_000
@@ -14,7 +24,7 @@ T0 = 1_700_000_000_000_000_000
 
 def monitor(rate_hz: float | None = 100, required: bool = True) -> HealthMonitor:
     config = StreamConfig("s", "t", "a/msg/B", Role.OBSERVATION, rate_hz, required)
-    profile = RobotProfile("robot", 30, 10**8, (config,))
+    profile = RobotProfile("robot", FrameClock(30.0), 10**8, (config,))
     return HealthMonitor(config, Channel(BagTopic("/robot/t", "a/msg/B")), profile)
 
 
@@ -111,8 +121,12 @@ def test_a_clock_that_is_off_is_told_apart_from_a_slow_network(offset_s: float) 
     late_now_and_then = stamped([0.001, 3.0, 0.002, 2.0])
     assert late_now_and_then.report(now).health is StreamHealth.OK
     assert late_now_and_then.report(now).clock_offset_s == pytest.approx(0.001)
-    report = stamped([offset_s, offset_s + 0.001]).report(now)
+    off = stamped([offset_s, offset_s + 0.001])
+    report = off.report(now)
     assert report.health is StreamHealth.CLOCK and "chrony" in report.remedy
+    assert "clock: device" in report.remedy
+    off.config = replace(off.config, clock=SourceClockKind.DEVICE)  # whose offset is taken out
+    assert off.report(now).health is StreamHealth.OK
     assert stamped([]).report(now).clock_offset_s is None
 
 
