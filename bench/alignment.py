@@ -23,7 +23,7 @@ from rich.table import Table
 from sensor_msgs.msg import CompressedImage, JointState
 from synthetic import NS, T0, Recorded, Source, Truth, sample
 
-from robot_recorder.alignment.episode import align_episode
+from robot_recorder.alignment.episode import align_episode, join_frames
 from robot_recorder.alignment.plan import make_plan
 from robot_recorder.core.aligner import Aligner
 from robot_recorder.core.certificate import Certificate
@@ -70,8 +70,6 @@ def record(
 
 def ours(streams: list[Recorded], clock: FrameClock) -> tuple[Frames, Aligner, float]:
     """The aligner, fed as it is live: what arrived in 10 ms at a time. Also: CPU s a frame."""
-    from robot_recorder.alignment.episode import join_frames
-
     parts: list[Frames] = []
     aligner = Aligner([s.source.config for s in streams], clock, DEADLINE_NS, parts.append)
     at = [0] * len(streams)

@@ -24,7 +24,7 @@ from std_msgs.msg import String
 
 from robot_recorder.alignment.episode import align_episode
 from robot_recorder.alignment.plan import make_plan
-from robot_recorder.cli.certificate_table import certificate_table, findings
+from robot_recorder.cli.certificate_table import print_certificate
 from robot_recorder.cli.tables import episodes_table, streams_table, table_console
 from robot_recorder.core.errors import RecorderError
 from robot_recorder.core.labels import Outcome
@@ -247,7 +247,7 @@ def _report(paths: list[Path], console: Console) -> None:
             draw(load(episode), picture)
         console.print(f"picture: {os.path.relpath(picture)}")
     if paths:
-        _report_alignment(episodes[-1], table_console(180))
+        _report_alignment(episodes[-1], console)
 
 
 def _report_alignment(episode: Episode, console: Console) -> None:
@@ -256,10 +256,8 @@ def _report_alignment(episode: Episode, console: Console) -> None:
     if certificate is None:
         console.print(f"{episode.id} has no sync certificate: see the log of record")
         return
-    console.print(f"\nsync certificate of {episode.id}: {certificate.summary}", highlight=False)
-    console.print(certificate_table(certificate))
-    for sentence in findings(certificate):
-        console.print(f"  - {sentence}", highlight=False, markup=False)
+    console.print()
+    print_certificate(f"sync certificate of {episode.id}", certificate)
     plan = make_plan(episode)
     aligned = align_episode(episode, plan, plan.frame_clock(None, ""))
     picture = episode.path.with_suffix(".sync.png")

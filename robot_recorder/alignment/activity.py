@@ -69,7 +69,7 @@ def activities(episode: Episode, plan: Plan) -> dict[str, Activity]:
             read = readers[stream.name]
             if read is None:
                 continue
-            stamps = column.stamps() if stream.name in plan.stamped else 0 * column.receives
+            stamps = plan.stamps(stream.name, column)
             receives = np.maximum.accumulate(column.receives)
             corrected, known = clocks[stream.name].correct(stamps, receives)
             mine, values = times.setdefault(stream.name, []), rows.setdefault(stream.name, [])

@@ -23,7 +23,7 @@ from robot_recorder.core.frames import Frames, Window
 from robot_recorder.core.stream_tally import StreamTally
 from robot_recorder.core.streams import FrameClock, StreamConfig
 from robot_recorder.storage.columns import Column, Segment, read_columns
-from robot_recorder.storage.episodes import Episode
+from robot_recorder.storage.episodes import Episode, sum_lost
 
 _AT_ONCE = 12_000  # samples of a stream; lane.MAX_SAMPLES is what there is room for
 
@@ -140,9 +140,8 @@ def _push(
         if column is None:
             continue
         receives = column.receives
-        stamps = column.stamps() if stream.name in plan.stamped else np.zeros_like(receives)
-        known = stamps if plan.restamp is None else plan.restamp(stamps, receives)
-        tallies[stream.name].push(np.where(stamps != 0, known, 0), receives)
+        stamps = plan.stamps(stream.name, column)
+        tallies[stream.name].push(stamps, receives, plan.restamp)
         span = min(span[0], int(receives.min())), max(span[1], int(receives.max()))
         if stream.name in numbers:
             aligner.push(numbers[stream.name], stamps, receives, column.payloads)  # type: ignore[arg-type]
@@ -151,10 +150,7 @@ def _push(
 
 def _lost(episode: Episode, topic: str) -> int | None:
     """What is known to be lost of a topic; None where nobody counted."""
-    counted = episode.streams.get(topic, {}).get("lost")
-    if not isinstance(counted, dict) or not all(isinstance(n, int) for n in counted.values()):
-        return None
-    return sum(counted.values())
+    return sum_lost(episode.streams.get(topic, {}).get("lost"))
 
 
 def join_frames(parts: list[Frames], aligner: Aligner) -> Frames:

@@ -6,9 +6,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from robot_recorder.alignment.foreign import bag_types, foreign_decoder
 from robot_recorder.alignment.guess import TopicFacts, guess_profile
 from robot_recorder.core.aligner import Seed
+from robot_recorder.core.arrays import Int64s
 from robot_recorder.core.decoding import KINDS, Decoded
 from robot_recorder.core.errors import ConfigError, DecodeError
 from robot_recorder.core.frame_messages import decode_clock_settings, decode_value_names
@@ -16,7 +19,7 @@ from robot_recorder.core.profile import parse_profile
 from robot_recorder.core.robot_clock import restamp_by
 from robot_recorder.core.source_clock import ClockSetting, Restamp
 from robot_recorder.core.streams import FrameClock, RobotProfile, StreamConfig
-from robot_recorder.storage.columns import bag_topics
+from robot_recorder.storage.columns import Column, bag_topics
 from robot_recorder.storage.episodes import Episode
 from robot_recorder.storage.reader import read_messages
 
@@ -52,6 +55,10 @@ class Plan:
     def aligned(self) -> tuple[StreamConfig, ...]:
         """Streams that take part in frames."""
         return self.profile.aligned
+
+    def stamps(self, stream: str, column: Column) -> Int64s:
+        """int64[n], ns, source stamps of a stream's messages; 0: they carry none."""
+        return column.stamps() if stream in self.stamped else np.zeros_like(column.receives)
 
     def frame_clock(self, rate_hz: float | None, reference: str) -> FrameClock:
         """The frame clock asked for; what is not said is as the profile has it.

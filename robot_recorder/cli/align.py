@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robot_recorder.configuration import load_profile
-from robot_recorder.core.certificate import Certificate
 from robot_recorder.core.errors import BagError, ConfigError, RecorderError
 from robot_recorder.core.profile import LEAST_RATE_HZ
 from robot_recorder.core.streams import NS_PER_MS
@@ -149,6 +148,7 @@ def _align(options: argparse.Namespace) -> int:
 def _align_one(path: Path, target: Path, options: argparse.Namespace) -> bool:
     """One bag; False: it could not be read to its end."""
     from robot_recorder.alignment.table import write_table
+    from robot_recorder.cli.certificate_table import print_certificate
 
     began = time.monotonic()
     episode, plan, found = _run_alignment(path, options)
@@ -161,7 +161,7 @@ def _align_one(path: Path, target: Path, options: argparse.Namespace) -> bool:
         print("the bag carries no robot profile; guessed one (robot-recorder profile guess)")
     for topic in plan.absent:
         print(f"not in the bag: {topic}")
-    _print(episode, found.certificate)
+    print_certificate(episode.id, found.certificate)
     for problem in filter(None, [found.problem, *_unused(found)]):
         print(f"  - {problem}")
     span_s = episode.metadata["duration"]["nanoseconds"] / 1e9
@@ -191,18 +191,9 @@ def _unused(found: Alignment) -> list[str]:
     return sentences
 
 
-def _print(episode: Episode, certificate: Certificate) -> None:
-    from robot_recorder.cli.certificate_table import certificate_table, findings
-    from robot_recorder.cli.tables import table_console
-
-    console = table_console(180)
-    console.print(f"{episode.id}: {certificate.summary}", highlight=False)
-    console.print(certificate_table(certificate))
-    for sentence in findings(certificate):
-        console.print(f"  - {sentence}", highlight=False, markup=False)
-
-
 def _certificate(options: argparse.Namespace) -> int:
+    from robot_recorder.cli.certificate_table import print_certificate
+
     for path in options.episode:
         episode = Episode.open(path)
         certificate = None if options.again else episode.certificate
@@ -215,7 +206,7 @@ def _certificate(options: argparse.Namespace) -> int:
         if options.json:
             print(json.dumps(certificate.to_dict()))
         else:
-            _print(episode, certificate)
+            print_certificate(episode.id, certificate)
         if found is not None and options.picture:
             print(_draw(episode, found, options.picture, many=len(options.episode) > 1))
     return 0

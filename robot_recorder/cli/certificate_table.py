@@ -5,7 +5,18 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
+from robot_recorder.cli.tables import table_console
 from robot_recorder.core.certificate import Certificate, StreamCertificate
+
+
+def print_certificate(title: str, certificate: Certificate) -> None:
+    """Summary, table, and what a person should know."""
+    console = table_console(180)
+    console.print(f"{title}: {certificate.summary}", highlight=False)
+    console.print(certificate_table(certificate))
+    for name, stream in certificate.streams.items():
+        for text in stream.findings():
+            console.print(f"  - {name}: {text}", highlight=False, markup=False)
 
 
 def certificate_table(certificate: Certificate) -> Table:
@@ -31,15 +42,6 @@ def certificate_table(certificate: Certificate) -> Table:
             _with_uncertainty(stream.drift_ppm, stream.drift_pm_ppm, ".1f"),
         )
     return table
-
-
-def findings(certificate: Certificate) -> list[str]:
-    """What a person should know, one sentence each."""
-    return [
-        f"{name}: {text}"
-        for name, stream in certificate.streams.items()
-        for text in stream.findings()
-    ]
 
 
 def _number(value: float | None) -> str:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from robot_recorder.core.arrays import Int64s
 from robot_recorder.core.decoder import Decoder, Payloads, StreamCounts
 from robot_recorder.core.decoding import KINDS, Decoded
-from robot_recorder.core.frames import Column, Frames, Int64s, SampleStatus, Window
+from robot_recorder.core.frames import Column, Frames, SampleStatus, Window
 from robot_recorder.core.lane import Lane, Stamps
 from robot_recorder.core.source_clock import ClockSetting, Restamp, SourceClock
 from robot_recorder.core.streams import NS_PER_S, FrameClock, StreamConfig

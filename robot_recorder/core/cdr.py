@@ -53,10 +53,15 @@ def header_stamps_ns(heads: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
 
 def stamps_of(heads: list[bytes]) -> npt.NDArray[np.int64]:
     """The same of their first ``HEAD`` bytes; 0 where a message is shorter, which is none then."""
+    return header_stamps_ns(head_rows(heads))
+
+
+def head_rows(heads: list[bytes]) -> npt.NDArray[np.uint8]:
+    """uint8[n, 12]; zeros where a message is shorter."""
     whole = b"".join(heads)
     if len(whole) != HEAD * len(heads):
         whole = b"".join(head if len(head) == HEAD else bytes(HEAD) for head in heads)
-    return header_stamps_ns(np.frombuffer(whole, np.uint8).reshape(-1, HEAD))
+    return np.frombuffer(whole, np.uint8).reshape(-1, HEAD)
 
 
 class HeaderStamps:

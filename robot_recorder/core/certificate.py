@@ -278,8 +278,12 @@ def _certify_stream(evidence: StreamEvidence, stats: FrameStats) -> StreamCertif
         clock=config.clock.value if facts.stamped else "none",
         offset_ms=_rounded(clock.offset_ns / NS_PER_MS) if clock else None,
         offset_pm_ms=_rounded(clock.offset_pm_ns / NS_PER_MS) if clock else None,
-        drift_ppm=_rounded(clock.drift_ppm) if clock and _sure(clock.drift_pm_ppm) else None,
-        drift_pm_ppm=_rounded(clock.drift_pm_ppm) if clock and _sure(clock.drift_pm_ppm) else None,
+        drift_ppm=_rounded(clock.drift_ppm)
+        if clock and math.isfinite(clock.drift_pm_ppm)
+        else None,
+        drift_pm_ppm=_rounded(clock.drift_pm_ppm)
+        if clock and math.isfinite(clock.drift_pm_ppm)
+        else None,
         clock_events=tuple(e.text for e in facts.events),
         skew_p50_ms=p50,
         skew_p95_ms=p95,
@@ -290,10 +294,6 @@ def _certify_stream(evidence: StreamEvidence, stats: FrameStats) -> StreamCertif
         held=statuses[SampleStatus.HELD],
         missing=statuses[SampleStatus.MISSING],
     )
-
-
-def _sure(value: float) -> bool:
-    return math.isfinite(value)
 
 
 def _rounded(value: float | None) -> float | None:

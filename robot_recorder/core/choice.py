@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from robot_recorder.core.frames import Int64s, SampleStatus
+from robot_recorder.core.arrays import Int64s, Places
+from robot_recorder.core.frames import SampleStatus
 from robot_recorder.core.streams import Policy, StreamConfig
-
-Places = npt.NDArray[np.intp]
 
 FRESH, INTERPOLATED, HELD, MISSING = (int(s) for s in SampleStatus)
 NONE = -1

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from operator import itemgetter
@@ -23,9 +24,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from robot_recorder.core.arrays import Int64s
 from robot_recorder.core.streams import NS_PER_MS, NS_PER_S
-
-Int64s = npt.NDArray[np.int64]
 
 BUCKET_NS = (
     NS_PER_S  # one minimum for each of these, by robot clock; estimates change at their borders
@@ -121,6 +121,21 @@ class _Low(NamedTuple):
     median_ns: int = 0
 
 
+def by_bucket(receives: Int64s) -> Iterator[tuple[int, slice]]:
+    """Buckets that receipts fall into, and which of these do.
+
+    Args:
+        receives: int64[n], ns, not falling; at least one.
+    """
+    buckets = receives // BUCKET_NS
+    if buckets[0] == buckets[-1]:
+        yield int(buckets[0]), slice(0, len(buckets))
+        return
+    borders = [0, *(np.flatnonzero(np.diff(buckets)) + 1).tolist(), len(buckets)]
+    for first, last in itertools.pairwise(borders):
+        yield int(buckets[first]), slice(first, last)
+
+
 class ClockModel:
     """Follows one stream. Memory: a minute of one minimum a second, and one second of samples."""
 
@@ -149,13 +164,8 @@ class ClockModel:
         if not len(stamps):
             return
         self._watch_frozen(stamps, receives)
-        buckets = receives // BUCKET_NS
-        if buckets[0] == buckets[-1]:
-            self._push_bucket(int(buckets[0]), stamps, receives)
-            return
-        borders = [0, *(np.flatnonzero(np.diff(buckets)) + 1).tolist(), len(buckets)]
-        for first, last in itertools.pairwise(borders):
-            self._push_bucket(int(buckets[first]), stamps[first:last], receives[first:last])
+        for bucket, part in by_bucket(receives):
+            self._push_bucket(bucket, stamps[part], receives[part])
 
     def _push_bucket(self, bucket: int, stamps: Int64s, receives: Int64s) -> None:
         self.close_before(bucket)

@@ -9,12 +9,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from robot_recorder.core.arrays import Bools, Bytes, Floats
 from robot_recorder.core.decoding import Decoded
 from robot_recorder.core.errors import DecodeError
-
-Floats = npt.NDArray[np.float64]
-Bytes = npt.NDArray[np.uint8]
-Bools = npt.NDArray[np.bool_]
 
 _STAMP = slice(4, 12)  # of a message that begins with a header: differs in every one
 

@@ -85,10 +85,7 @@ class Evidence:
     def _tally(self, channel: Channel, stream: _Stream) -> None:
         receives = np.array(stream.receives, dtype=np.int64)
         stamps = stamps_of(stream.heads) if channel.stamped else np.zeros_like(receives)
-        restamp = self._restamp()
-        if restamp is not None and (stamps != 0).any():
-            stamps = np.where(stamps != 0, restamp(stamps, receives), 0)
-        stream.tally.push(stamps, receives)
+        stream.tally.push(stamps, receives, self._restamp())
         stream.receives, stream.heads = [], []
 
     def certificate(self, to_ns: int, lost: Callable[[str], int | None]) -> Certificate:

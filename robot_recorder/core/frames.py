@@ -9,8 +9,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-Int64s = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from robot_recorder.core.arrays import Floats, Int64s
 
 NO_INTS: Int64s = np.empty(0, dtype=np.int64)
 NO_FLOATS: Floats = np.empty(0)

@@ -7,9 +7,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from robot_recorder.core.arrays import Floats
 
 _NEARLY_EQUAL = 0.9995  # cosine; beyond, dividing by the sine of the angle loses digits
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from robot_recorder.core.frames import Int64s
-
-Bools = npt.NDArray[np.bool_]
+from robot_recorder.core.arrays import Bools, Int64s
 
 _STAMP, _RECEIVE, _NUMBER, _USED, _HOMED = range(5)
 
@@ -23,38 +20,37 @@ class Kept:
         self._rows = np.empty((5, 0), dtype=np.int64)
         self.rising = True
 
+    def _row(self, which: int) -> Int64s:
+        row: Int64s = self._rows[which]
+        return row
+
     def __len__(self) -> int:
         return self._rows.shape[1]
 
     @property
     def stamps(self) -> Int64s:
         """int64[n], corrected, ns."""
-        stamps: Int64s = self._rows[_STAMP]
-        return stamps
+        return self._row(_STAMP)
 
     @property
     def receives(self) -> Int64s:
         """int64[n], ns, not falling."""
-        receives: Int64s = self._rows[_RECEIVE]
-        return receives
+        return self._row(_RECEIVE)
 
     @property
     def numbers(self) -> Int64s:
         """int64[n], in their stream, rising."""
-        numbers: Int64s = self._rows[_NUMBER]
-        return numbers
+        return self._row(_NUMBER)
 
     @property
     def used(self) -> Int64s:
         """int64[n], 1: a tick wanted it."""
-        used: Int64s = self._rows[_USED]
-        return used
+        return self._row(_USED)
 
     @property
     def homed(self) -> Int64s:
         """int64[n], 1: the tick that its stamp belongs to is over."""
-        homed: Int64s = self._rows[_HOMED]
-        return homed
+        return self._row(_HOMED)
 
     def add(self, stamps: Int64s, receives: Int64s, numbers: Int64s, rising: bool) -> None:
         """Append samples.

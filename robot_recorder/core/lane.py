@@ -14,6 +14,7 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
+from robot_recorder.core.arrays import Bools, Int64s, Places
 from robot_recorder.core.cdr import HeaderStamps
 from robot_recorder.core.choice import (
     INTERPOLATED,
@@ -21,14 +22,13 @@ from robot_recorder.core.choice import (
     NEVER,
     NONE,
     Choice,
-    Places,
     available,
     choose,
     choose_one,
     neighbours,
 )
 from robot_recorder.core.decoder import Decoder, Payloads, StreamCounts
-from robot_recorder.core.frames import NO_INTS, Column, Int64s, Window
+from robot_recorder.core.frames import NO_INTS, Column, Window
 from robot_recorder.core.kept import Kept
 from robot_recorder.core.source_clock import SourceClock
 from robot_recorder.core.streams import (
@@ -54,7 +54,6 @@ _REMEMBERED = 4096  # stamps by which a repeated message is known, though the fi
 # period early: a frame need not wait for that.
 _ENOUGH_SHARE = 0.4
 
-Bools = npt.NDArray[np.bool_]
 Stamps = Sequence[int] | HeaderStamps  # of one kind for one stream
 
 

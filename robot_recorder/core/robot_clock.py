@@ -8,11 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from robot_recorder.core.arrays import Int64s
 from robot_recorder.core.streams import NS_PER_MS
-
-Int64s = npt.NDArray[np.int64]
 
 # Far above what NTP's slewing does between two looks, far below what spoils an episode.
 _JUMP_NS = 10 * NS_PER_MS

@@ -3,7 +3,6 @@ it, receipt where there is no stamp."""
 
 from __future__ import annotations
 
-import itertools
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from robot_recorder.core.clock_model import BUCKET_NS, ClockEstimate, ClockModel, Int64s
+from robot_recorder.core.arrays import Int64s
+from robot_recorder.core.clock_model import BUCKET_NS, ClockEstimate, ClockModel, by_bucket
 from robot_recorder.core.streams import SourceClockKind, StreamConfig
 
 _NEVER = -(2**62)  # no watermark yet
@@ -110,11 +110,8 @@ class SourceClock:
         self, stamps: Int64s, receives: Int64s, known: npt.NDArray[np.bool_]
     ) -> Int64s:
         corrected = stamps.copy()
-        buckets = receives // BUCKET_NS
-        borders = [0, *(np.flatnonzero(np.diff(buckets)) + 1).tolist(), len(buckets)]
-        for first, last in itertools.pairwise(borders):
-            part = slice(first, last)
-            self._set(int(buckets[first]))
+        for bucket, part in by_bucket(receives):
+            self._set(bucket)
             if self.setting is None:
                 known[part] = False
             else:

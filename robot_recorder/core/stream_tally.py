@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from robot_recorder.core.clock_model import ClockEstimate, ClockEvent, ClockModel, Int64s
+from robot_recorder.core.arrays import Int64s
+from robot_recorder.core.clock_model import ClockEstimate, ClockEvent, ClockModel
+from robot_recorder.core.source_clock import Restamp
 from robot_recorder.core.streams import NS_PER_S, SourceClockKind, StreamConfig
 
 _LEAP_NS = 10 * NS_PER_S  # between two stamps in order of receipt
@@ -50,7 +52,8 @@ class StreamTally:
             model: of its clock, fed by somebody else; None: one of its own.
         """
         self._feeds = model is None
-        self._model = model or ClockModel(config.clock is SourceClockKind.DEVICE)
+        self._own_clock = config.clock is SourceClockKind.DEVICE
+        self._model = model or ClockModel(self._own_clock)
         self._count = 0
         self._first_ns = self._last_ns = 0  # receipt
         self._newest_ns: int | None = None  # stamp
@@ -60,12 +63,13 @@ class StreamTally:
         self._disorder_ns = 0
         self._stamped = False
 
-    def push(self, stamps: Int64s, receives: Int64s) -> None:
+    def push(self, stamps: Int64s, receives: Int64s, restamp: Restamp | None = None) -> None:
         """Take samples in order of receipt.
 
         Args:
             stamps: int64[n], ns, source clock; 0: none.
             receives: int64[n], ns, robot clock.
+            restamp: takes jumps of the machine's clock out of its stamps; not of a device's.
         """
         if not len(stamps):
             return
@@ -76,6 +80,8 @@ class StreamTally:
         if known.any():
             self._stamped = True
             stamps, receives = stamps[known], receives[known]
+            if restamp is not None and not self._own_clock:
+                stamps = restamp(stamps, receives)
             if self._feeds:
                 self._model.push(stamps, np.maximum.accumulate(receives))
         elif self._stamped:

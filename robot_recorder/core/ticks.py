@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from robot_recorder.core.frames import Int64s
+from robot_recorder.core.arrays import Int64s
 from robot_recorder.core.lane import Lane
 from robot_recorder.core.streams import NS_PER_S
 

@@ -7,9 +7,9 @@ from operator import itemgetter
 
 import numpy as np
 
-from robot_recorder.core.choice import INTERPOLATED, MISSING, Choice, Places, around, choose_one
+from robot_recorder.core.arrays import Floats, Int64s, Places
+from robot_recorder.core.choice import INTERPOLATED, MISSING, Choice, around, choose_one
 from robot_recorder.core.decoder import Decoder, Payloads, Rows
-from robot_recorder.core.frames import Floats, Int64s
 from robot_recorder.core.interpolation import interpolate
 from robot_recorder.core.kept import Kept
 from robot_recorder.core.streams import StreamConfig

@@ -15,7 +15,6 @@ from std_msgs.msg import Header
 
 from robot_recorder.core.aligner import Aligner
 from robot_recorder.core.cdr import HeaderStamps
-from robot_recorder.core.decoder import StreamCounts
 from robot_recorder.core.frame_messages import encode_frame
 from robot_recorder.core.frames import Frames
 from robot_recorder.core.lane import Lane
@@ -159,8 +158,7 @@ class SynchronizerNode(Node):
 
 
 def _stream_status(name: str, lane: Lane) -> DiagnosticStatus:
-    counts: StreamCounts = lane.counts
-    figures = {k: v for k, v in asdict(counts).items() if v}
+    figures = {k: v for k, v in asdict(lane.counts).items() if v}
     told = [f"{figures[k]} {k.replace('_', ' ')}" for k in _TROUBLE if k in figures]
     told += [event.text for event in lane.clock.model.events[-1:]]
     estimate = lane.clock.model.estimate

@@ -19,7 +19,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from rosbags.rosbag2 import Reader
 from rosbags.rosbag2.errors import ReaderError
 
-from robot_recorder.core.cdr import HEAD, header_stamps_ns
+from robot_recorder.core.arrays import Bytes, Int64s
+from robot_recorder.core.cdr import HEAD, head_rows, header_stamps_ns
 from robot_recorder.core.decoder import Payloads as MessageBytes
 from robot_recorder.core.decoder import Rows
 from robot_recorder.core.errors import BagError
@@ -28,9 +29,6 @@ from robot_recorder.storage.mcap_index import McapIndex
 from robot_recorder.storage.mcap_records import ChunkInfo, Op
 from robot_recorder.storage.metadata import read_metadata
 from robot_recorder.storage.reader import read_messages
-
-Int64s = npt.NDArray[np.int64]
-Bytes = npt.NDArray[np.uint8]
 
 _SPAN_BYTES = 64_000_000  # unpacked at once; what is not compressed stays where it is
 _SPAN_MESSAGES = 50_000  # looked at at once
@@ -287,7 +285,6 @@ def _read_plainly(path: Path, topics: set[str], metadata: dict) -> Iterator[Segm
 def _plain_columns(times: dict[str, list[int]], data: dict[str, list[bytes]]) -> dict[str, Column]:
     columns = {}
     for topic, messages in data.items():
-        heads = b"".join(m[:HEAD] if len(m) >= HEAD else bytes(HEAD) for m in messages)
-        headers = np.frombuffer(heads, np.uint8).reshape(-1, HEAD)
+        headers = head_rows([m[:HEAD] for m in messages])
         columns[topic] = Column(np.array(times[topic], dtype=np.int64), headers, messages)
     return columns

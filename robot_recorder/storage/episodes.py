@@ -40,6 +40,13 @@ def label_facts(events: list[LabelEvent]) -> dict[str, str]:
     }
 
 
+def sum_lost(by_place: Any) -> int | None:
+    """A topic's losses together; None: not all of them are known, or nobody counted."""
+    if not isinstance(by_place, dict) or not all(isinstance(n, int) for n in by_place.values()):
+        return None
+    return sum(by_place.values())
+
+
 @dataclass(frozen=True)
 class Episode:
     """A bag directory and what its metadata says. Foreign bags simply have no facts.

@@ -11,14 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from robot_recorder.core.arrays import Int64s
 from robot_recorder.core.errors import BagError
 from robot_recorder.storage import mcap_records as mcap
 from robot_recorder.storage.mcap_records import ChannelRecord, ChunkInfo, Op, SchemaRecord
 from robot_recorder.storage.mcap_scan import decompress
-
-Int64s = npt.NDArray[np.int64]
 
 _INDEX_HEAD = struct.Struct("<BQHI")  # of a message index: head, channel, bytes of its entries
 _I64 = np.dtype("<i8")

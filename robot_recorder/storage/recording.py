@@ -22,7 +22,7 @@ from robot_recorder.core.start_gate import Verdict
 from robot_recorder.core.streams import NS_PER_S
 from robot_recorder.core.topics import Batch, Channel, Sample
 from robot_recorder.storage.episode_writer import EpisodeWriter
-from robot_recorder.storage.episodes import label_facts
+from robot_recorder.storage.episodes import label_facts, sum_lost
 from robot_recorder.storage.files import locked
 from robot_recorder.storage.metadata import topic_metadata
 from robot_recorder.storage.recovery import RecordingLock, recover
@@ -299,14 +299,14 @@ class Recording:
         if self._evidence is None:
             return None
         try:
-            return self._evidence.certificate(self.stop_ns or self._last_ns, self._lost_of)
+            streams = self._streams()
+            return self._evidence.certificate(
+                self.stop_ns or self._last_ns,
+                lambda topic: sum_lost(streams.get(topic, {}).get("lost", {})),
+            )
         except Exception:  # it can be made again from the bag; it must not cost the take
             logging.getLogger(__name__).exception("no certificate for %s", self.id)
             return None
-
-    def _lost_of(self, topic: str) -> int | None:
-        lost = self._streams().get(topic, {}).get("lost", {}).values()
-        return None if None in lost else sum(lost)
 
     # -- in the writer's thread
 

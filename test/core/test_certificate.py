@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from robot_recorder.core.certificate import (
     certify,
 )
 from robot_recorder.core.frames import NO_FLOATS, NO_INTS, Frame, FrameSample, SampleStatus
+from robot_recorder.core.robot_clock import restamp_by
 from robot_recorder.core.stream_tally import StreamTally
 from robot_recorder.core.streams import FrameClock, Policy, Role, SourceClockKind, StreamConfig
 
@@ -131,6 +133,18 @@ def test_it_survives_json_and_what_an_older_version_did_not_say() -> None:
     assert read.streams["joints"].fresh == 3 and read.streams["joints"].offset_ms is None
     assert isinstance(read.streams["joints"], StreamCertificate)
     assert Certificate.from_dict({}).summary == "no frames: nothing was aligned"
+
+
+def test_the_machines_clock_jumps_are_no_matter_of_a_devices_clock() -> None:
+    at = T0 + np.arange(300) * 33 * MS
+    jump = restamp_by([(int(at[150]), 5000 * MS)])
+    device = StreamTally(replace(CAMERA, clock=SourceClockKind.DEVICE))
+    device.push(at - 700 * MS, at, jump)
+    own = StreamTally(CAMERA)
+    own.push(at + np.where(np.arange(300) < 150, 0, 5000 * MS), at + 5 * MS, jump)
+    for facts in (device.facts(T0, int(at[-1])), own.facts(T0, int(at[-1]))):
+        assert facts.events == () and facts.out_of_order == 0
+        assert facts.longest_gap_ns < 40 * MS
 
 
 def test_many_pushes_count_like_one() -> None:

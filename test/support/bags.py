@@ -10,11 +10,11 @@ import numpy as np
 
 from robot_recorder.core.topics import BagTopic, Channel, OfferedQos, Sample
 from robot_recorder.storage.mcap_writer import McapWriter
+from support import samples
+from support.samples import T0, WRENCH
 
 NS = 1_000_000_000
-T0 = 1_700_000_000 * NS
 JOINTS = "sensor_msgs/msg/JointState"
-WRENCH = "geometry_msgs/msg/WrenchStamped"
 IMAGE = "sensor_msgs/msg/CompressedImage"
 HEADER = "std_msgs/Header header\n"
 
@@ -58,7 +58,7 @@ def joint_state(stamp_ns: int, *angles: float) -> bytes:
 
 def wrench(stamp_ns: int, force: float) -> bytes:
     """A WrenchStamped with a force along z."""
-    return b"\0\1\0\0" + _padded(header(stamp_ns), 8) + struct.pack("<6d", 0, 0, force, 0, 0, 0)
+    return samples.wrench(stamp_ns, (0, 0, force, 0, 0, 0))
 
 
 def picture(stamp_ns: int, seconds: float) -> bytes:
