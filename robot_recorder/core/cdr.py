@@ -92,6 +92,7 @@ class CdrReader:
         self.data = data
         self.at = 4
         self.spans: list[tuple[int, int, np.dtype]] = []  # of the numbers taken: place, count, type
+        self.gaps: list[tuple[int, int]] = []
         self._order = "<" if data[1] & 1 else ">"
         self._u32 = struct.Struct(self._order + "I")
         self._f64 = np.dtype(self._order + "f8")
@@ -100,6 +101,8 @@ class CdrReader:
 
     def _take(self, size: int, align: int) -> int:
         start = self.at + (-(self.at - 4)) % align
+        if start > self.at:
+            self.gaps.append((self.at, start))  # padding may hold anything
         self.at = start + size
         if self.at > len(self.data):
             raise DecodeError(f"message ends at byte {len(self.data)}, {self.at} are needed")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from robot_recorder.core.clock_model import ClockTrouble
 from robot_recorder.core.frames import Frame, Frames, SampleStatus
 from robot_recorder.core.stream_tally import StreamFacts
 from robot_recorder.core.streams import (
@@ -39,6 +40,7 @@ class StreamCertificate:
         drift_ppm: how much too fast the source clock runs.
         offset_pm_ms, drift_pm_ppm: half widths of the 95 % intervals.
         clock_events: sentences.
+        clock_jump_ms: the largest of them that is a jump.
         skew_*_ms: of the absolute skew over all frames that have a sample.
         fresh, interpolated, held, missing: frames by status.
     """
@@ -60,6 +62,7 @@ class StreamCertificate:
     drift_ppm: float | None
     drift_pm_ppm: float | None
     clock_events: tuple[str, ...]
+    clock_jump_ms: float
     skew_p50_ms: float | None
     skew_p95_ms: float | None
     skew_p99_ms: float | None
@@ -151,7 +154,9 @@ class Certificate:
         known = StreamCertificate.__dataclass_fields__
         blank = dict.fromkeys(known)
         blank |= {"topic": "", "policy": "", "clock": "", "clock_events": (), "count": 0}
-        blank |= dict.fromkeys(("longest_gap_ms", "disorder_ms", "tolerance_ms"), 0.0)
+        blank |= dict.fromkeys(
+            ("longest_gap_ms", "disorder_ms", "tolerance_ms", "clock_jump_ms"), 0.0
+        )
         blank |= dict.fromkeys(
             ("duplicates", "out_of_order", "fresh", "interpolated", "held", "missing"), 0
         )
@@ -260,6 +265,7 @@ def _certify_stream(evidence: StreamEvidence, stats: FrameStats) -> StreamCertif
     config, facts, clock = evidence.config, evidence.facts, evidence.facts.clock
     statuses = stats.statuses(config.name)
     p50, p95, p99, most = stats.quantiles_ms(config.name)
+    jumps = [abs(e.by_ns) / NS_PER_MS for e in facts.events if e.kind is ClockTrouble.JUMP]
     aligned = config.policy is not Policy.NONE and stats.frames > 0
     if aligned and not sum(statuses):
         statuses = (0, 0, 0, stats.frames)
@@ -285,6 +291,7 @@ def _certify_stream(evidence: StreamEvidence, stats: FrameStats) -> StreamCertif
         if clock and math.isfinite(clock.drift_pm_ppm)
         else None,
         clock_events=tuple(e.text for e in facts.events),
+        clock_jump_ms=round(max(jumps, default=0.0), 3),
         skew_p50_ms=p50,
         skew_p95_ms=p95,
         skew_p99_ms=p99,

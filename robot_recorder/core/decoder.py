@@ -85,12 +85,14 @@ class _Template:
     spans: tuple[tuple[int, int, np.dtype], ...]
 
     @classmethod
-    def of(cls, data: bytes, spans: tuple[tuple[int, int, np.dtype], ...]) -> _Template:
+    def of(cls, data: bytes, decoded: Decoded) -> _Template:
         same = np.ones(len(data), dtype=bool)
         same[_STAMP] = False
-        for start, count, kind in spans:
+        for start, count, kind in decoded.spans:
             same[start : start + count * kind.itemsize] = False
-        return cls(np.frombuffer(data, np.uint8), same, spans)
+        for start, end in decoded.gaps:
+            same[start:end] = False
+        return cls(np.frombuffer(data, np.uint8), same, decoded.spans)
 
     def read(self, rows: Bytes) -> tuple[Bools, Floats]:
         """Which rows have the layout, and the numbers of these."""
@@ -181,7 +183,7 @@ class Decoder:
             self.names = decoded.names
         if decoded.names is self.names or decoded.names == self.names:
             if decoded.spans and self._template is None:
-                self._template = _Template.of(payload, decoded.spans)
+                self._template = _Template.of(payload, decoded)
             return decoded.values
         if decoded.names not in self._orders:
             self._orders[decoded.names] = self._order(decoded.names)

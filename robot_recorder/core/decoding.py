@@ -26,6 +26,7 @@ class TactileUnit(IntEnum):
 
 
 Vector = npt.NDArray[np.float64]
+_Gaps = tuple[tuple[int, int], ...]  # of padding, from and to
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,13 @@ class Decoded:
         names: one per value, with its unit in brackets.
         values: float64[len(names)].
         spans: where in the bytes the values stand, in their order: place, count, type. Empty: not known.
+        gaps: where the bytes mean nothing, from and to: the padding before aligned values.
     """
 
     names: tuple[str, ...]
     values: Vector
     spans: tuple[tuple[int, int, np.dtype], ...] = ()
+    gaps: _Gaps = ()
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,8 @@ class Kind:
 
 
 _FIELDS = (("position", "rad"), ("velocity", "rad/s"), ("effort", "N m"))
-_joint_sections: list[
-    tuple[int, bytes, tuple[str, ...]]
-] = []  # alignment, bytes, the names they are
+# Alignment, bytes, the names they are, and where among them there is padding.
+_joint_sections: list[tuple[int, bytes, tuple[str, ...], _Gaps]] = []
 _SECTIONS = 8
 _joint_value_names: dict[tuple[tuple[str, ...], int], tuple[str, ...]] = {}
 _tactile_names: dict[tuple[int, int, int, tuple[str, ...], bool], tuple[str, ...]] = {}
@@ -90,17 +92,20 @@ def _read_joint_names(reader: CdrReader) -> tuple[str, ...]:
     # The names are the same bytes in every message of a robot: compared with the known ones, not read.
     start = reader.at
     data, alignment = reader.data, start % 4
-    for known_alignment, section, names in _joint_sections:
+    for known_alignment, section, names, gaps in _joint_sections:
         if alignment == known_alignment and data.startswith(section, start):
             reader.at = start + len(section)
+            reader.gaps += [(start + first, start + end) for first, end in gaps]
             return names
+    gaps_before = len(reader.gaps)
     count = reader.u32()
     if count * 4 > len(data):
         raise DecodeError(f"{count} joints do not fit into {len(data)} bytes")
     names = tuple(reader.text() for _ in range(count))
     if len(_joint_sections) >= _SECTIONS:
         _joint_sections.pop()
-    _joint_sections.insert(0, (alignment, data[start : reader.at], names))
+    found = tuple((first - start, end - start) for first, end in reader.gaps[gaps_before:])
+    _joint_sections.insert(0, (alignment, data[start : reader.at], names, found))
     return names
 
 
@@ -127,7 +132,7 @@ def decode_joint_state(data: bytes) -> Decoded:
         )
         _remember(_joint_value_names, (joints, present), names)
     values = np.concatenate(parts) if parts else np.empty(0)
-    return Decoded(names, values, tuple(reader.spans))
+    return Decoded(names, values, tuple(reader.spans), tuple(reader.gaps))
 
 
 def decode_tactile(data: bytes) -> Decoded:
@@ -150,14 +155,14 @@ def decode_tactile(data: bytes) -> Decoded:
         if len(shear):
             names += tuple(f"shear_{axis}/{t} {suffix}" for t in taxels for axis in "xy")
         _remember(_tactile_names, key, names)
-    return Decoded(names, np.concatenate((normal, shear)), tuple(reader.spans))
+    return Decoded(names, np.concatenate((normal, shear)), tuple(reader.spans), tuple(reader.gaps))
 
 
 def _fixed(*names: str, header: bool = True) -> Callable[[bytes], Decoded]:
     def decode(data: bytes) -> Decoded:
         reader = _skip_header(data) if header else CdrReader(data)
         values = reader.doubles(len(names))
-        return Decoded(names, values, tuple(reader.spans))
+        return Decoded(names, values, tuple(reader.spans), tuple(reader.gaps))
 
     return decode
 
@@ -180,7 +185,8 @@ def decode_imu(data: bytes) -> Decoded:
     rate = reader.doubles(3)
     reader.doubles(9)
     values = np.concatenate((orientation, rate, reader.doubles(3)))
-    return Decoded(_IMU, values, tuple(reader.spans[::2]))
+    covariances = [(start, start + 8 * count) for start, count, _ in reader.spans[1::2]]
+    return Decoded(_IMU, values, tuple(reader.spans[::2]), (*reader.gaps, *covariances))
 
 
 def decode_transform_stamped(data: bytes) -> Decoded:
@@ -188,7 +194,7 @@ def decode_transform_stamped(data: bytes) -> Decoded:
     reader = _skip_header(data)
     reader.skip_bytes()  # child_frame_id
     values = reader.doubles(7)
-    return Decoded((*_POSITION, *_QUATERNION), values, tuple(reader.spans))
+    return Decoded((*_POSITION, *_QUATERNION), values, tuple(reader.spans), tuple(reader.gaps))
 
 
 _POSE = _fixed(*_POSITION, *_QUATERNION)

@@ -1,4 +1,4 @@
-"""Gathers what an episode's sync certificate is made from, while its samples pass."""
+"""Gathers what an episode's sync certificate and quality report are made from, while its samples pass."""
 
 from __future__ import annotations
 
@@ -17,20 +17,26 @@ from robot_recorder.core.certificate import (
 )
 from robot_recorder.core.errors import DecodeError
 from robot_recorder.core.frame_messages import decode_frame
+from robot_recorder.core.quality.camera_watch import IMAGE_TYPES
+from robot_recorder.core.quality.inspector import Inspector
+from robot_recorder.core.quality.report import UNCHECKED, QualityReport
 from robot_recorder.core.source_clock import Restamp
 from robot_recorder.core.stream_tally import StreamTally
 from robot_recorder.core.streams import FrameClock, StreamConfig
 from robot_recorder.core.topics import Channel, Sample
 
-_AT_ONCE = 500  # samples; many looked at together cost little more than one
+# Samples; many looked at together cost little more than one. Of pictures they would fill the memory.
+_AT_ONCE, _PICTURES_AT_ONCE = 500, 30
 
 
 @dataclass
 class _Stream:
     config: StreamConfig
     tally: StreamTally
+    at_once: int
+    inspected: bool
     receives: list[int] = field(default_factory=list)
-    heads: list[bytes] = field(default_factory=list)
+    messages: list[bytes] = field(default_factory=list)
 
 
 class Evidence:
@@ -43,22 +49,26 @@ class Evidence:
         frames: Channel,
         from_ns: int,
         restamp: Callable[[], Restamp | None],
+        inspector: Inspector | None = None,
     ) -> None:
         """
         Args:
             frames: where aligned frames arrive.
             from_ns: what the episode begins with, robot clock; frames of before are not its own.
             restamp: asked for what takes the clock's jumps up to now out of stamps.
+            inspector: told of all samples, too; None: nobody asks for a quality report.
         """
-        self._streams = {
-            channel: _Stream(config, StreamTally(config))
-            for channel, config in streams.items()
-            if certified(config)
-        }
+        self._streams: dict[Channel, _Stream] = {}
+        for channel, config in streams.items():
+            inspected = inspector is not None and inspector.wants(config)
+            if certified(config) or inspected:
+                at_once = _PICTURES_AT_ONCE if config.type in IMAGE_TYPES else _AT_ONCE
+                self._streams[channel] = _Stream(config, StreamTally(config), at_once, inspected)
         self._frame_clock = frame_clock
         self._frames = frames
         self._from_ns = from_ns
         self._restamp = restamp
+        self._inspector = inspector
         self._stats = FrameStats()
 
     def add(self, samples: Iterable[Sample]) -> None:
@@ -68,8 +78,8 @@ class Evidence:
             stream = streams.get(channel)
             if stream is not None:
                 stream.receives.append(receive_ns)
-                stream.heads.append(data[:HEAD])
-                if len(stream.heads) >= _AT_ONCE:
+                stream.messages.append(data)
+                if len(stream.messages) >= stream.at_once:
                     self._tally(channel, stream)
             elif channel is self._frames:
                 self._add_frame(data)
@@ -84,9 +94,14 @@ class Evidence:
 
     def _tally(self, channel: Channel, stream: _Stream) -> None:
         receives = np.array(stream.receives, dtype=np.int64)
-        stamps = stamps_of(stream.heads) if channel.stamped else np.zeros_like(receives)
+        messages = stream.messages
+        stamps = np.zeros_like(receives)
+        if channel.stamped:
+            stamps = stamps_of([message[:HEAD] for message in messages])
         stream.tally.push(stamps, receives, self._restamp())
-        stream.receives, stream.heads = [], []
+        stream.receives, stream.messages = [], []
+        if self._inspector is not None and stream.inspected:
+            self._inspector.add(stream.config, stamps, receives, messages)
 
     def certificate(self, to_ns: int, lost: Callable[[str], int | None]) -> Certificate:
         """The certificate; nothing can be added any more.
@@ -96,12 +111,35 @@ class Evidence:
             lost: messages of a topic that are missing; None: not known.
         """
         for channel, stream in self._streams.items():
-            if stream.heads:
+            if stream.messages:
                 self._tally(channel, stream)
         evidence = [
             StreamEvidence(
                 s.config, channel.topic, s.tally.facts(self._from_ns, to_ns), lost(channel.topic)
             )
             for channel, s in self._streams.items()
+            if certified(s.config)
         ]
         return certify(evidence, self._stats, self._frame_clock)
+
+    def report(
+        self,
+        start_ns: int,
+        to_ns: int,
+        certificate: Certificate,
+        incomplete: tuple[str, bool],
+    ) -> QualityReport:
+        """The quality report, once there is a certificate.
+
+        Args:
+            start_ns, to_ns: nominal start and end, robot clock.
+            incomplete: why it is not all that was to be recorded, and whether data is lost.
+        """
+        if self._inspector is None:
+            return UNCHECKED
+        return self._inspector.report(self._from_ns, start_ns, to_ns, certificate, *incomplete)
+
+    @property
+    def troubles(self) -> dict[str, str]:
+        """What can be seen to go wrong now, by stream."""
+        return self._inspector.troubles if self._inspector is not None else {}

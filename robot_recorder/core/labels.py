@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import IntEnum
 from typing import Any
@@ -28,6 +28,7 @@ class LabelKind(IntEnum):
     TASK = 0
     OUTCOME = 1
     ANNOTATION = 2
+    RETRACTION = 3
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,9 @@ class LabelEvent:
 
     Attributes:
         stamp_ns: when the label was given, robot clock.
+        by: who gave it: a person or a program.
         start_ns, end_ns: the annotated segment, robot clock; equal for an instant.
-        previous: what it replaces, as text.
+        previous: what it replaces, as text: the task, or the outcome with its cause.
     """
 
     stamp_ns: int
@@ -66,13 +68,24 @@ class LabelEvent:
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> LabelEvent:
-        """Inverse of ``to_dict``; unknown keys are ignored so that newer files open."""
+        """Inverse of ``to_dict``; unknown keys are ignored so that newer files open.
+
+        Raises:
+            KeyError: a kind or outcome that this version does not know.
+            ValueError: a value of another type.
+        """
         known = {k: v for k, v in plain.items() if k in cls.__dataclass_fields__}
         known.setdefault("stamp_ns", 0)
         known.setdefault("episode_id", "")
         known["kind"] = LabelKind[str(plain["kind"]).upper()]
         known["outcome"] = Outcome[str(plain.get("outcome", "unlabelled")).upper()]
+        for key, value in known.items():
+            if not isinstance(value, int if key in _WHOLE else str):
+                raise ValueError(f"'{key}' of a label event is {value!r}")
         return cls(**known)
+
+
+_WHOLE = ("stamp_ns", "kind", "outcome", "start_ns", "end_ns")
 
 
 @dataclass(frozen=True)
@@ -86,10 +99,25 @@ class Labels:
     cause: str = ""
     annotations: tuple[LabelEvent, ...] = field(default=())
 
+    @property
+    def outcome_text(self) -> str:
+        """The outcome with its cause: ``failure: slip``."""
+        return outcome_text(self.outcome, self.cause)
+
+
+def outcome_text(outcome: Outcome, cause: str) -> str:
+    """An outcome as people read it: ``success``, ``failure: slip``."""
+    return f"{outcome.text}: {cause}" if cause else outcome.text
+
 
 def fold(events: Iterable[LabelEvent]) -> Labels:
-    """The current labels: later task and outcome events replace earlier ones, annotations add up."""
+    """The current labels.
+
+    Later task and outcome events replace earlier ones; annotations add up; a retraction takes away
+    those before it that have its name, start and end.
+    """
     now = Labels()
+    annotations: list[LabelEvent] = []
     for event in events:
         if event.kind is LabelKind.TASK:
             now = replace(
@@ -100,16 +128,64 @@ def fold(events: Iterable[LabelEvent]) -> Labels:
             )
         elif event.kind is LabelKind.OUTCOME:
             now = replace(now, outcome=event.outcome, cause=event.cause)
+        elif event.kind is LabelKind.ANNOTATION:
+            annotations.append(event)
         else:
-            now = replace(now, annotations=(*now.annotations, event))
-    return now
+            annotations = [a for a in annotations if _segment(a) != _segment(event)]
+    return replace(now, annotations=tuple(annotations))
+
+
+def _segment(event: LabelEvent) -> tuple[str, int, int]:
+    return event.name, event.start_ns, event.end_ns
+
+
+def appended(log: Sequence[LabelEvent], *events: LabelEvent) -> list[LabelEvent]:
+    """A log with more events, each of which now says what it replaces there.
+
+    Only who holds the log knows that: whoever gave the label may have seen an older one.
+    """
+    grown = list(log)
+    for event in events:
+        now, previous = fold(grown), ""
+        if event.kind is LabelKind.TASK:
+            previous = now.task
+        elif event.kind is LabelKind.OUTCOME:
+            previous = now.outcome_text
+        grown.append(replace(event, previous=previous))
+    return grown
+
+
+def append_text(text: str, events: Iterable[LabelEvent]) -> str:
+    """The text form of a log with more events; the rest stays, also what only a newer version knows.
+
+    Raises:
+        ValueError: the text is not JSON.
+    """
+    return _dump([*json.loads(text or "[]"), *(event.to_dict() for event in events)])
 
 
 def dump_events(events: Iterable[LabelEvent]) -> str:
     """The event log as one line of JSON."""
-    return json.dumps([e.to_dict() for e in events], separators=(",", ":"), ensure_ascii=False)
+    return _dump([event.to_dict() for event in events])
+
+
+def _dump(plain: list[dict[str, Any]]) -> str:
+    return json.dumps(plain, separators=(",", ":"), ensure_ascii=False)
 
 
 def load_events(text: str) -> list[LabelEvent]:
-    """Inverse of ``dump_events``."""
-    return [LabelEvent.from_dict(plain) for plain in json.loads(text or "[]")]
+    """Inverse of ``dump_events``; events of a kind that only a newer version knows are left out.
+
+    Raises:
+        ValueError, TypeError: the text is not a log.
+    """
+    events = []
+    plain = json.loads(text or "[]")
+    if not isinstance(plain, list) or not all(isinstance(p, dict) for p in plain):
+        raise TypeError("not a list of label events")
+    for entry in plain:
+        try:
+            events.append(LabelEvent.from_dict(entry))
+        except KeyError:
+            continue
+    return events

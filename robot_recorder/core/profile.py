@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from robot_recorder.core.decoding import KINDS
+from robot_recorder.core.quality.settings import parse_quality
 from robot_recorder.core.streams import (
     NS_PER_MS,
     Durability,
@@ -23,11 +24,12 @@ MESSAGE_TYPE = re.compile(r"^[a-z][a-z0-9_]*/msg/[A-Z][A-Za-z0-9]*$")
 _TOPIC = re.compile(r"^/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*$")
 
 _KEYS = (
-    "robot", "description", "frame_rate_hz", "frame_clock", "deadline_ms", "stale_ms", "max_clock_offset_ms", "streams",
+    "robot", "description", "frame_rate_hz", "frame_clock", "deadline_ms", "stale_ms", "max_clock_offset_ms",
+    "quality", "streams",
 )  # fmt: skip
 _STREAM_KEYS = (
     "topic", "type", "role", "rate_hz", "required", "policy", "tolerance_ms", "latency_ms",
-    "clock", "disorder_ms", "window", "qos",
+    "clock", "disorder_ms", "window", "qos", "quality",
 )  # fmt: skip
 
 LEAST_RATE_HZ = 0.001  # of frames: ticks are counted in thousandths
@@ -73,6 +75,7 @@ def parse_profile(text: str, source: str) -> RobotProfile:
         description=top.text("description", ""),
         stale_ns=_ns(top, "stale_ms", 500.0),
         max_clock_offset_ns=_ns(top, "max_clock_offset_ms", 500.0),
+        quality=parse_quality(top),
         text=text,
     )
 
@@ -131,6 +134,7 @@ def _parse_stream(name: str, entry: YamlMap, deadline_ns: int) -> StreamConfig:
         disorder_ns=_parse_disorder(entry, deadline_ns),
         window=entry.flag("window", False),
         qos=_parse_qos(entry.map("qos")) if "qos" in entry else None,
+        quality=parse_quality(entry),
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
+from robot_recorder.core.quality.settings import NO_SETTINGS, QualitySettings
+
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
 INFINITE_NS = 2**63 - 1  # the middleware's word for "no limit"
@@ -87,6 +89,7 @@ class StreamConfig:
         disorder_ns: how far a message may be stamped before one that arrived earlier and still count.
         window: frames carry all samples since the last tick, not only one.
         qos: forced subscription QoS, or None to follow the publishers.
+        quality: what its checks are held to.
     """
 
     name: str
@@ -102,6 +105,7 @@ class StreamConfig:
     disorder_ns: int = 0
     window: bool = False
     qos: Qos | None = None
+    quality: QualitySettings = field(default=NO_SETTINGS, hash=False)
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,7 @@ class RobotProfile:
         description: free text.
         stale_ns: silence that counts as stale; longer for slow streams.
         max_clock_offset_ns: how far a stream's stamps may lie from receipt; not of a device's clock.
+        quality: what the checks of its episodes are held to.
         text: the YAML it was read from, so that an episode can carry it.
     """
 
@@ -146,6 +151,7 @@ class RobotProfile:
     description: str = ""
     stale_ns: int = 500 * NS_PER_MS
     max_clock_offset_ns: int = 500 * NS_PER_MS
+    quality: QualitySettings = field(default=NO_SETTINGS, hash=False)
     text: str = field(default="", repr=False, compare=False)
 
     @property

@@ -19,16 +19,16 @@ def is_name(word: str) -> bool:
     return bool(_NAME.match(word))
 
 
-def nearest(word: str, known: Iterable[str], count: int = 3) -> list[str]:
-    """The known words most like ``word``, best first."""
-    return difflib.get_close_matches(word, list(known), n=count, cutoff=0.6)
+def nearest(word: str, known: Iterable[str], count: int = 3, least: float = 0.6) -> list[str]:
+    """The known words most like ``word``, best first; ``least`` of 1 asks for the word itself."""
+    return difflib.get_close_matches(word, list(known), n=count, cutoff=least)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A half sentence with the nearest known word, or all of them when none is near."""
+    """A half sentence with the nearest known words, or all of them when none is near."""
     known = list(known)
-    near = nearest(word, known, 1)
-    return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known))}"
+    near = " or ".join(f"'{name}'" for name in nearest(word, known))
+    return f"did you mean {near}?" if near else f"known: {', '.join(sorted(known))}"
 
 
 class YamlMap:
@@ -78,6 +78,9 @@ class YamlMap:
 
     def __contains__(self, name: str) -> bool:
         return name in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
 
     def items(self) -> Iterator[tuple[str, YamlMap]]:
         """The entries, each of which must itself be a mapping."""

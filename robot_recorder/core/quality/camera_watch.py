@@ -1,0 +1,136 @@
+"""One camera: a fingerprint of every picture, and a choice of pictures that are worth a look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from robot_recorder.core.arrays import Int64s
+from robot_recorder.core.quality.cameras import (
+    BLACK_SHARE,
+    CAMERA_CHECKS,
+    CameraCheck,
+    CameraFrozen,
+    PictureFigures,
+)
+from robot_recorder.core.quality.check import Check
+from robot_recorder.core.streams import NS_PER_S, StreamConfig
+
+RAW, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
+IMAGE_TYPES = (RAW, COMPRESSED)
+
+
+class Looker(Protocol):
+    """Whoever decodes pictures and says what is to be seen: that needs more than this package's core."""
+
+    def look(
+        self, type_name: str, time_ns: int, message: bytes, tell: Callable[[PictureFigures], None]
+    ) -> None:
+        """Look at a picture, now or later; must not wait.
+
+        Args:
+            message: whole, as CDR.
+            tell: called with what was seen, in any thread; not at all when there was no time.
+        """
+
+    def settle(self, timeout_s: float) -> bool:
+        """Wait until everything has been looked at; False: there was no time for all of it."""
+
+
+class Nobody:
+    """Looks at nothing, so nothing is said about what pictures show."""
+
+    def look(
+        self, type_name: str, time_ns: int, message: bytes, tell: Callable[[PictureFigures], None]
+    ) -> None:
+        """See Looker."""
+
+    def settle(self, timeout_s: float) -> bool:
+        """See Looker."""
+        return True
+
+
+_PERIOD_NS = 4 * NS_PER_S  # between two looks, when nothing happens
+_LEAST_NS = NS_PER_S // 4  # between two looks at all
+_LEAP = 1.5  # a picture so much larger or smaller than usual is worth a look
+_USUAL_SHARE = 0.1  # of a new picture in what is usual
+_HEAD, _STRIDE = 64, 997  # the stamp is not part of the picture; of the rest a byte here and there
+_JPEG_END = b"\xff\xd9"
+
+
+class CameraWatch:
+    """Cheap by design: a picture that is not looked at costs a microsecond."""
+
+    def __init__(
+        self,
+        stream: StreamConfig,
+        looker: Looker,
+        build: Callable[[Iterable[type[Check]]], list[Check]],
+    ) -> None:
+        """
+        Args:
+            build: makes the checks that are not switched off.
+        """
+        self.stream = stream
+        self.checks = build([*CAMERA_CHECKS, CameraFrozen])
+        self._looker = looker
+        self._raw = stream.type == RAW
+        self._seen: list[PictureFigures] = []
+        self._before: tuple[int, bytes] = (0, b"")
+        self._looked_ns = self._last_ns = 0
+        self._usual = 0.0
+        self._ended_well = False
+
+    def add(self, times: Int64s, messages: Sequence[bytes]) -> None:
+        """Take pictures in order of receipt.
+
+        Args:
+            times: int64[n], ns, robot clock.
+            messages: whole, as CDR.
+        """
+        same = np.zeros(len(messages), dtype=bool)
+        for number, (time_ns, message) in enumerate(zip(times.tolist(), messages)):
+            print_ = len(message), message[_HEAD::_STRIDE]
+            same[number] = print_ == self._before
+            self._before = print_
+            if self._is_worth(time_ns, message, print_[1]):
+                self._looked_ns = time_ns
+                self._looker.look(self.stream.type, time_ns, message, self._seen.append)
+        self._last_ns = max(self._last_ns, int(times[-1]))
+        for check in self.checks:
+            if isinstance(check, CameraFrozen):
+                check.add(times, same)
+
+    def _is_worth(self, time_ns: int, message: bytes, few: bytes) -> bool:
+        # A raw picture is always of one size; how bright it is shows the same leaps.
+        size = 1.0 + (sum(few) / max(len(few), 1) if self._raw else len(message))
+        usual = self._usual or size
+        self._usual = usual + _USUAL_SHARE * (size - usual)
+        ends_well = _JPEG_END in message[-8:]  # CDR may pad it
+        odd = not usual / _LEAP < size < usual * _LEAP or ends_well != self._ended_well
+        self._ended_well = ends_well if not self._looked_ns else self._ended_well
+        since_ns = time_ns - self._looked_ns
+        return since_ns >= _PERIOD_NS or (odd and since_ns >= _LEAST_NS) or since_ns < -_PERIOD_NS
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the picture looked at last, in words; empty: nothing."""
+        if not self._seen:
+            return ""
+        last = self._seen[-1]
+        if not last.decodable:
+            return "its pictures can not be decoded"
+        return "it shows nothing but black" if last.dark > BLACK_SHARE else ""
+
+    def end(self, size: tuple[int, int] | None) -> None:
+        """Tell the checks.
+
+        Args:
+            size: width and height by its CameraInfo; None: there is none.
+        """
+        pictures = sorted(self._seen, key=lambda p: p.time_ns)
+        for check in self.checks:
+            if isinstance(check, CameraCheck):
+                check.pictures, check.last_ns, check.size = pictures, self._last_ns, size

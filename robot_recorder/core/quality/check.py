@@ -1,0 +1,118 @@
+"""What every check has in common, and what an episode's end tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import ClassVar
+
+from robot_recorder.core.certificate import Certificate
+from robot_recorder.core.quality.motion import Motion
+from robot_recorder.core.quality.result import Level, Result, Threshold
+from robot_recorder.core.quality.values import Trace, Values
+from robot_recorder.core.streams import NS_PER_S, Role, StreamConfig
+from robot_recorder.core.tasks import Task
+
+
+@dataclass(frozen=True)
+class EpisodeFacts:
+    """What is known when an episode ends.
+
+    Attributes:
+        from_ns: its beginning with the pre-roll, robot clock.
+        start_ns, stop_ns: when start and stop were asked for.
+        streams: by name.
+        certificate: None: it could not be made.
+        task: None: not in the registry, or none was set.
+        incomplete: why it is not all that was to be recorded; empty: it is.
+        data_lost: some of what arrived is not in the bag.
+        joints: traces of joint positions (rad) by stream.
+        touches: traces of the sum over a tactile pad by stream.
+        joint_limits: lowest and highest position by joint, rad, from the robot's description.
+    """
+
+    from_ns: int
+    start_ns: int
+    stop_ns: int
+    streams: Mapping[str, StreamConfig]
+    certificate: Certificate | None = None
+    task: Task | None = None
+    incomplete: str = ""
+    data_lost: bool = False
+    joints: Mapping[str, Trace] = field(default_factory=dict)
+    touches: Mapping[str, Trace] = field(default_factory=dict)
+    joint_limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def duration_s(self) -> float:
+        """From start to stop."""
+        return (self.stop_ns - self.start_ns) / NS_PER_S
+
+    @cached_property
+    def motion(self) -> Motion:
+        """When the robot moved, or was told to."""
+        return Motion(self.joints.values(), self.from_ns, self.stop_ns)
+
+    def motion_without(self, stream: str) -> Motion:
+        """The same as all but one stream saw it."""
+        if stream not in self.joints:
+            return self.motion
+        others = [trace for name, trace in self.joints.items() if name != stream]
+        return Motion(others, self.from_ns, self.stop_ns)
+
+    def joints_of(self, role: Role) -> dict[str, Trace]:
+        """Traces of the joint streams of one role."""
+        return {n: t for n, t in self.joints.items() if self.streams[n].role is role and len(t)}
+
+
+class Check:
+    """One check of one stream, or of the episode. It looks for one thing, and has one figure for it."""
+
+    name: ClassVar[str]
+    remedy: ClassVar[str] = ""
+
+    def __init__(self, stream: str, threshold: Threshold) -> None:
+        """
+        Args:
+            stream: its name; empty: the whole episode.
+        """
+        self.stream = stream
+        self.threshold = threshold
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """What it found; nothing where there is nothing to look at. Called once."""
+        raise NotImplementedError
+
+    def say(
+        self, figure: float, sentence: str, remedy: str = "", threshold: Threshold | None = None
+    ) -> Result:
+        """The result for a figure.
+
+        Args:
+            sentence: the figure in words.
+            remedy: what to do when it is bad; empty: as usual for this check.
+            threshold: where it depends on the episode; None: as configured.
+        """
+        held_against = threshold or self.threshold
+        level = held_against.judge(figure)
+        what = remedy or self.remedy
+        words = sentence if level is Level.PASS or not what else f"{sentence}: {what}"
+        limit = held_against.crossed(level)
+        return Result(self.name, self.stream, level, float(figure), limit, held_against.unit, words)
+
+
+class ValueCheck(Check):
+    """A check that looks at a stream's numbers while they pass."""
+
+    def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
+        """
+        Args:
+            range: the largest reading the sensor can give; None: not known.
+        """
+        super().__init__(stream, threshold)
+        self.range = range
+
+    def add(self, values: Values) -> None:
+        """Take samples, in order of receipt."""
+        raise NotImplementedError

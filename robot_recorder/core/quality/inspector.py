@@ -1,0 +1,324 @@
+"""Looks at an episode's samples while they pass, so that its quality report stands when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from robot_recorder.core.arrays import Bools, Bytes, Int64s
+from robot_recorder.core.cdr import CdrReader
+from robot_recorder.core.certificate import Certificate, certified
+from robot_recorder.core.decoder import Decoder, StreamCounts
+from robot_recorder.core.decoding import KINDS, Decoded
+from robot_recorder.core.quality.camera_watch import IMAGE_TYPES, CameraWatch, Looker, Nobody
+from robot_recorder.core.quality.check import Check, EpisodeFacts, ValueCheck
+from robot_recorder.core.quality.frozen import Frozen, JointFrozen
+from robot_recorder.core.quality.joints import (
+    JointJump,
+    JointLimits,
+    NotANumber,
+    Undecodable,
+    name_of,
+)
+from robot_recorder.core.quality.report import QualityReport, weigh
+from robot_recorder.core.quality.result import Result
+from robot_recorder.core.quality.settings import (
+    NO_SETTINGS,
+    QualitySettings,
+    budget_of,
+    threshold_of,
+)
+from robot_recorder.core.quality.tactile import (
+    NeverTouched,
+    TactileFrozen,
+    TaxelsDead,
+    TaxelsSaturated,
+    TaxelsStuck,
+)
+from robot_recorder.core.quality.timing import TIMING_CHECKS
+from robot_recorder.core.quality.tracking import TrackingError, TrackingLag
+from robot_recorder.core.quality.urdf import joint_limits
+from robot_recorder.core.quality.values import Trace, Values, robot_times
+from robot_recorder.core.quality.whole import WHOLE_CHECKS
+from robot_recorder.core.quality.wrench import WrenchBias, WrenchClipping, WrenchSpikes
+from robot_recorder.core.streams import RobotProfile, Role, StreamConfig
+from robot_recorder.core.tasks import Task
+
+_JOINTS = "sensor_msgs/msg/JointState"
+_TACTILE = "robot_recorder/msg/TactileArray"
+_INFO = "sensor_msgs/msg/CameraInfo"
+_TEXT = "std_msgs/msg/String"
+
+_PATIENCE_S = 0.4  # for the last pictures: the verdict has a second
+
+# What is looked for in the numbers of each type, when they are observed.
+_VALUE_CHECKS: dict[str, tuple[type[ValueCheck], ...]] = {
+    _JOINTS: (NotANumber, Frozen, JointJump, JointLimits),
+    "geometry_msgs/msg/WrenchStamped": (
+        NotANumber,
+        Frozen,
+        WrenchBias,
+        WrenchClipping,
+        WrenchSpikes,
+    ),
+    _TACTILE: (NotANumber, TactileFrozen, TaxelsDead, TaxelsStuck, TaxelsSaturated),
+    "sensor_msgs/msg/Imu": (NotANumber, Frozen),
+}
+_STREAM_CHECKS: dict[str, tuple[type[Check], ...]] = {
+    _JOINTS: (JointFrozen, TrackingLag, TrackingError),
+}
+
+
+class Inspector:
+    """All checks of one episode. One that breaks is left out and named: it never costs a take."""
+
+    def __init__(
+        self,
+        profile: RobotProfile,
+        task: Task | None,
+        looker: Looker | None = None,
+        decoders: Mapping[str, Callable[[bytes], Decoded]] | None = None,
+    ) -> None:
+        """
+        Args:
+            profile: its streams are those to be looked at.
+            looker: says what is to be seen in pictures; None: nobody looks.
+            decoders: by stream, for types the package does not know.
+        """
+        self.broken: list[str] = []
+        self._profile = profile
+        self._task = task
+        self._looker: Looker = looker or Nobody()
+        self._cameras: dict[str, CameraWatch] = {}
+        self._numbers: dict[str, _Numbers] = {}
+        self._checks: list[Check] = []
+        self._joint_limits: dict[str, tuple[float, float]] = {}
+        self._sizes: dict[str, tuple[int, int]] = {}
+        self._failed: set[str] = set()
+        for stream in profile.streams:
+            self._watch(stream, (decoders or {}).get(stream.name))
+        for whole in (*WHOLE_CHECKS, NeverTouched):
+            self._checks += self._built([whole], None)
+
+    def _settings(self, stream: StreamConfig | None) -> list[QualitySettings]:
+        own = stream.quality if stream else NO_SETTINGS
+        return [self._profile.quality, own, self._task.quality if self._task else NO_SETTINGS]
+
+    def _built(self, kinds: Iterable[type[Check]], stream: StreamConfig | None) -> list[Check]:
+        built: list[Check] = []
+        for kind in kinds:
+            threshold = threshold_of(kind.name, self._settings(stream))
+            if threshold.most is None:
+                continue
+            if issubclass(kind, ValueCheck):
+                assert stream is not None
+                built.append(kind(stream.name, threshold, stream.quality.range))
+            else:
+                built.append(kind(stream.name if stream else "", threshold))
+        return built
+
+    def _watch(self, stream: StreamConfig, decode: Callable[[bytes], Decoded] | None) -> None:
+        if certified(stream):
+            self._checks += self._built(TIMING_CHECKS, stream)
+        if stream.type in IMAGE_TYPES:
+            camera = CameraWatch(stream, self._looker, lambda kinds: self._built(kinds, stream))
+            self._cameras[stream.name] = camera
+            self._checks += camera.checks
+            return
+        kind = KINDS.get(stream.type)
+        decode = kind.decode if kind else decode
+        if decode is None:
+            return
+        observed = stream.role is Role.OBSERVATION
+        wanted = _VALUE_CHECKS.get(stream.type, (NotANumber,)) if observed else (NotANumber,)
+        checks = self._built(wanted, stream)
+        undecodable = self._built([Undecodable], stream)
+        self._numbers[stream.name] = _Numbers(stream, decode, checks, undecodable)
+        self._checks += [*checks, *undecodable]
+        self._checks += self._built(_STREAM_CHECKS.get(stream.type, ()) if observed else (), stream)
+
+    def wants(self, stream: StreamConfig) -> bool:
+        """Whether there is anything to look at in a stream's messages."""
+        return (
+            stream.name in self._numbers
+            or stream.name in self._cameras
+            or stream.type == _INFO
+            or _is_description(stream)
+        )
+
+    # -- while it is recorded
+
+    def add(
+        self, stream: StreamConfig, stamps: Int64s, receives: Int64s, messages: Sequence[bytes]
+    ) -> None:
+        """Take messages of a stream, in order of receipt.
+
+        Args:
+            stamps: int64[n], ns; 0: none.
+            receives: int64[n], ns, robot clock.
+        """
+        if stream.name in self._failed:
+            return
+        try:
+            if stream.name in self._numbers:
+                self._numbers[stream.name].add(robot_times(stamps, receives), messages)
+            elif stream.name in self._cameras:
+                self._cameras[stream.name].add(robot_times(stamps, receives), messages)
+            elif stream.type == _INFO:
+                self._read_info(stream, messages[0])
+            elif _is_description(stream):
+                self._joint_limits = joint_limits(CdrReader(messages[-1]).text())
+        except Exception as error:
+            self._break(f"{stream.name}: {type(error).__name__}: {error}")
+            self._failed.add(stream.name)
+
+    @property
+    def troubles(self) -> dict[str, str]:
+        """What can be seen to go wrong while it is recorded, by stream."""
+        found = {name: camera.trouble for name, camera in self._cameras.items()}
+        return {name: trouble for name, trouble in found.items() if trouble}
+
+    def _read_info(self, stream: StreamConfig, message: bytes) -> None:
+        reader = CdrReader(message)
+        reader.stamp_ns()
+        reader.skip_bytes()
+        height, width = reader.u32(), reader.u32()
+        self._sizes[stream.topic.rpartition("/")[0]] = (width, height)
+
+    def _break(self, what: str) -> None:
+        if what not in self.broken:
+            self.broken.append(what)
+
+    # -- when it has ended
+
+    def report(
+        self,
+        from_ns: int,
+        start_ns: int,
+        stop_ns: int,
+        certificate: Certificate | None,
+        incomplete: str = "",
+        data_lost: bool = False,
+    ) -> QualityReport:
+        """The quality report; nothing can be added any more.
+
+        Args:
+            from_ns: the episode's beginning with its pre-roll, robot clock.
+            start_ns, stop_ns: when start and stop were asked for.
+            incomplete: why it is not all that was to be recorded.
+            data_lost: some of what arrived is not in the bag.
+        """
+        if not self._looker.settle(_PATIENCE_S):
+            self._break(f"pictures were still being looked at {_PATIENCE_S:g} s after the end")
+        for camera in self._cameras.values():
+            camera.end(self._size_of(camera.stream.topic))
+        episode = EpisodeFacts(
+            from_ns, start_ns, stop_ns, {s.name: s for s in self._profile.streams}, certificate,
+            self._task, incomplete, data_lost, self._traces(_JOINTS), self._traces(_TACTILE), self._joint_limits,
+        )  # fmt: skip
+        results: list[Result] = []
+        for check in self._checks:
+            if check.stream in self._failed and not isinstance(check, TIMING_CHECKS):
+                continue
+            try:
+                results += check.finish(episode)
+            except Exception as error:
+                self._break(f"{check.name} {check.stream}: {type(error).__name__}: {error}")
+        return weigh(results, self.broken, budget_of(self._settings(None)))
+
+    def _size_of(self, topic: str) -> tuple[int, int] | None:
+        """By the CameraInfo that stands nearest to a camera's topic."""
+        fitting = [parent for parent in self._sizes if topic.startswith(parent + "/")]
+        return self._sizes[max(fitting, key=len)] if fitting else None
+
+    def _traces(self, type_name: str) -> dict[str, Trace]:
+        return {
+            name: numbers.trace
+            for name, numbers in self._numbers.items()
+            if numbers.stream.type == type_name and name not in self._failed and len(numbers.trace)
+        }
+
+
+def _is_description(stream: StreamConfig) -> bool:
+    return stream.type == _TEXT and stream.topic.endswith("robot_description")
+
+
+class _Messages:
+    """Bytes of messages, of which those of one size can be had as rows. See core.decoder.Rows."""
+
+    def __init__(self, messages: Sequence[bytes]) -> None:
+        self._messages = messages
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def __getitem__(self, number: int) -> bytes:
+        return self._messages[number]
+
+    def rows(self, numbers: Int64s, size: int) -> tuple[Bools, Bytes]:
+        """See core.decoder.Rows."""
+        chosen = [self._messages[n] for n in numbers.tolist()]
+        fits = np.array([len(m) == size for m in chosen], dtype=bool)
+        right = chosen if fits.all() else [m for m in chosen if len(m) == size]
+        return fits, np.frombuffer(b"".join(right), np.uint8).reshape(-1, size)
+
+
+class _Numbers:
+    """One numeric stream: decodes its messages at once, tells its checks, keeps its trace."""
+
+    def __init__(
+        self,
+        stream: StreamConfig,
+        decode: Callable[[bytes], Decoded],
+        checks: list[Check],
+        undecodable: list[Check],
+    ) -> None:
+        self.stream = stream
+        self.trace = Trace()
+        self._counts = StreamCounts()
+        self._decoder = Decoder(decode, (), self._counts)
+        self._checks = [c for c in checks if isinstance(c, ValueCheck)]
+        self._undecodable = [c for c in undecodable if isinstance(c, Undecodable)]
+
+    def add(self, times: Int64s, messages: Sequence[bytes]) -> None:
+        values = self._decode(times, messages)
+        for undecodable in self._undecodable:
+            undecodable.messages += len(messages)
+            undecodable.bad = self._counts.undecodable
+        if values is None:
+            return
+        for check in self._checks:
+            check.add(values)
+        self._trace(values)
+
+    def _decode(self, times: Int64s, messages: Sequence[bytes]) -> Values | None:
+        decoder = self._decoder
+        payloads, numbers = _Messages(messages), np.arange(len(messages), dtype=np.int64)
+        if decoder.names is None:  # the first one that can be read says how the others look
+            for number in numbers.tolist():
+                if decoder.values(number, payloads.__getitem__) is not None:
+                    break
+        done, rows = decoder.many(payloads, 0, numbers)
+        if len(done) < len(numbers):
+            decoder.keep(done, rows)
+            one_by_one = [decoder.values(n, payloads.__getitem__) for n in numbers.tolist()]
+            done = np.array([n for n, v in enumerate(one_by_one) if v is not None], dtype=np.int64)
+            rows = np.array([v for v in one_by_one if v is not None])
+        decoder.forget_before(2**62)
+        if not len(done):
+            return None
+        return Values(times[done], rows, decoder.names or ())
+
+    def _trace(self, values: Values) -> None:
+        prefix = "normal/" if self.stream.type == _TACTILE else "position/"
+        columns = values.columns(prefix) if self.stream.type in (_JOINTS, _TACTILE) else ()
+        if not len(columns):
+            return
+        rows = values.rows[:, columns]
+        if self.stream.type == _TACTILE:
+            self.trace.names = (f"normal {values.names[0].rpartition(' ')[2]}",)
+            rows = rows.sum(axis=1, keepdims=True)
+        elif not self.trace.names:
+            self.trace.names = tuple(name_of(values.names[c]) for c in columns)
+        self.trace.add(values.times, rows)

@@ -1,0 +1,148 @@
+"""Checks of joint states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from robot_recorder.core.arrays import Floats
+from robot_recorder.core.quality.check import Check, EpisodeFacts, ValueCheck
+from robot_recorder.core.quality.result import Result, Threshold
+from robot_recorder.core.quality.values import Values
+from robot_recorder.core.streams import NS_PER_S
+
+
+class NotANumber(ValueCheck):
+    """Numbers that are none: NaN or infinite."""
+
+    name = "not_a_number"
+    remedy = "its driver publishes what it has not read; check the sensor's connection"
+
+    def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
+        """See ValueCheck."""
+        super().__init__(stream, threshold, range)
+        self._bad = 0
+        self._which = ""
+
+    def add(self, values: Values) -> None:
+        """See ValueCheck."""
+        with np.errstate(invalid="ignore"):
+            if np.isfinite(values.rows.sum()):  # one pass; a sum of finite numbers is finite
+                return
+        bad = ~np.isfinite(values.rows)
+        if bad.any():
+            self._bad += int(bad.any(axis=1).sum())
+            self._which = values.names[int(np.flatnonzero(bad.any(axis=0))[0])]
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        first = f", first {self._which}" if self._which else ""
+        yield self.say(self._bad, f"has {self._bad} samples that are not numbers{first}")
+
+
+class JointJump(ValueCheck):
+    """A position that no joint can have got to since the sample before."""
+
+    name = "joint_jump"
+    remedy = "its encoder loses counts, or two drivers publish the topic"
+    _LEAST_RAD = 0.05
+    _FASTEST_RAD_S = 20.0
+
+    def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
+        """See ValueCheck."""
+        super().__init__(stream, threshold, range)
+        self._last: tuple[int, Floats] | None = None
+        self._jumps = 0
+        self._largest = (0.0, "")
+
+    def add(self, values: Values) -> None:
+        """See ValueCheck."""
+        columns = values.columns("position/")
+        if not len(columns):
+            return
+        positions, times = values.rows[:, columns], values.times
+        if self._last is not None:
+            positions = np.concatenate((self._last[1], positions))
+            times = np.concatenate(([self._last[0]], times))
+        self._last = int(times[-1]), positions[-1:].copy()
+        steps = np.abs(np.diff(positions, axis=0))
+        if not len(steps) or not steps.max() > self._LEAST_RAD:
+            return
+        spans = np.maximum(np.diff(times), 0)[:, None] / NS_PER_S
+        jumps = steps > np.maximum(self._LEAST_RAD, self._FASTEST_RAD_S * spans)
+        if jumps.any():
+            self._jumps += int(jumps.any(axis=1).sum())
+            at = np.unravel_index(np.argmax(np.where(jumps, steps, 0)), steps.shape)
+            name = name_of(values.names[columns[at[1]]])
+            self._largest = max(self._largest, (float(steps[at]), name))
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        size, name = self._largest
+        most = f", the largest {size:.2f} rad at {name}" if self._jumps else ""
+        yield self.say(self._jumps, f"jumped {self._jumps} times{most}")
+
+
+class JointLimits(ValueCheck):
+    """Positions beyond what the robot's description allows."""
+
+    name = "joint_limits"
+    remedy = "home the joint again, or correct the robot description"
+
+    def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
+        """See ValueCheck."""
+        super().__init__(stream, threshold, range)
+        self._lowest: dict[str, float] = {}
+        self._highest: dict[str, float] = {}
+
+    def add(self, values: Values) -> None:
+        """See ValueCheck."""
+        columns = values.columns("position/")
+        if not len(columns):
+            return
+        lowest, highest = values.rows[:, columns].min(axis=0), values.rows[:, columns].max(axis=0)
+        for column, low, high in zip(columns.tolist(), lowest.tolist(), highest.tolist()):
+            name = name_of(values.names[column])
+            self._lowest[name] = min(self._lowest.get(name, low), low)
+            self._highest[name] = max(self._highest.get(name, high), high)
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        limits = {
+            j: episode.joint_limits[j] for j in self._lowest.keys() & episode.joint_limits.keys()
+        }
+        if not limits:
+            return
+        beyond = {
+            joint: max(low - self._lowest[joint], self._highest[joint] - high, 0.0)
+            for joint, (low, high) in limits.items()
+        }
+        worst = max(beyond, key=lambda joint: beyond[joint])
+        by = beyond[worst]
+        yield self.say(
+            by, f"{worst} was {by:.2f} rad beyond its limits" if by else "within all limits"
+        )
+
+
+class Undecodable(Check):
+    """Messages whose bytes do not fit their type."""
+
+    name = "undecodable"
+    remedy = "is its driver built against the same version of the message?"
+
+    def __init__(self, stream: str, threshold: Threshold) -> None:
+        """See Check."""
+        super().__init__(stream, threshold)
+        self.bad = self.messages = 0
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        if self.messages:
+            words = f"{self.bad} of {self.messages} messages can not be decoded"
+            yield self.say(self.bad / self.messages, words)
+
+
+def name_of(value_name: str) -> str:
+    """A joint's name out of ``position/<joint> (rad)``."""
+    return value_name.removeprefix("position/").split(" ")[0]

@@ -1,0 +1,178 @@
+"""Checks of whether a stream is there, in time and complete: read off the sync certificate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from robot_recorder.core.certificate import StreamCertificate
+from robot_recorder.core.quality.check import Check, EpisodeFacts
+from robot_recorder.core.quality.result import Result
+from robot_recorder.core.streams import NS_PER_MS, SourceClockKind, StreamConfig
+
+
+class TimingCheck(Check):
+    """Looks at one stream's part of the certificate."""
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        facts = episode.certificate.streams.get(self.stream) if episode.certificate else None
+        if facts is not None:
+            yield from self.look(facts, episode.streams[self.stream])
+
+    def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
+        """What the certificate says."""
+        raise NotImplementedError
+
+
+class StreamMissing(TimingCheck):
+    """Nothing of a required stream was recorded."""
+
+    name = "stream_missing"
+    remedy = "start its driver, or correct its topic in the profile"
+
+    def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
+        """See TimingCheck."""
+        missing = facts.count == 0 and config.required
+        words = f"was never heard on {facts.topic}" if missing else f"{facts.count} messages"
+        yield self.say(float(missing), words)
+
+
+class Rate(TimingCheck):
+    """It arrives more seldom, or more often, than the profile declares."""
+
+    name = "rate"
+    remedy = "check its driver and the network, or correct rate_hz in the profile"
+
+    def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
+        """See TimingCheck."""
+        if config.rate_hz is None or not facts.count:
+            return
+        measured = facts.measured_hz or 0.0
+        # Of slow and short streams a sample more or less is chance.
+        chance = config.rate_hz / max(facts.count, 1)
+        off = max(abs(measured - config.rate_hz) - chance, 0.0) / config.rate_hz
+        yield self.say(off, f"came at {measured:.1f} Hz instead of {config.rate_hz:g} Hz")
+
+
+class Gap(TimingCheck):
+    """It fell silent for a while."""
+
+    name = "gap"
+    remedy = "check its driver, cable and network"
+    _WARN_PERIODS, _FAIL_PERIODS = 6.0, 10.0  # of slow streams
+
+    def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
+        """See TimingCheck."""
+        if config.rate_hz is None or not facts.count:
+            return
+        gap_s, period_s = facts.longest_gap_ms / 1000, 1 / config.rate_hz
+        limits = replace(
+            self.threshold,
+            warn=_at_least(self.threshold.warn, self._WARN_PERIODS * period_s),
+            fail=_at_least(self.threshold.fail, self._FAIL_PERIODS * period_s),
+        )
+        yield self.say(gap_s, f"was silent for {gap_s:.2f} s", threshold=limits)
+
+
+def _at_least(limit: float | None, least: float) -> float | None:
+    return None if limit is None else max(limit, least)
+
+
+class Losses(TimingCheck):
+    """Messages that were sent are not in the bag."""
+
+    name = "losses"
+    remedy = "the machine, the network or the disk is overloaded"
+
+    def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
+        """See TimingCheck."""
+        if facts.lost is not None:
+            share = facts.lost / max(facts.lost + facts.count, 1)
+            yield self.say(share, f"lost {facts.lost} messages ({share:.2%})")
+
+
+class ClockDelay(TimingCheck):
+    """Its stamps lie far before their receipt: a clock that is behind, or a very late sensor."""
+
+    name = "clock_delay"
+    remedy = "synchronise its clock (chrony, PTP), or say 'clock: device' in the profile"
+
+    def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
+        """See TimingCheck."""
+        if facts.offset_ms is not None and config.clock is SourceClockKind.ROBOT:
+            words = f"is stamped {facts.offset_ms:.0f} ms before its receipt at best"
+            yield self.say(max(facts.offset_ms, 0.0), words)
+
+
+class ClockFuture(TimingCheck):
+    """Its stamps lie after their receipt, which no delay explains."""
+
+    name = "clock_future"
+    remedy = ClockDelay.remedy
+
+    def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
+        """See TimingCheck."""
+        if facts.offset_ms is not None and config.clock is SourceClockKind.ROBOT:
+            future_ms = max(-facts.offset_ms, 0.0)
+            yield self.say(future_ms, f"is stamped {future_ms:.0f} ms after its receipt")
+
+
+class ClockDrift(TimingCheck):
+    """Its clock runs at another speed."""
+
+    name = "clock_drift"
+    remedy = ClockDelay.remedy
+
+    def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
+        """See TimingCheck."""
+        if facts.drift_ppm is not None and config.clock is SourceClockKind.ROBOT:
+            surely = abs(facts.drift_ppm) if facts.drift_is_known else 0.0
+            yield self.say(surely, f"its clock drifts by {facts.drift_ppm:+.0f} ppm")
+
+
+class ClockJump(TimingCheck):
+    """Its clock was set while it was recorded."""
+
+    name = "clock_jump"
+    remedy = ClockDelay.remedy
+
+    def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
+        """See TimingCheck."""
+        if facts.offset_ms is not None:
+            yield self.say(facts.clock_jump_ms, f"its clock jumped by {facts.clock_jump_ms:.0f} ms")
+
+
+class RepeatedStamps(TimingCheck):
+    """Its driver publishes old samples again."""
+
+    name = "repeated_stamps"
+    remedy = "its driver publishes the same sample again and again"
+
+    def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
+        """See TimingCheck."""
+        if facts.offset_ms is not None and facts.count:
+            share = facts.duplicates / facts.count
+            yield self.say(share, f"repeats a stamp in {share:.1%} of its messages")
+
+
+class Skew(TimingCheck):
+    """Frames had no sample of it close enough to their tick."""
+
+    name = "skew"
+    remedy = "see the sync certificate; raise tolerance_ms only if a policy can live with it"
+
+    def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
+        """See TimingCheck."""
+        if not facts.frames:
+            return
+        bad = (facts.held + facts.missing) / facts.frames
+        limit = config.tolerance_ns / NS_PER_MS
+        yield self.say(
+            bad, f"was further than {limit:g} ms from the tick in {bad:.1%} of the frames"
+        )
+
+
+TIMING_CHECKS: tuple[type[TimingCheck], ...] = (
+    StreamMissing, Gap, Rate, Losses, ClockFuture, ClockDelay, RepeatedStamps, ClockJump, ClockDrift, Skew,
+)  # fmt: skip

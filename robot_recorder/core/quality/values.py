@@ -1,0 +1,132 @@
+"""Numbers of a stream as checks see them, and the thinned-out trace that is kept of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from robot_recorder.core.arrays import Bools, Floats, Int64s
+from robot_recorder.core.streams import NS_PER_MS, NS_PER_S
+
+TRACE_PERIOD_NS = 20 * NS_PER_MS
+_MOST_ROWS = 40_000  # of a trace, then every second one goes: 13 minutes
+_FAR_NS = NS_PER_S
+
+
+@dataclass(frozen=True)
+class Values:
+    """Samples of one stream, in order of receipt.
+
+    Attributes:
+        times: int64[n], ns, robot clock: the stamp, or the receipt where a stamp is of another clock.
+        rows: float64[n, len(names)].
+        names: with units.
+    """
+
+    times: Int64s
+    rows: Floats
+    names: tuple[str, ...]
+
+    def columns(self, prefix: str) -> npt.NDArray[np.intp]:
+        """Where the values stand whose names begin like this."""
+        return np.array(
+            [i for i, n in enumerate(self.names) if n.startswith(prefix)], dtype=np.intp
+        )
+
+
+def robot_times(stamps: Int64s, receives: Int64s) -> Int64s:
+    """Stamps where they can be of the robot's clock, and receipts where they can not. int64[n], ns."""
+    return np.where(np.abs(receives - stamps) < _FAR_NS, stamps, receives)
+
+
+@dataclass
+class Trace:
+    """A stream at 50 Hz at most, kept over a whole episode in bounded memory.
+
+    Attributes:
+        names: of the columns.
+        period_ns: between two rows at least.
+    """
+
+    names: tuple[str, ...] = ()
+    period_ns: int = TRACE_PERIOD_NS
+    _times: list[Int64s] = field(default_factory=list)
+    _rows: list[Floats] = field(default_factory=list)
+    _slot: int = -1
+    _count: int = 0
+
+    def add(self, times: Int64s, rows: Floats) -> None:
+        """Take samples; the first of each period stays."""
+        slots = times // self.period_ns
+        newest = np.maximum.accumulate(np.concatenate(([self._slot], slots)))
+        kept = slots > newest[:-1]
+        if not kept.any():
+            return
+        self._slot = int(newest[-1])
+        self._times.append(times[kept])
+        self._rows.append(rows[kept])
+        self._count += int(kept.sum())
+        if self._count > _MOST_ROWS:
+            times, rows = self.times[::2], self.rows[::2]
+            self._times, self._rows, self._count = [times], [rows], len(times)
+            self.period_ns *= 2
+            self._slot = int(times[-1]) // self.period_ns
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def times(self) -> Int64s:
+        """int64[n], ns, robot clock, rising."""
+        return np.concatenate(self._times) if self._times else np.empty(0, dtype=np.int64)
+
+    @property
+    def rows(self) -> Floats:
+        """float64[n, k]."""
+        return np.concatenate(self._rows) if self._rows else np.empty((0, len(self.names)))
+
+    def at(self, times: Int64s) -> Floats:
+        """float64[m, k], interpolated at other times; the ends are held."""
+        own, rows = self.times, self.rows
+        place, grid = (own - own[0]).astype(np.float64), (times - own[0]).astype(np.float64)
+        return np.stack([np.interp(grid, place, column) for column in rows.T], axis=1)
+
+
+class ConstantRuns:
+    """When nothing changed at all, found while samples pass."""
+
+    LEAST_NS = 200 * NS_PER_MS
+
+    def __init__(self) -> None:
+        self._spans: list[tuple[int, int]] = []
+        self._since_ns = self._last_ns = 0
+        self.samples = self.repeats = 0
+
+    def add(self, times: Int64s, same: Bools) -> None:
+        """Take samples.
+
+        Args:
+            times: int64[n], ns.
+            same: bool[n], equal to the sample before.
+        """
+        self.samples += len(same)
+        self.repeats += int(same.sum())
+        changes = np.flatnonzero(~same)
+        starts = times[changes]
+        ends = np.concatenate(([self._last_ns], times))[changes]  # of the runs before them
+        begins = np.concatenate(([self._since_ns], starts[:-1])) if len(starts) else starts
+        long = ends - begins >= self.LEAST_NS
+        self._spans += [(int(a), int(b)) for a, b in zip(begins[long], ends[long]) if a]
+        if len(starts):
+            self._since_ns = int(starts[-1])
+        self._last_ns = int(times[-1])
+
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """From when to when, ns; those of at least ``LEAST_NS``."""
+        running = self._since_ns, self._last_ns
+        if running[0] and running[1] - running[0] >= self.LEAST_NS:
+            return [*self._spans, running]
+        return list(self._spans)

@@ -1,0 +1,94 @@
+"""Checks of the whole episode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from robot_recorder.core.quality.check import Check, EpisodeFacts
+from robot_recorder.core.quality.result import Result
+from robot_recorder.core.streams import NS_PER_S
+
+
+class Incomplete(Check):
+    """It is not all that was to be recorded."""
+
+    name = "incomplete"
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        lost = 1.0 if episode.data_lost else 0.5 * bool(episode.incomplete)
+        yield self.say(lost, episode.incomplete or "ended as asked")
+
+
+class NeverMoved(Check):
+    """No joint moved."""
+
+    name = "never_moved"
+    remedy = "was the robot enabled, and the operator connected?"
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        if episode.motion.known:
+            seconds = episode.motion.moving_s(episode.from_ns, episode.stop_ns)
+            yield self.say(seconds, f"the robot moved for {seconds:.1f} s")
+
+
+class IdleHead(Check):
+    """The robot stands still at the beginning."""
+
+    name = "idle_head"
+    remedy = "start when the motion starts: the pre-roll keeps what was before"
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        if episode.motion.span is not None:
+            seconds = max(episode.motion.span[0] - episode.start_ns, 0) / NS_PER_S
+            yield self.say(seconds, f"the robot stood still for the first {seconds:.1f} s")
+
+
+class IdleTail(Check):
+    """The robot stands still at the end."""
+
+    name = "idle_tail"
+    remedy = "stop when the task is done"
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        if episode.motion.span is not None:
+            seconds = max(episode.stop_ns - episode.motion.span[1], 0) / NS_PER_S
+            yield self.say(seconds, f"the robot stood still for the last {seconds:.1f} s")
+
+
+class TooShort(Check):
+    """Shorter than its task can take."""
+
+    name = "too_short"
+    remedy = "was it stopped too early?"
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        least = episode.task.least_s if episode.task else None
+        limits = self.threshold
+        if least is not None:
+            limits = replace(limits, warn=least, fail=least / 2)
+        yield self.say(episode.duration_s, f"took {episode.duration_s:.1f} s", threshold=limits)
+
+
+class TooLong(Check):
+    """Longer than its task should take."""
+
+    name = "too_long"
+    remedy = "was it not stopped, or did the operator try again?"
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        most = episode.task.most_s if episode.task else None
+        if most is not None:
+            limits = replace(self.threshold, warn=most, fail=2 * most)
+            yield self.say(episode.duration_s, f"took {episode.duration_s:.1f} s", threshold=limits)
+
+
+WHOLE_CHECKS: tuple[type[Check], ...] = (
+    Incomplete, NeverMoved, TooShort, TooLong, IdleHead, IdleTail,
+)  # fmt: skip

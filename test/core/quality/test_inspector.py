@@ -1,0 +1,190 @@
+"""The inspector: from bytes to a report, whatever the bytes are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.bags import angle, joint_state
+from support.samples import T0, wrench
+
+from robot_recorder.core.profile import parse_profile
+from robot_recorder.core.quality.cameras import PictureFigures
+from robot_recorder.core.quality.inspector import Inspector
+from robot_recorder.core.quality.joints import JointJump
+from robot_recorder.core.quality.report import QualityReport, QualityVerdict
+from robot_recorder.core.quality.result import Level
+from robot_recorder.core.streams import RobotProfile
+from robot_recorder.core.tasks import parse_tasks
+
+NS = 1_000_000_000
+PROFILE = """
+robot: arm
+{quality}
+streams:
+  joints: {{topic: joint_states, type: sensor_msgs/msg/JointState, role: observation, rate_hz: 100}}
+  wrench: {{topic: wrench, type: geometry_msgs/msg/WrenchStamped, role: observation, rate_hz: 100}}
+  camera: {{topic: eye/image/compressed, type: sensor_msgs/msg/CompressedImage, role: observation, rate_hz: 10}}
+  info: {{topic: eye/camera_info, type: sensor_msgs/msg/CameraInfo, role: context, rate_hz: 10}}
+"""
+
+
+class Eyes:
+    """Says of every picture the same."""
+
+    def __init__(self, figures: Callable[[int], PictureFigures] | None = None) -> None:
+        self.figures = figures or (lambda at: PictureFigures(at, 640, 480, 0.1, 0.0, 0.7))
+        self.looked: list[int] = []
+        self.settled = True
+
+    def look(self, type_name: str, time_ns: int, message: bytes, tell: Callable) -> None:
+        self.looked.append(time_ns)
+        tell(self.figures(time_ns))
+
+    def settle(self, timeout_s: float) -> bool:
+        return self.settled
+
+
+def profile(quality: str = "") -> RobotProfile:
+    return parse_profile(PROFILE.format(quality=quality), "p")
+
+
+def picture(stamp_ns: int, number: int, size: int = 5000) -> bytes:
+    """As large as a CompressedImage, and never the same."""
+    body = np.random.default_rng(number).bytes(size - 40)
+    sec, nanosec = divmod(stamp_ns, NS)
+    return (
+        b"\0\1\0\0" + sec.to_bytes(4, "little") + nanosec.to_bytes(4, "little") + bytes(28) + body
+    )
+
+
+def feed(inspector: Inspector, seconds: float = 6.0) -> None:
+    """A robot that swings, with a camera."""
+    streams = {s.name: s for s in inspector._profile.streams}
+    for second in range(int(seconds)):
+        at = second + np.arange(100) / 100
+        stamps = T0 + np.round(at * NS).astype(np.int64)
+        joints = [joint_state(int(s), float(angle(x)), 0.3) for s, x in zip(stamps, at)]
+        noise = np.random.default_rng(second).normal(0, 0.1, (100, 6))
+        forces = [wrench(int(s), tuple(row)) for s, row in zip(stamps, noise)]
+        inspector.add(streams["joints"], stamps, stamps + 1000, joints)
+        inspector.add(streams["wrench"], stamps, stamps + 1000, forces)
+        shots = stamps[::10]
+        pictures = [picture(int(s), second * 10 + n) for n, s in enumerate(shots)]
+        inspector.add(streams["camera"], shots, shots + 1000, pictures)
+
+
+def report(inspector: Inspector, seconds: float = 6.0) -> QualityReport:
+    return inspector.report(T0, T0, T0 + round(seconds * NS), None)
+
+
+def test_a_good_episode_is_accepted_and_everything_was_looked_at() -> None:
+    eyes = Eyes()
+    inspector = Inspector(profile(), None, eyes)
+    feed(inspector)
+    found = report(inspector)
+    assert found.verdict is QualityVerdict.ACCEPT and not found.broken, found
+    checks = {(r.check, r.stream) for r in found.results}
+    assert {("frozen", "joints"), ("joint_jump", "joints"), ("wrench_spikes", "wrench"),
+            ("camera_black", "camera"), ("camera_frozen", "camera"), ("never_moved", "")} <= checks  # fmt: skip
+    assert [round((t - T0) / NS) for t in eyes.looked] == [0, 4], "a look now and then is enough"
+
+
+def test_a_leap_in_size_is_looked_at_at_once() -> None:
+    eyes = Eyes(
+        lambda at: PictureFigures(at, 640, 480, 1.0 if 2.0 <= (at - T0) / NS < 3.0 else 0.1, 0, 1)
+    )
+    inspector = Inspector(profile(), None, eyes)
+    camera = inspector._profile.streams[2]
+    stamps = T0 + np.arange(60, dtype=np.int64) * NS // 10
+    sizes = [900 if 20 <= n < 30 else 5000 for n in range(60)]
+    pictures = [picture(int(s), n, size) for n, (s, size) in enumerate(zip(stamps, sizes))]
+    inspector.add(camera, stamps, stamps, pictures)
+    black = next(r for r in report(inspector).results if r.check == "camera_black")
+    assert black.figure == pytest.approx(1.0, abs=0.3) and black.level is Level.FAIL
+    assert inspector.troubles == {}
+
+
+def test_what_is_seen_is_told_while_recording() -> None:
+    inspector = Inspector(profile(), None, Eyes(lambda at: PictureFigures(at, 640, 480, 1.0, 0, 1)))
+    feed(inspector, 1)
+    assert inspector.troubles == {"camera": "it shows nothing but black"}
+
+
+def test_a_check_that_breaks_is_named_and_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("bang")
+
+    monkeypatch.setattr(JointJump, "finish", broken)
+    inspector = Inspector(profile(), None, Eyes())
+    feed(inspector)
+    found = report(inspector)
+    assert found.verdict is QualityVerdict.ACCEPT
+    assert found.broken == ("joint_jump joints: RuntimeError: bang",)
+    monkeypatch.setattr(JointJump, "add", broken)
+    inspector = Inspector(profile(), None, Eyes())
+    feed(inspector)
+    found = report(inspector)
+    assert found.verdict is QualityVerdict.ACCEPT and any("bang" in b for b in found.broken)
+    assert any(r.check == "wrench_spikes" for r in found.results), "the others go on"
+
+
+def test_pictures_nobody_had_time_for_are_said_to_be_missing() -> None:
+    eyes = Eyes()
+    eyes.settled = False
+    inspector = Inspector(profile(), None, eyes)
+    feed(inspector)
+    assert any("pictures" in b for b in report(inspector).broken)
+
+
+def test_what_is_off_is_not_made_and_budgets_hold() -> None:
+    task = parse_tasks(
+        "tasks: {lift: {instruction: Lift., expected_s: [20, 30], quality: {frozen: off, budget: {fail: 1}}}}"
+    ).find("lift")
+    inspector = Inspector(profile("quality: {wrench_bias: off, too_short: warn}"), task, Eyes())
+    feed(inspector)
+    found = report(inspector)
+    assert not {"wrench_bias", "frozen"} & {r.check for r in found.results}
+    short = next(r for r in found.results if r.check == "too_short")
+    assert short.level is Level.WARN, "it would be a failure, if the profile had not capped it"
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_rubbish_never_raises(data: st.DataObject) -> None:
+    inspector = Inspector(profile(), None, Eyes())
+    for stream in inspector._profile.streams:
+        good = {
+            "joints": joint_state(T0, 0.1, 0.2), "wrench": wrench(T0),
+            "camera": picture(T0, 1), "info": bytes(64),
+        }[stream.name]  # fmt: skip
+        for _ in range(3):
+            messages = data.draw(
+                st.lists(
+                    st.one_of(
+                        st.binary(max_size=80),
+                        st.just(good),
+                        st.builds(
+                            lambda n, b, good=good: good[:n] + b,
+                            st.integers(0, len(good)),
+                            st.binary(max_size=8),
+                        ),
+                    ),
+                    min_size=1,
+                    max_size=5,
+                )
+            )
+            stamps = np.array(
+                data.draw(
+                    st.lists(
+                        st.integers(-(2**62), 2**62), min_size=len(messages), max_size=len(messages)
+                    )
+                ),
+                dtype=np.int64,
+            )
+            receives = T0 + np.arange(len(messages), dtype=np.int64)
+            inspector.add(stream, stamps, receives, messages)
+    assert report(inspector, 1.0).sentence
