@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
+import cv2
+import numpy as np
 import rclpy
 from geometry_msgs.msg import WrenchStamped
 from rclpy.qos import QoSProfile
@@ -28,10 +33,17 @@ _DEPTH = 500
 _TICK_S = 0.002
 
 
-def joint_state() -> Any:
+# A message of each kind looks different so many times before it repeats: checks see a robot that moves.
+_PHASES = 100
+_PICTURES = 5
+
+
+def joint_state(phase: int = 0) -> Any:
     """A 43-joint JointState, about 2.8 kB as CDR."""
-    numbers = [0.1 * i for i in range(43)]
-    return JointState(name=JOINTS, position=numbers, velocity=numbers, effort=numbers)
+    angle = 2 * math.pi * phase / _PHASES
+    position = [0.3 * math.sin(angle + i) for i in range(43)]
+    velocity = [0.3 * math.cos(angle + i) for i in range(43)]
+    return JointState(name=JOINTS, position=position, velocity=velocity, effort=velocity)
 
 
 @dataclass(frozen=True)
@@ -39,7 +51,7 @@ class Stream:
     """One topic of a load."""
 
     topic: str
-    make: Callable[[], Any]
+    make: Callable[..., Any]
     rate_hz: float
 
     @property
@@ -48,14 +60,35 @@ class Stream:
         return self.make is joint_state
 
 
-def tactile() -> Any:
+def wrench(phase: int = 0) -> Any:
+    """A force that changes."""
+    message = WrenchStamped()
+    message.wrench.force.x = 5 * math.sin(2 * math.pi * phase / _PHASES)
+    message.wrench.force.z = 0.05 * (phase * 37 % 11)
+    return message
+
+
+def tactile(phase: int = 0) -> Any:
     """A palm with 16 taxels."""
-    return TactileArray(rows=4, cols=4, normal=[0.5] * 16)
+    return TactileArray(rows=4, cols=4, normal=[0.5 + 0.01 * ((phase + i) % 7) for i in range(16)])
 
 
-def image() -> Any:
-    """A JPEG of 100 kB, as far as a recorder looks at it."""
-    return CompressedImage(format="jpeg", data=bytes(100_000))
+def imu(phase: int = 0) -> Any:
+    """A torso that turns."""
+    message = Imu()
+    message.orientation.w, message.angular_velocity.z = 1.0, math.sin(2 * math.pi * phase / _PHASES)
+    return message
+
+
+@cache
+def _jpeg(number: int) -> bytes:
+    noise = np.random.default_rng(number).normal(128, 24, (480, 640, 3)).clip(0, 255)
+    return bytes(cv2.imencode(".jpg", noise.astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 72])[1])
+
+
+def image(phase: int = 0) -> Any:
+    """A JPEG of 640 x 480 pixels and 100 kB, which is what a scene with some texture takes."""
+    return CompressedImage(format="jpeg", data=array("B", _jpeg(phase % _PICTURES)))
 
 
 def joints_load(rate_hz: float, topics: int) -> list[Stream]:
@@ -71,10 +104,10 @@ def humanoid_load() -> list[Stream]:
     return [
         Stream("joint_states", joint_state, 500),
         Stream("joint_commands", joint_state, 500),
-        *(Stream(topic, WrenchStamped, 1000) for topic in wrenches),
+        *(Stream(topic, wrench, 1000) for topic in wrenches),
         Stream("left_palm/tactile", tactile, 200),
         Stream("right_palm/tactile", tactile, 200),
-        Stream("imu", Imu, 400),
+        Stream("imu", imu, 400),
         *(Stream(f"camera_{i}/image/compressed", image, 30) for i in range(4)),
     ]
 
@@ -90,10 +123,13 @@ class Sender:
     def __init__(self, node: Any, streams: list[Stream]) -> None:
         self.streams = streams
         self.publishers = [
-            node.create_publisher(type(s.make()), s.topic, QoSProfile(depth=_DEPTH))
+            node.create_publisher(type(s.make(0)), s.topic, QoSProfile(depth=_DEPTH))
             for s in streams
         ]
-        self._bytes = [bytearray(serialize_message(s.make())) for s in streams]
+        self._bytes = [
+            [bytearray(serialize_message(s.make(phase))) for phase in range(_PHASES)]
+            for s in streams
+        ]
         self.sent = [0] * len(streams)
 
     def ready(self) -> bool:
@@ -112,7 +148,7 @@ class Sender:
             time.sleep(max(0.0, _TICK_S - (time.monotonic() - begin - elapsed)))
 
     def _send(self, index: int) -> None:
-        data = self._bytes[index]
+        data = self._bytes[index][self.sent[index] % _PHASES]
         sec, nanosec = divmod(time.time_ns(), 10**9)
         data[4:8], data[8:12] = sec.to_bytes(4, "little"), nanosec.to_bytes(4, "little")
         if self.streams[index].numbered:

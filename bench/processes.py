@@ -20,8 +20,8 @@ TYPES = {
     "joint_state": "sensor_msgs/msg/JointState",
     "tactile": "robot_recorder/msg/TactileArray",
     "image": "sensor_msgs/msg/CompressedImage",
-    "WrenchStamped": "geometry_msgs/msg/WrenchStamped",
-    "Imu": "sensor_msgs/msg/Imu",
+    "wrench": "geometry_msgs/msg/WrenchStamped",
+    "imu": "sensor_msgs/msg/Imu",
 }
 
 

@@ -44,6 +44,7 @@ from robot_recorder.srv import (
     StartEpisode,
     StopEpisode,
 )
+from robot_recorder.storage.catalogue_entry import entry_of
 from robot_recorder.storage.episodes import Episode
 
 # Task and seed of each attempt. The seed decides mass, friction and pose; what comes of it, the physics.
@@ -240,7 +241,7 @@ def _report(paths: list[Path], console: Console) -> None:
     episodes = [Episode.open(path) for path in paths]
     console.print(streams_table(episodes))
     console.print()
-    console.print(episodes_table(episodes))
+    console.print(episodes_table(entry_of(episode) for episode in episodes))
     for episode in episodes:
         picture = episode.path.with_suffix(".png")
         with console.status(f"drawing {picture.name}"):

@@ -8,9 +8,10 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from robot_recorder.cli import align
+from robot_recorder.cli import align, catalogue, label, tasks
+from robot_recorder.cli.check import add_check
 from robot_recorder.configuration import load_profile
-from robot_recorder.core.errors import BagError, ConfigError, RecorderError
+from robot_recorder.core.errors import ConfigError, RecorderError
 from robot_recorder.installed_types import message_class
 from robot_recorder.storage.episodes import Episode
 from robot_recorder.storage.store import TRASH, EpisodeStore
@@ -50,13 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(run=_profile_check)
     align.add_guess(actions)
 
-    listing = commands.add_parser("episodes", help="list episodes")
-    listing.add_argument("root", nargs="?", default="episodes", type=Path)
-    listing.set_defaults(run=_episodes)
+    catalogue.add_catalogue(commands)
 
-    check = commands.add_parser("check", help="read episodes and compare with what they say")
-    check.add_argument("episode", nargs="+", type=Path, help="bag directories")
-    check.set_defaults(run=_check)
+    add_check(commands)
 
     recover = commands.add_parser("recover", help="make whole what a crash left behind")
     recover.add_argument("root", nargs="?", default="episodes", type=Path)
@@ -68,6 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     trash.set_defaults(run=_trash)
 
     align.add_align(commands)
+    tasks.add_tasks(commands)
+    label.add_label(commands)
 
     show = commands.add_parser("show", help="draw the picture of an episode")
     show.add_argument("episode", nargs="+", type=Path, help="bag directories")
@@ -103,51 +102,6 @@ def _has_ros() -> bool:
     except ImportError:
         return False
     return True
-
-
-def _episodes(options: argparse.Namespace) -> int:
-    from robot_recorder.cli.tables import episodes_table, table_console
-
-    store = EpisodeStore(options.root)
-    paths = store.paths()
-    if not paths:
-        raise ConfigError(f"no episodes in {options.root}; give the folder they are recorded into")
-    console = table_console()
-    episodes, problems = [], []
-    for path in paths:
-        try:
-            episode = Episode.open(path)
-            episodes_table([episode])  # one that can not be shown must not hide the others
-            episodes.append(episode)
-        except BagError as error:
-            problems.append(str(error))
-    console.print(episodes_table(episodes))
-    for problem in problems:
-        print(f"unreadable: {problem}")
-    for partial in store.unfinished():
-        print(
-            f"unfinished: {partial}; unless it is being recorded: robot-recorder recover {options.root}"
-        )
-    for path in store.quarantined():
-        print(f"not recoverable: {path}")
-    return 0
-
-
-def _check(options: argparse.Namespace) -> int:
-    from rich.progress import track
-
-    from robot_recorder.checking import check_episode
-
-    found = False
-    for path in track(
-        options.episode, "checking", transient=True, disable=len(options.episode) < 2
-    ):
-        problems = check_episode(path)
-        found = found or bool(problems)
-        print(f"{path}: {'ok' if not problems else f'{len(problems)} problems'}")
-        for problem in problems:
-            print(f"  - {problem}")
-    return int(found)
 
 
 def _recover(options: argparse.Namespace) -> int:

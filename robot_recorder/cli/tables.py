@@ -3,47 +3,53 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from robot_recorder.core.labels import Outcome
+from robot_recorder.core.quality.report import QualityVerdict
+from robot_recorder.storage.catalogue_entry import Entry
 from robot_recorder.storage.episodes import Episode
 
-_STYLES = {Outcome.SUCCESS: "green", Outcome.FAILURE: "red", Outcome.UNLABELLED: "yellow"}
+_OUTCOMES = {Outcome.SUCCESS: "green", Outcome.FAILURE: "red", Outcome.UNLABELLED: "yellow"}
+_VERDICTS = {
+    QualityVerdict.ACCEPT: "green", QualityVerdict.REVIEW: "yellow", QualityVerdict.REJECT: "red",
+    QualityVerdict.UNKNOWN: "",
+}  # fmt: skip
 
 
-def table_console(width: int = 140) -> Console:
+def table_console(width: int = 160) -> Console:
     """Where tables are printed. Redirected, there is no width to respect: they shall not be torn."""
     return Console() if sys.stdout.isatty() else Console(width=width)
 
 
-def episodes_table(episodes: list[Episode]) -> Table:
+def episodes_table(entries: Iterable[Entry]) -> Table:
     """One line per episode, numbered."""
     table = Table(show_edge=False, pad_edge=False)
     table.add_column("#", justify="right")
-    for heading in ("episode", "task", "outcome"):
+    for heading in ("episode", "task", "outcome", "verdict"):
         table.add_column(heading, no_wrap=True)
     for heading in ("duration", "messages", "size", "lost", "complete", "skew p95"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for number, episode in enumerate(episodes, 1):
-        labels = episode.labels
-        outcome = labels.outcome.text + (f": {labels.cause}" if labels.cause else "")
-        lost, all_known = episode.lost
-        frames = episode.sync.get("frames", 0)
-        complete = f"{100 * episode.sync['complete'] / frames:.1f} %" if frames else "-"
+    for number, entry in enumerate(entries, 1):
+        outcome = entry.outcome.text + (f": {entry.cause}" if entry.cause else "")
+        verdict = entry.verdict.text + (f": {entry.reason}" if entry.reason else "")
+        skew = "-" if entry.skew_p95_us is None else f"{entry.skew_p95_us / 1000:.1f} ms"
         table.add_row(
             str(number),
-            Text(episode.id.removesuffix(f"_{labels.task}")),
-            Text(labels.task or "-"),
-            Text(outcome, _STYLES[labels.outcome]),
-            f"{episode.duration_s:.1f} s",
-            str(sum(episode.counts.values())),
-            f"{episode.size_bytes / 1e6:.1f} MB",
-            str(lost) if all_known else f"{lost} + ?",
-            complete,
-            _worst_skew(episode),
+            Text(entry.id.removesuffix(f"_{entry.task}")),
+            Text(entry.task or "-"),
+            Text(outcome, _OUTCOMES[entry.outcome]),
+            Text(verdict if entry.verdict else "-", _VERDICTS[entry.verdict]),
+            f"{entry.duration_ms / 1000:.1f} s",
+            str(entry.messages),
+            f"{entry.size_bytes / 1e6:.1f} MB",
+            str(entry.lost) if entry.all_lost_known else f"{entry.lost} + ?",
+            f"{100 * entry.complete / entry.frames:.1f} %" if entry.frames else "-",
+            Text(f"{skew} {entry.skew_stream}".rstrip()),
         )
     return table
 
@@ -57,15 +63,3 @@ def streams_table(episodes: list[Episode]) -> Table:
     for topic in sorted({topic for episode in episodes for topic in episode.counts}):
         table.add_row(topic, *(str(episode.counts.get(topic, 0)) for episode in episodes))
     return table
-
-
-def _worst_skew(episode: Episode) -> str:
-    skews = {
-        name: figures["skew_p95_ms"]
-        for name, figures in episode.sync.get("streams", {}).items()
-        if figures["skew_p95_ms"] is not None
-    }
-    if not skews:
-        return "-"
-    worst = max(skews, key=lambda name: float(skews[name]))
-    return f"{skews[worst]:.1f} ms {worst}"

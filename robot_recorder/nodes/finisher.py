@@ -22,17 +22,20 @@ class Finisher:
         recorder: Recorder,
         flush: Callable[[], bool],
         say: Callable[[Verdict], Verdict],
+        ended: Callable[[Recording], None],
         wake: Callable[[], None],
     ) -> None:
         """
         Args:
             flush: see ``Recorder.finish``.
             say: told how it went; called in the thread.
+            ended: told when all is known about an episode; called in the thread.
             wake: makes the executor look whether somebody has waited for that.
         """
         self._recorder = recorder
         self._flush = flush
         self._say = say
+        self._ended = ended
         self._wake = wake
         self._threads: list[threading.Thread] = []
         self._pending: dict[str, Future[Verdict]] = {}
@@ -48,6 +51,7 @@ class Finisher:
             except Exception:  # whatever it is: it must not leave the caller without an answer
                 verdict = Verdict(False, f"finalising failed: {traceback.format_exc()}")
             self._say(verdict)
+            self._ended(recording)
             future.set_result(verdict)
             self._wake()
 
@@ -58,10 +62,11 @@ class Finisher:
         self._threads[-1].start()
         return future
 
-    def pending(self, id: str) -> Any:
-        """The Future of an episode that is being finalised; None: it is not."""
+    async def pending(self, id: str) -> None:
+        """Wait for an episode that is being finalised; at once where it is not."""
         future = self._pending.get(id)
-        return None if future is None or future.done() else future
+        if future is not None and not future.done():
+            await future
 
     def close(self) -> None:
         """Wait until all is on disk."""
@@ -80,5 +85,5 @@ def _saved(recording: Recording, verdict: Verdict) -> str:
     warning = f"; warning: {verdict.reason}" if verdict.reason else ""
     return (
         f"saved {recording.id}{why}: {seconds:.1f} s, {recording.messages} messages, "
-        f"{lost if lost else 'none'} lost{warning}"
+        f"{lost if lost else 'none'} lost{warning}; {recording.quality.sentence}"
     )

@@ -12,12 +12,18 @@ from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
 from robot_recorder.core.errors import BagError, ConfigError
-from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome
+from robot_recorder.core.label_rules import (
+    check_annotation,
+    check_outcome,
+    find_annotation,
+    to_be_annotated,
+)
+from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome, outcome_text
 from robot_recorder.core.start_gate import Verdict
 from robot_recorder.core.streams import NS_PER_S
-from robot_recorder.core.yaml_source import did_you_mean
 from robot_recorder.msg import EpisodeStatus, Label, Task
 from robot_recorder.nodes.conversions import requested_assignment, to_label, to_ns, to_time
+from robot_recorder.nodes.label_target import Target, find_target
 from robot_recorder.nodes.runtime import (
     LATCHED,
     LATCHED_ALL,
@@ -28,7 +34,7 @@ from robot_recorder.nodes.runtime import (
     tasks_parameter,
 )
 from robot_recorder.srv import Annotate, MarkOutcome, SetTask
-from robot_recorder.storage.episodes import Episode
+from robot_recorder.storage.labelling import Labelled, look_up
 from robot_recorder.storage.recorder import Assignment
 from robot_recorder.storage.store import EpisodeStore
 
@@ -124,22 +130,72 @@ class LabellerNode(Node):
         target = self._target(request.episode_id)
         if isinstance(target, Verdict):
             return self._answer(response, target)
-        verdict = self._check_outcome(request, target)
+        now = target.now
+        previous = now.labels.outcome_text
+        verdict = check_outcome(request.outcome, request.cause, now.task(self._tasks))
         if verdict.ok:
             event = LabelEvent(
-                self._stamp_ns(), target.id, LabelKind.OUTCOME,
-                by=request.by or self._assignment.operator_name, note=request.note,
-                previous=target.outcome.text, outcome=Outcome(request.outcome), cause=request.cause,
+                self._stamp_ns(), now.id, LabelKind.OUTCOME, by=self._who(request, now),
+                note=request.note, previous=previous,
+                outcome=Outcome(request.outcome), cause=request.cause,
             )  # fmt: skip
-            cause = f" ({request.cause})" if request.cause else ""
-            done = f"{target.id} marked as {event.outcome.text}{cause}"
-            verdict = await self._store(event, done)
+            verdict, now = await self._store(event, now)
+            previous = next((e.previous for e in now.events if _same(e, event)), previous)
+            if verdict.ok:
+                marked = f"{target} marked as {outcome_text(event.outcome, event.cause)}"
+                missing = to_be_annotated(now.labels, now.task(self._tasks))
+                verdict = Verdict(True, f"{marked} (was {previous}){missing}")
         if isinstance(response, MarkOutcome.Response):
-            response.episode_id, response.previous = target.id, target.outcome.text
+            response.episode_id, response.previous = now.id, previous
         return self._answer(response, verdict)
 
-    async def _store(self, event: LabelEvent, done: str) -> Verdict:
-        """Publish a label and wait until the recorder says that it is stored."""
+    async def _annotate(self, request: Any, response: Any) -> Any:
+        target = self._target(request.episode_id)
+        if isinstance(target, Verdict):
+            return self._answer(response, target)
+        now = target.now
+        response.episode_id = now.id
+        event = self._annotation(request, now)
+        if isinstance(event, Verdict):
+            return self._answer(response, event)
+        verdict, now = await self._store(event, now)
+        if verdict.ok:
+            what = f"{event.name} at {now.span.text(event.start_ns, event.end_ns)}"
+            done = "withdrawn from" if request.retract else "noted in"
+            verdict = Verdict(True, f"{what} {done} {target}")
+        return self._answer(response, verdict)
+
+    def _annotation(self, request: Any, now: Labelled) -> LabelEvent | Verdict:
+        stamp_ns = self._stamp_ns()
+        start_ns = to_ns(request.start) or stamp_ns
+        end_ns = to_ns(request.end) or start_ns
+        kind = LabelKind.ANNOTATION
+        if request.retract:
+            start = to_ns(request.start) or None
+            found = find_annotation(now.labels, request.name, start, now.span)
+            if isinstance(found, Verdict):
+                return found
+            kind, start_ns, end_ns = LabelKind.RETRACTION, found.start_ns, found.end_ns
+        else:
+            task = now.task(self._tasks)
+            verdict = check_annotation(request.name, start_ns, end_ns, now.span, task)
+            if not verdict.ok:
+                return verdict
+        return LabelEvent(
+            stamp_ns, now.id, kind, by=self._who(request, now), note=request.note,
+            name=request.name, start_ns=start_ns, end_ns=end_ns,
+        )  # fmt: skip
+
+    def _who(self, request: Any, now: Labelled) -> str:
+        operator = self._assignment.operator_name or now.labels.operator_name
+        return str(request.by or operator or "unknown")
+
+    async def _store(self, event: LabelEvent, now: Labelled) -> tuple[Verdict, Labelled]:
+        """Publish a label and wait until the recorder says that it is stored.
+
+        Returns:
+            Whether it is; and the episode as it stands afterwards, as far as the disk can be seen.
+        """
         confirmed: Future[str] = Future()
         self._unconfirmed[event.stamp_ns] = confirmed
 
@@ -154,73 +210,27 @@ class LabellerNode(Node):
         problem = await confirmed
         self.destroy_timer(timer)
         self._unconfirmed.pop(event.stamp_ns, None)
-        return Verdict(not problem, problem or done)
-
-    def _check_outcome(self, request: Any, target: _Target) -> Verdict:
-        if request.outcome not in tuple(Outcome):
-            return Verdict(False, f"outcome {request.outcome} is not 0, 1 or 2")
-        task = self._tasks.tasks.get(target.task)
-        causes = task.failure_causes if task else ()
-        if request.cause and request.outcome != Outcome.FAILURE:
-            return Verdict(False, "only a failure has a cause: leave cause empty or mark a failure")
-        if request.cause and causes and request.cause not in causes:
-            hint = did_you_mean(request.cause, causes)
-            return Verdict(
-                False, f"'{request.cause}' is not a failure cause of {target.task}; {hint}"
-            )
-        return Verdict(True)
-
-    async def _annotate(self, request: Any, response: Any) -> Any:
-        target = self._target(request.episode_id)
-        if isinstance(target, Verdict):
-            return self._answer(response, target)
-        now_ns = self._stamp_ns()
-        start_ns = to_ns(request.start) or now_ns
-        end_ns = to_ns(request.end) or start_ns
-        if not request.name:
-            return self._answer(
-                response, Verdict(False, "an annotation needs a name, such as grasp")
-            )
-        if end_ns < start_ns:
-            return self._answer(response, Verdict(False, "the annotation ends before it starts"))
-        event = LabelEvent(
-            now_ns, target.id, LabelKind.ANNOTATION,
-            by=request.by or self._assignment.operator_name, note=request.note,
-            name=request.name, start_ns=start_ns, end_ns=end_ns,
-        )  # fmt: skip
-        response.episode_id = target.id
-        return self._answer(
-            response, await self._store(event, f"{request.name} noted in {target.id}")
-        )
+        try:
+            assert self._status is not None
+            now = look_up(EpisodeStore(Path(self._status.root)), now.id)
+        except BagError:  # of another machine: what was known before has to do
+            pass
+        return Verdict(not problem, problem or ""), now
 
     def _answer(self, response: Any, verdict: Verdict) -> Any:
         response.success, response.message = verdict.ok, verdict.reason
         log_verdict(self, verdict)
         return response
 
-    def _target(self, episode_id: str) -> _Target | Verdict:
+    def _target(self, episode_id: str) -> Target | Verdict:
         """The episode a label is meant for, or why there is none."""
-        status = self._status
-        if status is None or self._labels.get_subscription_count() == 0:
+        if self._status is None or self._labels.get_subscription_count() == 0:
             return Verdict(False, "no recorder is listening: start it in the same namespace")
-        if episode_id in ("", status.episode_id):
-            if not status.episode_id:
-                return Verdict(
-                    False, "there is no episode yet: start one, or name one by episode_id"
-                )
-            return _Target(status.episode_id, status.task, Outcome(status.outcome))
-        try:
-            episode = Episode.open(EpisodeStore(Path(status.root)).find(episode_id))
-        except BagError as error:
-            if any(p.stem == episode_id for p in EpisodeStore(Path(status.root)).unfinished()):
-                return _Target(episode_id, "", Outcome.UNLABELLED)  # being finalised
-            return Verdict(False, str(error))
-        return _Target(episode.id, episode.labels.task, episode.labels.outcome)
+        return find_target(self._status, episode_id)
 
 
-class _Target:
-    def __init__(self, id: str, task: str, outcome: Outcome) -> None:
-        self.id, self.task, self.outcome = id, task, outcome
+def _same(one: LabelEvent, other: LabelEvent) -> bool:
+    return (one.stamp_ns, one.kind, one.by) == (other.stamp_ns, other.kind, other.by)
 
 
 def main() -> int:

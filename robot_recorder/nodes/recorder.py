@@ -16,6 +16,7 @@ from robot_recorder.nodes.conversions import from_label, requested_assignment, t
 from robot_recorder.nodes.finisher import Finisher
 from robot_recorder.nodes.housekeeping import Housekeeping
 from robot_recorder.nodes.ingest import Ingest
+from robot_recorder.nodes.quality_topic import QualityTopic
 from robot_recorder.nodes.recorder_setup import (
     recorder_package,
     recorder_settings,
@@ -31,13 +32,12 @@ from robot_recorder.nodes.runtime import (
     run,
     tasks_parameter,
 )
-from robot_recorder.nodes.status import diagnostics_message, status_message
+from robot_recorder.nodes.status import diagnostics_message, fill_stop, status_message
 from robot_recorder.srv import DiscardEpisode, RestoreEpisode, StartEpisode, StopEpisode
 from robot_recorder.storage.recorder import NOTHING, Assignment, Recorder
 from robot_recorder.storage.recording import StopReason
 from robot_recorder.storage.store import EpisodeStore
 
-_LABELS = 100  # how many labels may queue up; they arrive by hand
 _WATCH_S = 0.5
 
 
@@ -54,6 +54,7 @@ class RecorderNode(Node):
         profile = profile_parameter(self)
         self._tasks = tasks_parameter(self)
         self._assignment = Assignment()
+        self._quality = QualityTopic(self)
         self._message = ""
         self._last_label = (0, "")
         store = EpisodeStore(episodes_root(self))
@@ -61,7 +62,7 @@ class RecorderNode(Node):
             robot_name(self, profile),
             profile,
             store,
-            recorder_settings(self),
+            recorder_settings(self, self._tasks, self._quality.pictures),
             ingest.clock,
             recorder_package(self, ingest),
             self.get_namespace(),
@@ -73,7 +74,9 @@ class RecorderNode(Node):
                 raise ConfigError(f"stream '{stream.name}': {error}") from error
             self._recorder.observer.watch(channel, stream)
         ingest.add_sink(self._recorder.on_batch)
-        self._finisher = Finisher(self._recorder, ingest.flush, self._say_verdict, self._wake)
+        self._finisher = Finisher(
+            self._recorder, ingest.flush, self._say_verdict, self._quality.publish, self._wake
+        )
         self._housekeeping = Housekeeping(store, *trash_limits(self), self._say)
         self._serve()
         self._publish_status()
@@ -82,7 +85,7 @@ class RecorderNode(Node):
         self._status = self.create_publisher(EpisodeStatus, "recorder/status", LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_subscription(Task, "labeller/task", self._on_task, LATCHED)
-        self.create_subscription(Label, "labeller/labels", self._on_label, _LABELS)
+        self.create_subscription(Label, "labeller/labels", self._on_label, 100)
         # A stop waits for the disk; a start must not wait for the stop.
         meanwhile = ReentrantCallbackGroup()
         for kind, name, callback in (
@@ -103,6 +106,7 @@ class RecorderNode(Node):
             self._finisher.finish(recording)
         self._finisher.close()
         self._housekeeping.close()
+        self._quality.close()
 
     def _wake(self) -> None:
         if self.executor is not None:
@@ -144,11 +148,7 @@ class RecorderNode(Node):
         verdict = NOTHING if recording is None else await self._finisher.finish(recording)
         response.success, response.message = verdict.ok, verdict.reason
         if recording is not None:
-            response.episode_id, response.path = recording.id, str(recording.path)
-            response.duration_s = (recording.stopped_at - recording.started_at) / 1e9
-            response.messages, response.dropped = recording.messages, recording.dropped()
-            response.lost_dds = recording.lost() - recording.dropped()
-            response.size_bytes = recording.size_bytes
+            fill_stop(response, recording)
         return response
 
     async def _toggle(self, request: Any, response: Any) -> Any:
@@ -166,14 +166,11 @@ class RecorderNode(Node):
         if recorder.running is not None and id in ("", recorder.running.id):
             recording = recorder.end(self._ingest.clock.now_ns(), StopReason.REQUEST)
             assert recording is not None
-            await self._finisher.finish(
-                recording
-            )  # a failed end leaves something to move all the same
+            # A failed end leaves something to move all the same.
+            await self._finisher.finish(recording)
             id = recording.id
-        elif (
-            pending := self._finisher.pending(id or (recorder.last.id if recorder.last else ""))
-        ) is not None:
-            await pending
+        else:
+            await self._finisher.pending(id or (recorder.last.id if recorder.last else ""))
         verdict = recorder.discard(id)
         response.episode_id = id or (recorder.last.id if recorder.last is not None else "")
         return self._moved(response, verdict, "is in the trash")
@@ -214,7 +211,10 @@ class RecorderNode(Node):
     # -- timers
 
     def _watch(self) -> None:
-        """End an episode that can not go on."""
+        """Tell of streams that limp; end an episode that can not go on."""
+        for sentence in self._recorder.limping(self._ingest.clock.now_ns()):
+            self.get_logger().warning(sentence)
+            self._message = sentence
         reason, text = self._recorder.must_stop()
         if reason is not None:
             recording = self._recorder.end(self._ingest.clock.now_ns(), reason)

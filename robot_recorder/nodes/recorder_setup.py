@@ -6,12 +6,14 @@ from rclpy.node import Node
 from rclpy.serialization import serialize_message
 
 from robot_recorder.core.streams import Durability, Qos, Reliability
+from robot_recorder.core.tasks import TaskRegistry
 from robot_recorder.core.topics import BagTopic, Channel, OfferedQos
 from robot_recorder.installed_types import message_definition, type_hash
 from robot_recorder.msg import ClockModels, FrameLayout, Task
 from robot_recorder.nodes.conversions import to_dropout, to_label
 from robot_recorder.nodes.ingest import Ingest
 from robot_recorder.nodes.runtime import parameter
+from robot_recorder.quality.picture_worker import PictureWorker
 from robot_recorder.storage.disk import DiskLimits
 from robot_recorder.storage.recorder import Settings
 from robot_recorder.storage.recording import Package
@@ -21,7 +23,7 @@ _LATCHED = Qos(Reliability.RELIABLE, Durability.TRANSIENT_LOCAL)
 _MB = 1_000_000
 
 
-def recorder_settings(node: Node) -> Settings:
+def recorder_settings(node: Node, tasks: TaskRegistry, pictures: PictureWorker) -> Settings:
     """Declares and reads the parameters of recording."""
     writer = parameter(node, "writer", "mcap", "bag writer: mcap or rosbag2_py")
     max_episode_s = parameter(node, "max_episode_s", 600.0, "s; a longer episode is stopped")
@@ -29,12 +31,18 @@ def recorder_settings(node: Node) -> Settings:
     ring_mb = parameter(node, "max_ring_mb", 256, "MB that the pre-roll may take")
     queue_mb = parameter(node, "max_queue_mb", 256, "MB that may wait for the disk; then drops")
     pre_roll_s = parameter(node, "pre_roll_s", 2.0, "s of the past that begin an episode")
+    check = parameter(node, "check", True, "check quality while recording, for a verdict at stop")
+    if check:
+        pictures.warm_up()
     return Settings(
         writer_factory(writer),
         pre_roll_s,
         ring_mb * _MB,
         queue_mb * _MB,
         DiskLimits(max_episode_s, min_free_mb * _MB),
+        check,
+        tasks,
+        pictures,
     )
 
 

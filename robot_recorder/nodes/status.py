@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import nan
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import Header
@@ -13,6 +14,7 @@ from robot_recorder.core.streams import StreamHealth
 from robot_recorder.msg import EpisodeStatus, StreamStatus
 from robot_recorder.nodes.conversions import to_time
 from robot_recorder.storage.recorder import Recorder
+from robot_recorder.storage.recording import Recording
 
 
 def status_message(recorder: Recorder, now_ns: int, last_event: str) -> EpisodeStatus:
@@ -45,6 +47,8 @@ def status_message(recorder: Recorder, now_ns: int, last_event: str) -> EpisodeS
         status.dropped, status.queued_bytes = last.dropped(), last.queued_bytes
         status.lost_dds = last.losses.total(lambda place: place is Place.DDS)
         status.error = last.error
+        status.verdict, status.verdict_sentence = int(last.quality.verdict), last.quality.sentence
+        status.limping = [f"{name}: {why}" for name, why in last.limping.told.items()]
     for monitor, report in recorder.health(now_ns):
         stream = _stream_status(monitor, report)
         stream.written = counts.get(monitor.topic, 0)
@@ -52,6 +56,17 @@ def status_message(recorder: Recorder, now_ns: int, last_event: str) -> EpisodeS
             _add_losses(stream, last.losses)
         status.streams.append(stream)
     return status
+
+
+def fill_stop(response: Any, recording: Recording) -> None:
+    """What StopEpisode answers about an episode that has ended."""
+    response.episode_id, response.path = recording.id, str(recording.path)
+    response.duration_s = (recording.stopped_at - recording.started_at) / 1e9
+    response.messages, response.dropped = recording.messages, recording.dropped()
+    response.lost_dds = recording.lost() - recording.dropped()
+    response.size_bytes = recording.size_bytes
+    response.verdict = int(recording.quality.verdict)
+    response.verdict_sentence = recording.quality.sentence
 
 
 def _stream_status(monitor: HealthMonitor, report: HealthReport) -> StreamStatus:

@@ -1,4 +1,4 @@
-"""Sensors that stamp and deliver like real ones: clock offset, latency and jitter per stream."""
+"""Sensors that are like real ones: clock offset, latency, jitter and noise per stream."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ class Timing:
         offset_ns: added to the true sampling instant to give the stamp.
         latency_ns: between sampling and publishing.
         jitter_ns: standard deviation of the latency.
+        noise: standard deviation of what is added to its readings, in their unit.
     """
 
     offset_ns: int = 0
     latency_ns: int = 0
     jitter_ns: int = 0
+    noise: float = 0.0
 
 
 def parse_timings(text: str, source: str) -> dict[str, Timing]:
@@ -37,8 +39,9 @@ def parse_timings(text: str, source: str) -> dict[str, Timing]:
     keys = ("offset_ms", "latency_ms", "jitter_ms")
     timings = {}
     for name, entry in YamlMap.parse(text, source).items():
-        entry.allow(keys)
-        timings[name] = Timing(*(round((entry.number(k, 0.0) or 0.0) * NS_PER_MS) for k in keys))
+        entry.allow((*keys, "noise"))
+        times = (round((entry.number(k, 0.0) or 0.0) * NS_PER_MS) for k in keys)
+        timings[name] = Timing(*times, noise=entry.number("noise", 0.0) or 0.0)
     return timings
 
 

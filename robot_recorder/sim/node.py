@@ -31,6 +31,7 @@ from robot_recorder.msg import TactileArray
 from robot_recorder.nodes.runtime import LATCHED, parameter
 from robot_recorder.sim.camera_process import Shot, run_cameras
 from robot_recorder.sim.delivery import Delivery, Timing, parse_timings
+from robot_recorder.sim.description import robot_description
 from robot_recorder.sim.model import JOINT_NAMES, build_model
 from robot_recorder.sim.robot import Robot
 from robot_recorder.sim.scenarios import TASKS, Scenario, draw
@@ -42,6 +43,8 @@ _SIDES = ("left", "right")
 _IMU_NS, _TACTILE_NS = NS_PER_S // 200, NS_PER_S // 100
 _LATE_NS = 20 * NS_PER_MS  # further behind than this the physics no longer holds real time
 _SETTLE_STEPS = 100  # things come to rest before the outcome is judged
+_WRENCH_NOISE = np.repeat([1.0, 0.04], 3)  # torques in N m are that much smaller
+_TAXEL_NOISE = np.ones(16)
 _SHOTS_AHEAD = 2  # pictures a camera may have waiting before the next one is left out
 
 
@@ -61,12 +64,14 @@ class SimRobot:
         rate = float(parameter(node, "camera_rate_hz", 15.0, "pictures a second and camera"))
         self._timings = parse_timings(timing_file.read_text(encoding="utf-8"), str(timing_file))
         self._node = node
-        self._robot = Robot(build_model(cache))
+        model = build_model(cache)
+        self._robot = Robot(model)
         self._robot.reset(draw(TASKS[0], 0))
         self._lock = threading.Lock()
         self._next: tuple[Scenario, bool] | None = None
         self._scenario: Scenario | None = None
         self._delivery = Delivery(seed=1)
+        self._random = np.random.default_rng(3)
         self._cameras = [c for c in cameras.split(",") if c and c != "none"]
         self._camera_ns = round(NS_PER_S / rate)
         self._pending = dict.fromkeys(self._cameras, 0)
@@ -78,6 +83,8 @@ class SimRobot:
         if self._cameras:
             self._start_cameras(cache, node.get_namespace())
         self._result = node.create_publisher(String, "sim/result", LATCHED)
+        self._description = node.create_publisher(String, "robot_description", LATCHED)
+        self._description.publish(String(data=robot_description(model)))
         self._build_publishers()
         node.create_service(PerformTask, "sim/perform", self._perform)
         node.create_timer(1.0, self._report)
@@ -219,11 +226,18 @@ class SimRobot:
         send("joint_commands", self._commands, q=robot.joint_command)
         wrench = robot.wrench
         for side in _SIDES:
-            send("wrench", self._wrench[side], w=wrench[side])
+            send(
+                "wrench", self._wrench[side], w=wrench[side] + self._noise("wrench", _WRENCH_NOISE)
+            )
         if at_ns % _TACTILE_NS < STEP_NS:
             tactile = robot.tactile
             for side in _SIDES:
-                send("tactile", self._tactile[side], p=tactile[side].ravel())
+                pressure = tactile[side].ravel()
+                send(
+                    "tactile",
+                    self._tactile[side],
+                    p=pressure + self._noise("tactile", _TAXEL_NOISE),
+                )
         if at_ns % _IMU_NS < STEP_NS:
             orientation, rate, acceleration = robot.imu
             send("imu", self._imu, o=orientation, g=rate, a=acceleration)
@@ -232,6 +246,10 @@ class SimRobot:
             phase_ns = self._camera_ns * number // len(self._cameras)
             if (at_ns + phase_ns) % self._camera_ns < STEP_NS:
                 self._shoot(camera, now_ns)
+
+    def _noise(self, sensor: str, shares: np.ndarray) -> np.ndarray:
+        scale = self._timings.get(sensor, Timing()).noise
+        return self._random.standard_normal(len(shares)) * (scale * shares)
 
     def _shoot(self, camera: str, now_ns: int) -> None:
         while self._orders.poll():

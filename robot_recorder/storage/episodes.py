@@ -15,8 +15,18 @@ from typing import Any
 
 from robot_recorder.core.certificate import Certificate
 from robot_recorder.core.errors import BagError
-from robot_recorder.core.labels import LabelEvent, Labels, dump_events, fold, load_events
+from robot_recorder.core.label_rules import Span
+from robot_recorder.core.labels import (
+    LabelEvent,
+    LabelKind,
+    Labels,
+    dump_events,
+    fold,
+    load_events,
+)
+from robot_recorder.core.quality.report import UNCHECKED, QualityReport, QualityVerdict
 from robot_recorder.core.streams import NS_PER_S
+from robot_recorder.storage.files import folder_bytes
 from robot_recorder.storage.metadata import custom_data_of, read_metadata
 
 
@@ -30,14 +40,28 @@ def episode_id(robot: str, task: str, start_ns: int) -> str:
 def label_facts(events: list[LabelEvent]) -> dict[str, str]:
     """The custom_data entries that follow from an event log."""
     now = fold(events)
-    return {
-        "task": now.task,
-        "instruction": now.instruction,
-        "operator": now.operator_name,
-        "outcome": now.outcome.text,
-        "cause": now.cause,
-        "labels": dump_events(events),
-    }
+    facts = {"outcome": now.outcome.text, "cause": now.cause, "labels": dump_events(events)}
+    if any(event.kind is LabelKind.TASK for event in events):  # what a stranger's bag says is kept
+        facts["task"], facts["instruction"] = now.task, now.instruction
+        facts["operator"] = now.operator_name
+    return facts
+
+
+def quality_facts(report: QualityReport) -> dict[str, str]:
+    """The custom_data entries of a quality report; none when nothing was checked."""
+    if report.verdict is QualityVerdict.UNKNOWN:
+        return {}
+    return {"verdict": report.verdict.text, "quality": json.dumps(report.to_dict())}
+
+
+def incompleteness(facts: dict[str, str]) -> tuple[str, bool]:
+    """Why an episode is not all that was to be recorded, by its custom_data, and whether data is lost."""
+    if facts.get("error"):
+        return f"was aborted: {facts['error']}", True
+    if facts.get("recovered") == "true":
+        return "was recovered after its recorder had died: its last second may be missing", False
+    reason = facts.get("stop_reason", "request")
+    return ("" if reason == "request" else f"was ended by {reason.replace('_', ' ')}"), False
 
 
 def sum_lost(by_place: Any) -> int | None:
@@ -80,8 +104,15 @@ class Episode:
 
     @cached_property
     def events(self) -> list[LabelEvent]:
-        """The label event log."""
-        return load_events(self.facts.get("labels", ""))
+        """The label event log.
+
+        Raises:
+            BagError: it is none.
+        """
+        try:
+            return load_events(self.facts.get("labels", ""))
+        except (ValueError, TypeError) as error:
+            raise self._rubbish("labels", error) from error
 
     @property
     def labels(self) -> Labels:
@@ -105,6 +136,16 @@ class Episode:
         if "stop_ns" in self.facts:
             return (self._int("stop_ns", 0) - self.start_ns) / NS_PER_S
         return float(self.metadata["duration"]["nanoseconds"]) / NS_PER_S
+
+    @property
+    def span(self) -> Span:
+        """From the beginning of its pre-roll to its end, on the robot clock."""
+        start_ns = self.start_ns
+        first = int(self.metadata["starting_time"]["nanoseconds_since_epoch"])
+        last = first + int(self.metadata["duration"]["nanoseconds"])
+        return Span(
+            start_ns, start_ns - round(self.pre_roll_s * NS_PER_S), self._int("stop_ns", last)
+        )
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -188,6 +229,15 @@ class Episode:
             raise self._rubbish("sync", error) from error
 
     @property
+    def quality(self) -> QualityReport:
+        """What its checks found, as its recording or a later check says; UNCHECKED: nobody has."""
+        plain = self._json("quality", {})
+        try:
+            return QualityReport.from_dict(plain) if plain else UNCHECKED
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise self._rubbish("quality", error) from error
+
+    @property
     def size_bytes(self) -> int:
         """Bytes of all its files."""
-        return sum(f.stat().st_size for f in self.path.iterdir() if f.is_file())
+        return folder_bytes(self.path)

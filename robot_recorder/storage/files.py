@@ -38,6 +38,17 @@ def sync_file(path: Path) -> None:
         os.close(fd)
 
 
+def folder_bytes(folder: Path) -> int:
+    """Bytes of all files below a folder, while others may replace some of them."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except FileNotFoundError:  # what replaced it is counted, or was
+            continue
+    return total
+
+
 def replace_text(path: Path, text: str) -> None:
     """Replace a file's content so that a crash leaves either the old or the new one, whole."""
     temporary = path.with_name(path.name + ".tmp")

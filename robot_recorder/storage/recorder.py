@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -14,10 +15,13 @@ from robot_recorder.core.evidence import Evidence
 from robot_recorder.core.health import HealthMonitor, HealthReport
 from robot_recorder.core.labels import LabelEvent, LabelKind
 from robot_recorder.core.observer import Observer
+from robot_recorder.core.quality.camera_watch import Looker, Nobody
+from robot_recorder.core.quality.inspector import Inspector
 from robot_recorder.core.ring import Ring
 from robot_recorder.core.robot_clock import RobotClock
 from robot_recorder.core.start_gate import Verdict, judge_start
 from robot_recorder.core.streams import NS_PER_S, RobotProfile
+from robot_recorder.core.tasks import Task, TaskRegistry
 from robot_recorder.core.topics import Batch
 from robot_recorder.storage.disk import (
     DiskLimits,
@@ -59,6 +63,9 @@ class Settings:
         pre_roll_s: kept in memory, and an episode's beginning unless its start says otherwise.
         max_ring_bytes: the most the pre-roll may take.
         max_queue_bytes: the most that may wait for the disk.
+        check: episodes get a quality report when they end.
+        tasks: what episodes are checked against.
+        looker: says what is to be seen in pictures.
     """
 
     new_writer: Callable[[], BagWriter]
@@ -66,6 +73,9 @@ class Settings:
     max_ring_bytes: int = 256_000_000
     max_queue_bytes: int = 256_000_000
     disk: DiskLimits = field(default_factory=DiskLimits)
+    check: bool = True
+    tasks: TaskRegistry = field(default_factory=lambda: TaskRegistry({}))
+    looker: Looker = field(default_factory=Nobody)
 
 
 class Recorder:
@@ -228,6 +238,7 @@ class Recorder:
     def _open(self, assignment: Assignment, now_ns: int, from_ns: int, forced: bool) -> None:
         partial = self.store.new_partial(episode_id(self.robot, assignment.task, now_ns))
         id, by = partial.with_suffix("").name, assignment.operator_name
+        task = self.settings.tasks.tasks.get(assignment.task)
         begin = Beginning(
             id, partial, now_ns, from_ns, time.monotonic_ns(), forced, self.clock.followed,
             {
@@ -235,12 +246,13 @@ class Recorder:
                 "namespace": self.namespace,
                 "profile": self._profile.robot,
                 "profile_yaml": self._profile.text,
+                **({"task_yaml": task.text} if task else {}),
             },
         )  # fmt: skip
         clock, followed = self.clock, self.clock.followed
         evidence = Evidence(
             self.observer.streams, self._profile.frame_clock, self._package.frames, from_ns,
-            lambda: clock.restamp(followed),
+            lambda: clock.restamp(followed), self._inspector(task),
         )  # fmt: skip
         with self._lock:
             latched = self.observer.latched.before(from_ns)
@@ -254,6 +266,22 @@ class Recorder:
             recording.offer(self.ring.since(from_ns), free=True)
             self._fed.append(recording)
             self.running = self.last = recording
+
+    def _inspector(self, task: Task | None) -> Inspector | None:
+        try:
+            if not self.settings.check:
+                return None
+            return Inspector(self._profile, task, self.settings.looker)
+        except Exception:  # the bag can be checked later; a take that is not recorded can not
+            logging.getLogger(__name__).exception("episodes are not checked")
+            return None
+
+    def limping(self, now_ns: int) -> list[str]:
+        """What has gone wrong with the running episode's streams since this was asked last."""
+        if self.running is None:
+            return []
+        reports = [(monitor.config, report) for monitor, report in self.health(now_ns)]
+        return self.running.limping.news(reports, self.running.troubles)
 
     def end(self, now_ns: int, reason: StopReason) -> Recording | None:
         """The running episode ends at ``now_ns``: what is received later is not part of it.
@@ -342,18 +370,13 @@ class Recorder:
         """Take a label: into the running episode, or into a finished one's metadata."""
         try:
             for recording in {*self._ending, *filter(None, [self.last])}:
-                if recording.id != event.episode_id:
-                    continue
-                if recording.discarded:
-                    reason = f"{recording.id} is in the trash: restore it before labelling it"
-                    return Verdict(False, reason)
-                if not recording.add_event(event):
-                    self.store.append_label(event)
-                    recording.events.append(event)
-                return Verdict(True)
-            self.store.append_label(event)
+                if recording.id == event.episode_id and recording.add_event(event):
+                    return Verdict(True)
+            events = self.store.append_label(event).events
         except BagError as error:
             return Verdict(False, str(error))
+        if self.last is not None and self.last.id == event.episode_id:
+            self.last.events = events  # others may have labelled it, too
         return Verdict(True)
 
 

@@ -15,15 +15,17 @@ from typing import Any
 from robot_recorder.core.certificate import Certificate
 from robot_recorder.core.errors import BagError
 from robot_recorder.core.evidence import Evidence
-from robot_recorder.core.labels import LabelEvent, Labels, fold
+from robot_recorder.core.labels import LabelEvent, Labels, appended, fold
 from robot_recorder.core.losses import Dropout, LossLedger, Place
+from robot_recorder.core.quality.limping import Limping
+from robot_recorder.core.quality.report import UNCHECKED
 from robot_recorder.core.robot_clock import ClockJump
 from robot_recorder.core.start_gate import Verdict
 from robot_recorder.core.streams import NS_PER_S
 from robot_recorder.core.topics import Batch, Channel, Sample
 from robot_recorder.storage.episode_writer import EpisodeWriter
-from robot_recorder.storage.episodes import label_facts, sum_lost
-from robot_recorder.storage.files import locked
+from robot_recorder.storage.episodes import incompleteness, label_facts, quality_facts, sum_lost
+from robot_recorder.storage.files import folder_bytes, locked
 from robot_recorder.storage.metadata import topic_metadata
 from robot_recorder.storage.recovery import RecordingLock, recover
 from robot_recorder.storage.store import EpisodeStore, Note
@@ -120,6 +122,8 @@ class Recording:
         self.jumps: list[ClockJump] = []
         self.jumps_before = begin.jumps_before
         self.error = ""  # why it was aborted
+        self.quality = UNCHECKED
+        self.limping = Limping()
         self.finished = False
         self.discarded = False
         self.written: dict[str, int] = {}
@@ -187,11 +191,12 @@ class Recording:
         with self._lock:
             if self.finished:
                 return False
-            self.events.append(event)
+            before = self.events
+            self.events = appended(before, event)
             try:
                 self._write_note()
             except BagError:
-                self.events.pop()  # it was not taken, and may be given again
+                self.events = before  # it was not taken, and may be given again
                 raise
         return True
 
@@ -251,9 +256,9 @@ class Recording:
         except BagError as error:
             problem = str(error)
         detach()
-        self._certificate = self._certify()
+        self.error = problem
+        self._conclude()
         with self._lock:
-            self.error = problem
             try:
                 return self._abort() if problem else self._finalise()
             finally:
@@ -267,7 +272,7 @@ class Recording:
         except BagError as error:
             self.error = str(error)
             return Verdict(False, self.error)
-        self.size_bytes = sum(f.stat().st_size for f in self.path.iterdir())
+        self.size_bytes = folder_bytes(self.path)
         return Verdict(True)
 
     def _abort(self) -> Verdict:
@@ -280,7 +285,7 @@ class Recording:
         if not found.ok:
             self._after_abort(handed_over, {})
             return Verdict(False, f"aborted: {self.error}; {found.message}")
-        self.size_bytes = sum(f.stat().st_size for f in self.path.iterdir())
+        self.size_bytes = folder_bytes(self.path)
         kept = f"{found.messages} messages are kept in {found.path}"
         return Verdict(False, f"aborted: {self.error}; {kept}")
 
@@ -295,18 +300,25 @@ class Recording:
                 self._counted_lost[topic] = self._counted_lost.get(topic, 0) + lost
         return {**self.facts(), "aborted": "true", "error": self.error}
 
-    def _certify(self) -> Certificate | None:
+    def _conclude(self) -> None:
+        """Certificate and quality report: they can be made again from the bag; they must not cost the take."""
         if self._evidence is None:
-            return None
+            return
         try:
-            streams = self._streams()
-            return self._evidence.certificate(
-                self.stop_ns or self._last_ns,
-                lambda topic: sum_lost(streams.get(topic, {}).get("lost", {})),
+            streams, end_ns = self._streams(), self.stop_ns or self._last_ns
+            self._certificate = self._evidence.certificate(
+                end_ns, lambda topic: sum_lost(streams.get(topic, {}).get("lost", {}))
             )
-        except Exception:  # it can be made again from the bag; it must not cost the take
-            logging.getLogger(__name__).exception("no certificate for %s", self.id)
-            return None
+            ending = incompleteness({"error": self.error, "stop_reason": self.stop_reason.value})
+            self.quality = self._evidence.report(self.start_ns, end_ns, self._certificate, ending)
+        except Exception:
+            logging.getLogger(__name__).exception("%s is not checked", self.id)
+
+    @property
+    def troubles(self) -> dict[str, str]:
+        """What can be seen to go wrong with its streams now, by stream."""
+        evidence = self._evidence
+        return evidence.troubles if evidence is not None else {}
 
     # -- in the writer's thread
 
@@ -316,7 +328,7 @@ class Recording:
             try:
                 self._evidence.add(samples)
             except Exception:  # the certificate can be made again from the bag; the take can not
-                logging.getLogger(__name__).exception("no certificate for %s", self.id)
+                logging.getLogger(__name__).exception("%s is not checked", self.id)
                 self._evidence = None
 
     def _before_sync(self) -> Iterable[Sample]:
@@ -354,6 +366,7 @@ class Recording:
             facts["streams"] = json.dumps(self._streams())
             if self._certificate is not None:
                 facts["sync"] = json.dumps(self._certificate.to_dict())
+            facts |= quality_facts(self.quality)
             if self.jumps:
                 facts["clock_jumps"] = json.dumps([[j.at_ns, j.by_ns] for j in self.jumps])
         return facts

@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from robot_recorder.core.errors import BagError
-from robot_recorder.core.labels import LabelEvent
+from robot_recorder.core.labels import LabelEvent, append_text, appended
 from robot_recorder.core.yaml_source import did_you_mean
+from robot_recorder.storage.catalogue import Keeper
 from robot_recorder.storage.episodes import Episode, label_facts
-from robot_recorder.storage.files import locked, move_into, rename_durably, replace_text
+from robot_recorder.storage.files import (
+    folder_bytes,
+    locked,
+    move_into,
+    rename_durably,
+    replace_text,
+)
 from robot_recorder.storage.metadata import (
     METADATA_FILE,
     custom_data_of,
@@ -31,6 +39,7 @@ TRASH = ".trash"
 QUARANTINE = ".quarantine"
 NOTE_FILE = "recording.json"
 REASON_FILE = "reason.txt"
+_ID = re.compile(r"(?P<robot>.+)_\d{8}T\d{6}_\d{3}(_|-|\.|$)")  # as ``episode_id`` makes it
 _TOPIC_KEYS = {"name", "type", "offered_qos_profiles", "type_description_hash"}
 
 
@@ -49,10 +58,11 @@ class Note:
 
 
 class EpisodeStore:
-    """The episodes under one root folder."""
+    """The episodes under one root folder. Every change to them is told to its catalogue."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._catalogue = Keeper(root)
 
     def paths(self) -> list[Path]:
         """Finished episodes, oldest name first."""
@@ -81,18 +91,26 @@ class EpisodeStore:
         """Directory of a finished episode.
 
         Raises:
-            BagError: there is none; the message holds the nearest id.
+            BagError: there is none, or it is in the trash; the message holds the nearest ids.
         """
         return self._find(id, self.root, self.paths)
 
-    @staticmethod
-    def _find(id: str, folder: Path, candidates: Callable[[], list[Path]]) -> Path:
+    def _find(self, id: str, folder: Path, candidates: Callable[[], list[Path]]) -> Path:
         path = folder / id
         if not id or "/" in id or not _is_episode(path):
+            if folder == self.root and id in {p.name for p in self.trashed()}:
+                raise BagError(f"{id} is in the trash: restore it first")
+            if (unfinished := folder / f"{id}{PARTIAL}") in self.unfinished():
+                raise BagError(not_finished(unfinished))
             known = [p.name for p in candidates()]
             hint = did_you_mean(id, known[-200:]) if known else "there are no episodes there"
             raise BagError(f"no episode '{id}' in {folder}; {hint}")
         return path
+
+    def newest(self, robot: str) -> Path | None:
+        """What a robot recorded last, finished or not; None: nothing here."""
+        of_robot = [p for p in [*self.paths(), *self.unfinished()] if _robot(p) == robot]
+        return max(of_robot, key=lambda p: p.name, default=None)
 
     def new_partial(self, id: str) -> Path:
         """Directory to record an episode into; the id is made unique where a clock repeats itself."""
@@ -150,24 +168,55 @@ class EpisodeStore:
             raise BagError(
                 f"finalising {partial} failed: {error}; its data is kept there"
             ) from error
+        self._catalogue.changed(final, metadata)
         return final
 
     def append_label(self, event: LabelEvent) -> Episode:
-        """Add a label to a finished episode; only ``metadata.yaml`` changes.
+        """Add a label to a finished episode; see ``append_labels``."""
+        return self.append_labels(self.find(event.episode_id), lambda _: [event])
+
+    def append_labels(
+        self, path: Path, decide: Callable[[Episode], Iterable[LabelEvent]]
+    ) -> Episode:
+        """Add labels to a finished episode, all or none; only ``metadata.yaml`` changes.
+
+        Args:
+            decide: the labels for the episode as it stands, which nobody changes meanwhile.
 
         Raises:
-            BagError: no such episode, or the disk does not take it.
+            BagError: the disk does not take it.
         """
-        path = self.find(event.episode_id)
+
+        def facts(episode: Episode) -> dict[str, str]:
+            before = episode.events
+            log = appended(before, *decide(episode))
+            text = append_text(episode.facts.get("labels", ""), log[len(before) :])
+            return {**label_facts(log), "labels": text}
+
+        return self.amend(path, facts)
+
+    def amend(self, path: Path, facts: Callable[[Episode], dict[str, str]]) -> Episode:
+        """Change custom_data of a finished episode so that nothing that others change is lost.
+
+        Args:
+            facts: what to set, for the episode as it stands.
+
+        Returns:
+            The episode as it stands now.
+
+        Raises:
+            BagError: the disk does not take it; or what ``facts`` raises. Nothing has changed then.
+        """
         try:
             with locked(path):
                 episode = Episode.open(path)
-                facts = label_facts([*episode.events, event])
-                custom = {**episode.facts, **facts}
-                write_metadata(path, {**episode.metadata, "custom_data": custom})
+                custom = {**episode.facts, **facts(episode)}
+                metadata = {**episode.metadata, "custom_data": custom}
+                write_metadata(path, metadata)
+                self._catalogue.changed(path, metadata)
         except OSError as error:
-            raise BagError(f"labelling {path} failed: {error}; the old labels hold") from error
-        return Episode.open(path)
+            raise BagError(f"changing {path} failed: {error}; what it said before holds") from error
+        return Episode(path, {**episode.metadata, "custom_data": custom})
 
     def discard(self, path: Path) -> Path:
         """Move an episode to the trash folder.
@@ -180,6 +229,7 @@ class EpisodeStore:
             os.utime(target)  # how long it has been there
         except OSError as error:
             raise BagError(f"{path} can not be moved to the trash: {error}") from error
+        self._catalogue.changed(path)
         return target
 
     def restore(self, id: str) -> Path:
@@ -201,6 +251,8 @@ class EpisodeStore:
             rename_durably(path, target)
         except OSError as error:
             raise BagError(f"{path} can not be restored: {error}") from error
+        if target.suffix != PARTIAL:
+            self._catalogue.changed(target)
         return target
 
     def empty_trash(self, now_s: float, max_days: float, max_bytes: float) -> list[Path]:
@@ -212,7 +264,7 @@ class EpisodeStore:
             now_s: time since the epoch.
         """
         gone: list[Path] = []
-        trash = [(p, p.stat().st_mtime, _size(p)) for p in self.trashed()]
+        trash = [(p, p.stat().st_mtime, folder_bytes(p)) for p in self.trashed()]
         total = sum(size for *_, size in trash)
         for path, since, size in trash:
             if now_s - since > max_days * 86400 or total > max_bytes:
@@ -240,9 +292,19 @@ class EpisodeStore:
         return target
 
 
+def not_finished(partial: Path) -> str:
+    """What to do about a ``.partial``, for people."""
+    return (
+        f"{partial} is not finished: stop its recording; or if a crash left it behind, "
+        f"robot-recorder recover {partial.parent}"
+    )
+
+
 def _is_episode(path: Path) -> bool:
     return (path / METADATA_FILE).is_file() and path.suffix != PARTIAL
 
 
-def _size(folder: Path) -> int:
-    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+def _robot(path: Path) -> str:
+    """Of the episode's id, which begins with it."""
+    match = _ID.match(path.name)
+    return match["robot"] if match else ""

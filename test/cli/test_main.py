@@ -69,7 +69,7 @@ def test_reading_listing_and_checking_need_no_ros(root: Path, tmp_path: Path) ->
     assert "arm_20260101T000000_000" in listed.stdout and "failure: slip" in listed.stdout
     assert "died.partial" in listed.stdout
     checked = run_without_ros("check", *map(str, EpisodeStore(root).paths()))
-    assert checked.returncode == 0 and checked.stdout.count("ok") == 2, checked
+    assert checked.returncode == 0 and checked.stdout.count(": accept") == 2, checked
     shown = run_without_ros(
         "show", str(EpisodeStore(root).paths()[0]), "--out", str(tmp_path / "a.png")
     )
@@ -100,13 +100,13 @@ def test_check_finds_a_broken_bag(root: Path, capsys: pytest.CaptureFixture[str]
     data.write_bytes(data.read_bytes()[:5000])
     assert main(["check", str(good), str(broken)]) == 1
     printed = capsys.readouterr().out
-    assert f"{good}: ok" in printed and "metadata.yaml says 100" in printed
+    assert f"{good}: accept" in printed and "metadata.yaml says 100" in printed
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["check", "/nowhere"], "does not exist"),
+        (["check", "/nowhere"], "neither a bag nor a folder"),
         (["episodes", "/nowhere"], "no episodes in /nowhere"),
         (["show", "/"], "is not a bag"),
         (["profile", "check", "g2_sim"], "g1_sim"),

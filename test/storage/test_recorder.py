@@ -11,7 +11,7 @@ from pathlib import Path
 from support.samples import WRENCH, wrench, wrench_topic
 
 from robot_recorder.core.errors import BagError
-from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome
+from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome, load_events
 from robot_recorder.core.losses import Dropout, Place
 from robot_recorder.core.robot_clock import RobotClock
 from robot_recorder.core.streams import RobotProfile, Role, StreamConfig
@@ -256,6 +256,42 @@ def test_labels_during_after_and_long_after(tmp_path: Path) -> None:
     assert Episode.open(bench.last.path).labels.outcome is Outcome.UNLABELLED
     missing = outcome("arm_20000101T000000_000_lift", Outcome.SUCCESS, "")
     assert not missing.ok and "no episode" in missing.reason
+
+
+def test_what_others_label_meanwhile_is_kept_and_known(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.feed(10)
+    bench.start()
+    id = bench.last.id
+
+    def outcome(cause: str) -> LabelEvent:
+        return LabelEvent(
+            bench.now, id, LabelKind.OUTCOME, outcome=Outcome.FAILURE, cause=cause, previous="?"
+        )
+
+    assert bench.recorder.label(outcome("a")).ok
+    assert bench.recorder.label(outcome("b")).ok
+    noted = bench.recorder.store.read_note(bench.last.path).facts
+    assert [e.previous for e in load_events(noted["labels"])[1:]] == ["unlabelled", "failure: a"]
+    bench.stop()
+    others = [
+        threading.Thread(target=EpisodeStore(tmp_path).append_label, args=(outcome(f"other_{n}"),))
+        for n in range(5)
+    ]
+    for number, other in enumerate(others):
+        other.start()
+        assert bench.recorder.label(outcome(f"own_{number}")).ok
+    for other in others:
+        other.join()
+    assert bench.recorder.label(outcome("last")).ok
+    log = Episode.open(tmp_path / id).events
+    assert bench.last.events == log and bench.last.labels.cause == "last"
+    causes = [e.cause for e in log[1:]]
+    assert sorted(causes[2:-1]) == [
+        *(f"other_{n}" for n in range(5)),
+        *(f"own_{n}" for n in range(5)),
+    ]
+    assert [e.previous for e in log[2:]] == [f"failure: {cause}" for cause in causes[:-1]]
 
 
 def test_discard_moves_and_deletes_nothing(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from mcap.reader import make_reader
 from support.samples import T0, wrench, wrench_topic
 
-from robot_recorder.checking import check_episode
 from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome
 from robot_recorder.core.topics import Channel, Sample
+from robot_recorder.quality.structure import structure_problems
 from robot_recorder.storage import mcap_records as mcap
 from robot_recorder.storage.episodes import Episode, label_facts
 from robot_recorder.storage.mcap_scan import scan
@@ -105,7 +105,7 @@ def test_a_killed_recorder_loses_nothing_that_was_synced(leftover, tmp_path: Pat
     qos = episode.metadata["topics_with_message_count"][0]["topic_metadata"]["offered_qos_profiles"]
     assert qos[0]["reliability"] == "reliable"
     assert not EpisodeStore(partial.parent).unfinished()
-    assert [p for p in check_episode(result.path) if "recovered" not in p] == []
+    assert [p for p in structure_problems(Episode.open(result.path)) if "recovered" not in p] == []
     assert sorted(p.name for p in result.path.iterdir()) == [f"{ID}_0.mcap", "metadata.yaml"]
 
 
@@ -186,13 +186,13 @@ def test_flipped_bits_cost_at_most_their_chunk_and_are_counted(leftover, tmp_pat
 def test_a_flip_in_a_finished_episode_is_found_by_check(tmp_path: Path) -> None:
     partial, _ = record(tmp_path, close=True)
     path = EpisodeStore(tmp_path).finalise(partial, {"episode_id": ID})
-    assert check_episode(path) == []
+    assert structure_problems(Episode.open(path)) == []
     whole = data_file(path).read_bytes()
     for at in (5000, len(whole) // 2, len(whole) - 100):
         broken = bytearray(whole)
         broken[at] ^= 4
         data_file(path).write_bytes(broken)
-        assert check_episode(path), at
+        assert structure_problems(Episode.open(path)), at
 
 
 def test_what_can_not_be_repaired_is_put_away_with_the_reason(tmp_path: Path) -> None:

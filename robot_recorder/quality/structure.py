@@ -1,4 +1,4 @@
-"""Is an episode what it says it is? Reads the whole bag and compares."""
+"""Is a bag what it says it is? Reads all of it and compares counts, order, checksums."""
 
 from __future__ import annotations
 
@@ -16,15 +16,12 @@ from robot_recorder.storage.store import PARTIAL
 _FRAMES = "robot_recorder/msg/AlignedFrame"
 
 
-def check_episode(path: Path) -> list[str]:
+def structure_problems(episode: Episode) -> list[str]:
     """What is wrong with an episode, one sentence each; empty when nothing is.
 
     Works on any rosbag2 bag; what only our own episodes promise is checked on those only.
-
-    Raises:
-        BagError: it is not a bag.
     """
-    episode = Episode.open(path)
+    path = episode.path
     problems: list[str] = []
     if path.suffix == PARTIAL:
         problems.append("it was never finalised: the recorder died while recording it")

@@ -1,0 +1,175 @@
+"""``robot-recorder check``: are these episodes sound, and fit to train on?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from robot_recorder.configuration import load_profile, load_tasks
+from robot_recorder.core.errors import ConfigError, RecorderError
+from robot_recorder.core.quality.report import QualityVerdict
+from robot_recorder.core.quality.result import Level
+from robot_recorder.quality.offline import Checked, check_episode
+from robot_recorder.storage.episodes import quality_facts
+from robot_recorder.storage.metadata import METADATA_FILE
+from robot_recorder.storage.store import PARTIAL, EpisodeStore
+
+_STYLES = {
+    QualityVerdict.ACCEPT: "green",
+    QualityVerdict.REVIEW: "yellow",
+    QualityVerdict.REJECT: "red",
+    QualityVerdict.UNKNOWN: "",
+}
+_FEW = 3  # episodes that are checked before processes have started
+
+
+def add_check(commands: Any) -> None:
+    """The command, for the parser of ``robot-recorder``."""
+    check = commands.add_parser(
+        "check",
+        help="check files and contents of episodes: accept, review or reject",
+        description="Reads each bag and checks its files, its counts, and what its sensors recorded. "
+        "Exit code 0: all are sound and accepted; 1: at least one is not; 2: the command failed.",
+    )
+    check.add_argument("path", nargs="+", type=Path, help="bag directories, or folders of them")
+    check.add_argument("--profile", help="robot profile to hold them to; default: their own")
+    check.add_argument("--tasks", help="task registry to hold them to; default: their own task")
+    check.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
+    check.add_argument("--all", action="store_true", help="show what passed, too")
+    check.add_argument("--save", action="store_true", help="keep the verdicts in the episodes")
+    check.add_argument("--json", action="store_true", help="for scripts: one JSON list")
+    check.set_defaults(run=_check)
+
+
+def _check(options: argparse.Namespace) -> int:
+    paths = [found for path in options.path for found in _episodes_of(path)]
+    profile = load_profile(options.profile) if options.profile else None
+    tasks = load_tasks(options.tasks) if options.tasks is not None else None
+    sound, plain = True, []
+    for path, found in _all_checked(paths, options.jobs, profile, tasks):
+        if isinstance(found, str):
+            sound = False
+            plain.append({"path": str(path), "error": found})
+            if not options.json:
+                print(f"{path}: {found}")
+            continue
+        sound = sound and found.sound and found.report.verdict is QualityVerdict.ACCEPT
+        plain.append(_plain(found))
+        if options.save:
+            EpisodeStore(path.parent).amend(path, lambda _, r=found.report: quality_facts(r))  # type: ignore[misc]
+        if not options.json:
+            _print(found, options.all)
+    if options.json:
+        print(json.dumps(plain, indent=1))
+    elif len(plain) > 1:
+        _print_summary(plain)
+    return int(not sound)
+
+
+def _episodes_of(path: Path) -> list[Path]:
+    """A bag itself, or the episodes in a folder.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if (path / METADATA_FILE).is_file() or path.suffix == PARTIAL:
+        return [path]
+    found = EpisodeStore(path).paths()
+    if not found:
+        raise ConfigError(f"{path} is neither a bag nor a folder with episodes")
+    return found
+
+
+def _try(path: Path, profile: Any, tasks: Any) -> Checked | str:
+    try:
+        return check_episode(path, profile, tasks)
+    except RecorderError as error:
+        return str(error)
+
+
+def _all_checked(
+    paths: list[Path], jobs: int, profile: Any, tasks: Any
+) -> Iterator[tuple[Path, Checked | str]]:
+    """Each as soon as it is done."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    with ExitStack() as stack:
+        few = len(paths) <= _FEW or jobs < 2
+        pool = None
+        if not few:
+            context = multiprocessing.get_context("spawn")
+            pool = stack.enter_context(ProcessPoolExecutor(min(jobs, len(paths)), context))
+        columns = (TextColumn("checking"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        console = Console(file=sys.stderr)
+        bar = stack.enter_context(
+            Progress(*columns, console=console, transient=True, disable=len(paths) < 2)
+        )
+        task = bar.add_task("", total=len(paths))
+        if pool is None:
+            for path in paths:
+                yield path, _try(path, profile, tasks)
+                bar.advance(task)
+            return
+        pending = {pool.submit(_try, path, profile, tasks): path for path in paths}
+        for future in as_completed(pending):
+            bar.advance(task)
+            yield pending[future], future.result()
+
+
+def _plain(found: Checked) -> dict[str, Any]:
+    return {
+        "path": str(found.path),
+        "episode_id": found.episode_id,
+        "problems": found.problems,
+        **found.report.to_dict(),
+    }
+
+
+def _print(found: Checked, everything: bool) -> None:
+    from rich.text import Text
+
+    from robot_recorder.cli.tables import table_console
+
+    console, report = table_console(), found.report
+    style = _STYLES[report.verdict]
+    console.print(
+        Text(f"{found.path}: ").append(report.verdict.text, style),
+        f"({len(report.results)} checks, {len(report.findings)} findings)",
+        soft_wrap=True,
+    )
+    for problem in found.problems:
+        console.print(Text(f"  file: {problem}", "red"), soft_wrap=True)
+    for result in report.results if everything else report.findings:
+        where = f"{result.check} {result.stream}".strip()
+        look = {Level.FAIL: "red", Level.WARN: "yellow"}.get(result.level, "")
+        line = Text(f"  {result.level.name.lower()} ", look).append(
+            f"{where}: {result.sentence}", ""
+        )
+        console.print(line, soft_wrap=True)
+    for broken in report.broken:
+        console.print(Text(f"  not checked: {broken}", "yellow"), soft_wrap=True)
+
+
+def _print_summary(plain: list[dict[str, Any]]) -> None:
+    verdicts = [p.get("verdict", "unreadable") for p in plain]
+    counts = {v: verdicts.count(v) for v in dict.fromkeys(verdicts)}
+    damaged = sum(bool(p.get("problems")) for p in plain)
+    words = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
+    print(
+        f"{len(plain)} episodes: {words}" + (f"; {damaged} with damaged files" if damaged else "")
+    )

@@ -1,0 +1,301 @@
+"""The command ``label``: labels episodes long after, and shows who labelled them as what."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from robot_recorder.configuration import load_tasks
+from robot_recorder.core.errors import ConfigError, RecorderError
+from robot_recorder.core.label_rules import (
+    check_annotation,
+    check_outcome,
+    find_annotation,
+    missing_annotations,
+    to_be_annotated,
+)
+from robot_recorder.core.labels import (
+    LabelEvent,
+    LabelKind,
+    Outcome,
+    appended,
+    fold,
+    outcome_text,
+)
+from robot_recorder.core.start_gate import Verdict
+from robot_recorder.core.streams import NS_PER_S
+from robot_recorder.core.tasks import TaskRegistry
+from robot_recorder.storage.episodes import Episode
+from robot_recorder.storage.labelling import Labelled
+from robot_recorder.storage.store import PARTIAL, TRASH, EpisodeStore, not_finished
+
+_NUMBER = r"-?\d+(?:\.\d*)?"
+_PLACE = re.compile(rf"^(?P<name>[^@]+)@(?P<start>{_NUMBER})(?:-(?P<end>{_NUMBER}))?$")
+
+
+@dataclass(frozen=True)
+class _Place:
+    """``NAME@START[-END]``, s on the episode's clock; no end: an instant."""
+
+    name: str
+    start_s: float
+    end_s: float | None
+
+
+def add_label(commands: Any) -> None:
+    """The command ``label``."""
+    label = commands.add_parser(
+        "label",
+        help="label finished episodes, or show how they were labelled",
+        epilog="Times are s on the episode's clock: 0 is its start, its pre-roll is before that. "
+        "Nothing is ever removed from an episode's label log.",
+    )
+    label.add_argument("episode", nargs="+", type=Path, help="bag directories, of anybody's")
+    label.add_argument("--by", default="", metavar="NAME", help="who says so; needed to label")
+    outcome = label.add_mutually_exclusive_group()
+    outcome.add_argument("--success", action="store_true", help="mark as success")
+    outcome.add_argument(
+        "--failure", nargs="?", const="", metavar="CAUSE", help="mark as failure, with its cause"
+    )
+    outcome.add_argument("--unlabelled", action="store_true", help="take the outcome back")
+    label.add_argument("--note", default="", metavar="TEXT", help="why, in your words")
+    label.add_argument("--task", default="", metavar="ID", help="what it demonstrates after all")
+    label.add_argument("--instruction", default="", metavar="TEXT", help="default: the task's")
+    label.add_argument("--operator", default="", metavar="NAME", help="who drove the robot")
+    label.add_argument(
+        "--annotate", nargs="+", action="extend", default=[], type=_place,
+        metavar="NAME@START[-END]", help="note an instant or a segment",
+    )  # fmt: skip
+    label.add_argument(
+        "--retract", nargs="+", action="extend", default=[], type=_place,
+        metavar="NAME@START", help="withdraw what was annotated there",
+    )  # fmt: skip
+    label.add_argument(
+        "--tasks", default="", metavar="FILE",
+        help="task registry that holds; default: as it was when it was recorded, or the shipped one",
+    )  # fmt: skip
+    label.add_argument("--history", action="store_true", help="show every label ever given")
+    label.add_argument("--json", action="store_true", help="print labels and history as JSON")
+    label.set_defaults(run=_label)
+
+
+def _place(text: str) -> _Place:
+    match = _PLACE.match(text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"'{text}' is not NAME@START[-END] in s, as grasp@1.2-3")
+    end = match["end"]
+    return _Place(match["name"], float(match["start"]), None if end is None else float(end))
+
+
+def _label(options: argparse.Namespace) -> int:
+    changes = any((
+        options.success, options.failure is not None, options.unlabelled, options.task,
+        options.instruction, options.operator, options.annotate, options.retract,
+    ))  # fmt: skip
+    if options.note and not changes:
+        raise ConfigError("a note goes with a label, for example --failure slip --note TEXT")
+    if not changes and not options.history and not options.json:
+        raise ConfigError("nothing to do: give a label, for example --success, or --history")
+    if changes and not options.by.strip():
+        raise ConfigError("a label needs --by NAME: who says so is kept with it")
+    shown = options.history or options.json
+    registry = load_tasks(options.tasks)
+    failed = False
+    stores: dict[Path, EpisodeStore] = {}
+    for path in options.episode:
+        try:
+            path = path.resolve()
+            _refuse(path, changes)
+            episode = Episode.open(path)
+            if changes:
+                store = stores.setdefault(path.parent, EpisodeStore(path.parent))
+                episode = _labelled(store, path, options, registry)
+            if shown:
+                _show(Labelled.of(episode), path, registry, options.json)
+        except RecorderError as error:
+            print(f"error: {error}", file=sys.stderr)  # the others are labelled all the same
+            failed = True
+    return int(failed)
+
+
+def _labelled(
+    store: EpisodeStore, path: Path, options: argparse.Namespace, registry: TaskRegistry
+) -> Episode:
+    """Label one episode; says what was done unless that is shown anyway."""
+    told: list[str] = []
+
+    def decide(episode: Episode) -> list[LabelEvent]:
+        now = Labelled.of(episode)
+        events = _Decision(options, now, registry).events()
+        for event in appended(now.events, *events)[len(now.events) :]:
+            told.append(_sentence(event, now))
+        labels = fold([*now.events, *events])
+        if any(event.kind is not LabelKind.TASK for event in events):
+            told[-1] += to_be_annotated(labels, _task(now, registry, options, labels.task))
+        return events
+
+    episode = store.append_labels(path, decide)
+    if not options.history and not options.json:
+        print(f"{episode.id} {'; '.join(told)}")
+    return episode
+
+
+def _refuse(path: Path, change: bool) -> None:
+    """Refuse what is no finished episode, or not to be changed where it is."""
+    partial = path if path.suffix == PARTIAL else path.with_name(path.name + PARTIAL)
+    if partial.is_dir() and (path == partial or not path.is_dir()):
+        raise ConfigError(not_finished(partial))
+    if change and path.parent.name == TRASH:
+        root = path.parent.parent
+        raise ConfigError(
+            f"{path.name} is in the trash: robot-recorder trash {root} --restore {path.name}"
+        )
+
+
+def _task(now: Labelled, registry: TaskRegistry, options: argparse.Namespace, id: str) -> Any:
+    """The task that rules: a registry that was asked for comes before what the episode carries."""
+    asked = registry.tasks.get(id) if options.tasks else None
+    return asked or now.task(registry, id)
+
+
+class _Decision:
+    """What a command line means for one episode. Every method raises ConfigError for what may not be."""
+
+    def __init__(self, options: argparse.Namespace, now: Labelled, registry: TaskRegistry) -> None:
+        self._options = options
+        self._now = now
+        self._registry = registry
+        self._stamp_ns = time.time_ns()
+        id = options.task or now.labels.task
+        self._task = _task(now, registry, options, id)
+        if options.task and self._task is None:
+            registry.find(options.task)  # says what there is
+
+    def events(self) -> list[LabelEvent]:
+        """The labels, in the order in which they are appended."""
+        options = self._options
+        events = [self._event(LabelKind.TASK, **self._assignment())] if (
+            options.task or options.instruction or options.operator
+        ) else []  # fmt: skip
+        if options.success or options.failure is not None or options.unlabelled:
+            events.append(self._outcome())
+        events += [self._retraction(place) for place in options.retract]
+        return events + [self._annotation(place) for place in options.annotate]
+
+    def _event(self, kind: LabelKind, **fields: Any) -> LabelEvent:
+        self._stamp_ns += 1
+        by, note = self._options.by.strip(), self._options.note
+        return LabelEvent(self._stamp_ns, self._now.id, kind, by=by, note=note, **fields)
+
+    def _assignment(self) -> dict[str, str]:
+        options, labels = self._options, self._now.labels
+        instruction = self._task.instruction if options.task else labels.instruction
+        return {
+            "task": options.task or labels.task,
+            "instruction": options.instruction or instruction,
+            "operator_name": options.operator or labels.operator_name,
+        }
+
+    def _outcome(self) -> LabelEvent:
+        outcome, cause = Outcome.UNLABELLED, self._options.failure or ""
+        if not self._options.unlabelled:
+            outcome = Outcome.SUCCESS if self._options.success else Outcome.FAILURE
+        self._hold(check_outcome(outcome, cause, self._task))
+        return self._event(LabelKind.OUTCOME, outcome=outcome, cause=cause)
+
+    def _annotation(self, place: _Place) -> LabelEvent:
+        span = self._now.span
+        start_ns = span.at_ns(place.start_s)
+        end_ns = start_ns if place.end_s is None else span.at_ns(place.end_s)
+        self._hold(check_annotation(place.name, start_ns, end_ns, span, self._task))
+        return self._event(LabelKind.ANNOTATION, name=place.name, start_ns=start_ns, end_ns=end_ns)
+
+    def _retraction(self, place: _Place) -> LabelEvent:
+        span = self._now.span
+        found = find_annotation(self._now.labels, place.name, span.at_ns(place.start_s), span)
+        if isinstance(found, Verdict):
+            self._hold(found)
+        assert isinstance(found, LabelEvent)
+        return self._event(
+            LabelKind.RETRACTION, name=found.name, start_ns=found.start_ns, end_ns=found.end_ns
+        )
+
+    def _hold(self, verdict: Verdict) -> None:
+        if not verdict.ok:
+            raise ConfigError(f"{self._now.id}: {verdict.reason}")
+
+
+def _what(event: LabelEvent, now: Labelled) -> str:
+    """An event in a few words."""
+    if event.kind is LabelKind.TASK:
+        by = f", operator {event.operator_name}" if event.operator_name else ""
+        return f"task {event.task or 'none'}{by}"
+    if event.kind is LabelKind.OUTCOME:
+        return outcome_text(event.outcome, event.cause)
+    where = f"{event.name} {now.span.text(event.start_ns, event.end_ns)}"
+    return f"withdrawn: {where}" if event.kind is LabelKind.RETRACTION else where
+
+
+def _sentence(event: LabelEvent, now: Labelled) -> str:
+    verb = {
+        LabelKind.TASK: "set to ",
+        LabelKind.OUTCOME: "marked as ",
+        LabelKind.ANNOTATION: "annotated: ",
+    }
+    before = f" (was {event.previous})" if event.previous else ""
+    return f"{verb.get(event.kind, '')}{_what(event, now)}{before}"
+
+
+def _show(now: Labelled, path: Path, registry: TaskRegistry, as_json: bool) -> None:
+    labels, task = now.labels, now.task(registry)
+    missing = missing_annotations(labels, task)
+    if as_json:
+        print(json.dumps({
+            "episode": now.id, "path": str(path),
+            "now": {
+                "task": labels.task, "instruction": labels.instruction,
+                "operator": labels.operator_name, "outcome": labels.outcome.text,
+                "cause": labels.cause, "missing_annotations": missing,
+                "annotations": [_segment(event, now) for event in labels.annotations],
+            },
+            "history": [event.to_dict() for event in now.events],
+        }, ensure_ascii=False))  # fmt: skip
+        return
+    annotated = ", ".join(_what(event, now) for event in labels.annotations)
+    print(f"{now.id}: {labels.outcome_text}, task {labels.task or 'none'}, "
+          f"operator {labels.operator_name or 'unknown'}")  # fmt: skip
+    print(f"  annotated: {annotated or 'nothing'}{to_be_annotated(labels, task)}")
+    _print_history(now)
+
+
+def _segment(event: LabelEvent, now: Labelled) -> dict[str, Any]:
+    span = now.span
+    return {
+        "name": event.name,
+        "start_s": span.seconds(event.start_ns),
+        "end_s": span.seconds(event.end_ns),
+    }
+
+
+def _print_history(now: Labelled) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from robot_recorder.cli.tables import table_console
+
+    table = Table(show_edge=False, pad_edge=False)
+    for heading in ("when", "who", "what", "before"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("note")
+    for event in now.events:
+        when = datetime.fromtimestamp(event.stamp_ns / NS_PER_S)
+        cells = (f"{when:%Y-%m-%d %H:%M:%S}", event.by or "unknown", _what(event, now))
+        table.add_row(*map(Text, (*cells, event.previous, event.note)))
+    table_console().print(table)

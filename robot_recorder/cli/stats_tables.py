@@ -1,0 +1,147 @@
+"""Statistics for a person to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from rich.table import Table
+from rich.text import Text
+
+from robot_recorder.cli.tables import table_console
+from robot_recorder.core.labels import Outcome
+from robot_recorder.core.quality.report import QualityVerdict
+from robot_recorder.storage.catalogue_stats import Side, Stats, Tally, Target
+
+CAPTION = (
+    "success rate = success / (success + failure). good = success and not rejected. hours = from starts to stops\n"
+    "of a robot's episodes, with pauses of up to an hour; a day's hours are shared out by recorded time."
+)
+_ROWS = 12  # of a side, when all sides are printed
+_NAMELESS = {Side.PROGRAMME: "in no programme", Side.TASK: "no task", Side.OPERATOR: "no operator",
+             Side.ROBOT: "no robot"}  # fmt: skip
+
+
+def name_of(side: Side, name: str) -> str:
+    """How a row is called."""
+    return name or f"({_NAMELESS[side]})"
+
+
+def print_stats(stats: Stats, targets: Mapping[str, Target], only: Side | None) -> None:
+    """All tables, or one.
+
+    Args:
+        only: this one, whole; None: all, the long ones cut.
+    """
+    console = table_console(170)
+    console.print(_summary(stats), highlight=False, markup=False)
+    sides = [only] if only else [Side.PROGRAMME, Side.TASK, Side.OPERATOR, Side.ROBOT]
+    for side in sides:
+        console.print()
+        rows = _ordered(side, stats.by[side], targets)
+        shown = rows if only else rows[:_ROWS]
+        console.print(_tally_table(side, shown, targets, stats.total))
+        if len(rows) > len(shown):
+            console.print(
+                f"... and {len(rows) - len(shown)} more with fewer episodes: --by {side.value}",
+                highlight=False,
+            )
+    if only is None and stats.causes:
+        console.print()
+        console.print(_cause_table(stats))
+    if only is None and stats.reasons:
+        console.print()
+        console.print(_reason_table(stats))
+    console.print()
+    console.print(CAPTION, style="dim", highlight=False, markup=False)
+
+
+def _summary(stats: Stats) -> str:
+    total, days = stats.total, sorted(stats.by[Side.DAY])
+    rate = "nothing labelled" if total.success_rate is None else f"{total.success_rate:.1%} success"
+    when = days[0] if len(days) == 1 else f"{len(days)} days from {days[0]} to {days[-1]}"
+    return (
+        f"{total.episodes:,} episodes on {when} (UTC): {rate}, {total.good:,} good, {_per_hour(total)} an "
+        f"hour; {total.hours:,.2f} hours at work, {total.recorded_s / 3600:,.2f} recorded, "
+        f"{total.size_bytes / 1e9:,.1f} GB"
+    )
+
+
+def _ordered(
+    side: Side, tallies: Mapping[str, Tally], targets: Mapping[str, Target]
+) -> list[tuple[str, Tally]]:
+    if side is Side.DAY:
+        return sorted(tallies.items())
+    all_of_them = {**tallies}
+    if side is Side.TASK:  # what was never begun is what is missing most
+        all_of_them |= {name: Tally() for name in targets if name not in tallies}
+    return sorted(all_of_them.items(), key=lambda row: (-row[1].episodes, row[0]))
+
+
+def _tally_table(
+    side: Side, rows: Iterable[tuple[str, Tally]], targets: Mapping[str, Target], total: Tally
+) -> Table:
+    table = Table(show_edge=False, pad_edge=False)
+    table.add_column(side.value, no_wrap=True)
+    headings = ["episodes", "success", "failure", "unlabelled", "success rate", "accept", "review", "reject",
+                "hours", "good", "good/hour"]  # fmt: skip
+    with_targets = side is Side.TASK and bool(targets)
+    for heading in headings + (["target", "reached"] if with_targets else []):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, tally in rows:
+        cells = [*_cells(tally)]
+        if with_targets:
+            target = targets.get(name)
+            cells += (
+                [Text(f"{target.wanted:,}"), _reached(target)] if target else [Text("-"), Text("-")]
+            )
+        table.add_row(Text(name_of(side, name)), *cells)
+    table.add_section()
+    table.add_row(Text("all", "bold"), *_cells(total))
+    return table
+
+
+def _cells(tally: Tally) -> Iterable[Text]:
+    yield Text(f"{tally.episodes:,}")
+    for outcome in (Outcome.SUCCESS, Outcome.FAILURE, Outcome.UNLABELLED):
+        yield Text(f"{tally.of(outcome):,}")
+    yield Text("-" if tally.success_rate is None else f"{tally.success_rate:.1%}")
+    for verdict in (QualityVerdict.ACCEPT, QualityVerdict.REVIEW, QualityVerdict.REJECT):
+        yield Text(f"{tally.judged(verdict):,}")
+    yield Text(f"{tally.hours:,.2f}")
+    yield Text(f"{tally.good:,}")
+    yield Text(_per_hour(tally))
+
+
+def _per_hour(tally: Tally) -> str:
+    return "-" if tally.yield_per_hour is None else f"{tally.yield_per_hour:.1f}"
+
+
+def _reached(target: Target) -> Text:
+    return Text(f"{target.reached:.0%}", "green" if target.reached >= 1 else "")
+
+
+def _cause_table(stats: Stats) -> Table:
+    failures = sum(stats.causes.values())
+    table = Table(show_edge=False, pad_edge=False)
+    table.add_column("why attempts failed", no_wrap=True)
+    for heading in ("failures", "of all failures"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, number in sorted(stats.causes.items(), key=lambda item: -item[1]):
+        table.add_row(Text(name or "(no cause given)"), f"{number:,}", f"{number / failures:.1%}")
+    return table
+
+
+def _reason_table(stats: Stats) -> Table:
+    table = Table(show_edge=False, pad_edge=False)
+    table.add_column("what the quality checks found", no_wrap=True)
+    for heading in ("reject", "review", "of all episodes"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    rows = sorted(stats.reasons.items(), key=lambda item: -sum(item[1].values()))
+    for name, counts in rows:
+        table.add_row(
+            Text(name or "(not said)"),
+            f"{counts.get(QualityVerdict.REJECT, 0):,}",
+            f"{counts.get(QualityVerdict.REVIEW, 0):,}",
+            f"{sum(counts.values()) / stats.total.episodes:.2%}",
+        )
+    return table

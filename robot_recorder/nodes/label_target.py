@@ -1,0 +1,68 @@
+"""Which episode a label is meant for, when its id is not given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from robot_recorder.core.errors import BagError
+from robot_recorder.core.label_rules import Span
+from robot_recorder.core.labels import LabelEvent, LabelKind
+from robot_recorder.core.start_gate import Verdict
+from robot_recorder.core.streams import NS_PER_S
+from robot_recorder.msg import EpisodeStatus
+from robot_recorder.nodes.conversions import to_ns
+from robot_recorder.storage.labelling import Labelled, look_up
+from robot_recorder.storage.store import PARTIAL, EpisodeStore
+
+
+@dataclass(frozen=True)
+class Target:
+    """An episode that is to be labelled.
+
+    Attributes:
+        now: what is known about it.
+        which: how it was found; empty: by its id.
+    """
+
+    now: Labelled
+    which: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.now.id} ({self.which})" if self.which else self.now.id
+
+
+def find_target(status: EpisodeStatus, episode_id: str) -> Target | Verdict:
+    """The episode of this id; or the running one; or else the last one, also of an earlier recorder.
+
+    Args:
+        status: what the recorder said last.
+        episode_id: empty: not given.
+    """
+    store, which = EpisodeStore(Path(status.root)), ""
+    if not episode_id:
+        running = status.state == EpisodeStatus.STATE_RECORDING
+        episode_id, which = status.episode_id, "running" if running else "the last one"
+    if not episode_id:  # the recorder has recorded nothing since it was started
+        newest = store.newest(status.robot)
+        if newest is None:
+            return Verdict(False, "there is no episode yet: start one, or name one by episode_id")
+        episode_id, which = newest.name.removesuffix(PARTIAL), "the last one on disk"
+    try:
+        now = look_up(store, episode_id)
+    except BagError as error:
+        return Verdict(False, str(error))
+    if not now.facts and episode_id == status.episode_id:
+        now = _just_begun(status)
+    return Target(now, which)
+
+
+def _just_begun(status: EpisodeStatus) -> Labelled:
+    """An episode of which nothing is noted yet, as its recorder describes it."""
+    start_ns = to_ns(status.start)
+    task = LabelEvent(
+        start_ns, status.episode_id, LabelKind.TASK, task=status.task,
+        instruction=status.instruction, operator_name=status.operator_name,
+    )  # fmt: skip
+    span = Span(start_ns, start_ns - round(status.pre_roll_s * NS_PER_S))
+    return Labelled(status.episode_id, {}, (task,), span)

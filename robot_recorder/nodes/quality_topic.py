@@ -1,0 +1,61 @@
+"""What the recorder node says about quality: the verdict of an episode, and streams that limp meanwhile."""
+
+from __future__ import annotations
+
+from math import nan
+from typing import Any
+
+from rclpy.node import Node
+from std_msgs.msg import Header
+
+from robot_recorder.core.quality.report import QualityReport
+from robot_recorder.msg import QualityReport as ReportMessage
+from robot_recorder.msg import QualityResult
+from robot_recorder.nodes.conversions import to_time
+from robot_recorder.nodes.runtime import LATCHED
+from robot_recorder.quality.picture_worker import PictureWorker
+from robot_recorder.storage.recording import Recording
+
+
+class QualityTopic:
+    """Publishes ``recorder/quality``, latched.
+
+    Attributes:
+        pictures: looks at them for the checks.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self.pictures = PictureWorker()
+        self._publisher = node.create_publisher(ReportMessage, "recorder/quality", LATCHED)
+
+    def publish(self, recording: Recording) -> None:
+        """The verdict of an episode that has ended; from any thread."""
+        message = _report_message(recording.id, recording.quality, recording.stop_ns)
+        self._publisher.publish(message)
+
+    def close(self) -> None:
+        """End what looks at pictures."""
+        self.pictures.close()
+
+
+def _report_message(episode_id: str, report: QualityReport, stop_ns: int) -> Any:
+    results = [
+        QualityResult(
+            check=r.check,
+            stream=r.stream,
+            level=int(r.level),
+            figure=float(r.figure),
+            threshold=nan if r.threshold is None else float(r.threshold),
+            unit=r.unit,
+            sentence=r.sentence,
+        )
+        for r in report.results
+    ]
+    return ReportMessage(
+        header=Header(stamp=to_time(stop_ns)),
+        episode_id=episode_id,
+        verdict=int(report.verdict),
+        sentence=report.sentence,
+        results=results,
+        broken=list(report.broken),
+    )

@@ -1,0 +1,163 @@
+"""Checks any rosbag2 bag with the checks that the robot makes while recording."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from robot_recorder.alignment.episode import align_episode
+from robot_recorder.alignment.plan import Plan, make_plan
+from robot_recorder.core.certificate import (
+    Certificate,
+    FrameStats,
+    StreamEvidence,
+    certified,
+    certify,
+)
+from robot_recorder.core.errors import BagError, ConfigError, RecorderError
+from robot_recorder.core.profile import parse_profile
+from robot_recorder.core.quality.cameras import PictureFigures
+from robot_recorder.core.quality.inspector import Inspector
+from robot_recorder.core.quality.report import UNCHECKED, QualityReport
+from robot_recorder.core.stream_tally import StreamTally
+from robot_recorder.core.streams import NS_PER_S, RobotProfile, StreamConfig
+from robot_recorder.core.tasks import Task, TaskRegistry, parse_tasks
+from robot_recorder.quality.pictures import look_at
+from robot_recorder.quality.structure import structure_problems
+from robot_recorder.storage.columns import read_columns
+from robot_recorder.storage.episodes import Episode, incompleteness
+
+_AT_ONCE = 2000  # messages
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check of an episode found.
+
+    Attributes:
+        problems: with its files and counts, one sentence each.
+    """
+
+    path: Path
+    episode_id: str
+    problems: list[str]
+    report: QualityReport
+
+    @property
+    def sound(self) -> bool:
+        """Nothing is wrong with its files."""
+        return not self.problems
+
+
+class AtOnce:
+    """Looks at pictures right when it is asked to."""
+
+    def look(
+        self, type_name: str, time_ns: int, message: bytes, tell: Callable[[PictureFigures], None]
+    ) -> None:
+        """See Looker."""
+        tell(look_at(type_name, time_ns, message))
+
+    def settle(self, timeout_s: float) -> bool:
+        """See Looker."""
+        return True
+
+
+def check_episode(
+    path: Path,
+    profile: RobotProfile | None = None,
+    tasks: TaskRegistry | None = None,
+) -> Checked:
+    """Files, counts and contents of a bag.
+
+    Args:
+        profile: None: the one in the bag, or else a guess.
+        tasks: None: the task as the episode carries it.
+
+    Raises:
+        BagError: it is not a bag.
+    """
+    episode = Episode.open(path)
+    problems = structure_problems(episode)
+    try:
+        report = inspect_episode(episode, profile, tasks)
+    except RecorderError as error:
+        report = replace(UNCHECKED, sentence=f"not checked: {error}")
+    return Checked(path, episode.id, problems, report)
+
+
+def inspect_episode(
+    episode: Episode, profile: RobotProfile | None = None, tasks: TaskRegistry | None = None
+) -> QualityReport:
+    """The quality report of a bag, made anew from its messages.
+
+    Raises:
+        BagError: nothing of it can be read.
+        ConfigError: the profile has nothing in common with the bag.
+    """
+    plan = make_plan(episode, profile)
+    everything = _whole_profile(plan)
+    inspector = Inspector(everything, _task(episode, tasks), AtOnce(), plan.decoders)
+    wanted = {s.name: s for s in plan.profile.streams if inspector.wants(s)}
+    cut_off = ""
+    try:
+        for segment in read_columns(episode.path, {plan.topics[name] for name in wanted}):
+            for name, stream in wanted.items():
+                column = segment.columns.get(plan.topics[name])
+                if column is None:
+                    continue
+                stamps = plan.stamps(name, column)
+                if plan.restamp is not None:
+                    stamps = plan.restamp(stamps, column.receives)
+                for at in range(0, len(stamps), _AT_ONCE):
+                    part = slice(at, at + _AT_ONCE)
+                    inside = range(at, min(at + _AT_ONCE, len(stamps)))
+                    messages = [column.payloads[n] for n in inside]
+                    inspector.add(stream, stamps[part], column.receives[part], messages)
+    except BagError as error:
+        cut_off = str(error)
+    start_ns, stop_ns = episode.start_ns, episode.start_ns + round(episode.duration_s * NS_PER_S)
+    from_ns = start_ns - round(episode.pre_roll_s * NS_PER_S)
+    certificate = _certificate(episode, plan, everything, from_ns, stop_ns)
+    incomplete, lost = incompleteness(episode.facts)
+    return inspector.report(
+        from_ns, start_ns, stop_ns, certificate, cut_off or incomplete, bool(cut_off) or lost
+    )
+
+
+def _whole_profile(plan: Plan) -> RobotProfile:
+    """With the streams that the bag has nothing of."""
+    if not plan.absent:
+        return plan.profile
+    return parse_profile(plan.profile.text, "the episode's profile")
+
+
+def _task(episode: Episode, tasks: TaskRegistry | None) -> Task | None:
+    """As the episode carries it, or as a registry has it."""
+    id = episode.labels.task
+    if tasks is None and "task_yaml" in episode.facts:
+        try:
+            tasks = parse_tasks(episode.facts["task_yaml"])
+        except ConfigError:
+            return None  # a newer registry may say what this version does not know
+    return tasks.tasks.get(id) if tasks is not None else None
+
+
+def _certificate(
+    episode: Episode, plan: Plan, everything: RobotProfile, from_ns: int, to_ns: int
+) -> Certificate:
+    """The one it carries, or one made anew; also of streams that the bag has nothing of."""
+    own = None if plan.guessed else episode.certificate
+    found = own or align_episode(episode, plan, plan.frame_clock(None, "")).certificate
+    missing = [s for s in everything.streams if s.name not in found.streams and certified(s)]
+    if not missing:
+        return found
+    nothing = certify(
+        [_no_evidence(s, from_ns, to_ns) for s in missing], FrameStats(), everything.frame_clock
+    )
+    return replace(found, streams={**found.streams, **nothing.streams})
+
+
+def _no_evidence(stream: StreamConfig, from_ns: int, to_ns: int) -> StreamEvidence:
+    return StreamEvidence(stream, stream.topic, StreamTally(stream).facts(from_ns, to_ns), None)

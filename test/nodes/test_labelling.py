@@ -1,0 +1,218 @@
+"""Labels given through the services of the real nodes, while others label the same episodes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from support.robot import PROFILE, Bench, process
+
+pytest.importorskip("rclpy")
+
+from std_srvs.srv import Trigger
+
+from robot_recorder.core.labels import LabelKind, Outcome
+from robot_recorder.msg import EpisodeStatus
+from robot_recorder.nodes.conversions import to_time
+from robot_recorder.srv import (
+    Annotate,
+    DiscardEpisode,
+    MarkOutcome,
+    RestoreEpisode,
+    SetTask,
+    StartEpisode,
+    StopEpisode,
+)
+from robot_recorder.storage.episodes import Episode
+
+COMMAND = "import sys; from robot_recorder.cli.main import main; sys.exit(main(sys.argv[1:]))"
+
+
+@pytest.fixture(scope="module")
+def profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("profile") / "bench.yaml"
+    path.write_text(PROFILE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("episodes")
+
+
+@pytest.fixture(scope="module")
+def bench(profile: Path, root: Path) -> Iterator[Bench]:
+    """One composed recorder for the tests of this module."""
+    with Bench() as bench, process("record", profile=profile, root=root):
+        bench.publish_until("all streams", bench.ready)
+        assert bench.call(
+            SetTask, "labeller/set_task", task="lift_box", operator_name="ann"
+        ).success
+        yield bench
+
+
+def start(bench: Bench) -> str:
+    """Begin an episode, and see that everybody knows."""
+    id = bench.call(StartEpisode, "recorder/start_episode", force=True).episode_id
+    bench.publish_until("the start to be known", lambda: bench.status.episode_id == id)
+    return id
+
+
+def stop(bench: Bench) -> Path:
+    path = Path(bench.call(StopEpisode, "recorder/stop_episode").path)
+    bench.wait("the stop to be known", lambda: bench.status.state == EpisodeStatus.STATE_IDLE)
+    return path
+
+
+def mark(bench: Bench, **fields):
+    return bench.call(MarkOutcome, "labeller/mark_outcome", **fields)
+
+
+def command_line(path: Path, *said: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", COMMAND, "label", str(path), *said],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def test_the_answer_says_which_episode_what_it_was_and_what_is_missing(bench: Bench) -> None:
+    id = start(bench)
+    first = bench.call(Trigger, "labeller/mark_success")
+    assert first.success and first.message == (
+        f"{id} (running) marked as success (was unlabelled); "
+        "still to be annotated: grasp, lift, place, release"
+    )
+    for name in ("grasp", "lift", "place"):
+        assert bench.call(Annotate, "labeller/annotate", name=name).success
+    marked = mark(bench, outcome=2, cause="slip")
+    assert marked.success and marked.previous == "success"
+    assert marked.message.startswith(f"{id} (running) marked as failure: slip (was success)")
+    assert marked.message.endswith("still to be annotated: release")
+    path = stop(bench)
+    after = bench.call(Trigger, "labeller/mark_failure")
+    assert after.message.startswith(f"{id} (the last one) marked as failure (was failure: slip)"), (
+        after.message
+    )
+    by_id = mark(bench, outcome=0, episode_id=id, by="eve")
+    assert by_id.message.startswith(f"{id} marked as unlabelled (was failure)"), by_id.message
+    log = Episode.open(path).events
+    assert all(e.by for e in log), "who is always said: the operator, when nobody else is"
+    assert [e.by for e in log[1:]] == ["ann"] * 6 + ["eve"]
+
+
+def test_right_after_the_stop_means_the_episode_that_is_being_finalised(bench: Bench) -> None:
+    id = start(bench)
+    bench.publish_for(0.5)
+    client = bench.node.create_client(StopEpisode, "recorder/stop_episode")
+    assert client.wait_for_service(20)
+    stopping = client.call_async(StopEpisode.Request())
+    # its answer is not waited for
+    marked = bench.call(Trigger, "labeller/mark_success")
+    assert marked.success and id in marked.message
+    bench.wait("the stop", stopping.done)
+    assert stopping.result().success
+    assert Episode.open(Path(stopping.result().path)).labels.outcome is Outcome.SUCCESS
+    bench.node.destroy_client(client)
+
+
+def test_an_annotation_can_be_withdrawn(bench: Bench) -> None:
+    id = start(bench)
+    for _ in range(2):
+        assert bench.call(Annotate, "labeller/annotate", name="grasp").success
+    bench.publish_for(0.6)
+    gone = bench.call(Annotate, "labeller/annotate", name="grasp", retract=True, by="eve")
+    assert gone.success and f"withdrawn from {id} (running)" in gone.message
+    path = stop(bench)
+    (left,) = Episode.open(path).labels.annotations
+    none = bench.call(Annotate, "labeller/annotate", name="wave", retract=True)
+    assert not none.success and "annotated: grasp at" in none.message
+    gone = bench.call(
+        Annotate, "labeller/annotate", name="grasp", retract=True, start=to_time(left.start_ns)
+    )
+    assert gone.success
+    log = Episode.open(path).events
+    assert not Episode.open(path).labels.annotations
+    assert [e.kind for e in log[1:]] == [LabelKind.ANNOTATION] * 2 + [LabelKind.RETRACTION] * 2
+
+
+def test_annotations_that_can_not_be_are_refused(bench: Bench) -> None:
+    start(bench)
+    typo = bench.call(Annotate, "labeller/annotate", name="gras")
+    assert not typo.success and "did you mean 'grasp'?" in typo.message
+    assert bench.call(Annotate, "labeller/annotate", name="wave").success, "floors improvise"
+    early = bench.call(Annotate, "labeller/annotate", name="grasp", start=to_time(10**9))
+    assert not early.success and "outside of the episode" in early.message
+    path = stop(bench)
+    late = bench.call(Annotate, "labeller/annotate", name="grasp")
+    assert not late.success and "outside of the episode, which goes from" in late.message
+    assert len(Episode.open(path).events) == 2
+
+
+def test_the_recorder_and_command_lines_at_once_lose_nothing(bench: Bench) -> None:
+    start(bench)
+    assert bench.call(Trigger, "labeller/mark_success").success
+    path = stop(bench)
+    others = [command_line(path, "--by", f"p{n}", "--failure", "slip") for n in range(3)]
+    answers = []
+    while any(other.poll() is None for other in others):
+        answers.append(mark(bench, outcome=2, cause="drop", by="own"))
+    answers.append(mark(bench, outcome=1, by="own"))
+    for other in others:
+        output, _ = other.communicate(timeout=20)
+        assert other.returncode == 0, output
+    log = [e for e in Episode.open(path).events if e.kind is LabelKind.OUTCOME]
+    assert sorted({e.by for e in log}) == ["ann", "own", "p0", "p1", "p2"]
+    assert len(log) == 1 + len(others) + len(answers)
+    for before, after in pairwise(log):
+        assert after.previous == before.outcome.text + (f": {before.cause}" if before.cause else "")
+    assert all(answer.success for answer in answers)
+    assert [a.previous for a in answers] == [e.previous for e in log if e.by == "own"]
+    # and the status knows it, which had heard nothing of the others
+    bench.wait("the status", lambda: bench.status.outcome == Outcome.SUCCESS)
+    relabelled = command_line(path, "--by", "p9", "--failure", "slip")
+    assert relabelled.wait(20) == 0
+    assert bench.call(
+        Annotate, "labeller/annotate", name="wave", start=to_time(log[0].stamp_ns)
+    ).success
+    bench.wait("the status", lambda: bench.status.outcome == Outcome.FAILURE)
+
+
+def test_an_episode_in_the_trash_is_restored_first(bench: Bench) -> None:
+    start(bench)
+    path = stop(bench)
+    assert bench.call(DiscardEpisode, "recorder/discard_episode").success
+    refused = bench.call(Trigger, "labeller/mark_success")
+    assert not refused.success and "in the trash: restore it" in refused.message
+    assert bench.call(RestoreEpisode, "recorder/restore_episode").success
+    assert bench.call(Trigger, "labeller/mark_success").success
+    assert Episode.open(path).labels.outcome is Outcome.SUCCESS
+
+
+def test_after_a_restart_the_last_one_is_the_newest_of_this_robot(
+    profile: Path, tmp_path: Path
+) -> None:
+    with Bench("rob") as bench, process("record", "rob", profile=profile, root=tmp_path):
+        bench.publish_until("all streams", bench.ready)
+        nothing = bench.call(Trigger, "labeller/mark_success")
+        assert not nothing.success and "there is no episode yet" in nothing.message
+        start(bench)
+        stop(bench)
+        bench.publish_until("all streams", bench.ready)
+        start(bench)
+        path = stop(bench)
+    with Bench("rob") as bench, process("record", "rob", profile=profile, root=tmp_path):
+        bench.publish_until("the status", lambda: bench.status is not None)
+        assert bench.status.episode_id == ""
+        marked = bench.call(Trigger, "labeller/mark_failure")
+        assert marked.success, marked.message
+        assert marked.message.startswith(f"{path.name} (the last one on disk) marked as failure")
+        assert Episode.open(path).labels.outcome is Outcome.FAILURE
+        assert Episode.open(path).events[-1].by == "unknown", "nobody has said who drives"
+    with Bench("rob_2") as bench, process("record", "rob_2", profile=profile, root=tmp_path):
+        bench.publish_until("the status", lambda: bench.status is not None)
+        nothing = bench.call(Trigger, "labeller/mark_success")
+        assert not nothing.success and "there is no episode yet" in nothing.message

@@ -1,0 +1,190 @@
+"""The verdict of real episodes: a second after stop, on its topic, in the answer and in the bag."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from support.robot import LATCHED, PROFILE, Bench, process
+
+pytest.importorskip("rclpy")
+
+from sensor_msgs.msg import CompressedImage, JointState
+
+from robot_recorder.msg import QualityReport
+from robot_recorder.quality.offline import inspect_episode
+from robot_recorder.storage.episodes import Episode
+
+NOISE = np.random.default_rng(0)
+
+
+def jpeg(number: int) -> bytes:
+    """Never the same picture."""
+    picture = NOISE.integers(0, 255, (120, 160, 3), dtype=np.uint8)
+    picture[:10] = number % 250
+    return bytes(cv2.imencode(".jpg", picture)[1])
+
+
+class Floor(Bench):
+    """A robot that moves, with a camera that sees, and somebody who listens for verdicts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reports: list[QualityReport] = []
+        self.node.create_subscription(
+            QualityReport, "recorder/quality", self.reports.append, LATCHED
+        )
+        self._count = 0
+        self.muted: set[str] = set()
+        for topic, make in (
+            ("/joint_states", self._swing), ("/command", self._swing),
+            ("/camera/image/compressed", self._see),
+        ):  # fmt: skip
+            self.publishers[topic] = (self.publishers[topic][0], make)
+        self._all = dict(self.publishers)
+
+    def _swing(self) -> JointState:
+        self._count += 1
+        return JointState(
+            name=["a", "b"], position=[float(np.sin(time.time())), self._count * 1e-6]
+        )
+
+    def _see(self) -> CompressedImage:
+        data = self.picture(self._count) if self.picture else jpeg(self._count)
+        return CompressedImage(format="jpeg", data=data)
+
+    picture = None
+
+    def mute(self, *topics: str) -> None:
+        """Publish nothing on these."""
+        self.publishers = {t: p for t, p in self._all.items() if t not in topics}
+
+
+@pytest.fixture
+def floor() -> Iterator[Floor]:
+    with Floor() as floor:
+        yield floor
+
+
+@pytest.fixture
+def profile(tmp_path: Path) -> Path:
+    path = tmp_path / "bench.yaml"
+    # The wrench of this robot is a stub that always says the same.
+    path.write_text(PROFILE.replace("streams:", "quality: {frozen: off}\nstreams:"))
+    return path
+
+
+def stop(floor: Floor):
+    """Stop, and wait for the report of just that episode."""
+    began = time.monotonic()
+    answer = floor.stop()
+    floor.wait(
+        "the verdict", lambda: any(r.episode_id == answer.episode_id for r in floor.reports), 5
+    )
+    took = time.monotonic() - began
+    report = next(r for r in floor.reports if r.episode_id == answer.episode_id)
+    return answer, report, took
+
+
+def test_a_good_take_is_accepted_everywhere_the_same(
+    floor: Floor, profile: Path, tmp_path: Path
+) -> None:
+    with process("recorder", profile=profile, root=tmp_path / "e"):
+        floor.publish_until("all streams", floor.ready)
+        floor.start()
+        floor.publish_for(4)
+        answer, report, _ = stop(floor)
+        episode = Episode.open(Path(answer.path))
+        assert answer.verdict == report.verdict == QualityReport.VERDICT_ACCEPT, report
+        assert answer.verdict_sentence == report.sentence == episode.quality.sentence
+        assert episode.facts["verdict"] == "accept" and not report.broken
+        assert answer.verdict_sentence in answer.message
+        floor.wait("the status", lambda: floor.status.verdict == report.verdict)
+        # Made again from the bag it is the same, figure by figure.
+        again = inspect_episode(episode)
+        live = {
+            (r.check, r.stream): (r.level, pytest.approx(r.figure, abs=1e-3))
+            for r in report.results
+        }
+        assert {(r.check, r.stream): (r.level, r.figure) for r in again.results} == live
+
+
+def test_a_limping_stream_is_told_once_and_rejects_the_take(
+    floor: Floor, profile: Path, tmp_path: Path
+) -> None:
+    with process("recorder", profile=profile, root=tmp_path / "e") as node:
+        floor.publish_until("all streams", floor.ready)
+        floor.start()
+        floor.publish_for(1)
+        floor.mute("/wrist/wrench")
+        floor.publish_until("the news", lambda: bool(floor.status.limping))
+        assert [s.split(":")[0] for s in floor.status.limping] == ["wrench"]
+        assert "/wrist/wrench" in floor.status.limping[0]
+        floor.publish_for(1.5)
+        assert len(floor.status.limping) == 1
+        floor.mute()
+        floor.publish_for(0.5)
+        answer, report, _ = stop(floor)
+        assert report.verdict == QualityReport.VERDICT_REJECT
+        assert report.results[0].check == "gap" and report.results[0].stream == "wrench"
+        assert answer.verdict_sentence.startswith("reject: wrench was silent for")
+        node.send_signal(signal.SIGINT)
+        output = node.communicate(timeout=20)[0]
+    assert output.count("wrench limps") == 1, output
+
+
+def test_a_black_camera_is_told_while_recording(
+    floor: Floor, profile: Path, tmp_path: Path
+) -> None:
+    def black(number: int) -> bytes:
+        picture = np.zeros((120, 160, 3), np.uint8)
+        picture[:8, :8] = number % 20
+        return bytes(cv2.imencode(".jpg", picture)[1])
+
+    with process("recorder", profile=profile, root=tmp_path / "e"):
+        floor.publish_until("all streams", floor.ready)
+        floor.start()
+        floor.publish_for(1.5)
+        floor.picture = black
+        floor.publish_until("the news", lambda: bool(floor.status.limping))
+        assert floor.status.limping[0].startswith("camera: it shows nothing but black")
+        _, report, _ = stop(floor)
+        assert report.results[0].check == "camera_black"
+
+
+def test_a_dead_picture_process_costs_no_take(floor: Floor, profile: Path, tmp_path: Path) -> None:
+    with process("recorder", profile=profile, root=tmp_path / "e") as node:
+        floor.publish_until("all streams", floor.ready)
+        children = Path(f"/proc/{node.pid}/task/{node.pid}/children")
+
+        def workers() -> list[int]:
+            found = children.parent.parent.glob("*/children")
+            return [int(pid) for path in found for pid in path.read_text().split()]
+
+        floor.publish_until("the process that looks at pictures", lambda: bool(workers()))
+        floor.start()
+        floor.publish_for(1)
+        for pid in workers():
+            os.kill(pid, signal.SIGKILL)
+        floor.publish_for(5)
+        answer, report, took = stop(floor)
+        assert answer.success and report.verdict != QualityReport.VERDICT_UNKNOWN
+        assert took < 3, "nobody waits for the dead"
+        assert Episode.open(Path(answer.path)).counts["/camera/image/compressed"] > 200
+
+
+def test_checks_can_be_left_out(floor: Floor, profile: Path, tmp_path: Path) -> None:
+    with process("recorder", profile=profile, root=tmp_path / "e", check=False):
+        floor.publish_until("all streams", floor.ready)
+        floor.start()
+        floor.publish_for(0.5)
+        answer, report, _ = stop(floor)
+        assert answer.success and report.verdict == QualityReport.VERDICT_UNKNOWN
+        episode = Episode.open(Path(answer.path))
+        assert "verdict" not in episode.facts and episode.certificate is not None

@@ -1,0 +1,117 @@
+"""What is seen in a picture."""
+
+from __future__ import annotations
+
+import struct
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.bags import _padded, _text, header
+from support.samples import T0
+
+from robot_recorder.core.quality.camera_watch import COMPRESSED, RAW
+from robot_recorder.core.quality.thresholds import THRESHOLDS
+from robot_recorder.quality.pictures import look_at
+
+
+def scene(width: int = 640, height: int = 480) -> np.ndarray:
+    """Edges, a gradient, some noise: uint8[height, width, 3]."""
+    rng = np.random.default_rng(0)
+    picture = np.full((height, width, 3), 90, np.uint8)
+    for _ in range(60):
+        x, y = int(rng.integers(0, width)), int(rng.integers(0, height))
+        size, colour = int(rng.integers(5, 80)), [int(c) for c in rng.integers(30, 220, 3)]
+        cv2.rectangle(picture, (x, y), (x + size, y + size // 2), colour, -1)
+    return np.clip(picture + rng.normal(0, 2, picture.shape), 0, 255).astype(np.uint8)
+
+
+def compressed(picture: np.ndarray, format: str = ".jpg", quality: int = 90) -> bytes:
+    data = cv2.imencode(
+        format, picture, [cv2.IMWRITE_JPEG_QUALITY, quality] if format == ".jpg" else []
+    )[1]
+    return message(data.tobytes())
+
+
+def message(data: bytes) -> bytes:
+    body = _padded(_padded(header(T0), 4) + _text("jpeg"), 4)
+    return b"\0\1\0\0" + body + struct.pack("<I", len(data)) + data
+
+
+def raw(picture: np.ndarray, encoding: str) -> bytes:
+    height, width = picture.shape[:2]
+    body = _padded(header(T0), 4) + struct.pack("<II", height, width) + _text(encoding) + b"\0"
+    step = picture.strides[0]
+    body = _padded(body, 4) + struct.pack("<II", step, picture.nbytes) + picture.tobytes()
+    return b"\0\1\0\0" + body
+
+
+@pytest.mark.parametrize("width", [64, 320, 640, 1280, 1920])
+@pytest.mark.parametrize("format", [".jpg", ".png"])
+def test_the_size_is_that_of_the_whole_picture(width: int, format: str) -> None:
+    height = width * 3 // 4
+    seen = look_at(COMPRESSED, T0, compressed(scene(width, height), format))
+    assert (seen.width, seen.height, seen.time_ns) == (width, height, T0)
+    assert seen.dark < 0.3 and seen.bright < 0.1
+
+
+@pytest.mark.parametrize("width", [320, 640, 1280])
+@pytest.mark.parametrize("quality", [60, 80, 95])
+def test_blur_shows_whatever_the_size_and_compression(width: int, quality: int) -> None:
+    limits = THRESHOLDS["camera_blurred"]
+    picture = scene(width, width * 3 // 4)
+    sharp = look_at(COMPRESSED, T0, compressed(picture, quality=quality)).sharpness
+    assert sharp > 1.5 * limits.warn
+    for share in (0.004, 0.008, 0.012, 0.02):  # of the width
+        blurred = cv2.GaussianBlur(picture, (0, 0), share * width)
+        found = look_at(COMPRESSED, T0, compressed(blurred, quality=quality)).sharpness
+        assert found < limits.warn, share
+
+
+def test_black_white_and_nothing() -> None:
+    picture = scene()
+    assert look_at(COMPRESSED, T0, compressed(picture // 64)).dark > 0.99
+    assert look_at(COMPRESSED, T0, compressed(np.full_like(picture, 255))).bright > 0.99
+    flat = look_at(COMPRESSED, T0, compressed(np.full_like(picture, 128)))
+    assert np.isnan(flat.sharpness) and flat.decodable
+
+
+@pytest.mark.parametrize(
+    ("encoding", "convert"),
+    [("rgb8", cv2.COLOR_BGR2RGB), ("bgr8", None), ("mono8", cv2.COLOR_BGR2GRAY), ("bgra8", cv2.COLOR_BGR2BGRA)],
+)  # fmt: skip
+def test_raw_pictures_look_like_compressed_ones(encoding: str, convert: int | None) -> None:
+    picture = scene()
+    given_ = picture if convert is None else cv2.cvtColor(picture, convert)
+    seen = look_at(RAW, T0, raw(given_, encoding))
+    wanted = look_at(COMPRESSED, T0, compressed(picture, ".png"))
+    assert (seen.width, seen.height) == (640, 480)
+    assert seen.dark == pytest.approx(wanted.dark, abs=0.05)
+    assert seen.sharpness == pytest.approx(wanted.sharpness, rel=0.3)
+
+
+def test_depth_pictures_are_scaled() -> None:
+    depth = (np.linspace(300, 4000, 640 * 480).reshape(480, 640)).astype(np.uint16)
+    seen = look_at(RAW, T0, raw(depth, "16UC1"))
+    assert (seen.width, seen.height) == (640, 480) and seen.dark < 0.2 and seen.bright == 0
+    nothing = look_at(RAW, T0, raw(np.zeros((480, 640), np.float32), "32FC1"))
+    assert nothing.dark == 1.0
+    assert not look_at(RAW, T0, raw(depth, "yuv422")).decodable
+
+
+def test_a_picture_that_is_cut_off_is_none() -> None:
+    whole = compressed(scene())
+    data = whole[: len(whole) * 2 // 3]
+    assert not look_at(COMPRESSED, T0, data).decodable
+    encoded = cv2.imencode(".jpg", scene())[1].tobytes()
+    assert not look_at(COMPRESSED, T0, message(encoded[: len(encoded) // 2])).decodable
+    assert look_at(COMPRESSED, T0, message(encoded + b"\0\0\0")).decodable, "padding is nothing"
+
+
+@given(st.sampled_from([RAW, COMPRESSED]), st.binary(max_size=300), st.integers(0, 3000))
+def test_rubbish_is_never_more_than_no_picture(type_name: str, rubbish: bytes, keep: int) -> None:
+    whole = raw(scene(64, 48), "rgb8") if type_name == RAW else compressed(scene(64, 48))
+    for data in (rubbish, whole[:keep] + rubbish):
+        assert look_at(type_name, T0, data).time_ns == T0

@@ -1,0 +1,71 @@
+"""The fault zoo in small: one good episode of the simulated robot, and what sensors can do to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.robot import LATCHED, Bench, process
+
+pytest.importorskip("rclpy")
+
+import json
+import time
+
+from std_msgs.msg import String
+
+from robot_recorder.core.quality.report import QualityVerdict
+from robot_recorder.quality.offline import inspect_episode
+from robot_recorder.sim.defects import Defect, Tape
+from robot_recorder.sim.zoo import zoo
+from robot_recorder.srv import PerformTask, SetTask
+from robot_recorder.storage.episodes import Episode
+
+# One of each kind; all of them, at every severity, are for `make bench-quality`.
+SOME = list({defect.name: defect for defect in zoo()}.values())
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Path:
+    """A whole attempt at lifting the box, recorded by the real nodes."""
+    root = tmp_path_factory.mktemp("good")
+    with (
+        Bench("zoo") as bench,
+        process("sim_robot", "zoo", cache=model_cache),
+        process("record", "zoo", profile="g1_sim", root=root),
+    ):
+        results: list[str] = []
+        bench.node.create_subscription(
+            String, "sim/result", lambda m: results.append(m.data), LATCHED
+        )
+        bench.wait("the simulated robot", bench.ready, 90)
+        bench.call(SetTask, "labeller/set_task", task="lift_box", operator_name="zoo")
+        started = bench.start(task="lift_box")
+        assert bench.call(PerformTask, "sim/perform", task="lift_box", seed=1).success
+        bench.wait(
+            "the robot to be done",
+            lambda: bool(results) and json.loads(results[-1])["state"] == "done",
+            60,
+        )
+        # An operator needs a moment, too: what "at rest" looks like is repeated by some defects.
+        ended = time.monotonic() + 1.0
+        bench.wait("a moment", lambda: time.monotonic() > ended)
+        assert bench.stop().success
+    return Path(started.path.removesuffix(".partial"))
+
+
+def test_the_good_one_is_not_rejected(good: Path) -> None:
+    episode = Episode.open(good)
+    assert episode.quality.verdict is not QualityVerdict.REJECT, episode.quality.findings
+    again = inspect_episode(episode)
+    assert again.verdict is episode.quality.verdict and not again.broken
+
+
+@pytest.mark.parametrize("defect", SOME, ids=[d.name.replace(" ", "_") for d in SOME])
+def test_a_defect_is_found_by_its_name(defect: Defect, good: Path, tmp_path: Path) -> None:
+    tape = Tape.read(good)
+    defect.apply(tape)
+    report = inspect_episode(Episode.open(tape.write(tmp_path / "bad")))
+    found = [r for r in report.findings if r.check == defect.check and r.stream == defect.stream]
+    assert found and found[0].level >= defect.level, report.findings
+    assert report.verdict is not QualityVerdict.ACCEPT
