@@ -3,12 +3,14 @@
 # make faults   the faults among them, a hundred kills: half an hour
 # make bench-writers    which bag writer, by CPU and by what a kill costs: a minute
 # make bench-alignment  how well streams are aligned, against known truth and beside others: five minutes
+# make bench-quality    which defects are found, how soon after a stop, and what checking costs: quarter of an hour
 # make bench-recorder   what recording costs, loses, and how fast it starts and stops: half an hour
+# make bench-catalogue  how fast a catalogue of six million episodes answers, counts and takes in: ten minutes
 PYTHON ?= python3
 SHELL := /bin/bash
 IN := . tools/env.sh &&
 
-.PHONY: demo test faults bench-alignment bench-recorder bench-writers setup lint clean
+.PHONY: demo test faults bench-alignment bench-catalogue bench-quality bench-recorder bench-writers setup lint clean
 
 demo: setup
 	$(IN) python .venv/lib/robot_recorder/demo $(if $(EPISODES),--episodes $(EPISODES))
@@ -24,6 +26,12 @@ bench-recorder: setup
 
 bench-alignment: setup
 	$(IN) python bench/alignment.py $(ARGS)
+
+bench-catalogue: setup
+	$(IN) python bench/catalogue.py $(ARGS)
+
+bench-quality: setup
+	$(IN) python bench/quality.py $(ARGS)
 
 bench-writers: setup
 	$(IN) python bench/writers.py $(ARGS)
