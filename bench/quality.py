@@ -94,7 +94,15 @@ def measure_zoo(good: list[Path], copies: int) -> list[Found]:
 def show_zoo(results: list[Found]) -> None:
     """One line a defect."""
     table = Table(title="fault zoo")
-    for heading in ("defect", "severity", "stream", "to be found by", "as", "found", "reasons given"):
+    for heading in (
+        "defect",
+        "severity",
+        "stream",
+        "to be found by",
+        "as",
+        "found",
+        "reasons given",
+    ):
         table.add_column(heading)
     for number, defect in enumerate(zoo()):
         mine = [r for r in results if r.number == number]
@@ -113,12 +121,16 @@ def measure_good(good: list[Path]) -> tuple[list[QualityVerdict], int]:
     for path in track(good, "checking good episodes", console=CONSOLE):
         episode = Episode.open(path)
         report = inspect_episode(episode)
-        at_stop = {(r.check, r.stream): (r.level, round(r.figure, 3)) for r in episode.quality.results}
+        at_stop = {
+            (r.check, r.stream): (r.level, round(r.figure, 3)) for r in episode.quality.results
+        }
         again = {(r.check, r.stream): (r.level, round(r.figure, 3)) for r in report.results}
         differ += at_stop != again
         verdicts.append(report.verdict)
         for result in report.findings:
-            CONSOLE.print(f"  {path.name}: {result.level.name.lower()} {result.check}: {result.sentence}")
+            CONSOLE.print(
+                f"  {path.name}: {result.level.name.lower()} {result.check}: {result.sentence}"
+            )
     return verdicts, differ
 
 
@@ -126,7 +138,9 @@ def main() -> None:
     """Run everything, show tables, write results/quality.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--good", type=int, default=24, help="good episodes to be recorded")
-    parser.add_argument("--copies", type=int, default=2, help="good episodes that each defect is put into")
+    parser.add_argument(
+        "--copies", type=int, default=2, help="good episodes that each defect is put into"
+    )
     parser.add_argument("--seconds", type=float, default=15, help="of each load")
     parser.add_argument("--repeats", type=int, default=4)
     parser.add_argument("--stops", type=int, default=20)
