@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,8 @@ def _try(path: Path, profile: Any, tasks: Any) -> Checked | str:
         return check_episode(path, profile, tasks)
     except RecorderError as error:
         return str(error)
+    except Exception as error:  # one that nobody has thought of must not hide the others
+        return f"checking {path} failed: {type(error).__name__}: {error}"
 
 
 def _all_checked(
@@ -128,7 +131,10 @@ def _all_checked(
         pending = {pool.submit(_try, path, profile, tasks): path for path in paths}
         for future in as_completed(pending):
             bar.advance(task)
-            yield pending[future], future.result()
+            try:
+                yield pending[future], future.result()
+            except BrokenProcessPool:
+                yield pending[future], f"checking {pending[future]} killed its process"
 
 
 def _plain(found: Checked) -> dict[str, Any]:

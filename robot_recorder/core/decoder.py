@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from robot_recorder.core.arrays import Bools, Bytes, Floats
+from robot_recorder.core.arrays import Bools, Bytes, Floats, Places
 from robot_recorder.core.decoding import Decoded
 from robot_recorder.core.errors import DecodeError
 
@@ -96,7 +97,7 @@ class _Template:
 
     def read(self, rows: Bytes) -> tuple[Bools, Floats]:
         """Which rows have the layout, and the numbers of these."""
-        fits = (rows[:, self.same] == self.data[self.same]).all(axis=1)
+        fits = self._fits(rows)
         rows = rows if fits.all() else rows[fits]
         parts = [
             np.ascontiguousarray(rows[:, start : start + count * kind.itemsize])
@@ -104,7 +105,26 @@ class _Template:
             .astype(np.float64, copy=False)
             for start, count, kind in self.spans
         ]
-        return fits, np.concatenate(parts, axis=1)
+        return fits, parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    def _fits(self, rows: Bytes) -> Bools:
+        """bool[n], equal in every byte that matters; words of four at once where all of a word does."""
+        if rows.shape[1] % 4 or not rows.flags.c_contiguous:
+            return np.asarray((rows[:, self.same] == self.data[self.same]).all(axis=1))
+        equal = rows.view(np.uint32) == self.data.view(np.uint32)
+        equal |= ~self._whole_words
+        single = self._single_bytes
+        return np.asarray(equal.all(axis=1) & (rows[:, single] == self.data[single]).all(axis=1))
+
+    @cached_property
+    def _whole_words(self) -> Bools:
+        """Which words of four bytes matter altogether."""
+        return np.asarray(self.same.reshape(-1, 4).all(axis=1))
+
+    @cached_property
+    def _single_bytes(self) -> Places:
+        """Which bytes of the other words do."""
+        return np.flatnonzero(self.same & ~np.repeat(self._whole_words, 4))
 
 
 class Decoder:

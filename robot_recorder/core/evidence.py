@@ -17,24 +17,23 @@ from robot_recorder.core.certificate import (
 )
 from robot_recorder.core.errors import DecodeError
 from robot_recorder.core.frame_messages import decode_frame
-from robot_recorder.core.quality.camera_watch import IMAGE_TYPES
 from robot_recorder.core.quality.inspector import Inspector
 from robot_recorder.core.quality.report import UNCHECKED, QualityReport
-from robot_recorder.core.source_clock import Restamp
+from robot_recorder.core.source_clock import Restamp, robot_stamps
 from robot_recorder.core.stream_tally import StreamTally
 from robot_recorder.core.streams import FrameClock, StreamConfig
 from robot_recorder.core.topics import Channel, Sample
 
 # Samples; many looked at together cost little more than one. Of pictures they would fill the memory.
-_AT_ONCE, _PICTURES_AT_ONCE = 500, 30
+_AT_ONCE, _BYTES_AT_ONCE, _LEAST_AT_ONCE = 1000, 1_000_000, 30
 
 
 @dataclass
 class _Stream:
     config: StreamConfig
     tally: StreamTally
-    at_once: int
     inspected: bool
+    at_once: int = _LEAST_AT_ONCE
     receives: list[int] = field(default_factory=list)
     messages: list[bytes] = field(default_factory=list)
 
@@ -62,8 +61,7 @@ class Evidence:
         for channel, config in streams.items():
             inspected = inspector is not None and inspector.wants(config)
             if certified(config) or inspected:
-                at_once = _PICTURES_AT_ONCE if config.type in IMAGE_TYPES else _AT_ONCE
-                self._streams[channel] = _Stream(config, StreamTally(config), at_once, inspected)
+                self._streams[channel] = _Stream(config, StreamTally(config), inspected)
         self._frame_clock = frame_clock
         self._frames = frames
         self._from_ns = from_ns
@@ -98,16 +96,24 @@ class Evidence:
         stamps = np.zeros_like(receives)
         if channel.stamped:
             stamps = stamps_of([message[:HEAD] for message in messages])
-        stream.tally.push(stamps, receives, self._restamp())
+        restamp = self._restamp()
+        stream.tally.push(stamps, receives, restamp)
         stream.receives, stream.messages = [], []
+        stream.at_once = max(
+            min(_AT_ONCE, _BYTES_AT_ONCE // (len(messages[0]) + 1)), _LEAST_AT_ONCE
+        )
         if self._inspector is not None and stream.inspected:
+            stamps = robot_stamps(stream.config, stamps, receives, restamp)
             self._inspector.add(stream.config, stamps, receives, messages)
 
-    def certificate(self, to_ns: int, lost: Callable[[str], int | None]) -> Certificate:
+    def certificate(
+        self, start_ns: int, to_ns: int, lost: Callable[[str], int | None]
+    ) -> Certificate:
         """The certificate; nothing can be added any more.
 
         Args:
-            to_ns: the episode's end, robot clock.
+            start_ns, to_ns: the episode's nominal start and its end, robot clock. What is not there of
+                the pre-roll is no gap.
             lost: messages of a topic that are missing; None: not known.
         """
         for channel, stream in self._streams.items():
@@ -115,7 +121,7 @@ class Evidence:
                 self._tally(channel, stream)
         evidence = [
             StreamEvidence(
-                s.config, channel.topic, s.tally.facts(self._from_ns, to_ns), lost(channel.topic)
+                s.config, channel.topic, s.tally.facts(start_ns, to_ns), lost(channel.topic)
             )
             for channel, s in self._streams.items()
             if certified(s.config)

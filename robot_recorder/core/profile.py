@@ -134,7 +134,7 @@ def _parse_stream(name: str, entry: YamlMap, deadline_ns: int) -> StreamConfig:
         disorder_ns=_parse_disorder(entry, deadline_ns),
         window=entry.flag("window", False),
         qos=_parse_qos(entry.map("qos")) if "qos" in entry else None,
-        quality=parse_quality(entry),
+        quality=parse_quality(entry, of_stream=True),
     )
 
 

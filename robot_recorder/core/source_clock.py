@@ -35,6 +35,18 @@ Restamp = Callable[[Int64s, Int64s], Int64s]
 """Stamps and receipts to stamps: takes out jumps of the machine's own wall clock."""
 
 
+def robot_stamps(
+    config: StreamConfig, stamps: Int64s, receives: Int64s, restamp: Restamp | None
+) -> Int64s:
+    """Stamps without the jumps of the machine's own clock; those of a device never had them. int64[n], ns."""
+    if restamp is None or config.clock is SourceClockKind.DEVICE:
+        return stamps
+    known = stamps != 0
+    moved = stamps.copy()
+    moved[known] = restamp(stamps[known], receives[known])
+    return moved
+
+
 class SourceClock:
     """Corrects one stream's stamps, and watches its clock.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import traceback
 from collections.abc import Callable
@@ -50,10 +51,14 @@ class Finisher:
                 verdict = Verdict(verdict.ok, _saved(recording, verdict))
             except Exception:  # whatever it is: it must not leave the caller without an answer
                 verdict = Verdict(False, f"finalising failed: {traceback.format_exc()}")
-            self._say(verdict)
-            self._ended(recording)
-            future.set_result(verdict)
-            self._wake()
+            try:
+                self._say(verdict)
+                self._ended(recording)
+            except Exception:  # as on a node that is being torn down: whoever waits gets an answer
+                logging.getLogger(__name__).exception("telling of %s failed", recording.id)
+            finally:
+                future.set_result(verdict)
+                self._wake()
 
         self._pending = {id: f for id, f in self._pending.items() if not f.done()}
         self._pending[recording.id] = future

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,9 +16,10 @@ from robot_recorder.core.certificate import (
 )
 from robot_recorder.core.errors import BagError, ConfigError, RecorderError
 from robot_recorder.core.profile import parse_profile
-from robot_recorder.core.quality.cameras import PictureFigures
+from robot_recorder.core.quality.camera_watch import Tell
 from robot_recorder.core.quality.inspector import Inspector
 from robot_recorder.core.quality.report import UNCHECKED, QualityReport
+from robot_recorder.core.source_clock import robot_stamps
 from robot_recorder.core.stream_tally import StreamTally
 from robot_recorder.core.streams import NS_PER_S, RobotProfile, StreamConfig
 from robot_recorder.core.tasks import Task, TaskRegistry, parse_tasks
@@ -53,9 +53,7 @@ class Checked:
 class AtOnce:
     """Looks at pictures right when it is asked to."""
 
-    def look(
-        self, type_name: str, time_ns: int, message: bytes, tell: Callable[[PictureFigures], None]
-    ) -> None:
+    def look(self, type_name: str, time_ns: int, message: bytes, tell: Tell) -> None:
         """See Looker."""
         tell(look_at(type_name, time_ns, message))
 
@@ -108,8 +106,7 @@ def inspect_episode(
                 if column is None:
                     continue
                 stamps = plan.stamps(name, column)
-                if plan.restamp is not None:
-                    stamps = plan.restamp(stamps, column.receives)
+                stamps = robot_stamps(stream, stamps, column.receives, plan.restamp)
                 for at in range(0, len(stamps), _AT_ONCE):
                     part = slice(at, at + _AT_ONCE)
                     inside = range(at, min(at + _AT_ONCE, len(stamps)))
@@ -148,7 +145,7 @@ def _certificate(
     episode: Episode, plan: Plan, everything: RobotProfile, from_ns: int, to_ns: int
 ) -> Certificate:
     """The one it carries, or one made anew; also of streams that the bag has nothing of."""
-    own = None if plan.guessed else episode.certificate
+    own = episode.certificate if everything.text == episode.facts.get("profile_yaml") else None
     found = own or align_episode(episode, plan, plan.frame_clock(None, "")).certificate
     missing = [s for s in everything.streams if s.name not in found.streams and certified(s)]
     if not missing:

@@ -8,15 +8,17 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
+from robot_recorder.core.quality.camera_watch import Tell
 from robot_recorder.core.quality.cameras import PictureFigures
 from robot_recorder.quality.pictures import look_at
 
 _MOST_WAITING = 16  # pictures; more than that is a machine that has no time for them
 _NICE = 10
+_STUCK_S = 10.0
+_DIED = "the process that looks at pictures died; it is started again"
 
 
 class PictureWorker:
@@ -24,52 +26,62 @@ class PictureWorker:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._settled = threading.Condition(self._lock)
         self._pool: ProcessPoolExecutor | None = None
         self._waiting = 0
-        self._settled = threading.Condition(self._lock)
-        self.left_out = 0  # pictures nobody had the time to look at
+        self._progress = 0.0  # monotonic clock: when something was looked at last, or begun
         self.problem = ""
 
     def warm_up(self) -> None:
         """Start the process before it is needed; returns at once."""
-        self._submit("sensor_msgs/msg/CompressedImage", 0, bytes(12), lambda _: None)
+        self.look("sensor_msgs/msg/CompressedImage", 0, bytes(12), lambda _: None)
 
-    def look(
-        self, type_name: str, time_ns: int, message: bytes, tell: Callable[[PictureFigures], None]
-    ) -> None:
-        """Look at a picture later; never waits.
-
-        Args:
-            tell: called with what was seen, in another thread; not at all when there is no time.
-        """
+    def look(self, type_name: str, time_ns: int, message: bytes, tell: Tell) -> None:
+        """Look at a picture later; never waits. See Looker."""
         with self._lock:
-            if self._waiting >= _MOST_WAITING:
-                self.left_out += 1
-                return
-        self._submit(type_name, time_ns, message, tell)
-
-    def _submit(
-        self, type_name: str, time_ns: int, message: bytes, tell: Callable[[PictureFigures], None]
-    ) -> None:
-        def done(future: Future[PictureFigures]) -> None:
-            try:
-                tell(future.result())
-            except BrokenProcessPool:
-                self._lose("the process that looks at pictures died; it is started again")
-            except Exception as error:
-                self._lose(f"a picture could not be looked at: {type(error).__name__}: {error}")
-            with self._settled:
-                self._waiting -= 1
-                self._settled.notify_all()
-
+            stuck = self._waiting and time.monotonic() - self._progress > _STUCK_S
+            full = self._waiting >= _MOST_WAITING
+            if not self._waiting:
+                self._progress = time.monotonic()
+        if stuck:
+            self._give_up(
+                f"a picture took more than {_STUCK_S:g} s; its process is started again", self._pool
+            )
+        elif full:
+            return
         with self._lock:
             self._waiting += 1
+        pool = None
         try:
-            self._running().submit(look_at, type_name, time_ns, message).add_done_callback(done)
-        except (RuntimeError, OSError) as error:  # a broken pool is one, too
-            self._lose(f"a picture could not be looked at: {error}")
-            with self._lock:
-                self._waiting -= 1
+            pool = self._running()
+            future = pool.submit(look_at, type_name, time_ns, message)
+        except BrokenProcessPool:
+            self._give_up(_DIED, pool)
+            self._done()
+            return
+        except (RuntimeError, OSError) as error:  # a pool that is being closed, or can not start
+            self._give_up(f"pictures can not be looked at: {error}", pool)
+            self._done()
+            return
+        future.add_done_callback(lambda done: self._tell(done, tell, pool))
+
+    def _tell(
+        self, done: Future[PictureFigures | None], tell: Tell, pool: ProcessPoolExecutor
+    ) -> None:
+        try:
+            tell(done.result())
+        except BrokenProcessPool:
+            self._give_up(_DIED, pool)
+        except (Exception, CancelledError) as error:
+            self._say(f"a picture could not be looked at: {type(error).__name__}: {error}")
+        finally:
+            self._done()
+
+    def _done(self) -> None:
+        with self._settled:
+            self._waiting -= 1
+            self._progress = time.monotonic()
+            self._settled.notify_all()
 
     def _running(self) -> ProcessPoolExecutor:
         with self._lock:
@@ -79,15 +91,16 @@ class PictureWorker:
                 self._pool = ProcessPoolExecutor(1, context, initializer=_stand_back)
             return self._pool
 
-    def _lose(self, problem: str) -> None:
+    def _say(self, problem: str) -> None:
         if problem != self.problem:
             logging.getLogger(__name__).warning(problem)
-        with self._lock:
-            self.problem = problem
-            self.left_out += 1
-            broken, self._pool = self._pool, None
-        if broken is not None:
-            broken.shutdown(wait=False, cancel_futures=True)
+        self.problem = problem
+
+    def _give_up(self, problem: str, pool: ProcessPoolExecutor | None) -> None:
+        """End a process that is of no use any more, unless another has taken its place."""
+        if pool is self._pool:
+            self._say(problem)
+            self.close()
 
     def settle(self, timeout_s: float) -> bool:
         """Wait until everything given so far has been looked at; False: there was no time for all."""
@@ -101,11 +114,14 @@ class PictureWorker:
         return True
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, whatever it is doing; the next picture starts another."""
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:
-            pool.shutdown(wait=True, cancel_futures=True)
+            processes = list((pool._processes or {}).values())
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in processes:
+                process.kill()
 
 
 def _stand_back() -> None:

@@ -35,34 +35,65 @@ def test_it_sees_what_is_there(worker: PictureWorker) -> None:
     assert worker.settle(20)
     assert sorted(p.time_ns for p in seen) == [T0 + n for n in range(5)]
     assert seen[0] == look_at(COMPRESSED, T0, picture(T0, 0.0))
-    assert worker.left_out == 0 and not worker.problem
+    assert not worker.problem
+
+
+def pid_of(worker: PictureWorker) -> int:
+    assert worker._pool is not None
+    (pid,) = worker._pool._processes
+    return pid
+
+
+def until_seen(worker: PictureWorker, seen: list[PictureFigures], count: int) -> None:
+    """Give it pictures until it has looked at so many."""
+    end = time.monotonic() + 20
+    while len(seen) < count and time.monotonic() < end:
+        worker.look(COMPRESSED, T0, picture(T0, 0.0), seen.append)
+        worker.settle(1)
+    assert len(seen) >= count
 
 
 def test_a_dead_process_is_replaced_and_said_so(worker: PictureWorker) -> None:
     seen: list[PictureFigures] = []
+    until_seen(worker, seen, 1)
+    os.kill(pid_of(worker), signal.SIGKILL)
+    until_seen(worker, seen, 2)
+    assert "died" in worker.problem and worker.settle(5)
+
+
+def test_a_process_that_hangs_is_replaced(
+    worker: PictureWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(picture_worker, "_STUCK_S", 0.5)
+    seen: list[PictureFigures] = []
+    until_seen(worker, seen, 1)
+    os.kill(pid_of(worker), signal.SIGSTOP)
+    until_seen(worker, seen, 2)
+    assert "took more than" in worker.problem and worker.settle(5)
+
+
+def test_one_that_hangs_does_not_keep_the_recorder_from_ending(worker: PictureWorker) -> None:
+    seen: list[PictureFigures] = []
+    until_seen(worker, seen, 1)
+    pid = pid_of(worker)
+    os.kill(pid, signal.SIGSTOP)
     worker.look(COMPRESSED, T0, picture(T0, 0.0), seen.append)
-    assert worker.settle(20) and len(seen) == 1
-    assert worker._pool is not None
-    (pid,) = worker._pool._processes
-    os.kill(pid, signal.SIGKILL)
-    end = time.monotonic() + 20
-    while len(seen) < 2 and time.monotonic() < end:
-        worker.look(COMPRESSED, T0, picture(T0, 0.0), seen.append)
-        assert worker.settle(20)
-    assert len(seen) == 2 and worker.left_out >= 1 and "died" in worker.problem
+    began = time.monotonic()
+    worker.close()
+    assert time.monotonic() - began < 2 and worker.settle(5)
 
 
 def test_it_never_keeps_anybody_waiting(
     worker: PictureWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(picture_worker, "_MOST_WAITING", 3)
-    data = picture(T0, 0.0)
+    data, seen = picture(T0, 0.0), list[PictureFigures]()
     began = time.monotonic()
     for _ in range(50):
-        worker.look(COMPRESSED, T0, data, lambda _: None)
+        worker.look(COMPRESSED, T0, data, seen.append)
     assert time.monotonic() - began < 1.0
-    assert worker.left_out >= 40, "the process has not even started yet"
     assert not worker.settle(0.0) and worker.settle(20)
+    assert 3 <= len(seen) < 10, "the process had not even started"
 
 
 def test_it_ends_while_there_is_work(worker: PictureWorker) -> None:

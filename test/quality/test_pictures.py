@@ -35,8 +35,8 @@ def compressed(picture: np.ndarray, format: str = ".jpg", quality: int = 90) -> 
     return message(data.tobytes())
 
 
-def message(data: bytes) -> bytes:
-    body = _padded(_padded(header(T0), 4) + _text("jpeg"), 4)
+def message(data: bytes, format: str = "jpeg") -> bytes:
+    body = _padded(_padded(header(T0), 4) + _text(format), 4)
     return b"\0\1\0\0" + body + struct.pack("<I", len(data)) + data
 
 
@@ -97,8 +97,18 @@ def test_depth_pictures_are_scaled() -> None:
     seen = look_at(RAW, T0, raw(depth, "16UC1"))
     assert (seen.width, seen.height) == (640, 480) and seen.dark < 0.2 and seen.bright == 0
     nothing = look_at(RAW, T0, raw(np.zeros((480, 640), np.float32), "32FC1"))
-    assert nothing.dark == 1.0
-    assert not look_at(RAW, T0, raw(depth, "yuv422")).decodable
+    assert nothing.dark == 1.0 and np.isnan(seen.sharpness), "depth is smooth by nature"
+    assert look_at(RAW, T0, raw(depth, "yuv422")) is None, "not broken, only not understood"
+    assert not look_at(RAW, T0, raw(np.zeros((0, 0), np.uint16), "16UC1")).decodable
+
+
+def test_compressed_depth_is_looked_at_behind_its_header() -> None:
+    depth = (np.linspace(300, 4000, 640 * 480).reshape(480, 640)).astype(np.uint16)
+    png = cv2.imencode(".png", depth)[1].tobytes()
+    for data, format in ((bytes(12) + png, "16UC1; compressedDepth png"), (png, "16UC1; png")):
+        seen = look_at(COMPRESSED, T0, message(data, format))
+        assert (seen.width, seen.height) == (640, 480) and seen.dark < 0.2, format
+    assert look_at(COMPRESSED, T0, message(b"\0\0\0\1g", "h264")) is None
 
 
 def test_a_picture_that_is_cut_off_is_none() -> None:
@@ -107,11 +117,13 @@ def test_a_picture_that_is_cut_off_is_none() -> None:
     assert not look_at(COMPRESSED, T0, data).decodable
     encoded = cv2.imencode(".jpg", scene())[1].tobytes()
     assert not look_at(COMPRESSED, T0, message(encoded[: len(encoded) // 2])).decodable
-    assert look_at(COMPRESSED, T0, message(encoded + b"\0\0\0")).decodable, "padding is nothing"
+    for padding in (b"\0\0\0", bytes(500), b"\xff\xff\0\1"):
+        assert look_at(COMPRESSED, T0, message(encoded + padding)).decodable, "padding is nothing"
 
 
 @given(st.sampled_from([RAW, COMPRESSED]), st.binary(max_size=300), st.integers(0, 3000))
 def test_rubbish_is_never_more_than_no_picture(type_name: str, rubbish: bytes, keep: int) -> None:
     whole = raw(scene(64, 48), "rgb8") if type_name == RAW else compressed(scene(64, 48))
     for data in (rubbish, whole[:keep] + rubbish):
-        assert look_at(type_name, T0, data).time_ns == T0
+        seen = look_at(type_name, T0, data)
+        assert seen is None or seen.time_ns == T0

@@ -153,7 +153,7 @@ class CameraFrozen(Check):
     def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
         """See Check."""
         if self._runs.samples:
-            seconds = frozen_s(self._runs, episode, self.stream)
+            seconds = frozen_s(self._runs.spans, episode, self.stream)
             yield self.say(seconds, f"showed one picture for {seconds:.1f} s while the robot moved")
 
 

@@ -14,6 +14,8 @@ from robot_recorder.core.quality.values import Trace, Values
 from robot_recorder.core.streams import NS_PER_S, Role, StreamConfig
 from robot_recorder.core.tasks import Task
 
+_MOVING = ("Odometry", "Twist", "TwistStamped", "PoseStamped", "TransformStamped")
+
 
 @dataclass(frozen=True)
 class EpisodeFacts:
@@ -29,6 +31,7 @@ class EpisodeFacts:
         data_lost: some of what arrived is not in the bag.
         joints: traces of joint positions (rad) by stream.
         touches: traces of the sum over a tactile pad by stream.
+        followed: by stream, how joints followed their commands; for the checks that ask for it.
         joint_limits: lowest and highest position by joint, rad, from the robot's description.
     """
 
@@ -43,6 +46,7 @@ class EpisodeFacts:
     joints: Mapping[str, Trace] = field(default_factory=dict)
     touches: Mapping[str, Trace] = field(default_factory=dict)
     joint_limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    followed: dict[str, object] = field(default_factory=dict)
 
     @property
     def duration_s(self) -> float:
@@ -52,14 +56,27 @@ class EpisodeFacts:
     @cached_property
     def motion(self) -> Motion:
         """When the robot moved, or was told to."""
-        return Motion(self.joints.values(), self.from_ns, self.stop_ns)
+        return Motion.together(self._motions.values(), self.from_ns, self.stop_ns)
+
+    @cached_property
+    def _motions(self) -> dict[str, Motion]:
+        return {n: Motion.of(t, self.from_ns, self.stop_ns) for n, t in self.joints.items()}
+
+    @property
+    def may_drive(self) -> bool:
+        """Something may have moved that joint positions do not show: a base, a wheel."""
+        observed = {n for n, s in self.streams.items() if s.role is Role.OBSERVATION}
+        unseen = {n for n in observed if self.streams[n].type.endswith("/JointState")} - set(
+            self.joints
+        )
+        return bool(unseen) or any(s.type.endswith(_MOVING) for s in self.streams.values())
 
     def motion_without(self, stream: str) -> Motion:
         """The same as all but one stream saw it."""
         if stream not in self.joints:
             return self.motion
-        others = [trace for name, trace in self.joints.items() if name != stream]
-        return Motion(others, self.from_ns, self.stop_ns)
+        others = [m for name, m in self._motions.items() if name != stream]
+        return Motion.together(others, self.from_ns, self.stop_ns)
 
     def joints_of(self, role: Role) -> dict[str, Trace]:
         """Traces of the joint streams of one role."""

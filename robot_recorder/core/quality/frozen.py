@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from robot_recorder.core.arrays import Bools, Floats
+from robot_recorder.core.arrays import Bools, Floats, Int64s
 from robot_recorder.core.quality.check import Check, EpisodeFacts, ValueCheck
-from robot_recorder.core.quality.result import Result, Threshold
-from robot_recorder.core.quality.values import ConstantRuns, Trace, Values
-from robot_recorder.core.streams import Role
+from robot_recorder.core.quality.result import Result, Threshold, at_most_warn
+from robot_recorder.core.quality.values import ConstantRuns, Trace, Values, bits
+from robot_recorder.core.streams import NS_PER_S, Role
 
 _TOLD_RAD = 0.1  # how far a joint must be commanded before it may not stand still
 
 
-def frozen_s(runs: ConstantRuns, episode: EpisodeFacts, stream: str) -> float:
+def frozen_s(spans: list[tuple[int, int]], episode: EpisodeFacts, stream: str) -> float:
     """How long, at a stretch, a stream did not change at all while the robot moved, s."""
     motion = episode.motion_without(stream)
-    return max((motion.moving_s(*span) for span in runs.spans), default=0.0)
+    return max((motion.moving_s(*span) for span in spans), default=0.0)
 
 
 class Frozen(ValueCheck):
-    """All its numbers stay exactly the same while the robot moves."""
+    """All its numbers stay exactly the same while the robot moves.
+
+    A sensor without noise rests, too: at zero, or at what it read first.
+    """
 
     name = "frozen"
     remedy = "its driver repeats an old reading; restart it, check the sensor's cable"
@@ -30,25 +33,99 @@ class Frozen(ValueCheck):
     def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
         """See ValueCheck."""
         super().__init__(stream, threshold, range)
-        self.runs = ConstantRuns()
-        self._last: Floats | None = None
+        self._runs = ConstantRuns()
+        self._all = ConstantRuns()  # resting ones, too
+        self._last: Int64s | None = None
+        self._first: Floats | None = None
 
     def add(self, values: Values) -> None:
         """See ValueCheck."""
-        self.runs.add(values.times, self.is_same(values.rows))
+        rows = values.rows
+        if not rows.shape[1]:
+            return
+        if self._first is None:
+            self._first = rows[0].copy()
+        same = self._same(rows)
+        self._all.add(values.times, same)
+        again = np.flatnonzero(same)
+        rests = (bits(rows[again]) == bits(self._first)).all(axis=1) | ~rows[again].any(axis=1)
+        moved = same.copy()
+        moved[again[rests]] = False
+        self._runs.add(values.times, moved)
 
-    def is_same(self, rows: Floats) -> Bools:
+    def _same(self, rows: Floats) -> Bools:
         """bool[n], which samples are exactly the one before again."""
+        numbers = bits(rows)
         same = np.empty(len(rows), dtype=bool)
-        same[0] = self._last is not None and bool((rows[:1] == self._last).all())
-        same[1:] = (rows[1:] == rows[:-1]).all(axis=1)
-        self._last = rows[-1:].copy()
+        same[0] = self._last is not None and bool((numbers[:1] == self._last).all())
+        same[1:] = numbers[1:, 0] == numbers[:-1, 0]  # most samples differ in their first already
+        again = np.flatnonzero(same[1:]) + 1
+        same[again] = (numbers[again] == numbers[again - 1]).all(axis=1)
+        self._last = numbers[-1:].copy()
         return same
 
     def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
         """See Check."""
-        if self.runs.samples:
-            seconds = frozen_s(self.runs, episode, self.stream)
+        if self._all.samples > 1 and self._all.repeats == self._all.samples - 1:
+            yield from self.never_changed(episode)
+        elif self._all.samples:
+            seconds = frozen_s(self._runs.spans, episode, self.stream)
+            yield self.say(seconds, f"did not change for {seconds:.1f} s while the robot moved")
+
+    def never_changed(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """It may be dead, or a sensor without noise that has nothing to say: somebody has to look."""
+        seconds = frozen_s(self._all.spans, episode, self.stream)
+        words = f"never changed, while the robot moved for {seconds:.1f} s"
+        yield self.say(seconds, words, threshold=at_most_warn(self.threshold))
+
+
+class JointsFrozen(Frozen):
+    """The same for joints, which may rest anywhere: frozen are those that have moved on when it ends."""
+
+    _LEAST = 0.015  # rad, or whatever the joints are in: with ...
+    _STEPS = 5.0  # ... so many times the usual step
+
+    def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
+        """See ValueCheck."""
+        super().__init__(stream, threshold, range)
+        self._before: Floats | None = None
+        self._steps = [0.0, 0.0]  # their sum, and how many
+        self._ended: list[
+            tuple[tuple[int, int], float]
+        ] = []  # runs, and how far it had got meanwhile
+
+    def add(self, values: Values) -> None:
+        """See ValueCheck."""
+        positions = values.columns("position/")
+        if not len(positions):
+            return
+        rows = values.rows
+        same = self._same(rows)
+        ended = self._all.add(values.times, same)
+        for span, place in ended:
+            before = rows[place - 1] if place else self._before
+            if before is not None:
+                jump = np.fmax.reduce(np.abs(rows[place] - before)[positions])
+                self._ended.append((span, float(jump)))
+        joined = rows if self._before is None else np.concatenate((self._before[None], rows))
+        steps = np.abs(np.diff(joined[:, positions], axis=0))
+        steps = np.fmax.reduce(steps, axis=1, initial=0.0)
+        steps = steps[steps > 0]
+        self._steps[0] += float(steps.sum())
+        self._steps[1] += len(steps)
+        self._before = rows[-1].copy()
+
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """When it was frozen: what had moved on by far more than it usually does in a step."""
+        usual = self._steps[0] / self._steps[1] if self._steps[1] else 0.0
+        limit = max(self._LEAST, self._STEPS * usual)
+        return [span for span, jump in self._ended if jump > limit]
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        if self._all.samples:
+            seconds = frozen_s(self.spans, episode, self.stream)
             yield self.say(seconds, f"did not change for {seconds:.1f} s while the robot moved")
 
 
@@ -75,8 +152,9 @@ class JointFrozen(Check):
                 continue
             told = _told(command, trace.names[joint])
             for first, end in _runs(same):
-                if told(int(times[first]), int(times[end])) > _TOLD_RAD:
-                    worst = max(worst, ((times[end] - times[first]) / 1e9, trace.names[joint]))
+                since_ns = told(int(times[first]), int(times[end]))
+                stood_s = (int(times[end]) - since_ns) / NS_PER_S
+                worst = max(worst, (stood_s, trace.names[joint]))
         if known:
             which = f" ({worst[1]})" if worst[1] else ""
             yield self.say(
@@ -84,13 +162,16 @@ class JointFrozen(Check):
             )
 
 
-def _told(command: Trace, joint: str):  # type: ignore[no-untyped-def]
-    """How far a joint is commanded between two instants, rad."""
+def _told(command: Trace, joint: str) -> Callable[[int, int], int]:
+    """Since when a joint is told to be elsewhere."""
     times, column = command.times, command.rows[:, command.names.index(joint)]
 
-    def told(start_ns: int, end_ns: int) -> float:
-        part = column[np.searchsorted(times, start_ns) : np.searchsorted(times, end_ns)]
-        return float(np.ptp(part)) if len(part) else 0.0
+    def told(start_ns: int, end_ns: int) -> int:
+        """In ns; the end, when it is not."""
+        first, last = np.searchsorted(times, (start_ns, end_ns))
+        part = column[max(first - 1, 0) : last]
+        away = np.flatnonzero(np.abs(part - part[:1]) > _TOLD_RAD)
+        return int(times[max(first - 1, 0) + away[0]]) if len(away) else end_ns
 
     return told
 

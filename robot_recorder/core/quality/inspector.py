@@ -13,7 +13,7 @@ from robot_recorder.core.decoder import Decoder, StreamCounts
 from robot_recorder.core.decoding import KINDS, Decoded
 from robot_recorder.core.quality.camera_watch import IMAGE_TYPES, CameraWatch, Looker, Nobody
 from robot_recorder.core.quality.check import Check, EpisodeFacts, ValueCheck
-from robot_recorder.core.quality.frozen import Frozen, JointFrozen
+from robot_recorder.core.quality.frozen import Frozen, JointFrozen, JointsFrozen
 from robot_recorder.core.quality.joints import (
     JointJump,
     JointLimits,
@@ -50,11 +50,12 @@ _TACTILE = "robot_recorder/msg/TactileArray"
 _INFO = "sensor_msgs/msg/CameraInfo"
 _TEXT = "std_msgs/msg/String"
 
+_NARROW = 32  # columns
 _PATIENCE_S = 0.4  # for the last pictures: the verdict has a second
 
 # What is looked for in the numbers of each type, when they are observed.
 _VALUE_CHECKS: dict[str, tuple[type[ValueCheck], ...]] = {
-    _JOINTS: (NotANumber, Frozen, JointJump, JointLimits),
+    _JOINTS: (NotANumber, JointsFrozen, JointJump, JointLimits),
     "geometry_msgs/msg/WrenchStamped": (
         NotANumber,
         Frozen,
@@ -162,7 +163,7 @@ class Inspector:
             return
         try:
             if stream.name in self._numbers:
-                self._numbers[stream.name].add(robot_times(stamps, receives), messages)
+                self._numbers[stream.name].add(robot_times(stamps, receives), receives, messages)
             elif stream.name in self._cameras:
                 self._cameras[stream.name].add(robot_times(stamps, receives), messages)
             elif stream.type == _INFO:
@@ -213,6 +214,12 @@ class Inspector:
             self._break(f"pictures were still being looked at {_PATIENCE_S:g} s after the end")
         for camera in self._cameras.values():
             camera.end(self._size_of(camera.stream.topic))
+            if camera.left_out:
+                self._break(f"{camera.stream.name}: {camera.left_out} pictures were not looked at")
+        for name, numbers in self._numbers.items():
+            if numbers.others:
+                what = f"{numbers.others} messages have other values than its first"
+                self._break(f"{name}: {what}: do two drivers publish it?")
         episode = EpisodeFacts(
             from_ns, start_ns, stop_ns, {s.name: s for s in self._profile.streams}, certificate,
             self._task, incomplete, data_lost, self._traces(_JOINTS), self._traces(_TACTILE), self._joint_limits,
@@ -229,8 +236,11 @@ class Inspector:
 
     def _size_of(self, topic: str) -> tuple[int, int] | None:
         """By the CameraInfo that stands nearest to a camera's topic."""
-        fitting = [parent for parent in self._sizes if topic.startswith(parent + "/")]
-        return self._sizes[max(fitting, key=len)] if fitting else None
+        parent = topic.rpartition("/")[0]
+        for folder in (parent, parent.rpartition("/")[0]):  # an image transport stands one below
+            if folder and folder in self._sizes:
+                return self._sizes[folder]
+        return None
 
     def _traces(self, type_name: str) -> dict[str, Trace]:
         return {
@@ -258,10 +268,14 @@ class _Messages:
 
     def rows(self, numbers: Int64s, size: int) -> tuple[Bools, Bytes]:
         """See core.decoder.Rows."""
-        chosen = [self._messages[n] for n in numbers.tolist()]
-        fits = np.array([len(m) == size for m in chosen], dtype=bool)
-        right = chosen if fits.all() else [m for m in chosen if len(m) == size]
-        return fits, np.frombuffer(b"".join(right), np.uint8).reshape(-1, size)
+        chosen = self._messages
+        if len(numbers) < len(chosen):
+            chosen = [chosen[n] for n in numbers.tolist()]
+        fits = np.ones(len(chosen), dtype=bool)
+        if set(map(len, chosen)) != {size}:
+            fits = np.array([len(m) == size for m in chosen], dtype=bool)
+            chosen = [m for m in chosen if len(m) == size]
+        return fits, np.frombuffer(b"".join(chosen), np.uint8).reshape(-1, size)
 
 
 class _Numbers:
@@ -281,8 +295,13 @@ class _Numbers:
         self._checks = [c for c in checks if isinstance(c, ValueCheck)]
         self._undecodable = [c for c in undecodable if isinstance(c, Undecodable)]
 
-    def add(self, times: Int64s, messages: Sequence[bytes]) -> None:
-        values = self._decode(times, messages)
+    @property
+    def others(self) -> int:
+        """Messages that could be read, and are laid out in another way."""
+        return self._counts.mismatched
+
+    def add(self, times: Int64s, receives: Int64s, messages: Sequence[bytes]) -> None:
+        values = self._decode(times, receives, messages)
         for undecodable in self._undecodable:
             undecodable.messages += len(messages)
             undecodable.bad = self._counts.undecodable
@@ -292,12 +311,14 @@ class _Numbers:
             check.add(values)
         self._trace(values)
 
-    def _decode(self, times: Int64s, messages: Sequence[bytes]) -> Values | None:
+    def _decode(self, times: Int64s, receives: Int64s, messages: Sequence[bytes]) -> Values | None:
         decoder = self._decoder
         payloads, numbers = _Messages(messages), np.arange(len(messages), dtype=np.int64)
-        if decoder.names is None:  # the first one that can be read says how the others look
+        if not decoder.names:  # the first one with numbers says how the others look
             for number in numbers.tolist():
-                if decoder.values(number, payloads.__getitem__) is not None:
+                decoder.names = None
+                values = decoder.values(number, payloads.__getitem__)
+                if values is not None and len(values):
                     break
         done, rows = decoder.many(payloads, 0, numbers)
         if len(done) < len(numbers):
@@ -308,7 +329,11 @@ class _Numbers:
         decoder.forget_before(2**62)
         if not len(done):
             return None
-        return Values(times[done], rows, decoder.names or ())
+        # Checks work along columns; where there are few, those should lie in one piece.
+        rows = np.asfortranarray(rows) if rows.shape[1] <= _NARROW else rows
+        if len(done) < len(times):
+            times, receives = times[done], receives[done]
+        return Values(times, receives, rows, decoder.names or ())
 
     def _trace(self, values: Values) -> None:
         prefix = "normal/" if self.stream.type == _TACTILE else "position/"

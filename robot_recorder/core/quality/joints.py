@@ -14,7 +14,7 @@ from robot_recorder.core.streams import NS_PER_S
 
 
 class NotANumber(ValueCheck):
-    """Numbers that are none: NaN or infinite."""
+    """Numbers that are none: NaN or infinite. What never is a number is not there, as an effort nobody measures."""
 
     name = "not_a_number"
     remedy = "its driver publishes what it has not read; check the sensor's connection"
@@ -22,23 +22,26 @@ class NotANumber(ValueCheck):
     def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
         """See ValueCheck."""
         super().__init__(stream, threshold, range)
-        self._bad = 0
-        self._which = ""
+        self._bad = np.zeros(0, dtype=np.int64)  # samples, of each value
+        self._samples = 0
+        self._names: tuple[str, ...] = ()
 
     def add(self, values: Values) -> None:
         """See ValueCheck."""
-        with np.errstate(invalid="ignore"):
+        if not self._samples:
+            self._bad, self._names = np.zeros(values.rows.shape[1], dtype=np.int64), values.names
+        self._samples += len(values.rows)
+        with np.errstate(invalid="ignore", over="ignore"):
             if np.isfinite(values.rows.sum()):  # one pass; a sum of finite numbers is finite
                 return
-        bad = ~np.isfinite(values.rows)
-        if bad.any():
-            self._bad += int(bad.any(axis=1).sum())
-            self._which = values.names[int(np.flatnonzero(bad.any(axis=0))[0])]
+        self._bad += (~np.isfinite(values.rows)).sum(axis=0)
 
     def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
         """See Check."""
-        first = f", first {self._which}" if self._which else ""
-        yield self.say(self._bad, f"has {self._bad} samples that are not numbers{first}")
+        mixed = np.where(self._bad < self._samples, self._bad, 0)
+        worst = int(mixed.max(initial=0))
+        which = f" in {self._names[int(mixed.argmax())]}" if worst else ""
+        yield self.say(worst, f"has {worst} samples that are not numbers{which}")
 
 
 class JointJump(ValueCheck):
@@ -48,11 +51,12 @@ class JointJump(ValueCheck):
     remedy = "its encoder loses counts, or two drivers publish the topic"
     _LEAST_RAD = 0.05
     _FASTEST_RAD_S = 20.0
+    _TURN_RAD = 0.3
 
     def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
         """See ValueCheck."""
         super().__init__(stream, threshold, range)
-        self._last: tuple[int, Floats] | None = None
+        self._last: tuple[int, int, Floats] | None = None
         self._jumps = 0
         self._largest = (0.0, "")
 
@@ -61,16 +65,19 @@ class JointJump(ValueCheck):
         columns = values.columns("position/")
         if not len(columns):
             return
-        positions, times = values.rows[:, columns], values.times
+        positions, times, receives = values.rows[:, columns], values.times, values.receives
         if self._last is not None:
-            positions = np.concatenate((self._last[1], positions))
             times = np.concatenate(([self._last[0]], times))
-        self._last = int(times[-1]), positions[-1:].copy()
+            receives = np.concatenate(([self._last[1]], receives))
+            positions = np.concatenate((self._last[2], positions))
+        self._last = int(times[-1]), int(receives[-1]), positions[-1:].copy()
         steps = np.abs(np.diff(positions, axis=0))
-        if not len(steps) or not steps.max() > self._LEAST_RAD:
+        if not len(steps) or not np.fmax.reduce(steps, axis=None) > self._LEAST_RAD:
             return
-        spans = np.maximum(np.diff(times), 0)[:, None] / NS_PER_S
+        # Stamps may be coarse; whichever tells of more time.
+        spans = np.maximum(np.diff(times), np.diff(receives))[:, None] / NS_PER_S
         jumps = steps > np.maximum(self._LEAST_RAD, self._FASTEST_RAD_S * spans)
+        jumps &= np.abs(steps - 2 * np.pi) > self._TURN_RAD  # a wheel or a wrist that starts over
         if jumps.any():
             self._jumps += int(jumps.any(axis=1).sum())
             at = np.unravel_index(np.argmax(np.where(jumps, steps, 0)), steps.shape)
@@ -101,11 +108,14 @@ class JointLimits(ValueCheck):
         columns = values.columns("position/")
         if not len(columns):
             return
-        lowest, highest = values.rows[:, columns].min(axis=0), values.rows[:, columns].max(axis=0)
+        positions = values.rows[:, columns]
+        lowest, highest = np.fmin.reduce(positions), np.fmax.reduce(positions)
         for column, low, high in zip(columns.tolist(), lowest.tolist(), highest.tolist()):
+            if low != low:
+                continue  # never a number
             name = name_of(values.names[column])
-            self._lowest[name] = min(self._lowest.get(name, low), low)
-            self._highest[name] = max(self._highest.get(name, high), high)
+            self._lowest[name] = min(low, self._lowest.get(name, low))
+            self._highest[name] = max(high, self._highest.get(name, high))
 
     def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
         """See Check."""

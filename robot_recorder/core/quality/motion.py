@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,31 +15,54 @@ STEP_NS = 100 * NS_PER_MS
 MOVED_RAD = 0.005  # in a step: well above an encoder's noise, well below a slow motion of an arm
 
 
+@dataclass(frozen=True)
 class Motion:
-    """Steps of a tenth of a second in which some joint moved."""
+    """Steps of a tenth of a second in which some joint moved.
 
-    def __init__(self, traces: Iterable[Trace], from_ns: int, to_ns: int) -> None:
-        """
+    Attributes:
+        grid: int64[n + 1], ns, robot clock: where steps begin and end.
+        moving: bool[n].
+        known: there was something to tell it from.
+    """
+
+    grid: Int64s
+    moving: Bools
+    known: bool
+
+    @classmethod
+    def of(cls, trace: Trace, from_ns: int, to_ns: int) -> Motion:
+        """By one trace of joint positions, rad.
+
         Args:
-            traces: of joint positions, rad.
             from_ns, to_ns: the episode, robot clock.
         """
+        nothing = cls.together([], from_ns, to_ns)
+        if len(trace) < 2 or not trace.names:
+            return nothing
+        rows, grid, moving = np.nan_to_num(trace.rows), nothing.grid, nothing.moving
+        edges = np.searchsorted(trace.times, grid)
+        steps = np.flatnonzero(edges[1:] > edges[:-1])
+        if len(steps):
+            # The furthest any joint gets within a step, from the last sample before it: so is a vibration seen.
+            bounds = edges[np.append(steps, steps[-1] + 1)]
+            inside = slice(bounds[0], bounds[-1])
+            starts = bounds[:-1] - bounds[0]
+            before = rows[np.maximum(bounds[:-1] - 1, 0)]
+            highest = np.maximum(np.maximum.reduceat(rows[inside], starts), before)
+            lowest = np.minimum(np.minimum.reduceat(rows[inside], starts), before)
+            moving[steps] = (highest - lowest > MOVED_RAD).any(axis=1)
+        return cls(grid, moving, True)
+
+    @classmethod
+    def together(cls, motions: Iterable[Motion], from_ns: int, to_ns: int) -> Motion:
+        """Of several: when any of them moved."""
         count = max(int(to_ns - from_ns) // STEP_NS, 1)
-        self.grid: Int64s = from_ns + np.arange(count + 1, dtype=np.int64) * STEP_NS
-        self.moving: Bools = np.zeros(count, dtype=bool)
-        self.known = False
-        for trace in traces:
-            if len(trace) < 2 or not trace.names:
-                continue
-            self.known = True
-            rows = np.nan_to_num(trace.rows)
-            edges = np.searchsorted(trace.times, self.grid)
-            # The furthest any joint gets within a step: a vibration is seen, too.
-            for step in np.flatnonzero(edges[1:] > edges[:-1]).tolist():
-                if self.moving[step]:
-                    continue
-                part = rows[max(edges[step] - 1, 0) : edges[step + 1]]
-                self.moving[step] = bool((np.ptp(part, axis=0) > MOVED_RAD).any())
+        grid: Int64s = from_ns + np.arange(count + 1, dtype=np.int64) * STEP_NS
+        moving: Bools = np.zeros(count, dtype=bool)
+        motions = list(motions)
+        for motion in motions:
+            moving |= motion.moving
+        return cls(grid, moving, any(motion.known for motion in motions))
 
     def moving_s(self, start_ns: int, end_ns: int) -> float:
         """How long it moved between two instants, s."""

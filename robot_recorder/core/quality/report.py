@@ -58,7 +58,9 @@ class QualityReport:
         passed: dict[str, dict[str, float]] = {}
         for result in self.results:
             if result.level is Level.PASS:
-                passed.setdefault(result.check, {})[result.stream] = round(result.figure, 4)
+                passed.setdefault(result.check, {})[result.stream] = float(
+                    result.to_dict()["figure"] or 0
+                )
         return {
             "verdict": self.verdict.text,
             "sentence": self.sentence,

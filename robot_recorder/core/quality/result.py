@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, replace
 from enum import IntEnum
 from typing import Any
 
@@ -49,6 +50,12 @@ class Threshold:
         return found if found is not None else self.fail
 
 
+def at_most_warn(threshold: Threshold) -> Threshold:
+    """The same, but never worse than a warning."""
+    most = threshold.most
+    return replace(threshold, most=None if most is None else min(most, Level.WARN))
+
+
 @dataclass(frozen=True)
 class Result:
     """One check of one stream, or of the whole episode.
@@ -71,7 +78,8 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {**asdict(self), "level": self.level.name.lower(), "figure": round(self.figure, 4)}
+        figure = round(self.figure, 4) if math.isfinite(self.figure) else None
+        return {**asdict(self), "level": self.level.name.lower(), "figure": figure}
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Result:
@@ -85,7 +93,7 @@ class Result:
             str(plain["check"]),
             str(plain.get("stream", "")),
             Level[str(plain["level"]).upper()],
-            float(plain["figure"]),
+            math.nan if plain["figure"] is None else float(plain["figure"]),
             None if threshold is None else float(threshold),
             str(plain.get("unit", "")),
             str(plain.get("sentence", "")),

@@ -62,8 +62,11 @@ class QualitySettings:
 NO_SETTINGS = QualitySettings()
 
 
-def parse_quality(top: YamlMap) -> QualitySettings:
+def parse_quality(top: YamlMap, of_stream: bool = False) -> QualitySettings:
     """Read the ``quality`` mapping of a profile, a stream or a task, if there is one.
+
+    Args:
+        of_stream: it may say the sensor's ``range``, and no budget.
 
     Raises:
         ConfigError: naming file, line, key and the fix.
@@ -74,7 +77,11 @@ def parse_quality(top: YamlMap) -> QualitySettings:
     changes: dict[str, Change] = {}
     budget = None
     for name in entry:
-        if name == "budget":
+        if name == ("budget" if of_stream else "range"):
+            entry.fail_at(
+                name, "stands in a stream" if name == "range" else "stands in a profile or a task"
+            )
+        elif name == "budget":
             budget = _parse_budget(entry.map(name))
         elif name == "range":
             continue
@@ -98,13 +105,20 @@ def _parse_budget(entry: YamlMap) -> Budget:
 
 def _parse_change(entry: YamlMap, name: str) -> Change:
     if isinstance(entry.value(name), (str, bool)):
-        return Change(_severity(entry, name))
-    limits = entry.map(name)
-    limits.allow(("warn", "fail", "severity"))
-    severity = _severity(limits, "severity") if "severity" in limits else None
-    change = Change(severity, limits.number("warn"), limits.number("fail"))
+        severity: str | None = _severity(entry, name)
+        change = Change(severity)
+    else:
+        limits = entry.map(name)
+        limits.allow(("warn", "fail", "severity"))
+        severity = _severity(limits, "severity") if "severity" in limits else None
+        change = Change(severity, limits.number("warn"), limits.number("fail"))
     default = THRESHOLDS[name]
     found = change.apply(default)
+    if severity == "fail" and found.fail is None and not name.startswith("too_"):
+        entry.fail_at(
+            name,
+            f"there is no figure to fail from; say {{severity: fail, fail: ...}} in {found.unit}",
+        )
     if found.warn is not None and found.fail is not None:
         wrong = found.warn < found.fail if default.below else found.warn > found.fail
         if wrong:

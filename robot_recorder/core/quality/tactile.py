@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from robot_recorder.core.arrays import Bools, Floats
+from robot_recorder.core.arrays import Floats
 from robot_recorder.core.quality.check import Check, EpisodeFacts, ValueCheck
 from robot_recorder.core.quality.clipping import ClipCounter
 from robot_recorder.core.quality.frozen import Frozen
@@ -20,19 +20,11 @@ _QUIET_NS = 0.5 * NS_PER_S  # a pad has noise when its usual taxel changes its r
 
 
 class TactileFrozen(Frozen):
-    """The same for a pad: one without noise stands still as long as nothing touches it."""
+    """The same for a pad; one that never changes was never touched, and that is another check's to say."""
 
-    def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
-        """See ValueCheck."""
-        super().__init__(stream, threshold, range)
-        self._idle: Floats | None = None
-
-    def is_same(self, rows: Floats) -> Bools:
-        """See Frozen; what the pad read first, and zeros, are how it rests."""
-        if self._idle is None:
-            self._idle = rows[0].copy()
-        resting = (rows == self._idle).all(axis=1) | ~rows.any(axis=1)
-        return np.asarray(super().is_same(rows) & ~resting)
+    def never_changed(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Frozen."""
+        yield from ()
 
 
 class _Taxels(ValueCheck):

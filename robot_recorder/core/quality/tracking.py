@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from robot_recorder.core.streams import NS_PER_S, Role
 
 _MOST_LAG_S = 0.6
 _MOVED_RAD = 0.1  # joints that were commanded by less say nothing
+# What grasps is commanded into the object, and held back by it.
+_GRASPS = re.compile(r"gripper|finger|thumb|index|middle|ring|pinky|hand|palm|knuckle")
 _STEP_S = TRACE_PERIOD_NS / NS_PER_S
 
 
@@ -35,7 +38,7 @@ class Followed:
 
 def follow(command: Trace, observed: Trace) -> Followed | None:
     """Compare two traces of joint positions, by joint name; None: too little moved."""
-    shared = [n for n in observed.names if n in command.names]
+    shared = [n for n in observed.names if n in command.names and not _GRASPS.search(n)]
     first = max(int(t.times[0]) for t in (command, observed))
     last = min(int(t.times[-1]) for t in (command, observed))
     if not shared or last - first < NS_PER_S:
@@ -87,7 +90,10 @@ class _Tracking(Check):
             return None
         names = set(observed.names)
         best = max(commands, key=lambda command: len(names.intersection(command.names)))
-        return follow(best, observed)
+        if self.stream not in episode.followed:
+            episode.followed[self.stream] = follow(best, observed)
+        found = episode.followed[self.stream]
+        return found if isinstance(found, Followed) else None
 
 
 class TrackingLag(_Tracking):

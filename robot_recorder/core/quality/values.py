@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -21,24 +22,35 @@ class Values:
 
     Attributes:
         times: int64[n], ns, robot clock: the stamp, or the receipt where a stamp is of another clock.
+        receives: int64[n], ns, robot clock.
         rows: float64[n, len(names)].
         names: with units.
     """
 
     times: Int64s
+    receives: Int64s
     rows: Floats
     names: tuple[str, ...]
 
     def columns(self, prefix: str) -> npt.NDArray[np.intp]:
         """Where the values stand whose names begin like this."""
-        return np.array(
-            [i for i, n in enumerate(self.names) if n.startswith(prefix)], dtype=np.intp
-        )
+        return _columns(self.names, prefix)
+
+
+@lru_cache(maxsize=64)
+def _columns(names: tuple[str, ...], prefix: str) -> npt.NDArray[np.intp]:
+    return np.array([i for i, name in enumerate(names) if name.startswith(prefix)], dtype=np.intp)
 
 
 def robot_times(stamps: Int64s, receives: Int64s) -> Int64s:
     """Stamps where they can be of the robot's clock, and receipts where they can not. int64[n], ns."""
-    return np.where(np.abs(receives - stamps) < _FAR_NS, stamps, receives)
+    near = (stamps != 0) & (np.abs(receives - stamps) < _FAR_NS)
+    return np.where(near, stamps, receives)
+
+
+def bits(rows: Floats) -> Int64s:
+    """The same numbers as whole numbers, for comparing: not-a-number is equal to itself then."""
+    return rows.view(np.int64)
 
 
 @dataclass
@@ -104,12 +116,15 @@ class ConstantRuns:
         self._since_ns = self._last_ns = 0
         self.samples = self.repeats = 0
 
-    def add(self, times: Int64s, same: Bools) -> None:
+    def add(self, times: Int64s, same: Bools) -> list[tuple[tuple[int, int], int]]:
         """Take samples.
 
         Args:
             times: int64[n], ns.
             same: bool[n], equal to the sample before.
+
+        Returns:
+            Of every span that has ended, it and the number of the sample that ended it.
         """
         self.samples += len(same)
         self.repeats += int(same.sum())
@@ -118,10 +133,16 @@ class ConstantRuns:
         ends = np.concatenate(([self._last_ns], times))[changes]  # of the runs before them
         begins = np.concatenate(([self._since_ns], starts[:-1])) if len(starts) else starts
         long = ends - begins >= self.LEAST_NS
-        self._spans += [(int(a), int(b)) for a, b in zip(begins[long], ends[long]) if a]
+        ended = [
+            ((int(a), int(b)), int(c))
+            for a, b, c in zip(begins[long], ends[long], changes[long])
+            if a
+        ]
+        self._spans += [span for span, _ in ended]
         if len(starts):
             self._since_ns = int(starts[-1])
         self._last_ns = int(times[-1])
+        return ended
 
     @property
     def spans(self) -> list[tuple[int, int]]:

@@ -29,7 +29,7 @@ class NeverMoved(Check):
 
     def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
         """See Check."""
-        if episode.motion.known:
+        if episode.motion.known and not episode.may_drive:
             seconds = episode.motion.moving_s(episode.from_ns, episode.stop_ns)
             yield self.say(seconds, f"the robot moved for {seconds:.1f} s")
 

@@ -90,7 +90,7 @@ def test_a_good_episode_is_accepted_and_everything_was_looked_at() -> None:
     checks = {(r.check, r.stream) for r in found.results}
     assert {("frozen", "joints"), ("joint_jump", "joints"), ("wrench_spikes", "wrench"),
             ("camera_black", "camera"), ("camera_frozen", "camera"), ("never_moved", "")} <= checks  # fmt: skip
-    assert [round((t - T0) / NS) for t in eyes.looked] == [0, 4], "a look now and then is enough"
+    assert [round((t - T0) / NS) for t in eyes.looked] == [0, 5], "a look now and then is enough"
 
 
 def test_a_leap_in_size_is_looked_at_at_once() -> None:
@@ -138,6 +138,37 @@ def test_pictures_nobody_had_time_for_are_said_to_be_missing() -> None:
     inspector = Inspector(profile(), None, eyes)
     feed(inspector)
     assert any("pictures" in b for b in report(inspector).broken)
+
+
+def test_one_odd_picture_does_not_stand_for_seconds() -> None:
+    eyes = Eyes(lambda at: PictureFigures(at, 640, 480, 1.0 if at == T0 + 2 * NS else 0.1, 0, 1))
+    inspector = Inspector(profile(), None, eyes)
+    stamps = T0 + np.arange(200, dtype=np.int64) * NS // 30
+    pictures = [picture(int(s), n, 900 if n == 60 else 5000) for n, s in enumerate(stamps)]
+    inspector.add(inspector._profile.streams[2], stamps, stamps, pictures)
+    black = next(r for r in report(inspector, 6.6).results if r.check == "camera_black")
+    assert 0 < black.figure < 0.4 and black.level is Level.WARN
+
+
+def test_pictures_that_were_not_looked_at_are_counted() -> None:
+    class Blind(Eyes):
+        def look(self, type_name: str, time_ns: int, message: bytes, tell: Callable) -> None:
+            pass
+
+    inspector = Inspector(profile(), None, Blind())
+    feed(inspector)
+    assert "camera: 2 pictures were not looked at" in report(inspector).broken
+
+
+def test_a_second_driver_on_a_topic_is_said() -> None:
+    inspector = Inspector(profile(), None, Eyes())
+    joints = inspector._profile.streams[0]
+    stamps = T0 + np.arange(40, dtype=np.int64) * NS // 100
+    empty = joint_state(T0)
+    two = [joint_state(int(s), 0.1, 0.2) for s in stamps[:20]]
+    three = [joint_state(int(s), 0.1, 0.2, 0.3) for s in stamps[20:]]
+    inspector.add(joints, stamps, stamps, [empty, *two[1:], *three])
+    assert any("20 messages have other values" in b for b in report(inspector, 0.4).broken)
 
 
 def test_what_is_off_is_not_made_and_budgets_hold() -> None:

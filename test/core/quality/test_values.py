@@ -80,12 +80,12 @@ def test_motion_is_when_some_joint_moves() -> None:
     moves = np.where((seconds > 2) & (seconds < 5), 0.3 * (seconds - 2), 0.9 * (seconds >= 5))
     trace = Trace(("a", "b"))
     trace.add(times, np.stack([still, moves + still], axis=1))
-    motion = Motion([trace], T0, T0 + 10_000 * MS)
+    motion = Motion.of(trace, T0, T0 + 10_000 * MS)
     assert motion.known and motion.span is not None
     begin, end = ((t - T0) / 1e9 for t in motion.span)
     assert abs(begin - 2) <= 0.11 and abs(end - 5) <= 0.11
     assert abs(motion.moving_s(T0, T0 + 10_000 * MS) - 3) <= 0.21
     assert abs(motion.moving_s(T0 + 3000 * MS, T0 + 4000 * MS) - 1) < 1e-6
     assert motion.at_rest(T0 + np.array([1000, 3500, 8000]) * MS).tolist() == [True, False, True]
-    nothing = Motion([], T0, T0 + 1)
+    nothing = Motion.together([], T0, T0 + 1)
     assert not nothing.known and nothing.span is None
