@@ -30,6 +30,7 @@ from robot_recorder.storage.store import EpisodeStore
 
 CONSOLE = Console(width=150)
 ZOO = SCRATCH / "zoo"
+_ROUNDED = 1e-3  # what the episode keeps of a figure is rounded
 _TASKS = ("lift_box", "carry_tray")
 
 
@@ -121,11 +122,12 @@ def measure_good(good: list[Path]) -> tuple[list[QualityVerdict], int]:
     for path in track(good, "checking good episodes", console=CONSOLE):
         episode = Episode.open(path)
         report = inspect_episode(episode)
-        at_stop = {
-            (r.check, r.stream): (r.level, round(r.figure, 3)) for r in episode.quality.results
-        }
-        again = {(r.check, r.stream): (r.level, round(r.figure, 3)) for r in report.results}
-        differ += at_stop != again
+        at_stop = {(r.check, r.stream): r for r in episode.quality.results}
+        again = {(r.check, r.stream): r for r in report.results}
+        differ += at_stop.keys() != again.keys() or any(
+            r.level is not again[key].level or not abs(r.figure - again[key].figure) < _ROUNDED
+            for key, r in at_stop.items()
+        )
         verdicts.append(report.verdict)
         for result in report.findings:
             CONSOLE.print(
@@ -141,9 +143,9 @@ def main() -> None:
     parser.add_argument(
         "--copies", type=int, default=2, help="good episodes that each defect is put into"
     )
-    parser.add_argument("--seconds", type=float, default=15, help="of each load")
+    parser.add_argument("--seconds", type=float, default=30, help="of each load")
     parser.add_argument("--repeats", type=int, default=4)
-    parser.add_argument("--stops", type=int, default=20)
+    parser.add_argument("--stops", type=int, default=15)
     parser.add_argument("--out", type=Path, default=RESULTS / "quality.json")
     options = parser.parse_args()
     ZOO.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,7 @@ from robot_recorder.core.streams import FrameClock, StreamConfig
 from robot_recorder.core.topics import Channel, Sample
 
 # Samples; many looked at together cost little more than one. Of pictures they would fill the memory.
-_AT_ONCE, _BYTES_AT_ONCE, _LEAST_AT_ONCE = 1000, 1_000_000, 30
+_AT_ONCE, _BYTES_AT_ONCE, _LEAST_AT_ONCE = 2000, 1_000_000, 30
 
 
 @dataclass

@@ -156,8 +156,13 @@ def pads() -> list[Defect]:
 
         return change
 
-    def saturated(share: float):  # type: ignore[no-untyped-def]
-        return lambda seconds, values: np.minimum(values, share * values.max())
+    def saturated(length_s: float):  # type: ignore[no-untyped-def]
+        def change(seconds: np.ndarray, values: np.ndarray) -> np.ndarray:
+            rate = (len(seconds) - 1) / (seconds[-1] - seconds[0])
+            highest = np.sort(values.max(axis=1))
+            return np.minimum(values, highest[-round(length_s * rate)])
+
+        return change
 
     def untouched(seconds: np.ndarray, values: np.ndarray) -> np.ndarray:
         return np.random.default_rng(2).normal(0, 30, values.shape)
@@ -174,9 +179,9 @@ def pads() -> list[Defect]:
         for pad, count, level in ((left, 1, WARN), (right, 3, FAIL))
     ]  # fmt: skip
     found += [
-        Defect("saturated taxels", f"at {share:.0%}", "taxels_saturated", pad, FAIL,
-               lambda t, p=pad, s=share: t.edit(p, saturated(s)))
-        for pad, share in ((left, 0.6), (right, 0.4), (left, 0.2))
+        Defect("saturated taxels", f"{length_s:g} s", "taxels_saturated", pad, FAIL,
+               lambda t, p=pad, n=length_s: t.edit(p, saturated(n)))
+        for pad, length_s in ((left, 0.5), (right, 1.0), (left, 2.0))
     ]  # fmt: skip
     found += [
         Defect("pad frozen", "1.2 s", "frozen", left, FAIL, lambda t: t.edit(left, hold(BEGIN_S, 1.2))),

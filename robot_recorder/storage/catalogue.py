@@ -63,7 +63,7 @@ _LONGER_HOUR = """
 INSERT INTO hours VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET
 first_ns = MIN(first_ns, excluded.first_ns), last_ns = MAX(last_ns, excluded.last_ns)
 """
-_READER_WAIT_S, _RECORDER_WAIT_S = 30.0, 1.0
+_READER_WAIT_S, _RECORDER_WAIT_S = 30.0, 0.3
 
 
 class Catalogue:

@@ -53,7 +53,8 @@ class Nobody:
         return True
 
 
-_PERIOD_NS = 5 * NS_PER_S  # between two looks, when nothing happens
+# Between two looks, when nothing happens: more and more, for a long take is like its beginning.
+_PERIOD_NS, _LONGEST_NS, _GROWTH = 2 * NS_PER_S, 10 * NS_PER_S, 0.7
 _LEAST_NS = NS_PER_S // 4  # between two looks at all
 _LEAP = 1.5  # a picture so much larger or smaller than usual is worth a look
 _USUAL_SHARE = 0.1  # of a new picture in what is usual
@@ -81,7 +82,7 @@ class CameraWatch:
         self._raw = stream.type == RAW
         self._seen: list[PictureFigures] = []
         self._before: tuple[int, bytes] = (0, b"")
-        self._looked_ns = self._last_ns = 0
+        self._first_ns = self._looked_ns = self._last_ns = 0
         self._asked = self._told = 0
         self._was_odd = False
         self._usual = 0.0
@@ -118,11 +119,13 @@ class CameraWatch:
         odd = not usual / _LEAP < size < usual * _LEAP or ends_well != self._ended_well
         self._ended_well = ends_well if not self._looked_ns else self._ended_well
         since_ns = time_ns - self._looked_ns
+        self._first_ns = self._first_ns or time_ns
         # After an odd one the next is looked at, too: what was odd may be over.
         if (odd or self._was_odd) and since_ns >= _LEAST_NS:
             self._was_odd = odd
             return True
-        return abs(since_ns) >= _PERIOD_NS
+        period_ns = _GROWTH * (time_ns - self._first_ns)
+        return abs(since_ns) >= min(max(period_ns, _PERIOD_NS), _LONGEST_NS)
 
     def _tell(self, figures: PictureFigures | None) -> None:
         self._told += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -127,7 +128,7 @@ class ClockDrift(TimingCheck):
     def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
         """See TimingCheck."""
         if facts.drift_ppm is not None and config.clock is SourceClockKind.ROBOT:
-            surely = abs(facts.drift_ppm) if facts.drift_is_known else 0.0
+            surely = max(abs(facts.drift_ppm) - 3 * (facts.drift_pm_ppm or math.inf), 0.0)
             yield self.say(surely, f"its clock drifts by {facts.drift_ppm:+.0f} ppm")
 
 
