@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import shutil
 import statistics
@@ -10,6 +11,7 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import quality_load
@@ -136,6 +138,28 @@ def measure_good(good: list[Path]) -> tuple[list[QualityVerdict], int]:
     return verdicts, differ
 
 
+def load_figures(load: dict[str, Any]) -> dict[str, float]:
+    """What is kept of the load's part."""
+    return {
+        "verdict_ms_p50": statistics.median(load["verdict_ms"]),
+        "verdict_ms_p95": float(np.percentile(load["verdict_ms"], 95)),
+        "check_cpu_share": load["check_cpu_share"],
+    }
+
+
+def measure_load_again(options: argparse.Namespace) -> None:
+    """CPU and latency anew, beside the zoo's figures of an earlier run."""
+    before = json.loads(options.out.read_text())
+    load = quality_load.measure(options.seconds, options.repeats, options.stops)
+    rclpy.shutdown()
+    figures = {**before["figures"], **load_figures(load)}
+    for name, value in figures.items():
+        CONSOLE.print(f"{name:24} {value:.3f}")
+    again = f"; then --only-load, seconds {options.seconds:g}, repeats {options.repeats}, stops {options.stops}"
+    command = before["command"].partition("; then")[0] + again
+    write_results(options.out, command, figures, missed=before["missed"], load=load)
+
+
 def main() -> None:
     """Run everything, show tables, write results/quality.json."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -146,10 +170,16 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30, help="of each load")
     parser.add_argument("--repeats", type=int, default=4)
     parser.add_argument("--stops", type=int, default=15)
+    parser.add_argument(
+        "--only-load", action="store_true", help="keep the zoo's figures as they are"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS / "quality.json")
     options = parser.parse_args()
     ZOO.mkdir(parents=True, exist_ok=True)
     rclpy.init()
+    if options.only_load:
+        measure_load_again(options)
+        return
     try:
         good = record(options.good)
     except RecorderError as error:
@@ -159,7 +189,6 @@ def main() -> None:
     show_zoo(results)
     load = quality_load.measure(options.seconds, options.repeats, options.stops)
     rclpy.shutdown()
-    latencies = load["verdict_ms"]
     counts = Counter(v.text for v in verdicts)
     figures = {
         "defects_found": sum(r.found for r in results),
@@ -168,9 +197,7 @@ def main() -> None:
         "good_reviewed": counts["review"],
         "good_total": len(verdicts),
         "good_differ_offline": differ,
-        "verdict_ms_p50": statistics.median(latencies),
-        "verdict_ms_p95": float(np.percentile(latencies, 95)),
-        "check_cpu_share": load["check_cpu_share"],
+        **load_figures(load),
     }
     for name, value in figures.items():
         CONSOLE.print(f"{name:24} {value:.3f}")

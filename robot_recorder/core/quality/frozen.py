@@ -83,13 +83,12 @@ class JointsFrozen(Frozen):
     """The same for joints, which may rest anywhere: frozen are those that have moved on when it ends."""
 
     _LEAST = 0.015  # rad, or whatever the joints are in: with ...
-    _STEPS = 5.0  # ... so many times the usual step
+    _STEPS = 2.0  # ... so many times the usual step
 
     def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
         """See ValueCheck."""
         super().__init__(stream, threshold, range)
         self._before: Floats | None = None
-        self._steps = [0.0, 0.0]  # their sum, and how many
         self._ended: list[
             tuple[tuple[int, int], float]
         ] = []  # runs, and how far it had got meanwhile
@@ -107,25 +106,21 @@ class JointsFrozen(Frozen):
             if before is not None:
                 jump = np.fmax.reduce(np.abs(rows[place] - before)[positions])
                 self._ended.append((span, float(jump)))
-        joined = rows if self._before is None else np.concatenate((self._before[None], rows))
-        steps = np.abs(np.diff(joined[:, positions], axis=0))
-        steps = np.fmax.reduce(steps, axis=1, initial=0.0)
-        steps = steps[steps > 0]
-        self._steps[0] += float(steps.sum())
-        self._steps[1] += len(steps)
         self._before = rows[-1].copy()
 
-    @property
-    def spans(self) -> list[tuple[int, int]]:
-        """When it was frozen: what had moved on by far more than it usually does in a step."""
-        usual = self._steps[0] / self._steps[1] if self._steps[1] else 0.0
+    def _frozen(self, trace: Trace | None) -> list[tuple[int, int]]:
+        """When it was: where it had moved on afterwards, by far more than it usually does in a step of its trace."""
+        steps = np.abs(np.diff(trace.rows, axis=0)) if trace is not None else np.zeros((0, 1))
+        steps = np.fmax.reduce(steps, axis=1, initial=0.0)
+        usual = float(steps[steps > 0].mean()) if (steps > 0).any() else 0.0
         limit = max(self._LEAST, self._STEPS * usual)
         return [span for span, jump in self._ended if jump > limit]
 
     def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
         """See Check."""
         if self._all.samples:
-            seconds = frozen_s(self.spans, episode, self.stream)
+            spans = self._frozen(episode.joints.get(self.stream))
+            seconds = frozen_s(spans, episode, self.stream)
             yield self.say(seconds, f"did not change for {seconds:.1f} s while the robot moved")
 
 

@@ -100,34 +100,32 @@ class JointLimits(ValueCheck):
     def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
         """See ValueCheck."""
         super().__init__(stream, threshold, range)
-        self._lowest: dict[str, float] = {}
-        self._highest: dict[str, float] = {}
+        self._lowest: Floats = np.empty(0)
+        self._highest: Floats = np.empty(0)
+        self._names: tuple[str, ...] = ()
 
     def add(self, values: Values) -> None:
         """See ValueCheck."""
         columns = values.columns("position/")
         if not len(columns):
             return
+        if not self._names:
+            self._names = tuple(name_of(values.names[c]) for c in columns)
+            self._lowest = self._highest = np.full(len(columns), np.nan)
         positions = values.rows[:, columns]
-        lowest, highest = np.fmin.reduce(positions), np.fmax.reduce(positions)
-        for column, low, high in zip(columns.tolist(), lowest.tolist(), highest.tolist()):
-            if low != low:
-                continue  # never a number
-            name = name_of(values.names[column])
-            self._lowest[name] = min(low, self._lowest.get(name, low))
-            self._highest[name] = max(high, self._highest.get(name, high))
+        self._lowest = np.fmin(self._lowest, np.fmin.reduce(positions))
+        self._highest = np.fmax(self._highest, np.fmax.reduce(positions))
 
     def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
         """See Check."""
-        limits = {
-            j: episode.joint_limits[j] for j in self._lowest.keys() & episode.joint_limits.keys()
-        }
-        if not limits:
+        reached = zip(self._names, self._lowest.tolist(), self._highest.tolist())
+        beyond = {}
+        for joint, lowest, highest in reached:
+            if joint in episode.joint_limits and lowest == lowest:
+                low, high = episode.joint_limits[joint]
+                beyond[joint] = max(low - lowest, highest - high, 0.0)
+        if not beyond:
             return
-        beyond = {
-            joint: max(low - self._lowest[joint], self._highest[joint] - high, 0.0)
-            for joint, (low, high) in limits.items()
-        }
         worst = max(beyond, key=lambda joint: beyond[joint])
         by = beyond[worst]
         yield self.say(
