@@ -6,10 +6,12 @@ Source of the format: rosbag2_storage/include/rosbag2_storage/yaml.hpp, metadata
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from robot_recorder.core.errors import BagError
@@ -20,6 +22,8 @@ METADATA_FILE = "metadata.yaml"
 _ROOT = "rosbag2_bagfile_information"
 _NEEDED = ("topics_with_message_count", "message_count", "relative_file_paths")
 _NEEDED_TIMES = (("starting_time", "nanoseconds_since_epoch"), ("duration", "nanoseconds"))
+_DEEPEST = 300
+_DEEP = re.compile(rf"^[ ]{{{_DEEPEST}}}|(?:[-?] ){{{_DEEPEST}}}", re.MULTILINE)
 _EMPTY_START_NS = 2**63 - 1  # what rosbag2 writes for a bag without messages
 
 
@@ -105,6 +109,17 @@ class _Dumper(yaml.SafeDumper):
         return True  # yaml-cpp reads aliases, people do not
 
 
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
+    # Half a character, as a shell passes on bytes that are no text: no reader of YAML takes it.
+    value = value.encode("utf-8", "replace").decode()
+    # YAML takes these for ends of lines, wherever they are not written as escapes.
+    style = '"' if any(end in value for end in "\x85\u2028\u2029") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style)
+
+
+_Dumper.add_representer(str, _text)
+
+
 def dump_yaml(value: Any) -> str:
     """YAML as rosbag2 writes it: in order, unfolded, without aliases."""
     return yaml.dump(
@@ -125,24 +140,35 @@ def read_metadata(directory: Path) -> dict[str, Any]:
     """
     path = directory / METADATA_FILE
     try:
-        content = yaml.load(
-            path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        )
+        text = path.read_text(encoding="utf-8")
+        if _is_too_deep(text):
+            raise TypeError("it is nested deeper than any metadata is")
+        content = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         metadata = content[_ROOT]
         for key in _NEEDED:
             if key not in metadata:
                 raise KeyError(key)
         for key, unit in _NEEDED_TIMES:
-            if not isinstance(metadata[key][unit], int):
+            if type(metadata[key][unit]) is not int:
                 raise TypeError(f"{key} is not a number")
     except FileNotFoundError as error:
         hint = "give the directory of an episode" if directory.exists() else "it does not exist"
         raise BagError(f"{directory} is not a bag, it has no {METADATA_FILE}: {hint}") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
         raise BagError(
             f"{path} can not be read ({error}); rebuild it with `ros2 bag reindex`"
         ) from error
     return dict(metadata)
+
+
+def _is_too_deep(text: str) -> bool:
+    """Whether it could overflow libyaml's stack, which ends the process: a check beforehand, and a quick one."""
+    if _DEEP.search(text):
+        return True
+    data = np.frombuffer(text.encode("utf-8", "replace"), np.uint8)
+    opening, closing = (data == 91) | (data == 123), (data == 93) | (data == 125)  # [ {  ] }
+    depth = np.cumsum(opening.astype(np.int32) - closing)
+    return bool(len(depth)) and int(depth.max()) > _DEEPEST
 
 
 def custom_data_of(metadata: dict[str, Any]) -> dict[str, str]:
