@@ -13,9 +13,9 @@ import numpy as np
 from robot_recorder.alignment.plan import Plan
 from robot_recorder.core.decoding import KINDS
 from robot_recorder.core.errors import DecodeError
+from robot_recorder.core.image_messages import COMPRESSED, encoded_picture
 from robot_recorder.core.source_clock import SourceClock
 from robot_recorder.core.streams import NS_PER_MS, StreamConfig
-from robot_recorder.report.episode_data import IMAGE_TYPE, compressed_image
 from robot_recorder.storage.columns import read_columns
 from robot_recorder.storage.episodes import Episode
 
@@ -94,7 +94,7 @@ def activities(episode: Episode, plan: Plan) -> dict[str, Activity]:
 
 def _reader(stream: StreamConfig, plan: Plan) -> Callable[[bytes], np.ndarray] | None:
     """Bytes to values, or to a small picture; None: neither."""
-    if stream.type == IMAGE_TYPE:
+    if stream.type == COMPRESSED:
         return _picture
     kind = KINDS.get(stream.type)
     decode = kind.decode if kind else plan.decoders.get(stream.name)
@@ -121,7 +121,7 @@ def _telling(names: tuple[str, ...]) -> list[int]:
 
 
 def _picture(data: bytes) -> np.ndarray:
-    image = cv2.imdecode(np.frombuffer(compressed_image(data), np.uint8), cv2.IMREAD_GRAYSCALE)
+    image = cv2.imdecode(np.frombuffer(encoded_picture(data), np.uint8), cv2.IMREAD_GRAYSCALE)
     if image is None:
         raise DecodeError("not an image that can be decoded")
     return cv2.resize(image, _PICTURE, interpolation=cv2.INTER_AREA)

@@ -16,7 +16,8 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from robot_recorder.core.decoding import Decoded
-from robot_recorder.core.errors import BagError, DecodeError
+from robot_recorder.core.errors import DecodeError
+from robot_recorder.storage.reader import unreadable
 
 _MOST_VALUES = 2000  # of one message; more is a picture or a cloud, not a table
 
@@ -32,13 +33,18 @@ def bag_types(path: Path) -> Typestore:
         with Reader(path) as reader:
             for connection in reader.connections:
                 if connection.msgtype not in store.types and connection.msgdef.data:
-                    found = get_types_from_msg(connection.msgdef.data, connection.msgtype)
-                    store.register({k: v for k, v in found.items() if k not in store.types})
+                    _register(store, connection.msgtype, connection.msgdef.data)
     except (ReaderError, OSError) as error:
-        raise BagError(f"{path} can not be read: {error}") from error
+        raise unreadable(path, error) from error
+    return store
+
+
+def _register(store: Typestore, type_name: str, definition: str) -> None:
+    try:
+        found = get_types_from_msg(definition, type_name)
+        store.register({k: v for k, v in found.items() if k not in store.types})
     except Exception:  # a definition it can not parse: that type has no values then
         pass
-    return store
 
 
 def foreign_decoder(store: Typestore, type_name: str) -> Callable[[bytes], Decoded] | None:

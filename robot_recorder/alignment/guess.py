@@ -39,6 +39,7 @@ _NICE = (
 )
 _WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 _LEAST_HZ = 0.5  # below, it is no sensor
+_MOST_HZ = 10_000.0  # above, the bag is too short to tell
 _DETAILS = re.compile(r"/(image_raw|image|compressed|data|wrench|tactile)(?=/|$)")
 
 
@@ -69,7 +70,7 @@ def guess_profile(robot: str, topics: list[TopicFacts], seconds: float) -> str:
     ]
     names: set[str] = set()
     for topic in topics:
-        rate_hz = topic.count / seconds if seconds > 0 else 0.0
+        rate_hz = min(topic.count / seconds, _MOST_HZ) if seconds > 0 else 0.0
         ours = topic.name.endswith(tuple(f"/{name}" for name in RESERVED_TOPICS))
         if ours or _CONTEXT.search(topic.name) or rate_hz < _LEAST_HZ:
             continue

@@ -122,7 +122,7 @@ def make_plan(
             + "; give the right one with --profile"
         )
     stamped = frozenset(
-        s.name for s in found.streams if _is_stamped(s.type, definitions[topics[s.name]][1])
+        s.name for s in found.streams if is_stamped(s.type, definitions[topics[s.name]][1])
     )
     same = bool(recorded) and profile.text == recorded
     return Plan(
@@ -175,7 +175,7 @@ def _resolve(profile: RobotProfile, there: set[str], namespace: str | None) -> d
     return found
 
 
-def _is_stamped(type_name: str, definition: str) -> bool:
+def is_stamped(type_name: str, definition: str) -> bool:
     if type_name in KINDS:
         return KINDS[type_name].has_header
     lines = (line.split("#")[0] for line in definition.split("\n====")[0].splitlines())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from robot_recorder.alignment.episode import Alignment
 from robot_recorder.core.errors import ConfigError
 from robot_recorder.core.frames import Column, SampleStatus
+from robot_recorder.storage.files import replaced
 
 SUFFIXES = (".npz", ".parquet")
 
@@ -30,14 +30,8 @@ def write_table(alignment: Alignment, path: Path) -> None:
         raise ConfigError(f"{path}: the table is {' or '.join(SUFFIXES)}, by the file's suffix")
     if path.suffix == ".parquet":
         import pyarrow  # noqa: F401  # before anything is written: it may be missing
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with open(partial, "wb") as file:
-            (_write_npz if path.suffix == ".npz" else _write_parquet)(alignment, file)
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise ConfigError(f"{path} can not be written: {error.strerror or error}") from error
+    with replaced(path) as partial, open(partial, "wb") as file:
+        (_write_npz if path.suffix == ".npz" else _write_parquet)(alignment, file)
 
 
 def table_facts(alignment: Alignment) -> dict[str, Any]:

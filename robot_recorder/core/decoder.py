@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, runtime_checkable
@@ -75,6 +75,30 @@ class Rows(Payloads, Protocol):
             bool[n], which of them are that long; uint8[m, size], these.
         """
         ...
+
+
+class Messages:
+    """Bytes of messages in a list, of which those of one size can be had as rows. See Rows."""
+
+    def __init__(self, messages: Sequence[bytes]) -> None:
+        self._messages = messages
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def __getitem__(self, number: int) -> bytes:
+        return self._messages[number]
+
+    def rows(self, numbers: npt.NDArray[np.int64], size: int) -> tuple[Bools, Bytes]:
+        """See Rows."""
+        chosen = self._messages
+        if len(numbers) < len(chosen):
+            chosen = [chosen[n] for n in numbers.tolist()]
+        fits = np.ones(len(chosen), dtype=bool)
+        if set(map(len, chosen)) != {size}:
+            fits = np.array([len(m) == size for m in chosen], dtype=bool)
+            chosen = [m for m in chosen if len(m) == size]
+        return fits, np.frombuffer(b"".join(chosen), np.uint8).reshape(-1, size)
 
 
 @dataclass(frozen=True)
@@ -177,6 +201,28 @@ class Decoder:
         there, rows = payloads.rows(numbers - first, len(template.data))
         fits, values = template.read(rows)
         return numbers[there][fits], values
+
+    def all(self, payloads: Rows) -> tuple[npt.NDArray[np.int64], Floats]:
+        """Decode messages that are asked for only once, and forget them.
+
+        Returns:
+            int64[m], the numbers of those that can be had; float64[m, k], their values.
+        """
+        numbers = np.arange(len(payloads), dtype=np.int64)
+        if not self.names:  # the first one with numbers says how the others look
+            for number in numbers.tolist():
+                self.names = None
+                values = self.values(number, payloads.__getitem__)
+                if values is not None and len(values):
+                    break
+        done, rows = self.many(payloads, 0, numbers)
+        if len(done) < len(numbers):
+            self.keep(done, rows)
+            one_by_one = [self.values(n, payloads.__getitem__) for n in numbers.tolist()]
+            done = np.array([n for n, v in enumerate(one_by_one) if v is not None], dtype=np.int64)
+            rows = np.array([v for v in one_by_one if v is not None])
+        self.forget_before(2**62)
+        return done, rows
 
     def keep(self, numbers: npt.NDArray[np.int64], values: Floats) -> None:
         """Have the values of samples ready when they are asked for."""

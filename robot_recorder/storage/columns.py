@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,10 +29,11 @@ from robot_recorder.storage import mcap_records as mcap
 from robot_recorder.storage.mcap_index import McapIndex
 from robot_recorder.storage.mcap_records import ChunkInfo, Op
 from robot_recorder.storage.metadata import read_metadata
-from robot_recorder.storage.reader import read_messages
+from robot_recorder.storage.reader import read_messages, unreadable
 
-_SPAN_BYTES = 64_000_000  # unpacked at once; what is not compressed stays where it is
+_SPAN_BYTES = 64_000_000  # looked at at once, unpacked; what is not packed stays where it is
 _SPAN_MESSAGES = 50_000  # looked at at once
+_LARGE_BYTES = 10_000
 _MESSAGES = 20_000  # read at once where there is no index
 
 
@@ -54,7 +56,11 @@ class Payloads:
         buffer, places = self._parts[which]
         at = int(places[number - (self._ends[which - 1] if which else 0)])
         _, length = mcap.HEAD.unpack_from(buffer, at)
-        return bytes(buffer[at + mcap.MESSAGE.size : at + mcap.HEAD.size + length])
+        first, end = at + mcap.MESSAGE.size, at + mcap.HEAD.size + length
+        if end - first < _LARGE_BYTES:
+            return bytes(buffer[first:end])
+        # Large ones are still on the disk, as a rule. numpy lets other threads run while they are read.
+        return np.frombuffer(buffer, np.uint8)[first:end].copy().tobytes()
 
     def rows(self, numbers: Int64s, size: int) -> tuple[npt.NDArray[np.bool_], Bytes]:
         """See core.decoder.Rows."""
@@ -150,23 +156,24 @@ def bag_topics(path: Path) -> dict[str, tuple[str, str]]:
         with Reader(path) as reader:
             return {c.topic: (c.msgtype, c.msgdef.data) for c in reader.connections}
     except (ReaderError, OSError) as error:
-        raise BagError(f"{path} can not be read: {error}") from error
+        raise unreadable(path, error) from error
 
 
-def read_columns(path: Path, topics: set[str]) -> Iterator[Segment]:
+def read_columns(path: Path, topics: set[str], from_ns: int = 0) -> Iterator[Segment]:
     """A bag directory's messages, some seconds at a time; memory stays bounded.
 
     Args:
         topics: only these.
+        from_ns: what was received before may be left out, so that it need not be read.
 
     Raises:
         BagError: it can not be read; what could be read has been yielded.
     """
     indexed = _open_indexed(path)
     if indexed is not None:
-        yield from _read_indexed(indexed, topics)
+        yield from _read_indexed(indexed, topics, from_ns)
     else:
-        yield from _read_plainly(path, topics, read_metadata(path))
+        yield from _read_plainly(path, topics, read_metadata(path), from_ns)
 
 
 def _open_indexed(path: Path) -> list[McapIndex] | None:
@@ -178,40 +185,64 @@ def _open_indexed(path: Path) -> list[McapIndex] | None:
     return None if None in found else [file for file in found if file is not None]
 
 
-def _read_indexed(files: list[McapIndex], topics: set[str]) -> Iterator[Segment]:
-    chunks = [(file, chunk) for file in files for chunk in file.chunks]
-    total = sum(chunk.length for _, chunk in chunks)
+_Chunks = list[tuple[McapIndex, ChunkInfo]]
+
+
+def _read_indexed(files: list[McapIndex], topics: set[str], from_ns: int) -> Iterator[Segment]:
+    chunks = [(f, c) for f in files for c in f.chunks if c.end_ns >= from_ns]
+    skipped = sum(len(file.chunks) for file in files) - len(chunks)
     end_ns = max((c.end_ns for _, c in chunks), default=0) + 1
     # After a chunk, what is still to come was received at the earliest then.
     starts = [chunk.start_ns if chunk.index_length else end_ns for _, chunk in chunks]
-    later = np.minimum.accumulate(starts[::-1])[::-1]
-    group: list[tuple[McapIndex, ChunkInfo]] = []
-    size = messages = done = 0
-    for number, (file, chunk) in enumerate(chunks):
-        group.append((file, chunk))
-        size += chunk.size if chunk.compression else 0
-        messages += chunk.index_length // 16
-        last = number + 1 == len(chunks)
-        if size < _SPAN_BYTES and messages < _SPAN_MESSAGES and not last:
-            continue
-        until_ns = end_ns if last else int(later[number + 1])
-        done += sum(c.length for _, c in group)
+    later = np.minimum.accumulate([*starts, end_ns][::-1])[::-1]
+    ends = np.cumsum([chunk.length for _, chunk in chunks])
+    for first, end in _groups([chunk for _, chunk in chunks]):
+        for file in files:  # pages of what was read count as this process's memory until they are given back
+            file.data.madvise(mmap.MADV_DONTNEED)
         try:
-            yield Segment(until_ns, _columns(group, topics), done / total)
-        except (struct.error, IndexError, KeyError, ValueError) as error:
-            raise BagError(f"{file.path} is damaged near byte {chunk.offset}: {error}") from error
-        group, size, messages = [], 0, 0
+            columns = _columns(chunks[first:end], topics)
+        except _DAMAGED:  # what stands before the damage is still to be had
+            for number in range(first, end):
+                columns = _columns_or_error(chunks[number], topics)
+                yield Segment(int(later[number + 1]), columns, float(ends[number] / ends[-1]))
+        else:
+            yield Segment(int(later[end]), columns, float(ends[end - 1] / ends[-1]))
     for file in files:
-        if file.found != file.messages:  # some stand outside of chunks, or in none of the indexes
+        # Some stand outside of chunks, or in none of the indexes.
+        if file.found != file.messages and not skipped:
             raise BagError(
                 f"the index of {file.path} names {file.found} of {file.messages} messages"
             )
 
 
+def _groups(chunks: list[ChunkInfo]) -> Iterator[tuple[int, int]]:
+    """First and end of the chunks that are looked at together."""
+    first = size = messages = 0
+    for number, chunk in enumerate(chunks):
+        size += chunk.size
+        messages += chunk.index_length // 16
+        if size >= _SPAN_BYTES or messages >= _SPAN_MESSAGES or number + 1 == len(chunks):
+            yield first, number + 1
+            first, size, messages = number + 1, 0, 0
+
+
+_DAMAGED = (struct.error, IndexError, KeyError, ValueError, BagError)
+
+
+def _columns_or_error(chunk: tuple[McapIndex, ChunkInfo], topics: set[str]) -> dict[str, Column]:
+    try:
+        return _columns([chunk], topics)
+    except BagError:
+        raise
+    except _DAMAGED as error:
+        file, info = chunk
+        raise BagError(f"{file.path} is damaged near byte {info.offset}: {error}") from error
+
+
 _Part = tuple[memoryview | mmap.mmap, int, Int64s]  # a buffer, where its records begin, entries
 
 
-def _columns(group: list[tuple[McapIndex, ChunkInfo]], topics: set[str]) -> dict[str, Column]:
+def _columns(group: _Chunks, topics: set[str]) -> dict[str, Column]:
     found: dict[str, list[_Part]] = {}
     for file, chunk in group:
         wanted = [e for e in file.entries(chunk) if file.channels[e[0]].topic in topics]
@@ -263,12 +294,16 @@ def _headers(buffer: memoryview | mmap.mmap, places: Int64s) -> Bytes:
     return headers
 
 
-def _read_plainly(path: Path, topics: set[str], metadata: dict) -> Iterator[Segment]:  # type: ignore[type-arg]
+def _read_plainly(
+    path: Path, topics: set[str], metadata: dict[str, Any], from_ns: int
+) -> Iterator[Segment]:
     total = max(int(metadata.get("message_count") or 0), 1)
     times: dict[str, list[int]] = {}
     data: dict[str, list[bytes]] = {}
     count, size, newest = 0, 0, 0
     for read, message in enumerate(read_messages(path, topics)):
+        if message.receive_ns < from_ns:
+            continue
         full = count >= _MESSAGES or size >= _SPAN_BYTES
         if full and message.receive_ns > newest:
             yield Segment(message.receive_ns, _plain_columns(times, data), min(read / total, 1.0))

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from robot_recorder.core.errors import ConfigError
+
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
@@ -58,6 +60,23 @@ def replace_text(path: Path, text: str) -> None:
         os.fsync(file.fileno())
     os.replace(temporary, path)
     sync_directory(path.parent)
+
+
+@contextmanager
+def replaced(target: Path) -> Iterator[Path]:
+    """A path to write to, beside the target, whose place it takes once it is whole.
+
+    Raises:
+        ConfigError: it can not be written.
+    """
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        yield partial
+        os.replace(partial, target)
+    except OSError as error:
+        raise ConfigError(f"{target} can not be written: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def move_into(source: Path, folder: Path) -> Path:

@@ -47,4 +47,12 @@ def read_messages(path: Path, topics: set[str] | None = None) -> Iterator[BagMes
             for connection, receive_ns, data in reader.messages(wanted):
                 yield BagMessage(connection.topic, connection.msgtype, receive_ns, bytes(data))
     except (ReaderError, OSError) as error:
-        raise BagError(f"{path} can not be read: {error}") from error
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: Exception) -> BagError:
+    """What to say about a bag whose files can not be read."""
+    return BagError(
+        f"{path} can not be read: {error}. If a copy was cut off, copy it again; a damaged MCAP file can be "
+        "mended with `mcap recover`"
+    )

@@ -8,6 +8,7 @@ import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from support.bags import PROFILE, T0, small_robot
+from support.samples import wrench, write_bag
 
 from robot_recorder.alignment.episode import align_episode
 from robot_recorder.alignment.guess import TopicFacts, guess_profile
@@ -17,6 +18,7 @@ from robot_recorder.core.frames import SampleStatus
 from robot_recorder.core.profile import parse_profile
 from robot_recorder.core.streams import FrameClock, Policy, Role
 from robot_recorder.storage.episodes import Episode
+from robot_recorder.storage.mcap_writer import McapWriter
 
 
 def test_a_bag_is_aligned_by_the_profile_it_carries(tmp_path: Path) -> None:
@@ -144,3 +146,10 @@ def test_types_nobody_knows_are_read_field_by_field(tmp_path: Path) -> None:
     assert (column.status == SampleStatus.FRESH).all()
     assert (column.values[:, 1] == 2 * column.values[:, 0]).all()
     assert (column.values[:, 2] == -column.values[:, 0]).all()
+
+
+def test_of_a_bag_of_a_moment_a_profile_is_guessed_all_the_same(tmp_path: Path) -> None:
+    write_bag(
+        McapWriter(), tmp_path / "bag", [("/w", wrench(T0), T0), ("/w", wrench(T0 + 1), T0 + 1)]
+    )
+    assert make_plan(Episode.open(tmp_path / "bag")).profile.streams[0].rate_hz == 10_000

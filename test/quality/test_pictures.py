@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.bags import _padded, _text, header
 from support.samples import T0
 
-from robot_recorder.core.quality.camera_watch import COMPRESSED, RAW
+from robot_recorder.core.image_messages import COMPRESSED, RAW
 from robot_recorder.core.quality.thresholds import THRESHOLDS
 from robot_recorder.quality.pictures import look_at
 
@@ -98,7 +98,7 @@ def test_depth_pictures_are_scaled() -> None:
     assert (seen.width, seen.height) == (640, 480) and seen.dark < 0.2 and seen.bright == 0
     nothing = look_at(RAW, T0, raw(np.zeros((480, 640), np.float32), "32FC1"))
     assert nothing.dark == 1.0 and np.isnan(seen.sharpness), "depth is smooth by nature"
-    assert look_at(RAW, T0, raw(depth, "yuv422")) is None, "not broken, only not understood"
+    assert look_at(RAW, T0, raw(depth, "nv21")) is None, "not broken, only not understood"
     assert not look_at(RAW, T0, raw(np.zeros((0, 0), np.uint16), "16UC1")).decodable
 
 

@@ -13,10 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
-from support.samples import T0, WRENCH, wrench, write_bag
+from support.samples import T0, WRENCH, wrench, wrench_topic, write_bag
 
 from robot_recorder.core.errors import BagError
+from robot_recorder.core.topics import Channel, Sample
 from robot_recorder.storage.columns import bag_topics, read_columns
+from robot_recorder.storage.mcap_index import McapIndex
 from robot_recorder.storage.mcap_writer import McapWriter
 from robot_recorder.storage.reader import read_messages
 
@@ -145,6 +147,61 @@ def test_a_damaged_index_is_told(tmp_path: Path) -> None:
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(BagError, match="bag"):
         by_columns(tmp_path / "bag", {"/a"})
+
+
+def in_chunks(path: Path, count: int, each: int) -> Path:
+    """A bag of so many messages a millisecond apart, some in each chunk; its data file."""
+    writer = McapWriter()
+    writer.open(path, {})
+    channel = Channel(wrench_topic("/a"))
+    writer.add_topic(channel)
+    for first in range(0, count, each):
+        times = [T0 + i * MS for i in range(first, first + each)]
+        writer.write([Sample(channel, wrench(at), at, at) for at in times])
+        writer.sync()
+    writer.close()
+    (file,) = path.glob("*.mcap")
+    return file
+
+
+@pytest.mark.parametrize("plugin", [None, *StoragePlugin])
+def test_what_was_received_before_need_not_be_read(tmp_path: Path, plugin: StoragePlugin) -> None:
+    if plugin is None:
+        in_chunks(tmp_path / "bag", 500, 20)
+    else:
+        foreign(tmp_path / "bag", plugin, CompressionMode.NONE)
+    whole = by_rosbags(tmp_path / "bag", {"/a"})["/a"]
+    for from_ns in (0, T0 + 233 * MS, T0 + 240 * MS, T0 + 499 * MS, T0 + 500 * MS):
+        segments = list(read_columns(tmp_path / "bag", {"/a"}, from_ns))
+        columns = [s.columns["/a"] for s in segments if s.columns]
+        found = [
+            (at, column.payloads[i])
+            for column in columns
+            for i, at in enumerate(column.receives.tolist())
+        ]
+        wanted = [m for m in whole if m[0] >= from_ns]
+        assert found[len(found) - len(wanted) :] == wanted
+        assert not segments or segments[-1].share == 1.0
+        if plugin is None:  # at most a chunk of 20 before, of those that were written like this
+            assert len(found) < len(wanted) + 20
+
+
+@pytest.mark.parametrize("damaged", [0, 7, 24])
+def test_what_stands_before_the_damage_is_read(tmp_path: Path, damaged: int) -> None:
+    file = in_chunks(tmp_path / "bag", 500, 20)
+    index = McapIndex.open(file)
+    assert index is not None and len(index.chunks) == 25
+    chunk = index.chunks[damaged]
+    with open(file, "r+b") as data:
+        data.seek(chunk.offset + 9)
+        data.write(b"\xff" * (chunk.length - 9))
+    whole = [T0 + i * MS for i in range(500)]
+    found: list[int] = []
+    with pytest.raises(BagError, match=f"damaged near byte {chunk.offset}"):
+        for segment in read_columns(tmp_path / "bag", {"/a"}):
+            found += segment.columns["/a"].receives.tolist()
+            assert found[-1] < segment.until_ns
+    assert found == whole[: damaged * 20]
 
 
 def test_no_bag_at_all(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from robot_recorder.core.arrays import Int64s
+from robot_recorder.core.image_messages import RAW
 from robot_recorder.core.quality.cameras import (
     BLACK_SHARE,
     CAMERA_CHECKS,
@@ -17,10 +18,6 @@ from robot_recorder.core.quality.cameras import (
 )
 from robot_recorder.core.quality.check import Check
 from robot_recorder.core.streams import NS_PER_S, StreamConfig
-
-RAW, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
-IMAGE_TYPES = (RAW, COMPRESSED)
-
 
 # None: it is of a kind that nobody here understands.
 Tell = Callable[[PictureFigures | None], None]

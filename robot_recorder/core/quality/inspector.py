@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from robot_recorder.core.arrays import Bools, Bytes, Int64s
+from robot_recorder.core.arrays import Int64s
 from robot_recorder.core.cdr import CdrReader
 from robot_recorder.core.certificate import Certificate, certified
-from robot_recorder.core.decoder import Decoder, StreamCounts
+from robot_recorder.core.decoder import Decoder, Messages, StreamCounts
 from robot_recorder.core.decoding import KINDS, Decoded
-from robot_recorder.core.quality.camera_watch import IMAGE_TYPES, CameraWatch, Looker, Nobody
+from robot_recorder.core.image_messages import IMAGE_TYPES
+from robot_recorder.core.quality.camera_watch import CameraWatch, Looker, Nobody
 from robot_recorder.core.quality.check import Check, EpisodeFacts, ValueCheck
 from robot_recorder.core.quality.frozen import Frozen, JointFrozen, JointsFrozen
 from robot_recorder.core.quality.joints import (
@@ -38,12 +39,12 @@ from robot_recorder.core.quality.tactile import (
 )
 from robot_recorder.core.quality.timing import TIMING_CHECKS
 from robot_recorder.core.quality.tracking import TrackingError, TrackingLag
-from robot_recorder.core.quality.urdf import joint_limits
 from robot_recorder.core.quality.values import Trace, Values, robot_times
 from robot_recorder.core.quality.whole import WHOLE_CHECKS
 from robot_recorder.core.quality.wrench import WrenchBias, WrenchClipping, WrenchSpikes
 from robot_recorder.core.streams import RobotProfile, Role, StreamConfig
 from robot_recorder.core.tasks import Task
+from robot_recorder.core.urdf import joint_limits
 
 _JOINTS = "sensor_msgs/msg/JointState"
 _TACTILE = "robot_recorder/msg/TactileArray"
@@ -254,30 +255,6 @@ def _is_description(stream: StreamConfig) -> bool:
     return stream.type == _TEXT and stream.topic.endswith("robot_description")
 
 
-class _Messages:
-    """Bytes of messages, of which those of one size can be had as rows. See core.decoder.Rows."""
-
-    def __init__(self, messages: Sequence[bytes]) -> None:
-        self._messages = messages
-
-    def __len__(self) -> int:
-        return len(self._messages)
-
-    def __getitem__(self, number: int) -> bytes:
-        return self._messages[number]
-
-    def rows(self, numbers: Int64s, size: int) -> tuple[Bools, Bytes]:
-        """See core.decoder.Rows."""
-        chosen = self._messages
-        if len(numbers) < len(chosen):
-            chosen = [chosen[n] for n in numbers.tolist()]
-        fits = np.ones(len(chosen), dtype=bool)
-        if set(map(len, chosen)) != {size}:
-            fits = np.array([len(m) == size for m in chosen], dtype=bool)
-            chosen = [m for m in chosen if len(m) == size]
-        return fits, np.frombuffer(b"".join(chosen), np.uint8).reshape(-1, size)
-
-
 class _Numbers:
     """One numeric stream: decodes its messages at once, tells its checks, keeps its trace."""
 
@@ -312,28 +289,14 @@ class _Numbers:
         self._trace(values)
 
     def _decode(self, times: Int64s, receives: Int64s, messages: Sequence[bytes]) -> Values | None:
-        decoder = self._decoder
-        payloads, numbers = _Messages(messages), np.arange(len(messages), dtype=np.int64)
-        if not decoder.names:  # the first one with numbers says how the others look
-            for number in numbers.tolist():
-                decoder.names = None
-                values = decoder.values(number, payloads.__getitem__)
-                if values is not None and len(values):
-                    break
-        done, rows = decoder.many(payloads, 0, numbers)
-        if len(done) < len(numbers):
-            decoder.keep(done, rows)
-            one_by_one = [decoder.values(n, payloads.__getitem__) for n in numbers.tolist()]
-            done = np.array([n for n, v in enumerate(one_by_one) if v is not None], dtype=np.int64)
-            rows = np.array([v for v in one_by_one if v is not None])
-        decoder.forget_before(2**62)
+        done, rows = self._decoder.all(Messages(messages))
         if not len(done):
             return None
         # Checks work along columns; where there are few, those should lie in one piece.
         rows = np.asfortranarray(rows) if rows.shape[1] <= _NARROW else rows
         if len(done) < len(times):
             times, receives = times[done], receives[done]
-        return Values(times, receives, rows, decoder.names or ())
+        return Values(times, receives, rows, self._decoder.names or ())
 
     def _trace(self, values: Values) -> None:
         prefix = "normal/" if self.stream.type == _TACTILE else "position/"

@@ -24,12 +24,12 @@ from robot_recorder.core.quality.tactile import (
 )
 from robot_recorder.core.quality.thresholds import THRESHOLDS
 from robot_recorder.core.quality.tracking import TrackingError, TrackingLag
-from robot_recorder.core.quality.urdf import joint_limits
 from robot_recorder.core.quality.values import Trace, Values
 from robot_recorder.core.quality.whole import IdleHead, IdleTail, NeverMoved, TooLong, TooShort
 from robot_recorder.core.quality.wrench import WrenchBias, WrenchClipping, WrenchSpikes
 from robot_recorder.core.streams import Role, StreamConfig
 from robot_recorder.core.tasks import Contact, Task
+from robot_recorder.core.urdf import joint_limits
 
 NS = 1_000_000_000
 T0 = 1_700_000_000 * NS
