@@ -4,18 +4,19 @@
 # make bench-writers    which bag writer, by CPU and by what a kill costs: a minute
 # make bench-alignment  how well streams are aligned, against known truth and beside others: five minutes
 # make bench-quality    which defects are found, how soon after a stop, and what checking costs: quarter of an hour
+# make bench-playback   how soon an episode is seen, how well it is played, with how much memory: TODO minutes
 # make bench-recorder   what recording costs, loses, and how fast it starts and stops: half an hour
 # make bench-catalogue  how fast a catalogue of six million episodes answers, counts and takes in: ten minutes
 PYTHON ?= python3
 SHELL := /bin/bash
 IN := . tools/env.sh &&
 
-.PHONY: demo test faults bench-alignment bench-catalogue bench-quality bench-recorder bench-writers setup lint clean
+.PHONY: demo test faults bench-alignment bench-catalogue bench-quality bench-playback bench-recorder bench-writers setup setup-tests lint clean
 
 demo: setup
 	$(IN) python .venv/lib/robot_recorder/demo $(if $(EPISODES),--episodes $(EPISODES))
 
-test: setup
+test: setup-tests
 	$(IN) pytest --basetemp=.cache/pytest $(ARGS)
 
 faults: setup
@@ -36,8 +37,14 @@ bench-quality: setup
 bench-writers: setup
 	$(IN) python bench/writers.py $(ARGS)
 
+bench-playback: setup-tests
+	$(IN) python bench/playback.py $(ARGS)
+
 setup:
 	@$(PYTHON) tools/bootstrap.py
+
+setup-tests:
+	@$(PYTHON) tools/bootstrap.py --tests
 
 lint: setup
 	$(IN) ruff check . && ruff format --check . && mypy

@@ -18,8 +18,9 @@ setup(
     license=manifest.findtext("license"),
     python_requires=">=3.10",
     packages=find_packages(include=["robot_recorder", "robot_recorder.*"]),
+    package_data={"robot_recorder.report": ["page.*"]},
     data_files=[
-        ("share/robot_recorder/config", glob("config/*.yaml")),
+        ("share/robot_recorder/config", [*glob("config/*.yaml"), *glob("config/*.rviz")]),
         ("share/robot_recorder/config/robots", glob("config/robots/*.yaml")),
     ],
     install_requires=[
@@ -30,6 +31,6 @@ setup(
         "rich",
         "rosbags",
     ],
-    extras_require={"parquet": ["pyarrow"]},
+    extras_require={"parquet": ["pyarrow"], "view": ["rerun-sdk==0.41.0"]},
     entry_points={"console_scripts": ["robot-recorder = robot_recorder.cli.main:main"]},
 )

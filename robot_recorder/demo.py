@@ -32,8 +32,10 @@ from robot_recorder.core.streams import StreamHealth
 from robot_recorder.msg import EpisodeStatus
 from robot_recorder.nodes.conversions import to_time
 from robot_recorder.nodes.runtime import LATCHED
+from robot_recorder.playback.contents import Contents
 from robot_recorder.processes import ended, node_command
 from robot_recorder.report.episode_data import load
+from robot_recorder.report.html import write_html
 from robot_recorder.report.picture import draw
 from robot_recorder.report.sync_picture import draw_sync
 from robot_recorder.srv import (
@@ -245,8 +247,12 @@ def _report(paths: list[Path], console: Console) -> None:
     for episode in episodes:
         picture = episode.path.with_suffix(".png")
         with console.status(f"drawing {picture.name}"):
-            draw(load(episode), picture)
-        console.print(f"picture: {os.path.relpath(picture)}")
+            data = load(Contents.open(episode.path))
+            draw(data, picture)
+            write_html(data, episode.path.with_suffix(".html"))
+        console.print(
+            f"picture: {os.path.relpath(picture)}, report: {os.path.relpath(picture.with_suffix('.html'))}"
+        )
     if paths:
         _report_alignment(episodes[-1], console)
 

@@ -1,4 +1,4 @@
-"""Sets up what `make demo` and `make test` need, inside the checkout. Skips what is done.
+"""Sets up what `make demo` and, with --tests, `make test` need, inside the checkout. Skips what is done.
 
 Standard library only: it runs before anything is installed.
 """
@@ -32,9 +32,10 @@ def main() -> int:
     for name in ("PYTHONPATH", "LD_LIBRARY_PATH", "AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH"):
         os.environ.pop(name, None)  # of another ROS 2 installation, sourced in this shell
     began = time.monotonic()
+    tests = "--tests" in sys.argv[1:]
     check_platform()
-    install_debian_packages()
-    steps = [install_python_packages(), build_package()]
+    install_debian_packages(tests)
+    steps = [install_python_packages(), tests and install_viewer(), build_package()]
     if any(steps):
         print(f"set-up took {time.monotonic() - began:.0f} s", flush=True)
     return 0
@@ -53,7 +54,7 @@ def check_platform() -> None:
         )
 
 
-def install_debian_packages() -> None:
+def install_debian_packages(tests: bool) -> None:
     """Install what is missing when running as root; otherwise say the one line that does."""
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     missing = []
@@ -69,6 +70,8 @@ def install_debian_packages() -> None:
             missing.append(package)
     if not list(Path("/usr/share/glvnd/egl_vendor.d").glob("*mesa*")):
         missing += ["libegl-mesa0", "libgl1-mesa-dri"]
+    if tests and not shutil.which("chromium"):
+        missing.append("chromium")  # opens the reports
     if not missing:
         return
     command = ["apt-get", "install", "-y", "--no-install-recommends", *missing]
@@ -109,6 +112,20 @@ def install_python_packages() -> bool:
     run([*pip, "--no-deps", "--ignore-requires-python", "-r", str(files[-1])])
     mend_cmake_files()
     shutil.rmtree(BUILD, ignore_errors=True)  # it was configured for what was installed before
+    stamp.write_text(wanted)
+    return True
+
+
+def install_viewer() -> bool:
+    """What `robot-recorder view` needs."""
+    file = ROOT / "requirements" / "view.txt"
+    stamp = VENV / ".installed-view"
+    wanted = digest([file]) + " " + (VENV / ".installed").read_text()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return False
+    say("installing the viewer (170 MB)")
+    pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    run([*pip, "-r", str(file)])
     stamp.write_text(wanted)
     return True
 

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from robot_recorder.cli import align, catalogue, label, tasks
 from robot_recorder.cli.check import add_check
+from robot_recorder.cli.play import add_play
+from robot_recorder.cli.show import add_show
+from robot_recorder.cli.view import add_view
 from robot_recorder.configuration import load_profile
 from robot_recorder.core.errors import ConfigError, RecorderError
 from robot_recorder.installed_types import message_class
-from robot_recorder.storage.episodes import Episode
 from robot_recorder.storage.store import TRASH, EpisodeStore
 
 
@@ -68,10 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     tasks.add_tasks(commands)
     label.add_label(commands)
 
-    show = commands.add_parser("show", help="draw the picture of an episode")
-    show.add_argument("episode", nargs="+", type=Path, help="bag directories")
-    show.add_argument("--out", type=Path, help="PNG file or folder; default: beside the episode")
-    show.set_defaults(run=_show)
+    add_play(commands)
+    add_show(commands)
+    add_view(commands)
     return parser
 
 
@@ -138,22 +139,4 @@ def _trash(options: argparse.Namespace) -> int:
     print(
         f"{len(trashed)} discarded episodes in {options.root / TRASH}; bring one back with --restore ID"
     )
-    return 0
-
-
-def _show(options: argparse.Namespace) -> int:
-    from robot_recorder.report.episode_data import load
-    from robot_recorder.report.picture import draw
-
-    if options.out and len(options.episode) > 1:
-        options.out.mkdir(parents=True, exist_ok=True)
-    for path in options.episode:
-        data = load(Episode.open(path))
-        target = options.out or path.resolve().with_suffix(".png")
-        if target.is_dir():
-            target = target / f"{path.resolve().name}.png"
-        draw(data, target)
-        print(target)
-        for problem in data.problems:
-            print(f"  - {problem}")
     return 0

@@ -1,99 +1,140 @@
-"""One picture that tells an episode: film strip above joints, forces and touch on one time axis."""
+"""One picture that tells an episode: film strips above labels, joints, forces and touch on one time axis."""
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-import matplotlib
 import numpy as np
 
+from robot_recorder.core.errors import DecodeError
 from robot_recorder.core.labels import LabelEvent, Outcome
+from robot_recorder.core.quality.report import QualityVerdict
 from robot_recorder.core.streams import NS_PER_S
-from robot_recorder.report.episode_data import EpisodeData, Pictures, Series
+from robot_recorder.playback.contents import Sort
+from robot_recorder.report.columns import groups, observed_joints, short_name
+from robot_recorder.report.episode_data import EpisodeData, Pictures
+from robot_recorder.report.plots import (
+    plot_array,
+    plot_curves,
+    plot_force,
+    plot_joints,
+    plt,
+    ylabel,
+)
+from robot_recorder.storage.files import replaced
 
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
-
-_COLOURS = {Outcome.SUCCESS: "#2e7d32", Outcome.FAILURE: "#c62828", Outcome.UNLABELLED: "#616161"}
+OUTCOME_COLOURS = {
+    Outcome.SUCCESS: "#2e7d32", Outcome.FAILURE: "#c62828", Outcome.UNLABELLED: "#616161",
+}  # fmt: skip
+VERDICT_COLOURS = {
+    QualityVerdict.ACCEPT: "#2e7d32", QualityVerdict.REVIEW: "#ef6c00",
+    QualityVerdict.REJECT: "#c62828", QualityVerdict.UNKNOWN: "#616161",
+}  # fmt: skip
 _STRIP = 8  # pictures in a film strip
-_JOINTS = 8  # joints drawn: those that move most
 _SEGMENTS = ("#90caf9", "#a5d6a7", "#ffe082", "#ef9a9a", "#ce93d8", "#80deea", "#bcaaa4")
+_WIDE, _LEFT, _RIGHT = 15.0, 0.09, 0.86  # inches; shares of them
+_TOP, _BOTTOM, _GAP = 1.0, 0.55, 0.16  # inches
+_MOST_OTHERS = 6  # rows of numbers that nothing is known about
+_LEAST_S = 0.4  # an annotation shorter than this has no room for its name
+
+
+@dataclass(frozen=True)
+class _Row:
+    inches: float
+    plot: Callable[[Any, Any, EpisodeData], None]
+    content: Any
+    marked: bool = True  # with start, stop and outcome
 
 
 def draw(data: EpisodeData, target: Path) -> None:
-    """Write the picture as PNG.
+    """Write the picture as PNG; replaces the file only once it is whole.
 
-    Args:
-        data: the episode's content.
-        target: file to write.
+    Raises:
+        ConfigError: it can not be written.
     """
-    joints = [s for s in data.series if s.type == "sensor_msgs/msg/JointState"]
-    wrenches = [s for s in data.series if s.type == "geometry_msgs/msg/WrenchStamped"]
-    pads = [s for s in data.series if s.type == "robot_recorder/msg/TactileArray"]
-    observed = [s for s in joints if any(n.startswith("velocity/") for n in s.names)] or joints[:1]
-    rows: list[tuple[float, Any, Any]] = [(1.0, _strip, camera) for camera in data.pictures]
-    if data.episode.events or not (data.series or data.pictures):
-        rows.append((0.5, _annotations, list(data.episode.labels.annotations)))
-    rows += [(1.5, _joint_plot, series) for series in observed]
-    if wrenches:
-        rows.append((1.2, _force_plot, wrenches))
-    rows += [(0.6, _touch_plot, pad) for pad in pads]
-
-    heights = [row[0] for row in rows]
-    figure = plt.figure(figsize=(15, 1.75 * sum(heights) + 1.2), dpi=100)
-    top = 1 - 0.75 / figure.get_figheight()
-    grid = figure.add_gridspec(
-        len(rows),
-        1,
-        height_ratios=heights,
-        hspace=0.12,
-        left=0.09,
-        right=0.86,
-        top=top,
-        bottom=0.6 / figure.get_figheight(),
-    )
-    first, last = _span(data)
-    shared: Any = None
-    for number, (_, plot, content) in enumerate(rows):
-        axes = figure.add_subplot(grid[number], sharex=shared)
-        shared = shared or axes
-        plot(axes, content, data, (first, last))
+    rows = _rows(data)
+    high = _TOP + _BOTTOM + sum(row.inches + _GAP for row in rows)
+    figure = plt.figure(figsize=(_WIDE, high), dpi=100)
+    first, last = data.contents.first_s, max(data.contents.last_s, data.contents.first_s + 0.1)
+    at = _TOP
+    axes: Any = None
+    for row in rows:
+        box = (_LEFT, 1 - (at + row.inches) / high, _RIGHT - _LEFT, row.inches / high)
+        axes = figure.add_axes(box)
+        row.plot(axes, row.content, data)
         axes.set_xlim(first, last)
-        bottom = number == len(rows) - 1
-        axes.tick_params(labelbottom=bottom, bottom=bottom or plot not in (_strip, _annotations))
-        if plot is not _strip:
+        if row.marked:
             _mark(axes, data)
+        axes.tick_params(labelbottom=row is rows[-1], bottom=row.marked)
+        at += row.inches + _GAP
     axes.set_xlabel("seconds since start")
-    _title(figure, data)
-    figure.savefig(target)
+    _title(figure, data, 1 / high)
+    with replaced(target) as partial:
+        figure.savefig(partial, format="png")
     plt.close(figure)
 
 
-def _span(data: EpisodeData) -> tuple[float, float]:
-    times = [s.times_s for s in data.series if len(s.times_s)]
-    times += [np.array(p.times_s) for p in data.pictures if p.times_s]
-    if not times:
-        return 0.0, max(data.episode.duration_s, 1.0)
-    return min(0.0, *(float(t.min()) for t in times)), max(
-        data.episode.duration_s, *(float(t.max()) for t in times)
-    )
+def _rows(data: EpisodeData) -> list[_Row]:
+    rows = [_Row(_strip_height(c), _strip, c, marked=False) for c in data.pictures if c.chosen]
+    if data.episode.events or not (data.series or data.pictures):
+        rows.append(_Row(0.85, _annotations, list(data.episode.labels.annotations)))
+    rows += [_Row(2.6, plot_joints, series) for series in observed_joints(data)]
+    wrenches = [s for s in data.series if s.topic.sort is Sort.WRENCH]
+    if wrenches:
+        rows.append(_Row(2.0, plot_force, wrenches))
+    for series in data.series:
+        if series.topic.sort is Sort.TACTILE:
+            rows += [
+                _Row(0.95, plot_array, (series, g)) for g in groups(series) if g.name == "normal"
+            ]
+    others = [
+        (series, group)
+        for series in data.series
+        if series.topic.sort in (Sort.NUMBERS, Sort.POSE)
+        or (len(rows) < 2 and series.topic.sort is Sort.IMU)
+        for group in groups(series)
+    ]
+    return rows + [
+        _Row(0.95, plot_array, c) if c[1].is_array else _Row(1.5, plot_curves, c)
+        for c in others[:_MOST_OTHERS]
+    ]
 
 
-def _title(figure: Any, data: EpisodeData) -> None:
-    episode, labels = data.episode, data.episode.labels
-    colour = _COLOURS[labels.outcome]
-    inch = 1 / figure.get_figheight()
-    figure.text(0.09, 1 - 0.33 * inch, episode.id, fontsize=15, weight="bold", va="center")
-    outcome = labels.outcome.text.upper() + (f": {labels.cause}" if labels.cause else "")
-    figure.text(
-        0.86, 1 - 0.33 * inch, outcome, fontsize=14, weight="bold", color="white", ha="right",
-        va="center", bbox={"facecolor": colour, "edgecolor": colour, "boxstyle": "round,pad=0.35"},
-    )  # fmt: skip
-    by = f"   operator {labels.operator_name}" if labels.operator_name else ""
+def _strip_height(camera: Pictures) -> float:
+    """Inches, so that its pictures keep their shape."""
+    for _, picture in camera.chosen:
+        try:
+            height, width = picture.pixels().shape[:2]
+        except DecodeError:
+            continue
+        return float(np.clip(_WIDE * (_RIGHT - _LEFT) / _STRIP * height / width, 0.5, 2.5))
+    return 1.0
+
+
+def _title(figure: Any, data: EpisodeData, inch: float) -> None:
+    episode, labels, quality = data.episode, data.episode.labels, data.episode.quality
+    figure.text(_LEFT, 1 - 0.3 * inch, episode.id, fontsize=15, weight="bold", va="center")
+    outcome = labels.outcome_text if labels.cause else labels.outcome.text
+    badge(figure, _RIGHT, 1 - 0.3 * inch, outcome.upper(), OUTCOME_COLOURS[labels.outcome])
+    by = f", operator {labels.operator_name}" if labels.operator_name else ""
     text = f"{labels.instruction or 'no instruction'}   ({episode.duration_s:.1f} s{by})"
-    figure.text(0.09, 1 - 0.6 * inch, text, fontsize=11, color="#424242", va="center")
+    figure.text(_LEFT, 1 - 0.57 * inch, text, fontsize=11, color="#424242", va="center")
+    if quality.verdict is not QualityVerdict.UNKNOWN:
+        text = textwrap.shorten(f"recording: {quality.sentence}", 150, placeholder=" …")
+        colour = VERDICT_COLOURS[quality.verdict]
+        figure.text(_LEFT, 1 - 0.8 * inch, text, fontsize=10, color=colour, va="center")
+
+
+def badge(figure: Any, right: float, middle: float, text: str, colour: str) -> None:
+    """A word in white on a coloured ground."""
+    figure.text(
+        right, middle, text, fontsize=14, weight="bold", color="white", ha="right", va="center",
+        bbox={"facecolor": colour, "edgecolor": colour, "boxstyle": "round,pad=0.35"},
+    )  # fmt: skip
 
 
 def _mark(axes: Any, data: EpisodeData) -> None:
@@ -101,32 +142,40 @@ def _mark(axes: Any, data: EpisodeData) -> None:
     axes.axvspan(-data.episode.pre_roll_s, 0, color="#9e9e9e", alpha=0.25, linewidth=0, zorder=3)
     axes.axvline(data.episode.duration_s, color="#424242", linewidth=1.2, linestyle="--")
     for event in _outcomes(data):
-        at = (event.stamp_ns - data.episode.start_ns) / NS_PER_S
-        axes.axvline(at, color=_COLOURS[event.outcome], linewidth=2)
+        axes.axvline(
+            _seconds(data, event.stamp_ns), color=OUTCOME_COLOURS[event.outcome], linewidth=2
+        )
+
+
+def _seconds(data: EpisodeData, stamp_ns: int) -> float:
+    return (stamp_ns - data.episode.start_ns) / NS_PER_S
 
 
 def _outcomes(data: EpisodeData) -> list[LabelEvent]:
-    return [e for e in data.episode.events if e.outcome is not Outcome.UNLABELLED]
+    """Those given while it was recorded."""
+    given = [e for e in data.episode.events if e.outcome is not Outcome.UNLABELLED]
+    return [e for e in given if _seconds(data, e.stamp_ns) <= data.contents.last_s]
 
 
-def _strip(axes: Any, camera: Pictures, data: EpisodeData, span: tuple[float, float]) -> None:
-    first, last = span
+def _strip(axes: Any, camera: Pictures, data: EpisodeData) -> None:
+    first, last = data.contents.first_s, data.contents.last_s
     width = (last - first) / _STRIP
     axes.set_yticks([])
-    axes.set_ylabel(_wrapped(camera.topic), rotation=0, ha="right", va="center")
+    ylabel(axes, "\n".join(textwrap.wrap(short_name(camera.topic), 12)))
     axes.set_facecolor("#212121")
-    times = np.array(camera.times_s)
+    times = np.array([time for time, _ in camera.chosen])
     for number in range(_STRIP):
         centre = first + (number + 0.5) * width
         nearest = int(np.abs(times - centre).argmin())
-        if abs(times[nearest] - centre) > width:
+        if abs(times[nearest] - centre) > width / 2:
             continue  # the camera was silent here, and the gap shall be seen
-        image = cv2.imdecode(np.frombuffer(camera.encoded[nearest], np.uint8), cv2.IMREAD_COLOR)
-        if image is None:
+        try:
+            image = camera.chosen[nearest][1].pixels()
+        except DecodeError:
             axes.text(centre, 0.5, "undecodable", color="white", ha="center")
             continue
         extent = (first + number * width, first + (number + 1) * width * 0.997, 0, 1)
-        axes.imshow(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), extent=extent, aspect="auto")
+        axes.imshow(image, extent=extent, aspect="auto")
         axes.text(
             extent[0] + 0.03 * width, 0.06, f"{times[nearest]:.2f} s", color="white", fontsize=8,
             bbox={"facecolor": "black", "alpha": 0.5, "pad": 1.5, "linewidth": 0},
@@ -134,120 +183,60 @@ def _strip(axes: Any, camera: Pictures, data: EpisodeData, span: tuple[float, fl
     axes.set_ylim(0, 1)
 
 
-def _annotations(axes: Any, events: list[LabelEvent], data: EpisodeData, span: Any) -> None:
-    del span
+def _annotations(axes: Any, events: list[LabelEvent], data: EpisodeData) -> None:
     axes.set_yticks([])
     axes.set_ylim(0, 1)
-    axes.set_ylabel("labels", rotation=0, ha="right", va="center")
+    ylabel(axes, "labels")
     if data.episode.pre_roll_s:
         axes.text(
-            -data.episode.pre_roll_s, 0.5, " pre-roll", color="#616161", fontsize=9, va="center"
+            -data.episode.pre_roll_s,
+            0.5,
+            " pre-roll",
+            color="#616161",
+            fontsize=9,
+            va="center",
+            clip_on=True,
+        )
+    if not events:
+        axes.text(
+            0.5,
+            0.5,
+            "no annotations",
+            transform=axes.transAxes,
+            color="#9e9e9e",
+            ha="center",
+            va="center",
         )
     instants = 0
     for number, event in enumerate(events):
-        start = (event.start_ns - data.episode.start_ns) / NS_PER_S
-        end = (event.end_ns - data.episode.start_ns) / NS_PER_S
+        start, end = _seconds(data, event.start_ns), _seconds(data, event.end_ns)
         if end > start:
             colour = _SEGMENTS[number % len(_SEGMENTS)]
             axes.axvspan(start, end, 0, 0.5, color=colour, linewidth=0)
-            middle = (start + end) / 2
-            axes.text(middle, 0.24, event.name, ha="center", va="center", fontsize=9, clip_on=True)
+            axes.text(
+                (start + end) / 2,
+                0.24,
+                event.name,
+                ha="center",
+                va="center",
+                fontsize=9,
+                clip_on=True,
+            )
         else:  # instants stand above the segments, by turns in two rows, so that none hides another
             height = (0.63, 0.87)[instants % 2]
             instants += 1
             axes.plot([start, start], [0, height + 0.1], color="#6a1b9a", linewidth=2)
-            axes.text(start, height, f" {event.name}", color="#6a1b9a", fontsize=8.5, va="center")
-    for event in _outcomes(data):
-        at = (event.stamp_ns - data.episode.start_ns) / NS_PER_S
-        axes.text(
-            at, 1.02, event.outcome.text, color=_COLOURS[event.outcome], fontsize=9, ha="right",
-            va="bottom", weight="bold",
-        )  # fmt: skip
-
-
-def _joint_plot(axes: Any, series: Series, data: EpisodeData, span: Any) -> None:
-    del span
-    columns = [i for i, name in enumerate(series.names) if name.startswith("position/")]
-    if not columns or len(series.values) < 2:
-        return
-    travel = np.ptp(series.values[:, columns], axis=0)
-    commands = {
-        name: (s, i)
-        for s in data.series
-        if s.type == series.type and s is not series
-        for i, name in enumerate(s.names)
-    }
-    for number, which in enumerate(np.argsort(-travel)[:_JOINTS]):
-        column = columns[int(which)]
-        name = series.names[column]
-        label = name.removeprefix("position/").removesuffix(" (rad)").removesuffix("_joint")
-        axes.plot(
-            series.times_s, series.values[:, column], color=f"C{number}", label=label, linewidth=1.3
-        )
-        if name in commands:
-            other, index = commands[name]
-            axes.plot(
-                other.times_s,
-                other.values[:, index],
-                color=f"C{number}",
-                linewidth=0.8,
-                linestyle=":",
+            axes.text(
+                start,
+                height,
+                f" {event.name}",
+                color="#6a1b9a",
+                fontsize=8.5,
+                va="center",
+                clip_on=True,
             )
-    axes.set_ylabel("joints\nrad\n(dotted:\ncommand)", rotation=0, ha="right", va="center")
-    _legend(axes)
-
-
-def _force_plot(axes: Any, wrenches: list[Series], data: EpisodeData, span: Any) -> None:
-    del data, span
-    for number, series in enumerate(wrenches):
-        for axis, style in enumerate(("-", "--", ":")):
-            axes.plot(
-                series.times_s, series.values[:, axis], style, color=f"C{number}", linewidth=1.0,
-                label=f"{_short(series.topic)} {'xyz'[axis]}",
-            )  # fmt: skip
-    axes.set_ylabel("wrist\nforce\nN", rotation=0, ha="right", va="center")
-    _legend(axes)
-
-
-def _touch_plot(axes: Any, pad: Series, data: EpisodeData, span: Any) -> None:
-    del data, span
-    normal = [i for i, name in enumerate(pad.names) if name.startswith("normal/")]
-    if len(pad.times_s) < 2:
-        return
-    image = pad.values[:, normal].T
-    extent = (float(pad.times_s[0]), float(pad.times_s[-1]), len(normal), 0)
-    unit = "kPa" if pad.names[0].endswith("(Pa)") else ""
-    scaled = image / 1000 if unit else image
-    drawn = axes.imshow(
-        scaled, extent=extent, aspect="auto", cmap="inferno", interpolation="nearest", vmin=0,
-        vmax=max(float(np.percentile(scaled, 99.5)), 1e-9),
-    )  # fmt: skip
-    axes.set_yticks([])
-    axes.set_ylabel(
-        f"{_wrapped(pad.topic)}\n{len(normal)} taxels", rotation=0, ha="right", va="center"
-    )
-    place = axes.inset_axes((1.01, 0.05, 0.012, 0.9))
-    axes.figure.colorbar(drawn, cax=place).set_label(unit)
-
-
-def _legend(axes: Any) -> None:
-    axes.legend(loc="center left", bbox_to_anchor=(1.005, 0.5), fontsize=8, frameon=False)
-
-
-def _short(topic: str) -> str:
-    """The part of a topic's name that tells it apart."""
-    for suffix in (
-        "/image/compressed",
-        "/image_raw/compressed",
-        "/compressed",
-        "/wrench",
-        "/tactile",
-    ):
-        topic = topic.removesuffix(suffix)
-    return topic.rsplit("/", 1)[-1].replace("_", " ")
-
-
-def _wrapped(topic: str) -> str:
-    """The same for the narrow margin beside a plot."""
-    name = _short(topic)
-    return name if len(name) <= 12 else name.replace(" ", "\n")
+    for event in _outcomes(data):
+        axes.text(
+            _seconds(data, event.stamp_ns), 1.02, event.outcome.text, fontsize=9, ha="right",
+            color=OUTCOME_COLOURS[event.outcome], va="bottom", weight="bold",
+        )  # fmt: skip

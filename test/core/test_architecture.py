@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "robot_recorder"
 ROS = {"rclpy", "rosbag2_py", "std_msgs", "sensor_msgs", "geometry_msgs", "builtin_interfaces",
-       "diagnostic_msgs", "std_srvs", "rcl_interfaces"}  # fmt: skip
+       "diagnostic_msgs", "std_srvs", "rcl_interfaces", "rosgraph_msgs", "visualization_msgs"}  # fmt: skip
 
 
 def imported(path: Path) -> set[str]:
@@ -36,7 +36,9 @@ def test_core_is_pure(path: Path) -> None:
         assert name not in ("os", "pathlib", "shutil"), f"{path.name} touches the disk: {name}"
 
 
-@pytest.mark.parametrize("folder", ["storage", "report", "cli", "alignment"])
+@pytest.mark.parametrize(
+    "folder", ["storage", "report", "cli", "alignment", "quality", "playback", "view"]
+)
 def test_offline_parts_need_no_ros(folder: str) -> None:
     for path in files(folder):
         found = {n for n in imported(path) if n.split(".")[0] in ROS or n in

@@ -14,6 +14,7 @@ from std_msgs.msg import String
 
 from robot_recorder.core.cdr import header_stamp_ns
 from robot_recorder.core.decoding import KINDS
+from robot_recorder.playback.contents import Contents
 from robot_recorder.report.episode_data import load
 from robot_recorder.report.picture import draw
 from robot_recorder.srv import PerformTask, StartEpisode, StopEpisode
@@ -79,13 +80,13 @@ def test_every_stream_is_there_and_nothing_is_lost(episode: Episode) -> None:
 
 
 def test_the_robot_moves_and_the_action_leads(episode: Episode) -> None:
-    data = load(episode)
+    data = load(Contents.open(episode.path))
     assert not data.problems
-    by_topic = {s.topic.removeprefix("/simbot"): s for s in data.series}
+    by_topic = {s.topic.name.removeprefix("/simbot"): s for s in data.series}
     states, commands = by_topic["/joint_states"], by_topic["/joint_commands"]
     assert states.values.shape[1] == 3 * 43 and commands.values.shape[1] == 43
     assert np.ptp(states.values[:, :43], axis=0).max() > 0.1
-    assert len(data.pictures) == 2 and all(len(p.encoded) > 20 for p in data.pictures)
+    assert len(data.pictures) == 2 and all(len(p.times_s) > 20 for p in data.pictures)
     imu = by_topic["/imu"]
     assert np.linalg.norm(imu.values[:, 7:], axis=1).mean() == pytest.approx(9.81, abs=0.5)
 
@@ -93,7 +94,7 @@ def test_the_robot_moves_and_the_action_leads(episode: Episode) -> None:
 def test_the_picture_shows_it(episode: Episode, tmp_path: Path) -> None:
     import cv2
 
-    draw(load(episode), tmp_path / "episode.png")
+    draw(load(Contents.open(episode.path)), tmp_path / "episode.png")
     image = cv2.imread(str(tmp_path / "episode.png"))
     assert image.shape[1] == 1500 and image.shape[0] > 800
     orange = (image[..., 2] > 200) & (image[..., 0] < 60) & (image[..., 1] < 160)

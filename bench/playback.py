@@ -1,0 +1,119 @@
+"""How soon an episode is seen, how exactly it is played, and how much memory a long one takes.
+
+Recorded is a minute of the simulated humanoid at work. Every time is that of a whole command in a process
+of its own, interpreter and imports included; the baseline is the same interpreter that imports nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import play_timing
+import rclpy
+import view_memory
+from figures import RESULTS, SCRATCH, write_results
+from rich.console import Console
+from rich.progress import track
+
+from robot_recorder.demo import Operator, node_process
+from robot_recorder.srv import PerformTask, SetTask, StartEpisode, StopEpisode
+from robot_recorder.storage.store import EpisodeStore
+
+CONSOLE = Console(width=120)
+FOLDER = SCRATCH / "playback"
+_TASKS = ("lift_box", "carry_tray")
+
+
+def record(seconds: float) -> Path:
+    """One episode of the simulated robot at work, recorded as on a robot."""
+    root = FOLDER / "episodes"
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(parents=True)
+    rclpy.init()
+    with (
+        node_process("sim_robot", FOLDER / "sim.log", {"cache": str(SCRATCH / "sim")}),
+        node_process("record", FOLDER / "record.log", {"root": str(root)}),
+    ):
+        operator = Operator()
+        operator.wait("all streams to arrive", operator.all_streams_arrive, 120)
+        operator.call(SetTask, "labeller/set_task", SetTask.Request(task=_TASKS[0]))
+        operator.call(StartEpisode, "recorder/start_episode")
+        began, number = time.monotonic(), 0
+        while time.monotonic() < began + seconds - 10:
+            operator.result = {}
+            request = PerformTask.Request(task=_TASKS[number % 2], seed=number + 1)
+            operator.call(PerformTask, "sim/perform", request)
+            operator.wait("the robot to finish", lambda: operator.result.get("state") == "done", 40)
+            number += 1
+        operator.wait("the minute to end", lambda: time.monotonic() > began + seconds, 60)
+        operator.call(StopEpisode, "recorder/stop_episode")
+        operator.destroy_node()
+    rclpy.shutdown()
+    (path,) = EpisodeStore(root).paths()
+    return path
+
+
+def seconds_of(*arguments: str) -> float:
+    """Wall time of a Python process."""
+    began = time.monotonic()
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+    return time.monotonic() - began
+
+
+def command(*arguments: str) -> tuple[str, ...]:
+    """The command line as a Python module."""
+    return "-c", "from robot_recorder.cli.main import main; raise SystemExit(main())", *arguments
+
+
+def times(repeats: int, *arguments: str) -> list[float]:
+    """Of several runs, after one that fills the caches."""
+    seconds_of(*arguments)
+    return [
+        seconds_of(*arguments)
+        for _ in track(
+            range(repeats),
+            f"timing {arguments[2] if len(arguments) > 2 else 'python'}",
+            console=CONSOLE,
+        )
+    ]
+
+
+def main() -> None:
+    """Run everything, show the figures, write results/playback.json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60, help="of the episode")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--episode", type=Path, help="one that is there already")
+    parser.add_argument("--out", type=Path, default=RESULTS / "playback.json")
+    options = parser.parse_args()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    episode = options.episode or record(options.seconds)
+    baseline = times(options.repeats, "-c", "pass")
+    show = times(options.repeats, *command("show", str(episode), "--out", str(FOLDER)))
+    view = [view_memory.first_picture_s(episode) for _ in range(options.repeats)]
+    play = [play_timing.measure(episode) for _ in range(2)]
+    memory = view_memory.measure(FOLDER)
+    figures = {
+        "show_s": statistics.median(show),
+        "show_s_max": max(show),
+        "python_s": statistics.median(baseline),
+        "view_s": statistics.median(view),
+        "view_s_max": max(view),
+        **{name: max(run[name] for run in play) for name in play[0]},
+        **memory,
+    }
+    for name, value in figures.items():
+        CONSOLE.print(f"{name:32} {value:.3f}")
+    how = f"make bench-playback (seconds {options.seconds:g}, repeats {options.repeats})"
+    write_results(options.out, how, figures, show_s=show, view_s=view, play=play)
+    shutil.rmtree(FOLDER)
+
+
+if __name__ == "__main__":
+    main()

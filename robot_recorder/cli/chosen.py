@@ -1,0 +1,48 @@
+"""Which episode a person means: a bag, a file in it, or a folder whose newest episode it is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from robot_recorder.core.errors import BagError
+from robot_recorder.storage.metadata import METADATA_FILE
+
+_START = re.compile(r"_(\d{8}T\d{6}_\d{3})")  # in an episode's id, see storage.episodes.episode_id
+_DATA_FILES = (".mcap", ".db3", ".yaml")
+HELP = "bag directory; a folder of episodes: its newest"
+
+
+def chosen_episode(path: Path) -> Path:
+    """The bag directory that is meant.
+
+    Raises:
+        BagError: there is none.
+    """
+    if path.is_file() and path.suffix in _DATA_FILES and (path.parent / METADATA_FILE).exists():
+        return path.parent
+    if path.is_file():
+        raise BagError(
+            f"{path} is a file without a bag around it: give a rosbag2 directory; `ros2 bag reindex` makes one"
+        )
+    if not path.is_dir():
+        raise BagError(
+            f"{path} does not exist: give the directory of an episode, or a folder of episodes"
+        )
+    if (path / METADATA_FILE).exists():
+        return path
+    episodes = [
+        p.parent for p in path.glob(f"*/{METADATA_FILE}") if not p.parent.name.startswith(".")
+    ]
+    episodes = [p for p in episodes if p.suffix != ".partial"]
+    if not episodes:
+        raise BagError(
+            f"{path} is not a bag and has no episodes in it: give the directory of an episode"
+        )
+    return max(episodes, key=_started)
+
+
+def _started(path: Path) -> tuple[str, float]:
+    """By the id, which sorts by time; of foreign bags by their file's date."""
+    found = _START.search(path.name)
+    return (found[1] if found else ""), (path / METADATA_FILE).stat().st_mtime

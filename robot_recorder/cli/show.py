@@ -1,0 +1,122 @@
+"""``robot-recorder show``: an episode as a picture and a page; repeats of a task over each other."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from robot_recorder.cli.chosen import HELP, chosen_episode
+from robot_recorder.core.errors import ConfigError
+
+
+def add_show(commands: Any) -> None:
+    """Add the command to the command line."""
+    show = commands.add_parser(
+        "show",
+        help="draw an episode and write its report; several: lay repeats over each other",
+        description="One episode: a picture (PNG) and a report that any browser opens (HTML). Several: one "
+        "picture of all of them against time from start, the odd ones first.",
+    )
+    show.add_argument("episode", nargs="*", type=Path, default=[Path("episodes")], help=HELP)
+    show.add_argument(
+        "--out", type=Path, help="PNG or HTML file, or a folder; default: beside the episode"
+    )
+    show.set_defaults(run=_show)
+
+
+def _show(options: argparse.Namespace) -> int:
+    episodes = list(dict.fromkeys(chosen_episode(path).resolve() for path in options.episode))
+    if len(episodes) > 1:
+        return _compare(episodes, options.out)
+    return _one(episodes[0], options.out)
+
+
+def _one(path: Path, out: Path | None) -> int:
+    from robot_recorder.playback.contents import Contents
+    from robot_recorder.report.episode_data import load
+    from robot_recorder.report.html import write_html
+    from robot_recorder.report.picture import draw
+
+    targets = _targets(out, path.parent, path.name, (".png", ".html"))
+    with _Progress("reading") as progress:
+        data = load(Contents.open(path), progress=progress)
+    writers = {".png": draw, ".html": write_html}
+    for target in targets:
+        writers[target.suffix](data, target)
+        print(target)
+    _print_problems(data.problems)
+    return 0
+
+
+def _compare(paths: list[Path], out: Path | None) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    from robot_recorder.report.compare import compare
+    from robot_recorder.report.compare_picture import draw_comparison, where
+
+    (target,) = _targets(out, Path.cwd(), "comparison", (".png",))
+    with _Progress("reading") as progress:
+        comparison = compare(paths, progress)
+    draw_comparison(comparison, target)
+    table = Table(box=None, pad_edge=False)
+    for title in ("episode", "outcome", "verdict", "length", "distance", "differs most in"):
+        table.add_column(title)
+    for index, (repeat, found) in enumerate(zip(comparison.repeats, comparison.oddness)):
+        episode = repeat.episode
+        table.add_row(
+            episode.id, episode.labels.outcome_text, episode.quality.verdict.text,
+            f"{episode.duration_s:.1f} s", f"{found.distance:.1f}" + (" odd" if found.odd else ""),
+            where(comparison, index), style="bold" if found.odd else "",
+        )  # fmt: skip
+    Console().print(table)
+    print(target)
+    _print_problems([f"{r.episode.id}: {p}" for r in comparison.repeats for p in r.problems])
+    return 0
+
+
+def _targets(out: Path | None, folder: Path, name: str, suffixes: tuple[str, ...]) -> list[Path]:
+    """Files to write.
+
+    Raises:
+        ConfigError: that can not be written as it is asked for.
+    """
+    if out is None or out.is_dir():
+        return [(out or folder) / f"{name}{suffix}" for suffix in suffixes]
+    if out.suffix in suffixes:
+        return [out]
+    if out.suffix:
+        raise ConfigError(f"{out}: can be written as {' or '.join(suffixes)}, or give a folder")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{out} can not be made: {error.strerror}") from error
+    return [out / f"{name}{suffix}" for suffix in suffixes]
+
+
+def _print_problems(problems: list[str]) -> None:
+    for problem in problems:
+        print(f"  - {problem}")
+
+
+class _Progress:
+    """A bar where it can be seen."""
+
+    def __init__(self, what: str) -> None:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        console = Console(stderr=True)
+        self._progress = Progress(console=console, transient=True, disable=not console.is_terminal)
+        self._task = self._progress.add_task(what, total=1.0)
+
+    def __enter__(self) -> _Progress:
+        self._progress.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._progress.__exit__(*error)
+
+    def __call__(self, share: float) -> None:
+        self._progress.update(self._task, completed=share)

@@ -1,0 +1,111 @@
+"""The command ``view``: an episode in Rerun."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from robot_recorder.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from robot_recorder.view.episode import Progress
+
+_NEEDED = "0.41.0"
+
+
+def add_view(commands: Any) -> None:
+    """The command ``view``."""
+    view = commands.add_parser(
+        "view", help="open an episode in Rerun: pictures, curves, robot, labels"
+    )
+    view.add_argument("episode", type=Path, help="bag directory, of anybody's")
+    where = view.add_mutually_exclusive_group()
+    where.add_argument(
+        "--save",
+        type=Path,
+        metavar="RRD",
+        help="write a file, or into a folder, instead of opening a viewer",
+    )
+    where.add_argument("--web", action="store_true", help="show it in a browser, until Ctrl-C")
+    where.add_argument(
+        "--connect", metavar="URL", nargs="?", const="rerun+http://127.0.0.1:9876/proxy",
+        help="send it to a viewer that runs already; default: the one on this machine",
+    )  # fmt: skip
+    view.add_argument(
+        "--all", action="store_true", help="every picture and sample, also of a long episode"
+    )
+    view.set_defaults(run=_view)
+
+
+def _view(options: argparse.Namespace) -> int:
+    _require_rerun()
+    from robot_recorder.playback.contents import Contents
+    from robot_recorder.view import viewer
+    from robot_recorder.view.episode import log_episode
+    from robot_recorder.view.log import NotTaken
+
+    contents = Contents.open(options.episode)
+    if options.save and options.save.is_dir():
+        options.save = options.save / f"{options.episode.resolve().name}.rrd"
+    recording = viewer.new_recording()
+    try:
+        with ExitStack() as stack:
+            if options.save:
+                stack.enter_context(viewer.saved(recording, options.save))
+            elif options.web:
+                print(f"open {viewer.served(recording, options.all)}", flush=True)
+            elif options.connect:
+                viewer.connected(recording, options.connect)
+            else:
+                viewer.spawned(recording, options.all)
+            with _progress(contents.episode.id) as progress:
+                viewed = log_episode(contents, recording, options.all, progress)
+    except NotTaken as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        os._exit(2)  # Rerun would wait for its threads for ever
+    for note in viewed.notes:
+        print(f"  - {note}")
+    if options.save:
+        print(f"{options.save}: {options.save.stat().st_size / 1e6:.1f} MB")
+    elif options.web:
+        _wait()
+    return 0
+
+
+def _require_rerun() -> None:
+    """
+    Raises:
+        ConfigError: Rerun is not installed.
+    """
+    try:
+        import rerun  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "this command needs Rerun: pip install 'robot_recorder[view]', "
+            f"or pip install rerun-sdk=={_NEEDED}"
+        ) from error
+
+
+@contextmanager
+def _progress(name: str) -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+
+    with Bars(transient=True, console=Console(stderr=True)) as bars:
+        bar = bars.add_task(name, total=1.0)
+        yield lambda what, share: bars.update(bar, completed=share, description=f"{what} {name}")
+
+
+def _wait() -> None:
+    print("Ctrl-C ends it", flush=True)
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        pass

@@ -1,0 +1,220 @@
+"""Plays a bag: its messages published as they were recorded, where there is no ``ros2 bag play``."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+import threading
+import traceback
+from concurrent.futures import TimeoutError as AnswerTimeout
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
+from std_srvs.srv import Trigger
+
+from robot_recorder.core.errors import ConfigError
+from robot_recorder.core.playhead import checked_rate
+from robot_recorder.core.start_gate import Verdict
+from robot_recorder.core.streams import NS_PER_S
+from robot_recorder.nodes.player_publishers import Publishers
+from robot_recorder.nodes.player_terminal import HELP, Keyboard, Progress
+from robot_recorder.nodes.runtime import STEADY, parameter, run
+from robot_recorder.playback.choice import Choice, choose
+from robot_recorder.playback.performance import Action, Performance
+from robot_recorder.playback.timeline import ReadAhead, messages_from
+from robot_recorder.storage.episodes import Episode
+
+_CLOCK = "/clock"
+_CLOCK_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)  # rclcpp's ClockQoS
+_PROGRESS_S = 0.2
+_BACK_S = 5.0
+_ANSWER_S = 2.0
+_LATE_MS = 100.0  # later than this is worth a sentence
+# Reading is done by another thread, and must not keep the one that plays from the interpreter for long.
+_SWITCH_S = 0.0005
+
+
+class PlayerNode(Node):
+    """Plays one episode and ends the process. ``failed``: it could not be played to its end."""
+
+    def __init__(self) -> None:
+        super().__init__("player")
+        path = Path(parameter(self, "episode", "", "bag directory to play")).expanduser()
+        if path == Path():
+            raise ConfigError("no episode given: --ros-args -p episode:=PATH")
+        rate = checked_rate(parameter(self, "rate", 1.0, "1.0: as recorded; 2.0: twice as fast"))
+        start_s = parameter(self, "start", 0.0, "s from the first message")
+        loop = parameter(self, "loop", False, "begin again at the end")
+        paused = parameter(self, "paused", False, "begin paused")
+        clock_hz = parameter(self, "clock_hz", 100.0, "messages on /clock a second; 0: none")
+        keyboard = parameter(
+            self, "keyboard", True, "keys control playing, where there is a terminal"
+        )
+        self._wait_s = parameter(self, "wait_s", 1.0, "s that readers are given to be discovered")
+        self.failed = False
+        self._episode = Episode.open(path)
+        choice = choose(self._episode, self._chosen_topics(), start_s)
+        self._bag_publishers = Publishers(self, choice, frozenset({_CLOCK} if clock_hz else ()))
+        self._say_what_is_played(choice)
+        self._duration_s, self._loop = choice.duration_s, loop
+        self._performance = Performance(
+            self._read, self._bag_publishers.publish, choice.span_ns, rate, paused, loop
+        )
+        if clock_hz:
+            self._clock_publisher = self.create_publisher(Clock, _CLOCK, _CLOCK_QOS)
+            self._performance.on_tick(self._publish_clock, clock_hz)
+        self.create_service(Trigger, "player/toggle_paused", self._toggle_paused)
+        self.create_service(Trigger, "player/play_next", self._play_next)
+        self._closing = threading.Event()
+        self._progress = Progress()
+        self.create_timer(_PROGRESS_S, self._show_progress, clock=STEADY)
+        self._keyboard: Keyboard | None = None
+        self._thread = threading.Thread(target=self._play, name="player", daemon=True)
+        self._thread.start()
+        if keyboard and Keyboard.usable():
+            print(HELP, flush=True)
+            self._keyboard = Keyboard(self._on_key)
+
+    def go_on(self) -> None:
+        """Called when the process has been stopped and is continued."""
+        if self._keyboard is not None and Keyboard.usable():
+            self._keyboard.take()
+        self._performance.ask(self._performance.go_on)
+
+    def close(self) -> None:
+        """End playing, give the terminal back, and say how it went."""
+        self._closing.set()
+        self._performance.ask(self._performance.end)
+        self._thread.join()
+        if self._keyboard is not None:
+            self._keyboard.close()
+        self._progress.clear()
+        played = self._performance
+        print(f"{played.published:,} messages, {played.errors}", flush=True)
+        if played.errors.max_ms > _LATE_MS:
+            print(
+                f"some were up to {played.errors.max_ms / 1000:.1f} s late: this machine was too slow, "
+                "or stood still. None were left out.",
+                flush=True,
+            )
+        if played.problem:
+            self.failed = True
+            print(f"error: {played.problem}", file=sys.stderr, flush=True)
+
+    def _chosen_topics(self) -> list[str]:
+        text = "topics to play: a list, or text with spaces; empty for all"
+        descriptor = ParameterDescriptor(description=text, read_only=True, dynamic_typing=True)
+        value: Any = self.declare_parameter("topics", "", descriptor).value
+        names = value.split() if isinstance(value, str) else value
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ConfigError(f"parameter 'topics' must be names of topics, not {value!r}")
+        return names
+
+    def _say_what_is_played(self, choice: Choice) -> None:
+        playing = self._bag_publishers.topics
+        for name, reason in sorted(self._bag_publishers.problems.items()):
+            print(f"not played: {name}: {reason}", flush=True)
+        for name, reason in sorted(self._bag_publishers.doubts.items()):
+            print(f"perhaps not understood: {name}: {reason}", flush=True)
+        if not playing:
+            raise ConfigError(f"nothing of {self._episode.path} can be played here")
+        count = sum(n for topic, n in choice.topics.items() if topic.name in playing)
+        where = f"from {choice.start_s:.1f} s on" if choice.start_s else f"{count:,} messages"
+        topics = "one topic" if len(playing) == 1 else f"{len(playing)} topics"
+        print(
+            f"playing {self._episode.id}: {choice.duration_s:.1f} s, {where}, {topics}", flush=True
+        )
+
+    def _read(self, from_ns: int) -> ReadAhead:
+        publishers = self._bag_publishers
+        return ReadAhead(
+            messages_from(self._episode.path, publishers.topics, publishers.latched, from_ns)
+        )
+
+    def _play(self) -> None:
+        try:
+            self._bag_publishers.wait_for_readers(self._wait_s, self._closing.is_set)
+            shared = self._bag_publishers.shared()
+            if shared:
+                self.get_logger().warning(
+                    f"somebody else publishes {', '.join(shared)}, too, perhaps a robot: readers hear both. "
+                    "Play in a ROS_DOMAIN_ID of its own, or remap"
+                )
+            self._performance.run()
+            self._bag_publishers.finish()
+        except Exception:  # never be silently not playing
+            self.failed = True
+            self.get_logger().fatal(f"playing failed, ending: {traceback.format_exc()}")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def _publish_clock(self, at_ns: int) -> None:
+        now = Clock()
+        now.clock.sec, now.clock.nanosec = divmod(at_ns, NS_PER_S)
+        self._clock_publisher.publish(now)
+
+    def _on_key(self, key: str) -> None:
+        performance = self._performance
+        actions: dict[str, Action] = {
+            "pause": performance.toggle_paused,
+            "next": performance.play_next,
+            "back": partial(performance.back, _BACK_S),
+            "faster": performance.faster,
+            "slower": performance.slower,
+            "end": performance.end,
+        }
+        performance.ask(actions[key])
+
+    def _toggle_paused(self, _: Any, response: Any) -> Any:
+        return self._answer(self._performance.toggle_paused, response)
+
+    def _play_next(self, _: Any, response: Any) -> Any:
+        return self._answer(self._performance.play_next, response)
+
+    def _answer(self, action: Action, response: Any) -> Any:
+        asked = self._performance.ask(action)
+        try:
+            verdict = asked.result(_ANSWER_S)
+        except AnswerTimeout:
+            asked.cancel()
+            verdict = Verdict(False, "it is not playing yet, or has just ended")
+        response.success, response.message = verdict.ok, verdict.reason
+        return response
+
+    def _show_progress(self) -> None:
+        playing = self._performance
+        words = [
+            f"{playing.position_s:6.1f} / {self._duration_s:.1f} s",
+            f"x{playing.rate:.2f}",
+            "paused" if playing.paused else "playing",
+            *(["looping"] if self._loop else []),
+            f"{playing.published:,} messages",
+        ]
+        if playing.errors.count:
+            words.append(f"timing error p95 {playing.errors.percentile_ms(0.95):.2f} ms")
+        self._progress.show("  ".join(words))
+
+
+def main() -> int:
+    """Entry point of ``ros2 run robot_recorder player``."""
+    sys.setswitchinterval(_SWITCH_S)
+
+    def build() -> tuple[list[Node], list[Any]]:
+        # A terminal that is closed ends it as Ctrl-C does.
+        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        gc.freeze()  # all that was imported need not be looked through while playing
+        player = PlayerNode()
+        signal.signal(signal.SIGCONT, lambda *_: player.go_on())
+        return [player], [player]
+
+    return run(build)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

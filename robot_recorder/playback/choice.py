@@ -1,0 +1,94 @@
+"""What of a bag is to be played: which topics, and from where."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from robot_recorder.core.errors import BagError, ConfigError
+from robot_recorder.core.streams import NS_PER_S
+from robot_recorder.core.topics import BagTopic
+from robot_recorder.playback.recorded_qos import recorded_offers
+from robot_recorder.storage.episodes import Episode
+
+_CDR = "cdr"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is to be played.
+
+    Attributes:
+        topics: with messages; each with how many there are.
+        unplayable: topics that nobody could play, and why.
+        span_ns: the bag's beginning, where playing begins, and the bag's end; since the epoch.
+    """
+
+    topics: dict[BagTopic, int]
+    unplayable: dict[str, str]
+    span_ns: tuple[int, int, int]
+
+    @property
+    def start_s(self) -> float:
+        """Where playing begins, s from the bag's beginning."""
+        return (self.span_ns[1] - self.span_ns[0]) / NS_PER_S
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the bag."""
+        return (self.span_ns[2] - self.span_ns[0]) / NS_PER_S
+
+
+def choose(episode: Episode, topics: Sequence[str] = (), start_s: float = 0.0) -> Choice:
+    """Choose of a bag what can be played.
+
+    Args:
+        topics: names, with or without the first slash; empty: all.
+        start_s: s from the first message.
+
+    Raises:
+        ConfigError: a topic or the start is not in the bag.
+        BagError: it holds no messages at all.
+    """
+    metadata = episode.metadata
+    found = {
+        str(entry["topic_metadata"]["name"]): entry
+        for entry in metadata["topics_with_message_count"]
+    }
+    names = [_known(name, list(found), episode) for name in topics] or list(found)
+    chosen, unplayable = {}, {}
+    for name in names:
+        described, count = found[name]["topic_metadata"], int(found[name]["message_count"])
+        encoding = described.get("serialization_format", _CDR)
+        if count and encoding != _CDR:
+            unplayable[name] = f"its messages are {encoding}, not {_CDR}"
+        elif count and "/msg/" not in str(described["type"]):
+            unplayable[name] = f"{described['type']} belongs to a service or an action"
+        elif count:
+            chosen[_topic(described)] = count
+    first_ns = int(metadata["starting_time"]["nanoseconds_since_epoch"])
+    duration_ns = int(metadata["duration"]["nanoseconds"])
+    if not chosen and not unplayable:
+        where = f" on {', '.join(names)}" if topics else ""
+        raise BagError(f"{episode.path} holds no messages{where}: there is nothing to play")
+    if not math.isfinite(start_s) or not 0 <= start_s * NS_PER_S <= duration_ns:
+        raise ConfigError(
+            f"start {start_s:g} s is not within {episode.path}, which is {duration_ns / NS_PER_S:.1f} s long"
+        )
+    span_ns = first_ns, first_ns + round(start_s * NS_PER_S), first_ns + duration_ns
+    return Choice(chosen, unplayable, span_ns)
+
+
+def _topic(described: dict) -> BagTopic:  # type: ignore[type-arg]
+    hash = str(described.get("type_description_hash") or "")
+    return BagTopic(described["name"], described["type"], recorded_offers(described), hash)
+
+
+def _known(name: str, names: list[str], episode: Episode) -> str:
+    whole = name if name.startswith("/") else f"/{name}"
+    if whole not in names:
+        near = difflib.get_close_matches(whole, names, n=3, cutoff=0.4) or sorted(names)
+        raise ConfigError(f"{episode.path} has no topic {whole}; there is {', '.join(near)}")
+    return whole

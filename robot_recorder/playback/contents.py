@@ -1,0 +1,313 @@
+"""What a bag holds, decoded, some seconds at a time: for pictures, reports and viewers.
+
+Any rosbag2 bag opens. What of it can not be understood is listed, and is not fatal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+import numpy as np
+from rosbags.typesys.store import Typestore
+
+from robot_recorder.alignment.foreign import bag_types, foreign_decoder
+from robot_recorder.alignment.plan import Plan, is_stamped, make_plan
+from robot_recorder.core.arrays import Floats
+from robot_recorder.core.cdr import CdrReader
+from robot_recorder.core.decoder import Decoder, Messages, Payloads, Rows, StreamCounts
+from robot_recorder.core.decoding import KINDS, Decoded
+from robot_recorder.core.errors import BagError, ConfigError
+from robot_recorder.core.image_messages import IMAGE_TYPES
+from robot_recorder.core.profile import RESERVED_TOPICS
+from robot_recorder.core.robot_clock import restamp_by
+from robot_recorder.core.source_clock import robot_stamps
+from robot_recorder.core.streams import NS_PER_S, Role, StreamConfig
+from robot_recorder.playback.images import Picture, picture_of
+from robot_recorder.storage.columns import Column, bag_topics, read_columns
+from robot_recorder.storage.episodes import Episode
+
+_OTHER_CLOCK_NS = 5 * NS_PER_S  # stamps further from their receipt were made by another clock
+_DETAILS = re.compile(r"/(image_raw|image_rect|image|compressed|data|wrench|tactile)(?=/|$)")
+_TEXT = "std_msgs/msg/String"
+
+
+class Sort(Enum):
+    """What a topic shows."""
+
+    JOINTS = "joints"
+    WRENCH = "wrench"
+    TACTILE = "tactile"
+    IMU = "IMU"
+    POSE = "pose"
+    IMAGE = "pictures"
+    NUMBERS = "numbers"  # of an unknown type, read field by field
+    TEXT = "text"
+    OTHER = "other"
+
+
+_SORTS = {
+    "sensor_msgs/msg/JointState": Sort.JOINTS,
+    "geometry_msgs/msg/WrenchStamped": Sort.WRENCH,
+    "robot_recorder/msg/TactileArray": Sort.TACTILE,
+    "sensor_msgs/msg/Imu": Sort.IMU,
+    "geometry_msgs/msg/PoseStamped": Sort.POSE,
+    "geometry_msgs/msg/TransformStamped": Sort.POSE,
+    _TEXT: Sort.TEXT,
+    **dict.fromkeys(IMAGE_TYPES, Sort.IMAGE),
+}
+# Their numbers make no curves.
+_NOT_CURVES = re.compile(
+    r"/(CameraInfo|TFMessage|Clock|Log|ParameterEvent|DiagnosticArray|PointCloud2?|OccupancyGrid|"
+    r"MarkerArray|Marker|Path)$"
+)
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic of a bag that has messages.
+
+    Attributes:
+        name: fully qualified.
+        stream: its name in the robot profile, or a short one made from the topic.
+        role: by the profile, or guessed; None: it takes no part.
+        unreadable: why nothing of it can be shown; empty when it can.
+    """
+
+    name: str
+    type: str
+    count: int
+    sort: Sort
+    stream: str
+    role: Role | None
+    unreadable: str = ""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Messages of one topic, decoded.
+
+    Attributes:
+        names: of the columns, with units.
+        times_s: float64[n], since the episode's start.
+        values: float64[n, len(names)].
+    """
+
+    topic: Topic
+    names: tuple[str, ...]
+    times_s: Floats
+    values: Floats
+
+
+@dataclass(frozen=True)
+class Images:
+    """Pictures of one topic; their bytes are read when they are asked for.
+
+    Attributes:
+        times_s: float64[n], since the episode's start.
+    """
+
+    topic: Topic
+    times_s: Floats
+    payloads: Payloads
+
+    def picture(self, number: int) -> Picture:
+        """One of them.
+
+        Raises:
+            DecodeError: it can not be decoded.
+        """
+        return picture_of(self.topic.type, self.payloads[number])
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some seconds of a bag.
+
+    Attributes:
+        share: of the bag that has been read so far, 0 to 1.
+    """
+
+    numbers: list[Numbers]
+    images: list[Images]
+    share: float
+
+
+@dataclass
+class Contents:
+    """A bag, ready to be read.
+
+    Attributes:
+        start_ns: when time 0 is: the episode's start, or a foreign bag's first message.
+        first_s, last_s: span of receipts, since the start.
+        plan: how it is aligned; None: nothing in it can be.
+        problems: what could not be understood, one sentence each; more come while it is read.
+    """
+
+    episode: Episode
+    topics: tuple[Topic, ...]
+    start_ns: int
+    first_s: float
+    last_s: float
+    plan: Plan | None
+    _types: Typestore
+    _stamped: frozenset[str]
+    _problems: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, path: Path) -> Contents:
+        """Look at a bag directory.
+
+        Raises:
+            BagError: it is none, or nothing of it can be read.
+        """
+        episode = Episode.open(path)
+        definitions = {t: d for t, d in bag_topics(path).items() if episode.counts.get(t, 1)}
+        problems: dict[str, str] = {}
+        plan = None
+        try:
+            plan = make_plan(episode)
+        except ConfigError as error:
+            problems["plan"] = f"not aligned: {error}"
+        types = bag_types(path)
+        streams = {plan.topics[s.name]: s for s in plan.profile.streams} if plan else {}
+        topics = tuple(
+            _topic(name, type_name, episode.counts.get(name, 0), streams.get(name), types)
+            for name, (type_name, _) in sorted(definitions.items())
+        )
+        problems |= {t.name: f"{t.name}: {t.unreadable}" for t in topics if t.unreadable}
+        first_ns = int(episode.metadata["starting_time"]["nanoseconds_since_epoch"])
+        length_ns = int(episode.metadata["duration"]["nanoseconds"])
+        start_ns = episode.start_ns
+        first_s = (first_ns - start_ns) / NS_PER_S if episode.metadata["message_count"] else 0.0
+        stamped = frozenset(
+            t for t, (type_, text) in definitions.items() if is_stamped(type_, text)
+        )
+        return cls(
+            episode, topics, start_ns, first_s, first_s + length_ns / NS_PER_S, plan, types, stamped,
+            problems,
+        )  # fmt: skip
+
+    @property
+    def problems(self) -> list[str]:
+        """See the class."""
+        return list(self._problems.values())
+
+    @property
+    def description(self) -> str:
+        """The robot's URDF, from the bag; empty: it has none."""
+        for topic in self.topics:
+            if topic.type == _TEXT and topic.name.endswith("robot_description"):
+                for segment in read_columns(self.episode.path, {topic.name}):
+                    for column in segment.columns.values():
+                        return CdrReader(column.payloads[0]).text()
+        return ""
+
+    def batches(self, topics: Collection[Topic] | None = None) -> Iterator[Batch]:
+        """Read the bag once. A bag that is damaged ends where it is, and ``problems`` says so.
+
+        Args:
+            topics: only these; None: all that show something.
+        """
+        wanted = {t.name: t for t in (self.topics if topics is None else topics)}
+        readers = {n: r for n, t in wanted.items() if (r := self._reader(t)) is not None}
+        try:
+            for segment in read_columns(self.episode.path, set(readers)):
+                batch = Batch([], [], segment.share)
+                for name in sorted(segment.columns):
+                    readers[name].read(segment.columns[name], batch)
+                yield batch
+        except BagError as error:
+            self._problems["bag"] = str(error)
+        for name, reader in readers.items():
+            if reader.problem:
+                self._problems[name] = f"{name}: {reader.problem}"
+
+    def _reader(self, topic: Topic) -> _Reader | None:
+        """None: nothing of it is shown."""
+        if topic.unreadable or topic.sort in (Sort.TEXT, Sort.OTHER):
+            return None
+        stream = None
+        if self.plan is not None:
+            stream = next(
+                (s for s in self.plan.profile.streams if self.plan.topics[s.name] == topic.name),
+                None,
+            )
+        times = _Times(self, stream, topic.name in self._stamped)
+        known = KINDS.get(topic.type)
+        decode = known.decode if known else foreign_decoder(self._types, topic.type)
+        return _Reader(topic, times, decode)
+
+
+class _Times:
+    """When messages of a topic were made, as far as can be told."""
+
+    def __init__(self, contents: Contents, stream: StreamConfig | None, stamped: bool) -> None:
+        self._start_ns = contents.start_ns
+        self._stream = stream
+        self._restamp = restamp_by(contents.episode.clock_jumps)
+        self._by_stamp: bool | None = None if stamped else False
+
+    def __call__(self, column: Column) -> Floats:
+        """float64[n], since the episode's start."""
+        times = receives = column.receives
+        if self._by_stamp is not False:
+            stamps = column.stamps()
+            if self._stream is not None:
+                stamps = robot_stamps(self._stream, stamps, receives, self._restamp)
+            if self._by_stamp is None:
+                self._by_stamp = abs(float(np.median(stamps - receives))) < _OTHER_CLOCK_NS
+            if self._by_stamp:
+                times = np.where(np.abs(stamps - receives) < _OTHER_CLOCK_NS, stamps, receives)
+        return np.asarray((times - self._start_ns) / NS_PER_S, dtype=np.float64)
+
+
+class _Reader:
+    """One topic's messages."""
+
+    def __init__(
+        self,
+        topic: Topic,
+        times: Callable[[Column], Floats],
+        decode: Callable[[bytes], Decoded] | None,
+    ) -> None:
+        self._topic, self._times = topic, times
+        self._counts = StreamCounts()
+        self._decoder = Decoder(decode, (), self._counts)
+
+    def read(self, column: Column, batch: Batch) -> None:
+        """Add some messages to a batch."""
+        times = self._times(column)
+        if self._topic.sort is Sort.IMAGE:
+            batch.images.append(Images(self._topic, times, column.payloads))
+            return
+        payloads = column.payloads
+        rows = payloads if isinstance(payloads, Rows) else Messages(payloads)  # type: ignore[arg-type]
+        done, values = self._decoder.all(rows)
+        if len(done):
+            names = self._decoder.names or ()
+            batch.numbers.append(Numbers(self._topic, names, times[done], values))
+
+    @property
+    def problem(self) -> str:
+        """What could not be read; empty when everything could."""
+        bad, other = self._counts.undecodable, self._counts.mismatched
+        found = [f"{bad} messages can not be decoded"] if bad else []
+        found += [f"{other} messages have other values than the first one"] if other else []
+        return "; ".join(found)
+
+
+def _topic(
+    name: str, type_name: str, count: int, stream: StreamConfig | None, types: Typestore
+) -> Topic:
+    sort, why = _SORTS.get(type_name, Sort.NUMBERS), ""
+    if name.endswith(tuple(f"/{own}" for own in RESERVED_TOPICS)) or _NOT_CURVES.search(type_name):
+        sort = Sort.OTHER
+    elif type_name not in KINDS and type_name not in types.types:
+        why = f"{type_name} is not understood, and the bag does not define it"
+    short = _DETAILS.sub("", name).strip("/").replace("/", "_") or name.strip("/")
+    role = stream.role if stream is not None else None
+    return Topic(name, type_name, count, sort, stream.name if stream else short, role, why)

@@ -1,0 +1,258 @@
+"""Playing: every message published when it is due, in one thread, and what others ask of it meanwhile."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import NamedTuple, Protocol
+
+from robot_recorder.core.playhead import Playhead, TimingErrors
+from robot_recorder.core.start_gate import Verdict
+from robot_recorder.core.streams import NS_PER_S
+from robot_recorder.playback.timeline import Message, ReadAhead
+
+_FASTER = 1.1
+_NOT_READ_NS = 1_000_000  # until it is looked again whether a message has been read
+_LEAST_TICK_NS = 1_000_000
+_LEAST_PASS_NS = NS_PER_S // 10  # or a bag of one message would be published without end
+
+
+Action = Callable[[int], Verdict]  # takes the steady time
+
+
+class Request(NamedTuple):
+    """Something asked of a performance, done in its own thread."""
+
+    action: Action
+    answer: Future[Verdict]
+
+
+class Pace(Protocol):
+    """The steady clock, and the one place where a performance waits."""
+
+    def now_ns(self) -> int:
+        """The time now."""
+
+    def put(self, request: Request) -> None:
+        """End the wait; from any thread."""
+
+    def wait(self, until_ns: int | None) -> Request | None:
+        """Wait for a request, at most until a time; None: for ever."""
+
+
+class SteadyPace:
+    """The machine's."""
+
+    def __init__(self) -> None:
+        self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        self.now_ns = time.monotonic_ns
+
+    def put(self, request: Request) -> None:
+        """See Pace."""
+        self._requests.put(request)
+
+    def wait(self, until_ns: int | None) -> Request | None:
+        """See Pace."""
+        if until_ns is None:
+            return self._requests.get()
+        wait_ns = until_ns - self.now_ns()
+        if wait_ns <= 0 and self._requests.empty():
+            return None
+        try:
+            return self._requests.get(timeout=max(wait_ns, 0) / NS_PER_S)
+        except queue.Empty:
+            return None
+
+
+class Performance:
+    """One playback. Its actions are done by ``ask``; what it counts may be read by anybody.
+
+    Attributes:
+        published: messages so far.
+        errors: how late they were. Of messages that were stepped to there is none.
+        problem: why it ended early; empty when it did not.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[int], ReadAhead],
+        publish: Callable[[Message], None],
+        span_ns: tuple[int, int, int],
+        rate: float = 1.0,
+        paused: bool = False,
+        loop: bool = False,
+        pace: Pace | None = None,
+    ) -> None:
+        """
+        Args:
+            read: the messages from a time of the bag on.
+            publish: called in the thread that plays.
+            span_ns: the bag's beginning, where playing begins, and the bag's end.
+        """
+        self._read, self._publish_message = read, publish
+        self._first_ns, self._start_ns, self._end_ns = span_ns
+        self._loop = loop
+        self._pace = pace or SteadyPace()
+        self._playhead = Playhead(self._start_ns, self._pace.now_ns(), rate, paused)
+        self._tick: Callable[[int], None] | None = None
+        self._tick_period_ns = self._next_tick_ns = 0
+        self._stream = read(self._start_ns)
+        # Where it goes on, once that has been read.
+        self._beginning_ns: int | None = self._start_ns
+        self._ending = False
+        self.published = 0
+        self.errors = TimingErrors()
+        self.problem = ""
+
+    @property
+    def rate(self) -> float:
+        """Bag seconds per second."""
+        return self._playhead.rate
+
+    @property
+    def paused(self) -> bool:
+        """Whether it stands still."""
+        return self._playhead.paused
+
+    @property
+    def position_s(self) -> float:
+        """How far it is into the bag."""
+        at_ns = self._beginning_ns or self._playhead.position_ns(self._pace.now_ns())
+        return (min(at_ns, self._end_ns) - self._first_ns) / NS_PER_S
+
+    def on_tick(self, tick: Callable[[int], None], rate_hz: float) -> None:
+        """Have a function called with the bag time, also while paused. Call before ``run``."""
+        self._tick = tick
+        self._tick_period_ns = max(round(NS_PER_S / rate_hz), _LEAST_TICK_NS)
+
+    def ask(self, action: Action) -> Future[Verdict]:
+        """Have one of the actions below done; from any thread."""
+        request = Request(action, Future())
+        self._pace.put(request)
+        return request.answer
+
+    def run(self) -> None:
+        """Play to the end, or until it is asked to end."""
+        try:
+            while not self._ending:
+                now_ns = self._pace.now_ns()
+                until_ns = self._play(now_ns)
+                if self._tick is not None:
+                    until_ns = self._tick_if_due(now_ns, until_ns)
+                request = None if self._ending else self._pace.wait(until_ns)
+                # Whoever no longer waits for an answer has told somebody that it was not done.
+                if request is not None and request.answer.set_running_or_notify_cancel():
+                    request.answer.set_result(request.action(self._pace.now_ns()))
+        finally:
+            self._stream.close()
+            while (late := self._pace.wait(0)) is not None:
+                if late.answer.set_running_or_notify_cancel():
+                    late.answer.set_result(Verdict(False, "it has ended"))
+
+    # Actions: in the thread that plays.
+
+    def toggle_paused(self, now_ns: int) -> Verdict:
+        """Pause, or go on."""
+        if self._playhead.paused:
+            self._playhead.resume(now_ns)
+            return Verdict(True, f"playing from {self.position_s:.3f} s")
+        self._playhead.pause(now_ns)
+        return Verdict(True, f"paused at {self.position_s:.3f} s")
+
+    def play_next(self, now_ns: int) -> Verdict:
+        """Publish the next message, while paused."""
+        if not self._playhead.paused:
+            return Verdict(False, "it is playing: pause first")
+        head = self._stream.head()
+        if head is None:
+            return Verdict(False, "nothing follows" if self._stream.ended else "it is being read")
+        self._publish(head)
+        self._playhead.step_to(head.at_ns)
+        return Verdict(True, f"{head.topic} at {self.position_s:.3f} s")
+
+    def faster(self, now_ns: int) -> Verdict:
+        """Ten per cent."""
+        return self._set_rate(self.rate * _FASTER, now_ns)
+
+    def slower(self, now_ns: int) -> Verdict:
+        """As much as ``faster`` was faster."""
+        return self._set_rate(self.rate / _FASTER, now_ns)
+
+    def back(self, seconds: float, now_ns: int) -> Verdict:
+        """Go back some seconds of the bag."""
+        position_ns = self._playhead.position_ns(now_ns)
+        target_ns = max(position_ns - round(seconds * NS_PER_S), self._start_ns)
+        self._begin(target_ns)
+        self._playhead.seek(target_ns, now_ns)
+        return Verdict(True, f"back at {self.position_s:.3f} s")
+
+    def go_on(self, now_ns: int) -> Verdict:
+        """After the process stood still, as with Ctrl-Z: as if that time had not passed."""
+        head, position_ns = self._stream.head(), self._playhead.position_ns(now_ns)
+        if head is not None:
+            self._playhead.seek(min(head.at_ns, position_ns), now_ns)
+        return Verdict(True, f"going on at {self.position_s:.3f} s")
+
+    def end(self, now_ns: int) -> Verdict:
+        """End now."""
+        self._ending = True
+        return Verdict(True, "ended")
+
+    def _set_rate(self, rate: float, now_ns: int) -> Verdict:
+        self._playhead.set_rate(rate, now_ns)
+        return Verdict(True, f"rate {self.rate:.2f}")
+
+    # What is due.
+
+    def _begin(self, at_ns: int) -> None:
+        self._stream.close()
+        self._stream = self._read(at_ns)
+        self._beginning_ns = at_ns
+
+    def _play(self, now_ns: int) -> int | None:
+        """Publish a message if one is due; returns until when there is nothing to do."""
+        head = self._stream.head()
+        if self._beginning_ns is not None:  # the time that reading takes is not played
+            self._playhead.seek(self._beginning_ns, now_ns)
+            if head is not None or self._stream.ended:
+                self._beginning_ns = None
+        if head is None:
+            return self._at_end(now_ns) if self._stream.ended else now_ns + _NOT_READ_NS
+        due_ns = self._playhead.due_ns(head.at_ns)
+        if due_ns is None or due_ns > now_ns:
+            return due_ns
+        self._publish(head)
+        self.errors.add(self._pace.now_ns() - due_ns)
+        return now_ns
+
+    def _publish(self, head: Message) -> None:
+        self._publish_message(head)
+        self._stream.pop()
+        self.published += 1
+
+    def _at_end(self, now_ns: int) -> int | None:
+        if self._stream.problem is not None:
+            self.problem = f"{self._stream.problem}; played up to {self.position_s:.1f} s"
+        if self.problem or not self._loop:
+            self._ending = True
+            return now_ns
+        # Not at its last message: a loop is as long as the bag, whichever topics are played.
+        due_ns = self._playhead.due_ns(max(self._end_ns, self._start_ns + _LEAST_PASS_NS))
+        if due_ns is not None and due_ns <= now_ns:
+            self._begin(self._start_ns)
+            return now_ns
+        return due_ns
+
+    def _tick_if_due(self, now_ns: int, until_ns: int | None) -> int | None:
+        assert self._tick is not None
+        head = self._stream.head()
+        if head is None and not self._stream.ended:
+            return until_ns  # a clock must not be ahead of what is still to be published
+        if now_ns >= self._next_tick_ns:
+            last_ns = self._end_ns if head is None else head.at_ns
+            self._tick(min(self._playhead.position_ns(now_ns), last_ns))
+            self._next_tick_ns = max(self._next_tick_ns, now_ns - self._tick_period_ns)
+            self._next_tick_ns += self._tick_period_ns
+        return self._next_tick_ns if until_ns is None else min(until_ns, self._next_tick_ns)

@@ -1,0 +1,105 @@
+"""The QoS that a bag's publishers offered, and what one publisher has to offer in their place.
+
+Source: rosbag2_storage/src/rosbag2_storage/qos.cpp, rosbag2_storage/include/rosbag2_storage/yaml.hpp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import yaml
+
+from robot_recorder.core.streams import INFINITE_NS, NS_PER_S
+from robot_recorder.core.topics import OfferedQos
+
+# Up to metadata version 8 policies are numbers: the places in these lists (rmw/types.h).
+_HISTORIES = ("system_default", "keep_last", "keep_all", "unknown")
+_RELIABILITIES = ("system_default", "reliable", "best_effort", "unknown")
+_DURABILITIES = ("system_default", "transient_local", "volatile", "unknown")
+_LIVELINESSES = ("system_default", "automatic", "manual_by_node", "manual_by_topic", "unknown")
+
+# Offers by strength: whoever hears a weak one hears a strong one, too.
+_STRENGTH = {
+    "reliability": ("best_effort", "reliable"),
+    "durability": ("volatile", "transient_local"),
+    "liveliness": ("automatic", "manual_by_node", "manual_by_topic"),
+}
+# The infinities that Foxy's middlewares wrote differ; all are longer than 68 years.
+_INFINITE_S = 0x7FFFFFFF
+
+
+def recorded_offers(topic_metadata: dict[str, Any]) -> tuple[OfferedQos, ...]:
+    """What was offered on a topic, by its entry in ``metadata.yaml`` of any version.
+
+    Empty when nothing is known; an offer that can not be understood is left out.
+    """
+    offers = topic_metadata.get("offered_qos_profiles")
+    if isinstance(offers, str):  # up to version 8: YAML inside of YAML
+        try:
+            offers = yaml.safe_load(offers)
+        except yaml.YAMLError:
+            return ()
+    if not isinstance(offers, list):
+        return ()
+    return tuple(_offer(o) for o in offers if isinstance(o, dict))
+
+
+def offer_for_all(offers: Sequence[OfferedQos]) -> OfferedQos:
+    """The weakest offer that everybody hears who heard any of these.
+
+    rosbag2 falls back to its default where offers differ; a reader of latched messages would hear nothing then.
+    """
+    if not offers:
+        return OfferedQos()
+    return OfferedQos(
+        reliability=_strongest("reliability", (o.reliability for o in offers)),
+        durability=_strongest("durability", (o.durability for o in offers)),
+        history="keep_last",
+        depth=max(o.depth for o in offers),
+        deadline_ns=min(o.deadline_ns for o in offers),
+        lifespan_ns=max(o.lifespan_ns for o in offers),
+        liveliness=_strongest("liveliness", (o.liveliness for o in offers)),
+        liveliness_lease_ns=min(o.liveliness_lease_ns for o in offers),
+    )
+
+
+def _strongest(policy: str, values: Iterable[str]) -> str:
+    return max(values, key=_STRENGTH[policy].index)
+
+
+def _offer(given: dict[str, Any]) -> OfferedQos:
+    default, history = OfferedQos(), _name(given.get("history"), _HISTORIES, "unknown")
+    depth = given.get("depth")
+    # What a policy's default was is not known any more: it is taken for ROS 2's own.
+    return OfferedQos(
+        reliability=_known("reliability", given, _RELIABILITIES, default.reliability),
+        durability=_known("durability", given, _DURABILITIES, default.durability),
+        history=history,
+        depth=depth if history == "keep_last" and isinstance(depth, int) else 0,
+        deadline_ns=_duration_ns(given.get("deadline")),
+        lifespan_ns=_duration_ns(given.get("lifespan")),
+        liveliness=_known("liveliness", given, _LIVELINESSES, default.liveliness),
+        liveliness_lease_ns=_duration_ns(given.get("liveliness_lease_duration")),
+    )
+
+
+def _known(policy: str, given: dict[str, Any], names: Sequence[str], default: str) -> str:
+    name = _name(given.get(policy), names, default)
+    return name if name in _STRENGTH[policy] else default
+
+
+def _name(value: Any, names: Sequence[str], default: str) -> str:
+    if isinstance(value, int) and 0 <= value < len(names):
+        return names[value]
+    return value if isinstance(value, str) else default
+
+
+def _duration_ns(value: Any) -> int:
+    """Unlimited when it is not given, which the middlewares write as 0, too."""
+    if not isinstance(value, dict):
+        return INFINITE_NS
+    sec, nsec = value.get("sec"), value.get("nsec")
+    if not isinstance(sec, int) or not isinstance(nsec, int) or sec >= _INFINITE_S:
+        return INFINITE_NS
+    return sec * NS_PER_S + nsec or INFINITE_NS

@@ -1,0 +1,171 @@
+"""A bag's messages one after another, in order of receipt, as playback needs them.
+
+Reading is ahead of playing by a second or two, in a thread, and never further: a bag may be larger than
+the memory.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from robot_recorder.core.arrays import Int64s
+from robot_recorder.core.decoder import Payloads
+from robot_recorder.core.errors import BagError
+from robot_recorder.storage.columns import Column, read_columns
+
+_BATCH_BYTES = 1_000_000
+_BATCH_MESSAGES = 200
+_BATCHES = 16  # read ahead: about 16 MB, or 3,000 messages
+
+
+class Message(NamedTuple):
+    """One message that is to be published.
+
+    Attributes:
+        at_ns: when it was received, ns since the epoch.
+        data: its bytes.
+    """
+
+    at_ns: int
+    topic: str
+    data: bytes
+
+
+class _Run(NamedTuple):
+    """Messages of one topic: their times, and their numbers among the payloads."""
+
+    topic: str
+    times: Int64s
+    payloads: Payloads
+    numbers: Int64s
+
+
+def messages(path: Path, topics: set[str], from_ns: int = 0) -> Iterator[Message]:
+    """The messages of a bag directory received from ``from_ns`` on, in order of receipt.
+
+    Raises:
+        BagError: the bag can not be read on; what stands before has been given.
+    """
+    waiting: list[_Run] = []
+    for segment in read_columns(path, topics, from_ns):
+        waiting += [_run(topic, column, from_ns) for topic, column in segment.columns.items()]
+        yield from _merged([_part(run, run.times < segment.until_ns) for run in waiting])
+        later = [_part(run, run.times >= segment.until_ns) for run in waiting]
+        waiting = [run for run in later if len(run.times)]
+    yield from _merged(waiting)
+
+
+def messages_from(
+    path: Path, topics: set[str], latched: Mapping[str, int], from_ns: int
+) -> Iterator[Message]:
+    """The same, after what somebody who joins at that time still gets of latched topics.
+
+    These are given that time.
+
+    Args:
+        latched: how many messages the publisher of each latched topic keeps.
+    """
+    for message in _latched_before(path, latched, from_ns):
+        yield message._replace(at_ns=from_ns)
+    yield from messages(path, topics, from_ns)
+
+
+def _latched_before(path: Path, depths: Mapping[str, int], from_ns: int) -> list[Message]:
+    kept: dict[str, deque[Message]] = {t: deque(maxlen=max(n, 1)) for t, n in depths.items()}
+    if kept:
+        for message in messages(path, set(kept)):
+            if message.at_ns >= from_ns:
+                break
+            kept[message.topic].append(message)
+    return sorted((m for found in kept.values() for m in found), key=lambda m: m.at_ns)
+
+
+def _run(topic: str, column: Column, from_ns: int) -> _Run:
+    numbers = np.arange(len(column.receives))
+    whole = _Run(topic, column.receives, column.payloads, numbers)
+    return _part(whole, column.receives >= from_ns)
+
+
+def _part(run: _Run, wanted: np.ndarray) -> _Run:
+    return run._replace(times=run.times[wanted], numbers=run.numbers[wanted])
+
+
+def _merged(runs: list[_Run]) -> Iterator[Message]:
+    if not runs:
+        return
+    times = np.concatenate([run.times for run in runs])
+    whose = np.repeat(np.arange(len(runs)), [len(run.times) for run in runs])
+    numbers = np.concatenate([run.numbers for run in runs])
+    order = np.argsort(times, kind="stable")  # of one time: as they stand in the file
+    for at in range(0, len(order), _BATCH_MESSAGES):
+        some = order[at : at + _BATCH_MESSAGES]
+        for at_ns, which, number in zip(
+            times[some].tolist(), whose[some].tolist(), numbers[some].tolist()
+        ):
+            yield Message(at_ns, runs[which].topic, runs[which].payloads[number])
+
+
+class ReadAhead:
+    """Messages read by a thread before they are asked for. Everything else is one other thread's.
+
+    Attributes:
+        ended: there are no more.
+        problem: why the bag could not be read to its end; None: it was, or still is being read.
+    """
+
+    def __init__(self, source: Iterable[Message]) -> None:
+        self.ended = False
+        self.problem: Exception | None = None
+        self._batch: deque[Message] = deque()
+        # A batch, or why there are no more.
+        self._batches: queue.Queue[deque[Message] | Exception | None] = queue.Queue(_BATCHES)
+        self._closed = threading.Event()
+        threading.Thread(target=self._read, args=(source,), name="read ahead", daemon=True).start()
+
+    def head(self) -> Message | None:
+        """The next message; None: it has not been read yet, or there are no more."""
+        if not self._batch and not self.ended and not self._batches.empty():
+            batch = self._batches.get_nowait()
+            if isinstance(batch, deque):
+                self._batch = batch
+            else:
+                self.ended, self.problem = True, batch
+        return self._batch[0] if self._batch else None
+
+    def pop(self) -> None:
+        """Go on to the one after it."""
+        self._batch.popleft()
+
+    def close(self) -> None:
+        """Have the thread end as soon as it has read what it is reading."""
+        self._closed.set()
+        while not self._batches.empty():  # it may wait for a free place
+            self._batches.get_nowait()
+
+    def _read(self, source: Iterable[Message]) -> None:
+        batch: deque[Message] = deque()
+        size = 0
+        problem: Exception | None = None
+        try:
+            for message in source:
+                if self._closed.is_set():
+                    return
+                batch.append(message)
+                size += len(message.data)
+                if size >= _BATCH_BYTES or len(batch) >= _BATCH_MESSAGES:
+                    self._batches.put(batch)
+                    batch, size = deque(), 0
+        except BagError as error:
+            problem = error
+        except Exception as error:  # a thread's error would be seen by nobody
+            problem = BagError(f"the bag can not be read on: {type(error).__name__}: {error}")
+        if batch:
+            self._batches.put(batch)
+        self._batches.put(problem)

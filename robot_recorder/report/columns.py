@@ -1,0 +1,101 @@
+"""Which numbers of a series belong together, and what to call them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from robot_recorder.core.arrays import Floats
+from robot_recorder.playback.contents import Sort, Topic
+from robot_recorder.report.episode_data import EpisodeData, Series
+
+_LEAST_CELLS = 8  # numbers of one name that are an array to be looked at as a whole
+_NAME = re.compile(r"^(?:(?P<group>[^/]*)/)?(?P<item>.*?) \((?P<unit>.*)\)$")
+# Of unknown types: every part of a field's place but the last.
+_FIELD = re.compile(r"^(?:(?P<group>.*)/)?(?P<item>[^/]*?) \((?P<unit>.*)\)$")
+_ENDINGS = ("/image/compressed", "/image_raw/compressed", "/compressed", "/image_raw", "/image_rect",
+            "/image", "/wrench", "/tactile", "/data")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Group:
+    """Columns of a series that are one thing: the positions of all joints, one force, one pad.
+
+    Attributes:
+        name: "position", "force", "normal"; a field's name in messages of unknown types.
+        unit: "" when it is not known.
+        items: of each column, what tells it from the others.
+        columns: their places in the series.
+    """
+
+    name: str
+    unit: str
+    items: tuple[str, ...]
+    columns: tuple[int, ...]
+
+    @property
+    def is_array(self) -> bool:
+        """A field of cells, numbered: to be looked at as a picture."""
+        numbered = all(re.fullmatch(r"\d+(,\d+)?", item) for item in self.items)
+        return numbered and len(self.items) >= _LEAST_CELLS
+
+
+def groups(series: Series) -> list[Group]:
+    """The groups of a series, in its order."""
+    found: dict[tuple[str, str], list[tuple[str, int]]] = {}
+    pattern = _FIELD if series.topic.sort is Sort.NUMBERS else _NAME
+    for column, name in enumerate(series.names):
+        match = pattern.match(name)
+        group, item, unit = (
+            (match["group"] or "", match["item"], match["unit"]) if match else ("", name, "")
+        )
+        found.setdefault((group, "" if unit == "?" else unit), []).append((item, column))
+    return [
+        Group(name, unit, tuple(i for i, _ in members), tuple(c for _, c in members))
+        for (name, unit), members in found.items()
+    ]
+
+
+def group_of(series: Series, name: str) -> Group | None:
+    """One of them; None: there is none of this name."""
+    return next((g for g in groups(series) if g.name == name), None)
+
+
+def observed_joints(data: EpisodeData) -> list[Series]:
+    """Joint states as measured; when nothing says which those are, all."""
+    joints = [s for s in data.series if s.topic.sort is Sort.JOINTS and group_of(s, "position")]
+    measured = [s for s in joints if group_of(s, "velocity") or group_of(s, "effort")]
+    return measured or joints[:1]
+
+
+def commands_of(data: EpisodeData, observed: Series) -> dict[str, tuple[Series, int]]:
+    """What was commanded, by the name of the position that it is about."""
+    return {
+        name: (series, column)
+        for series in data.series
+        if series.topic.sort is Sort.JOINTS and series is not observed
+        for column, name in enumerate(series.names)
+        if name.startswith("position/")
+    }
+
+
+def joint_label(item: str) -> str:
+    """A joint's name for a legend."""
+    return item.removesuffix("_joint")
+
+
+def most_moving(values: Floats, count: int) -> list[int]:
+    """Columns with the largest span, largest first."""
+    travel = np.fmax.reduce(values, axis=0) - np.fmin.reduce(values, axis=0)
+    travel = np.nan_to_num(travel, posinf=0.0)
+    return [int(c) for c in np.argsort(-travel, kind="stable")[:count]]
+
+
+def short_name(topic: Topic) -> str:
+    """The part of a topic's name that tells it apart, for a narrow margin."""
+    name = topic.name
+    for ending in _ENDINGS:
+        name = name.removesuffix(ending)
+    return (name.rsplit("/", 1)[-1] or topic.name.strip("/")).replace("_", " ")

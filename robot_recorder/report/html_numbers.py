@@ -1,0 +1,152 @@
+"""Curves in a page: columns as base64, small enough to be sent and exact enough to be read off."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from robot_recorder.core.arrays import Floats
+from robot_recorder.report.episode_data import EpisodeData, Series
+from robot_recorder.report.html_panels import Curve, Panel
+from robot_recorder.report.html_text import Html
+from robot_recorder.report.html_timeline import Mark, span, stop
+
+_NUMBERS = 1_300_000  # of all curves together
+_FEWEST = 200  # points of a curve
+_STEPS = 65534  # of a column's range; one code more means that there is no number
+_SPIKY = 500  # times most of its values' range; steps of the whole range would blur those
+
+
+def embedded(data: EpisodeData, panels: Sequence[Panel], marks: Sequence[Mark]) -> Html:
+    """What the page's script draws, as JSON that can stand in a script element."""
+    store = _Store(_thinning(panels))
+    first, last = span(data)
+    plain = {
+        "first": first,
+        "last": last,
+        "stop": stop(data),
+        "marks": [[m.start_s, m.end_s, m.kind, m.colour] for m in marks],
+        "panels": [_panel(panel, store) for panel in panels],
+        "series": store.series,
+    }
+    text = json.dumps(plain, separators=(",", ":"), allow_nan=False)
+    # Nothing in it may end the element, or begin a comment.
+    return Html(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def _panel(panel: Panel, store: _Store) -> dict[str, Any]:
+    return {
+        "title": panel.title,
+        "unit": panel.unit,
+        "topic": panel.topic,
+        "linked": panel.linked,
+        "height": panel.height,
+        "shown": panel.shown,
+        "cells": panel.cells,
+        "limits": panel.limits,
+        "folded": panel.folded,
+        "curves": [_curve(curve, store) for curve in panel.curves],
+    }
+
+
+def _curve(curve: Curve, store: _Store) -> dict[str, Any]:
+    plain: dict[str, Any] = {"name": curve.name, "at": store.add(curve.series, curve.column)}
+    if curve.command is not None:
+        plain["command"] = store.add(*curve.command)
+    return plain
+
+
+class _Store:
+    """Series and their columns, each once.
+
+    Attributes:
+        series: as the script wants them.
+    """
+
+    def __init__(self, thinning: int) -> None:
+        self.series: list[dict[str, Any]] = []
+        self._thinning = thinning
+        self._known: dict[int, tuple[int, Floats, np.ndarray]] = {}
+        self._columns: dict[tuple[int, int], int] = {}
+
+    def add(self, series: Series, column: int) -> tuple[int, int]:
+        """Where a column is: its series and its place there."""
+        if id(series) not in self._known:
+            times, values = _thinned(series.times_s, series.values, self._thinning)
+            self._known[id(series)] = len(self.series), values, _spiky(values)
+            self.series.append({"times": _exactly(times), "columns": []})
+        number, values, spiky = self._known[id(series)]
+        columns = self.series[number]["columns"]
+        if (number, column) not in self._columns:
+            self._columns[number, column] = len(columns)
+            columns.append(_encoded(values[:, column], bool(spiky[column])))
+        return number, self._columns[number, column]
+
+
+def _thinning(panels: Sequence[Panel]) -> int:
+    """By how much curves are thinned so that all of them together fit."""
+    counts = {
+        (id(s), column): len(s.times_s)
+        for panel in panels
+        for curve in panel.curves
+        for s, column in (
+            (curve.series, curve.column),
+            curve.command or (curve.series, curve.column),
+        )
+    }
+    return math.ceil(sum(counts.values()) / _NUMBERS)
+
+
+def _thinned(times: Floats, values: Floats, by: int) -> tuple[Floats, Floats]:
+    """Fewer points: of each bin the lowest and the highest value, so that no spike is lost."""
+    if by < 2 or len(times) <= _FEWEST:
+        return times, values
+    starts = np.arange(0, len(times), 2 * by)
+    ends = np.append(starts[1:], len(times)) - 1
+    pairs = np.stack([np.fmin.reduceat(values, starts), np.fmax.reduceat(values, starts)], axis=1)
+    both = np.stack([times[starts], times[ends]], axis=1)
+    return both.ravel(), pairs.reshape(-1, values.shape[1])
+
+
+def _spiky(values: Floats) -> np.ndarray:
+    """bool[columns]: a few values lie so far off that 16 bits could not hold the others apart."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        if not len(values):
+            return np.zeros(values.shape[1], dtype=bool)
+        ordered = np.sort(values, axis=0)  # what is not a number comes last
+        count = len(values)
+        most = ordered[int(0.99 * (count - 1))] - ordered[int(0.01 * (count - 1))]
+        whole = np.nan_to_num(ordered[-1] - ordered[0], nan=np.inf, posinf=np.inf)
+        return np.asarray(whole > _SPIKY * np.nan_to_num(most, nan=0.0))
+
+
+def _encoded(column: Floats, spiky: bool) -> dict[str, Any]:
+    finite = np.isfinite(column)
+    if not finite.any():
+        return {"low": 0.0, "step": 0.0, "codes": ""}
+    low, high = float(column[finite].min()), float(column[finite].max())
+    if low == high and finite.all():
+        return {"low": low, "step": 0.0}
+    step = (high - low) / _STEPS
+    if spiky or not math.isfinite(step) or step == 0.0:
+        return {"exact": _exactly(column)}
+    codes = np.full(len(column), _STEPS + 1, dtype="<u2")
+    codes[finite] = np.rint((column[finite] - low) / step)
+    return {"low": low, "step": step, "codes": _base64(codes)}
+
+
+def _exactly(values: Floats) -> str:
+    """float32; what is beyond it is no number there."""
+    with np.errstate(over="ignore"):
+        exact = values.astype("<f4")
+    exact[np.isinf(exact)] = np.nan
+    return _base64(exact)
+
+
+def _base64(values: np.ndarray) -> str:
+    return base64.b64encode(values.tobytes()).decode()

@@ -1,0 +1,197 @@
+"""Which plots a report has, in which order, and what each shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from robot_recorder.playback.contents import Sort
+from robot_recorder.report.columns import (
+    Group,
+    commands_of,
+    group_of,
+    groups,
+    joint_label,
+    most_moving,
+    observed_joints,
+    short_name,
+)
+from robot_recorder.report.episode_data import EpisodeData, Series
+
+_SHOWN = 8  # curves at first; the others are a click away
+_UNASKED = 8  # plots of numbers that nothing is known about; the others are folded away
+_JOINT_FIELDS = (("position", "positions", 240), ("velocity", "velocities", 170),
+                 ("effort", "efforts", 170))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A column of a series, and dotted over it what was commanded."""
+
+    name: str
+    series: Series
+    column: int
+    command: tuple[Series, int] | None = None
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A plot.
+
+    Attributes:
+        topic: it is drawn from.
+        curves: those to be shown first come first.
+        linked: plots of one name show and hide the same curves.
+        height: in pixels.
+        cells: rows and columns of a pad that is drawn as a heat map; (n, 1) where its shape is not
+            known; None: curves.
+        limits: of a heat map's colours.
+        folded: not worth the room unless somebody asks.
+    """
+
+    title: str
+    unit: str
+    topic: str
+    curves: list[Curve]
+    linked: str
+    height: int = 130
+    shown: int = _SHOWN
+    cells: tuple[int, int] | None = None
+    limits: tuple[float, float] = (0.0, 1.0)
+    folded: bool = False
+
+
+def panels(data: EpisodeData) -> list[Panel]:
+    """All plots of a report, what a robot does before what nobody knows."""
+    found = [*_joints(data), *_forces(data), *_touch(data), *_others(data, Sort.IMU, Sort.POSE)]
+    unknown = list(_others(data, Sort.NUMBERS))
+    return found + [replace(p, folded=i >= _UNASKED) for i, p in enumerate(unknown)]
+
+
+def _joints(data: EpisodeData) -> Iterator[Panel]:
+    """Measured ones with their commands; commands that nothing measured answers by themselves."""
+    observed = observed_joints(data)
+    commanded = {id(s) for o in observed for s, _ in commands_of(data, o).values()}
+    for series in observed:
+        where = f"{short_name(series.topic)}: " if len(observed) > 1 else "joint "
+        commands = commands_of(data, series)
+        order = _order(series)
+        for name, title, height in _JOINT_FIELDS:
+            curves = [
+                Curve(joint, series, column, commands.get(series.names[column]))
+                for joint, column in _joint_columns(series, name)
+            ]
+            if not curves:
+                continue
+            curves.sort(key=lambda curve: order.get(curve.name, len(order)))
+            dotted = any(curve.command for curve in curves)
+            yield Panel(
+                f"{where}{title}" + (" (dotted: commanded)" if dotted else ""), _unit(series, curves[0]),
+                series.topic.name, curves, series.topic.name, height,
+            )  # fmt: skip
+    for series in data.series:
+        known = any(series is o for o in observed) or id(series) in commanded
+        if series.topic.sort is Sort.JOINTS and not known:
+            yield from _curves(series)
+
+
+def _joint_columns(series: Series, name: str) -> list[tuple[str, int]]:
+    """Joints and their columns; a joint's name may have slashes, too."""
+    return [
+        (joint_label(text.removeprefix(f"{name}/").rpartition(" (")[0]), column)
+        for column, text in enumerate(series.names)
+        if text.startswith(f"{name}/")
+    ]
+
+
+def _unit(series: Series, curve: Curve) -> str:
+    return series.names[curve.column].rpartition(" (")[2].removesuffix(")")
+
+
+def _order(series: Series) -> dict[str, int]:
+    """Joints by how far they move, or are pushed."""
+    joints = next(filter(None, (_joint_columns(series, name) for name, _, _ in _JOINT_FIELDS)), [])
+    ranked = most_moving(series.values[:, [column for _, column in joints]], len(joints))
+    return {joints[place][0]: rank for rank, place in enumerate(ranked)}
+
+
+def _forces(data: EpisodeData) -> Iterator[Panel]:
+    wrenches = [s for s in data.series if s.topic.sort is Sort.WRENCH]
+    for name in ("force", "torque"):
+        for series in wrenches:
+            group = group_of(series, name)
+            if group is not None:
+                curves = _in_order(series, group)
+                title = f"{short_name(series.topic)}: {name}"
+                yield Panel(title, group.unit, series.topic.name, curves, f"{name}s", 120)
+
+
+def _touch(data: EpisodeData) -> Iterator[Panel]:
+    for series in data.series:
+        if series.topic.sort is Sort.TACTILE:
+            for group in groups(series):
+                yield _heat_map(series, group)
+
+
+def _others(data: EpisodeData, *sorts: Sort) -> Iterator[Panel]:
+    for series in data.series:
+        if series.topic.sort in sorts:
+            yield from _curves(series)
+
+
+def _curves(series: Series) -> Iterator[Panel]:
+    for group in groups(series):
+        if group.is_array:
+            yield _heat_map(series, group)
+            continue
+        few = len(group.columns) <= _SHOWN
+        curves = _in_order(series, group)
+        if not few:
+            ranked = most_moving(series.values[:, group.columns], len(curves))
+            curves = [curves[c] for c in ranked]
+        title = f"{short_name(series.topic)}: {group.name.replace('_', ' ')}".rstrip(": ")
+        name = f"{series.topic.name} {group.name}"
+        yield Panel(title, group.unit, series.topic.name, curves, name)
+
+
+def _in_order(series: Series, group: Group) -> list[Curve]:
+    return [Curve(i, series, c) for i, c in zip(group.items, group.columns, strict=True)]
+
+
+def _heat_map(series: Series, group: Group) -> Panel:
+    title = short_name(series.topic)
+    if group.name not in ("normal", ""):
+        title += f": {group.name.replace('_', ' ')}"
+    cells = _shape(group.items)
+    height = min(max(7 * len(group.items), 84), 200)
+    return Panel(
+        title, group.unit, series.topic.name, _in_order(series, group),
+        f"{series.topic.name} {group.name}", height, len(group.items), cells,
+        _limits(series.values[:, group.columns], group.unit),
+    )  # fmt: skip
+
+
+def _shape(items: tuple[str, ...]) -> tuple[int, int]:
+    """Rows and columns that the cells' names say, if every cell of them is there, in order."""
+    try:
+        places = [tuple(map(int, item.split(","))) for item in items]
+        rows, cols = (max(place[axis] for place in places) + 1 for axis in (0, 1))
+    except (ValueError, IndexError):
+        return len(items), 1
+    expected = [(r, c) for r in range(rows) for c in range(cols)] if rows * cols < 10**5 else []
+    return (rows, cols) if places == expected else (len(items), 1)
+
+
+def _limits(values: np.ndarray, unit: str) -> tuple[float, float]:
+    """Darkest and brightest: what is rest, and nearly the most there is; signed ones evenly about 0."""
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return 0.0, 1.0
+    low, rest, high = (float(q) for q in np.percentile(finite, (0.5, 50, 99.5)))
+    if unit and low < -0.1 * high:
+        reach = max(-low, high)
+        return -reach, reach
+    low = 0.0 if unit else min(rest, high)
+    return low, high if high > low else low + 1.0

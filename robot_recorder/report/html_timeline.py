@@ -1,0 +1,186 @@
+"""Cameras and the lane of labels: plain HTML, which the page's script only brings to life."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+
+import numpy as np
+
+from robot_recorder.core.errors import BagError
+from robot_recorder.core.labels import LabelEvent, LabelKind, Labels, Outcome
+from robot_recorder.core.streams import NS_PER_S
+from robot_recorder.playback.images import Picture
+from robot_recorder.report.columns import short_name
+from robot_recorder.report.episode_data import EpisodeData, Pictures
+from robot_recorder.report.html_text import Html, element, plural
+
+_PICTURE_BYTES = 2_300_000  # of all pictures; a page with more is slow to send and to open
+_FEWEST = 6  # pictures of a camera, however large they are
+_STRIP = 6  # pictures of a camera on paper
+_COLOURS = 7  # of segments, see page.css
+_LETTER = 0.0075  # of the lane's width, about
+_LEAST = 0.004  # of it: a segment that can be seen
+_LONGEST = 40  # letters of a name on the lane
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Something on the lane.
+
+    Attributes:
+        start_s, end_s: since the episode's start; equal for an instant.
+        kind: ``segment``, ``instant``, or an outcome.
+        colour: number of a segment's colour.
+    """
+
+    start_s: float
+    end_s: float
+    name: str
+    kind: str
+    colour: int = 0
+
+
+def marks(data: EpisodeData, labels: Labels, events: list[LabelEvent]) -> list[Mark]:
+    """Annotations, and the outcome if it was given while it was recorded; only what still holds."""
+    start_ns, found = data.contents.start_ns, []
+    colours: dict[str, int] = {}
+    for event in labels.annotations:
+        start, end = ((at - start_ns) / NS_PER_S for at in (event.start_ns, event.end_ns))
+        kind = "segment" if end > start else "instant"
+        colour = colours.setdefault(event.name, len(colours)) if kind == "segment" else 0
+        found.append(Mark(start, max(end, start), event.name, kind, colour % _COLOURS))
+    outcomes = [e for e in events if e.kind is LabelKind.OUTCOME]
+    if outcomes and outcomes[-1].outcome is not Outcome.UNLABELLED:
+        at = (outcomes[-1].stamp_ns - start_ns) / NS_PER_S
+        found.append(Mark(at, at, labels.outcome_text, labels.outcome.text))
+    first, last = span(data)
+    return sorted(
+        (m for m in found if m.end_s >= first and m.start_s <= last), key=lambda m: m.start_s
+    )
+
+
+def span(data: EpisodeData) -> tuple[float, float]:
+    """The time axis: all that was received, and all that was asked for. s since the start."""
+    first = min(data.contents.first_s, 0.0)
+    return first, max(data.contents.last_s, stop(data), first + 0.1)
+
+
+def stop(data: EpisodeData) -> float:
+    """When it was stopped, s since the start; the last message, where that can not be told."""
+    try:
+        return data.episode.duration_s
+    except (BagError, ArithmeticError, ValueError):
+        return data.contents.last_s
+
+
+def lane(data: EpisodeData, found: list[Mark]) -> Html:
+    """Pre-roll, segments and instants, each in a row where there is room for its name."""
+    first, last = span(data)
+
+    def share(seconds: float) -> float:
+        return min(max((seconds - first) / (last - first), 0.0), 1.0)
+
+    def style(start: float, end: float, row: int = 0) -> str:
+        return f"left:{share(start):.3%};width:{share(end) - share(start):.3%};--row:{row}"
+
+    outside = [
+        element("span", class_="outside", title=text, style=style(start, end))
+        for start, end, text in (
+            (first, 0.0, "pre-roll"),
+            (stop(data), last, "after the stop"),
+        )
+        if end > start
+    ]
+    placed = _placed([(share(m.start_s), share(m.end_s), m) for m in found])
+    drawn = [
+        element(
+            "span", element("span", _short(mark.name)), title=f"{mark.name}, {_when(mark)}",
+            class_=f"mark {mark.kind} colour-{mark.colour}{' flipped' if flipped else ''}",
+            style=style(mark.start_s, mark.end_s, row),
+        )
+        for mark, row, flipped in placed
+    ]  # fmt: skip
+    return element(
+        "div", outside, drawn, element("span", class_="window"), element("span", class_="cursor"),
+        id="lane", style=f"--rows:{max((row + 1 for _, row, _ in placed), default=1)}",
+        role="slider", tabindex="0", aria_label="time", aria_valuemin=f"{first:.3f}",
+        aria_valuemax=f"{last:.3f}", aria_valuenow="0",
+    )  # fmt: skip
+
+
+def _placed(found: list[tuple[float, float, Mark]]) -> list[tuple[Mark, int, bool]]:
+    """Each with its row, and whether its name stands left of it, for want of room on the right.
+
+    Args:
+        found: begin and end as shares of the lane, by begin.
+    """
+    ends: list[float] = []  # of what is in each row
+    placed = []
+    for begin, end, mark in found:
+        flipped = False
+        if mark.kind == "segment":
+            end = max(end, begin + _LEAST)
+        else:
+            length = _LETTER * (len(_short(mark.name)) + 2)
+            flipped = begin + length > 1
+            begin, end = (begin - length, begin) if flipped else (begin, begin + length)
+        row = next((r for r, taken in enumerate(ends) if taken <= begin + 1e-6), len(ends))
+        ends[row : row + 1] = [end]
+        placed.append((mark, row, flipped))
+    return placed
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+
+
+def _when(mark: Mark) -> str:
+    until = f" to {mark.end_s:.2f} s" if mark.end_s > mark.start_s else ""
+    return f"{mark.start_s:.2f} s{until}"
+
+
+def cameras(data: EpisodeData) -> Html:
+    """Every camera's pictures on top of each other, one of them shown."""
+    shown = [p for p in data.pictures if p.chosen]
+    size = sum(sum(len(q.data) for _, q in p.chosen) / len(p.chosen) for p in shown)
+    # As many of each: at any time all cameras then show about the same moment.
+    most = max(_FEWEST, int(_PICTURE_BYTES / max(size, 1.0)))
+    return element("div", [_camera(p, most) for p in shown], id="cameras")
+
+
+def _camera(pictures: Pictures, most: int) -> Html:
+    count = min(len(pictures.chosen), most)
+    places = np.linspace(0, len(pictures.chosen) - 1, count).round().astype(int)
+    chosen = [pictures.chosen[place] for place in places]
+    times = np.array([at for at, _ in chosen])
+    current = int(np.abs(times).argmin())  # what the page opens with
+    strip = set(np.linspace(0, len(chosen) - 1, _STRIP).round().astype(int).tolist())
+    frames = []
+    for number, (at, picture) in enumerate(chosen):
+        classes = ["now"] if number == current else []
+        classes += ["strip"] if number in strip else []
+        frames.append(
+            element(
+                "img", src=_source(picture), alt=f"{at:.2f} s", decoding="sync",
+                data_time=f"{at:.3f}", class_=" ".join(classes) or None,
+            )
+        )  # fmt: skip
+    name, of = short_name(pictures.topic), plural(len(pictures.times_s), "picture")
+    counted = of if len(chosen) == len(pictures.times_s) else f"{len(chosen)} of {of}"
+    return element(
+        "figure",
+        element("div", frames, class_="frames"),
+        element(
+            "figcaption",
+            element("b", name, title=pictures.topic.name),
+            element("span", f"{times[current]:.2f} s", class_="at"),
+            element("small", counted),
+        ),
+        class_="camera",
+    )
+
+
+def _source(picture: Picture) -> str:
+    kind = "image/png" if picture.media_type == "image/png" else "image/jpeg"
+    return f"data:{kind};base64,{base64.b64encode(picture.data).decode()}"

@@ -1,0 +1,94 @@
+"""Camera pictures, as many of a long episode as a viewer takes."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+import rerun as rr
+
+from robot_recorder.core.errors import DecodeError
+from robot_recorder.playback.contents import Images, Topic
+from robot_recorder.view.log import Log, stream_entity
+
+_AT_ONCE = 8_000_000  # bytes: the first pictures are seen before the last of a batch are read
+_SAMPLES = 8  # pictures of a camera that the rest's size is judged by
+
+
+class CameraLog:
+    """Logs pictures as they are encoded; what is not is encoded by ``Images.picture``."""
+
+    def __init__(self, log: Log, every: int) -> None:
+        """
+        Args:
+            every: log the first picture of so many.
+        """
+        self._log = log
+        self._every = every
+        self._seen: Counter[str] = Counter()
+        self.logged: Counter[str] = Counter()
+        self._broken: Counter[Topic] = Counter()
+
+    def add(self, images: Images) -> None:
+        """Some more pictures of one camera."""
+        name = images.topic.name
+        first = -self._seen[name] % self._every
+        self._seen[name] += len(images.times_s)
+        numbers: list[int] = []
+        blobs: list[bytes] = []
+        kinds: list[str] = []
+        for number in range(first, len(images.times_s), self._every):
+            try:
+                picture = images.picture(number)
+            except DecodeError:
+                self._broken[images.topic] += 1
+                continue
+            numbers.append(number)
+            blobs.append(picture.data)
+            kinds.append(picture.media_type)
+            if sum(map(len, blobs)) > _AT_ONCE:
+                self._send(images, numbers, blobs, kinds)
+                numbers, blobs, kinds = [], [], []
+        if numbers:
+            self._send(images, numbers, blobs, kinds)
+
+    def _send(
+        self, images: Images, numbers: list[int], blobs: list[bytes], kinds: list[str]
+    ) -> None:
+        path = stream_entity(images.topic.stream)
+        if not self.logged[images.topic.name]:
+            smooth = rr.components.MagnificationFilter.Linear
+            self._log.once(path, rr.EncodedImage.from_fields(magnification_filter=smooth))
+        columns = rr.EncodedImage.columns(blob=blobs, media_type=kinds)
+        self._log.send(path, images.times_s[numbers], columns)
+        self._log.flush()
+        self.logged[images.topic.name] += len(numbers)
+
+    @property
+    def problems(self) -> list[str]:
+        """What could not be shown, one sentence a camera."""
+        return [
+            f"{topic.name}: {count} pictures can not be decoded"
+            for topic, count in self._broken.items()
+        ]
+
+
+def estimated_bytes(images: Sequence[Images]) -> float:
+    """What all pictures of some cameras come to, by the first ones.
+
+    Args:
+        images: some of each.
+    """
+    total = 0.0
+    for part in images:
+        step = math.ceil(len(part.times_s) / _SAMPLES)
+        sizes = []
+        for number in range(0, len(part.times_s), step):
+            try:
+                sizes.append(len(part.picture(number).data))
+            except DecodeError:
+                continue
+        if sizes:
+            total += sum(sizes) / len(sizes) * part.topic.count
+    return total

@@ -1,0 +1,110 @@
+"""What the robot feels, on the robot in three dimensions: forces as arrows, touch as coloured points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+import rerun as rr
+
+from robot_recorder.core.arrays import Floats
+from robot_recorder.core.cdr import CdrReader
+from robot_recorder.core.errors import BagError, DecodeError
+from robot_recorder.core.urdf import RobotModel
+from robot_recorder.playback.contents import Contents, Numbers, Sort
+from robot_recorder.storage.columns import Column, read_columns
+from robot_recorder.view.frames import EpisodeFrames
+from robot_recorder.view.log import Log, entity, thinned
+from robot_recorder.view.robot import RATE_HZ, ROOT
+from robot_recorder.view.touch import Pad, pads
+
+_ARROW_M = 0.35  # of the largest force of the episode
+_ARROW_RADIUS_M = 0.012
+_LEAST_FORCE_N = 10.0  # drawn at most that long
+_CELL_M = 0.014  # pitch of taxels, which their messages do not tell
+_FORCE_COLOUR = (255, 120, 60)
+
+
+class ContactLog:
+    """Logs forces as arrows and taxels as coloured points, in the frames that their messages name."""
+
+    def __init__(
+        self, log: Log, model: RobotModel, frame_ids: Mapping[str, str], frames: EpisodeFrames
+    ) -> None:
+        """
+        Args:
+            frame_ids: by topic.
+            frames: of the whole episode: what arrows' lengths and colours span.
+        """
+        self._log = log
+        self._frames = frames
+        self._links = {t: link for t, link in frame_ids.items() if link in model.links}
+        self._most: dict[str, float] = {}
+
+    def add(self, numbers: Numbers) -> None:
+        """Some more samples of a wrench or a pad."""
+        topic = numbers.topic
+        link = self._links.get(topic.name)
+        if link is None or topic.sort not in (Sort.WRENCH, Sort.TACTILE):
+            return
+        path = entity(ROOT, link, topic.stream)
+        few = thinned(numbers.times_s, RATE_HZ)
+        times_s, values = numbers.times_s[few], numbers.values[few]
+        if topic.sort is Sort.WRENCH:
+            most = max(self._largest(numbers, slice(0, 3)), _LEAST_FORCE_N)
+            vectors = values[:, :3] * (_ARROW_M / most)
+            style = rr.Arrows3D.from_fields(colors=[_FORCE_COLOUR], radii=[_ARROW_RADIUS_M])
+            self._log.once(path, style)
+            self._log.send(path, times_s, rr.Arrows3D.columns(vectors=vectors))
+        for pad in pads(topic, numbers.names) if topic.sort is Sort.TACTILE else ():
+            self._touch(path, pad, numbers, times_s, values[:, list(pad.columns)])
+
+    def _touch(self, path: str, pad: Pad, numbers: Numbers, times_s: Floats, cells: Floats) -> None:
+        rows, cols = pad.shape
+        row, col = np.divmod(np.arange(rows * cols), cols)
+        places = np.zeros((rows * cols, 3))
+        places[:, 0] = (col - (cols - 1) / 2) * _CELL_M
+        places[:, 1] = (row - (rows - 1) / 2) * _CELL_M
+        self._log.once(path, rr.Points3D(places, radii=_CELL_M / 2))
+        most = max(self._largest(numbers, list(pad.columns)), 1e-9)
+        grey = np.clip(cells / most * 255, 0, 255).astype(np.uint8)
+        colours = cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS)[..., ::-1].reshape(-1, 3)
+        columns = rr.Points3D.columns(colors=colours).partition([rows * cols] * len(times_s))
+        self._log.send(path, times_s, columns)
+
+    def _largest(self, numbers: Numbers, columns: slice | list[int]) -> float:
+        """Of the whole episode, or of what has been seen first."""
+        name = numbers.topic.name
+        if name not in self._most:
+            values = self._frames.values(numbers.topic.stream, numbers.names)
+            values = numbers.values if values is None else values
+            self._most[name] = float(np.nanmax(np.abs(values[:, columns]), initial=0.0))
+        return self._most[name]
+
+
+def frame_ids(contents: Contents) -> dict[str, str]:
+    """By topic of a wrench or a pad, the frame that its first message names."""
+    wanted = {t.name for t in contents.topics if t.sort in (Sort.WRENCH, Sort.TACTILE)}
+    found: dict[str, str] = {}
+    try:
+        for segment in read_columns(contents.episode.path, wanted) if wanted else ():
+            for topic in set(segment.columns) - set(found):
+                found |= _frame_id(topic, segment.columns[topic])
+            if wanted == set(found):
+                break
+    except BagError:  # of a damaged bag, what stands before the damage; reading it all tells
+        pass
+    return found
+
+
+def _frame_id(topic: str, column: Column) -> dict[str, str]:
+    """The first message's; nothing when it has none."""
+    if not len(column.payloads):
+        return {}
+    try:
+        reader = CdrReader(column.payloads[0])
+        reader.stamp_ns()
+        return {topic: reader.text()}
+    except DecodeError:
+        return {}

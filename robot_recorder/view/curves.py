@@ -1,0 +1,160 @@
+"""Numbers as curves: which values belong into one plot, and in which colours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import rerun as rr
+
+from robot_recorder.core.arrays import Floats
+from robot_recorder.core.streams import Role
+from robot_recorder.playback.contents import Numbers, Sort, Topic
+from robot_recorder.view.log import Log, stream_entity
+
+Colour = tuple[int, int, int]
+MOVING, OTHERS = "moving", "others"
+_NAME = re.compile(r"^(?P<path>.*?)(?: \((?P<unit>[^()]*)\))?$")
+# Told apart on black, and by most people who see fewer colours.
+PALETTE: tuple[Colour, ...] = (
+    (86, 180, 233), (240, 150, 30), (0, 190, 140), (235, 110, 180),
+    (240, 228, 66), (150, 130, 255), (255, 105, 90), (190, 190, 190),
+)  # fmt: skip
+_AXES: dict[str, Colour] = {
+    "x": (235, 85, 75), "y": (80, 190, 90), "z": (80, 140, 250), "w": (190, 190, 190),
+}  # fmt: skip
+_WIDTH, _COMMAND_WIDTH = 1.5, 1.0
+_PALE = 0.5  # share of white in a command's colour, and in that of every second wrench
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Values of one stream that are drawn together.
+
+    Attributes:
+        parts: of the path below the stream's.
+        unit: empty: not known.
+        columns: which of the message's values.
+        labels: one for each.
+    """
+
+    parts: tuple[str, ...]
+    unit: str
+    columns: tuple[int, ...]
+    labels: tuple[str, ...]
+
+
+def split_name(name: str) -> tuple[tuple[str, ...], str]:
+    """Path and unit of a value's name, such as ``force/x (N)``."""
+    found = _NAME.match(name)
+    assert found is not None  # it matches everything
+    unit = found["unit"] or ""
+    return tuple(found["path"].split("/")), "" if unit == "?" else unit
+
+
+def grouped(names: Sequence[str]) -> list[Curves]:
+    """Values by all but the last part of their names: x, y and z of a force are together."""
+    groups: dict[tuple[tuple[str, ...], str], list[tuple[int, str]]] = {}
+    for number, name in enumerate(names):
+        parts, unit = split_name(name)
+        path = parts if len(parts) == 1 else parts[:-1]
+        groups.setdefault((path, unit), []).append((number, parts[-1]))
+    return [
+        Curves(path, unit, tuple(n for n, _ in values), tuple(label for _, label in values))
+        for (path, unit), values in groups.items()
+    ]
+
+
+def of_joints(names: Sequence[str], most: Sequence[str]) -> list[Curves]:
+    """The values of a joint state by quantity: the joints that move most, and the others.
+
+    Each joint by itself would be easier to find, but a viewer needs five times the memory for that.
+
+    Args:
+        most: joints, in the order they are to have.
+    """
+    groups: dict[tuple[str, str, str], dict[str, int]] = {}
+    for number, name in enumerate(names):
+        (field, *rest), unit = split_name(name)
+        joint = joint_name("/".join(rest))
+        which = MOVING if joint in most else OTHERS
+        groups.setdefault((field, which, unit), {})[joint] = number
+    found = []
+    for (field, which, unit), columns in sorted(groups.items()):
+        joints = [j for j in most if j in columns] if which == MOVING else list(columns)
+        found.append(Curves((field, which), unit, tuple(columns[j] for j in joints), tuple(joints)))
+    return found
+
+
+def joint_name(name: str) -> str:
+    """What to call a joint: ``left_elbow_joint`` is one anyway."""
+    return name.removesuffix("_joint") or name
+
+
+def joint_colour(number: int) -> Colour:
+    """Of the joint that moves most, the next one, ..."""
+    return PALETTE[number % len(PALETTE)]
+
+
+class CurveLog:
+    """Logs all numbers there are as curves."""
+
+    def __init__(self, log: Log, topics: Iterable[Topic], most: Sequence[str]) -> None:
+        """
+        Args:
+            topics: all of the bag.
+            most: the joints that move most.
+        """
+        self._log = log
+        self._wrenches = [t.name for t in topics if t.sort is Sort.WRENCH]
+        self._most = most
+        self._groups: dict[tuple[str, tuple[str, ...]], list[Curves]] = {}
+
+    def add(self, numbers: Numbers) -> None:
+        """Some more samples."""
+        key = numbers.topic.name, numbers.names
+        if key not in self._groups:
+            self._groups[key] = self._begin(numbers.topic, numbers.names)
+        for curves in self._groups[key]:
+            path = stream_entity(numbers.topic.stream, *curves.parts)
+            values = numbers.values[:, list(curves.columns)]
+            self._send(path, numbers.times_s, values)
+
+    def _send(self, path: str, times_s: Floats, values: Floats) -> None:
+        columns = rr.Scalars.columns(scalars=np.ascontiguousarray(values).ravel())
+        width = values.shape[1]
+        if width > 1:
+            columns = columns.partition(np.full(len(values), width))
+        self._log.send(path, times_s, columns)
+
+    def _begin(self, topic: Topic, names: tuple[str, ...]) -> list[Curves]:
+        joints = topic.sort is Sort.JOINTS
+        groups = of_joints(names, self._most) if joints else grouped(names)
+        for curves in groups:
+            path = stream_entity(topic.stream, *curves.parts)
+            self._log.once(path, self._style(topic, curves))
+        return groups
+
+    def _style(self, topic: Topic, curves: Curves) -> rr.SeriesLines:
+        if topic.sort is Sort.JOINTS:
+            colours = [joint_colour(number) for number in range(len(curves.labels))]
+            if topic.role is Role.ACTION:
+                labels = [f"{joint}, commanded" for joint in curves.labels]
+                pale = [_paler(colour) for colour in colours]
+                return rr.SeriesLines(names=labels, colors=pale, widths=_COMMAND_WIDTH)
+            return rr.SeriesLines(names=curves.labels, colors=colours, widths=_WIDTH)
+        number = self._wrenches.index(topic.name) if topic.name in self._wrenches else 0
+        stream = f"{topic.stream} " if topic.sort is Sort.WRENCH else ""
+        axes = None
+        if set(curves.labels) <= set(_AXES):
+            axes = [_paler(_AXES[a]) if number % 2 else _AXES[a] for a in curves.labels]
+        return rr.SeriesLines(
+            names=[f"{stream}{label}" for label in curves.labels], colors=axes, widths=_WIDTH
+        )
+
+
+def _paler(colour: Colour) -> Colour:
+    red, green, blue = (round(c + _PALE * (255 - c)) for c in colour)
+    return red, green, blue

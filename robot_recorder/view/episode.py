@@ -1,0 +1,174 @@
+"""An episode into a Rerun recording, a few seconds of it at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain, islice
+
+import rerun as rr
+
+from robot_recorder.core.errors import DecodeError
+from robot_recorder.core.urdf import RobotModel, parse_urdf
+from robot_recorder.playback.contents import Batch, Contents, Numbers, Sort
+from robot_recorder.view.cameras import CameraLog, estimated_bytes
+from robot_recorder.view.contact import ContactLog, frame_ids
+from robot_recorder.view.curves import CurveLog
+from robot_recorder.view.document import log_document
+from robot_recorder.view.frames import EpisodeFrames, log_frames
+from robot_recorder.view.labels import log_labels
+from robot_recorder.view.layout import Layout
+from robot_recorder.view.log import Log
+from robot_recorder.view.meshes import find_mesh
+from robot_recorder.view.robot import RobotLog, driving
+from robot_recorder.view.touch import TouchLog
+
+MOST_PICTURE_BYTES = 300_000_000  # a viewer holds all of them in memory
+MOST_VALUES = 30_000_000  # and ten bytes for each of these
+Progress = Callable[[str, float], None]
+
+
+@dataclass
+class Viewed:
+    """What became of an episode.
+
+    Attributes:
+        notes: what is not shown, or not all of it, and why: sentences.
+    """
+
+    pictures: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Amount:
+    """How much of a long episode is shown."""
+
+    every_picture: int
+    every_value: int
+
+    @classmethod
+    def of(cls, contents: Contents, first: Batch, everything: bool) -> _Amount:
+        if everything:
+            return cls(1, 1)
+        pictures = estimated_bytes(first.images)
+        values = sum(n.topic.count * len(n.names) for n in first.numbers)
+        return cls(
+            max(1, math.ceil(pictures / MOST_PICTURE_BYTES)),
+            max(1, math.ceil(values / MOST_VALUES)),
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        parts = []
+        if self.every_picture > 1:
+            parts.append(f"one picture of {self.every_picture}")
+        if self.every_value > 1:
+            parts.append(f"one sample of {self.every_value} of the curves")
+        return [f"a long episode: {' and '.join(parts)} is shown; --all shows all"] if parts else []
+
+
+def log_episode(
+    contents: Contents,
+    recording: rr.RecordingStream,
+    everything: bool = False,
+    progress: Progress = lambda what, share: None,
+) -> Viewed:
+    """Log all that can be understood.
+
+    Args:
+        everything: also every picture and sample of a long episode.
+        progress: told what is done, and the share that is, 0 to 1.
+
+    Raises:
+        NotTaken: where it is to go has no room for it, or is gone.
+    """
+    log = Log(recording, contents.start_ns)
+    recording.send_recording_name(contents.episode.id)
+    frames = EpisodeFrames.of(contents, lambda share: progress("aligning", share))
+    batches = contents.batches()
+    first = next(batches, Batch([], [], 1.0))
+    amount = _Amount.of(contents, first, everything)
+    viewed = Viewed(notes=amount.notes)
+    model = _model(contents, viewed.notes)
+    layout = Layout(contents, {n.topic.name: n for n in first.numbers}, frames, model)
+    recording.send_blueprint(layout.blueprint())
+    log_labels(log, contents)
+    log_frames(log, frames, contents.start_ns)
+    certificate = contents.episode.certificate
+    if certificate is None and frames.alignment is not None:
+        certificate = frames.alignment.certificate
+    log_document(log, contents, certificate, [*viewed.notes, *contents.problems])
+    writer = _Writer(log, contents, frames, layout, model, amount)
+    for batch in chain([first], batches):
+        writer.add(batch)
+        log.flush()
+        progress("reading", batch.share)
+    found = [*contents.problems, *filter(None, [frames.problem]), *writer.problems]
+    viewed.notes += dict.fromkeys(found)
+    log_document(log, contents, certificate, viewed.notes)
+    log.flush()
+    viewed.pictures = dict(writer.cameras.logged)
+    return viewed
+
+
+def _model(contents: Contents, notes: list[str]) -> RobotModel | None:
+    """The robot; None: it can not be drawn."""
+    description = contents.description
+    if not description:
+        if any(t.sort is Sort.JOINTS for t in contents.topics):
+            notes.append("no robot is drawn: the bag holds no robot_description")
+        return None
+    try:
+        return parse_urdf(description)
+    except DecodeError as error:
+        notes.append(f"no robot is drawn: {error}")
+        return None
+
+
+class _Writer:
+    """Hands every batch to those who show something of it; pictures first, for they are waited for."""
+
+    def __init__(
+        self,
+        log: Log,
+        contents: Contents,
+        frames: EpisodeFrames,
+        layout: Layout,
+        model: RobotModel | None,
+        amount: _Amount,
+    ) -> None:
+        self.cameras = CameraLog(log, amount.every_picture)
+        self._curves = CurveLog(log, contents.topics, layout.most)
+        self._touch = TouchLog(log, frames)
+        self._every = amount.every_value
+        self._driving = {t.name for t in driving(contents.topics)}
+        self._robot = RobotLog(log, model, find_mesh) if model else None
+        self._contact = ContactLog(log, model, frame_ids(contents), frames) if model else None
+
+    def add(self, batch: Batch) -> None:
+        for images in batch.images:
+            self.cameras.add(images)
+        if self._robot is not None:
+            self._robot.add([n for n in batch.numbers if n.topic.name in self._driving])
+        for numbers in batch.numbers:
+            few = _some(numbers, self._every)
+            self._curves.add(few)
+            self._touch.add(few)
+            if self._contact is not None:
+                self._contact.add(numbers)
+
+    @property
+    def problems(self) -> Iterator[str]:
+        yield from self.cameras.problems
+        meshes = self._robot.missing_meshes if self._robot else []
+        if meshes:
+            some = ", ".join(islice(dict.fromkeys(meshes), 3))
+            yield f"{len(meshes)} bodies of the robot are not drawn: no such mesh here ({some})"
+
+
+def _some(numbers: Numbers, every: int) -> Numbers:
+    if every == 1:
+        return numbers
+    return Numbers(numbers.topic, numbers.names, numbers.times_s[::every], numbers.values[::every])

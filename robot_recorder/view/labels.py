@@ -1,0 +1,112 @@
+"""What people said about an episode: lanes on the time axis, and the log of who said it when."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+import numpy as np
+import rerun as rr
+
+from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome, outcome_text
+from robot_recorder.core.streams import NS_PER_S
+from robot_recorder.playback.contents import Contents
+from robot_recorder.view.curves import Colour
+from robot_recorder.view.log import Log, entity
+
+ROOT = "labels"
+HISTORY = entity(ROOT, "history")
+_INSTANT = 0.015  # how wide an instant is drawn, in lengths of the episode
+_PRE_ROLL, _AFTER, _RECORDED = "pre-roll", "after the stop", "recorded"
+_GREY = (90, 90, 90)
+_OUTCOMES = {
+    Outcome.SUCCESS: (46, 140, 70),
+    Outcome.FAILURE: (200, 50, 50),
+    Outcome.UNLABELLED: (50, 90, 140),
+}
+_SHADES = (
+    (30, 110, 160),
+    (170, 105, 10),
+    (0, 120, 95),
+    (160, 60, 120),
+    (120, 110, 20),
+    (90, 75, 180),
+)
+
+
+def log_labels(log: Log, contents: Contents) -> None:
+    """Log lanes and history."""
+    episode, labels = contents.episode, contents.episode.labels
+    state = labels.outcome_text if episode.events else _RECORDED
+    colours = {_PRE_ROLL: _GREY, _AFTER: _GREY, state: _OUTCOMES[labels.outcome]}
+    _lane(log, "outcome", _phases(contents, state), colours)
+    names = dict.fromkeys(event.name for event in labels.annotations)
+    shades = {name: _SHADES[number % len(_SHADES)] for number, name in enumerate(names)}
+    for number, spans in enumerate(annotation_lanes(contents)):
+        _lane(log, f"annotations_{number + 1}" if number else "annotations", spans, shades)
+    for event in episode.events:
+        time_s = (event.stamp_ns - contents.start_ns) / NS_PER_S
+        text = rr.TextLog.columns(text=[_sentence(event)], level=[event.kind.name])
+        # A label given days later must not stretch the time axis to there: its sentence says when.
+        log.send(HISTORY, np.array([min(max(time_s, contents.first_s), contents.last_s)]), text)
+
+
+def _phases(contents: Contents, state: str) -> list[tuple[float, float, str]]:
+    """The outcome from start to stop, and what is before and after."""
+    stop_s = min(contents.episode.duration_s, contents.last_s)
+    edges = (min(contents.first_s, 0.0), 0.0, stop_s, contents.last_s)
+    spans = zip(edges, edges[1:], (_PRE_ROLL, state, _AFTER))
+    return [(start, end, name) for start, end, name in spans if end > start]
+
+
+def annotation_lanes(contents: Contents) -> list[list[tuple[float, float, str]]]:
+    """Annotations from when to when, s, on so many lanes that none hides another."""
+    least_s = _INSTANT * (contents.last_s - contents.first_s)
+    lanes: list[list[tuple[float, float, str]]] = []
+    for event in sorted(contents.episode.labels.annotations, key=lambda a: a.start_ns):
+        start, end = ((at - contents.start_ns) / NS_PER_S for at in (event.start_ns, event.end_ns))
+        span = start, max(end, start + least_s), event.name
+        lane = next((lane for lane in lanes if lane[-1][1] <= span[0]), None)
+        if lane is None:
+            lanes.append([span])
+        else:
+            lane.append(span)
+    return lanes
+
+
+def _lane(
+    log: Log,
+    name: str,
+    spans: list[tuple[float, float, str]],
+    colours: dict[str, Colour],
+) -> None:
+    """A lane of states, empty between them."""
+    if not spans:
+        return
+    changes: dict[float, str] = {}
+    for start, end, state in spans:
+        changes |= {start: state, end: ""}
+    path = entity(ROOT, name)
+    log.once(path, rr.StateConfiguration(values=list(colours), colors=list(colours.values())))
+    log.send(path, np.array(list(changes)), rr.StateChange.columns(state=list(changes.values())))
+
+
+def _sentence(event: LabelEvent) -> str:
+    return f"{describe(event)}, by {event.by or 'unknown'}, {utc(event.stamp_ns)}"
+
+
+def describe(event: LabelEvent) -> str:
+    """What a label event says, without who and when."""
+    if event.kind is LabelKind.TASK:
+        what = f"task {event.task or 'none'}: {event.instruction}".removesuffix(": ")
+        what += f" (operator {event.operator_name})" if event.operator_name else ""
+    elif event.kind is LabelKind.OUTCOME:
+        what = f"outcome {outcome_text(event.outcome, event.cause)}"
+    else:
+        what = f"{event.kind.name.lower()} {event.name}"
+    what += f" instead of {event.previous}" if event.previous not in ("", "unlabelled") else ""
+    return what + (f" ({event.note})" if event.note else "")
+
+
+def utc(stamp_ns: int) -> str:
+    """A time of day as people read it."""
+    return f"{datetime.fromtimestamp(stamp_ns / NS_PER_S, timezone.utc):%Y-%m-%d %H:%M:%S} UTC"

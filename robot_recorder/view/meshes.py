@@ -1,0 +1,34 @@
+"""Where the files are that a robot description names."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# What Rerun draws. A description comes with a bag, from anybody: no other file is put into a recording.
+_SUFFIXES = (".stl", ".obj", ".dae", ".glb", ".gltf")
+
+
+def find_mesh(uri: str) -> Path | None:
+    """The file of ``package://...``, ``file://...`` or a path; None: it is not on this machine, or no mesh.
+
+    Packages are found as ROS finds them, by AMENT_PREFIX_PATH and ROS_PACKAGE_PATH.
+    """
+    scheme, colon, rest = uri.partition("://")
+    places = [Path(uri)]
+    if colon:
+        places = [Path(rest)] if scheme == "file" else []
+    if scheme == "package":
+        package, _, below = rest.partition("/")
+        places = [folder / below for folder in _folders(package)]
+    found = (p for p in places if p.suffix.lower() in _SUFFIXES and p.is_absolute() and p.is_file())
+    return next(found, None)
+
+
+def _folders(package: str) -> list[Path]:
+    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+    sources = os.environ.get("ROS_PACKAGE_PATH", "").split(os.pathsep)
+    found = [Path(prefix) / "share" / package for prefix in prefixes if prefix]
+    for source in map(Path, filter(None, sources)):  # a package itself, or a folder of packages
+        found.append(source if source.name == package else source / package)
+    return found

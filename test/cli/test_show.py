@@ -1,0 +1,78 @@
+"""``robot-recorder show``, and which episode a person means."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from support.bags import small_robot
+from support.repeats import repeat
+
+from robot_recorder.cli.chosen import chosen_episode
+from robot_recorder.cli.main import main
+from robot_recorder.core.errors import BagError
+
+
+def test_a_picture_and_a_report_stand_beside_the_episode(tmp_path: Path, capsys) -> None:
+    bag = small_robot(tmp_path / "bag", 2.0)
+    assert main(["show", str(bag)]) == 0
+    assert capsys.readouterr().out.split() == [
+        str(tmp_path / "bag.png"),
+        str(tmp_path / "bag.html"),
+    ]
+    assert (tmp_path / "bag.png").read_bytes()[:4] == b"\x89PNG"
+    assert (tmp_path / "bag.html").read_text().startswith("<!doctype html>")
+
+
+def test_one_file_or_a_folder_can_be_asked_for(tmp_path: Path, capsys) -> None:
+    bag = small_robot(tmp_path / "bag", 2.0)
+    assert main(["show", str(bag), "--out", str(tmp_path / "only.html")]) == 0
+    assert main(["show", str(bag), "--out", str(tmp_path / "new" / "folder")]) == 0
+    made = {p.name for p in tmp_path.rglob("*.*") if p.suffix in (".png", ".html")}
+    assert made == {"only.html", "bag.png", "bag.html"}
+    assert main(["show", str(bag), "--out", str(tmp_path / "a.pdf")]) == 2
+    assert "a.pdf: can be written as .png or .html" in capsys.readouterr().err
+
+
+def test_several_are_laid_over_each_other(tmp_path: Path, capsys, monkeypatch) -> None:
+    bags = [repeat(tmp_path / f"good_{i}", 1 + i / 100) for i in range(3)]
+    bags.append(repeat(tmp_path / "dropped", dropped_s=2.0))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "150")
+    assert main(["show", *map(str, bags)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "dropped" in lines[1] and "odd" in lines[1] and "-20 N" in lines[1]
+    assert lines[-1].endswith("comparison.png") and (tmp_path / "comparison.png").exists()
+
+
+def test_a_folder_means_its_newest_episode(tmp_path: Path) -> None:
+    names = [
+        "g1_20261122T101010_500_lift",
+        "b2_20261123T101010_500_lift",
+        "g1_20261123T091010_500_lift",
+    ]
+    for name in [*names, "z_20261124T000000_000_lift.partial", ".trash/x_20261125T000000_000_y"]:
+        small_robot(tmp_path / name, 0.1)
+    assert chosen_episode(tmp_path).name == names[1]
+    assert chosen_episode(tmp_path / names[0]).name == names[0]
+    (file,) = (tmp_path / names[0]).glob("*.mcap")
+    assert chosen_episode(file).name == names[0]
+
+
+def test_of_foreign_bags_the_newest_is_the_last_written(tmp_path: Path) -> None:
+    for number, name in enumerate(("zebra", "ape")):
+        bag = small_robot(tmp_path / name, 0.1)
+        os.utime(bag / "metadata.yaml", (1000 + number, 1000 + number))
+    assert chosen_episode(tmp_path).name == "ape"
+
+
+def test_what_is_none_is_named_with_what_to_give(tmp_path: Path) -> None:
+    (tmp_path / "alone.mcap").write_bytes(b"")
+    for path, words in (
+        (tmp_path, "no episodes in it"),
+        (tmp_path / "no", "does not exist"),
+        (tmp_path / "alone.mcap", "reindex"),
+    ):
+        with pytest.raises(BagError, match=words):
+            chosen_episode(path)

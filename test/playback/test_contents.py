@@ -1,0 +1,122 @@
+"""Any bag, decoded some seconds at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.bags import NS, angle, small_robot
+from support.samples import T0, wrench, write_bag
+
+from robot_recorder.core.errors import BagError
+from robot_recorder.core.streams import Role
+from robot_recorder.playback.contents import Batch, Contents, Sort
+from robot_recorder.storage import columns, mcap_file
+from robot_recorder.storage.mcap_writer import McapWriter
+
+GRIPPER = Path(__file__).parents[3] / "shared" / "data" / "gripper_closes_can"
+
+
+def joined(batches: list[Batch]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Times and values of each topic."""
+    found: dict[str, list] = {}
+    for batch in batches:
+        for numbers in batch.numbers:
+            found.setdefault(numbers.topic.name, []).append(numbers)
+    return {
+        name: (
+            np.concatenate([p.times_s for p in parts]),
+            np.concatenate([p.values for p in parts]),
+        )
+        for name, parts in found.items()
+    }
+
+
+def test_every_number_and_picture_of_a_bag_is_had_once(tmp_path: Path, monkeypatch) -> None:
+    contents = Contents.open(small_robot(tmp_path / "bag", 4.0))
+    assert [(t.name, t.sort, t.count) for t in contents.topics] == [
+        ("/camera/image/compressed", Sort.IMAGE, 80),
+        ("/joint_states", Sort.JOINTS, 400),
+        ("/wrist/wrench", Sort.WRENCH, 400),
+    ]
+    assert all(t.role is Role.OBSERVATION for t in contents.topics)
+    batches = list(contents.batches())
+    times, values = joined(batches)["/joint_states"]
+    assert len(times) == 400 and np.allclose(
+        values[:, 0], angle(times + contents.start_ns / NS - T0 / NS), atol=1e-4
+    )
+    assert sum(len(i.times_s) for b in batches for i in b.images) == 80
+    assert batches[0].images[0].picture(0).pixels().shape == (240, 240, 3)
+    assert batches[-1].share == 1.0 and not contents.problems
+    # The same in many small parts.
+    monkeypatch.setattr(columns, "_SPAN_MESSAGES", 50)
+    again = joined(list(contents.batches()))["/joint_states"]
+    assert (again[0] == times).all() and (again[1] == values).all()
+
+
+def test_stamps_of_another_clock_give_way_to_receipts(tmp_path: Path) -> None:
+    messages = [("/w", wrench(5 * NS + i * 10**7), T0 + i * 10**7) for i in range(50)]
+    write_bag(McapWriter(), tmp_path / "bag", messages)
+    times, _ = joined(list(Contents.open(tmp_path / "bag").batches()))["/w"]
+    assert np.allclose(times, np.arange(50) / 100)
+
+
+def test_a_stamp_that_went_astray_does_not_bend_the_time_axis(tmp_path: Path) -> None:
+    stamps = [T0 + i * 10**7 if i != 20 else 0 for i in range(50)]
+    write_bag(
+        McapWriter(),
+        tmp_path / "bag",
+        [("/w", wrench(s), T0 + i * 10**7) for i, s in enumerate(stamps)],
+    )
+    times, _ = joined(list(Contents.open(tmp_path / "bag").batches()))["/w"]
+    assert np.allclose(times, np.arange(50) / 100)
+
+
+def test_what_can_not_be_decoded_is_counted_and_the_rest_is_had(tmp_path: Path) -> None:
+    messages = [
+        ("/w", wrench(T0 + i) if i % 5 else b"\0\1\0\0" + bytes(9), T0 + i) for i in range(50)
+    ]
+    write_bag(McapWriter(), tmp_path / "bag", messages)
+    contents = Contents.open(tmp_path / "bag")
+    assert len(joined(list(contents.batches()))["/w"][0]) == 40
+    assert contents.problems == ["/w: 10 messages can not be decoded"]
+
+
+def test_a_bag_that_is_damaged_gives_what_is_before(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(columns, "_SPAN_MESSAGES", 50)
+    monkeypatch.setattr(mcap_file, "CHUNK_BYTES", 20_000)
+    bag = small_robot(tmp_path / "bag", 4.0)
+    (file,) = bag.glob("*.mcap")
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 100_000] = bytes(100_000)
+    file.write_bytes(data)
+    contents = Contents.open(bag)
+    numbers = joined(list(contents.batches()))
+    assert 50 < len(numbers["/joint_states"][0]) < 400
+    assert len(contents.problems) == 1 and "is damaged near" in contents.problems[0]
+
+
+def test_a_bag_that_is_cut_off_is_refused_with_what_helps(tmp_path: Path) -> None:
+    bag = small_robot(tmp_path / "bag", 4.0)
+    (file,) = bag.glob("*.mcap")
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(BagError, match="mcap recover"):
+        Contents.open(bag)
+
+
+def test_an_empty_bag_opens(tmp_path: Path) -> None:
+    write_bag(McapWriter(), tmp_path / "bag", [])
+    contents = Contents.open(tmp_path / "bag")
+    assert contents.topics == () and list(contents.batches()) == [] and contents.description == ""
+
+
+def test_a_real_recording_of_a_type_nobody_here_knows() -> None:
+    if not GRIPPER.exists():
+        pytest.skip("the recording gripper_closes_can is not beside the checkout")
+    contents = Contents.open(GRIPPER)
+    pads = next(t for t in contents.topics if t.sort is Sort.NUMBERS)
+    times, values = joined(list(contents.batches([pads])))[pads.name]
+    assert pads.type == "pr2_msgs/msg/PressureState" and values.shape == (468, 44)
+    assert 1 / np.median(np.diff(times)) == pytest.approx(25, rel=0.1)
+    assert values[-1].sum() > values[0].sum(), "it has closed on the can"

@@ -1,0 +1,64 @@
+"""Repeats over each other: the odd one out is found, named and seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from support.repeats import repeat
+from support.samples import T0, wrench, write_bag
+
+from robot_recorder.report.compare import compare
+from robot_recorder.report.compare_picture import draw_comparison, where
+from robot_recorder.storage.mcap_writer import McapWriter
+
+
+@pytest.fixture(scope="module")
+def bags(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    root = tmp_path_factory.mktemp("repeats")
+    good = [
+        repeat(root / f"good_{i}", speed) for i, speed in enumerate((1.0, 1.01, 0.99, 1.02, 0.98))
+    ]
+    return [*good, repeat(root / "dropped", dropped_s=2.0)]
+
+
+def test_the_one_that_dropped_it_comes_first_with_where_and_when(bags: list[Path]) -> None:
+    comparison = compare(bags)
+    assert comparison.repeats[0].episode.id == "dropped"
+    assert [o.odd for o in comparison.oddness] == [True] + [False] * 5
+    assert comparison.channels[comparison.oddness[0].channel].kind == "force"
+    assert 2.0 <= comparison.oddness[0].at_s <= 5.1 and comparison.oddness[0].by == pytest.approx(
+        -20
+    )
+    assert "wrist -20 N" in where(comparison, 0)
+
+
+def test_curves_begin_at_the_start_and_end_where_the_episode_ends(bags: list[Path]) -> None:
+    comparison = compare([bags[0], repeat(bags[0].parent / "short", seconds=3.0)])
+    short = next(i for i, r in enumerate(comparison.repeats) if r.episode.id == "short")
+    known = np.isfinite(comparison.values[short, :, 0])
+    assert comparison.times_s[known][-1] == pytest.approx(2.96, abs=0.05)
+    assert np.isfinite(comparison.values[1 - short, :, 0]).mean() > 0.98
+
+
+@pytest.mark.parametrize("count", [2, 6, 12])
+def test_the_picture_shows_every_one_of_them(bags: list[Path], count: int, tmp_path: Path) -> None:
+    comparison = compare((bags * 2)[6 - count :] if count < 6 else (bags * 2)[:count])
+    draw_comparison(comparison, tmp_path / "a.png")
+    image = cv2.imread(str(tmp_path / "a.png"))
+    assert image.shape[1] == 1500 and image.shape[0] > 800
+    red = (np.abs(image.astype(int) - (40, 39, 214)) < 15).all(axis=2)
+    assert red.sum() > 3000, "the first one's colour"
+
+
+def test_what_has_nothing_in_common_is_said(bags: list[Path], tmp_path: Path) -> None:
+    write_bag(
+        McapWriter(),
+        tmp_path / "other",
+        [("/other", wrench(T0 + i * 10**7), T0 + i * 10**7) for i in range(100)],
+    )
+    comparison = compare([bags[0], tmp_path / "other"])
+    assert comparison.channels == [] and where(comparison, 0) == "nothing to compare"
+    draw_comparison(comparison, tmp_path / "a.png")
