@@ -25,11 +25,13 @@ setup(
     ],
     install_requires=[
         "matplotlib",
+        "lz4",
         "numpy",
         "opencv-python-headless",
         "PyYAML",
         "rich",
         "rosbags",
+        "zstandard",
     ],
     extras_require={"parquet": ["pyarrow"], "view": ["rerun-sdk==0.41.0"]},
     entry_points={"console_scripts": ["robot-recorder = robot_recorder.cli.main:main"]},

@@ -72,6 +72,8 @@ def install_debian_packages(tests: bool) -> None:
         missing += ["libegl-mesa0", "libgl1-mesa-dri"]
     if tests and not shutil.which("chromium"):
         missing.append("chromium")  # opens the reports
+    if tests and not list(Path("/usr/share/vulkan/icd.d").glob("lvp*")):
+        missing += ["libvulkan1", "mesa-vulkan-drivers"]  # Rerun's viewer draws with them
     if not missing:
         return
     command = ["apt-get", "install", "-y", "--no-install-recommends", *missing]

@@ -10,7 +10,7 @@ from robot_recorder.storage.metadata import METADATA_FILE
 
 _START = re.compile(r"_(\d{8}T\d{6}_\d{3})")  # in an episode's id, see storage.episodes.episode_id
 _DATA_FILES = (".mcap", ".db3", ".yaml")
-HELP = "bag directory; a folder of episodes: its newest"
+HELP = "bag directory, of anybody's; a folder: its newest episode; default: episodes"
 
 
 def chosen_episode(path: Path) -> Path:

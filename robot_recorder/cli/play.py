@@ -26,7 +26,7 @@ def add_play(commands: Any) -> None:
         description="Publishes the messages of a bag, of anybody's, at their recorded times and with their "
         "recorded QoS. Exit code 0: played; 1: not to its end; 2: it could not be played at all.",
     )
-    play.add_argument("episode", type=Path, help=HELP)
+    play.add_argument("episode", nargs="?", type=Path, default=Path("episodes"), help=HELP)
     play.add_argument("--rate", type=float, default=1.0, help="2.0: twice as fast; default: 1.0")
     play.add_argument("--start", type=float, default=0.0, metavar="S", help="s from the beginning")
     play.add_argument("--loop", action="store_true", help="begin again at the end")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from robot_recorder.cli.chosen import HELP, chosen_episode
+from robot_recorder.cli.progress import progress
 from robot_recorder.core.errors import ConfigError
 
 
@@ -39,8 +41,8 @@ def _one(path: Path, out: Path | None) -> int:
     from robot_recorder.report.picture import draw
 
     targets = _targets(out, path.parent, path.name, (".png", ".html"))
-    with _Progress("reading") as progress:
-        data = load(Contents.open(path), progress=progress)
+    with progress(path.name) as told:
+        data = load(Contents.open(path), progress=partial(told, "reading"))
     writers = {".png": draw, ".html": write_html}
     for target in targets:
         writers[target.suffix](data, target)
@@ -57,8 +59,8 @@ def _compare(paths: list[Path], out: Path | None) -> int:
     from robot_recorder.report.compare_picture import draw_comparison, where
 
     (target,) = _targets(out, Path.cwd(), "comparison", (".png",))
-    with _Progress("reading") as progress:
-        comparison = compare(paths, progress)
+    with progress(f"{len(paths)} episodes") as told:
+        comparison = compare(paths, partial(told, "reading"))
     draw_comparison(comparison, target)
     table = Table(box=None, pad_edge=False)
     for title in ("episode", "outcome", "verdict", "length", "distance", "differs most in"):
@@ -98,25 +100,3 @@ def _targets(out: Path | None, folder: Path, name: str, suffixes: tuple[str, ...
 def _print_problems(problems: list[str]) -> None:
     for problem in problems:
         print(f"  - {problem}")
-
-
-class _Progress:
-    """A bar where it can be seen."""
-
-    def __init__(self, what: str) -> None:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        console = Console(stderr=True)
-        self._progress = Progress(console=console, transient=True, disable=not console.is_terminal)
-        self._task = self._progress.add_task(what, total=1.0)
-
-    def __enter__(self) -> _Progress:
-        self._progress.__enter__()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._progress.__exit__(*error)
-
-    def __call__(self, share: float) -> None:
-        self._progress.update(self._task, completed=share)

@@ -6,15 +6,13 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from robot_recorder.cli.chosen import HELP, chosen_episode
+from robot_recorder.cli.progress import progress
 from robot_recorder.core.errors import ConfigError
-
-if TYPE_CHECKING:
-    from robot_recorder.view.episode import Progress
 
 _NEEDED = "0.41.0"
 
@@ -24,7 +22,7 @@ def add_view(commands: Any) -> None:
     view = commands.add_parser(
         "view", help="open an episode in Rerun: pictures, curves, robot, labels"
     )
-    view.add_argument("episode", type=Path, help="bag directory, of anybody's")
+    view.add_argument("episode", nargs="?", type=Path, default=Path("episodes"), help=HELP)
     where = view.add_mutually_exclusive_group()
     where.add_argument(
         "--save",
@@ -50,9 +48,10 @@ def _view(options: argparse.Namespace) -> int:
     from robot_recorder.view.episode import log_episode
     from robot_recorder.view.log import NotTaken
 
-    contents = Contents.open(options.episode)
+    path = chosen_episode(options.episode)
+    contents = Contents.open(path)
     if options.save and options.save.is_dir():
-        options.save = options.save / f"{options.episode.resolve().name}.rrd"
+        options.save = options.save / f"{path.resolve().name}.rrd"
     recording = viewer.new_recording()
     try:
         with ExitStack() as stack:
@@ -64,8 +63,8 @@ def _view(options: argparse.Namespace) -> int:
                 viewer.connected(recording, options.connect)
             else:
                 viewer.spawned(recording, options.all)
-            with _progress(contents.episode.id) as progress:
-                viewed = log_episode(contents, recording, options.all, progress)
+            with progress(contents.episode.id) as told:
+                viewed = log_episode(contents, recording, options.all, told)
     except NotTaken as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         os._exit(2)  # Rerun would wait for its threads for ever
@@ -90,16 +89,6 @@ def _require_rerun() -> None:
             "this command needs Rerun: pip install 'robot_recorder[view]', "
             f"or pip install rerun-sdk=={_NEEDED}"
         ) from error
-
-
-@contextmanager
-def _progress(name: str) -> Iterator[Progress]:
-    from rich.console import Console
-    from rich.progress import Progress as Bars
-
-    with Bars(transient=True, console=Console(stderr=True)) as bars:
-        bar = bars.add_task(name, total=1.0)
-        yield lambda what, share: bars.update(bar, completed=share, description=f"{what} {name}")
 
 
 def _wait() -> None:

@@ -197,7 +197,9 @@ def _read_indexed(files: list[McapIndex], topics: set[str], from_ns: int) -> Ite
     later = np.minimum.accumulate([*starts, end_ns][::-1])[::-1]
     ends = np.cumsum([chunk.length for _, chunk in chunks])
     for first, end in _groups([chunk for _, chunk in chunks]):
-        for file in files:  # pages of what was read count as this process's memory until they are given back
+        for file in (
+            files
+        ):  # pages of what was read count as this process's memory until they are given back
             file.data.madvise(mmap.MADV_DONTNEED)
         try:
             columns = _columns(chunks[first:end], topics)
