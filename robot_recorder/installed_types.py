@@ -52,7 +52,7 @@ def message_class(type_name: str) -> Any:
             f"message type {type_name} is not installed: apt install "
             f"ros-$ROS_DISTRO-{package.replace('_', '-')}, or build and source the workspace it is in"
         ) from error
-    except AttributeError as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise ConfigError(f"package {package} has no message {name}: correct the type") from error
 
 

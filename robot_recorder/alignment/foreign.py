@@ -23,12 +23,12 @@ _MOST_VALUES = 2000  # of one message; more is a picture or a cloud, not a table
 
 
 def bag_types(path: Path) -> Typestore:
-    """All message types that a bag defines.
+    """All message types that a bag defines, and beside them the usual ones.
 
     Raises:
         BagError: it can not be read.
     """
-    store = get_typestore(Stores.ROS2_JAZZY)
+    store = get_typestore(Stores.EMPTY)  # what the bag says of a type goes before what is usual
     try:
         with Reader(path) as reader:
             for connection in reader.connections:
@@ -36,6 +36,8 @@ def bag_types(path: Path) -> Typestore:
                     _register(store, connection.msgtype, connection.msgdef.data)
     except (ReaderError, OSError) as error:
         raise unreadable(path, error) from error
+    usual = get_typestore(Stores.ROS2_JAZZY).fielddefs
+    store.register({k: v for k, v in usual.items() if k not in store.fielddefs})
     return store
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 
 from robot_recorder.core.decoding import KINDS
 from robot_recorder.core.errors import ConfigError
 from robot_recorder.core.profile import MESSAGE_TYPE, RESERVED_TOPICS
+from robot_recorder.core.streams import Role
 
-_COMMAND = re.compile(r"command|cmd|action|target|goal|desired|setpoint")
+_COMMAND = re.compile(r"command|cmd|action|target|goal|desired|setpoint|reference")
 _CONTEXT = re.compile(
     r"(^|/)(tf|tf_static|rosout|parameter_events|robot_description|clock|diagnostics)$"
 )
@@ -38,9 +40,11 @@ _NICE = (
     1000,
 )
 _WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
+_PLAIN = re.compile(r"[\w/]+$")
 _LEAST_HZ = 0.5  # below, it is no sensor
 _MOST_HZ = 10_000.0  # above, the bag is too short to tell
-_DETAILS = re.compile(r"/(image_raw|image|compressed|data|wrench|tactile)(?=/|$)")
+# Of a topic's name, what says nothing about which one it is.
+DETAILS = re.compile(r"/(image_raw|image_rect|image|compressed|data|wrench|tactile)(?=/|$)")
 
 
 @dataclass(frozen=True)
@@ -76,17 +80,16 @@ def guess_profile(robot: str, topics: list[TopicFacts], seconds: float) -> str:
             continue
         if topic.type == "sensor_msgs/msg/CameraInfo" or not MESSAGE_TYPE.match(topic.type):
             continue
-        name = _name(_DETAILS.sub("", topic.name) or topic.name)
+        name = _name(DETAILS.sub("", topic.name) or topic.name)
         while name in names:
             name += "_"
         names.add(name)
         known = topic.type in KINDS
-        role = "action" if _COMMAND.search(topic.name.lower()) else "observation"
         lines += [
             f"  {name}:" + ("" if known else "  # a type whose values are read field by field"),
-            f"    topic: {topic.name}",
+            f"    topic: {topic.name if _PLAIN.match(topic.name) else json.dumps(topic.name)}",
             f"    type: {topic.type}",
-            f"    role: {role}",
+            f"    role: {guessed_role(topic.name).value}",
             f"    rate_hz: {_rounded(rate_hz):g}",
         ]
     if not names:
@@ -95,6 +98,11 @@ def guess_profile(robot: str, topics: list[TopicFacts], seconds: float) -> str:
             "the robot's profile with --profile"
         )
     return "\n".join(lines) + "\n"
+
+
+def guessed_role(topic: str) -> Role:
+    """What a topic's name says it is."""
+    return Role.ACTION if _COMMAND.search(topic.lower()) else Role.OBSERVATION
 
 
 def _name(text: str) -> str:

@@ -162,6 +162,8 @@ def _resolve(profile: RobotProfile, there: set[str], namespace: str | None) -> d
         s.name: s.topic if s.topic.startswith("/") else f"{(namespace or '').rstrip('/')}/{s.topic}"
         for s in profile.streams
     }
+    # Converted bags name topics without the first slash.
+    exact = {n: t if t in there or t[1:] not in there else t[1:] for n, t in exact.items()}
     found = {name: topic for name, topic in exact.items() if topic in there}
     if namespace is None:
         left = there - set(found.values())

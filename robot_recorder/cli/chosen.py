@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from pathlib import Path
 
 from robot_recorder.core.errors import BagError
 from robot_recorder.storage.metadata import METADATA_FILE
 
 _START = re.compile(r"_(\d{8}T\d{6}_\d{3})")  # in an episode's id, see storage.episodes.episode_id
-_DATA_FILES = (".mcap", ".db3", ".yaml")
 HELP = "bag directory, of anybody's; a folder: its newest episode; default: episodes"
 
 
@@ -19,7 +19,7 @@ def chosen_episode(path: Path) -> Path:
     Raises:
         BagError: there is none.
     """
-    if path.is_file() and path.suffix in _DATA_FILES and (path.parent / METADATA_FILE).exists():
+    if path.is_file() and (path.parent / METADATA_FILE).exists():
         return path.parent
     if path.is_file():
         raise BagError(
@@ -42,7 +42,13 @@ def chosen_episode(path: Path) -> Path:
     return max(episodes, key=_started)
 
 
-def _started(path: Path) -> tuple[str, float]:
-    """By the id, which sorts by time; of foreign bags by their file's date."""
+def _started(path: Path) -> float:
+    """s since the epoch; by the id, or else by the file's date: labels given later change that."""
     found = _START.search(path.name)
-    return (found[1] if found else ""), (path / METADATA_FILE).stat().st_mtime
+    if found:
+        try:
+            start = datetime.strptime(found[1] + "000+0000", "%Y%m%dT%H%M%S_%f%z")
+            return start.timestamp()
+        except ValueError:
+            pass
+    return (path / METADATA_FILE).stat().st_mtime

@@ -38,6 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
         install = "rosdep install --from-paths src -i, or pip install"
         print(f"error: this command needs {error.name}: {install} {error.name}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130  # as a shell says of what Ctrl-C has ended
     except BrokenPipeError:
         return 0
 

@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from robot_recorder.core.playhead import checked_rate
 from robot_recorder.playback.choice import choose
 from robot_recorder.processes import node_command
 from robot_recorder.storage.episodes import Episode
+
+_LEAST_CLOCK_HZ = 0.1
+_NAMESPACE = re.compile(r"/?(?:[A-Za-z_]\w*(?:/[A-Za-z_]\w*)*)?/?", re.ASCII)
 
 
 def add_play(commands: Any) -> None:
@@ -42,6 +46,10 @@ def add_play(commands: Any) -> None:
         "--wait", type=float, default=1.0, metavar="S",
         help="s that readers are given to be discovered; default: 1",
     )  # fmt: skip
+    play.add_argument(
+        "--ros-args", nargs=argparse.REMAINDER, default=[], metavar="ARGS",
+        help="what follows is the node's, such as -r /joint_states:=/then/joint_states",
+    )  # fmt: skip
     play.set_defaults(run=_play)
 
 
@@ -50,6 +58,12 @@ def _play(options: argparse.Namespace) -> int:
     for name in ("clock", "wait"):
         if not 0 <= getattr(options, name) < float("inf"):
             raise ConfigError(f"--{name} {getattr(options, name):g} is not a number from 0 on")
+    if 0 < options.clock < _LEAST_CLOCK_HZ:
+        raise ConfigError(
+            f"--clock {options.clock:g} is too slow: from {_LEAST_CLOCK_HZ:g} on, or 0"
+        )
+    if not _NAMESPACE.fullmatch(options.namespace):
+        raise ConfigError(f"--namespace '{options.namespace}' is none: letters, digits, _ and /")
     episode = Episode.open(chosen_episode(options.episode.expanduser()))
     choose(episode, options.topics, options.start)  # which may refuse, before ROS is loaded
     if importlib.util.find_spec("rclpy") is None:
@@ -78,4 +92,4 @@ def _command(episode: Path, options: argparse.Namespace) -> list[str]:
         values["topics"] = options.topics
     # As JSON, which is YAML: text stays text, also where it looks like a number.
     given = {name: json.dumps(value, ensure_ascii=False) for name, value in values.items()}
-    return node_command("player", given, options.namespace.strip("/"))
+    return [*node_command("player", given, options.namespace.strip("/")), *options.ros_args]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,10 @@ def add_show(commands: Any) -> None:
 
 
 def _show(options: argparse.Namespace) -> int:
-    episodes = list(dict.fromkeys(chosen_episode(path).resolve() for path in options.episode))
+    given = options.episode
+    if len(given) > 1:  # what stands beside episodes, such as their pictures, is in every `*`
+        given = [p for p in given if p.suffix not in (".png", ".html", ".rrd")] or given
+    episodes = list(dict.fromkeys(chosen_episode(path).resolve() for path in given))
     if len(episodes) > 1:
         return _compare(episodes, options.out)
     return _one(episodes[0], options.out)
@@ -53,28 +57,31 @@ def _one(path: Path, out: Path | None) -> int:
 
 def _compare(paths: list[Path], out: Path | None) -> int:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from robot_recorder.report.compare import compare
-    from robot_recorder.report.compare_picture import draw_comparison, where
+    from robot_recorder.report.compare_picture import distance, draw_comparison, where
 
     (target,) = _targets(out, Path.cwd(), "comparison", (".png",))
     with progress(f"{len(paths)} episodes") as told:
         comparison = compare(paths, partial(told, "reading"))
     draw_comparison(comparison, target)
     table = Table(box=None, pad_edge=False)
-    for title in ("episode", "outcome", "verdict", "length", "distance", "differs most in"):
+    table.add_column("#", justify="right")
+    table.add_column("episode", overflow="fold")
+    for title in ("outcome", "verdict", "length", "distance", "differs most in"):
         table.add_column(title)
     for index, (repeat, found) in enumerate(zip(comparison.repeats, comparison.oddness)):
         episode = repeat.episode
-        table.add_row(
-            episode.id, episode.labels.outcome_text, episode.quality.verdict.text,
-            f"{episode.duration_s:.1f} s", f"{found.distance:.1f}" + (" odd" if found.odd else ""),
-            where(comparison, index), style="bold" if found.odd else "",
+        cells = (
+            str(index + 1), episode.id, episode.labels.outcome_text, episode.quality.verdict.text,
+            f"{episode.duration_s:.1f} s", distance(found), where(comparison, index),
         )  # fmt: skip
+        table.add_row(*map(escape, cells), style="bold" if found.odd else "")
     Console().print(table)
     print(target)
-    _print_problems([f"{r.episode.id}: {p}" for r in comparison.repeats for p in r.problems])
+    _print_problems(comparison.problems)
     return 0
 
 
@@ -82,8 +89,19 @@ def _targets(out: Path | None, folder: Path, name: str, suffixes: tuple[str, ...
     """Files to write.
 
     Raises:
-        ConfigError: that can not be written as it is asked for.
+        ConfigError: that can not be written, or not as it is asked for.
     """
+    targets = _named_targets(out, folder, name, suffixes)
+    if not os.access(targets[0].parent, os.W_OK):
+        raise ConfigError(
+            f"{targets[0].parent} can not be written to: give another folder with --out"
+        )
+    return targets
+
+
+def _named_targets(
+    out: Path | None, folder: Path, name: str, suffixes: tuple[str, ...]
+) -> list[Path]:
     if out is None or out.is_dir():
         return [(out or folder) / f"{name}{suffix}" for suffix in suffixes]
     if out.suffix in suffixes:

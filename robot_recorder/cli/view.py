@@ -82,13 +82,14 @@ def _require_rerun() -> None:
     Raises:
         ConfigError: Rerun is not installed.
     """
+    install = f"pip install rerun-sdk=={_NEEDED}"
     try:
-        import rerun  # noqa: F401
+        import rerun
     except ModuleNotFoundError as error:
-        raise ConfigError(
-            "this command needs Rerun: pip install 'robot_recorder[view]', "
-            f"or pip install rerun-sdk=={_NEEDED}"
-        ) from error
+        raise ConfigError(f"this command needs Rerun: {install}") from error
+    there = getattr(rerun, "__version__", "unknown")
+    if there.split(".")[:2] != _NEEDED.split(".")[:2]:  # its interface changes from one to the next
+        raise ConfigError(f"this command needs Rerun {_NEEDED}, here is {there}: {install}")
 
 
 def _wait() -> None:

@@ -171,6 +171,7 @@ class Decoder:
         self.decode = decode
         self.quaternions = quaternions
         self.names = names
+        self.first_error = ""  # of a message that could not be decoded
         self._counts = counts
         self._template: _Template | None = None
         self._values: dict[int, Floats | None] = {}
@@ -215,6 +216,7 @@ class Decoder:
                 values = self.values(number, payloads.__getitem__)
                 if values is not None and len(values):
                     break
+            self._forget_others()
         done, rows = self.many(payloads, 0, numbers)
         if len(done) < len(numbers):
             self.keep(done, rows)
@@ -223,6 +225,15 @@ class Decoder:
             rows = np.array([v for v in one_by_one if v is not None])
         self.forget_before(2**62)
         return done, rows
+
+    def _forget_others(self) -> None:
+        """What has been decoded and is laid out otherwise than ``names`` say is of no use."""
+        for number, values in self._values.items():
+            if values is not None and len(values) != len(self.names or ()):
+                self._values[number] = None
+                self._counts.mismatched += bool(
+                    len(values)
+                )  # a driver that is not up yet says nothing
 
     def keep(self, numbers: npt.NDArray[np.int64], values: Floats) -> None:
         """Have the values of samples ready when they are asked for."""
@@ -242,8 +253,9 @@ class Decoder:
         assert self.decode is not None
         try:
             decoded = self.decode(payload)
-        except DecodeError:
+        except DecodeError as error:
             self._counts.undecodable += 1
+            self.first_error = self.first_error or str(error)
             return None
         if self.names is None:
             self.names = decoded.names

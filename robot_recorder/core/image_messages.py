@@ -5,6 +5,7 @@ Sources: sensor_msgs/msg/CompressedImage and Image; encodings in sensor_msgs/ima
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +62,25 @@ def encoded_picture(message: bytes) -> bytes:
     if format and not any(word in format for word in _FORMATS):
         raise UnknownEncoding(f"pictures of format '{name[:40]}' are not understood")
     return data
+
+
+def inverse_depth(message: bytes) -> tuple[float, float] | None:
+    """How the compressedDepth transport packs depths of 32 bits: with these a and b, a value v is a / (v - b) m.
+
+    Source: compressed_depth_image_transport/src/codec.cpp, of image_transport_plugins.
+
+    Returns:
+        None: its values are depths.
+    """
+    reader = CdrReader(message)
+    reader.stamp_ns()
+    reader.skip_bytes()  # frame_id
+    format = reader.text().replace("_", "").lower()
+    data = bytes(reader.raw()[:_DEPTH_HEAD])
+    if "compresseddepth" not in format or not format.startswith("32fc1") or len(data) < _DEPTH_HEAD:
+        return None
+    a, b = struct.unpack_from("<ff", data, 4)
+    return float(a), float(b)
 
 
 def raw_pixels(message: bytes) -> Pixels:

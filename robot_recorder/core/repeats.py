@@ -68,10 +68,12 @@ def oddness(values: Floats, times_s: Floats, least: Floats, kinds: Sequence[str]
         if (mine := [k == kind for k in kinds])
     ]
     distances = np.sqrt(np.mean(means, axis=0))
-    standing_out = _standing_out(distances)
+    comparable = counts.any(axis=1)
+    standing_out = np.zeros(len(values), dtype=bool)
+    standing_out[comparable] = _standing_out(distances[comparable])
     found = []
     for i, distance in enumerate(distances.tolist()):
-        if not counts[i].any():
+        if not comparable[i]:
             found.append(nothing)
             continue
         time, channel = _worst(np.sqrt(squares[i]), known[i], times_s)

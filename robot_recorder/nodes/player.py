@@ -24,7 +24,7 @@ from robot_recorder.core.playhead import checked_rate
 from robot_recorder.core.start_gate import Verdict
 from robot_recorder.core.streams import NS_PER_S
 from robot_recorder.nodes.player_publishers import Publishers
-from robot_recorder.nodes.player_terminal import HELP, Keyboard, Progress
+from robot_recorder.nodes.player_terminal import HELP, Keyboard, Progress, say
 from robot_recorder.nodes.runtime import STEADY, parameter, run
 from robot_recorder.playback.choice import Choice, choose
 from robot_recorder.playback.performance import Action, Performance
@@ -67,6 +67,7 @@ class PlayerNode(Node):
         self._performance = Performance(
             self._read, self._bag_publishers.publish, choice.span_ns, rate, paused, loop
         )
+        self._clock_publisher: Any = None
         if clock_hz:
             self._clock_publisher = self.create_publisher(Clock, _CLOCK, _CLOCK_QOS)
             self._performance.on_tick(self._publish_clock, clock_hz)
@@ -79,7 +80,7 @@ class PlayerNode(Node):
         self._thread = threading.Thread(target=self._play, name="player", daemon=True)
         self._thread.start()
         if keyboard and Keyboard.usable():
-            print(HELP, flush=True)
+            say(HELP)
             self._keyboard = Keyboard(self._on_key)
 
     def go_on(self) -> None:
@@ -96,13 +97,16 @@ class PlayerNode(Node):
         if self._keyboard is not None:
             self._keyboard.close()
         self._progress.clear()
-        played = self._performance
-        print(f"{played.published:,} messages, {played.errors}", flush=True)
+        played, refused = self._performance, self._bag_publishers.refused
+        say(f"{played.published - refused.total():,} messages, {played.errors}")
+        for name, count in refused.items():
+            say(
+                f"not played: {name}: {count} messages do not fit their type as it is installed here"
+            )
         if played.errors.max_ms > _LATE_MS:
-            print(
+            say(
                 f"some were up to {played.errors.max_ms / 1000:.1f} s late: this machine was too slow, "
-                "or stood still. None were left out.",
-                flush=True,
+                "or stood still. None were left out."
             )
         if played.problem:
             self.failed = True
@@ -120,17 +124,15 @@ class PlayerNode(Node):
     def _say_what_is_played(self, choice: Choice) -> None:
         playing = self._bag_publishers.topics
         for name, reason in sorted(self._bag_publishers.problems.items()):
-            print(f"not played: {name}: {reason}", flush=True)
+            say(f"not played: {name}: {reason}")
         for name, reason in sorted(self._bag_publishers.doubts.items()):
-            print(f"perhaps not understood: {name}: {reason}", flush=True)
+            say(f"perhaps not understood: {name}: {reason}")
         if not playing:
             raise ConfigError(f"nothing of {self._episode.path} can be played here")
         count = sum(n for topic, n in choice.topics.items() if topic.name in playing)
         where = f"from {choice.start_s:.1f} s on" if choice.start_s else f"{count:,} messages"
         topics = "one topic" if len(playing) == 1 else f"{len(playing)} topics"
-        print(
-            f"playing {self._episode.id}: {choice.duration_s:.1f} s, {where}, {topics}", flush=True
-        )
+        say(f"playing {self._episode.id}: {choice.duration_s:.1f} s, {where}, {topics}")
 
     def _read(self, from_ns: int) -> ReadAhead:
         publishers = self._bag_publishers
@@ -142,6 +144,8 @@ class PlayerNode(Node):
         try:
             self._bag_publishers.wait_for_readers(self._wait_s, self._closing.is_set)
             shared = self._bag_publishers.shared()
+            if self._clock_publisher is not None and self.count_publishers(_CLOCK) > 1:
+                shared.append(_CLOCK)
             if shared:
                 self.get_logger().warning(
                     f"somebody else publishes {', '.join(shared)}, too, perhaps a robot: readers hear both. "
@@ -207,7 +211,8 @@ def main() -> int:
 
     def build() -> tuple[list[Node], list[Any]]:
         # A terminal that is closed ends it as Ctrl-C does.
-        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
         gc.freeze()  # all that was imported need not be looked through while playing
         player = PlayerNode()
         signal.signal(signal.SIGCONT, lambda *_: player.go_on())

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 from rclpy.duration import Duration
-from rclpy.exceptions import NameValidationException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import (
@@ -18,7 +18,6 @@ from rclpy.qos import (
     ReliabilityPolicy,
 )
 
-from robot_recorder.core.errors import ConfigError
 from robot_recorder.core.streams import INFINITE_NS
 from robot_recorder.core.topics import OfferedQos
 from robot_recorder.installed_types import message_class, type_hash
@@ -26,6 +25,7 @@ from robot_recorder.playback.choice import Choice
 from robot_recorder.playback.recorded_qos import offer_for_all
 from robot_recorder.playback.timeline import Message
 
+_MOST_DEPTH = 10_000
 _LEAST_DEPTH = 10  # what rosbag2 plays with
 _KEPT_S = 0.5  # of a fast topic more is kept, for readers that are busy
 _STEADY_S = 0.5  # nobody joined for so long: everybody is there
@@ -40,6 +40,7 @@ class Publishers:
         latched: how many messages are kept of each topic whose publisher was transient local.
         problems: topics that can not be played, and why.
         doubts: topics that are played, but perhaps not understood, and why.
+        refused: messages that the middleware did not take, by topic.
     """
 
     def __init__(self, node: Node, choice: Choice, without: frozenset[str]) -> None:
@@ -52,17 +53,21 @@ class Publishers:
         self.latched: dict[str, int] = {}
         self.problems = dict(choice.unplayable)
         self.doubts: dict[str, str] = {}
+        self.refused: Counter[str] = Counter()
         for topic, count in choice.topics.items():
             if topic.name in without:
                 continue
             offer = offer_for_all(topic.offered_qos)
             rate_hz = count / max(choice.duration_s, _KEPT_S)
             depth = max(offer.depth, len(topic.offered_qos), round(rate_hz * _KEPT_S), _LEAST_DEPTH)
+            depth = min(depth, _MOST_DEPTH)
+            # Converted bags name topics without the first slash; they belong into no namespace.
+            name = topic.name if topic.name.startswith("/") else f"/{topic.name}"
             try:
                 self._publishers[topic.name] = node.create_publisher(
-                    message_class(topic.type), topic.name, publisher_qos(offer, depth)
+                    message_class(topic.type), name, publisher_qos(offer, depth)
                 )
-            except (ConfigError, NameValidationException) as error:
+            except Exception as error:  # whatever a bag says; the other topics are played
                 self.problems[topic.name] = str(error).partition("\n")[0]
                 continue
             if offer.durability == "transient_local":
@@ -79,8 +84,11 @@ class Publishers:
         return set(self._publishers)
 
     def publish(self, message: Message) -> None:
-        """Publish a message's bytes as they are."""
-        self._publishers[message.topic].publish(message.data)
+        """Publish a message's bytes as they are. Of another version of its type they may not fit."""
+        try:
+            self._publishers[message.topic].publish(message.data)
+        except Exception:
+            self.refused[message.topic] += 1
 
     def wait_for_readers(self, most_s: float, ending: Callable[[], bool]) -> None:
         """Give readers that are running time to find the publishers, until no more join."""

@@ -40,6 +40,14 @@ def pressed(data: bytes) -> tuple[list[str], bytes]:
     return found, b""
 
 
+def say(text: str) -> None:
+    """A line on standard output, for as long as somebody reads it."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")
+
+
 class Keyboard:
     """Reads single keys from standard input, and gives the terminal back as it was.
 
@@ -65,7 +73,7 @@ class Keyboard:
         """Whether somebody may press keys: a process in the background must not touch the terminal."""
         try:
             return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
-        except (OSError, ValueError):  # no terminal, or closed
+        except (AttributeError, OSError, ValueError):  # no terminal, or closed
             return False
 
     def take(self) -> None:

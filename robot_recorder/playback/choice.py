@@ -6,11 +6,13 @@ import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from robot_recorder.core.errors import BagError, ConfigError
 from robot_recorder.core.streams import NS_PER_S
 from robot_recorder.core.topics import BagTopic
 from robot_recorder.playback.recorded_qos import recorded_offers
+from robot_recorder.storage.columns import bag_topics
 from robot_recorder.storage.episodes import Episode
 
 _CDR = "cdr"
@@ -53,12 +55,10 @@ def choose(episode: Episode, topics: Sequence[str] = (), start_s: float = 0.0) -
         BagError: it holds no messages at all.
     """
     metadata = episode.metadata
-    found = {
-        str(entry["topic_metadata"]["name"]): entry
-        for entry in metadata["topics_with_message_count"]
-    }
+    unplayable: dict[str, str] = {}
+    found = _one_of_each(episode, unplayable)
     names = [_known(name, list(found), episode) for name in topics] or list(found)
-    chosen, unplayable = {}, {}
+    chosen = {}
     for name in names:
         described, count = found[name]["topic_metadata"], int(found[name]["message_count"])
         encoding = described.get("serialization_format", _CDR)
@@ -81,14 +81,31 @@ def choose(episode: Episode, topics: Sequence[str] = (), start_s: float = 0.0) -
     return Choice(chosen, unplayable, span_ns)
 
 
+def _one_of_each(episode: Episode, unplayable: dict[str, str]) -> dict[str, Any]:
+    """The metadata of each topic; of one with several types that of the type which is read."""
+    found: dict[str, Any] = {}
+    for entry in episode.metadata["topics_with_message_count"]:
+        name, kind = entry["topic_metadata"]["name"], entry["topic_metadata"]["type"]
+        if name in found:
+            right = bag_topics(episode.path)[name][0]
+            left_out = found[name]["topic_metadata"]["type"] if kind == right else kind
+            unplayable[name] = f"its messages of type {left_out}; those of {right} are played"
+            if kind != right:
+                continue
+        found[name] = entry
+    return found
+
+
 def _topic(described: dict) -> BagTopic:  # type: ignore[type-arg]
     hash = str(described.get("type_description_hash") or "")
     return BagTopic(described["name"], described["type"], recorded_offers(described), hash)
 
 
 def _known(name: str, names: list[str], episode: Episode) -> str:
-    whole = name if name.startswith("/") else f"/{name}"
-    if whole not in names:
-        near = difflib.get_close_matches(whole, names, n=3, cutoff=0.4) or sorted(names)
-        raise ConfigError(f"{episode.path} has no topic {whole}; there is {', '.join(near)}")
-    return whole
+    known = next((n for n in (name, f"/{name}", name.lstrip("/")) if n in names), None)
+    if known is None:
+        near = difflib.get_close_matches(f"/{name.lstrip('/')}", names, n=3, cutoff=0.4) or sorted(
+            names
+        )
+        raise ConfigError(f"{episode.path} has no topic {name}; there is {', '.join(near)}")
+    return known

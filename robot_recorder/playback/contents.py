@@ -15,12 +15,13 @@ import numpy as np
 from rosbags.typesys.store import Typestore
 
 from robot_recorder.alignment.foreign import bag_types, foreign_decoder
+from robot_recorder.alignment.guess import DETAILS, guessed_role
 from robot_recorder.alignment.plan import Plan, is_stamped, make_plan
 from robot_recorder.core.arrays import Floats
 from robot_recorder.core.cdr import CdrReader
 from robot_recorder.core.decoder import Decoder, Messages, Payloads, Rows, StreamCounts
 from robot_recorder.core.decoding import KINDS, Decoded
-from robot_recorder.core.errors import BagError, ConfigError
+from robot_recorder.core.errors import BagError, ConfigError, DecodeError
 from robot_recorder.core.image_messages import IMAGE_TYPES
 from robot_recorder.core.profile import RESERVED_TOPICS
 from robot_recorder.core.robot_clock import restamp_by
@@ -30,9 +31,9 @@ from robot_recorder.playback.images import Picture, picture_of
 from robot_recorder.storage.columns import Column, bag_topics, read_columns
 from robot_recorder.storage.episodes import Episode
 
-_OTHER_CLOCK_NS = 5 * NS_PER_S  # stamps further from their receipt were made by another clock
-_DETAILS = re.compile(r"/(image_raw|image_rect|image|compressed|data|wrench|tactile)(?=/|$)")
-_TEXT = "std_msgs/msg/String"
+# Stamps further before or after their receipt were made by another clock; messages may take some time.
+_BEFORE_NS, _AFTER_NS = 2 * NS_PER_S, NS_PER_S // 5
+_STRING = "std_msgs/msg/String"
 
 
 class Sort(Enum):
@@ -56,7 +57,7 @@ _SORTS = {
     "sensor_msgs/msg/Imu": Sort.IMU,
     "geometry_msgs/msg/PoseStamped": Sort.POSE,
     "geometry_msgs/msg/TransformStamped": Sort.POSE,
-    _TEXT: Sort.TEXT,
+    _STRING: Sort.TEXT,
     **dict.fromkeys(IMAGE_TYPES, Sort.IMAGE),
 }
 # Their numbers make no curves.
@@ -164,16 +165,20 @@ class Contents:
         Raises:
             BagError: it is none, or nothing of it can be read.
         """
-        episode = Episode.open(path)
+        episode, unclear = Episode.open(path).readable()
         definitions = {t: d for t, d in bag_topics(path).items() if episode.counts.get(t, 1)}
-        problems: dict[str, str] = {}
+        problems = {sentence: sentence for sentence in unclear}
         plan = None
         try:
             plan = make_plan(episode)
-        except ConfigError as error:
+        except (ConfigError, BagError) as error:
             problems["plan"] = f"not aligned: {error}"
         types = bag_types(path)
         streams = {plan.topics[s.name]: s for s in plan.profile.streams} if plan else {}
+        for entry in episode.metadata["topics_with_message_count"]:
+            name, kind = entry["topic_metadata"]["name"], entry["topic_metadata"]["type"]
+            if definitions.get(name, (kind,))[0] != kind:
+                problems[f"{name} {kind}"] = f"{name}: its messages of type {kind} are not shown"
         topics = tuple(
             _topic(name, type_name, episode.counts.get(name, 0), streams.get(name), types)
             for name, (type_name, _) in sorted(definitions.items())
@@ -200,10 +205,13 @@ class Contents:
     def description(self) -> str:
         """The robot's URDF, from the bag; empty: it has none."""
         for topic in self.topics:
-            if topic.type == _TEXT and topic.name.endswith("robot_description"):
+            if topic.type == _STRING and topic.name.endswith("robot_description"):
                 for segment in read_columns(self.episode.path, {topic.name}):
                     for column in segment.columns.values():
-                        return CdrReader(column.payloads[0]).text()
+                        for number in range(len(column.payloads)):
+                            text = _text(column.payloads[number])
+                            if "<robot" in text:
+                                return text
         return ""
 
     def batches(self, topics: Collection[Topic] | None = None) -> Iterator[Batch]:
@@ -250,6 +258,7 @@ class _Times:
         self._stream = stream
         self._restamp = restamp_by(contents.episode.clock_jumps)
         self._by_stamp: bool | None = None if stamped else False
+        self.problem = ""
 
     def __call__(self, column: Column) -> Floats:
         """float64[n], since the episode's start."""
@@ -258,10 +267,18 @@ class _Times:
             stamps = column.stamps()
             if self._stream is not None:
                 stamps = robot_stamps(self._stream, stamps, receives, self._restamp)
+            early = receives - stamps
             if self._by_stamp is None:
-                self._by_stamp = abs(float(np.median(stamps - receives))) < _OTHER_CLOCK_NS
+                usual = float(np.median(early))
+                self._by_stamp = -_AFTER_NS < usual < _BEFORE_NS
+                if not self._by_stamp and (stamps != 0).any():
+                    self.problem = (
+                        f"stamps are {abs(usual) / NS_PER_S:.1f} s {'before' if usual > 0 else 'after'} their "
+                        "receipt, so they are of another clock: shown by receipt"
+                    )
             if self._by_stamp:
-                times = np.where(np.abs(stamps - receives) < _OTHER_CLOCK_NS, stamps, receives)
+                near = (early > -_AFTER_NS) & (early < _BEFORE_NS)
+                times = np.where(near, stamps, receives)
         return np.asarray((times - self._start_ns) / NS_PER_S, dtype=np.float64)
 
 
@@ -271,7 +288,7 @@ class _Reader:
     def __init__(
         self,
         topic: Topic,
-        times: Callable[[Column], Floats],
+        times: _Times,
         decode: Callable[[bytes], Decoded] | None,
     ) -> None:
         self._topic, self._times = topic, times
@@ -287,17 +304,25 @@ class _Reader:
         payloads = column.payloads
         rows = payloads if isinstance(payloads, Rows) else Messages(payloads)  # type: ignore[arg-type]
         done, values = self._decoder.all(rows)
-        if len(done):
-            names = self._decoder.names or ()
+        names = self._decoder.names or ()
+        if len(done) and names:
             batch.numbers.append(Numbers(self._topic, names, times[done], values))
 
     @property
     def problem(self) -> str:
         """What could not be read; empty when everything could."""
         bad, other = self._counts.undecodable, self._counts.mismatched
-        found = [f"{bad} messages can not be decoded"] if bad else []
+        found = [f"{bad} messages can not be decoded ({self._decoder.first_error})"] if bad else []
         found += [f"{other} messages have other values than the first one"] if other else []
+        found += [self._times.problem] if self._times.problem else []
         return "; ".join(found)
+
+
+def _text(message: bytes) -> str:
+    try:
+        return CdrReader(message).text()
+    except DecodeError:
+        return ""
 
 
 def _topic(
@@ -308,6 +333,8 @@ def _topic(
         sort = Sort.OTHER
     elif type_name not in KINDS and type_name not in types.types:
         why = f"{type_name} is not understood, and the bag does not define it"
-    short = _DETAILS.sub("", name).strip("/").replace("/", "_") or name.strip("/")
-    role = stream.role if stream is not None else None
-    return Topic(name, type_name, count, sort, stream.name if stream else short, role, why)
+    short = DETAILS.sub("", name).strip("/").replace("/", "_") or name.strip("/")
+    if stream is not None:
+        return Topic(name, type_name, count, sort, stream.name, stream.role, why)
+    role = None if sort in (Sort.OTHER, Sort.TEXT) else guessed_role(name)
+    return Topic(name, type_name, count, sort, short, role, why)

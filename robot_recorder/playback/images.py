@@ -13,6 +13,7 @@ from robot_recorder.core.image_messages import (
     Pixels,
     depth_as_grey,
     encoded_picture,
+    inverse_depth,
     jpeg_head,
     raw_pixels,
 )
@@ -60,7 +61,9 @@ def picture_of(type_name: str, message: bytes) -> Picture:
         DecodeError: it can not be decoded, or is of a kind that is not understood, such as video.
     """
     try:
-        return _raw(raw_pixels(message)) if type_name == RAW else _file(encoded_picture(message))
+        if type_name == RAW:
+            return _raw(raw_pixels(message))
+        return _file(encoded_picture(message), inverse_depth(message))
     except cv2.error as error:
         raise DecodeError(f"no picture: {error}") from error
 
@@ -92,7 +95,7 @@ def shrunk(picture: Picture, width: int) -> Picture:
     return _jpeg(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
 
 
-def _file(data: bytes) -> Picture:
+def _file(data: bytes, inverse: tuple[float, float] | None) -> Picture:
     if data.startswith(b"\xff\xd8"):
         return Picture(data)
     if data.startswith(b"\x89PNG"):
@@ -101,7 +104,12 @@ def _file(data: bytes) -> Picture:
     pixels = _decoded(data, cv2.IMREAD_UNCHANGED)
     if pixels.dtype == np.uint8:
         return _jpeg(pixels[..., :3] if pixels.ndim > 2 else pixels)
-    return _depth(pixels[..., 0] if pixels.ndim > 2 else pixels)
+    values = pixels[..., 0] if pixels.ndim > 2 else pixels
+    if inverse is not None:
+        a, b = inverse
+        with np.errstate(divide="ignore"):
+            values = np.where(values > 0, a / (values - b), 0)
+    return _depth(values)
 
 
 def _raw(pixels: Pixels) -> Picture:

@@ -14,6 +14,7 @@ from robot_recorder.core.streams import NS_PER_S
 from robot_recorder.playback.timeline import Message, ReadAhead
 
 _FASTER = 1.1
+_STOOD_STILL_NS = NS_PER_S
 _NOT_READ_NS = 1_000_000  # until it is looked again whether a message has been read
 _LEAST_TICK_NS = 1_000_000
 _LEAST_PASS_NS = NS_PER_S // 10  # or a bag of one message would be published without end
@@ -98,7 +99,7 @@ class Performance:
         self._playhead = Playhead(self._start_ns, self._pace.now_ns(), rate, paused)
         self._tick: Callable[[int], None] | None = None
         self._tick_period_ns = self._next_tick_ns = 0
-        self._stream = read(self._start_ns)
+        self._stream = self._read_from(self._start_ns)
         # Where it goes on, once that has been read.
         self._beginning_ns: int | None = self._start_ns
         self._ending = False
@@ -141,7 +142,7 @@ class Performance:
                 until_ns = self._play(now_ns)
                 if self._tick is not None:
                     until_ns = self._tick_if_due(now_ns, until_ns)
-                request = None if self._ending else self._pace.wait(until_ns)
+                request = None if self._ending else self._wait(until_ns)
                 # Whoever no longer waits for an answer has told somebody that it was not done.
                 if request is not None and request.answer.set_running_or_notify_cancel():
                     request.answer.set_result(request.action(self._pace.now_ns()))
@@ -150,6 +151,14 @@ class Performance:
             while (late := self._pace.wait(0)) is not None:
                 if late.answer.set_running_or_notify_cancel():
                     late.answer.set_result(Verdict(False, "it has ended"))
+
+    def _wait(self, until_ns: int | None) -> Request | None:
+        began_ns = self._pace.now_ns()
+        request = self._pace.wait(until_ns)
+        now_ns = self._pace.now_ns()
+        if until_ns is not None and now_ns - max(began_ns, until_ns) > _STOOD_STILL_NS:
+            self.go_on(now_ns)  # the process was stopped, or the machine asleep
+        return request
 
     # Actions: in the thread that plays.
 
@@ -165,7 +174,7 @@ class Performance:
         """Publish the next message, while paused."""
         if not self._playhead.paused:
             return Verdict(False, "it is playing: pause first")
-        head = self._stream.head()
+        head = self._publish_latched()
         if head is None:
             return Verdict(False, "nothing follows" if self._stream.ended else "it is being read")
         self._publish(head)
@@ -208,14 +217,20 @@ class Performance:
 
     def _begin(self, at_ns: int) -> None:
         self._stream.close()
-        self._stream = self._read(at_ns)
+        self._stream = self._read_from(at_ns)
         self._beginning_ns = at_ns
+
+    def _read_from(self, at_ns: int) -> ReadAhead:
+        """The messages from a time on; all of them from the beginning on, whatever the metadata says it is."""
+        return self._read(at_ns if at_ns > self._first_ns else 0)
 
     def _play(self, now_ns: int) -> int | None:
         """Publish a message if one is due; returns until when there is nothing to do."""
-        head = self._stream.head()
+        head = self._publish_latched()
         if self._beginning_ns is not None:  # the time that reading takes is not played
             self._playhead.seek(self._beginning_ns, now_ns)
+            if head is not None and not self._beginning_ns <= head.at_ns <= self._end_ns:
+                self._playhead.seek(head.at_ns, now_ns)  # its metadata is wrong
             if head is not None or self._stream.ended:
                 self._beginning_ns = None
         if head is None:
@@ -227,6 +242,12 @@ class Performance:
         self.errors.add(self._pace.now_ns() - due_ns)
         return now_ns
 
+    def _publish_latched(self) -> Message | None:
+        """What readers have from the beginning on, also while paused; returns the first message after it."""
+        while (head := self._stream.head()) is not None and head.latched:
+            self._publish(head)
+        return head
+
     def _publish(self, head: Message) -> None:
         self._publish_message(head)
         self._stream.pop()
@@ -235,6 +256,8 @@ class Performance:
     def _at_end(self, now_ns: int) -> int | None:
         if self._stream.problem is not None:
             self.problem = f"{self._stream.problem}; played up to {self.position_s:.1f} s"
+        if self._playhead.paused:  # somebody may look at the last message, or go back
+            return None
         if self.problem or not self._loop:
             self._ending = True
             return now_ns

@@ -31,11 +31,13 @@ class Message(NamedTuple):
     Attributes:
         at_ns: when it was received, ns since the epoch.
         data: its bytes.
+        latched: of before playing begins; readers have it from the beginning on.
     """
 
     at_ns: int
     topic: str
     data: bytes
+    latched: bool = False
 
 
 class _Run(NamedTuple):
@@ -73,7 +75,7 @@ def messages_from(
         latched: how many messages the publisher of each latched topic keeps.
     """
     for message in _latched_before(path, latched, from_ns):
-        yield message._replace(at_ns=from_ns)
+        yield message._replace(at_ns=from_ns, latched=True)
     yield from messages(path, topics, from_ns)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from os.path import commonpath
 
 import numpy as np
 
 from robot_recorder.core.arrays import Floats
+from robot_recorder.core.streams import Role
 from robot_recorder.playback.contents import Sort, Topic
 from robot_recorder.report.episode_data import EpisodeData, Series
 
@@ -63,21 +65,31 @@ def group_of(series: Series, name: str) -> Group | None:
     return next((g for g in groups(series) if g.name == name), None)
 
 
+def joint_group(series: Series) -> Group | None:
+    """What of joints is drawn: where they are, or else how fast they turn."""
+    return group_of(series, "position") or group_of(series, "velocity")
+
+
 def observed_joints(data: EpisodeData) -> list[Series]:
-    """Joint states as measured; when nothing says which those are, all."""
-    joints = [s for s in data.series if s.topic.sort is Sort.JOINTS and group_of(s, "position")]
-    measured = [s for s in joints if group_of(s, "velocity") or group_of(s, "effort")]
-    return measured or joints[:1]
+    """Joint states that are no commands; commands where there are no others."""
+    joints = [s for s in data.series if s.topic.sort is Sort.JOINTS and joint_group(s)]
+    return [s for s in joints if s.topic.role is not Role.ACTION] or joints
 
 
 def commands_of(data: EpisodeData, observed: Series) -> dict[str, tuple[Series, int]]:
-    """What was commanded, by the name of the position that it is about."""
+    """What was commanded, by the name of the position that it is about; of several robots the same one."""
+    commands = [
+        s
+        for s in data.series
+        if s.topic.sort is Sort.JOINTS and s.topic.role is Role.ACTION and s is not observed
+    ]
+    # The nearest by name comes last, and so counts.
+    commands.sort(key=lambda s: len(commonpath([s.topic.name, observed.topic.name])))
     return {
         name: (series, column)
-        for series in data.series
-        if series.topic.sort is Sort.JOINTS and series is not observed
+        for series in commands
         for column, name in enumerate(series.names)
-        if name.startswith("position/")
+        if name.startswith("position/") and name in observed.names
     }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from robot_recorder.core.arrays import Floats
+from robot_recorder.core.errors import BagError
 from robot_recorder.core.repeats import Oddness, oddness
 from robot_recorder.playback.contents import Contents, Sort
 from robot_recorder.playback.images import Picture
@@ -19,7 +20,7 @@ from robot_recorder.storage.episodes import Episode
 # Differences that nobody minds, by unit; of touch the sum over a pad.
 _LEAST = {"rad": 0.05, "m": 0.005, "N": 2.0, "Pa": 10_000.0}
 _STEP_S = 0.04
-_LONGEST_S = 600.0
+_MOST_STEPS = 15_000
 _PICTURES = 24  # of each, from which those of common times are taken
 
 
@@ -43,14 +44,19 @@ class Repeat:
     """One episode.
 
     Attributes:
-        curves: float64[times] per channel, every 0.04 s from its start; NaN where it has nothing.
+        curves: per channel float64[n], seconds since its start, and float64[n], values.
         pictures: of its first camera, with seconds since its start.
     """
 
     episode: Episode
-    curves: dict[Channel, Floats]
+    curves: dict[Channel, tuple[Floats, Floats]]
     pictures: list[tuple[float, Picture]]
     problems: list[str]
+
+    @property
+    def seconds(self) -> float:
+        """From its start to its end."""
+        return max(self.episode.duration_s, _STEP_S)
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,7 @@ class Comparison:
         channels: those that at least two repeats have.
         values: float64[repeats, times, channels].
         oddness: of each repeat.
+        problems: what could not be read or understood, one sentence each.
     """
 
     repeats: list[Repeat]
@@ -69,6 +76,7 @@ class Comparison:
     channels: list[Channel]
     values: Floats
     oddness: list[Oddness]
+    problems: list[str]
 
     @property
     def tasks(self) -> list[str]:
@@ -87,41 +95,52 @@ def compare(
         progress: told the share that has been read, 0 to 1.
 
     Raises:
-        BagError: one of them can not be read.
+        BagError: fewer than two of them can be read.
     """
-    repeats = []
-    for number, path in enumerate(paths):
-        repeats.append(_repeat(load(Contents.open(path), _PICTURES)))
-        progress((number + 1) / len(paths))
+    repeats, problems = _read(paths, progress)
+    step_s = max(_STEP_S, max(r.seconds for r in repeats) / _MOST_STEPS)
+    times = np.arange(0.0, max(r.seconds for r in repeats), step_s, dtype=np.float64)
     count: dict[Channel, int] = {}
     for repeat in repeats:
         for channel in repeat.curves:
             count[channel] = count.get(channel, 0) + 1
     channels = [c for c, n in count.items() if n >= 2]
-    length = max((len(c) for r in repeats for c in r.curves.values()), default=0)
-    values = np.full((len(repeats), length, len(channels)), np.nan)
+    values = np.full((len(repeats), len(times), len(channels)), np.nan)
     for i, repeat in enumerate(repeats):
         for j, channel in enumerate(channels):
             curve = repeat.curves.get(channel)
             if curve is not None:
-                values[i, : len(curve), j] = curve
-    times = np.arange(length, dtype=np.float64) * _STEP_S
+                values[i, :, j] = _on_grid(*curve, times, repeat.seconds)
     least = np.array([_LEAST.get(c.unit, 0.0) for c in channels])
     found = oddness(values, times, least, [c.kind for c in channels])
-    order = sorted(
-        range(len(repeats)), key=lambda i: (not found[i].odd, -np.nan_to_num(found[i].distance))
-    )
+    # What can not be compared stands at the end.
+    order = sorted(range(len(repeats)), key=lambda i: -np.nan_to_num(found[i].distance, nan=-1.0))
     return Comparison(
-        [repeats[i] for i in order], times, channels, values[order], [found[i] for i in order]
-    )
+        [repeats[i] for i in order], times, channels, values[order], [found[i] for i in order],
+        problems + [f"{r.episode.id}: {p}" for r in repeats for p in r.problems],
+    )  # fmt: skip
+
+
+def _read(
+    paths: Sequence[Path], progress: Callable[[float], None]
+) -> tuple[list[Repeat], list[str]]:
+    repeats, problems = [], []
+    for number, path in enumerate(paths):
+        try:
+            repeats.append(_repeat(load(Contents.open(path), _PICTURES)))
+        except BagError as error:  # one bad episode does not end a comparison of hundreds
+            problems.append(str(error))
+        progress((number + 1) / len(paths))
+    if len(repeats) < 2:
+        raise BagError("; ".join(problems))
+    return repeats, problems
 
 
 def _repeat(data: EpisodeData) -> Repeat:
-    curves: dict[Channel, Floats] = {}
-    seconds = min(data.episode.duration_s, _LONGEST_S)
+    curves: dict[Channel, tuple[Floats, Floats]] = {}
     for series in data.series:
         for channel, values in _channels(series, data):
-            curves[channel] = _on_grid(series.times_s, values, seconds)
+            curves[channel] = series.times_s, values
     pictures = data.pictures[0].chosen if data.pictures else []
     return Repeat(data.episode, curves, pictures, data.problems)
 
@@ -157,11 +176,10 @@ def _channels(series: Series, data: EpisodeData) -> list[tuple[Channel, Floats]]
     return found
 
 
-def _on_grid(times: Floats, values: Floats, seconds: float) -> Floats:
-    """From the start on, every 0.04 s; NaN before the first and after the last value."""
-    grid = np.arange(0.0, seconds, _STEP_S)
+def _on_grid(times: Floats, values: Floats, grid: Floats, seconds: float) -> Floats:
+    """Values at other times; NaN before the first and after the last one, and after the episode's end."""
     known = np.isfinite(values)
     if not known.any():
         return np.full(len(grid), np.nan)
     on_grid = np.interp(grid, times[known], values[known], left=np.nan, right=np.nan)
-    return np.asarray(on_grid, dtype=np.float64)
+    return np.where(grid < seconds, on_grid, np.nan)

@@ -12,6 +12,7 @@ import numpy as np
 
 from robot_recorder.core.errors import DecodeError
 from robot_recorder.core.labels import Outcome
+from robot_recorder.core.repeats import Oddness
 from robot_recorder.report.compare import Channel, Comparison
 from robot_recorder.report.picture import OUTCOME_COLOURS
 from robot_recorder.report.plots import plt, ylabel
@@ -71,6 +72,13 @@ def draw_comparison(comparison: Comparison, target: Path) -> None:
     plt.close(figure)
 
 
+def distance(found: Oddness) -> str:
+    """How far a repeat lies from the others, as text."""
+    if found.channel < 0:
+        return "–"
+    return f"{found.distance:.1f}" + ("  odd" if found.odd else "")
+
+
 def where(comparison: Comparison, index: int) -> str:
     """Where a repeat differs most from the others, as a phrase."""
     found = comparison.oddness[index]
@@ -97,7 +105,16 @@ def _looks(comparison: Comparison) -> list[_Look]:
 def _with_strips(comparison: Comparison) -> list[int]:
     """The first ones, which are the odd ones, and the last, which is the most usual one."""
     found = [i for i, r in enumerate(comparison.repeats) if r.pictures]
-    return found if len(found) <= _STRIPS else [*found[: _STRIPS - 1], found[-1]]
+    usual = _most_usual(comparison)
+    if len(found) <= _STRIPS or usual not in found[_STRIPS - 1 :]:
+        return found[:_STRIPS]
+    return [*found[: _STRIPS - 1], usual]
+
+
+def _most_usual(comparison: Comparison) -> int:
+    """The last one that can be compared."""
+    known = [i for i, found in enumerate(comparison.oddness) if found.channel >= 0]
+    return known[-1] if known else -1
 
 
 def _shown(comparison: Comparison) -> list[int]:
@@ -153,7 +170,7 @@ def _list(axes: Any, comparison: Comparison, looks: list[_Look], count: int) -> 
             (0.40, labels.outcome_text, OUTCOME_COLOURS[labels.outcome]),
             (0.54, repeat.episode.quality.verdict.text, "black"),
             (0.61, f"{repeat.episode.duration_s:.1f} s", "black"),
-            (0.67, f"{found.distance:.1f}" + ("  odd" if found.odd else ""), "black"),
+            (0.67, distance(found), "black"),
             (0.74, where(comparison, index), "black"),
         )
         for x, text, colour in cells:
@@ -180,7 +197,7 @@ def _strip(axes: Any, comparison: Comparison, index: int, look: _Look, last: flo
     axes.set_facecolor("#212121")
     for side in axes.spines.values():
         side.set(color=look.colour, linewidth=2.5)
-    usual = index and index == len(comparison.repeats) - 1 and len(comparison.repeats) > 2
+    usual = len(comparison.repeats) > 2 and index == _most_usual(comparison)
     ylabel(
         axes,
         f"#{index + 1}\n{repeat.episode.labels.outcome_text}" + ("\nmost usual" if usual else ""),

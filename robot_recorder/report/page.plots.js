@@ -210,7 +210,9 @@ function ticks(low, high, count) {
   const raw = (high - low) / count, power = 10 ** Math.floor(Math.log10(raw));
   const step = power * [1, 2, 5, 10].find((factor) => factor * power >= raw * 0.7);
   const found = [];
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) found.push(i * step);
+  const first = Math.ceil(low / step - 1e-9);
+  // Counted from 0 on: of huge numbers the next one may be the same again.
+  for (let k = 0; k < 4 * count + 4 && (first + k) * step <= high + step * 1e-9; k++) found.push((first + k) * step);
   return { found, digits: clamp(-Math.floor(Math.log10(step) + 1e-9), 0, 12) };
 }
 

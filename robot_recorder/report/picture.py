@@ -80,7 +80,7 @@ def draw(data: EpisodeData, target: Path) -> None:
 
 def _rows(data: EpisodeData) -> list[_Row]:
     rows = [_Row(_strip_height(c), _strip, c, marked=False) for c in data.pictures if c.chosen]
-    if data.episode.events or not (data.series or data.pictures):
+    if data.episode.events:
         rows.append(_Row(0.85, _annotations, list(data.episode.labels.annotations)))
     rows += [_Row(2.6, plot_joints, series) for series in observed_joints(data)]
     wrenches = [s for s in data.series if s.topic.sort is Sort.WRENCH]
@@ -98,10 +98,11 @@ def _rows(data: EpisodeData) -> list[_Row]:
         or (len(rows) < 2 and series.topic.sort is Sort.IMU)
         for group in groups(series)
     ]
-    return rows + [
+    rows += [
         _Row(0.95, plot_array, c) if c[1].is_array else _Row(1.5, plot_curves, c)
         for c in others[:_MOST_OTHERS]
     ]
+    return rows or [_Row(0.85, _annotations, list(data.episode.labels.annotations))]
 
 
 def _strip_height(camera: Pictures) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import warnings
 from typing import Any
 
 import matplotlib
@@ -12,15 +13,25 @@ from robot_recorder.core.arrays import Floats
 from robot_recorder.report.columns import (
     Group,
     commands_of,
-    group_of,
+    joint_group,
     joint_label,
     most_moving,
+    observed_joints,
     short_name,
 )
 from robot_recorder.report.episode_data import EpisodeData, Series
 
 matplotlib.use("Agg")
+from matplotlib import font_manager
 from matplotlib import pyplot as plt
+
+# What people write is no formula, and may be in any script: its letters are taken from what is installed.
+_SCRIPTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei",
+            "Source Han Sans SC", "Droid Sans Fallback", "Unifont")  # fmt: skip
+_installed = set(font_manager.get_font_names())
+matplotlib.rcParams["text.parse_math"] = False
+matplotlib.rcParams["font.family"] = ["DejaVu Sans", *(s for s in _SCRIPTS if s in _installed)]
+warnings.filterwarnings("ignore", message="Glyph .* missing from")
 
 __all__ = ["plot_array", "plot_curves", "plot_force", "plot_joints", "plt"]
 
@@ -31,11 +42,13 @@ _STYLES = ("-", "--", ":")
 
 
 def plot_joints(axes: Any, series: Series, data: EpisodeData) -> None:
-    """Positions of the joints that move most, and dotted what was commanded."""
-    group = group_of(series, "position")
+    """Of the joints that move most where they are, and dotted what was commanded."""
+    group = joint_group(series)
     if group is None:
         return
     commands = commands_of(data, series)
+    several = len(observed_joints(data)) > 1
+    name = "\n".join(textwrap.wrap(short_name(series.topic), 14)) if several else "joints"
     dotted = False
     for number, which in enumerate(most_moving(series.values[:, group.columns], _JOINTS)):
         column, colour = group.columns[which], f"C{number}"
@@ -48,7 +61,7 @@ def plot_joints(axes: Any, series: Series, data: EpisodeData) -> None:
             other, at = command
             axes.plot(other.times_s, other.values[:, at], ":", color=colour, linewidth=0.8)
             dotted = True
-    ylabel(axes, "joints\nrad" + ("\n(dotted:\ncommand)" if dotted else ""))
+    ylabel(axes, f"{name}\n{group.unit}" + ("\n(dotted:\ncommand)" if dotted else ""))
     legend(axes)
 
 

@@ -27,7 +27,7 @@ from robot_recorder.core.decoder import Rows
 from robot_recorder.core.errors import BagError
 from robot_recorder.storage import mcap_records as mcap
 from robot_recorder.storage.mcap_index import McapIndex
-from robot_recorder.storage.mcap_records import ChunkInfo, Op
+from robot_recorder.storage.mcap_records import ChunkInfo, Op, SchemaRecord
 from robot_recorder.storage.metadata import read_metadata
 from robot_recorder.storage.reader import read_messages, unreadable
 
@@ -140,23 +140,31 @@ class Segment:
 def bag_topics(path: Path) -> dict[str, tuple[str, str]]:
     """Type and message definition of every topic of a bag directory; the definition may be empty.
 
+    Of a topic with messages of several types the first type counts, and only its messages are read.
+
     Raises:
         BagError: it can not be read.
     """
     indexed = _open_indexed(path)
     if indexed is not None:
-        found = {}
-        for file in indexed:
-            for channel in file.channels.values():
-                schema = file.schemas.get(channel.schema_id)
-                if schema is not None:
-                    found[channel.topic] = schema.name, schema.data.decode(errors="replace")
-        return found
+        return {
+            topic: (schema.name, schema.data.decode(errors="replace"))
+            for topic, schema in _schemas(indexed).items()
+        }
     try:
         with Reader(path) as reader:
-            return {c.topic: (c.msgtype, c.msgdef.data) for c in reader.connections}
+            return {c.topic: (c.msgtype, c.msgdef.data) for c in reversed(reader.connections)}
     except (ReaderError, OSError) as error:
         raise unreadable(path, error) from error
+
+
+def _schemas(files: list[McapIndex]) -> dict[str, SchemaRecord]:
+    found: dict[str, SchemaRecord] = {}
+    for file in files:
+        for channel in file.channels.values():
+            if channel.schema_id in file.schemas:
+                found.setdefault(channel.topic, file.schemas[channel.schema_id])
+    return found
 
 
 def read_columns(path: Path, topics: set[str], from_ns: int = 0) -> Iterator[Segment]:
@@ -196,16 +204,17 @@ def _read_indexed(files: list[McapIndex], topics: set[str], from_ns: int) -> Ite
     starts = [chunk.start_ns if chunk.index_length else end_ns for _, chunk in chunks]
     later = np.minimum.accumulate([*starts, end_ns][::-1])[::-1]
     ends = np.cumsum([chunk.length for _, chunk in chunks])
+    types = {t: schema.name for t, schema in _schemas(files).items() if t in topics}
     for first, end in _groups([chunk for _, chunk in chunks]):
         for file in (
             files
         ):  # pages of what was read count as this process's memory until they are given back
             file.data.madvise(mmap.MADV_DONTNEED)
         try:
-            columns = _columns(chunks[first:end], topics)
+            columns = _columns(chunks[first:end], types)
         except _DAMAGED:  # what stands before the damage is still to be had
             for number in range(first, end):
-                columns = _columns_or_error(chunks[number], topics)
+                columns = _columns_or_error(chunks[number], types)
                 yield Segment(int(later[number + 1]), columns, float(ends[number] / ends[-1]))
         else:
             yield Segment(int(later[end]), columns, float(ends[end - 1] / ends[-1]))
@@ -231,9 +240,11 @@ def _groups(chunks: list[ChunkInfo]) -> Iterator[tuple[int, int]]:
 _DAMAGED = (struct.error, IndexError, KeyError, ValueError, BagError)
 
 
-def _columns_or_error(chunk: tuple[McapIndex, ChunkInfo], topics: set[str]) -> dict[str, Column]:
+def _columns_or_error(
+    chunk: tuple[McapIndex, ChunkInfo], types: dict[str, str]
+) -> dict[str, Column]:
     try:
-        return _columns([chunk], topics)
+        return _columns([chunk], types)
     except BagError:
         raise
     except _DAMAGED as error:
@@ -244,10 +255,15 @@ def _columns_or_error(chunk: tuple[McapIndex, ChunkInfo], topics: set[str]) -> d
 _Part = tuple[memoryview | mmap.mmap, int, Int64s]  # a buffer, where its records begin, entries
 
 
-def _columns(group: _Chunks, topics: set[str]) -> dict[str, Column]:
+def _columns(group: _Chunks, types: dict[str, str]) -> dict[str, Column]:
+    """By topic; of each the messages of its type."""
     found: dict[str, list[_Part]] = {}
     for file, chunk in group:
-        wanted = [e for e in file.entries(chunk) if file.channels[e[0]].topic in topics]
+        wanted = []
+        for id, entries in file.entries(chunk):
+            channel = file.channels[id]
+            if file.schemas[channel.schema_id].name == types.get(channel.topic):
+                wanted.append((id, entries))
         if wanted:
             buffer, first = file.records(chunk)
             for id, entries in wanted:
@@ -300,11 +316,13 @@ def _read_plainly(
     path: Path, topics: set[str], metadata: dict[str, Any], from_ns: int
 ) -> Iterator[Segment]:
     total = max(int(metadata.get("message_count") or 0), 1)
+    types = {topic: type_name for topic, (type_name, _) in bag_topics(path).items()}
     times: dict[str, list[int]] = {}
     data: dict[str, list[bytes]] = {}
     count, size, newest = 0, 0, 0
     for read, message in enumerate(read_messages(path, topics)):
-        if message.receive_ns < from_ns:
+        right = types.setdefault(message.topic, message.type) == message.type
+        if message.receive_ns < from_ns or not right:
             continue
         full = count >= _MESSAGES or size >= _SPAN_BYTES
         if full and message.receive_ns > newest:

@@ -7,6 +7,7 @@ docs/episodes.md lists them.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
@@ -28,6 +29,10 @@ from robot_recorder.core.quality.report import UNCHECKED, QualityReport, Quality
 from robot_recorder.core.streams import NS_PER_S
 from robot_recorder.storage.files import folder_bytes
 from robot_recorder.storage.metadata import custom_data_of, read_metadata
+
+# What a key of custom_data is read by.
+_TOLD_BY = {"start_ns": "start_ns", "stop_ns": "duration_s", "pre_roll_s": "pre_roll_s", "labels": "events",
+            "quality": "quality", "sync": "certificate", "streams": "lost", "clock_jumps": "clock_jumps"}  # fmt: skip
 
 
 def episode_id(robot: str, task: str, start_ns: int) -> str:
@@ -92,6 +97,25 @@ class Episode:
         """
         return cls(path, read_metadata(path))
 
+    def readable(self) -> tuple[Episode, list[str]]:
+        """The same without what of its custom_data can not be understood, and sentences that say what that is."""
+        custom, problems = dict(self.metadata.get("custom_data") or {}), []
+        for key, name in _TOLD_BY.items():
+            try:
+                getattr(self, name)
+            except (
+                BagError,
+                ArithmeticError,
+                AttributeError,
+                LookupError,
+                TypeError,
+                ValueError,
+            ) as error:
+                said = isinstance(error, BagError)
+                problems.append(str(error) if said else str(self._rubbish(key, error)))
+                custom.pop(key, None)
+        return Episode(self.path, {**self.metadata, "custom_data": custom}), problems
+
     @cached_property
     def facts(self) -> dict[str, str]:
         """custom_data, as text."""
@@ -127,8 +151,18 @@ class Episode:
 
     @property
     def pre_roll_s(self) -> float:
-        """How much of it was received before its start."""
-        return float(self.facts.get("pre_roll_s", 0))
+        """How much of it was received before its start.
+
+        Raises:
+            BagError: nobody can say.
+        """
+        try:
+            seconds = float(self.facts.get("pre_roll_s", 0))
+            if not math.isfinite(seconds):
+                raise ValueError(f"it is {seconds}")
+        except ValueError as error:
+            raise self._rubbish("pre_roll_s", error) from error
+        return seconds
 
     @property
     def duration_s(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from robot_recorder.core.errors import ConfigError
@@ -76,7 +76,8 @@ def replaced(target: Path) -> Iterator[Path]:
     except OSError as error:
         raise ConfigError(f"{target} can not be written: {error.strerror or error}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # on a disk that can only be read there is none
+            partial.unlink(missing_ok=True)
 
 
 def move_into(source: Path, folder: Path) -> Path:

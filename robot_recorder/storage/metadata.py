@@ -148,6 +148,12 @@ def read_metadata(directory: Path) -> dict[str, Any]:
         for key in _NEEDED:
             if key not in metadata:
                 raise KeyError(key)
+        for entry in metadata["topics_with_message_count"]:
+            described = entry["topic_metadata"]
+            if not isinstance(described["name"], str) or not isinstance(described["type"], str):
+                raise TypeError("a topic without a name or a type")
+            if type(entry["message_count"]) is not int:
+                raise TypeError(f"the message_count of {described['name']} is not a number")
         for key, unit in _NEEDED_TIMES:
             if type(metadata[key][unit]) is not int:
                 raise TypeError(f"{key} is not a number")

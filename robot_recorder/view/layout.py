@@ -66,7 +66,7 @@ class Layout:
                 if field == "position":
                     travel = float(np.ptp(values[:, number]))
                     travels.setdefault(joint_name("/".join(joint)), travel)
-        return sorted(travels, key=lambda joint: -travels[joint])[:MOST_CURVES]
+        return sorted(travels, key=lambda joint: -np.nan_to_num(travels[joint]))[:MOST_CURVES]
 
     def blueprint(self) -> rrb.Blueprint:
         """All of it."""

@@ -21,8 +21,15 @@ def find_mesh(uri: str) -> Path | None:
     if scheme == "package":
         package, _, below = rest.partition("/")
         places = [folder / below for folder in _folders(package)]
-    found = (p for p in places if p.suffix.lower() in _SUFFIXES and p.is_absolute() and p.is_file())
+    found = (p for p in places if p.suffix.lower() in _SUFFIXES and _is_there(p))
     return next(found, None)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_absolute() and path.is_file() and os.access(path, os.R_OK)
+    except OSError:  # whatever a description says
+        return False
 
 
 def _folders(package: str) -> list[Path]:

@@ -114,8 +114,13 @@ def link_entity(link: str) -> str:
 
 def driving(topics: Iterable[Topic]) -> list[Topic]:
     """The joint states that move the robot: observed ones; commands where there are no others."""
+    topics = list(topics)
     joints = [t for t in topics if t.sort is Sort.JOINTS]
-    return [t for t in joints if t.role is not Role.ACTION] or joints
+    joints = [t for t in joints if t.role is not Role.ACTION] or joints
+    # Of several robots in one bag, the one whose description it is.
+    described = [t.name for t in topics if t.name.endswith("robot_description")]
+    own = described[0].removesuffix("robot_description") if described else "/"
+    return [t for t in joints if t.name.startswith(own)] or joints
 
 
 def _still_links(model: RobotModel) -> set[str]:

@@ -42,7 +42,7 @@ def test_several_are_laid_over_each_other(tmp_path: Path, capsys, monkeypatch) -
     monkeypatch.setenv("COLUMNS", "150")
     assert main(["show", *map(str, bags)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "dropped" in lines[1] and "odd" in lines[1] and "-20 N" in lines[1]
+    assert "dropped" in lines[1] and "odd" in lines[1] and "-20 N" in lines[1], lines
     assert lines[-1].endswith("comparison.png") and (tmp_path / "comparison.png").exists()
 
 
@@ -76,3 +76,28 @@ def test_what_is_none_is_named_with_what_to_give(tmp_path: Path) -> None:
     ):
         with pytest.raises(BagError, match=words):
             chosen_episode(path)
+
+
+def test_text_in_brackets_is_text(tmp_path: Path, capsys, monkeypatch) -> None:
+    labels = '[{"kind":"outcome","outcome":"failure","cause":"slip [/b] left","stamp_ns":1}]'
+    bags = [small_robot(tmp_path / f"bag_{i}", 1.0, labels=labels) for i in range(2)]
+    monkeypatch.setenv("COLUMNS", "150")
+    assert main(["show", *map(str, bags), "--out", str(tmp_path / "c.png")]) == 0
+    assert "slip [/b] left" in capsys.readouterr().out
+
+
+def test_pictures_that_stand_beside_episodes_are_in_every_star(tmp_path: Path, capsys) -> None:
+    for name in ("a", "b"):
+        assert main(["show", str(repeat(tmp_path / name, seconds=1.0))]) == 0
+    assert (
+        main(["show", *map(str, sorted(tmp_path.glob("*"))), "--out", str(tmp_path / "c.png")]) == 0
+    )
+
+
+def test_a_folder_that_can_not_be_written_to_is_told_at_once(
+    tmp_path: Path, capsys, monkeypatch
+) -> None:
+    bag = small_robot(tmp_path / "bag", 1.0)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
+    assert main(["show", str(bag)]) == 2
+    assert "give another folder with --out" in capsys.readouterr().err

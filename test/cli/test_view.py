@@ -69,7 +69,7 @@ def test_without_rerun_it_says_how_to_get_it(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/")
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert line.startswith("error: this command needs Rerun: pip install 'robot_recorder[view]'")
+    assert line.startswith("error: this command needs Rerun: pip install rerun-sdk==")
     pinned = Path(__file__).parents[2] / "requirements" / "view.txt"
     assert line.rpartition(" ")[2] in pinned.read_text(), "the version that is tested"
 

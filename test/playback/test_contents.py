@@ -6,16 +6,32 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.bags import NS, angle, small_robot
-from support.samples import T0, wrench, write_bag
+from support.bags import HEADER, JOINTS, NS, angle, joint_state, small_robot
+from support.samples import T0, WRENCH, wrench, write_bag
 
 from robot_recorder.core.errors import BagError
 from robot_recorder.core.streams import Role
+from robot_recorder.core.topics import BagTopic, Channel, OfferedQos, Sample
 from robot_recorder.playback.contents import Batch, Contents, Sort
 from robot_recorder.storage import columns, mcap_file
 from robot_recorder.storage.mcap_writer import McapWriter
 
 GRIPPER = Path(__file__).parents[3] / "shared" / "data" / "gripper_closes_can"
+
+
+def two_types(path: Path, messages: list[tuple[str, bytes, int]]) -> Path:
+    """A bag whose topic /x has messages of these types, bytes, receipts."""
+    writer = McapWriter()
+    writer.open(path, {})
+    channels = {
+        kind: Channel(BagTopic("/x", kind, (OfferedQos(),), "", HEADER), stamped=True)
+        for kind in dict.fromkeys(m[0] for m in messages)
+    }
+    for channel in channels.values():
+        writer.add_topic(channel)
+    writer.write([Sample(channels[kind], data, at, at) for kind, data, at in messages])
+    writer.close()
+    return path
 
 
 def joined(batches: list[Batch]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -80,7 +96,9 @@ def test_what_can_not_be_decoded_is_counted_and_the_rest_is_had(tmp_path: Path) 
     write_bag(McapWriter(), tmp_path / "bag", messages)
     contents = Contents.open(tmp_path / "bag")
     assert len(joined(list(contents.batches()))["/w"][0]) == 40
-    assert contents.problems == ["/w: 10 messages can not be decoded"]
+    assert contents.problems == [
+        "/w: 10 messages can not be decoded (message ends at byte 13, 16 are needed)"
+    ]
 
 
 def test_a_bag_that_is_damaged_gives_what_is_before(tmp_path: Path, monkeypatch) -> None:
@@ -120,3 +138,46 @@ def test_a_real_recording_of_a_type_nobody_here_knows() -> None:
     assert pads.type == "pr2_msgs/msg/PressureState" and values.shape == (468, 44)
     assert 1 / np.median(np.diff(times)) == pytest.approx(25, rel=0.1)
     assert values[-1].sum() > values[0].sum(), "it has closed on the can"
+
+
+def test_a_driver_that_is_not_up_yet_does_not_spoil_what_follows(tmp_path: Path) -> None:
+    messages = [
+        ("/j", joint_state(T0 + i * 10**7, *([] if i < 3 else [0.1, 0.2])), i) for i in range(20)
+    ]
+    bag = two_types(tmp_path / "bag", [(JOINTS, m[1], T0 + m[2] * 10**7) for m in messages])
+    contents = Contents.open(bag)
+    times, values = joined(list(contents.batches()))["/x"]
+    assert values.shape == (17, 2) and times[0] == pytest.approx(0.03) and not contents.problems
+
+
+def test_of_a_topic_with_two_types_only_one_is_shown_and_the_other_named(tmp_path: Path) -> None:
+    at = [T0 + i * 10**7 for i in range(20)]
+    wrenches = [(WRENCH, wrench(t), t) for t in at]
+    bag = two_types(
+        tmp_path / "bag", [*wrenches, *((JOINTS, joint_state(t, 1.0), t + 1) for t in at)]
+    )
+    contents = Contents.open(bag)
+    found = joined(list(contents.batches()))
+    assert found["/x"][1].shape == (20, 6)
+    assert any(JOINTS in problem for problem in contents.problems)
+
+
+def test_rubbish_in_custom_data_is_named_and_hides_nothing(tmp_path: Path) -> None:
+    facts = {"labels": "[[", "quality": "{}x", "pre_roll_s": "soon", "task": "lift_box"}
+    contents = Contents.open(small_robot(tmp_path / "bag", 1.0, **facts))
+    assert contents.episode.events == [] and contents.episode.pre_roll_s == 0
+    assert contents.episode.facts["task"] == "lift_box"
+    assert [w for w in ("labels", "quality", "pre_roll_s") if any(w in p for p in contents.problems)] == [
+        "labels", "quality", "pre_roll_s"
+    ]  # fmt: skip
+    assert len(joined(list(contents.batches()))) == 2
+
+
+@pytest.mark.parametrize(("shift_s", "words"), [(3, "3.0 s after"), (-9, "9.0 s before")])
+def test_a_clock_that_is_off_is_told(tmp_path: Path, shift_s: int, words: str) -> None:
+    messages = [("/w", wrench(T0 + shift_s * NS + i * 10**7), T0 + i * 10**7) for i in range(50)]
+    write_bag(McapWriter(), tmp_path / "bag", messages)
+    contents = Contents.open(tmp_path / "bag")
+    times, _ = joined(list(contents.batches()))["/w"]
+    assert np.allclose(times, np.arange(50) / 100)
+    assert len(contents.problems) == 1 and words in contents.problems[0]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from functools import partial
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -219,7 +220,7 @@ def test_the_clock_ticks_on_while_paused_and_is_never_ahead_of_a_message() -> No
     ]  # fmt: skip
     paused = [at for now, at in stage.ticks if 22 * MS < now <= 102 * MS]
     assert paused == [22 * MS] * 16
-    published = {at: now - 77 for now, (at, _, _) in stage.heard}
+    published = {at: now - 77 for now, (at, *_) in stage.heard}
     for now, at in stage.ticks:
         assert all(published[m.at_ns] <= now for m in stage.sent if m.at_ns < at + T0)
 
@@ -250,3 +251,50 @@ def test_whoever_asks_after_the_end_gets_an_answer() -> None:
     assert stage.play() in ([], [b"0"])
     assert asked.result(0).ok and too_late.result(0) == Verdict(False, "it has ended")
     assert not late.done()
+
+
+def test_one_may_stay_at_the_last_message_and_go_back() -> None:
+    stage = Stage([0, 10, 20], paused=True)
+    steps = [(at, "play_next") for at in (1, 2, 3, 4)]
+    heard = stage.play(*steps, (5, "back"), (6, "play_next"), (7, "end"))
+    assert heard == [b"0", b"1", b"2", b"0"]
+    assert [v.ok for name, v in stage.answers if name == "play_next"] == [
+        True,
+        True,
+        True,
+        False,
+        True,
+    ]
+
+
+def test_latched_messages_of_before_are_there_also_while_paused() -> None:
+    stage = Stage([0, 1, 50, 60], paused=True)
+    for number in (0, 1):
+        stage.sent[number] = stage.sent[number]._replace(at_ns=T0, latched=True)
+    stage.performance._stream = stage.performance._read(0)
+    assert stage.play((5, "play_next"), (9, "end")) == [b"0", b"1", b"2"]
+    assert stage.heard_ms == [0, 0, 5]
+
+
+@pytest.mark.parametrize("off_ms", [-5000, 10**9])
+def test_a_bag_whose_metadata_says_another_time_is_played_at_once(off_ms: int) -> None:
+    stage = Stage([0, 10, 20])
+    stage.sent = [m._replace(at_ns=m.at_ns + off_ms * MS) for m in stage.sent]
+    read = stage.performance._read
+    stage.performance._stream = read(0)
+    assert stage.play() == [b"0", b"1", b"2"] and stage.heard_ms == [0, 10, 20]
+
+
+def test_after_the_machine_was_asleep_it_goes_on_where_it_stood() -> None:
+    stage = Stage([0, 10, 20, 30, 40])
+    wait = stage.wait
+
+    def asleep(until_ns: int | None) -> Request | None:
+        answer = wait(until_ns)
+        if len(stage.heard) == 2 and stage.now < 5000 * MS:
+            stage.now += 5000 * MS
+        return answer
+
+    stage.wait = asleep  # type: ignore[method-assign]
+    assert stage.play() == [b"0", b"1", b"2", b"3", b"4"]
+    assert np.allclose(np.diff(stage.heard_ms)[2:], 10, atol=1)

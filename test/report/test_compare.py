@@ -10,8 +10,11 @@ import pytest
 from support.repeats import repeat
 from support.samples import T0, wrench, write_bag
 
+from robot_recorder.core.errors import BagError
+from robot_recorder.report import compare as report_compare
+from robot_recorder.report import compare_picture
 from robot_recorder.report.compare import compare
-from robot_recorder.report.compare_picture import draw_comparison, where
+from robot_recorder.report.compare_picture import distance, draw_comparison, where
 from robot_recorder.storage.mcap_writer import McapWriter
 
 
@@ -62,3 +65,33 @@ def test_what_has_nothing_in_common_is_said(bags: list[Path], tmp_path: Path) ->
     comparison = compare([bags[0], tmp_path / "other"])
     assert comparison.channels == [] and where(comparison, 0) == "nothing to compare"
     draw_comparison(comparison, tmp_path / "a.png")
+
+
+def test_a_long_one_is_compared_to_its_end(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(report_compare, "_MOST_STEPS", 30)
+    bags = [repeat(tmp_path / f"good_{i}", 1 + i / 200) for i in range(4)]
+    comparison = compare([*bags, repeat(tmp_path / "astray", astray=2.0)])
+    assert len(comparison.times_s) <= 31 and comparison.times_s[-1] > 5.7
+    assert comparison.repeats[0].episode.id == "astray" and comparison.oddness[0].at_s >= 3.0
+
+
+def test_one_that_can_not_be_read_is_named_and_the_others_are_compared(
+    bags: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "metadata.yaml").write_text("[")
+    comparison = compare([*bags[:3], tmp_path / "bad"])
+    assert len(comparison.repeats) == 3 and any("bad" in p for p in comparison.problems)
+    with pytest.raises(BagError, match="bad"):
+        compare([bags[0], tmp_path / "bad"])
+
+
+def test_what_can_not_be_compared_is_never_the_most_usual(bags: list[Path], tmp_path: Path) -> None:
+    write_bag(
+        McapWriter(),
+        tmp_path / "other",
+        [("/other", wrench(T0 + i * 10**7), T0 + i * 10**7) for i in range(100)],
+    )
+    comparison = compare([*bags, tmp_path / "other"])
+    assert comparison.repeats[-1].episode.id == "other" and distance(comparison.oddness[-1]) == "–"
+    assert compare_picture._most_usual(comparison) == len(bags) - 1

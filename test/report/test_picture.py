@@ -7,11 +7,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from support.bags import small_robot
+from support.bags import HEADER, IMAGE, JOINTS, joint_state, small_robot
+from support.pictures import compressed
 from support.samples import T0, wrench, write_bag
 
 from robot_recorder.core.errors import ConfigError
+from robot_recorder.core.topics import BagTopic, Channel, OfferedQos, Sample
 from robot_recorder.playback.contents import Contents
+from robot_recorder.report.columns import commands_of, observed_joints
 from robot_recorder.report.episode_data import load
 from robot_recorder.report.picture import draw
 from robot_recorder.storage.mcap_writer import McapWriter
@@ -72,3 +75,59 @@ def test_a_place_that_can_not_be_written_is_named(tmp_path: Path) -> None:
     data = load(Contents.open(small_robot(tmp_path / "bag", 1.0)))
     with pytest.raises(ConfigError, match="can not be written"):
         draw(data, tmp_path / "nowhere" / "a.png")
+
+
+def joints_only(path: Path, topics: dict[str, tuple[bytes, ...]]) -> Path:
+    """A bag of JointStates (or pictures of a kind nobody draws), all of these at once."""
+    writer = McapWriter()
+    writer.open(path, {})
+    for topic, messages in topics.items():
+        kind = IMAGE if topic.startswith("/camera") else JOINTS
+        channel = Channel(BagTopic(topic, kind, (OfferedQos(),), "", HEADER), stamped=True)
+        writer.add_topic(channel)
+        at = [T0 + i * 10**7 for i in range(len(messages))]
+        writer.write([Sample(channel, data, t, t) for t, data in zip(at, messages)])
+    writer.close()
+    return path
+
+
+def test_both_arms_are_shown_where_each_has_a_topic(tmp_path: Path) -> None:
+    def arm(factor: float) -> tuple[bytes, ...]:
+        return tuple(joint_state(T0 + i * 10**7, factor * i / 100) for i in range(100))
+
+    data = load(
+        Contents.open(
+            joints_only(
+                tmp_path / "bag", {"/left/joint_states": arm(1), "/right/joint_states": arm(-1)}
+            )
+        )
+    )
+    assert [s.topic.name for s in observed_joints(data)] == [
+        "/left/joint_states",
+        "/right/joint_states",
+    ]
+    assert commands_of(data, data.series[0]) == {}, "the other arm is no command"
+
+
+def test_of_two_robots_each_has_its_own_commands(tmp_path: Path) -> None:
+    moved = tuple(joint_state(T0 + i * 10**7, i / 100) for i in range(100))
+    topics = [f"/{robot}/joint_{what}" for robot in "ab" for what in ("commands", "states")]
+    data = load(Contents.open(joints_only(tmp_path / "bag", dict.fromkeys(topics, moved))))
+    for series in observed_joints(data):
+        (command,) = {s.topic.name for s, _ in commands_of(data, series).values()}
+        assert command == series.topic.name.replace("states", "commands")
+
+
+def test_a_bag_that_leaves_nothing_to_draw_has_a_picture_all_the_same(tmp_path: Path) -> None:
+    video = tuple(compressed(b"\0\0\0\1", "h264", T0 + i * 10**7) for i in range(10))
+    bag = joints_only(tmp_path / "bag", {"/camera/image": video})
+    assert drawn(bag, tmp_path / "a.png").shape[1] == 1500
+    assert any("h264" in p for p in load(Contents.open(bag)).problems)
+
+
+def test_what_people_write_is_no_formula(tmp_path: Path) -> None:
+    facts = {
+        "episode_id": "a $\\foo$ b",
+        "labels": '[{"kind":"task","task":"$x","instruction":"拿 $3 {# $4}","stamp_ns":1}]',
+    }
+    assert drawn(small_robot(tmp_path / "bag", 1.0, **facts), tmp_path / "a.png").shape[1] == 1500
