@@ -1,24 +1,78 @@
-"""Plays an episode: ros2 launch robot_recorder playback.launch.py episode:=PATH [rate:=1.0] [loop:=true]"""
+"""An episode in rviz: the robot, its cameras, forces and touch, and what is said of it.
 
-from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, Shutdown
+ros2 launch robot_recorder playback.launch.py episode:=PATH rate:=0.5 loop:=true
+
+What was recorded is published again, commands included: play in a ROS_DOMAIN_ID that no robot is in.
+"""
+
+import tempfile
+from pathlib import Path
+
+from launch.actions import (
+    DeclareLaunchArgument,
+    ExecuteProcess,
+    LogInfo,
+    OpaqueFunction,
+    Shutdown,
+)
 from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchDescription
+from robot_recorder.playback.stage import Wish, stage_for
+
+TRUTH = ["true", "false"]
+ARGUMENTS = {
+    "episode": ("", "directory of the episode, or of any rosbag2 bag", None),
+    "rate": ("1.0", "2.0: twice as fast", None),
+    "start": ("0.0", "s from the first message", None),
+    "loop": ("false", "begin again at the end", TRUTH),
+    "paused": ("false", "begin paused", TRUTH),
+    "description": ("", "URDF file of the robot; empty: the one in the bag", None),
+    "rviz": ("true", "open rviz", TRUTH),
+}
 
 
 def play(context):
-    value = {n: LaunchConfiguration(n).perform(context) for n in ("episode", "rate", "loop")}
-    command = ["ros2", "bag", "play", value["episode"], "--rate", value["rate"], "--clock"]
-    command += ["--loop"] if value["loop"] == "true" else []
-    return [ExecuteProcess(cmd=command, output="screen", on_exit=Shutdown(reason="played"))]
+    wish = Wish.from_texts({n: LaunchConfiguration(n).perform(context) for n in ARGUMENTS})
+    stage = stage_for(wish, Path(tempfile.mkdtemp(prefix="robot_recorder_")))
+    actions = [LogInfo(msg=note) for note in stage.notes]
+    return actions + [action(program, stage.namespace) for program in stage.programs]
+
+
+def action(program, namespace):
+    about = {"output": "screen"}
+    if program.essential:
+        about["on_exit"] = Shutdown(reason="playing ended, or rviz was closed")
+    if not program.package:
+        return ExecuteProcess(cmd=list(program.arguments), **about)
+    if namespace:
+        about["namespace"] = namespace
+    # With its type, always: bare text is read as YAML, and an episode called 007 is no number.
+    parameters = {
+        name: ParameterValue(value, value_type=type(value))
+        for name, value in program.parameters.items()
+    }
+    return Node(
+        package=program.package,
+        executable=program.executable,
+        arguments=list(program.arguments),
+        parameters=[parameters] if parameters else [],
+        remappings=list(program.remappings),
+        **about,
+    )
 
 
 def generate_launch_description():
     return LaunchDescription(
         [
-            DeclareLaunchArgument("episode", description="directory of the episode"),
-            DeclareLaunchArgument("rate", default_value="1.0", description="1.0: as recorded"),
-            DeclareLaunchArgument("loop", default_value="false", choices=["true", "false"]),
+            *(
+                DeclareLaunchArgument(
+                    name, default_value=default, description=text, choices=choices
+                )
+                for name, (default, text, choices) in ARGUMENTS.items()
+            ),
             OpaqueFunction(function=play),
         ]
     )

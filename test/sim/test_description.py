@@ -1,4 +1,4 @@
-"""The simulated robot's description says what the model is."""
+"""The simulated robot's description says what the model is: MuJoCo itself reads it as a second robot."""
 
 from __future__ import annotations
 
@@ -7,52 +7,129 @@ import pytest
 
 mujoco = pytest.importorskip("mujoco")
 
-from xml.etree import ElementTree
-
-from robot_recorder.core.quality.urdf import joint_limits
+from robot_recorder.core.decoding import TactileUnit
+from robot_recorder.core.scene.tactile import PADS, Pad, pad_shapes, parse_pads
+from robot_recorder.core.urdf import Shape, joint_limits, parse_urdf
+from robot_recorder.sim.cameras import CAMERAS
 from robot_recorder.sim.description import robot_description
-from robot_recorder.sim.model import JOINT_NAMES
+from robot_recorder.sim.model import JOINT_NAMES, SIDES
+
+# A format for robots without masses of their own needs these to become a MuJoCo model at all.
+_COMPILER = (
+    '<mujoco><compiler discardvisual="false" fusestatic="false" boundmass="0.01" '
+    'boundinertia="0.0001"/></mujoco>'
+)
 
 
-def _transform(element: ElementTree.Element) -> np.ndarray:
-    """4x4 of a joint's origin: fixed axes, roll first."""
-    origin = element.find("origin")
-    assert origin is not None
-    roll, pitch, yaw = (float(v) for v in origin.get("rpy", "").split())
-    (cr, sr), (cp, sp), (cy, sy) = ((np.cos(a), np.sin(a)) for a in (roll, pitch, yaw))
-    turn = (
-        np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]])
-        @ np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]])
-        @ np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
-    )
-    whole = np.eye(4)
-    whole[:3, :3] = turn
-    whole[:3, 3] = [float(v) for v in origin.get("xyz", "").split()]
-    return whole
+@pytest.fixture(scope="module")
+def description(model) -> str:
+    return robot_description(model)
 
 
-def test_it_has_every_joint_with_its_limits(model) -> None:
-    limits = joint_limits(robot_description(model))
+@pytest.fixture(scope="module")
+def described(description: str) -> mujoco.MjModel:
+    opening = '<robot name="g1_sim">'
+    assert opening in description
+    return mujoco.MjModel.from_xml_string(description.replace(opening, opening + _COMPILER))
+
+
+def _posed(model: mujoco.MjModel, angles: np.ndarray) -> mujoco.MjData:
+    data = mujoco.MjData(model)
+    for name, angle in zip(JOINT_NAMES, angles):
+        data.qpos[model.joint(name).qposadr[0]] = angle
+    mujoco.mj_kinematics(model, data)
+    mujoco.mj_comPos(model, data)
+    mujoco.mj_camlight(model, data)
+    return data
+
+
+def _in_pelvis(data: mujoco.MjData, place: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """float64[4, 4]: a pose of the world as the pelvis has it."""
+    root, found = np.eye(4), np.eye(4)
+    root[:3, :3], root[:3, 3] = data.body("pelvis").xmat.reshape(3, 3), data.body("pelvis").xpos
+    found[:3, :3], found[:3, 3] = turn.reshape(3, 3), place
+    return np.linalg.inv(root) @ found
+
+
+def test_it_has_every_joint_with_its_limits(model, description: str) -> None:
+    limits = joint_limits(description)
     assert set(JOINT_NAMES) <= set(limits)
     for name in JOINT_NAMES:
         assert limits[name] == pytest.approx(tuple(model.joint(name).range), abs=1e-4)
 
 
-def test_its_links_stand_where_the_model_has_them(model) -> None:
-    robot = ElementTree.fromstring(robot_description(model))
-    parents = {j.find("child").get("link"): j for j in robot.iter("joint")}
-    data = mujoco.MjData(model)
-    data.qpos[:] = 0
-    mujoco.mj_kinematics(model, data)
-    root = np.eye(4)
-    root[:3, :3] = data.body("pelvis").xmat.reshape(3, 3)
-    root[:3, 3] = data.body("pelvis").xpos
-    for link in ("head_link", "left_wrist_yaw_link", "right_ankle_roll_link"):
-        if link not in parents:
-            continue
-        chain, at = np.eye(4), link
-        while at != "pelvis":
-            chain = _transform(parents[at]) @ chain
-            at = parents[at].find("parent").get("link")
-        found = (root @ chain)[:3, 3]
-        assert found == pytest.approx(data.body(link).xpos, abs=1e-3), link
+def test_every_link_is_where_the_model_has_it_however_the_robot_stands(model, described) -> None:
+    random = np.random.default_rng(5)
+    low, high = np.array([model.joint(name).range for name in JOINT_NAMES]).T
+    names = {model.body(i).name for i in range(model.nbody)}
+    shared = [described.body(i).name for i in range(1, described.nbody)]
+    shared = [name for name in shared if name in names]
+    assert len(shared) > len(JOINT_NAMES)
+    for _ in range(5):
+        angles = random.uniform(low, high)
+        truth, found = _posed(model, angles), _posed(described, angles)
+        for name in shared:
+            true, own = (
+                _in_pelvis(data, data.body(name).xpos, data.body(name).xmat)
+                for data in (truth, found)
+            )
+            assert own == pytest.approx(true, abs=2e-3), name
+
+
+def test_sensors_are_where_the_model_has_them(model, description: str) -> None:
+    data = _posed(model, np.zeros(len(JOINT_NAMES)))
+    poses = {name: pose[0] for name, pose in parse_urdf(description).link_poses({}).items()}
+    for name in ("left_wrist_ft", "right_wrist_ft", "imu_in_torso"):
+        site = data.site(name)
+        assert poses[name] == pytest.approx(_in_pelvis(data, site.xpos, site.xmat), abs=1e-3), name
+    for name in CAMERAS:
+        camera = data.camera(name)
+        # MuJoCo's cameras look along -z with y up; optical frames along z with y down.
+        turn = camera.xmat.reshape(3, 3) * (1, -1, -1)
+        true = _in_pelvis(data, camera.xpos, turn)
+        assert poses[f"{name}_optical_frame"] == pytest.approx(true, abs=1e-3), name
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_cells_are_drawn_where_the_taxels_are(model, description: str, side: str) -> None:
+    data = _posed(model, np.zeros(len(JOINT_NAMES)))
+    palm = parse_urdf(description).link_poses({})[f"{side}_palm"][0]
+    pad = Pad(f"{side}_palm", TactileUnit.PASCAL, 4, np.zeros(16))
+    (cells,) = pad_shapes(0, pad, 1.0, parse_pads(PADS))
+    for number, centre in enumerate(cells.centres):
+        row, col = divmod(number, 4)
+        taxel = data.geom(f"{side}_taxel_{row}{col}")
+        true = _in_pelvis(data, taxel.xpos, np.eye(3))[:3, 3]
+        drawn = (palm @ [*centre, 1])[:3]
+        assert drawn[[0, 2]] == pytest.approx(true[[0, 2]], abs=1e-3), (row, col)
+        # Right on the taxels' surface: they are spheres of 8 mm.
+        inward = -1 if side == "left" else 1
+        assert 0.007 < (drawn - true)[1] * inward < 0.011, (row, col)
+
+
+def test_it_looks_like_the_robot_without_any_file(model, description: str) -> None:
+    assert len(description.encode()) < 100_000
+    robot = parse_urdf(description)
+    looks = {name: visuals for name, visuals in robot.links.items() if visuals}
+    shapes = {v.shape for visuals in looks.values() for v in visuals}
+    assert shapes <= {Shape.BOX, Shape.CYLINDER, Shape.SPHERE} and Shape.MESH not in shapes
+    moving = {j.child for j in robot.joints if j.kind == "revolute"}
+    assert len(moving - set(looks)) <= 2, moving - set(looks)
+
+    data = _posed(model, np.zeros(len(JOINT_NAMES)))
+    poses = robot.link_poses({})
+    tops = [
+        (poses[name][0] @ visual.pose)[2, 3]
+        for name, visuals in looks.items()
+        for visual in visuals
+    ]
+    height = data.body("pelvis").xpos[2]
+    assert min(tops) == pytest.approx(-height, abs=0.06), "feet on the floor"
+    assert 0.4 < max(tops) < 0.6, "a head"
+
+
+def test_every_frame_that_messages_name_is_a_link(description: str) -> None:
+    links = set(parse_urdf(description).links)
+    named = {f"{side}_{end}" for side in SIDES for end in ("wrist_ft", "palm")}
+    named |= {"imu_in_torso", *(f"{name}_optical_frame" for name in CAMERAS)}
+    assert named <= links

@@ -1,0 +1,137 @@
+"""The scene node: forces, touch, and an overlay of labels and health, as markers for rviz.
+
+It works beside a running robot, and beside whoever plays an episode. While nobody watches it hears nothing of
+the sensors, and while somebody does only their newest messages are looked at.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import rclpy
+from rclpy.node import Node
+from visualization_msgs.msg import MarkerArray
+
+from robot_recorder.core.errors import ConfigError, DecodeError
+from robot_recorder.core.scene.overlay import Situation, overlay_lines, overlay_shapes
+from robot_recorder.core.scene.placement import Placement
+from robot_recorder.core.scene.scene import SensorScene, SensorStream
+from robot_recorder.core.scene.tactile import PADS, parse_pads
+from robot_recorder.core.scene.wrench import WrenchScale
+from robot_recorder.nodes.newest import Newest
+from robot_recorder.nodes.runtime import STEADY, parameter, profile_parameter, run
+from robot_recorder.nodes.scene_live import Live
+from robot_recorder.nodes.scene_markers import Markers
+
+_FRAME = "base_link"  # what robots call it, until a description says
+
+
+class Source(Protocol):
+    """Where the scene comes from: a robot, or an episode.
+
+    Attributes:
+        streams: that have shapes.
+        placement: of the overlay; None: not known yet.
+        lifetime_s: of markers that are not sent again; 0: for ever.
+    """
+
+    streams: list[SensorStream]
+    placement: Placement | None
+    lifetime_s: int
+
+    def listen(self, watched: bool) -> None:
+        """Somebody begins to watch, or nobody does any more."""
+
+    def now_s(self) -> float:
+        """s, of the time that the streams live in."""
+
+    def situation(self) -> Situation:
+        """What the overlay tells."""
+
+
+class SceneNode(Node):
+    """Publishes ``scene/markers``."""
+
+    def __init__(self) -> None:
+        super().__init__("scene")
+        # Known to no executor: what it hears is taken when it is needed.
+        self._listener = rclpy.create_node(
+            "scene_listener", enable_rosout=False, start_parameter_services=False
+        )
+        text = "bag directory that is played; empty: the robot as it is now"
+        episode = parameter(self, "episode", "", text)
+        rate_hz = parameter(self, "rate_hz", 20.0, "marker arrays a second, at most")
+        if not 0.1 <= rate_hz <= 200:
+            raise ConfigError(f"parameter 'rate_hz' must be from 0.1 to 200, not {rate_hz:g}")
+        self._frame = parameter(
+            self, "frame", "", "frame that the overlay stands in; empty: the description's root"
+        )
+        pads = parameter(self, "pads", PADS, "FRAME:X,Y ...: m from one taxel to the next")
+        scale = WrenchScale(
+            parameter(self, "m_per_n", 0.008, "length of an arrow of 1 N"),
+            parameter(self, "m_per_nm", 0.05, "length of an arrow of 1 N m"),
+            parameter(self, "red_n", 40.0, "force whose arrow is red") or 1.0,
+        )
+        self._source = self._make_source(episode)
+        self._scene = SensorScene(self._source.streams, scale, parse_pads(pads))
+        self._markers = Markers(self._source.lifetime_s)
+        self._inputs: dict[str, Newest] = {}
+        self._watchers = 0
+        self._publisher = self.create_publisher(MarkerArray, "scene/markers", 10)
+        self.create_timer(1 / rate_hz, self._look, clock=STEADY)
+
+    def _make_source(self, episode: str) -> Source:
+        if not episode:
+            return Live(self, profile_parameter(self))
+        # Reading bags needs more than is sure to be on a robot.
+        from robot_recorder.nodes.scene_replay import Replay
+
+        return Replay(self, self._listener, Path(episode).expanduser())
+
+    def _look(self) -> None:
+        watchers = self._publisher.get_subscription_count()
+        if bool(watchers) != bool(self._watchers):
+            self._listen(watched=bool(watchers))
+        someone_came, self._watchers = watchers > self._watchers, watchers
+        if not watchers:
+            return
+        now_s = self._source.now_s()
+        for stream in self._source.streams:
+            for data in self._inputs[stream.name].take():
+                try:
+                    self._scene.see(stream, data, now_s)
+                except DecodeError as error:
+                    self.get_logger().warning(f"{stream.name}: {error}", once=True)
+        place = self._source.placement or Placement(_FRAME)
+        lines = overlay_lines(self._source.situation())
+        overlay = overlay_shapes(lines, self._frame or place.frame, 0.0, 0.0, place.z_m)
+        array = self._markers.array([*self._scene.shapes(now_s), *overlay], someone_came)
+        if array.markers:
+            self._publisher.publish(array)
+
+    def _listen(self, watched: bool) -> None:
+        for newest in self._inputs.values():
+            newest.close()
+        self._inputs = {}
+        self._scene.forget()
+        self._source.listen(watched)
+        if watched:
+            for stream in self._source.streams:
+                self._inputs[stream.name] = Newest(self._listener, stream.topic, stream.type)
+
+    def close(self) -> None:
+        """Take the markers away: nobody would know that they are old."""
+        if self._watchers:
+            self._publisher.publish(self._markers.nothing())
+        self._listener.destroy_node()
+
+
+def main() -> int:
+    """Entry point of ``ros2 run robot_recorder scene``."""
+
+    def build() -> tuple[list[Node], list[Any]]:
+        node = SceneNode()
+        return [node], [node]
+
+    return run(build)

@@ -1,0 +1,112 @@
+"""What the overlay tells while a robot works: heard from recorder and labeller."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+from rclpy.node import Node
+from std_msgs.msg import String
+
+from robot_recorder.core.errors import DecodeError
+from robot_recorder.core.labels import LabelEvent, Outcome, fold
+from robot_recorder.core.quality.report import QualityVerdict
+from robot_recorder.core.scene.overlay import Mark, Situation, State
+from robot_recorder.core.scene.placement import Placement, placement
+from robot_recorder.core.scene.scene import sensors
+from robot_recorder.core.streams import NS_PER_S, RobotProfile, StreamHealth
+from robot_recorder.msg import EpisodeStatus, Label, Task
+from robot_recorder.nodes.conversions import from_label, to_ns
+from robot_recorder.nodes.runtime import LATCHED
+
+_STATES = {
+    EpisodeStatus.STATE_IDLE: State.IDLE,
+    EpisodeStatus.STATE_RECORDING: State.RECORDING,
+    EpisodeStatus.STATE_FINALISING: State.FINALISING,
+}
+_WORDS = {
+    StreamHealth.STALE: "silent",
+    StreamHealth.NEVER: "never heard",
+    StreamHealth.UNHEARD: "can not be heard",
+}
+_QUIET_S = 3.0  # the recorder speaks once a second
+_LABELS = 500  # of the running episode and some before
+
+
+class Live:
+    """The robot now. Its clock is the steady one."""
+
+    lifetime_s = 2
+
+    def __init__(self, node: Node, profile: RobotProfile) -> None:
+        self.streams = sensors(profile)
+        self.placement: Placement | None = None
+        self._node = node
+        self._status: EpisodeStatus | None = None
+        self._heard_s = 0.0
+        self._task = Task()
+        self._labels: deque[LabelEvent] = deque(maxlen=_LABELS)
+        subscribe = node.create_subscription
+        subscribe(EpisodeStatus, "recorder/status", self._on_status, LATCHED)
+        subscribe(Task, "labeller/task", self._on_task, LATCHED)
+        subscribe(Label, "labeller/labels", self._on_label, 50)
+        subscribe(String, "robot_description", self._on_description, LATCHED)
+
+    def listen(self, watched: bool) -> None:
+        """See Source: what this hears comes once a second, watched or not."""
+
+    def now_s(self) -> float:
+        """s on the steady clock."""
+        return time.monotonic()
+
+    def situation(self) -> Situation:
+        """What is to be told."""
+        status = self._status
+        if status is None or self.now_s() - self._heard_s > _QUIET_S:
+            return Situation(State.WAITING)
+        told = _STATES.get(status.state, State.IDLE)
+        recording = told is State.RECORDING
+        labels = fold(e for e in self._labels if e.episode_id == status.episode_id)
+        outcome = Outcome(status.outcome)
+        start_ns = to_ns(status.start)
+        trouble = [(s.name, StreamHealth(s.health)) for s in status.streams if s.health]
+        duration_s = status.duration_s if status.episode_id else None
+        return Situation(
+            told,
+            task=status.task if recording else self._task.task,
+            instruction=status.instruction if recording else self._task.instruction,
+            operator=status.operator_name if recording else self._task.operator_name,
+            at_s=status.duration_s + self.now_s() - self._heard_s if recording else None,
+            duration_s=None if recording else duration_s,
+            outcome=outcome,
+            cause=labels.cause if labels.outcome is outcome else "",
+            verdict=QualityVerdict(status.verdict),
+            sentence=status.verdict_sentence,
+            marks=tuple(
+                Mark(a.name, (a.start_ns - start_ns) / NS_PER_S, (a.end_ns - start_ns) / NS_PER_S)
+                for a in labels.annotations
+            ),
+            trouble=tuple(
+                f"{name} {_WORDS.get(health, health.name.lower().replace('_', ' '))}"
+                for name, health in trouble
+            ),
+            streams=len(status.streams),
+        )
+
+    def _on_status(self, status: EpisodeStatus) -> None:
+        self._status, self._heard_s = status, time.monotonic()
+
+    def _on_task(self, task: Task) -> None:
+        self._task = task
+
+    def _on_label(self, label: Label) -> None:
+        try:
+            self._labels.append(from_label(label))
+        except ValueError:
+            pass  # of a newer version
+
+    def _on_description(self, description: String) -> None:
+        try:
+            self.placement = placement(description.data)
+        except DecodeError as error:
+            self._node.get_logger().warning(f"the overlay stands where it may: {error}")

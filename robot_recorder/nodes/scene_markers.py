@@ -1,0 +1,89 @@
+"""Shapes as markers, of which only what has changed is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from builtin_interfaces.msg import Duration
+from geometry_msgs.msg import Point as PointMessage
+from geometry_msgs.msg import Vector3
+from std_msgs.msg import ColorRGBA
+from visualization_msgs.msg import Marker, MarkerArray
+
+from robot_recorder.core.scene.shapes import Arrow, Cells, Colour, Key, Point, Shape
+
+_ALL_AFTER = 20  # arrays: then everything is sent again, for who came late, and before it expires
+
+
+class Markers:
+    """Makes each array from the shapes there are now and those there were before."""
+
+    def __init__(self, lifetime_s: int) -> None:
+        """
+        Args:
+            lifetime_s: after which viewers forget what is not sent again; 0: never.
+        """
+        self._lifetime_s = lifetime_s
+        self._sent: dict[Key, Shape] = {}
+        self._left = 0
+
+    def array(self, shapes: Sequence[Shape], everything: bool = False) -> MarkerArray:
+        """What turns the viewers' picture into these shapes; empty when it is like that already.
+
+        Args:
+            everything: also what has not changed.
+        """
+        self._left -= 1
+        everything = everything or self._left <= 0
+        if everything:
+            self._left = _ALL_AFTER
+        now = {shape.key: shape for shape in shapes}
+        gone = [key for key in self._sent if key not in now]
+        changed = [s for key, s in now.items() if everything or self._sent.get(key) != s]
+        self._sent = now
+        markers = [_named(key, action=Marker.DELETE) for key in gone]
+        return MarkerArray(markers=markers + [self._marker(shape) for shape in changed])
+
+    def nothing(self) -> MarkerArray:
+        """Takes everything away."""
+        self._sent = {}
+        return MarkerArray(markers=[Marker(action=Marker.DELETEALL)])
+
+    def _marker(self, shape: Shape) -> Marker:
+        # Without a stamp, and locked to its frame: wherever that frame is when the viewer draws.
+        marker = _named(shape.key, action=Marker.ADD, frame_locked=True)
+        marker.header.frame_id = shape.frame
+        marker.lifetime = Duration(sec=self._lifetime_s)
+        marker.pose.orientation.w = 1.0
+        if isinstance(shape, Cells):
+            marker.type = Marker.CUBE_LIST
+            marker.scale = Vector3(x=shape.size[0], y=shape.size[1], z=shape.size[2])
+            marker.points = [_point(centre) for centre in shape.centres]
+            marker.colors = [_colour(colour) for colour in shape.colours]
+            marker.color.a = 1.0
+            return marker
+        marker.color = _colour(shape.colour)
+        if isinstance(shape, Arrow):
+            marker.type = Marker.ARROW
+            marker.points = [_point(shape.tail), _point(shape.head)]
+            thick = shape.thickness  # diameter of the shaft, of the head, length of the head
+            marker.scale = Vector3(x=thick, y=2.2 * thick, z=2.5 * thick)
+        else:
+            marker.type = Marker.TEXT_VIEW_FACING
+            marker.pose.position = _point(shape.at)
+            marker.scale.z = shape.height
+            marker.text = shape.text
+        return marker
+
+
+def _named(key: Key, **fields: Any) -> Marker:
+    return Marker(ns=key.kind, id=key.number, **fields)
+
+
+def _point(at: Point) -> PointMessage:
+    return PointMessage(x=at[0], y=at[1], z=at[2])
+
+
+def _colour(colour: Colour) -> ColorRGBA:
+    return ColorRGBA(r=colour[0], g=colour[1], b=colour[2], a=colour[3])

@@ -1,0 +1,125 @@
+"""What the overlay tells while an episode is played: from its metadata, and the frames that pass."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from pathlib import Path
+
+from rclpy.node import Node
+
+from robot_recorder.core.errors import DecodeError, RecorderError
+from robot_recorder.core.frame_messages import decode_frame
+from robot_recorder.core.scene.overlay import FrameTrouble, Mark, Situation, State
+from robot_recorder.core.scene.placement import Placement, placement
+from robot_recorder.core.streams import NS_PER_S
+from robot_recorder.nodes.newest import Newest
+from robot_recorder.playback.rviz import look_at
+from robot_recorder.storage.episodes import Episode
+from robot_recorder.storage.metadata import METADATA_FILE
+
+_CLOCK = struct.Struct("<iI")
+_FRAMES = 30  # kept between two looks
+
+
+class Replay:
+    """An episode that somebody plays. Its clock is ``/clock``."""
+
+    lifetime_s = 0  # how long a second lasts is up to who plays
+
+    def __init__(self, node: Node, listener: Node, path: Path) -> None:
+        """
+        Args:
+            listener: a node that no executor serves.
+
+        Raises:
+            BagError: the bag can not be read.
+        """
+        self._node, self._listener, self._path = node, listener, path
+        episode = Episode.open(path)
+        shown = look_at(episode)
+        if shown.problem:
+            node.get_logger().warning(f"only the overlay is shown: {shown.problem}")
+        self.streams = list(shown.sensors)
+        self.placement: Placement | None = (
+            placement(shown.description) if shown.description else Placement(shown.frame)
+        )
+        self._frames_topic = shown.frames
+        self._clock: Newest | None = None
+        self._frames: Newest | None = None
+        self._clock_ns: int | None = None
+        self._trouble = FrameTrouble()
+        self._read_at = self._metadata_time()
+        self._start_ns, self._told = episode.start_ns, _told(episode)
+
+    def listen(self, watched: bool) -> None:
+        """See Source."""
+        for one in (self._clock, self._frames):
+            if one is not None:
+                one.close()
+        self._clock = self._frames = None
+        if watched:
+            self._clock = Newest(self._listener, "/clock", "rosgraph_msgs/msg/Clock")
+            if self._frames_topic:
+                kind = "robot_recorder/msg/AlignedFrame"
+                self._frames = Newest(self._listener, self._frames_topic, kind, _FRAMES)
+
+    def now_s(self) -> float:
+        """s of the time that is played; 0 before it begins."""
+        for data in self._clock.take() if self._clock is not None else ():
+            sec, nanosec = _CLOCK.unpack_from(data, 4)
+            self._clock_ns = sec * NS_PER_S + nanosec
+        return (self._clock_ns - self._start_ns) / NS_PER_S if self._clock_ns is not None else 0.0
+
+    def situation(self) -> Situation:
+        """What is to be told."""
+        self._read_again()
+        now_s = self.now_s()
+        for data in self._frames.take() if self._frames is not None else ():
+            try:
+                self._trouble.see(*decode_frame(data), now_s)
+            except (DecodeError, ValueError):
+                continue  # of another version
+        return replace(
+            self._told,
+            at_s=None if self._clock_ns is None else now_s,
+            trouble=self._trouble.words(now_s),
+            streams=self._trouble.streams,
+        )
+
+    def _metadata_time(self) -> int:
+        try:
+            return (self._path / METADATA_FILE).stat().st_mtime_ns
+        except OSError:
+            return 0
+
+    def _read_again(self) -> None:
+        """Labels may be given while it is watched."""
+        changed = self._metadata_time()
+        if changed in (0, self._read_at):
+            return
+        self._read_at = changed
+        try:
+            self._told = _told(Episode.open(self._path))
+        except RecorderError as error:
+            self._node.get_logger().warning(f"what was told before still is: {error}")
+
+
+def _told(episode: Episode) -> Situation:
+    labels, quality = episode.labels, episode.quality
+    start_ns = episode.start_ns
+    return Situation(
+        State.PLAYBACK,
+        task=labels.task or episode.facts.get("task", ""),
+        instruction=labels.instruction or episode.facts.get("instruction", ""),
+        operator=labels.operator_name or episode.facts.get("operator", ""),
+        duration_s=episode.duration_s,
+        outcome=labels.outcome,
+        cause=labels.cause,
+        verdict=quality.verdict,
+        sentence=quality.sentence,
+        marks=tuple(
+            Mark(a.name, (a.start_ns - start_ns) / NS_PER_S, (a.end_ns - start_ns) / NS_PER_S)
+            for a in labels.annotations
+        ),
+    )

@@ -1,0 +1,57 @@
+"""Somebody who watches ``scene/markers`` as rviz does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from visualization_msgs.msg import Marker, MarkerArray
+
+from support.robot import Bench
+
+
+class Watcher:
+    """What a viewer shows: the markers that were added and not deleted since, by namespace and id."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.markers: dict[tuple[str, int], Marker] = {}
+        self.arrays = 0
+        self._node = bench.node
+        self._subscription = self._node.create_subscription(
+            MarkerArray, "scene/markers", self._take, 10
+        )
+
+    def close(self) -> None:
+        """Look away."""
+        self._node.destroy_subscription(self._subscription)
+
+    def _take(self, array: MarkerArray) -> None:
+        self.arrays += 1
+        for marker in array.markers:
+            key = (marker.ns, marker.id)
+            if marker.action == Marker.ADD:
+                self.markers[key] = marker
+            elif marker.action == Marker.DELETE:
+                self.markers.pop(key, None)
+            else:
+                self.markers.clear()
+
+    def of(self, kind: str) -> list[Marker]:
+        """Markers of a namespace, by id."""
+        return [marker for (ns, _), marker in sorted(self.markers.items()) if ns == kind]
+
+    def frames(self) -> set[str]:
+        """That something is shown in."""
+        return {marker.header.frame_id for marker in self.markers.values()}
+
+    def texts(self, kind: str = "episode") -> list[str]:
+        """What is written, from top to bottom."""
+        return [marker.text for marker in self.of(kind) if marker.text]
+
+    def says(self, part: str, kind: str = "episode") -> Callable[[], bool]:
+        """Whether a line has this in it, as a condition to wait for."""
+        return lambda: any(part in text for text in self.texts(kind))
+
+
+def colour(marker: Marker) -> tuple[float, float, float]:
+    """Red, green and blue."""
+    return marker.color.r, marker.color.g, marker.color.b
