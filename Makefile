@@ -4,7 +4,7 @@
 # make bench-writers    which bag writer, by CPU and by what a kill costs: a minute
 # make bench-alignment  how well streams are aligned, against known truth and beside others: five minutes
 # make bench-quality    which defects are found, how soon after a stop, and what checking costs: quarter of an hour
-# make bench-playback   how soon an episode is seen, how well it is played, with how much memory: TODO minutes
+# make bench-playback   how soon an episode is seen, how well it is played, with how much memory: five minutes
 # make bench-recorder   what recording costs, loses, and how fast it starts and stops: half an hour
 # make bench-catalogue  how fast a catalogue of six million episodes answers, counts and takes in: ten minutes
 PYTHON ?= python3

@@ -41,7 +41,7 @@ _TYPES = {
     JointState: "sensor_msgs/msg/JointState",
 }
 _COMMAND = (
-    sys.executable, "-c", "from robot_recorder.cli.main import main; raise SystemExit(main())", "view",
+    sys.executable, "-c", "from robot_recorder.cli.main import main; raise SystemExit(main())",
 )  # fmt: skip
 _PATIENCE_S = 120.0
 
@@ -56,10 +56,16 @@ def measure(folder: Path) -> dict[str, float]:
     try:
         seconds = write_bag(bag)
         began = time.monotonic()
-        status, rss_mb = _run("--save", str(saved), str(bag))
+        status, rss_mb = _run("view", "--save", str(saved), str(bag))
         took = time.monotonic() - began
         assert status == 0, f"view --save ended with {status}"
+        began = time.monotonic()
+        status, show_mb = _run("show", str(bag), "--out", str(saved.with_suffix(".html")))
+        shown = time.monotonic() - began
+        assert status == 0, f"show ended with {status}"
         figures = {
+            "show_rss_mb_2gb": show_mb,
+            "show_s_2gb": shown,
             "view_rss_mb_2gb": rss_mb,
             "view_save_s_2gb": took,
             "view_saved_mb_2gb": saved.stat().st_size / 1e6,
@@ -67,7 +73,7 @@ def measure(folder: Path) -> dict[str, float]:
         }
         with viewer() as (url, process):
             client = connected(url, process)
-            status, rss_mb = _run("--connect", url, str(bag))
+            status, rss_mb = _run("view", "--connect", url, str(bag))
             assert status == 0, f"view --connect ended with {status}"
             client.get_state()  # answered by the thread that takes the data in
             peak_mb = _peak_mb(process.pid)
@@ -75,6 +81,7 @@ def measure(folder: Path) -> dict[str, float]:
     finally:
         shutil.rmtree(bag, ignore_errors=True)
         saved.unlink(missing_ok=True)
+        saved.with_suffix(".html").unlink(missing_ok=True)
 
 
 def first_picture_s(episode: Path) -> float:
@@ -84,7 +91,7 @@ def first_picture_s(episode: Path) -> float:
     assert cameras, f"{episode} has no pictures"
     began = time.monotonic()
     with viewer() as (url, process):
-        command = subprocess.Popen([*_COMMAND, "--connect", url, str(episode)])
+        command = subprocess.Popen([*_COMMAND, "view", "--connect", url, str(episode)])
         client = connected(url, process)
         while not all(_has_picture(client, camera) for camera in cameras):
             assert time.monotonic() < began + _PATIENCE_S, "no picture ever reached the viewer"
@@ -175,16 +182,20 @@ def _has_picture(client: ViewerClient, entity: str) -> bool:
 
 
 def _run(*arguments: str) -> tuple[int, float]:
-    """How ``view`` ended, and the most memory it ever had, MB."""
+    """How a command ended, and the most memory it ever had, MB."""
     process = subprocess.Popen([*_COMMAND, *arguments])
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return process.returncode, usage.ru_maxrss / 1000
+    most = 0.0
+    # Asked all the time: what the system tells at the end of a process is never less than its parent had.
+    while process.poll() is None:
+        most = max(most, _peak_mb(process.pid))
+        time.sleep(0.02)
+    return process.returncode, most
 
 
 def _peak_mb(pid: int) -> float:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1000
+    found = (int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    return next(found, 0) / 1000  # 0: it has just ended
 
 
 def _picture(rng: np.random.Generator) -> bytes:

@@ -45,6 +45,9 @@ def content(root: Path) -> tuple[list[Entry], list[tuple], list[tuple], list[str
     """Everything a root's catalogue says, numbers replaced by what they stand for."""
     with Catalogue(root) as catalogue:
         sync(catalogue)
+        catalogue.connection.execute(
+            "BEGIN"
+        )  # names and numbers of one moment: others may be writing
         text = dict(catalogue.connection.execute("SELECT id, text FROM names"))
         tally = [
             (day, text[robot], text[operator], text[task], *sums)
@@ -57,6 +60,7 @@ def content(root: Path) -> tuple[list[Entry], list[tuple], list[tuple], list[str
             for robot, *rest in catalogue.connection.execute("SELECT * FROM hours")
         ]
         entries = sorted(Query(catalogue, Filter()).all(), key=lambda e: e.name)
+        catalogue.connection.execute("COMMIT")
         return entries, sorted(tally), sorted(hours), sorted(catalogue.unreadable())
 
 
