@@ -20,7 +20,12 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchDescription
-from robot_recorder.playback.stage import Wish, stage_for
+
+try:
+    from robot_recorder.playback.stage import Wish, stage_for
+except ModuleNotFoundError as error:  # what only reading bags needs may be missing on a robot
+    install = f"rosdep install --from-paths src -i, or pip install {error.name}"
+    raise RuntimeError(f"playback needs {error.name}: {install}") from error
 
 TRUTH = ["true", "false"]
 ARGUMENTS = {

@@ -44,7 +44,7 @@ def test_its_arguments_are_those_that_are_asked_for() -> None:
 
 
 def test_it_uses_what_there_is() -> None:
-    imports = [n for n in TREE.body if isinstance(n, ast.ImportFrom)]
+    imports = [n for n in ast.walk(TREE) if isinstance(n, ast.ImportFrom)]
     for node in imports:
         if (node.module or "").startswith("robot_recorder"):
             module = importlib.import_module(str(node.module))
