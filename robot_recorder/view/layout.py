@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 import rerun.blueprint as rrb
@@ -25,7 +26,7 @@ MOST_CURVES = 6  # joints in one plot that can still be told apart
 _TOP_SHARE, _AXIS_SHARE, _LANE_SHARE, _BOTTOM_SHARE = 4.3, 0.4, 0.52, 5.7
 _MOST_LANES = 4  # that are seen without scrolling
 _JOINT_TABS = {"position": "Positions", "velocity": "Velocities", "effort": "Efforts"}
-_Part = rrb.View | rrb.Container
+_Part: TypeAlias = rrb.View | rrb.Container
 
 
 @dataclass(frozen=True)
