@@ -119,8 +119,7 @@ class HealthMonitor:
                 "the profile, it then follows the publisher"
             )
         if not self.received:
-            remedy = f"nothing ever arrived on {topic}: start its driver or correct the topic"
-            return StreamHealth.NEVER, remedy
+            return StreamHealth.NEVER, self._never_remedy()
         if config.rate_hz is None:
             return StreamHealth.OK, ""
         silent_ns = now_ns - self._last_ns
@@ -140,6 +139,16 @@ class HealthMonitor:
                 "check its driver and the network, or correct the profile"
             )
         return StreamHealth.OK, ""
+
+    def _never_remedy(self) -> str:
+        if not self.channel.publishers:
+            return f"nothing ever arrived on {self.topic}: start its driver or correct the topic"
+        # Fast DDS may write into a killed process's shared memory for good: a port of the same number
+        # is taken for the new one's (SharedMemGlobal.hpp, WatchTask: a listener that died at work).
+        return (
+            f"nothing ever arrived on {self.topic}, though it has a publisher: see that its driver sends; "
+            "if a recorder was killed before, restart the driver, or this with FASTDDS_BUILTIN_TRANSPORTS=UDPv4"
+        )
 
     def _clock_remedy(self) -> str:
         offset_s = self._offset_ns() / NS_PER_S

@@ -39,7 +39,15 @@ def fed(rate_hz: float, seconds: float, declared: float | None = 100) -> tuple[H
 def test_never_heard_names_the_topic() -> None:
     report = monitor().report(T0)
     assert (report.health, report.age_s) == (StreamHealth.NEVER, -1)
-    assert "/robot/t" in report.remedy
+    assert "/robot/t: start its driver" in report.remedy
+
+
+def test_never_heard_though_somebody_publishes_is_another_matter() -> None:
+    silent = monitor()
+    silent.channel.publishers = 1
+    report = silent.report(T0)
+    assert report.health is StreamHealth.NEVER
+    assert "/robot/t, though it has a publisher" in report.remedy and "killed" in report.remedy
 
 
 @pytest.mark.parametrize("rate", [5, 30, 100, 1000])

@@ -13,6 +13,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ pytest.importorskip("rclpy")
 
 from rclpy.duration import Duration
 from rclpy.qos import QoSProfile
+from rclpy.serialization import deserialize_message
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, JointState
 from std_msgs.msg import String
@@ -44,6 +46,11 @@ def profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+# A killed process leaves its shared memory behind, and Fast DDS may for seconds, or for good, write
+# there what is meant for its successor. What is tested is what the recorder does with what it hears.
+NO_SHARED_MEMORY = {"FASTDDS_BUILTIN_TRANSPORTS": "UDPv4"}
+
+
 def in_bag(path: Path, topic: str) -> list[bytes]:
     return [m.data for m in read_messages(path, {topic})]
 
@@ -58,23 +65,34 @@ def balance(bench: Bench, episode: Episode, prefix: str = "") -> None:
         assert set(got) <= set(sent)
 
 
+def lost(path: Path, prefix: str, topic: str) -> int:
+    """How many messages of a topic the bag itself says are missing."""
+    dropouts = in_bag(path, f"{prefix}/recorder/dropouts")
+    told = [deserialize_message(data, Dropout) for data in dropouts]
+    return sum(t.count for t in told if t.topic == prefix + topic)
+
+
 def test_killed_at_any_moment(profile: Path, tmp_path: Path) -> None:
-    """SIGKILL: what arrived more than a second before is in the recovered episode, without a hole."""
+    """SIGKILL: what came more than a second before is in the recovered episode, or told to be lost."""
     moments = random.Random(3)
     with Bench("killed") as bench:
         for number in range(KILLS):
             root = tmp_path / str(number)
-            with process("recorder", "killed", profile=profile, root=root) as running:
+            with process(
+                "recorder", "killed", NO_SHARED_MEMORY, profile=profile, root=root
+            ) as running:
                 bench.status = None
                 bench.publish_until("all streams", bench.ready)
                 id = bench.start().episode_id
-                times: list[float] = []
-                end = time.monotonic() + moments.uniform(0.05, 3.0)
+                times = [time.monotonic()]
+                end = times[0] + moments.uniform(0.05, 3.0)
                 while time.monotonic() < end:
                     bench.publish_for(0.02)
-                    times += [time.monotonic()] * (len(bench.sent["/command"]) - len(times))
+                    times += [time.monotonic()] * (len(bench.sent["/command"]) + 1 - len(times))
                 running.kill()
                 killed = time.monotonic()
+                # Who has no processor for a while can not write, either.
+                stalled = sum(max(0.0, b - a - 0.1) for a, b in pairwise([*times, killed]))
                 running.wait(20)
             with process("recorder", "killed", profile=profile, root=root):
                 bench.status = None
@@ -85,7 +103,7 @@ def test_killed_at_any_moment(profile: Path, tmp_path: Path) -> None:
                         and bench.status.recovered + bench.status.quarantined == 1
                     ),
                 )
-            must = sum(t < killed - 1.0 for t in times)
+            must = sum(t < killed - 1.0 - stalled for t in times[1:])
             if bench.status.quarantined:
                 assert must == 0 and not EpisodeStore(root).unfinished()
                 continue
@@ -93,7 +111,12 @@ def test_killed_at_any_moment(profile: Path, tmp_path: Path) -> None:
             assert episode.is_recovered and json.loads(episode.facts["missing"])
             for topic, sent in bench.sent.items():
                 got = in_bag(episode.path, f"/killed{topic}")
-                assert got == sent[: len(got)] and len(got) >= must, (number, topic)
+                last = max((sent.index(data) + 1 for data in got), default=0)
+                missing = set(sent[:last]) - set(got)
+                told = lost(episode.path, "/killed", topic)
+                found = (number, topic, len(got), last, must)
+                assert len(set(got)) == len(got) and last >= must, found
+                assert len(missing) == told, (found, told)
 
 
 def test_a_file_that_may_not_grow_ends_as_aborted(profile: Path, tmp_path: Path) -> None:
@@ -114,6 +137,7 @@ def test_a_file_that_may_not_grow_ends_as_aborted(profile: Path, tmp_path: Path)
         # and the node goes on
         bench.start()
         bench.publish_for(0.3)
+        bench.settle()
         stopped = bench.stop()
         assert stopped.success, stopped.message
         balance(bench, Episode.open(Path(stopped.path)), "/full")
@@ -235,6 +259,7 @@ def test_publishers_that_misbehave(profile: Path, tmp_path: Path) -> None:
         )
         bench.publishers["/joint_states"] = stalled
         bench.publish_for(0.3)
+        bench.settle()
         stopped = bench.stop()
         assert stopped.success and stopped.dropped == 0, stopped.message
         balance(bench, Episode.open(Path(stopped.path)), "/odd")
@@ -253,15 +278,18 @@ def test_the_wall_clock_is_set_during_an_episode(
         process("record", name, clock.environment, profile=profile, root=root),
     ):
         bench.publish_until("all streams", bench.ready)
+        asked = time.monotonic()
         bench.start()
-        begin = time.monotonic()
+        began = time.monotonic()
         bench.publish_for(1.0)
         clock.set(jump_s)
         bench.publish_for(1.0)
+        bench.settle()
+        ending = time.monotonic()
         stopped = bench.stop()
-        took = time.monotonic() - begin
+        took = time.monotonic() - asked
         assert stopped.success, stopped.message
-        assert stopped.duration_s == pytest.approx(took, abs=0.3)
+        assert ending - began - 0.1 < stopped.duration_s < took + 0.1
         episode = Episode.open(Path(stopped.path))
         balance(bench, episode, f"/{name}")
         ((at_ns, by_ns),) = json.loads(episode.facts["clock_jumps"])
@@ -269,7 +297,7 @@ def test_the_wall_clock_is_set_during_an_episode(
         assert 0.5 < (at_ns - episode.start_ns) / 1e9 < 2.0
         stamps = [m.receive_ns for m in read_messages(episode.path)]
         assert stamps == sorted(stamps) and (stamps[-1] - stamps[0]) / 1e9 < took + 0.5
-        assert episode.duration_s == pytest.approx(took, abs=0.3)
+        assert episode.duration_s == pytest.approx(stopped.duration_s, abs=0.3)
         # afterwards the new time holds; the robot's drivers would have it, too
         bench.shift_s = jump_s
         bench.publish_until("all streams", bench.ready)
@@ -356,8 +384,6 @@ def test_qos_events_are_counted_and_a_deaf_profile_is_told(profile: Path, tmp_pa
 
 
 def test_what_the_queue_drops_is_told_in_the_bag(tmp_path: Path, profile: Path) -> None:
-    from rclpy.serialization import deserialize_message
-
     with (
         Bench("drops") as bench,
         process("recorder", "drops", profile=profile, root=tmp_path, max_queue_mb=1),
@@ -370,13 +396,12 @@ def test_what_the_queue_drops_is_told_in_the_bag(tmp_path: Path, profile: Path) 
             message = JointState(position=[float(number)] * 250_000)
             bench.publish_message(joints, "/joint_states", message)
             bench.publish_for(0.2)
+        bench.settle()
         stopped = bench.stop()
         assert stopped.success and stopped.dropped == 3
         episode = Episode.open(Path(stopped.path))
         balance(bench, episode, "/drops")
-        told = [
-            deserialize_message(data, Dropout)
-            for data in in_bag(episode.path, "/drops/recorder/dropouts")
-        ]
-        assert sum(t.count for t in told) == 3
+        dropouts = in_bag(episode.path, "/drops/recorder/dropouts")
+        told = [deserialize_message(data, Dropout) for data in dropouts]
+        assert lost(episode.path, "/drops", "/joint_states") == 3
         assert {(t.topic, t.place) for t in told} == {("/drops/joint_states", Dropout.PLACE_QUEUE)}

@@ -202,6 +202,30 @@ class Bench:
         assert self.status is not None
         return next(s for s in self.status.streams if s.name == name)
 
+    def settle(self) -> None:
+        """Wait until all that was sent has been written or counted as lost.
+
+        Large messages can take the middleware seconds, and what is behind them waits for them. A loss
+        shows with the next message.
+        """
+
+        def arrived() -> bool:
+            for status in self.status.streams if self.status else []:
+                sent = len(self.sent.get(status.topic.removeprefix(self.prefix), []))
+                lost = (status.lost_dds, status.lost_ring, status.lost_queue, status.lost_writer)
+                if status.written + sum(n for n in lost if n > 0) < sent:
+                    return False
+            return True
+
+        for _ in range(5):
+            end = time.monotonic() + 4.0
+            while not arrived() and time.monotonic() < end:
+                self.executor.spin_once(timeout_sec=0.05)
+            if arrived():
+                return
+            self.publish()
+        raise AssertionError(f"not all that was sent arrived; status: {self.status}")
+
     def forget(self) -> None:
         """Start counting what is sent anew."""
         for sent in self.sent.values():
