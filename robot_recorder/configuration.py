@@ -14,10 +14,15 @@ from robot_recorder.core.streams import RobotProfile
 from robot_recorder.core.tasks import TaskRegistry, parse_tasks
 
 
+def ament_prefixes() -> list[str]:
+    """Where ROS 2 packages are installed, the first to be looked into first."""
+    return [p for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
+
+
 def config_directory() -> Path:
     """The installed ``config`` folder: of the ROS 2 install, of the Python one, or of the source tree."""
     # colcon's prefixes, then the places pip puts data files: a virtual environment's, a user's, Debian's
-    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+    prefixes = ament_prefixes()
     prefixes += [sys.prefix, site.getuserbase(), sysconfig.get_path("data"), "/usr/local"]
     candidates = [Path(p) / "share/robot_recorder/config" for p in filter(None, prefixes)]
     candidates.append(Path(__file__).resolve().parents[1] / "config")
@@ -35,8 +40,8 @@ def installed_program(name: str) -> Path:
     Raises:
         ConfigError: it is not installed.
     """
-    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
-    for prefix in filter(None, prefixes):
+    prefixes = ament_prefixes()
+    for prefix in prefixes:
         path = Path(prefix, "lib/robot_recorder", name)
         if path.exists():
             return path

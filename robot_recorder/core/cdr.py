@@ -33,6 +33,17 @@ def header_stamp_ns(data: bytes) -> int:
     return int(sec) * NS_PER_S + int(nanosec)
 
 
+def header_frame_id(data: bytes) -> str:
+    """Frame of a message whose first field is a std_msgs/Header.
+
+    Raises:
+        DecodeError: it is cut off.
+    """
+    reader = CdrReader(data)
+    reader.stamp_ns()
+    return reader.text()
+
+
 def header_stamps_ns(heads: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     """The same of many messages.
 

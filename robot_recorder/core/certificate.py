@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import array
 import math
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -150,9 +150,12 @@ class Certificate:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Certificate:
-        """From what ``to_dict`` gave; what an older version did not know is unknown."""
-        known = StreamCertificate.__dataclass_fields__
-        blank = dict.fromkeys(known)
+        """From what ``to_dict`` gave; what an older version did not know is unknown.
+
+        Raises:
+            ValueError: a value of another type.
+        """
+        blank: dict[str, Any] = dict.fromkeys(StreamCertificate.__dataclass_fields__)
         blank |= {"topic": "", "policy": "", "clock": "", "clock_events": (), "count": 0}
         blank |= dict.fromkeys(
             ("longest_gap_ms", "disorder_ms", "tolerance_ms", "clock_jump_ms"), 0.0
@@ -161,19 +164,11 @@ class Certificate:
             ("duplicates", "out_of_order", "fresh", "interpolated", "held", "missing"), 0
         )
         streams = {
-            name: StreamCertificate(**{**blank, **{k: v for k, v in s.items() if k in known}})
+            name: StreamCertificate(**_known(s, blank))
             for name, s in values.get("streams", {}).items()
         }
-        streams = {
-            name: replace(s, clock_events=tuple(s.clock_events)) for name, s in streams.items()
-        }
-        return cls(
-            values.get("rate_hz"),
-            values.get("reference", ""),
-            values.get("frames", 0),
-            values.get("complete", 0),
-            streams,
-        )
+        own = {"rate_hz": None, "reference": "", "frames": 0, "complete": 0}
+        return cls(**_known(values, own), streams=streams)
 
     @property
     def summary(self) -> str:
@@ -187,6 +182,28 @@ class Certificate:
         )
         skew = f"; worst skew p95 {worst[0]:.1f} ms ({worst[1]})" if worst else ""
         return f"{self.frames} frames {FrameClock(self.rate_hz, self.reference).text}, {share:.1%} complete{skew}"
+
+
+def _known(values: dict[str, Any], blank: dict[str, Any]) -> dict[str, Any]:
+    """What is known of the values, the others blank; of the types that blank ones have, None: a number."""
+    found = dict(blank)
+    for key in blank.keys() & values.keys():
+        value, like = values[key], blank[key]
+        if isinstance(like, int):
+            fits = isinstance(value, int) and value >= 0
+        elif isinstance(like, float):
+            fits = isinstance(value, (int, float))
+        elif like is None:
+            fits = value is None or isinstance(value, (int, float))
+        elif isinstance(like, tuple):
+            fits = all(isinstance(v, str) for v in value)
+            value = tuple(value)
+        else:
+            fits = isinstance(value, str)
+        if not fits:
+            raise ValueError(f"'{key}' of a certificate is {value!r}")
+        found[key] = value
+    return found
 
 
 def certified(config: StreamConfig) -> bool:

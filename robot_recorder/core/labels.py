@@ -82,9 +82,12 @@ class LabelEvent:
         for key, value in known.items():
             if not isinstance(value, int if key in _WHOLE else str):
                 raise ValueError(f"'{key}' of a label event is {value!r}")
+            if isinstance(value, int) and not -_END_NS <= value < _END_NS:
+                raise ValueError(f"'{key}' of a label event is no time")
         return cls(**known)
 
 
+_END_NS = 1 << 63  # of what a time in ns can be
 _WHOLE = ("stamp_ns", "kind", "outcome", "start_ns", "end_ns")
 
 

@@ -6,7 +6,7 @@ Any rosbag2 bag opens. What of it can not be understood is listed, and is not fa
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -155,6 +155,7 @@ class Contents:
     last_s: float
     plan: Plan | None
     _types: Typestore
+    _streams: dict[str, StreamConfig]
     _stamped: frozenset[str]
     _problems: dict[str, str] = field(default_factory=dict)
 
@@ -192,8 +193,8 @@ class Contents:
             t for t, (type_, text) in definitions.items() if is_stamped(type_, text)
         )
         return cls(
-            episode, topics, start_ns, first_s, first_s + length_ns / NS_PER_S, plan, types, stamped,
-            problems,
+            episode, topics, start_ns, first_s, first_s + length_ns / NS_PER_S, plan, types, streams,
+            stamped, problems,
         )  # fmt: skip
 
     @property
@@ -204,15 +205,8 @@ class Contents:
     @property
     def description(self) -> str:
         """The robot's URDF, from the bag; empty: it has none."""
-        for topic in self.topics:
-            if topic.type == _STRING and topic.name.endswith("robot_description"):
-                for segment in read_columns(self.episode.path, {topic.name}):
-                    for column in segment.columns.values():
-                        for number in range(len(column.payloads)):
-                            text = _text(column.payloads[number])
-                            if "<robot" in text:
-                                return text
-        return ""
+        types = {topic.name: topic.type for topic in self.topics}
+        return next((t for t in descriptions(self.episode.path, types) if "<robot" in t), "")
 
     def batches(self, topics: Collection[Topic] | None = None) -> Iterator[Batch]:
         """Read the bag once. A bag that is damaged ends where it is, and ``problems`` says so.
@@ -238,16 +232,30 @@ class Contents:
         """None: nothing of it is shown."""
         if topic.unreadable or topic.sort in (Sort.TEXT, Sort.OTHER):
             return None
-        stream = None
-        if self.plan is not None:
-            stream = next(
-                (s for s in self.plan.profile.streams if self.plan.topics[s.name] == topic.name),
-                None,
-            )
-        times = _Times(self, stream, topic.name in self._stamped)
+        times = _Times(self, self._streams.get(topic.name), topic.name in self._stamped)
         known = KINDS.get(topic.type)
         decode = known.decode if known else foreign_decoder(self._types, topic.type)
         return _Reader(topic, times, decode)
+
+
+def descriptions(path: Path, types: Mapping[str, str]) -> Iterator[str]:
+    """Texts that a bag directory has as robot descriptions, whatever they say.
+
+    Args:
+        types: of its topics.
+
+    Raises:
+        BagError: it can not be read.
+    """
+    topics = {t for t, kind in types.items() if kind == _STRING and t.endswith("robot_description")}
+    for segment in read_columns(path, topics) if topics else ():
+        for topic in sorted(segment.columns):
+            payloads = segment.columns[topic].payloads
+            for number in range(len(payloads)):
+                try:
+                    yield CdrReader(payloads[number]).text()
+                except DecodeError:
+                    continue
 
 
 class _Times:
@@ -316,13 +324,6 @@ class _Reader:
         found += [f"{other} messages have other values than the first one"] if other else []
         found += [self._times.problem] if self._times.problem else []
         return "; ".join(found)
-
-
-def _text(message: bytes) -> str:
-    try:
-        return CdrReader(message).text()
-    except DecodeError:
-        return ""
 
 
 def _topic(

@@ -11,19 +11,20 @@ from typing import Any
 import yaml
 
 from robot_recorder.alignment.plan import Plan, make_plan
-from robot_recorder.core.cdr import CdrReader
+from robot_recorder.core.cdr import CdrReader, header_frame_id
 from robot_recorder.core.decoding import decode_joint_state
 from robot_recorder.core.errors import ConfigError, DecodeError
+from robot_recorder.core.image_messages import COMPRESSED, RAW
 from robot_recorder.core.scene.scene import SensorStream, sensors
 from robot_recorder.core.streams import Role
 from robot_recorder.core.urdf import RobotModel, parse_urdf
+from robot_recorder.core.value_names import joint_of
+from robot_recorder.playback.contents import descriptions
 from robot_recorder.storage.episodes import Episode
 from robot_recorder.storage.metadata import dump_yaml
 from robot_recorder.storage.reader import read_messages
 
-_JOINTS, _TF, _TEXT = "sensor_msgs/msg/JointState", "tf2_msgs/msg/TFMessage", "std_msgs/msg/String"
-# What an Image display can take, by the transport that ends the topic's name or by its type.
-_IMAGE, _COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
+_JOINTS, _TF = "sensor_msgs/msg/JointState", "tf2_msgs/msg/TFMessage"
 _FRAME = "base_link"  # what robots call it where nothing in the bag says
 _TF_MESSAGES = 50  # looked at for who moves the robot
 _IMAGE_DISPLAY, _GRID_DISPLAY, _ROBOT_DISPLAY = (
@@ -84,7 +85,7 @@ def look_at(episode: Episode, description: str = "") -> Shown:
         for t in episode.metadata["topics_with_message_count"]
         if t["message_count"]
     }
-    robot = _described(description) if description else None
+    robot = parse_urdf(description) if description else None
     if robot is None:
         description, robot = _recorded_description(episode, types)
     plan, problem = None, ""
@@ -113,21 +114,12 @@ def look_at(episode: Episode, description: str = "") -> Shown:
 
 
 def _recorded_description(episode: Episode, types: dict[str, str]) -> tuple[str, RobotModel | None]:
-    topics = {t for t, kind in types.items() if kind == _TEXT and t.endswith("robot_description")}
-    for message in read_messages(episode.path, topics) if topics else ():
+    for text in descriptions(episode.path, types):
         try:
-            text = CdrReader(message.data).text()
-            return text, _described(text)
+            return text, parse_urdf(text)
         except DecodeError:
             continue  # some other text, or nothing that can be shown
     return "", None
-
-
-def _described(text: str) -> RobotModel:
-    robot = parse_urdf(text)
-    if not robot.roots:
-        raise DecodeError(f"the robot description of '{robot.name}' has no links")
-    return robot
 
 
 def _sensors(plan: Plan) -> Iterator[SensorStream]:
@@ -139,8 +131,8 @@ def _cameras(plan: Plan) -> Iterator[Camera]:
     for stream in plan.profile.streams:
         topic = plan.topics[stream.name]
         # rviz takes the transport from the topic's last part; what is compressed must be called so.
-        if stream.type == _IMAGE or (
-            stream.type == _COMPRESSED and topic.endswith(("/compressed", "/compressedDepth"))
+        if stream.type == RAW or (
+            stream.type == COMPRESSED and topic.endswith(("/compressed", "/compressedDepth"))
         ):
             yield Camera(stream.name, topic)
 
@@ -162,8 +154,7 @@ def _joint_states(episode: Episode, plan: Plan | None, robot: RobotModel | None)
                 names = decode_joint_state(message.data).names
             except DecodeError:
                 names = ()
-            joints = {n.partition("/")[2].rpartition(" (")[0] for n in names}
-            known[message.topic] = len(joints & wanted)
+            known[message.topic] = len({joint_of(name) for name in names} & wanted)
         if len(known) == len(topics):
             break
     return max(sorted(known), key=lambda t: known[t], default="")
@@ -192,9 +183,7 @@ def _first_frame(episode: Episode, found: tuple[SensorStream, ...]) -> str:
     """The frame of some sensor: then at least that one can be drawn."""
     topics = {s.topic for s in found}
     for message in read_messages(episode.path, topics) if topics else ():
-        reader = CdrReader(message.data)
-        reader.stamp_ns()
-        name = reader.text()
+        name = header_frame_id(message.data)
         if name:
             return name
     return _FRAME

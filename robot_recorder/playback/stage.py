@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from robot_recorder.configuration import config_directory
+from robot_recorder.configuration import ament_prefixes, config_directory
 from robot_recorder.core.errors import ConfigError
 from robot_recorder.core.playhead import checked_rate
 from robot_recorder.playback.choice import choose
@@ -93,9 +92,8 @@ class Stage:
 
 def installed_package(name: str) -> bool:
     """Whether a ROS package is in the ament index of this environment."""
-    prefixes = filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep))
     index = "share/ament_index/resource_index/packages"
-    return any(Path(prefix, index, name).exists() for prefix in prefixes)
+    return any(Path(prefix, index, name).exists() for prefix in ament_prefixes())
 
 
 def stage_for(

@@ -10,13 +10,11 @@ import numpy as np
 
 from robot_recorder.core.arrays import Floats
 from robot_recorder.core.streams import Role
+from robot_recorder.core.value_names import split_name
 from robot_recorder.playback.contents import Sort, Topic
 from robot_recorder.report.episode_data import EpisodeData, Series
 
 _LEAST_CELLS = 8  # numbers of one name that are an array to be looked at as a whole
-_NAME = re.compile(r"^(?:(?P<group>[^/]*)/)?(?P<item>.*?) \((?P<unit>.*)\)$")
-# Of unknown types: every part of a field's place but the last.
-_FIELD = re.compile(r"^(?:(?P<group>.*)/)?(?P<item>[^/]*?) \((?P<unit>.*)\)$")
 _ENDINGS = ("/image/compressed", "/image_raw/compressed", "/compressed", "/image_raw", "/image_rect",
             "/image", "/wrench", "/tactile", "/data")  # fmt: skip
 
@@ -47,13 +45,13 @@ class Group:
 def groups(series: Series) -> list[Group]:
     """The groups of a series, in its order."""
     found: dict[tuple[str, str], list[tuple[str, int]]] = {}
-    pattern = _FIELD if series.topic.sort is Sort.NUMBERS else _NAME
     for column, name in enumerate(series.names):
-        match = pattern.match(name)
-        group, item, unit = (
-            (match["group"] or "", match["item"], match["unit"]) if match else ("", name, "")
-        )
-        found.setdefault((group, "" if unit == "?" else unit), []).append((item, column))
+        path, unit = split_name(name)
+        if series.topic.sort is Sort.NUMBERS:  # every part of the field's place but the last
+            group, _, item = path.rpartition("/")
+        else:
+            group, _, item = path.partition("/") if "/" in path else ("", "", path)
+        found.setdefault((group, unit), []).append((item, column))
     return [
         Group(name, unit, tuple(i for i, _ in members), tuple(c for _, c in members))
         for (name, unit), members in found.items()
@@ -91,11 +89,6 @@ def commands_of(data: EpisodeData, observed: Series) -> dict[str, tuple[Series, 
         for column, name in enumerate(series.names)
         if name.startswith("position/") and name in observed.names
     }
-
-
-def joint_label(item: str) -> str:
-    """A joint's name for a legend."""
-    return item.removesuffix("_joint")
 
 
 def most_moving(values: Floats, count: int) -> list[int]:

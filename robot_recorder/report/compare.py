@@ -11,9 +11,10 @@ import numpy as np
 from robot_recorder.core.arrays import Floats
 from robot_recorder.core.errors import BagError
 from robot_recorder.core.repeats import Oddness, oddness
+from robot_recorder.core.value_names import joint_label
 from robot_recorder.playback.contents import Contents, Sort
 from robot_recorder.playback.images import Picture
-from robot_recorder.report.columns import groups, joint_label, observed_joints, short_name
+from robot_recorder.report.columns import groups, observed_joints, short_name
 from robot_recorder.report.episode_data import EpisodeData, Series, load
 from robot_recorder.storage.episodes import Episode
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from robot_recorder.core.value_names import joint_label, joint_of, split_name
 from robot_recorder.playback.contents import Sort
 from robot_recorder.report.columns import (
     Group,
     commands_of,
     group_of,
     groups,
-    joint_label,
     most_moving,
     observed_joints,
     short_name,
@@ -88,7 +88,8 @@ def _joints(data: EpisodeData) -> Iterator[Panel]:
             curves.sort(key=lambda curve: order.get(curve.name, len(order)))
             dotted = any(curve.command for curve in curves)
             yield Panel(
-                f"{where}{title}" + (" (dotted: commanded)" if dotted else ""), _unit(series, curves[0]),
+                f"{where}{title}" + (" (dotted: commanded)" if dotted else ""),
+                split_name(series.names[curves[0].column])[1],
                 series.topic.name, curves, series.topic.name, height,
             )  # fmt: skip
     for series in data.series:
@@ -98,16 +99,12 @@ def _joints(data: EpisodeData) -> Iterator[Panel]:
 
 
 def _joint_columns(series: Series, name: str) -> list[tuple[str, int]]:
-    """Joints and their columns; a joint's name may have slashes, too."""
+    """Joints and their columns."""
     return [
-        (joint_label(text.removeprefix(f"{name}/").rpartition(" (")[0]), column)
+        (joint_label(joint_of(text)), column)
         for column, text in enumerate(series.names)
         if text.startswith(f"{name}/")
     ]
-
-
-def _unit(series: Series, curve: Curve) -> str:
-    return series.names[curve.column].rpartition(" (")[2].removesuffix(")")
 
 
 def _order(series: Series) -> dict[str, int]:

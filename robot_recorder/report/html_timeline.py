@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from robot_recorder.core.errors import BagError
 from robot_recorder.core.labels import LabelEvent, LabelKind, Labels, Outcome
 from robot_recorder.core.streams import NS_PER_S
 from robot_recorder.playback.images import Picture
@@ -67,11 +66,8 @@ def span(data: EpisodeData) -> tuple[float, float]:
 
 
 def stop(data: EpisodeData) -> float:
-    """When it was stopped, s since the start; the last message, where that can not be told."""
-    try:
-        return data.episode.duration_s
-    except (BagError, ArithmeticError, ValueError):
-        return data.contents.last_s
+    """When it was stopped, s since the start."""
+    return data.episode.duration_s
 
 
 def lane(data: EpisodeData, found: list[Mark]) -> Html:

@@ -10,11 +10,11 @@ import matplotlib
 import numpy as np
 
 from robot_recorder.core.arrays import Floats
+from robot_recorder.core.value_names import joint_label
 from robot_recorder.report.columns import (
     Group,
     commands_of,
     joint_group,
-    joint_label,
     most_moving,
     observed_joints,
     short_name,

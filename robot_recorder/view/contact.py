@@ -9,7 +9,7 @@ import numpy as np
 import rerun as rr
 
 from robot_recorder.core.arrays import Floats
-from robot_recorder.core.cdr import CdrReader
+from robot_recorder.core.cdr import header_frame_id
 from robot_recorder.core.errors import BagError, DecodeError
 from robot_recorder.core.urdf import RobotModel
 from robot_recorder.playback.contents import Contents, Numbers, Sort
@@ -103,8 +103,6 @@ def _frame_id(topic: str, column: Column) -> dict[str, str]:
     if not len(column.payloads):
         return {}
     try:
-        reader = CdrReader(column.payloads[0])
-        reader.stamp_ns()
-        return {topic: reader.text()}
+        return {topic: header_frame_id(column.payloads[0])}
     except DecodeError:
         return {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -11,12 +10,12 @@ import rerun as rr
 
 from robot_recorder.core.arrays import Floats
 from robot_recorder.core.streams import Role
+from robot_recorder.core.value_names import joint_label, split_name
 from robot_recorder.playback.contents import Numbers, Sort, Topic
 from robot_recorder.view.log import Log, stream_entity
 
 Colour = tuple[int, int, int]
 MOVING, OTHERS = "moving", "others"
-_NAME = re.compile(r"^(?P<path>.*?)(?: \((?P<unit>[^()]*)\))?$")
 # Told apart on black, and by most people who see fewer colours.
 PALETTE: tuple[Colour, ...] = (
     (86, 180, 233), (240, 150, 30), (0, 190, 140), (235, 110, 180),
@@ -46,19 +45,12 @@ class Curves:
     labels: tuple[str, ...]
 
 
-def split_name(name: str) -> tuple[tuple[str, ...], str]:
-    """Path and unit of a value's name, such as ``force/x (N)``."""
-    found = _NAME.match(name)
-    assert found is not None  # it matches everything
-    unit = found["unit"] or ""
-    return tuple(found["path"].split("/")), "" if unit == "?" else unit
-
-
 def grouped(names: Sequence[str]) -> list[Curves]:
     """Values by all but the last part of their names: x, y and z of a force are together."""
     groups: dict[tuple[tuple[str, ...], str], list[tuple[int, str]]] = {}
     for number, name in enumerate(names):
-        parts, unit = split_name(name)
+        whole, unit = split_name(name)
+        parts = tuple(whole.split("/"))
         path = parts if len(parts) == 1 else parts[:-1]
         groups.setdefault((path, unit), []).append((number, parts[-1]))
     return [
@@ -77,8 +69,9 @@ def of_joints(names: Sequence[str], most: Sequence[str]) -> list[Curves]:
     """
     groups: dict[tuple[str, str, str], dict[str, int]] = {}
     for number, name in enumerate(names):
-        (field, *rest), unit = split_name(name)
-        joint = joint_name("/".join(rest))
+        path, unit = split_name(name)
+        field, _, joint = path.partition("/")
+        joint = joint_label(joint)
         which = MOVING if joint in most else OTHERS
         groups.setdefault((field, which, unit), {})[joint] = number
     found = []
@@ -86,11 +79,6 @@ def of_joints(names: Sequence[str], most: Sequence[str]) -> list[Curves]:
         joints = [j for j in most if j in columns] if which == MOVING else list(columns)
         found.append(Curves((field, which), unit, tuple(columns[j] for j in joints), tuple(joints)))
     return found
-
-
-def joint_name(name: str) -> str:
-    """What to call a joint: ``left_elbow_joint`` is one anyway."""
-    return name.removesuffix("_joint") or name
 
 
 def joint_colour(number: int) -> Colour:

@@ -12,10 +12,11 @@ import rerun.blueprint as rrb
 
 from robot_recorder.core.streams import Role
 from robot_recorder.core.urdf import RobotModel
+from robot_recorder.core.value_names import joint_label, joint_of
 from robot_recorder.playback.contents import Contents, Numbers, Sort, Topic
 from robot_recorder.view import document, labels, robot
 from robot_recorder.view import frames as alignment
-from robot_recorder.view.curves import MOVING, OTHERS, grouped, joint_name, of_joints, split_name
+from robot_recorder.view.curves import MOVING, OTHERS, grouped, of_joints
 from robot_recorder.view.frames import EpisodeFrames
 from robot_recorder.view.log import TIME, stream_entity
 from robot_recorder.view.touch import map_entity, pad_name, pads, total_entity
@@ -63,10 +64,9 @@ class Layout:
             if values is None or not len(values):
                 continue
             for number, name in enumerate(names):
-                (field, *joint), _ = split_name(name)
-                if field == "position":
+                if name.startswith("position/"):
                     travel = float(np.ptp(values[:, number]))
-                    travels.setdefault(joint_name("/".join(joint)), travel)
+                    travels.setdefault(joint_label(joint_of(name)), travel)
         return sorted(travels, key=lambda joint: -np.nan_to_num(travels[joint]))[:MOST_CURVES]
 
     def blueprint(self) -> rrb.Blueprint:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from robot_recorder.configuration import ament_prefixes
+
 # What Rerun draws. A description comes with a bag, from anybody: no other file is put into a recording.
 _SUFFIXES = (".stl", ".obj", ".dae", ".glb", ".gltf")
 
@@ -33,9 +35,8 @@ def _is_there(path: Path) -> bool:
 
 
 def _folders(package: str) -> list[Path]:
-    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
     sources = os.environ.get("ROS_PACKAGE_PATH", "").split(os.pathsep)
-    found = [Path(prefix) / "share" / package for prefix in prefixes if prefix]
+    found = [Path(prefix) / "share" / package for prefix in ament_prefixes()]
     for source in map(Path, filter(None, sources)):  # a package itself, or a folder of packages
         found.append(source if source.name == package else source / package)
     return found

@@ -11,8 +11,8 @@ import rerun as rr
 from robot_recorder.core.arrays import Floats
 from robot_recorder.core.streams import Role
 from robot_recorder.core.urdf import RobotModel, Shape, Visual, quaternions
+from robot_recorder.core.value_names import joint_of
 from robot_recorder.playback.contents import Numbers, Sort, Topic
-from robot_recorder.view.curves import split_name
 from robot_recorder.view.log import Log, entity, thinned
 
 ROOT = "robot"
@@ -55,9 +55,8 @@ class RobotLog:
         positions = {joint: np.full(count, at) for joint, at in self._positions.items()}
         for part in parts:
             for number, name in enumerate(part.names):
-                (field, *rest), _ = split_name(name)
-                if field == "position":
-                    joint = "/".join(rest)
+                if name.startswith("position/"):
+                    joint = joint_of(name)
                     values = part.values[:, number]
                     positions[joint] = np.interp(times_s, part.times_s, values)
                     self._positions[joint] = float(values[-1])

@@ -10,8 +10,9 @@ import numpy as np
 import rerun as rr
 
 from robot_recorder.core.arrays import Floats
+from robot_recorder.core.value_names import split_name
 from robot_recorder.playback.contents import Numbers, Sort, Topic
-from robot_recorder.view.curves import grouped, split_name
+from robot_recorder.view.curves import grouped
 from robot_recorder.view.frames import EpisodeFrames
 from robot_recorder.view.log import Log, stream_entity, thinned
 
@@ -48,7 +49,7 @@ def pads(topic: Topic, names: Sequence[str]) -> list[Pad]:
         if not normal:
             return []
         unit = split_name(names[normal[0]])[1]
-        cells = [_GRID.match(split_name(names[i])[0][-1]) for i in normal]
+        cells = [_GRID.match(split_name(names[i])[0].rpartition("/")[2]) for i in normal]
         shape = 1, len(normal)
         if all(cells):
             rows, cols = (1 + max(int(c[axis]) for c in cells if c) for axis in (1, 2))

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from robot_recorder.core.certificate import (
     Certificate,
@@ -133,6 +134,18 @@ def test_it_survives_json_and_what_an_older_version_did_not_say() -> None:
     assert read.streams["joints"].fresh == 3 and read.streams["joints"].offset_ms is None
     assert isinstance(read.streams["joints"], StreamCertificate)
     assert Certificate.from_dict({}).summary == "no frames: nothing was aligned"
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [{"frames": "x"}, {"frames": -1}, {"rate_hz": []}, {"reference": 5},
+     *({"streams": {"a": stream}} for stream in (
+        {"offset_ms": "y"}, {"fresh": 1.5}, {"longest_gap_ms": None}, {"clock_events": 5},
+        {"clock_events": [1]}, {"policy": None}, 5))],
+)  # fmt: skip
+def test_what_is_no_certificate_is_refused(rubbish: dict) -> None:
+    with pytest.raises((ValueError, TypeError, AttributeError)):
+        Certificate.from_dict(rubbish)
 
 
 def test_the_machines_clock_jumps_are_no_matter_of_a_devices_clock() -> None:

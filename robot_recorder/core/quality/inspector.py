@@ -20,7 +20,6 @@ from robot_recorder.core.quality.joints import (
     JointLimits,
     NotANumber,
     Undecodable,
-    name_of,
 )
 from robot_recorder.core.quality.report import QualityReport, weigh
 from robot_recorder.core.quality.result import Result
@@ -45,6 +44,7 @@ from robot_recorder.core.quality.wrench import WrenchBias, WrenchClipping, Wrenc
 from robot_recorder.core.streams import RobotProfile, Role, StreamConfig
 from robot_recorder.core.tasks import Task
 from robot_recorder.core.urdf import joint_limits
+from robot_recorder.core.value_names import joint_of
 
 _JOINTS = "sensor_msgs/msg/JointState"
 _TACTILE = "robot_recorder/msg/TactileArray"
@@ -308,5 +308,5 @@ class _Numbers:
             self.trace.names = (f"normal {values.names[0].rpartition(' ')[2]}",)
             rows = rows.sum(axis=1, keepdims=True)
         elif not self.trace.names:
-            self.trace.names = tuple(name_of(values.names[c]) for c in columns)
+            self.trace.names = tuple(joint_of(values.names[c]) for c in columns)
         self.trace.add(values.times, rows)

@@ -11,6 +11,7 @@ from robot_recorder.core.quality.check import Check, EpisodeFacts, ValueCheck
 from robot_recorder.core.quality.result import Result, Threshold
 from robot_recorder.core.quality.values import Values
 from robot_recorder.core.streams import NS_PER_S
+from robot_recorder.core.value_names import joint_of
 
 
 class NotANumber(ValueCheck):
@@ -81,7 +82,7 @@ class JointJump(ValueCheck):
         if jumps.any():
             self._jumps += int(jumps.any(axis=1).sum())
             at = np.unravel_index(np.argmax(np.where(jumps, steps, 0)), steps.shape)
-            name = name_of(values.names[columns[at[1]]])
+            name = joint_of(values.names[columns[at[1]]])
             self._largest = max(self._largest, (float(steps[at]), name))
 
     def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
@@ -110,7 +111,7 @@ class JointLimits(ValueCheck):
         if not len(columns):
             return
         if not self._names:
-            self._names = tuple(name_of(values.names[c]) for c in columns)
+            self._names = tuple(joint_of(values.names[c]) for c in columns)
             self._lowest = self._highest = np.full(len(columns), np.nan)
         positions = values.rows[:, columns]
         self._lowest = np.fmin(self._lowest, np.fmin.reduce(positions))
@@ -149,8 +150,3 @@ class Undecodable(Check):
         if self.messages:
             words = f"{self.bad} of {self.messages} messages can not be decoded"
             yield self.say(self.bad / self.messages, words)
-
-
-def name_of(value_name: str) -> str:
-    """A joint's name out of ``position/<joint> (rad)``."""
-    return value_name.removeprefix("position/").split(" ")[0]

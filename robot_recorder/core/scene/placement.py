@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from robot_recorder.core.errors import DecodeError
 from robot_recorder.core.urdf import parse_urdf
 
 _ABOVE_M = 0.25  # the highest link's frame
@@ -26,7 +25,5 @@ def placement(description: str) -> Placement:
         DecodeError: it is no URDF, or describes no links.
     """
     robot = parse_urdf(description)
-    if not robot.roots:
-        raise DecodeError(f"the description of '{robot.name}' has no link to stand above")
     highest = max((float(pose[0, 2, 3]) for pose in robot.link_poses({}).values()), default=0.0)
     return Placement(robot.roots[0], round(highest + _ABOVE_M, 3))

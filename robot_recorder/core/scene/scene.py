@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from robot_recorder.core.arrays import Floats
-from robot_recorder.core.cdr import CdrReader
+from robot_recorder.core.cdr import header_frame_id
 from robot_recorder.core.decoding import KINDS
 from robot_recorder.core.scene.shapes import Shape
 from robot_recorder.core.scene.tactile import Pad, PadLayout, PressureScale, pad_shapes, read_pad
@@ -81,10 +81,8 @@ class SensorScene:
             return
         decode = KINDS[stream.type].decode
         assert decode is not None
-        reader = CdrReader(data)
-        reader.stamp_ns()
-        values = decode(data).values
-        self._shown[stream.name] = _Shown(reader.text(), wrench=values, heard_s=now_s)
+        frame, values = header_frame_id(data), decode(data).values
+        self._shown[stream.name] = _Shown(frame, wrench=values, heard_s=now_s)
 
     def forget(self) -> None:
         """Everything heard, as nobody has listened for a while."""
