@@ -1,6 +1,7 @@
-"""An episode in rviz: the robot, its cameras, forces and touch, and what is said of it.
+"""An episode in rviz, or a robot at work: how it moves, its cameras, forces and touch, and what is said of it.
 
 ros2 launch robot_recorder playback.launch.py episode:=PATH rate:=0.5 loop:=true
+ros2 launch robot_recorder playback.launch.py live:=g1_sim namespace:=robot_07
 
 What was recorded is published again, commands included: play in a ROS_DOMAIN_ID that no robot is in.
 """
@@ -22,7 +23,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch import LaunchDescription
 
 try:
-    from robot_recorder.playback.stage import Wish, stage_for
+    from robot_recorder.playback.stage import Wish, live_stage, stage_for
 except ModuleNotFoundError as error:  # what only reading bags needs may be missing on a robot
     install = f"rosdep install --from-paths src -i, or pip install {error.name}"
     raise RuntimeError(f"playback needs {error.name}: {install}") from error
@@ -34,14 +35,22 @@ ARGUMENTS = {
     "start": ("0.0", "s from the first message", None),
     "loop": ("false", "begin again at the end", TRUTH),
     "paused": ("false", "begin paused", TRUTH),
-    "description": ("", "URDF file of the robot; empty: the one in the bag", None),
+    "description": ("", "URDF file of the robot; empty: its own, or the one in the bag", None),
     "rviz": ("true", "open rviz", TRUTH),
+    "live": ("", "instead of an episode: profile of a robot to look at as it works", None),
+    "namespace": ("", "of that robot", None),
 }
 
 
 def play(context):
     wish = Wish.from_texts({n: LaunchConfiguration(n).perform(context) for n in ARGUMENTS})
-    stage = stage_for(wish, Path(tempfile.mkdtemp(prefix="robot_recorder_")))
+    folder = Path(tempfile.mkdtemp(prefix="robot_recorder_"))
+    if wish.live:
+        from robot_recorder.nodes.live_robot import look_at_robot
+
+        stage = live_stage(wish, look_at_robot(wish), folder)
+    else:
+        stage = stage_for(wish, folder)
     actions = [LogInfo(msg=note) for note in stage.notes]
     return actions + [action(program, stage.namespace) for program in stage.programs]
 

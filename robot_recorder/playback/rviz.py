@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from robot_recorder.core.decoding import decode_joint_state
 from robot_recorder.core.errors import ConfigError, DecodeError
 from robot_recorder.core.image_messages import COMPRESSED, RAW
 from robot_recorder.core.scene.scene import SensorStream, sensors
-from robot_recorder.core.streams import Role
+from robot_recorder.core.streams import RobotProfile, Role
 from robot_recorder.core.urdf import RobotModel, parse_urdf
 from robot_recorder.core.value_names import joint_of
 from robot_recorder.playback.contents import descriptions
@@ -25,7 +25,7 @@ from robot_recorder.storage.metadata import dump_yaml
 from robot_recorder.storage.reader import read_messages
 
 _JOINTS, _TF = "sensor_msgs/msg/JointState", "tf2_msgs/msg/TFMessage"
-_FRAME = "base_link"  # what robots call it where nothing in the bag says
+FRAME = "base_link"  # what robots call it where nothing in the bag says
 _TF_MESSAGES = 50  # looked at for who moves the robot
 _IMAGE_DISPLAY, _GRID_DISPLAY, _ROBOT_DISPLAY = (
     f"rviz_default_plugins/{name}" for name in ("Image", "Grid", "RobotModel")
@@ -43,16 +43,16 @@ class Camera:
 
 @dataclass(frozen=True)
 class Shown:
-    """What of an episode can be shown.
+    """What of an episode, or a robot, can be shown.
 
     Attributes:
-        namespace: it was recorded in, with a slash before, without one behind; empty: the root.
-        description: URDF; empty: the bag has none.
+        namespace: it was recorded in, or is in, with a slash before, without one behind; empty: the root.
+        description: URDF; empty: there is none.
         frame: that everything can be drawn in.
         joint_states: topic that says how the robot's joints are; empty: none does.
         sensors: wrench and tactile streams, with their topics fully qualified.
         cameras: in the profile's order.
-        moved: the bag's own transforms move the robot's links, nobody else needs to.
+        moved: its own transforms move the robot's links, nobody else needs to.
         own_tf: transforms are on ``tf`` in the namespace, not on ``/tf``.
         frames: topic of the aligned frames; empty: the bag has none.
         problem: why streams are unknown; empty when they are known.
@@ -95,7 +95,7 @@ def look_at(episode: Episode, description: str = "") -> Shown:
         problem = str(error)
     namespace = "/" + episode.facts.get("namespace", "").strip("/")
     namespace = "" if namespace == "/" else namespace
-    found = tuple(_sensors(plan)) if plan else ()
+    found = tuple(resolved_sensors(plan.profile, plan.topics)) if plan else ()
     parents = _tf_parents(episode, types)
     tops = (parent for parent in parents.values() if parent not in parents)
     moving = {j.child for j in robot.joints if j.kind != "fixed"} if robot else set()
@@ -105,7 +105,7 @@ def look_at(episode: Episode, description: str = "") -> Shown:
         robot.roots[0] if robot else next(tops, "") or _first_frame(episode, found),
         _joint_states(episode, plan, robot),
         found,
-        tuple(_cameras(plan)) if plan else (),
+        tuple(cameras(plan.profile, plan.topics)) if plan else (),
         bool(moving & set(parents)),
         bool(namespace) and f"{namespace}/tf" in types,
         next((t for t in types if t.endswith("/synchronizer/frames")), ""),
@@ -122,14 +122,20 @@ def _recorded_description(episode: Episode, types: dict[str, str]) -> tuple[str,
     return "", None
 
 
-def _sensors(plan: Plan) -> Iterator[SensorStream]:
-    for stream in sensors(plan.profile):
-        yield SensorStream(stream.name, plan.topics[stream.name], stream.type)
+def resolved_sensors(profile: RobotProfile, topics: Mapping[str, str]) -> Iterator[SensorStream]:
+    """The streams that have shapes; arguments as of ``cameras``."""
+    for stream in sensors(profile):
+        yield SensorStream(stream.name, topics[stream.name], stream.type)
 
 
-def _cameras(plan: Plan) -> Iterator[Camera]:
-    for stream in plan.profile.streams:
-        topic = plan.topics[stream.name]
+def cameras(profile: RobotProfile, topics: Mapping[str, str]) -> Iterator[Camera]:
+    """The streams that rviz can show as pictures.
+
+    Args:
+        topics: fully qualified, by the streams' names.
+    """
+    for stream in profile.streams:
+        topic = topics[stream.name]
         # rviz takes the transport from the topic's last part; what is compressed must be called so.
         if stream.type == RAW or (
             stream.type == COMPRESSED and topic.endswith(("/compressed", "/compressedDepth"))
@@ -186,7 +192,7 @@ def _first_frame(episode: Episode, found: tuple[SensorStream, ...]) -> str:
         name = header_frame_id(message.data)
         if name:
             return name
-    return _FRAME
+    return FRAME
 
 
 def layout_for(shown: Shown, template: str, description_file: Path | None = None) -> str:

@@ -1,4 +1,4 @@
-"""What has to run for an episode to be seen in rviz: programs and their arguments, without ``launch``."""
+"""What has to run for an episode, or a robot, to be seen in rviz: programs and their arguments, without ``launch``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ class Wish:
 
     Attributes:
         start_s: s from the first message.
-        description: file with a URDF to show instead of the bag's; empty: the bag's.
+        description: file with a URDF to show instead of the bag's or robot's; empty: that one.
+        live: profile of a robot to show as it is now, instead of an episode; empty: the episode.
+        namespace: of that robot, with a slash before; empty: the root.
     """
 
     episode: Path
@@ -36,6 +38,8 @@ class Wish:
     paused: bool = False
     description: str = ""
     rviz: bool = True
+    live: str = ""
+    namespace: str = ""
 
     @classmethod
     def from_texts(cls, texts: Mapping[str, str]) -> Wish:
@@ -46,8 +50,15 @@ class Wish:
         Raises:
             ConfigError: one of them is not what it should be.
         """
-        if not texts["episode"]:
-            raise ConfigError("no episode given: episode:=PATH of a bag directory")
+        if bool(texts["episode"]) == bool(texts["live"]):
+            raise ConfigError(
+                "give either episode:=PATH of a bag directory, or live:=PROFILE of a robot to look at"
+            )
+        namespace = texts["namespace"].strip("/")
+        if namespace and texts["episode"]:
+            raise ConfigError(
+                "namespace:= is for live:=, an episode is shown in the one it is from"
+            )
         return cls(
             Path(texts["episode"]).expanduser().absolute(),
             checked_rate(_number("rate", texts["rate"])),
@@ -56,6 +67,8 @@ class Wish:
             _yes("paused", texts["paused"]),
             texts["description"],
             _yes("rviz", texts["rviz"]),
+            texts["live"],
+            f"/{namespace}" if namespace else "",
         )
 
 
@@ -111,32 +124,58 @@ def stage_for(
     """
     episode = Episode.open(wish.episode)
     choose(episode, [], wish.start_s)
-    shown = look_at(episode, _described(wish.description))
+    shown = look_at(episode, described(wish.description))
     notes: list[str] = []
-    remappings = _TF if shown.own_tf else ()
     scene: dict[str, Parameter] = {"episode": str(wish.episode), "frame": shown.frame}
     programs = [
         _player(wish, episode, installed, notes),
         Program("robot_recorder", "scene", parameters=scene),
-        *_state_publisher(wish, shown, remappings, installed, notes),
+        *_state_publisher(wish, shown, installed, notes),
     ]
     if shown.problem:
         notes.append(f"forces and touch are not shown: {shown.problem}")
-    if wish.rviz and _there("rviz2", installed, "nothing is shown here", notes):
-        if any(camera.topic.endswith("/compressed") for camera in shown.cameras):
-            _there("compressed_image_transport", installed, "compressed pictures stay dark", notes)
-        file = Path(wish.description).expanduser().absolute() if wish.description else None
-        template = (config_directory() / "episode.rviz").read_text(encoding="utf-8")
-        layout = folder / "episode.rviz"
-        layout.write_text(layout_for(shown, template, file), encoding="utf-8")
-        # rviz draws nothing in a frame that no transform names, as it is where there is no description.
-        known = ("--frame-id", shown.frame, "--child-frame-id", "episode")
-        simulated = {"use_sim_time": True}
-        programs += [
-            Program("tf2_ros", "static_transform_publisher", known, remappings=remappings),
-            Program("rviz2", "rviz2", ("-d", str(layout)), simulated, remappings, essential=True),
-        ]
+    programs += _rviz(wish, shown, folder, installed, notes)
     return Stage(shown.namespace, tuple(programs), tuple(notes))
+
+
+def live_stage(
+    wish: Wish, shown: Shown, folder: Path, installed: Callable[[str], bool] = installed_package
+) -> Stage:
+    """Decide what runs beside a robot that is working.
+
+    Args:
+        shown: what of it can be shown.
+        folder: to write rviz's layout into.
+    """
+    notes: list[str] = []
+    scene: dict[str, Parameter] = {"profile": wish.live, "frame": shown.frame}
+    programs = [
+        Program("robot_recorder", "scene", parameters=scene, essential=True),
+        *_state_publisher(wish, shown, installed, notes),
+        *_rviz(wish, shown, folder, installed, notes),
+    ]
+    return Stage(shown.namespace, tuple(programs), tuple(notes))
+
+
+def _rviz(
+    wish: Wish, shown: Shown, folder: Path, installed: Callable[[str], bool], notes: list[str]
+) -> list[Program]:
+    if not (wish.rviz and _there("rviz2", installed, "nothing is shown here", notes)):
+        return []
+    if any(camera.topic.endswith("/compressed") for camera in shown.cameras):
+        _there("compressed_image_transport", installed, "compressed pictures stay dark", notes)
+    file = Path(wish.description).expanduser().absolute() if wish.description else None
+    template = (config_directory() / "episode.rviz").read_text(encoding="utf-8")
+    layout = folder / "episode.rviz"
+    layout.write_text(layout_for(shown, template, file), encoding="utf-8")
+    # rviz draws nothing in a frame that no transform names, as it is where there is no description.
+    known = ("--frame-id", shown.frame, "--child-frame-id", "episode")
+    time: dict[str, Parameter] = {"use_sim_time": not wish.live}
+    remappings = _TF if shown.own_tf else ()
+    return [
+        Program("tf2_ros", "static_transform_publisher", known, remappings=remappings),
+        Program("rviz2", "rviz2", ("-d", str(layout)), time, remappings, essential=True),
+    ]
 
 
 def _player(
@@ -163,30 +202,31 @@ def _player(
 
 
 def _state_publisher(
-    wish: Wish,
-    shown: Shown,
-    remappings: tuple[tuple[str, str], ...],
-    installed: Callable[[str], bool],
-    notes: list[str],
+    wish: Wish, shown: Shown, installed: Callable[[str], bool], notes: list[str]
 ) -> list[Program]:
-    """Who says where the robot's links are: the bag itself, or a node, where there is a description."""
+    """Who says where the robot's links are: bag or robot itself, or a node, where there is a description."""
+    source = "profile" if wish.live else "bag"
     if not shown.description:
-        notes.append("the robot is not shown: the bag has no description; description:=FILE.urdf")
+        notes.append(
+            f"the robot is not shown: {'it publishes' if wish.live else 'the bag has'} no description; "
+            "description:=FILE.urdf"
+        )
         return []
     if shown.moved:
         return []
     if not shown.joint_states:
-        notes.append("the robot does not move: the bag has no joint states")
+        notes.append(f"the robot does not move: the {source} has no joint states")
     if not _there(_STATE_PUBLISHER, installed, "nobody knows where the robot's links are", notes):
         return []
     joints = (("joint_states", shown.joint_states),) if shown.joint_states else ()
-    # The bag's own description is published already.
+    # The bag's or the robot's own description is published already.
     aside = (("robot_description", "shown_description"),)
     parameters: dict[str, Parameter] = {
         "robot_description": shown.description,
         "publish_frequency": _LINKS_HZ,
-        "use_sim_time": True,
+        "use_sim_time": not wish.live,
     }
+    remappings = _TF if shown.own_tf else ()
     return [
         Program(
             _STATE_PUBLISHER,
@@ -209,7 +249,12 @@ def _there(
     return False
 
 
-def _described(name: str) -> str:
+def described(name: str) -> str:
+    """Text of a file with a URDF; empty when none is named.
+
+    Raises:
+        ConfigError: it can not be read.
+    """
     if not name:
         return ""
     path = Path(name).expanduser()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,19 @@ from support.bags import small_robot
 from support.described import URDF, described_robot
 
 from robot_recorder.core.errors import BagError, ConfigError, DecodeError
-from robot_recorder.playback.stage import Program, Stage, Wish, installed_package, stage_for
+from robot_recorder.playback.rviz import Camera, Shown
+from robot_recorder.playback.stage import (
+    Program,
+    Stage,
+    Wish,
+    installed_package,
+    live_stage,
+    stage_for,
+)
 
 TEXTS = {
     "episode": "", "rate": "1.0", "start": "0.0", "loop": "false", "paused": "false",
-    "description": "", "rviz": "true",
+    "description": "", "rviz": "true", "live": "", "namespace": "",
 }  # fmt: skip
 ROS = (
     "ros2bag",
@@ -105,7 +114,9 @@ def test_in_a_namespace_and_without_a_description(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("texts", "words"),
     [
-        ({}, "no episode given"),
+        ({}, "either episode:=PATH"),
+        ({"episode": "x", "live": "g1_sim"}, "either episode:=PATH"),
+        ({"episode": "x", "namespace": "robot_07"}, "namespace:= is for live:="),
         ({"episode": "x", "rate": "fast"}, "rate:=fast is not a number"),
         ({"episode": "x", "rate": "0"}, "rate 0 is not between"),
         ({"episode": "x", "loop": "yes"}, "loop:=yes is neither true nor false"),
@@ -135,6 +146,29 @@ def test_arguments_are_understood() -> None:
     wish = Wish.from_texts({**TEXTS, **given})
     assert (wish.start_s, wish.paused, wish.rviz, wish.rate) == (2.0, True, False, 1.0)
     assert wish.episode.is_absolute() and wish.episode.name == "007"
+    live = Wish.from_texts({**TEXTS, "live": "g1_sim", "namespace": "robot_07/"})
+    assert (live.live, live.namespace) == ("g1_sim", "/robot_07")
+
+
+def test_beside_a_robot_nothing_is_played(tmp_path: Path) -> None:
+    wish = Wish(Path(), live="arm.yaml", namespace="/r")
+    shown = Shown(
+        "/r", URDF, "base", "/r/joint_states", (), (Camera("eye", "/r/eye/compressed"),),
+        moved=False, own_tf=True, frames="",
+    )  # fmt: skip
+    programs = by_name(live_stage(wish, shown, tmp_path, have(*ROS)))
+    assert set(programs) == {
+        "scene", "robot_state_publisher", "static_transform_publisher", "rviz2"
+    }  # fmt: skip
+    assert programs["scene"].parameters == {"profile": "arm.yaml", "frame": "base"}
+    for name in ("robot_state_publisher", "rviz2"):
+        assert programs[name].parameters["use_sim_time"] is False
+        assert ("/tf", "tf") in programs[name].remappings
+    moved = by_name(live_stage(wish, replace(shown, moved=True), tmp_path, have(*ROS)))
+    assert "robot_state_publisher" not in moved
+    bare = live_stage(wish, replace(shown, description=""), tmp_path, have("rviz2"))
+    assert "it publishes no description" in " ".join(bare.notes)
+    assert "compressed_image_transport" in " ".join(bare.notes)
 
 
 def test_packages_are_found_in_the_ament_index() -> None:

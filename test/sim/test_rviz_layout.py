@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from support.watcher import Watcher
 from robot_recorder.configuration import config_directory
 from robot_recorder.core.urdf import parse_urdf
 from robot_recorder.installed_types import message_class
+from robot_recorder.nodes.live_robot import look_at_robot
 from robot_recorder.playback.rviz import Shown, layout_for, look_at
+from robot_recorder.playback.stage import Wish
 from robot_recorder.srv import StartEpisode, StopEpisode
 from robot_recorder.storage.episodes import Episode
 
@@ -60,6 +63,7 @@ class World:
         self.heard: dict[str, Any] = {}
         self.markers: set[str] = set()
         self.shown: Shown | None = None
+        self.live: Shown | None = None
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +102,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Iterat
         bench.wait("the recorder's word", watcher.says("RECORDING"))
         bench.wait("healthy streams", watcher.says("all 12 streams fine"))
         world.markers = watcher.frames()
+        world.live = look_at_robot(Wish(Path(), live="g1_sim", namespace=f"/{NAMESPACE}"))
         bench.wait("pictures in the bag", lambda: bench.status.duration_s > 1.5)
         stopped = bench.call(StopEpisode, "recorder/stop_episode")
         assert stopped.success, stopped.message
@@ -140,3 +145,11 @@ def test_what_was_recorded_is_shown_with_the_same_layout(world: World) -> None:
     assert shown.joint_states == f"/{NAMESPACE}/joint_states"
     assert len(shown.sensors) == 4 and not shown.moved
     assert yaml.safe_load(layout_for(shown, TEMPLATE)) == LAYOUT
+
+
+def test_the_robot_itself_is_shown_with_it_too(world: World) -> None:
+    live, shown = world.live, world.shown
+    assert live is not None and shown is not None
+    assert replace(live, frames=shown.frames, own_tf=shown.own_tf) == shown
+    assert live.own_tf, "nobody says where the links are: whoever does is to say it here"
+    assert yaml.safe_load(layout_for(live, TEMPLATE)) == LAYOUT

@@ -1,0 +1,86 @@
+"""What of a robot that is working can be shown in rviz: by its profile, and by what it publishes."""
+
+from __future__ import annotations
+
+import time
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from std_msgs.msg import String
+
+from robot_recorder.configuration import load_profile
+from robot_recorder.core.errors import DecodeError
+from robot_recorder.core.streams import Role
+from robot_recorder.core.urdf import parse_urdf
+from robot_recorder.nodes.runtime import LATCHED
+from robot_recorder.playback.rviz import FRAME, Shown, cameras, resolved_sensors
+from robot_recorder.playback.stage import Wish, described
+
+_JOINTS = "sensor_msgs/msg/JointState"
+_LISTEN_S = 5.0  # at most; a latched description comes as soon as its publisher is discovered
+_DISCOVERY_S = 1.0  # after it, or without it: who publishes transforms shows about then
+
+
+def look_at_robot(wish: Wish) -> Shown:
+    """Listen for the description, and for who says where the links are.
+
+    Raises:
+        ConfigError: no such profile, or the wish's description can not be read.
+        DecodeError: that description is no URDF.
+    """
+    profile, namespace = load_profile(wish.live), wish.namespace
+    description = described(wish.description)
+    heard, moved, own_tf = _listen(namespace, wait=not description)
+    description = description or heard
+    topics = {
+        s.name: s.topic if s.topic.startswith("/") else f"{namespace}/{s.topic}"
+        for s in profile.streams
+    }
+    joints = (s for s in profile.streams if s.type == _JOINTS and s.role is not Role.ACTION)
+    return Shown(
+        namespace,
+        description,
+        parse_urdf(description).roots[0] if description else FRAME,
+        next((topics[s.name] for s in joints), ""),
+        tuple(resolved_sensors(profile, topics)),
+        tuple(cameras(profile, topics)),
+        moved,
+        own_tf,
+        "",
+    )
+
+
+def _listen(namespace: str, wait: bool) -> tuple[str, bool, bool]:
+    """A description; whether somebody publishes transforms; whether they are, or are to be, on the namespace's tf."""
+    context = rclpy.Context()
+    rclpy.init(context=context, args=[])  # the command line is that of `ros2 launch`
+    node = rclpy.create_node("rviz_setup", namespace=namespace or None, context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    texts: list[str] = []
+
+    def take(message: String) -> None:
+        try:
+            parse_urdf(message.data)
+        except DecodeError as error:
+            node.get_logger().warning(str(error))
+        else:
+            texts.append(message.data)
+
+    try:
+        node.create_subscription(String, "robot_description", take, LATCHED)
+        end = time.monotonic() + (_LISTEN_S if wait else 0.0)
+        while not texts and time.monotonic() < end:
+            executor.spin_once(timeout_sec=0.05)
+        end = time.monotonic() + _DISCOVERY_S
+        while time.monotonic() < end:
+            executor.spin_once(timeout_sec=0.05)
+        everybodys = node.count_publishers("/tf") > 0
+        own = bool(namespace) and node.count_publishers(f"{namespace}/tf") > 0
+        # Where nobody says where the links are, robots with a namespace are kept apart.
+        own_tf = own or (bool(namespace) and not everybodys)
+        return texts[-1] if texts else "", own or everybodys, own_tf
+    finally:
+        executor.shutdown()
+        node.destroy_node()
+        context.try_shutdown()

@@ -1,0 +1,56 @@
+"""What of a robot can be shown, by what it says of itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.described import URDF
+
+pytest.importorskip("rclpy")
+
+from std_msgs.msg import String
+from support.robot import LATCHED, PROFILE, Bench
+
+from robot_recorder.core.errors import ConfigError, DecodeError
+from robot_recorder.core.scene.scene import WRENCH, SensorStream
+from robot_recorder.nodes.live_robot import look_at_robot
+from robot_recorder.playback.rviz import FRAME, Camera
+from robot_recorder.playback.stage import Wish
+
+
+@pytest.fixture
+def profile(tmp_path: Path) -> str:
+    (tmp_path / "bench.yaml").write_text(PROFILE)
+    return str(tmp_path / "bench.yaml")
+
+
+def test_a_robot_that_says_little(profile: str) -> None:
+    """Its description has no links: it is told, and what is there is shown."""
+    with Bench("little"):
+        shown = look_at_robot(Wish(Path(), live=profile, namespace="/little"))
+    assert (shown.description, shown.frame, shown.moved) == ("", FRAME, False)
+    assert shown.joint_states == "/little/joint_states", "not what is commanded"
+    assert shown.sensors == (SensorStream("wrench", "/little/wrist/wrench", WRENCH),)
+    assert shown.cameras == (Camera("camera", "/little/camera/image/compressed"),)
+
+
+@pytest.mark.parametrize("namespace", ["", "/own"])
+def test_a_robot_that_says_where_its_links_are(profile: str, namespace: str) -> None:
+    with Bench("own") as bench:
+        description = bench.node.create_publisher(String, f"{namespace}/robot_description", LATCHED)
+        description.publish(String(data=URDF))
+        # What counts is who is there, not what he says.
+        bench.node.create_publisher(String, f"{namespace}/tf", 10)
+        shown = look_at_robot(Wish(Path(), live=profile, namespace=namespace))
+    assert (shown.description, shown.frame) == (URDF, "base")
+    assert shown.moved and shown.own_tf == bool(namespace)
+
+
+def test_what_can_not_be_shown_is_refused(profile: str, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.urdf"
+    broken.write_text("<robot")
+    with pytest.raises(ConfigError, match="no_such"):
+        look_at_robot(Wish(Path(), live="no_such"))
+    with pytest.raises(DecodeError, match="robot description"):
+        look_at_robot(Wish(Path(), live=profile, description=str(broken)))
