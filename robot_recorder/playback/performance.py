@@ -103,6 +103,7 @@ class Performance:
         # Where it goes on, once that has been read.
         self._beginning_ns: int | None = self._start_ns
         self._ending = False
+        self._played_ns = self._start_ns  # the last message's time
         self.published = 0
         self.errors = TimingErrors()
         self.problem = ""
@@ -251,11 +252,14 @@ class Performance:
     def _publish(self, head: Message) -> None:
         self._publish_message(head)
         self._stream.pop()
+        self._played_ns = head.at_ns
         self.published += 1
 
     def _at_end(self, now_ns: int) -> int | None:
         if self._stream.problem is not None:
-            self.problem = f"{self._stream.problem}; played up to {self.position_s:.1f} s"
+            # Not the playhead: on a busy machine that is ahead of what could be published.
+            played_s = max(self._played_ns - self._first_ns, 0) / NS_PER_S
+            self.problem = f"{self._stream.problem}; played up to {played_s:.1f} s"
         if self._playhead.paused:  # somebody may look at the last message, or go back
             return None
         if self.problem or not self._loop:
