@@ -107,5 +107,7 @@ def test_frames_cover_all_streams(episode: Episode) -> None:
         "joint_states", "joint_commands", "left_wrench", "right_wrench", "left_tactile",
         "right_tactile", "imu", "head_camera", "left_wrist_camera",
     }  # fmt: skip
-    assert episode.sync["complete"] / episode.sync["frames"] > 0.7, "of a busy machine; alone it has all"
+    assert episode.sync["complete"] / episode.sync["frames"] > 0.7, (
+        "of a busy machine; alone it has all"
+    )
     assert sum(filter(None, episode.streams["/simbot/joint_states"]["lost"].values())) == 0
