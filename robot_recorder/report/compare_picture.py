@@ -223,7 +223,7 @@ def _curves(axes: Any, comparison: Comparison, number: int, looks: list[_Look]) 
     for index in reversed(range(len(comparison.repeats))):  # the odd ones lie on top
         values = comparison.values[index, :, number] * factor
         draw(comparison.times_s, values, color=looks[index].colour, linewidth=looks[index].width)
-    ylabel(axes, "\n".join([*textwrap.wrap(channel.label.replace("_", " "), 16), unit]))
+    ylabel(axes, "\n".join([*textwrap.wrap(channel.label.replace("_", " "), 13), unit]))
     axes.grid(alpha=0.25)
 
 
