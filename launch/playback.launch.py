@@ -38,7 +38,7 @@ ARGUMENTS = {
     "description": ("", "URDF file of the robot; empty: its own, or the one in the bag", None),
     "rviz": ("true", "open rviz", TRUTH),
     "live": ("", "instead of an episode: profile of a robot to look at as it works", None),
-    "namespace": ("", "of that robot", None),
+    "namespace": ("", "of that robot; an episode is shown in the one it is from", None),
 }
 
 
@@ -58,7 +58,7 @@ def play(context):
 def action(program, namespace):
     about = {"output": "screen"}
     if program.essential:
-        about["on_exit"] = Shutdown(reason="playing ended, or rviz was closed")
+        about["on_exit"] = Shutdown(reason=f"{program.executable or 'playing'} ended")
     if not program.package:
         return ExecuteProcess(cmd=list(program.arguments), **about)
     if namespace:

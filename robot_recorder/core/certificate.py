@@ -184,17 +184,21 @@ class Certificate:
         return f"{self.frames} frames {FrameClock(self.rate_hz, self.reference).text}, {share:.1%} complete{skew}"
 
 
+_MOST = 1 << 63  # more than that nobody has counted, or measured
+
+
 def _known(values: dict[str, Any], blank: dict[str, Any]) -> dict[str, Any]:
     """What is known of the values, the others blank; of the types that blank ones have, None: a number."""
     found = dict(blank)
     for key in blank.keys() & values.keys():
         value, like = values[key], blank[key]
         if isinstance(like, int):
-            fits = isinstance(value, int) and value >= 0
+            fits = isinstance(value, int) and 0 <= value < _MOST
         elif isinstance(like, float):
-            fits = isinstance(value, (int, float))
-        elif like is None:
-            fits = value is None or isinstance(value, (int, float))
+            fits = isinstance(value, (int, float)) and abs(value) < _MOST
+        elif like is None:  # what is not known may be infinite, or no number
+            fits = value is None or isinstance(value, float)
+            fits = fits or (isinstance(value, int) and abs(value) < _MOST)
         elif isinstance(like, tuple):
             fits = all(isinstance(v, str) for v in value)
             value = tuple(value)

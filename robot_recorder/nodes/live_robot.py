@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 
 import rclpy
+from rclpy.exceptions import InvalidNamespaceException
 from rclpy.executors import SingleThreadedExecutor
 from std_msgs.msg import String
 
 from robot_recorder.configuration import load_profile
-from robot_recorder.core.errors import DecodeError
+from robot_recorder.core.errors import ConfigError, DecodeError
 from robot_recorder.core.streams import Role
 from robot_recorder.core.urdf import parse_urdf
 from robot_recorder.nodes.runtime import LATCHED
@@ -18,20 +19,23 @@ from robot_recorder.playback.stage import Wish, described
 
 _JOINTS = "sensor_msgs/msg/JointState"
 _LISTEN_S = 5.0  # at most; a latched description comes as soon as its publisher is discovered
-_DISCOVERY_S = 1.0  # after it, or without it: who publishes transforms shows about then
+_DISCOVERY_S = 2.0  # after it, or without it: who publishes transforms shows about then
 
 
 def look_at_robot(wish: Wish) -> Shown:
     """Listen for the description, and for who says where the links are.
 
     Raises:
-        ConfigError: no such profile, or the wish's description can not be read.
+        ConfigError: no such profile, no such namespace, or the wish's description can not be read.
         DecodeError: that description is no URDF.
     """
     profile, namespace = load_profile(wish.live), wish.namespace
     description = described(wish.description)
-    heard, moved, own_tf = _listen(namespace, wait=not description)
+    heard, everybodys, own = _listen(namespace, wait=not description)
     description = description or heard
+    # /tf is everybody's, and robots are alike: one with a namespace is drawn by its own transforms, or by
+    # those of a robot_state_publisher of the viewer's. Without a description there is only what is there.
+    own_tf = bool(namespace) and (own or bool(description))
     topics = {
         s.name: s.topic if s.topic.startswith("/") else f"{namespace}/{s.topic}"
         for s in profile.streams
@@ -44,17 +48,21 @@ def look_at_robot(wish: Wish) -> Shown:
         next((topics[s.name] for s in joints), ""),
         tuple(resolved_sensors(profile, topics)),
         tuple(cameras(profile, topics)),
-        moved,
+        own if namespace else everybodys,
         own_tf,
         "",
     )
 
 
 def _listen(namespace: str, wait: bool) -> tuple[str, bool, bool]:
-    """A description; whether somebody publishes transforms; whether they are, or are to be, on the namespace's tf."""
+    """A description; whether somebody publishes on /tf; whether somebody does on the namespace's tf."""
     context = rclpy.Context()
     rclpy.init(context=context, args=[])  # the command line is that of `ros2 launch`
-    node = rclpy.create_node("rviz_setup", namespace=namespace or None, context=context)
+    try:
+        node = rclpy.create_node("rviz_setup", namespace=namespace or None, context=context)
+    except InvalidNamespaceException as error:
+        context.try_shutdown()
+        raise ConfigError(f"namespace:={namespace} can be none: {error}") from error
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
     texts: list[str] = []
@@ -75,11 +83,8 @@ def _listen(namespace: str, wait: bool) -> tuple[str, bool, bool]:
         end = time.monotonic() + _DISCOVERY_S
         while time.monotonic() < end:
             executor.spin_once(timeout_sec=0.05)
-        everybodys = node.count_publishers("/tf") > 0
-        own = bool(namespace) and node.count_publishers(f"{namespace}/tf") > 0
-        # Where nobody says where the links are, robots with a namespace are kept apart.
-        own_tf = own or (bool(namespace) and not everybodys)
-        return texts[-1] if texts else "", own or everybodys, own_tf
+        everybodys, own = (node.count_publishers(f"{n}/tf") > 0 for n in ("", namespace))
+        return texts[-1] if texts else "", everybodys, own and bool(namespace)
     finally:
         executor.shutdown()
         node.destroy_node()

@@ -54,11 +54,9 @@ class Wish:
             raise ConfigError(
                 "give either episode:=PATH of a bag directory, or live:=PROFILE of a robot to look at"
             )
+        # Of an episode it is not looked at: that is shown in the one it is from.
         namespace = texts["namespace"].strip("/")
-        if namespace and texts["episode"]:
-            raise ConfigError(
-                "namespace:= is for live:=, an episode is shown in the one it is from"
-            )
+        namespace = namespace if texts["live"] else ""
         return cls(
             Path(texts["episode"]).expanduser().absolute(),
             checked_rate(_number("rate", texts["rate"])),
@@ -148,7 +146,9 @@ def live_stage(
         folder: to write rviz's layout into.
     """
     notes: list[str] = []
-    scene: dict[str, Parameter] = {"profile": wish.live, "frame": shown.frame}
+    scene: dict[str, Parameter] = {"profile": wish.live}
+    if not shown.description:
+        notes.append(f"everything is drawn in {shown.frame}; start again once the robot is up")
     programs = [
         Program("robot_recorder", "scene", parameters=scene, essential=True),
         *_state_publisher(wish, shown, installed, notes),

@@ -78,8 +78,10 @@ def check_episode(
     """
     episode = Episode.open(path)
     problems = structure_problems(episode)
+    episode, unclear = episode.readable()
     try:
         report = inspect_episode(episode, profile, tasks)
+        report = replace(report, broken=(*report.broken, *unclear))
     except RecorderError as error:
         report = replace(UNCHECKED, sentence=f"not checked: {error}")
     return Checked(path, episode.id, problems, report)

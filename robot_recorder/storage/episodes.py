@@ -199,8 +199,14 @@ class Episode:
         """Messages known to be lost, wherever, and whether that is all.
 
         It is not all where a middleware does not number its messages, or nobody counted.
+
+        Raises:
+            ValueError: a number of messages is none.
         """
         streams = self.streams.values()
+        for count in (n for s in streams for n in s.get("lost", {}).values()):
+            if count is not None and type(count) is not int:
+                raise ValueError(f"{count!r} messages lost")
         lost = [n for s in streams if s["written"] for n in s.get("lost", {"": None}).values()]
         lost += [n for s in streams if not s["written"] for n in s.get("lost", {}).values() if n]
         return sum(filter(None, lost)), bool(streams) and None not in lost

@@ -148,6 +148,8 @@ def read_metadata(directory: Path) -> dict[str, Any]:
         for key in _NEEDED:
             if key not in metadata:
                 raise KeyError(key)
+        if type(metadata["message_count"]) is not int:
+            raise TypeError("message_count is not a number")
         for entry in metadata["topics_with_message_count"]:
             described = entry["topic_metadata"]
             if not isinstance(described["name"], str) or not isinstance(described["type"], str):

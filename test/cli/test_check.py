@@ -71,6 +71,21 @@ def test_save_keeps_the_verdict_and_touches_no_data(root: Path) -> None:
     assert {p.name: p.read_bytes() for p in path.glob("*.mcap")} == data
 
 
+@pytest.mark.parametrize(
+    ("fact", "rubbish"),
+    [("labels", '[{"kind": "task", "stamp_ns": 1%s}]' % ("0" * 30)), ("sync", '{"frames": "x"}'),
+     ("pre_roll_s", "soon"), ("streams", '{"/joint_states": {"written": 1, "lost": {"dds": ""}}}')],
+)  # fmt: skip
+def test_a_fact_that_is_none_is_named_and_the_rest_is_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], fact: str, rubbish: str
+) -> None:
+    episode(tmp_path, "odd", **{fact: rubbish})
+    assert main(["check", str(tmp_path / "odd")]) == 0
+    printed = capsys.readouterr().out
+    assert "odd: accept" in printed
+    assert f"'{fact}' of custom_data is not what it should be" in printed
+
+
 def test_a_profile_can_be_given(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -47,10 +47,23 @@ def test_a_robot_that_says_where_its_links_are(profile: str, namespace: str) -> 
     assert shown.moved and shown.own_tf == bool(namespace)
 
 
+def test_transforms_of_everybody_are_not_those_of_a_robot_with_a_namespace(profile: str) -> None:
+    with Bench("other") as bench:
+        bench.node.create_publisher(String, "/tf", 10)
+        without = look_at_robot(Wish(Path(), live=profile, namespace="/seventh"))
+        description = bench.node.create_publisher(String, "/seventh/robot_description", LATCHED)
+        description.publish(String(data=URDF))
+        shown = look_at_robot(Wish(Path(), live=profile, namespace="/seventh"))
+    assert not without.moved and not without.own_tf, "they are all there is"
+    assert not shown.moved and shown.own_tf, "a robot_state_publisher of the viewer's, aside"
+
+
 def test_what_can_not_be_shown_is_refused(profile: str, tmp_path: Path) -> None:
     broken = tmp_path / "broken.urdf"
     broken.write_text("<robot")
     with pytest.raises(ConfigError, match="no_such"):
         look_at_robot(Wish(Path(), live="no_such"))
+    with pytest.raises(ConfigError, match="robot-07"):
+        look_at_robot(Wish(Path(), live=profile, namespace="/robot-07"))
     with pytest.raises(DecodeError, match="robot description"):
         look_at_robot(Wish(Path(), live=profile, description=str(broken)))

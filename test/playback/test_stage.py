@@ -116,7 +116,6 @@ def test_in_a_namespace_and_without_a_description(tmp_path: Path) -> None:
     [
         ({}, "either episode:=PATH"),
         ({"episode": "x", "live": "g1_sim"}, "either episode:=PATH"),
-        ({"episode": "x", "namespace": "robot_07"}, "namespace:= is for live:="),
         ({"episode": "x", "rate": "fast"}, "rate:=fast is not a number"),
         ({"episode": "x", "rate": "0"}, "rate 0 is not between"),
         ({"episode": "x", "loop": "yes"}, "loop:=yes is neither true nor false"),
@@ -160,7 +159,7 @@ def test_beside_a_robot_nothing_is_played(tmp_path: Path) -> None:
     assert set(programs) == {
         "scene", "robot_state_publisher", "static_transform_publisher", "rviz2"
     }  # fmt: skip
-    assert programs["scene"].parameters == {"profile": "arm.yaml", "frame": "base"}
+    assert programs["scene"].parameters == {"profile": "arm.yaml"}, "it learns of the frame itself"
     for name in ("robot_state_publisher", "rviz2"):
         assert programs[name].parameters["use_sim_time"] is False
         assert ("/tf", "tf") in programs[name].remappings
@@ -168,6 +167,7 @@ def test_beside_a_robot_nothing_is_played(tmp_path: Path) -> None:
     assert "robot_state_publisher" not in moved
     bare = live_stage(wish, replace(shown, description=""), tmp_path, have("rviz2"))
     assert "it publishes no description" in " ".join(bare.notes)
+    assert "start again once the robot is up" in " ".join(bare.notes)
     assert "compressed_image_transport" in " ".join(bare.notes)
 
 

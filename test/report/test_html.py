@@ -367,7 +367,10 @@ def test_everything_of_custom_data_is_there(text: str) -> None:
     ("key", "value"),
     [("quality", "[1]"), ("quality", "{"), ("sync", '{"streams": {"a": 5}}'), ("labels", "{}"),
      ("sync", '{"frames": "x", "streams": {"a": {"offset_ms": "y"}}}'), ("streams", '{"/wrist/wrench": 5}'),
-     ("pre_roll_s", "soon"), ("stop_ns", "1" + 400 * "0"), ("labels", '[{"kind":"annotation","start_ns":1' + 400 * "0" + "}]"), ("clock_jumps", '"x"')],
+     ("pre_roll_s", "soon"), ("stop_ns", "1" + 400 * "0"), ("labels", '[{"kind":"annotation","start_ns":1' + 400 * "0" + "}]"), ("clock_jumps", '"x"'),
+     ("streams", '{"/wrist/wrench": {"written": 1, "lost": {"dds": []}}}'), ("streams", '{"/wrist/wrench": {"written": 1, "lost": {"dds": ""}}}'),
+     ("sync", '{"frames": 1, "streams": {"a": {"disorder_ms": -Infinity, "out_of_order": 1}}}'), ("sync", '{"frames": 1, "complete": 1%s}' % (400 * "0")),
+     ("sync", '{"frames": 1, "streams": {"a": {"offset_ms": 1%s}}}' % (400 * "0"))],
 )  # fmt: skip
 def test_metadata_that_is_rubbish_is_listed_and_not_fatal(
     tmp_path: Path, key: str, value: str
