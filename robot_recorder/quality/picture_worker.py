@@ -18,6 +18,7 @@ from robot_recorder.quality.pictures import look_at
 _MOST_WAITING = 16  # pictures; more than that is a machine that has no time for them
 _NICE = 10
 _STUCK_S = 10.0
+_PATIENCE_S = 5.0
 _DIED = "the process that looks at pictures died; it is started again"
 
 
@@ -100,7 +101,7 @@ class PictureWorker:
         """End a process that is of no use any more, unless another has taken its place."""
         if pool is self._pool:
             self._say(problem)
-            self.close()
+            self._end()
 
     def settle(self, timeout_s: float) -> bool:
         """Wait until everything given so far has been looked at; False: there was no time for all."""
@@ -115,13 +116,23 @@ class PictureWorker:
 
     def close(self) -> None:
         """End the process, whatever it is doing; the next picture starts another."""
+        manager = self._end()
+        if manager is not None:
+            # Else it may close the pool's pipe at the moment at which Python, ending, writes to it.
+            manager.join(_PATIENCE_S)
+
+    def _end(self) -> threading.Thread | None:
+        """The thread that looks after the process, and ends soon; it may be the one that calls this."""
         with self._lock:
             pool, self._pool = self._pool, None
-        if pool is not None:
-            processes = list((pool._processes or {}).values())
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in processes:
-                process.kill()
+        if pool is None:
+            return None
+        processes = list((pool._processes or {}).values())
+        manager: threading.Thread | None = pool._executor_manager_thread  # type: ignore[assignment]
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.kill()
+        return manager
 
 
 def _stand_back() -> None:
