@@ -11,13 +11,12 @@ from std_msgs.msg import String
 
 from robot_recorder.configuration import load_profile
 from robot_recorder.core.errors import ConfigError, DecodeError
-from robot_recorder.core.streams import Role
+from robot_recorder.core.scene.placement import FRAME
 from robot_recorder.core.urdf import parse_urdf
 from robot_recorder.nodes.runtime import LATCHED
-from robot_recorder.playback.rviz import FRAME, Shown, cameras, resolved_sensors
+from robot_recorder.playback.rviz import Shown, cameras, observed_joints, resolved_sensors
 from robot_recorder.playback.stage import Wish, described
 
-_JOINTS = "sensor_msgs/msg/JointState"
 _LISTEN_S = 5.0  # at most; a latched description comes as soon as its publisher is discovered
 _DISCOVERY_S = 2.0  # after it, or without it: who publishes transforms shows about then
 
@@ -40,12 +39,11 @@ def look_at_robot(wish: Wish) -> Shown:
         s.name: s.topic if s.topic.startswith("/") else f"{namespace}/{s.topic}"
         for s in profile.streams
     }
-    joints = (s for s in profile.streams if s.type == _JOINTS and s.role is not Role.ACTION)
     return Shown(
         namespace,
         description,
         parse_urdf(description).roots[0] if description else FRAME,
-        next((topics[s.name] for s in joints), ""),
+        next((topics[s.name] for s in observed_joints(profile)), ""),
         tuple(resolved_sensors(profile, topics)),
         tuple(cameras(profile, topics)),
         own if namespace else everybodys,

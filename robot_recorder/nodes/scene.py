@@ -24,8 +24,6 @@ from robot_recorder.nodes.runtime import STEADY, parameter, profile_parameter, r
 from robot_recorder.nodes.scene_live import Live
 from robot_recorder.nodes.scene_markers import Markers
 
-_FRAME = "base_link"  # what robots call it, until a description says
-
 
 class Source(Protocol):
     """Where the scene comes from: a robot, or an episode.
@@ -103,7 +101,7 @@ class SceneNode(Node):
                     self._scene.see(stream, data, now_s)
                 except DecodeError as error:
                     self.get_logger().warning(f"{stream.name}: {error}", once=True)
-        place = self._source.placement or Placement(_FRAME)
+        place = self._source.placement or Placement()
         lines = overlay_lines(self._source.situation())
         overlay = overlay_shapes(lines, self._frame or place.frame, 0.0, 0.0, place.z_m)
         array = self._markers.array([*self._scene.shapes(now_s), *overlay], someone_came)

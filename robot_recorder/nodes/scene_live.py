@@ -11,10 +11,10 @@ from std_msgs.msg import String
 from robot_recorder.core.errors import DecodeError
 from robot_recorder.core.labels import LabelEvent, Outcome, fold
 from robot_recorder.core.quality.report import QualityVerdict
-from robot_recorder.core.scene.overlay import Mark, Situation, State
+from robot_recorder.core.scene.overlay import Situation, State, marks_of
 from robot_recorder.core.scene.placement import Placement, placement
 from robot_recorder.core.scene.scene import sensors
-from robot_recorder.core.streams import NS_PER_S, RobotProfile, StreamHealth
+from robot_recorder.core.streams import RobotProfile, StreamHealth
 from robot_recorder.msg import EpisodeStatus, Label, Task
 from robot_recorder.nodes.conversions import from_label, to_ns
 from robot_recorder.nodes.runtime import LATCHED
@@ -68,7 +68,6 @@ class Live:
         recording = told is State.RECORDING
         labels = fold(e for e in self._labels if e.episode_id == status.episode_id)
         outcome = Outcome(status.outcome)
-        start_ns = to_ns(status.start)
         trouble = [(s.name, StreamHealth(s.health)) for s in status.streams if s.health]
         duration_s = status.duration_s if status.episode_id else None
         return Situation(
@@ -82,10 +81,7 @@ class Live:
             cause=labels.cause if labels.outcome is outcome else "",
             verdict=QualityVerdict(status.verdict),
             sentence=status.verdict_sentence,
-            marks=tuple(
-                Mark(a.name, (a.start_ns - start_ns) / NS_PER_S, (a.end_ns - start_ns) / NS_PER_S)
-                for a in labels.annotations
-            ),
+            marks=marks_of(labels, to_ns(status.start)),
             trouble=tuple(
                 f"{name} {_WORDS.get(health, health.name.lower().replace('_', ' '))}"
                 for name, health in trouble

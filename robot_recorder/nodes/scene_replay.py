@@ -10,7 +10,7 @@ from rclpy.node import Node
 
 from robot_recorder.core.errors import DecodeError, RecorderError
 from robot_recorder.core.frame_messages import decode_frame
-from robot_recorder.core.scene.overlay import FrameTrouble, Mark, Situation, State
+from robot_recorder.core.scene.overlay import FrameTrouble, Situation, State, marks_of
 from robot_recorder.core.scene.placement import Placement, placement
 from robot_recorder.core.streams import NS_PER_S
 from robot_recorder.nodes.newest import Newest
@@ -107,7 +107,6 @@ class Replay:
 
 def _told(episode: Episode) -> Situation:
     labels, quality = episode.labels, episode.quality
-    start_ns = episode.start_ns
     return Situation(
         State.PLAYBACK,
         task=labels.task or episode.facts.get("task", ""),
@@ -118,8 +117,5 @@ def _told(episode: Episode) -> Situation:
         cause=labels.cause,
         verdict=quality.verdict,
         sentence=quality.sentence,
-        marks=tuple(
-            Mark(a.name, (a.start_ns - start_ns) / NS_PER_S, (a.end_ns - start_ns) / NS_PER_S)
-            for a in labels.annotations
-        ),
+        marks=marks_of(labels, episode.start_ns),
     )

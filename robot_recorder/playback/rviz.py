@@ -15,8 +15,9 @@ from robot_recorder.core.cdr import CdrReader, header_frame_id
 from robot_recorder.core.decoding import decode_joint_state
 from robot_recorder.core.errors import ConfigError, DecodeError
 from robot_recorder.core.image_messages import COMPRESSED, RAW
+from robot_recorder.core.scene.placement import FRAME
 from robot_recorder.core.scene.scene import SensorStream, sensors
-from robot_recorder.core.streams import RobotProfile, Role
+from robot_recorder.core.streams import RobotProfile, Role, StreamConfig
 from robot_recorder.core.urdf import RobotModel, parse_urdf
 from robot_recorder.core.value_names import joint_of
 from robot_recorder.playback.contents import descriptions
@@ -25,7 +26,6 @@ from robot_recorder.storage.metadata import dump_yaml
 from robot_recorder.storage.reader import read_messages
 
 _JOINTS, _TF = "sensor_msgs/msg/JointState", "tf2_msgs/msg/TFMessage"
-FRAME = "base_link"  # what robots call it where nothing in the bag says
 _TF_MESSAGES = 50  # looked at for who moves the robot
 _IMAGE_DISPLAY, _GRID_DISPLAY, _ROBOT_DISPLAY = (
     f"rviz_default_plugins/{name}" for name in ("Image", "Grid", "RobotModel")
@@ -143,15 +143,16 @@ def cameras(profile: RobotProfile, topics: Mapping[str, str]) -> Iterator[Camera
             yield Camera(stream.name, topic)
 
 
+def observed_joints(profile: RobotProfile) -> list[StreamConfig]:
+    """The joint states that are no commands."""
+    return [s for s in profile.streams if s.type == _JOINTS and s.role is not Role.ACTION]
+
+
 def _joint_states(episode: Episode, plan: Plan | None, robot: RobotModel | None) -> str:
     """The observed topic that has the most joints of the description."""
     if plan is None:
         return ""
-    topics = {
-        plan.topics[s.name]
-        for s in plan.profile.streams
-        if s.type == _JOINTS and s.role is not Role.ACTION
-    }
+    topics = {plan.topics[s.name] for s in observed_joints(plan.profile)}
     wanted = {j.name for j in robot.joints if j.kind != "fixed"} if robot else set()
     known: dict[str, int] = {}
     for message in read_messages(episode.path, topics) if topics else ():

@@ -13,9 +13,10 @@ from std_msgs.msg import String
 from support.robot import LATCHED, PROFILE, Bench
 
 from robot_recorder.core.errors import ConfigError, DecodeError
+from robot_recorder.core.scene.placement import FRAME
 from robot_recorder.core.scene.scene import WRENCH, SensorStream
 from robot_recorder.nodes.live_robot import look_at_robot
-from robot_recorder.playback.rviz import FRAME, Camera
+from robot_recorder.playback.rviz import Camera
 from robot_recorder.playback.stage import Wish
 
 

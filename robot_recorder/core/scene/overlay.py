@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from robot_recorder.core.frames import Frame, SampleStatus
-from robot_recorder.core.labels import Outcome, outcome_text
+from robot_recorder.core.labels import Labels, Outcome, outcome_text
 from robot_recorder.core.quality.report import QualityVerdict
 from robot_recorder.core.scene.shapes import (
     BLUE,
@@ -22,6 +22,7 @@ from robot_recorder.core.scene.shapes import (
     Key,
     Text,
 )
+from robot_recorder.core.streams import NS_PER_S
 
 _LETTER_M = 0.032
 _TITLE_M = 0.045
@@ -48,6 +49,14 @@ class Mark:
     name: str
     start_s: float
     end_s: float
+
+
+def marks_of(labels: Labels, start_ns: int) -> tuple[Mark, ...]:
+    """The annotations that hold for an episode that began then."""
+    return tuple(
+        Mark(a.name, (a.start_ns - start_ns) / NS_PER_S, (a.end_ns - start_ns) / NS_PER_S)
+        for a in labels.annotations
+    )
 
 
 @dataclass(frozen=True)

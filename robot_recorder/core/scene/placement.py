@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from robot_recorder.core.urdf import parse_urdf
 
+FRAME = "base_link"  # what robots call their root where nothing says
 _ABOVE_M = 0.25  # the highest link's frame
 _HEIGHT_M = 1.0  # where there is no description
 
@@ -14,7 +15,7 @@ _HEIGHT_M = 1.0  # where there is no description
 class Placement:
     """The lowest line's middle is at ``z_m`` above the origin of ``frame``."""
 
-    frame: str
+    frame: str = FRAME
     z_m: float = _HEIGHT_M
 
 
