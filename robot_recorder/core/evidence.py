@@ -85,7 +85,7 @@ class Evidence:
     def _add_frame(self, data: bytes) -> None:
         try:
             frame, names = decode_frame(data)
-        except (DecodeError, ValueError):
+        except DecodeError:
             return  # somebody else's frames; the messages themselves are recorded
         if frame.tick_ns >= self._from_ns:  # frames are late: the first are of before
             self._stats.add(frame, names)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from robot_recorder.core.cdr import CdrReader
 from robot_recorder.core.clock_model import ClockEstimate
+from robot_recorder.core.errors import DecodeError
 from robot_recorder.core.frames import Frame, FrameSample, SampleStatus
 from robot_recorder.core.source_clock import ClockSetting
 from robot_recorder.core.streams import NS_PER_S
@@ -14,7 +15,7 @@ from robot_recorder.core.streams import NS_PER_S
 # header: stamp, empty frame_id; then index, complete, number of samples
 _HEAD = struct.Struct("<iII4xQB3xI")
 _STAMP = struct.Struct("<iI")
-_SKEW = struct.Struct("<qI")
+_SKEW = struct.Struct("<q")
 _U32 = struct.Struct("<I")
 _U8 = struct.Struct("<B")
 
@@ -35,17 +36,17 @@ def encode_frame(frame: Frame, names: Sequence[bytes]) -> bytes:
         sec, nanosec = divmod(sample.stamp_ns, NS_PER_S)
         head = _U32.pack(len(name)) + name + _U8.pack(sample.status)
         head += bytes(-(at + len(head)) % 4) + _STAMP.pack(sec, nanosec)
-        head += bytes(-(at + len(head)) % 8) + _SKEW.pack(sample.skew_ns, sample.values.size)
+        head += bytes(-(at + len(head)) % 8) + _SKEW.pack(sample.skew_ns)
         parts.append(head)
         at += len(head)
+        # Behind one another, each with its length: MISSING has one and the same empty array for two of them.
         for numbers in (sample.values, sample.window_skew_ns, sample.window_values):
-            if numbers is not sample.values:
-                parts.append(_U32.pack(numbers.size))
-                at += _U32.size
+            data = _U32.pack(numbers.size)
+            at += len(data)
             if numbers.size:
-                data = bytes(-at % 8) + numbers.tobytes()
-                parts.append(data)
-                at += len(data)
+                data += bytes(-at % 8) + numbers.tobytes()
+                at += len(data) - _U32.size
+            parts.append(data)
     return b"".join(parts)
 
 
@@ -53,10 +54,15 @@ def decode_frame(data: bytes) -> tuple[Frame, tuple[str, ...]]:
     """Read an AlignedFrame; returns the frame and its stream names.
 
     Raises:
-        DecodeError: the bytes end early.
-        ValueError: a status that there is not, or a window that does not fit.
+        DecodeError: the bytes end early, a status does not exist, or a window does not fit its values.
     """
-    reader = CdrReader(data)
+    try:
+        return _decode_frame(CdrReader(data))
+    except ValueError as error:
+        raise DecodeError(f"not an AlignedFrame: {error}") from error
+
+
+def _decode_frame(reader: CdrReader) -> tuple[Frame, tuple[str, ...]]:
     tick_ns = reader.stamp_ns()
     reader.skip_bytes()
     index = reader.i64()

@@ -78,7 +78,7 @@ class Replay:
         for data in self._frames.take() if self._frames is not None else ():
             try:
                 self._trouble.see(*decode_frame(data), now_s)
-            except (DecodeError, ValueError):
+            except DecodeError:
                 continue  # of another version
         return replace(
             self._told,

@@ -39,7 +39,7 @@ def structure_problems(episode: Episode) -> list[str]:
                     kind.decode(message.data)
                 elif message.type == _FRAMES:
                     decode_frame(message.data)
-            except (DecodeError, ValueError):
+            except DecodeError:
                 undecodable[message.topic] += 1
     except BagError as error:
         problems.append(str(error))

@@ -13,7 +13,7 @@ from robot_recorder.core.cdr import CdrReader, header_stamp_ns
 from robot_recorder.core.decoding import KINDS, decode_joint_state, decode_tactile
 from robot_recorder.core.errors import DecodeError
 from robot_recorder.core.frame_messages import decode_frame, encode_frame
-from robot_recorder.core.frames import Frame, FrameSample, SampleStatus
+from robot_recorder.core.frames import Column, Frame, Frames, FrameSample, SampleStatus, Window
 
 serialize = pytest.importorskip("rclpy.serialization").serialize_message
 deserialize = pytest.importorskip("rclpy.serialization").deserialize_message
@@ -152,6 +152,58 @@ def test_frames_are_written_and_read_as_rclpy_does(at, index, streams) -> None:
         assert (sample.status, sample.skew_ns) == (SampleStatus.INTERPOLATED, -5)
         assert (list(sample.values), list(sample.window_skew_ns)) == (values, skews)
         assert sample.window_values.tolist() == [values] * len(skews) if skews else True
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3])
+@pytest.mark.parametrize("width", [0, 1, 4])
+@pytest.mark.parametrize("window", [False, True])
+def test_frames_of_every_status_are_read_by_rclpy(rows: int, width: int, window: bool) -> None:
+    """As the aligner hands them over: what is empty is one and the same array in several places."""
+    from robot_recorder.msg import AlignedFrame
+
+    count = len(SampleStatus)
+    names = [f"stream_{n}" for n in range(count + 1)]
+    splits = np.arange(0, rows * count + 1, rows) if rows else np.zeros(count + 1, dtype=np.int64)
+    total = rows * count
+    part = Window(
+        splits, np.arange(total) + 10**9, np.arange(total), np.ones((total, width)) * 0.5
+    )  # fmt: skip
+    values = np.arange(count * width, dtype=np.float64).reshape(count, width)
+    rolled = [np.roll(np.arange(count, dtype=np.uint8), n) for n in range(count + 1)]
+    columns = tuple(
+        Column(
+            status, np.where(status == SampleStatus.MISSING, 0, 10**9), np.full(count, -7),
+            np.arange(count), values, part if window else None,
+        )
+        for status in rolled
+    )  # fmt: skip
+    ticks = np.arange(count) + 10**9
+    for frame in Frames(np.arange(count), ticks, ticks, columns):
+        data = encode_frame(frame, [n.encode() + b"\0" for n in names])
+        read = deserialize(data, AlignedFrame)
+        assert [s.stream for s in read.samples] == names
+        again, _ = decode_frame(data)
+        for sample, theirs, ours in zip(frame.samples, read.samples, again.samples, strict=True):
+            assert theirs.status == ours.status == sample.status
+            assert list(theirs.values) == ours.values.tolist() == sample.values.tolist()
+            assert list(theirs.window_skew_ns) == sample.window_skew_ns.tolist()
+            assert list(theirs.window_values) == sample.window_values.ravel().tolist()
+            assert ours.window_values.ravel().tolist() == sample.window_values.ravel().tolist()
+
+
+def test_a_frame_that_cannot_be_is_refused() -> None:
+    from robot_recorder.msg import AlignedFrame, StreamSample
+
+    odd = array.array("d", [1.0, 2.0, 3.0])
+    for sample in (
+        StreamSample(status=9),
+        StreamSample(window_skew_ns=array.array("q", [1, 2]), window_values=odd),
+    ):
+        data = bytes(serialize(AlignedFrame(samples=[sample])))
+        with pytest.raises(DecodeError):
+            decode_frame(data)
+        with pytest.raises(DecodeError):
+            decode_frame(data[:-1])
 
 
 @settings(deadline=None, max_examples=300)
