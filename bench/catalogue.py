@@ -267,7 +267,7 @@ def humanoid_metadata(path: Path, entry: Entry) -> None:
         "verdict": entry.verdict.text, "quality": json.dumps({"reasons": [entry.reason]}),
         "profile_yaml": "streams:\n" + 30 * "  joints: {topic: joints, role: observation, rate_hz: 500}\n",
     }  # fmt: skip
-    summary = BagSummary("0.mcap", entry.start_ns, entry.stop_ns, counts)
+    summary = BagSummary("0.mcap", entry.start_ns, entry.stop_ns, list(counts.values()))
     write_metadata(path, build_metadata(topics, summary, facts))
 
 

@@ -76,6 +76,16 @@ class McapIndex:
         whole = all(chunk.index_length for chunk in self.chunks if chunk.size)
         return bool(self.messages and self.chunks) and whole and named <= known
 
+    def counts(self) -> dict[int, int]:
+        """Messages by channel id, by how long the message indexes are; the data is not read."""
+        found: dict[int, int] = {}
+        for chunk in self.chunks:
+            places = sorted((at, id) for id, at in chunk.index_offsets.items())
+            ends = [at for at, _ in places[1:]] + [chunk.offset + chunk.length + chunk.index_length]
+            for (at, id), end in zip(places, ends, strict=True):
+                found[id] = found.get(id, 0) + (end - at - _INDEX_HEAD.size) // 16
+        return found
+
     def entries(self, chunk: ChunkInfo) -> Iterator[tuple[int, Int64s]]:
         """Of each channel in a chunk int64[n, 2]: its messages' log times and places in the records."""
         at = chunk.offset + chunk.length

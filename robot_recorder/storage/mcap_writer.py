@@ -10,6 +10,7 @@ from robot_recorder.core.topics import BagTopic, Channel, Sample
 from robot_recorder.storage.block_file import BlockFile
 from robot_recorder.storage.files import sync_directory
 from robot_recorder.storage.mcap_file import BUFFER_BYTES, McapFile
+from robot_recorder.storage.mcap_index import McapIndex
 from robot_recorder.storage.metadata import (
     BagSummary,
     build_metadata,
@@ -67,17 +68,35 @@ class McapWriter:
         assert self._mcap is not None and self._file is not None
         try:
             self._mcap.sync()
-            counts = {c.topic: self._mcap.counts[c.id] for c in self._mcap.channels.values()}
+            counts = [self._mcap.counts[id] for id in self._mcap.channels]
             summary = BagSummary(self._name, *self._mcap.span, counts)
             topics = [topic_metadata(topic) for topic in self._topics]
             metadata = build_metadata(topics, summary, self._custom_data)
             # rosbag2 opens a lone .mcap file by this record, without the directory around it.
             self._mcap.finish({"rosbag2": {"serialized_metadata": dump_yaml(metadata)}})
             write_metadata(self._directory, metadata)
+            self._look_at_the_end()
         except OSError as error:
             raise self._failed(error) from error
         finally:
             self._file.close()
+
+    def _look_at_the_end(self) -> None:
+        """Compare the finished file's own index with what was written; its data is not read again.
+
+        Raises:
+            BagError: somebody or something else has changed the file.
+        """
+        assert self._mcap is not None
+        path = self._directory / self._name
+        written = {id: count for id, count in self._mcap.counts.items() if count}
+        index = McapIndex.open(path) if written else None
+        found = index.counts() if index is not None else {}
+        if found != written:
+            raise BagError(
+                f"{path} holds {sum(found.values())} messages by its index, {sum(written.values())} were "
+                "written: was it changed by another program, or is the disk failing?"
+            )
 
     def abandon(self) -> None:
         if self._file is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,13 +35,13 @@ class BagSummary:
     Attributes:
         file: name of the data file inside the directory.
         start_ns, end_ns: first and last receive stamp; ignored when there is no message.
-        counts: messages per topic name.
+        counts: messages per topic, in the order of the topics.
     """
 
     file: str
     start_ns: int
     end_ns: int
-    counts: dict[str, int]
+    counts: Sequence[int]
 
 
 def topic_metadata(topic: BagTopic) -> dict[str, Any]:
@@ -74,7 +75,7 @@ def build_metadata(
     Args:
         topics: each as ``topic_metadata`` gives it.
     """
-    total = sum(summary.counts.values())
+    total = sum(summary.counts)
     start_ns = summary.start_ns if total else _EMPTY_START_NS
     starting_time = {"nanoseconds_since_epoch": start_ns}
     duration = {"nanoseconds": summary.end_ns - summary.start_ns if total else 0}
@@ -85,8 +86,8 @@ def build_metadata(
         "starting_time": starting_time,
         "message_count": total,
         "topics_with_message_count": [
-            {"topic_metadata": topic, "message_count": summary.counts.get(topic["name"], 0)}
-            for topic in topics
+            {"topic_metadata": topic, "message_count": count}
+            for topic, count in zip(topics, summary.counts, strict=True)
         ],
         "compression_format": "",
         "compression_mode": "",

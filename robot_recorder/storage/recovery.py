@@ -26,6 +26,7 @@ from robot_recorder.storage.metadata import (
     read_metadata,
     write_metadata,
 )
+from robot_recorder.storage.read_back import confirm
 from robot_recorder.storage.store import EpisodeStore, Note
 
 
@@ -103,7 +104,7 @@ def recover(
             per topic that are in the file.
     """
     try:
-        contents, counts = repair_partial(store, partial, facts)
+        contents, counts, by = repair_partial(store, partial, facts)
     except DiskError as error:
         kept = "it is kept, and tried again at the next start" if partial.exists() else "it is gone"
         return Recovered(partial, False, f"{error}; {kept}")
@@ -117,7 +118,7 @@ def recover(
         return Recovered(partial, False, str(error))
     total, missing = sum(counts.values()), sum(contents.gaps.values())
     text = f"recovered {path.name}: {total} messages" + (f", {missing} missing" if missing else "")
-    return Recovered(path, True, text, total)
+    return Recovered(path, True, f"{text}, {by}", total)
 
 
 def _put_away(store: EpisodeStore, partial: Path, reason: str) -> Recovered:
@@ -129,11 +130,11 @@ def _put_away(store: EpisodeStore, partial: Path, reason: str) -> Recovered:
 
 def repair_partial(
     store: EpisodeStore, partial: Path, facts: Callable[[dict[str, int]], dict[str, str]]
-) -> tuple[Contents, dict[str, int]]:
+) -> tuple[Contents, dict[str, int], str]:
     """Make a ``.partial`` directory a valid bag, still under its name.
 
     Returns:
-        What the scan found, and the messages per topic now in the bag.
+        What the scan found, the messages per topic now in the bag, and who has confirmed them.
 
     Raises:
         BagError: it can not be repaired.
@@ -147,10 +148,10 @@ def repair_partial(
         raise BagError(f"{partial} can not be repaired: {found}")
     note = store.read_note(partial)
     contents = repair(files[0], _noted(note))
-    counts = {c.topic: contents.counts.get(c.id, 0) for c in contents.channels.values()}
+    counts = counted(contents)
     _check_again(files[0], counts)
-    summary = BagSummary(files[0].name, *span(contents.chunks), counts)
-    topics = [_topic(c, contents.schemas[c.schema_id], note) for c in contents.channels.values()]
+    topics, per_topic = _topics(contents, note)
+    summary = BagSummary(files[0].name, *span(contents.chunks), per_topic)
     custom = {
         "episode_id": partial.stem, **note.facts, "stop_ns": str(summary.end_ns),
         **_missing(contents), **_finalised_facts(partial), "recovered": "true", **facts(counts),
@@ -159,7 +160,17 @@ def repair_partial(
         write_metadata(partial, build_metadata(topics, summary, custom))
     except OSError as error:
         raise DiskError(f"writing {partial / METADATA_FILE} failed: {error.strerror}") from error
-    return contents, counts
+    reader = confirm(partial, counts)
+    by = f"read back by {reader}" if reader else "not read back: pip install rosbags"
+    return contents, counts, by
+
+
+def counted(contents: Contents) -> dict[str, int]:
+    """Messages by topic; several channels may share a topic."""
+    counts: dict[str, int] = {}
+    for channel in contents.channels.values():
+        counts[channel.topic] = counts.get(channel.topic, 0) + contents.counts.get(channel.id, 0)
+    return counts
 
 
 def _finalised_facts(partial: Path) -> dict[str, str]:
@@ -174,12 +185,12 @@ def _finalised_facts(partial: Path) -> dict[str, str]:
 def _check_again(path: Path, counts: dict[str, int]) -> None:
     """A repair is believed when the file reads like one that was never broken."""
     again = scan(path)
-    counted = {c.topic: again.counts.get(c.id, 0) for c in again.channels.values()}
-    if not again.sound or {t: n for t, n in counted.items() if n} != {
+    now = counted(again)
+    if not again.sound or {t: n for t, n in now.items() if n} != {
         t: n for t, n in counts.items() if n
     }:
         raise BagError(
-            f"{path} can not be repaired: afterwards it held {sum(counted.values())} messages instead of "
+            f"{path} can not be repaired: afterwards it held {sum(now.values())} messages instead of "
             f"{sum(counts.values())}"
         )
 
@@ -210,16 +221,34 @@ def _noted(note: Note) -> Declarations:
     return declared
 
 
+def _topics(contents: Contents, note: Note) -> tuple[list[dict[str, Any]], list[int]]:
+    """Topics for ``metadata.yaml``, and the messages of each."""
+    found: list[dict[str, Any]] = []
+    counts: list[int] = []
+    for channel in contents.channels.values():
+        topic = _topic(channel, contents.schemas[channel.schema_id], note)
+        count = contents.counts.get(channel.id, 0)
+        if topic in found:
+            counts[found.index(topic)] += count
+        else:
+            found.append(topic)
+            counts.append(count)
+    return found, counts
+
+
 def _topic(channel: ChannelRecord, schema: SchemaRecord, note: Note) -> dict[str, Any]:
-    """A topic for ``metadata.yaml``: as noted, or else as its channel says."""
-    for topic in note.topics:
-        if topic["name"] == channel.topic:
-            return {k: v for k, v in topic.items() if k != "definition"}
+    """A topic for ``metadata.yaml``: as its channel says, and what that does not say as noted.
+
+    Readers hold the two against each other, and skip a channel whose QoS differs in anything: the
+    writer of the file may have stored it otherwise than it was told to.
+    """
+    noted = next((topic for topic in note.topics if topic["name"] == channel.topic), {})
+    qos = yaml.safe_load(channel.metadata.get("offered_qos_profiles", ""))
+    hash = channel.metadata.get("topic_type_hash", "")
     return {
         "name": channel.topic,
         "type": schema.name,
-        "serialization_format": "cdr",
-        "offered_qos_profiles": yaml.safe_load(channel.metadata.get("offered_qos_profiles", ""))
-        or [],
-        "type_description_hash": channel.metadata.get("topic_type_hash", ""),
+        "serialization_format": channel.message_encoding,
+        "offered_qos_profiles": qos if isinstance(qos, list) else [],
+        "type_description_hash": hash or noted.get("type_description_hash", ""),
     }

@@ -11,16 +11,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcap.reader import make_reader
+from rosbags.rosbag2 import Reader
 from support.samples import T0, wrench, wrench_topic
 
+from robot_recorder.core.errors import BagError
 from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome
-from robot_recorder.core.topics import Channel, Sample
+from robot_recorder.core.topics import Channel, OfferedQos, Sample
 from robot_recorder.quality.structure import structure_problems
 from robot_recorder.storage import mcap_records as mcap
+from robot_recorder.storage import read_back
 from robot_recorder.storage.episodes import Episode, label_facts
+from robot_recorder.storage.mcap_file import McapFile
 from robot_recorder.storage.mcap_scan import scan
 from robot_recorder.storage.mcap_writer import McapWriter
-from robot_recorder.storage.metadata import topic_metadata
+from robot_recorder.storage.metadata import channel_metadata, topic_metadata
 from robot_recorder.storage.reader import read_messages
 from robot_recorder.storage.recovery import RecordingLock, recover, recover_all
 from robot_recorder.storage.store import EpisodeStore, Note
@@ -241,6 +245,85 @@ def test_a_bag_of_rosbag2s_own_writer_is_recovered_too(tmp_path: Path) -> None:
     result = recover(EpisodeStore(tmp_path), partial)
     assert result.ok and 900 < result.messages <= 1000
     assert len(list(read_messages(result.path))) == result.messages
+
+
+def read_by_others(path: Path) -> list[int]:
+    """Messages that the mcap library and the rosbags library read of a bag directory."""
+    with open(data_file(path), "rb") as file:
+        by_mcap = sum(1 for _ in make_reader(file, validate_crcs=True).iter_messages())
+    with Reader(path) as reader:
+        return [by_mcap, sum(1 for _ in reader.messages())]
+
+
+def test_a_leftover_of_rosbag2_is_read_whole_by_every_reader(tmp_path: Path) -> None:
+    """rosbag2 writes the depth it subscribes with into the channel, where the note has what was offered."""
+    from mcap.writer import CompressionType, Writer
+
+    partial = tmp_path / f"{ID}.partial"
+    partial.mkdir()
+    topic = {**topic_metadata(wrench_topic("/a")), "definition": "x"}
+    EpisodeStore(tmp_path).write_note(partial, Note({"episode_id": ID}, [topic]))
+    stored = channel_metadata({**topic, "offered_qos_profiles": [OfferedQos(depth=10).to_dict()]})
+    with open(partial / f"{partial.name}_0.mcap", "wb") as file:
+        writer = Writer(file, chunk_size=20_000, compression=CompressionType.NONE)
+        writer.start("ros2", "libmcap 1.4.0")
+        schema = writer.register_schema("geometry_msgs/msg/WrenchStamped", "ros2msg", b"x")
+        for name in ("/a", "/a", "/b"):  # two publishers of one topic, of different QoS
+            channel = writer.register_channel(name, "cdr", schema, stored)
+            stored = channel_metadata(topic)
+            for number in range(300):
+                writer.add_message(channel, T0 + number, wrench(number), T0, number)
+        writer.flush()
+    result = recover(EpisodeStore(tmp_path), partial)
+    assert result.ok and result.messages == 900, result.message
+    assert "read back by rosbags" in result.message
+    assert read_by_others(result.path) == [900, 900]
+    assert Episode.open(result.path).metadata["message_count"] == 900
+    assert sum(1 for _ in read_messages(result.path)) == 900
+
+
+def test_the_leftover_of_a_killed_rosbag2_py(tmp_path: Path) -> None:
+    case = Path(__file__).parents[3] / "shared" / "cases" / "rosbag2_leftover"
+    if not case.is_dir():
+        pytest.skip("rosbag2_leftover, a file from a run with rosbag2_py, is not here")
+    root = Path(shutil.copytree(case, tmp_path / "root"))
+    for path in (root, *root.rglob("*")):
+        path.chmod(0o755)
+    (result,) = recover_all(EpisodeStore(root))
+    assert result.ok and result.messages == 1104, result.message
+    assert read_by_others(result.path) == [1104, 1104]
+    assert [p for p in structure_problems(Episode.open(result.path)) if "recovered" not in p] == []
+
+
+def test_a_repair_that_another_reader_does_not_confirm_is_put_away(
+    leftover, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partial = copied(leftover, tmp_path / "root")
+    monkeypatch.setattr(read_back, "_READERS", {"rosbags": lambda path: {"/a": 7}})
+    result = recover(EpisodeStore(partial.parent), partial)
+    assert not result.ok and "rosbags reads 7 of 800 messages of /a" in result.message
+    assert data_file(result.path).is_file() and ".quarantine" in str(result.path)
+
+
+def test_a_finished_bag_is_read_whole_by_every_reader(tmp_path: Path) -> None:
+    partial, sent = record(tmp_path, close=True)
+    assert read_by_others(partial) == [sum(map(len, sent.values()))] * 2
+
+
+def test_a_file_that_changed_while_it_was_written_is_noticed_when_it_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = McapFile.finish
+
+    def interfere(self: McapFile, metadata: dict[str, dict[str, str]]) -> None:
+        finish(self, metadata)
+        path = data_file(tmp_path / f"{ID}.partial")
+        with open(path, "r+b") as file:
+            file.truncate(path.stat().st_size - 1)
+
+    monkeypatch.setattr(McapFile, "finish", interfere)
+    with pytest.raises(BagError, match="holds 0 messages by its index, 2400 were written"):
+        record(tmp_path, close=True)
 
 
 def test_one_bad_leftover_does_not_keep_the_others(leftover, tmp_path: Path) -> None:

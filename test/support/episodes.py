@@ -64,6 +64,6 @@ def make_episode(
         facts["verdict"] = verdict
         report = {"verdict": verdict, "sentence": "so", "reasons": reasons or []}
         facts.setdefault("quality", json.dumps(report))
-    summary = BagSummary(f"{partial.name}_0.mcap", start_ns, stop_ns, {"/wrist/wrench": 100})
+    summary = BagSummary(f"{partial.name}_0.mcap", start_ns, stop_ns, [100])
     write_metadata(partial, build_metadata([topic_metadata(wrench_topic())], summary, {}))
     return store.finalise(partial, facts)
