@@ -222,7 +222,7 @@ def at_a_rate(seeds: int, seconds: float) -> tuple[dict[str, float], list[dict[s
             column = frames.columns[number]
             good = late & (column.status <= SampleStatus.INTERPOLATED)
             stamp_ms = np.abs(column.stamps - stream.true[column.numbers])[good] / 1e6
-            row = {
+            row: dict[str, Any] = {
                 "stream": stream.source.name, "seed": seed, "frames": len(frames),
                 "not_good": int((column.status > SampleStatus.INTERPOLATED)[late].sum()),
                 "stamp_error_ms_p95": float(np.percentile(stamp_ms, 95)), "stamp_error_ms_max": float(stamp_ms.max()),
@@ -230,7 +230,7 @@ def at_a_rate(seeds: int, seconds: float) -> tuple[dict[str, float], list[dict[s
                 "skew_ms_max": float(np.abs(column.skews[good]).max()) / 1e6,
             }  # fmt: skip
             if truth is not None and stream.source.policy is Policy.LINEAR:
-                error = joint_errors(truth, column.values[good], frames.ticks[good])
+                errors = joint_errors(truth, column.values[good], frames.ticks[good])
                 ideal = np.stack(
                     [
                         np.interp(frames.ticks[good] - T0, stream.true - T0, v)
@@ -239,8 +239,8 @@ def at_a_rate(seeds: int, seconds: float) -> tuple[dict[str, float], list[dict[s
                     axis=1,
                 )
                 best = joint_errors(truth, ideal, frames.ticks[good])
-                row["rms"] = float(np.sqrt((error**2).mean()))
-                row["max"] = float(np.abs(error).max())
+                row["rms"] = float(np.sqrt((errors**2).mean()))
+                row["max"] = float(np.abs(errors).max())
                 row["ratio_to_ideal"] = row["rms"] / float(np.sqrt((best**2).mean()))
                 if number == 0:
                     ratios.append(row["ratio_to_ideal"])
@@ -297,7 +297,7 @@ def clocks(runs: int) -> tuple[dict[str, float], list[dict[str, Any]]]:
             + np.where(np.arange(n) % max(n // 5, 1) < n // 50, rng.uniform(0, 0.1, n), 0)
         ),
     }
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, jitter in kinds.items():
         for rate in (30, 100, 500):
             errors = np.array([_clock_error(rate, jitter, rng) for _ in range(runs)])

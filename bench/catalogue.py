@@ -96,7 +96,9 @@ def ask(catalogue: Catalogue, each: int) -> tuple[dict[str, float], list[dict[st
     """What ``robot-recorder episodes`` does to answer: the newest 50, and how many there are."""
     rng = random.Random(2)
     all_keys = range(1, catalogue.episodes() + 1)
-    lines, pooled, empty = [], [], 0
+    lines: list[dict[str, Any]] = []
+    pooled: list[float] = []
+    empty = 0
     for kind in kinds():
         times = []
         for _ in range(each):
@@ -156,7 +158,7 @@ def changes(catalogue: Catalogue, number: int) -> dict[str, float]:
     )
     for heading in ("change", "p50", "p95", "max"):
         table.add_column(heading, justify="left" if heading == "change" else "right")
-    figures = {}
+    figures: dict[str, float] = {}
     for name, work, items in (
         ("insert", catalogue.put, new),
         ("insert_old", catalogue.put, old),
@@ -249,7 +251,7 @@ def humanoid_metadata(path: Path, entry: Entry) -> None:
     counts = {t["name"]: entry.messages // 30 for t in topics}
     stream = StreamCertificate(
         "/robot/stream/data", "linear", 10, 100, 99.9, 1000, 0, 12.3, 0, 0, 0.0, "robot", 1.2, 0.1, 0.3,
-        0.2, (), 1.1, 2.2, 3.3, 4.4, 0, entry.complete, 0, entry.frames - entry.complete,
+        0.2, (), 0.0, 1.1, 2.2, 3.3, 4.4, 0, entry.complete, 0, entry.frames - entry.complete,
     )  # fmt: skip
     certificate = Certificate(
         30.0, "", entry.frames, entry.complete, {f"s{i}": stream for i in range(12)}

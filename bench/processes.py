@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import yaml
@@ -37,6 +37,9 @@ def rss_mb(pid: int) -> float:
         if line.startswith("VmRSS"):
             return int(line.split()[1]) / 1024
     return 0.0
+
+
+Running = AbstractContextManager[subprocess.Popen[str]]
 
 
 @contextmanager
@@ -86,12 +89,12 @@ def publishing(name: str) -> Iterator[Load]:
         yield Load(running)
 
 
-def reading(kind: str, name: str, folder: Path) -> contextmanager:
+def reading(kind: str, name: str, folder: Path) -> Running:
     """A reader to compare with; see readers.py."""
     return child(sys.executable, str(HERE / "readers.py"), kind, name, str(folder))
 
 
-def recording(name: str, folder: Path, program: str = "recorder", **parameters: object):
+def recording(name: str, folder: Path, program: str = "recorder", **parameters: object) -> Running:
     """The recorder's own process, with a profile made for a load."""
     streams = {
         stream.topic.replace("/", "_"): {

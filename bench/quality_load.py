@@ -84,7 +84,8 @@ def verdict_ms(episodes: int, seconds: float) -> list[float]:
 
 def measure(seconds: float, repeats: int, episodes: int) -> dict[str, object]:
     """Extra CPU as a share of the recorder's without checks, and the verdict's latencies."""
-    on, off = [], []
+    on: list[float] = []
+    off: list[float] = []
     for number in range(repeats):  # taking turns, so that a noisy minute hits both
         for check in (True, False) if number % 2 else (False, True):
             (on if check else off).append(cpu_us_per_message(seconds, check))

@@ -36,8 +36,8 @@ class Operator:
         self.node = rclpy.create_node("operator")
         self.status: EpisodeStatus | None = None
         self.node.create_subscription(EpisodeStatus, "recorder/status", self._take, LATCHED)
-        self._start = self.node.create_client(StartEpisode, "recorder/start_episode")
-        self._stop = self.node.create_client(StopEpisode, "recorder/stop_episode")
+        self._start: Any = self.node.create_client(StartEpisode, "recorder/start_episode")
+        self._stop: Any = self.node.create_client(StopEpisode, "recorder/stop_episode")
 
     def _take(self, status: EpisodeStatus) -> None:
         self.status = status
@@ -163,8 +163,11 @@ def measure_memory(seconds: float) -> dict[str, float]:
     """Growth of the recorder's memory over one long episode."""
     load = "humanoid"
     with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
-        parameters = {"max_episode_s": seconds + 120}
-        with recording(load, Path(folder), **parameters) as recorder, publishing(load) as sender:
+        longest_s = seconds + 120
+        with (
+            recording(load, Path(folder), max_episode_s=longest_s) as recorder,
+            publishing(load) as sender,
+        ):
             operator = Operator()
             operator.wait()
             sender.wait_for_readers()

@@ -22,8 +22,8 @@ from robot_recorder.storage.mcap_writer import McapWriter
 
 
 def test_a_bag_is_aligned_by_the_profile_it_carries(tmp_path: Path) -> None:
-    facts = {"profile_yaml": PROFILE, "namespace": "/robot_07"}
-    path = small_robot(tmp_path / "bag", 2, prefix="/robot_07/", **facts)
+    given = {"profile_yaml": PROFILE, "namespace": "/robot_07"}
+    path = small_robot(tmp_path / "bag", 2, 0.0, "/robot_07/", **given)
     plan = make_plan(Episode.open(path))
     assert not plan.guessed and plan.absent == ()
     assert plan.topics["joints"] == "/robot_07/joint_states"
@@ -51,9 +51,7 @@ def test_a_stream_never_takes_another_ones_topic(tmp_path: Path) -> None:
         ({}, "/left/"),
         ({}, "/other/left/"),
     ):
-        path = small_robot(
-            tmp_path / prefix.strip("/").replace("/", "_"), 1, prefix=prefix, **facts
-        )
+        path = small_robot(tmp_path / prefix.strip("/").replace("/", "_"), 1, 0.0, prefix, **facts)
         plan = make_plan(Episode.open(path), parse_profile(text, "p"))
         assert len(set(plan.topics.values())) == len(plan.topics), plan.topics
         assert plan.topics.get("wrench", "").endswith("left/joint_states")

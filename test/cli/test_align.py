@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from support.bags import PROFILE, small_robot
+from support.pictures import pixels
 
 from robot_recorder.cli.main import main
 from robot_recorder.core.profile import parse_profile
@@ -17,7 +17,7 @@ from robot_recorder.core.profile import parse_profile
 @pytest.fixture(scope="module")
 def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     facts = {"profile_yaml": PROFILE, "episode_id": "small_1", "namespace": "/"}
-    return small_robot(tmp_path_factory.mktemp("cli") / "small_1", 4, **facts)
+    return small_robot(tmp_path_factory.mktemp("cli") / "small_1", 4, 0.0, "/", **facts)
 
 
 def test_align_writes_a_table_and_says_how_good_it_is(bag: Path, tmp_path: Path, capsys) -> None:
@@ -76,7 +76,7 @@ def test_a_certificate_is_read_and_drawn(bag: Path, tmp_path: Path, capsys) -> N
     assert main(["certificate", str(bag), "--picture", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "79 frames" in out or "80 frames" in out or "78 frames" in out
-    image = cv2.imread(str(tmp_path / "small_1.sync.png"))
+    image = pixels(tmp_path / "small_1.sync.png")
     assert image.shape[1] == 1500 and image.shape[0] > 300
     blue = (image[..., 0] > 150) & (image[..., 2] < 60)
     assert blue.sum() > 200, "the skew of fresh samples"

@@ -18,7 +18,7 @@ STEADY = PROFILE.replace("streams:", "quality: {camera_blurred: off}\nstreams:",
 
 def episode(root: Path, name: str, seconds: float = 3.0, **more: str) -> Path:
     """A small robot's, with its profile inside."""
-    return small_robot(root / name, seconds, profile_yaml=STEADY, namespace="/", **more)
+    return small_robot(root / name, seconds, 0.0, "/", profile_yaml=STEADY, namespace="/", **more)
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_save_keeps_the_verdict_and_touches_no_data(root: Path) -> None:
 def test_a_fact_that_is_none_is_named_and_the_rest_is_checked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], fact: str, rubbish: str
 ) -> None:
-    episode(tmp_path, "odd", **{fact: rubbish})
+    episode(tmp_path, "odd", 3.0, **{fact: rubbish})
     assert main(["check", str(tmp_path / "odd")]) == 0
     printed = capsys.readouterr().out
     assert "odd: accept" in printed

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.samples import T0, wrench, write_bag
@@ -49,7 +50,7 @@ class Terminal:
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
         command = [sys.executable, "-c", PLAY, "play", *arguments]
-        ends = {"stdin": self.slave, "stdout": self.slave, "stderr": self.slave}
+        ends: dict[str, Any] = {"stdin": self.slave, "stdout": self.slave, "stderr": self.slave}
         return subprocess.Popen(command, start_new_session=True, preexec_fn=own, cwd="/", **ends)
 
     def read(self, seconds: float) -> str:

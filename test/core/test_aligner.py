@@ -35,7 +35,7 @@ class Run:
     def __init__(
         self,
         *streams: StreamConfig,
-        rate_hz: float = 10,
+        rate_hz: float | None = 10,
         deadline_ms: int = 200,
         reference: str = "",
     ) -> None:
@@ -495,9 +495,9 @@ def test_a_source_clock_that_restarts_is_told_and_survived(clock: SourceClockKin
     ticks = [f.index for f in run.frames]
     assert ticks == list(range(ticks[0], ticks[0] + len(ticks)))
     for frame in run.frames:
-        sample, at = frame.samples[0], (frame.tick_ns - T0) / MS
+        sample, tick_ms = frame.samples[0], (frame.tick_ns - T0) / MS
         if sample.status <= SampleStatus.INTERPOLATED:  # whatever says it is good, is
-            assert sample.values[0] == pytest.approx(at, abs=31)
+            assert sample.values[0] == pytest.approx(tick_ms, abs=31)
     back = [f for f in run.frames if 17_000 * MS < f.tick_ns - T0 < 19_000 * MS]
     assert all(f.complete for f in back)
     events = [e.text for e in run.aligner.lanes[0].clock.model.events]

@@ -98,6 +98,7 @@ def test_fixed_size_types(frame_id, at, v) -> None:
         fill_header(message, frame_id, at)
         package = type(message).__module__.split(".")[0]
         kind = KINDS[f"{package}/msg/{type(message).__name__}"]
+        assert kind.decode is not None
         decoded = kind.decode(bytes(serialize(message)))
         assert list(decoded.values) == expected
         assert len(decoded.names) == len(expected)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from robot_recorder.core.repeats import oddness
 
-TIMES = np.arange(200) * 0.04
+TIMES = (np.arange(200) * 0.04).astype(np.float64)
 KINDS = ["joint"] * 5 + ["force"]
 LEAST = np.array([0.05] * 5 + [2.0])
 
 
-def repeats(count: int, seed: int = 0) -> np.ndarray:
+def repeats(count: int, seed: int = 0) -> npt.NDArray[np.float64]:
     """Repeats of one movement of five joints and a force, as a person makes them: float64[count, 200, 6]."""
     random = np.random.default_rng(seed)
     speed = random.normal(1, 0.03, (count, 1, 1))
@@ -72,7 +73,8 @@ def test_whatever_is_missing_it_answers(count: int, times: int, channels: int, s
     values = random.normal(size=(count, times, channels))
     values[random.random(values.shape) < 0.5] = np.nan
     least = np.full(channels, 0.1)
-    found = oddness(values, np.arange(times) * 0.04, least, ["joint"] * channels)
+    at_s = (np.arange(times) * 0.04).astype(np.float64)
+    found = oddness(values, at_s, least, ["joint"] * channels)
     assert len(found) == count
     for one in found:
         assert one.channel == -1 or np.isfinite([one.distance, one.at_s, one.by]).all()

@@ -156,12 +156,12 @@ def test_a_task_stands_on_its_own(plain: dict[str, dict], programme: str, title:
     # quoted, as `on` and `1e5` are no words to YAML
     text = yaml.safe_dump({"programmes": {programme: {"title": title}}, "tasks": plain})
     registry = parse_tasks(text, "tasks.yaml")
-    for id, task in registry.tasks.items():
-        alone = parse_tasks(task.text, "episode")
-        assert alone.find(id) == task and alone.programmes == registry.programmes
+    for id, known in registry.tasks.items():
+        alone = parse_tasks(known.text, "episode")
+        assert alone.find(id) == known and alone.programmes == registry.programmes
         assert list(alone.tasks) == [id]
-        assert alone.find(id).text == task.text
-        assert yaml.safe_load(task.text)["tasks"][id].get("quality") == plain[id].get("quality")
+        assert alone.find(id).text == known.text
+        assert yaml.safe_load(known.text)["tasks"][id].get("quality") == plain[id].get("quality")
 
 
 # -- the shipped one
@@ -195,4 +195,5 @@ def test_what_the_simulated_robot_does_can_be_labelled() -> None:
         }  # fmt: skip
         phases = {"reach", "grasp", "lift", "hold", "carry", "place", "release"}
         assert set(task.annotations) <= phases
-        assert task.least_s <= 6 and task.most_s >= 15 and task.contact is Contact.ALL
+        assert task.least_s and task.most_s and task.least_s <= 6 and task.most_s >= 15
+        assert task.contact is Contact.ALL

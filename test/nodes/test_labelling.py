@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.robot import PROFILE, Bench, process
@@ -107,7 +108,7 @@ def test_the_answer_says_which_episode_what_it_was_and_what_is_missing(bench: Be
 def test_right_after_the_stop_means_the_episode_that_is_being_finalised(bench: Bench) -> None:
     id = start(bench)
     bench.publish_for(0.5)
-    client = bench.node.create_client(StopEpisode, "recorder/stop_episode")
+    client: Any = bench.node.create_client(StopEpisode, "recorder/stop_episode")
     assert client.wait_for_service(20)
     stopping = client.call_async(StopEpisode.Request())
     # its answer is not waited for

@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,10 @@ class Listener:
         while time.monotonic() < end:
             self.executor.spin_once(timeout_sec=0.05)
 
-    def wait(self, what: str, condition: Callable[[], bool]) -> None:
+    def wait_for_count(self, what: str, count: int) -> None:
+        self.wait(what, lambda: sum(map(len, self.heard.values())) == count)
+
+    def wait(self, what: str, condition: Callable[[], object]) -> None:
         end = time.monotonic() + 30
         while not condition():
             assert time.monotonic() < end, f"waited 30 s for {what}"
@@ -105,7 +109,7 @@ class Listener:
         """Have a player that was started paused begin, once it is found by all that listen."""
         for subscription in self.node.subscriptions:
             topic = subscription.topic_name
-            self.wait(f"publishers of {topic}", lambda t=topic: self.node.count_publishers(t) > 0)
+            self.wait(f"publishers of {topic}", partial(self.node.count_publishers, topic))
         begun = self.call("player/toggle_paused")
         assert begun.success and running.poll() is None, begun.message
 
@@ -117,7 +121,7 @@ class Listener:
         return running.communicate()[0]
 
     def call(self, service: str) -> Any:
-        client = self.node.create_client(Trigger, service)
+        client: Any = self.node.create_client(Trigger, service)
         assert client.wait_for_service(20), f"service {service} is not there"
         future = client.call_async(Trigger.Request())
         self.executor.spin_until_future_complete(future, timeout_sec=20)
@@ -160,7 +164,7 @@ def unpadded(heard: list[bytes], sent: list[bytes]) -> list[bytes]:
 
 
 @contextmanager
-def playing(listener: Listener, bag: Path, **parameters: object) -> Iterator[subprocess.Popen[str]]:
+def playing(listener: Listener, bag: Path, **parameters: Any) -> Iterator[subprocess.Popen[str]]:
     """A player that all who listen have found, and that has found them."""
     with process("player", episode=bag, paused=True, wait_s=15.0, **parameters) as player:
         listener.start(player)
@@ -172,7 +176,7 @@ def listen_to(listener: Listener, bag: Path) -> None:
         listener.listen(topic, kind, offer)
 
 
-def small_bag(path: Path, messages: list[tuple[str, str, int, bytes]], **qos: str) -> Path:
+def small_bag(path: Path, messages: list[tuple[str, str, int, bytes]], **qos: Any) -> Path:
     """A bag of (topic, type, ms, data), in chunks of ten."""
     writer = McapWriter()
     writer.open(path, {})
@@ -220,7 +224,7 @@ def test_qos_is_as_it_was_recorded(episode: Path, listener: Listener) -> None:
     graph = listener.node.get_publishers_info_by_topic
     with process("player", episode=episode, paused=True, keyboard=False):
         for topic, (kind, recorded) in topics.items():
-            listener.wait(topic, lambda t=topic: len(graph(t)) == 1)
+            listener.wait(topic, partial(graph, topic))
             (info,) = graph(topic)
             assert info.topic_type == kind
             offered = offered_qos(info.qos_profile).to_dict() | {"history": "unknown", "depth": 0}
@@ -269,9 +273,7 @@ def test_pause_a_late_joiner_steps_and_going_on(episode: Path, listener: Listene
         for step in range(1, 6):
             stepped = listener.call("player/play_next")
             assert stepped.success, stepped.message
-            listener.wait(
-                stepped.message, lambda n=step: sum(map(len, listener.heard.values())) == total + n
-            )
+            listener.wait_for_count(stepped.message, total + step)
         assert listener.call("player/toggle_paused").message.startswith("playing from")
         assert not listener.call("player/play_next").success
         listener.played(player)

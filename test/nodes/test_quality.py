@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -59,7 +60,7 @@ class Floor(Bench):
         data = self.picture(self._count) if self.picture else jpeg(self._count)
         return CompressedImage(format="jpeg", data=data)
 
-    picture = None
+    picture: Callable[[int], bytes] | None = None
 
     def mute(self, *topics: str) -> None:
         """Publish nothing on these."""
@@ -68,7 +69,8 @@ class Floor(Bench):
 
 @pytest.fixture
 def floor() -> Iterator[Floor]:
-    with Floor() as floor:
+    floor = Floor()
+    with floor:
         yield floor
 
 
@@ -118,7 +120,7 @@ def test_a_good_take_is_accepted_everywhere_the_same(
         floor.wait("the status", lambda: floor.status.verdict == report.verdict)
         # Made again from the bag it is the same, figure by figure.
         again = inspect_episode(episode)
-        live = {
+        live: dict[tuple[str, str], Any] = {
             (r.check, r.stream): (r.level, pytest.approx(r.figure, abs=1e-3))
             for r in report.results
         }

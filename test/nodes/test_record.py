@@ -7,12 +7,14 @@ import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.robot import PROFILE, Bench, process
 
 pytest.importorskip("rclpy")
 
+from rosbags.interfaces import ConnectionExtRosbag2
 from rosbags.rosbag2 import Reader
 from std_srvs.srv import Trigger
 
@@ -75,9 +77,9 @@ def test_every_message_is_there_byte_for_byte(bench: Bench) -> None:
     for topic, sent in bench.sent.items():
         assert len(sent) > 30
         assert in_bag(episode, topic) == sent, topic
-    sent = len(bench.sent["/joint_states"])
+    count = len(bench.sent["/joint_states"])
     none = {"dds": 0, "ring": 0, "queue": 0, "writer": 0}
-    assert episode.streams["/joint_states"] == {"written": sent, "lost": none}
+    assert episode.streams["/joint_states"] == {"written": count, "lost": none}
     assert episode.lost == (0, True)
     assert in_bag(episode, "/robot_description"), "latched messages head every episode"
     assert episode.labels.task == "lift_box" and episode.labels.operator_name == "ann"
@@ -96,8 +98,13 @@ def test_strangers_open_it(bench: Bench) -> None:
             store.register(get_types_from_msg(connection.msgdef.data, connection.msgtype))
         for connection in reader.connections:
             assert connection.digest == store.hash_rihs01(connection.msgtype), connection.topic
-        messages = [(c.topic, store.deserialize_cdr(d, c.msgtype)) for c, _, d in reader.messages()]
-        qos = {c.topic: c.ext.offered_qos_profiles for c in reader.connections}
+        messages: list[tuple[str, Any]] = [
+            (c.topic, store.deserialize_cdr(d, c.msgtype)) for c, _, d in reader.messages()
+        ]
+        qos: dict[str, Any] = {}
+        for connection in reader.connections:
+            assert isinstance(connection.ext, ConnectionExtRosbag2)
+            qos[connection.topic] = connection.ext.offered_qos_profiles
     joints = [m for t, m in messages if t == "/joint_states"]
     assert joints[0].name == ["a", "b"] and list(joints[0].position) == [0.1, 0.2]
     frames = [m for t, m in messages if t == "/synchronizer/frames"]

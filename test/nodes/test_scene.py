@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.described import described_robot, force, pressures
@@ -181,7 +182,7 @@ def test_an_episode_that_is_played(bench: Bench, tmp_path: Path) -> None:
         ({"profile": "no_such"}, "no profile 'no_such'"),
     ],
 )
-def test_what_makes_no_sense_is_refused(parameters: dict[str, object], words: str) -> None:
+def test_what_makes_no_sense_is_refused(parameters: dict[str, Any], words: str) -> None:
     with process("scene", "seen", **parameters) as scene:
         said, _ = scene.communicate(timeout=60)
     assert scene.returncode == 2 and words in said and said.startswith("error: "), said

@@ -164,7 +164,7 @@ def test_of_a_topic_with_two_types_only_one_is_shown_and_the_other_named(tmp_pat
 
 def test_rubbish_in_custom_data_is_named_and_hides_nothing(tmp_path: Path) -> None:
     facts = {"labels": "[[", "quality": "{}x", "pre_roll_s": "soon", "task": "lift_box"}
-    contents = Contents.open(small_robot(tmp_path / "bag", 1.0, **facts))
+    contents = Contents.open(small_robot(tmp_path / "bag", 1.0, 0.0, "/", **facts))
     assert contents.episode.events == [] and contents.episode.pre_roll_s == 0
     assert contents.episode.facts["task"] == "lift_box"
     assert [w for w in ("labels", "quality", "pre_roll_s") if any(w in p for p in contents.problems)] == [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,8 @@ class Stream:
         self, found: list[Message], problem: BagError | None, slow: Iterator[bool]
     ) -> None:
         self._found, self._problem, self._slow = list(found), problem, slow
-        self.ended, self.problem = False, None
+        self.ended = False
+        self.problem: BagError | None = None
 
     def head(self) -> Message | None:
         if next(self._slow, False):
@@ -58,7 +60,7 @@ class Stage:
         slowness = iter(slow)
         start = T0 + options.pop("start_ms", 0) * MS
 
-        def read(from_ns: int) -> Stream:
+        def read(from_ns: int) -> Any:  # as a ReadAhead does
             return Stream([m for m in self.sent if m.at_ns >= from_ns], problem, slowness)
 
         span = T0, start, self.sent[-1].at_ns

@@ -29,11 +29,11 @@ def worker() -> Iterator[PictureWorker]:
 
 
 def test_it_sees_what_is_there(worker: PictureWorker) -> None:
-    seen: list[PictureFigures] = []
+    seen: list[PictureFigures | None] = []
     for number in range(5):
         worker.look(COMPRESSED, T0 + number, picture(T0, number / 10), seen.append)
     assert worker.settle(20)
-    assert sorted(p.time_ns for p in seen) == [T0 + n for n in range(5)]
+    assert sorted(p.time_ns for p in seen if p) == [T0 + n for n in range(5)]
     assert seen[0] == look_at(COMPRESSED, T0, picture(T0, 0.0))
     assert not worker.problem
 
@@ -44,7 +44,7 @@ def pid_of(worker: PictureWorker) -> int:
     return pid
 
 
-def until_seen(worker: PictureWorker, seen: list[PictureFigures], count: int) -> None:
+def until_seen(worker: PictureWorker, seen: list[PictureFigures | None], count: int) -> None:
     """Give it pictures until it has looked at so many."""
     end = time.monotonic() + 20
     while len(seen) < count and time.monotonic() < end:
@@ -54,7 +54,7 @@ def until_seen(worker: PictureWorker, seen: list[PictureFigures], count: int) ->
 
 
 def test_a_dead_process_is_replaced_and_said_so(worker: PictureWorker) -> None:
-    seen: list[PictureFigures] = []
+    seen: list[PictureFigures | None] = []
     until_seen(worker, seen, 1)
     os.kill(pid_of(worker), signal.SIGKILL)
     until_seen(worker, seen, 2)
@@ -65,7 +65,7 @@ def test_a_process_that_hangs_is_replaced(
     worker: PictureWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(picture_worker, "_STUCK_S", 0.5)
-    seen: list[PictureFigures] = []
+    seen: list[PictureFigures | None] = []
     until_seen(worker, seen, 1)
     os.kill(pid_of(worker), signal.SIGSTOP)
     until_seen(worker, seen, 2)
@@ -73,7 +73,7 @@ def test_a_process_that_hangs_is_replaced(
 
 
 def test_one_that_hangs_does_not_keep_the_recorder_from_ending(worker: PictureWorker) -> None:
-    seen: list[PictureFigures] = []
+    seen: list[PictureFigures | None] = []
     until_seen(worker, seen, 1)
     pid = pid_of(worker)
     os.kill(pid, signal.SIGSTOP)
@@ -87,7 +87,7 @@ def test_it_never_keeps_anybody_waiting(
     worker: PictureWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(picture_worker, "_MOST_WAITING", 3)
-    data, seen = picture(T0, 0.0), list[PictureFigures]()
+    data, seen = picture(T0, 0.0), list[PictureFigures | None]()
     began = time.monotonic()
     for _ in range(50):
         worker.look(COMPRESSED, T0, data, seen.append)

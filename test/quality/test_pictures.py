@@ -13,8 +13,16 @@ from support.bags import _padded, _text, header
 from support.samples import T0
 
 from robot_recorder.core.image_messages import COMPRESSED, RAW
+from robot_recorder.core.quality.cameras import PictureFigures
 from robot_recorder.core.quality.thresholds import THRESHOLDS
 from robot_recorder.quality.pictures import look_at
+
+
+def seen_in(type_name: str, stamp_ns: int, data: bytes) -> PictureFigures:
+    """What is seen in a picture that is understood."""
+    figures = look_at(type_name, stamp_ns, data)
+    assert figures is not None
+    return figures
 
 
 def scene(width: int = 640, height: int = 480) -> np.ndarray:
@@ -52,7 +60,7 @@ def raw(picture: np.ndarray, encoding: str) -> bytes:
 @pytest.mark.parametrize("format", [".jpg", ".png"])
 def test_the_size_is_that_of_the_whole_picture(width: int, format: str) -> None:
     height = width * 3 // 4
-    seen = look_at(COMPRESSED, T0, compressed(scene(width, height), format))
+    seen = seen_in(COMPRESSED, T0, compressed(scene(width, height), format))
     assert (seen.width, seen.height, seen.time_ns) == (width, height, T0)
     assert seen.dark < 0.3 and seen.bright < 0.1
 
@@ -61,20 +69,21 @@ def test_the_size_is_that_of_the_whole_picture(width: int, format: str) -> None:
 @pytest.mark.parametrize("quality", [60, 80, 95])
 def test_blur_shows_whatever_the_size_and_compression(width: int, quality: int) -> None:
     limits = THRESHOLDS["camera_blurred"]
+    assert limits.warn is not None
     picture = scene(width, width * 3 // 4)
-    sharp = look_at(COMPRESSED, T0, compressed(picture, quality=quality)).sharpness
+    sharp = seen_in(COMPRESSED, T0, compressed(picture, quality=quality)).sharpness
     assert sharp > 1.5 * limits.warn
     for share in (0.004, 0.008, 0.012, 0.02):  # of the width
         blurred = cv2.GaussianBlur(picture, (0, 0), share * width)
-        found = look_at(COMPRESSED, T0, compressed(blurred, quality=quality)).sharpness
+        found = seen_in(COMPRESSED, T0, compressed(blurred, quality=quality)).sharpness
         assert found < limits.warn, share
 
 
 def test_black_white_and_nothing() -> None:
     picture = scene()
-    assert look_at(COMPRESSED, T0, compressed(picture // 64)).dark > 0.99
-    assert look_at(COMPRESSED, T0, compressed(np.full_like(picture, 255))).bright > 0.99
-    flat = look_at(COMPRESSED, T0, compressed(np.full_like(picture, 128)))
+    assert seen_in(COMPRESSED, T0, compressed(picture // 64)).dark > 0.99
+    assert seen_in(COMPRESSED, T0, compressed(np.full_like(picture, 255))).bright > 0.99
+    flat = seen_in(COMPRESSED, T0, compressed(np.full_like(picture, 128)))
     assert np.isnan(flat.sharpness) and flat.decodable
 
 
@@ -85,8 +94,8 @@ def test_black_white_and_nothing() -> None:
 def test_raw_pictures_look_like_compressed_ones(encoding: str, convert: int | None) -> None:
     picture = scene()
     given_ = picture if convert is None else cv2.cvtColor(picture, convert)
-    seen = look_at(RAW, T0, raw(given_, encoding))
-    wanted = look_at(COMPRESSED, T0, compressed(picture, ".png"))
+    seen = seen_in(RAW, T0, raw(given_, encoding))
+    wanted = seen_in(COMPRESSED, T0, compressed(picture, ".png"))
     assert (seen.width, seen.height) == (640, 480)
     assert seen.dark == pytest.approx(wanted.dark, abs=0.05)
     assert seen.sharpness == pytest.approx(wanted.sharpness, rel=0.3)
@@ -94,19 +103,19 @@ def test_raw_pictures_look_like_compressed_ones(encoding: str, convert: int | No
 
 def test_depth_pictures_are_scaled() -> None:
     depth = (np.linspace(300, 4000, 640 * 480).reshape(480, 640)).astype(np.uint16)
-    seen = look_at(RAW, T0, raw(depth, "16UC1"))
+    seen = seen_in(RAW, T0, raw(depth, "16UC1"))
     assert (seen.width, seen.height) == (640, 480) and seen.dark < 0.2 and seen.bright == 0
-    nothing = look_at(RAW, T0, raw(np.zeros((480, 640), np.float32), "32FC1"))
+    nothing = seen_in(RAW, T0, raw(np.zeros((480, 640), np.float32), "32FC1"))
     assert nothing.dark == 1.0 and np.isnan(seen.sharpness), "depth is smooth by nature"
     assert look_at(RAW, T0, raw(depth, "nv21")) is None, "not broken, only not understood"
-    assert not look_at(RAW, T0, raw(np.zeros((0, 0), np.uint16), "16UC1")).decodable
+    assert not seen_in(RAW, T0, raw(np.zeros((0, 0), np.uint16), "16UC1")).decodable
 
 
 def test_compressed_depth_is_looked_at_behind_its_header() -> None:
     depth = (np.linspace(300, 4000, 640 * 480).reshape(480, 640)).astype(np.uint16)
     png = cv2.imencode(".png", depth)[1].tobytes()
     for data, format in ((bytes(12) + png, "16UC1; compressedDepth png"), (png, "16UC1; png")):
-        seen = look_at(COMPRESSED, T0, message(data, format))
+        seen = seen_in(COMPRESSED, T0, message(data, format))
         assert (seen.width, seen.height) == (640, 480) and seen.dark < 0.2, format
     assert look_at(COMPRESSED, T0, message(b"\0\0\0\1g", "h264")) is None
 
@@ -114,11 +123,11 @@ def test_compressed_depth_is_looked_at_behind_its_header() -> None:
 def test_a_picture_that_is_cut_off_is_none() -> None:
     whole = compressed(scene())
     data = whole[: len(whole) * 2 // 3]
-    assert not look_at(COMPRESSED, T0, data).decodable
+    assert not seen_in(COMPRESSED, T0, data).decodable
     encoded = cv2.imencode(".jpg", scene())[1].tobytes()
-    assert not look_at(COMPRESSED, T0, message(encoded[: len(encoded) // 2])).decodable
+    assert not seen_in(COMPRESSED, T0, message(encoded[: len(encoded) // 2])).decodable
     for padding in (b"\0\0\0", bytes(500), b"\xff\xff\0\1"):
-        assert look_at(COMPRESSED, T0, message(encoded + padding)).decodable, "padding is nothing"
+        assert seen_in(COMPRESSED, T0, message(encoded + padding)).decodable, "padding is nothing"
 
 
 @given(st.sampled_from([RAW, COMPRESSED]), st.binary(max_size=300), st.integers(0, 3000))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
+from support.pictures import pixels
 from support.repeats import repeat
 from support.samples import T0, wrench, write_bag
 
@@ -50,7 +50,7 @@ def test_curves_begin_at_the_start_and_end_where_the_episode_ends(bags: list[Pat
 def test_the_picture_shows_every_one_of_them(bags: list[Path], count: int, tmp_path: Path) -> None:
     comparison = compare((bags * 2)[6 - count :] if count < 6 else (bags * 2)[:count])
     draw_comparison(comparison, tmp_path / "a.png")
-    image = cv2.imread(str(tmp_path / "a.png"))
+    image = pixels(tmp_path / "a.png")
     assert image.shape[1] == 1500 and image.shape[0] > 800
     red = (np.abs(image.astype(int) - (40, 39, 214)) < 15).all(axis=2)
     assert red.sum() > 3000, "the first one's colour"

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 import yaml
 from support.bags import angle, small_robot
 from support.browser import Browser, chromium
 from support.full_robot import HOSTILE, SILENT, force, full_robot, pressure, recorded_facts, swing
+from support.pictures import pixels
 from support.samples import T0, write_bag
 
 from robot_recorder.core.errors import ConfigError
@@ -244,7 +244,7 @@ def test_dark_is_dark_and_plots_follow(browser: Browser, full: Path, tmp_path: P
         browser.dark(on)
         browser.open(full)
         browser.screenshot(tmp_path / "a.png", whole=False)
-        brightness.append(float(np.median(cv2.imread(str(tmp_path / "a.png")))))
+        brightness.append(float(np.median(pixels(tmp_path / "a.png"))))
     browser.dark(False)
     assert brightness[0] > 200 and brightness[1] < 50
 

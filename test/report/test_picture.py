@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from support.bags import HEADER, IMAGE, JOINTS, joint_state, small_robot
-from support.pictures import compressed
+from support.pictures import compressed, pixels
 from support.samples import T0, wrench, write_bag
 
 from robot_recorder.core.errors import ConfigError
@@ -25,7 +24,7 @@ GRIPPER = Path(__file__).parents[3] / "shared" / "data" / "gripper_closes_can"
 def drawn(bag: Path, target: Path) -> np.ndarray:
     """uint8[h, w, 3] of the picture."""
     draw(load(Contents.open(bag)), target)
-    return cv2.imread(str(target))
+    return pixels(target)
 
 
 def test_curves_forces_and_pictures_are_there(tmp_path: Path) -> None:
@@ -49,7 +48,7 @@ def test_a_silent_camera_leaves_a_gap(tmp_path: Path) -> None:
         camera.topic, camera.times_s, [c for c in camera.chosen if c[0] < 2]
     )
     draw(episode_data.EpisodeData(data.contents, data.series, [half], []), tmp_path / "b.png")
-    gap = cv2.imread(str(tmp_path / "b.png"))
+    gap = pixels(tmp_path / "b.png")
     ground = (np.abs(gap[110:220, 800:1270].astype(int) - 33) < 3).mean()
     assert ground > 0.9 and (np.abs(whole[110:220, 800:1270].astype(int) - 33) < 3).mean() < 0.5
 
@@ -130,4 +129,7 @@ def test_what_people_write_is_no_formula(tmp_path: Path) -> None:
         "episode_id": "a $\\foo$ b",
         "labels": '[{"kind":"task","task":"$x","instruction":"拿 $3 {# $4}","stamp_ns":1}]',
     }
-    assert drawn(small_robot(tmp_path / "bag", 1.0, **facts), tmp_path / "a.png").shape[1] == 1500
+    assert (
+        drawn(small_robot(tmp_path / "bag", 1.0, 0.0, "/", **facts), tmp_path / "a.png").shape[1]
+        == 1500
+    )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import random
 from pathlib import Path
+from typing import Any
 
+import matplotlib.pyplot as plt
 import pytest
 
 from robot_recorder.core.labels import Outcome
@@ -65,8 +67,8 @@ def stats(
 def test_nothing_is_cut_off_or_covered(
     tmp_path: Path, monkeypatch, content: Stats, targets: int
 ) -> None:
-    figures = []
-    monkeypatch.setattr(stats_picture.plt, "close", figures.append)
+    figures: list[Any] = []
+    monkeypatch.setattr(plt, "close", figures.append)
     wanted = {
         name: Target(37 * i, 300) for i, name in enumerate(list(content.by[Side.TASK])[:targets])
     }
@@ -86,7 +88,7 @@ def test_nothing_is_cut_off_or_covered(
         inside = [t for t in texts if t.get_text() and axes.get_ylim()[0] != axes.get_ylim()[1]]
         boxes += [(t.get_text(), t.get_window_extent()) for t in inside]
     boxes += [(t.get_text(), t.get_window_extent()) for t in figure.texts]
-    stats_picture.plt.close(figure)
+    plt.close(figure)
     assert len(boxes) > 5
     for text, box in boxes:
         assert box.x0 >= 0 and box.x1 <= width and box.y0 >= 0 and box.y1 <= height, text

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 mujoco = pytest.importorskip("mujoco")
 
 from robot_recorder.core.decoding import TactileUnit
+from robot_recorder.core.scene.shapes import Cells
 from robot_recorder.core.scene.tactile import PADS, Pad, pad_shapes, parse_pads
 from robot_recorder.core.urdf import Shape, joint_limits, parse_urdf
 from robot_recorder.sim.cameras import CAMERAS
@@ -27,13 +30,13 @@ def description(model) -> str:
 
 
 @pytest.fixture(scope="module")
-def described(description: str) -> mujoco.MjModel:
+def described(description: str) -> Any:
     opening = '<robot name="g1_sim">'
     assert opening in description
     return mujoco.MjModel.from_xml_string(description.replace(opening, opening + _COMPILER))
 
 
-def _posed(model: mujoco.MjModel, angles: np.ndarray) -> mujoco.MjData:
+def _posed(model: Any, angles: np.ndarray) -> Any:
     data = mujoco.MjData(model)
     for name, angle in zip(JOINT_NAMES, angles):
         data.qpos[model.joint(name).qposadr[0]] = angle
@@ -43,7 +46,7 @@ def _posed(model: mujoco.MjModel, angles: np.ndarray) -> mujoco.MjData:
     return data
 
 
-def _in_pelvis(data: mujoco.MjData, place: np.ndarray, turn: np.ndarray) -> np.ndarray:
+def _in_pelvis(data: Any, place: np.ndarray, turn: np.ndarray) -> np.ndarray:
     """float64[4, 4]: a pose of the world as the pelvis has it."""
     root, found = np.eye(4), np.eye(4)
     root[:3, :3], root[:3, 3] = data.body("pelvis").xmat.reshape(3, 3), data.body("pelvis").xpos
@@ -96,6 +99,7 @@ def test_cells_are_drawn_where_the_taxels_are(model, description: str, side: str
     palm = parse_urdf(description).link_poses({})[f"{side}_palm"][0]
     pad = Pad(f"{side}_palm", TactileUnit.PASCAL, 4, np.zeros(16))
     (cells,) = pad_shapes(0, pad, 1.0, parse_pads(PADS))
+    assert isinstance(cells, Cells)
     for number, centre in enumerate(cells.centres):
         row, col = divmod(number, 4)
         taxel = data.geom(f"{side}_taxel_{row}{col}")

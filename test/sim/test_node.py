@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.pictures import pixels
 from support.robot import LATCHED, Bench, process
 
 pytest.importorskip("rclpy")
@@ -92,10 +93,9 @@ def test_the_robot_moves_and_the_action_leads(episode: Episode) -> None:
 
 
 def test_the_picture_shows_it(episode: Episode, tmp_path: Path) -> None:
-    import cv2
 
     draw(load(Contents.open(episode.path)), tmp_path / "episode.png")
-    image = cv2.imread(str(tmp_path / "episode.png"))
+    image = pixels(tmp_path / "episode.png")
     assert image.shape[1] == 1500 and image.shape[0] > 800
     orange = (image[..., 2] > 200) & (image[..., 0] < 60) & (image[..., 1] < 160)
     assert orange.mean() > 0.005, "the box on the film strip"

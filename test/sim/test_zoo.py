@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.robot import LATCHED, Bench, process
@@ -41,7 +42,7 @@ def good(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Path:
         bench.wait("the simulated robot", bench.ready, 90)
         bench.call(SetTask, "labeller/set_task", task="lift_box", operator_name="zoo")
         # Set up beforehand, and the service known: defects are put where the robot moves by then.
-        perform = bench.node.create_client(PerformTask, "sim/perform")
+        perform: Any = bench.node.create_client(PerformTask, "sim/perform")
         wanted = {"task": "lift_box", "seed": 1}
         assert bench.call(PerformTask, "sim/perform", only_reset=True, **wanted).success
         assert perform.wait_for_service(20)

@@ -18,6 +18,7 @@ import time
 from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -136,7 +137,7 @@ def test_an_entry_is_what_the_episode_says(tmp_path: Path) -> None:
     ],
 )
 def test_a_verdict_nobody_understands_is_unknown(
-    tmp_path: Path, facts: dict[str, str], verdict: QualityVerdict, reason: str
+    tmp_path: Path, facts: dict[str, Any], verdict: QualityVerdict, reason: str
 ) -> None:
     entry = read_entry(make_episode(EpisodeStore(tmp_path), **facts))
     assert (entry.verdict, entry.reason) == (verdict, reason)
@@ -283,7 +284,8 @@ def test_nothing_is_listed_or_read_when_nothing_changed(tmp_path: Path, monkeypa
         )
         change(path, verdict="accept")
         assert sync(catalogue, thorough=True).read == 1
-        assert catalogue.find(path.name).verdict is QualityVerdict.ACCEPT
+        found = catalogue.find(path.name)
+        assert found and found.verdict is QualityVerdict.ACCEPT
     assert [p.name for p in tmp_path.iterdir() if p.name[0] != "."] == [path.name]
 
 
@@ -483,7 +485,8 @@ def test_who_wrote_meanwhile_knew_better(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("robot_recorder.storage.catalogue_sync.read_entry", read_then_labelled)
     with Catalogue(tmp_path / "root") as catalogue:
         sync(catalogue)
-        assert catalogue.find("copied").outcome is Outcome.SUCCESS
+        found = catalogue.find("copied")
+        assert found and found.outcome is Outcome.SUCCESS
 
 
 # -- questions
@@ -580,7 +583,7 @@ def test_every_filter_finds_what_a_look_at_each_finds(
 def test_no_question_looks_at_rows_it_need_not(filled) -> None:
     """Whatever is asked for, ranges of an index that holds all that is asked for are read, and no rows."""
     catalogue, _ = filled
-    asked = {
+    asked: dict[str, Any] = {
         "task": "fold", "robot": "r1", "operator": "ann", "outcome": Outcome.SUCCESS,
         "verdict": QualityVerdict.ACCEPT, "since_ns": T0, "longer_ms": 8000,
     }  # fmt: skip

@@ -14,7 +14,7 @@ from robot_recorder.core.errors import BagError
 from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome, load_events
 from robot_recorder.core.losses import Dropout, Place
 from robot_recorder.core.robot_clock import RobotClock
-from robot_recorder.core.streams import RobotProfile, Role, StreamConfig
+from robot_recorder.core.streams import FrameClock, RobotProfile, Role, StreamConfig
 from robot_recorder.core.topics import BagTopic, Batch, Channel, Sample
 from robot_recorder.storage.disk import DiskLimits
 from robot_recorder.storage.episodes import Episode, episode_id
@@ -25,7 +25,7 @@ from robot_recorder.storage.recording import Package, Recording, StopReason
 from robot_recorder.storage.store import TRASH, EpisodeStore
 
 STREAM = StreamConfig("wrench", "wrist/wrench", WRENCH, Role.OBSERVATION, 100)
-PROFILE = RobotProfile("arm", 30, 10**8, (STREAM,))
+PROFILE = RobotProfile("arm", FrameClock(30.0), 10**8, (STREAM,))
 MS = 1_000_000
 
 
@@ -67,6 +67,7 @@ class Bench:
 
     @property
     def last(self) -> Recording:
+        assert self.recorder.last is not None
         return self.recorder.last
 
 
@@ -487,6 +488,7 @@ def test_what_dds_lost_belongs_to_the_episode_it_was_lost_in(tmp_path: Path) -> 
     lose(11)
     bench.feed(10)
     recording = bench.recorder.end(bench.now, StopReason.REQUEST)
+    assert recording is not None
     lose(13)  # before the stop or after: it shows with the first message that comes
     bench.feed(10)
     lose(17)
@@ -585,13 +587,14 @@ def test_the_next_episode_starts_while_one_is_finalised(tmp_path: Path) -> None:
     assert bench.start("one").ok
     one = bench.feed(20)
     first = bench.recorder.end(bench.now, StopReason.REQUEST)
+    assert first is not None
     verdicts = []
     thread = threading.Thread(
         target=lambda: verdicts.append(bench.recorder.finish(first, lambda: True))
     )
     thread.start()
-    assert bench.recorder.state is RecorderState.FINALISING
-    assert bench.start("two").ok
+    before = bench.recorder.state
+    assert bench.start("two").ok and before is RecorderState.FINALISING
     assert bench.recorder.state is RecorderState.RECORDING and bench.recorder.finalising == 1
     event = LabelEvent(bench.now, first.id, LabelKind.OUTCOME, outcome=Outcome.SUCCESS)
     assert bench.recorder.label(event).ok, "the one being finalised can still be labelled"

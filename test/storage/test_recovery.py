@@ -43,7 +43,8 @@ def record(root: Path, close: bool = False) -> tuple[Path, dict[str, list[bytes]
     """A ``.partial`` with eight synced chunks of three topics, as a killed recorder leaves it."""
     store = EpisodeStore(root)
     partial = root / f"{ID}.partial"
-    writer, sent = McapWriter(), {topic: [] for topic in TOPICS}
+    writer = McapWriter()
+    sent: dict[str, list[bytes]] = {topic: [] for topic in TOPICS}
     channels = [Channel(wrench_topic(topic)) for topic in TOPICS]
     writer.open(partial, {})
     for channel in channels:

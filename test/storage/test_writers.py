@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from support.samples import T0, WRENCH, wrench, wrench_topic, write_bag, write_m
 
 from robot_recorder.core.errors import BagError, ConfigError
 from robot_recorder.core.topics import Channel, OfferedQos, Sample
+from robot_recorder.storage.mcap_writer import McapWriter
 from robot_recorder.storage.metadata import custom_data_of, read_metadata
 from robot_recorder.storage.reader import read_messages
 from robot_recorder.storage.writer import writer_factory
@@ -128,7 +130,7 @@ def test_any_bytes_in_any_pieces(tmp_path: Path, direct: bool, monkeypatch) -> N
     from robot_recorder.storage import block_file
 
     if not direct:
-        monkeypatch.setattr(block_file.os, "O_DIRECT", 0)
+        monkeypatch.setattr(os, "O_DIRECT", 0)
     random_ = random.Random(4)
     for number in range(30):
         path = tmp_path / str(number)
@@ -159,7 +161,7 @@ def test_an_unwritable_place_is_told(writer) -> None:
 
 
 def test_the_choice_of_writer() -> None:
-    assert writer_factory("mcap")
+    assert isinstance(writer_factory("mcap")(), McapWriter)
     with pytest.raises(ConfigError, match="sqlite"):
         writer_factory("sqlite")
     if not importlib.util.find_spec("rosbag2_py"):

@@ -65,7 +65,7 @@ def picture(stamp_ns: int, seconds: float) -> bytes:
     """A CompressedImage of a textured scene, as a camera on the joint sees it."""
     rng = np.random.default_rng(0)
     scene = cv2.GaussianBlur(rng.integers(0, 255, (240, 480), dtype=np.uint8), (0, 0), 4)
-    scene = cv2.normalize(scene, None, 0, 255, cv2.NORM_MINMAX)
+    scene = cv2.normalize(scene, np.empty_like(scene), 0, 255, cv2.NORM_MINMAX)
     shift = np.array([[1, 0, -120 - 40 * angle(seconds)], [0, 1, 0]], dtype=np.float64)
     image = cv2.warpAffine(scene, shift, (240, 240), flags=cv2.INTER_LINEAR)
     data = cv2.imencode(".jpg", image)[1].tobytes()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -143,7 +144,7 @@ def recorded_facts() -> dict[str, str]:
                       "threshold": 100, "unit": "ms", "sentence": "was silent for 1 s"}],
         "passed": {"rate": {"joints": 0.01}},
     }  # fmt: skip
-    known = dict.fromkeys(StreamCertificate.__dataclass_fields__, 0) | {
+    known: dict[str, Any] = dict.fromkeys(StreamCertificate.__dataclass_fields__, 0) | {
         "topic": "/wrist/wrench", "policy": "linear", "clock": "robot", "clock_events": (),
         "expected_hz": 200, "measured_hz": 166.7, "lost": None, "count": 1001, "skew_p95_ms": 2.25,
         "offset_ms": None, "drift_ppm": None, "fresh": 90, "held": 10,

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
+import cv2
 import numpy as np
 
 from support.bags import _padded, _text, header
 from support.samples import T0
+
+
+def pixels(path: Path) -> np.ndarray:
+    """uint8[height, width, 3] of a picture file, in the order blue, green, red."""
+    image = cv2.imread(str(path))
+    assert image is not None, f"{path} is no picture"
+    return image
 
 
 def raw(

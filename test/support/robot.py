@@ -94,7 +94,7 @@ class Bench:
         self.executor = rclpy.executors.SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
         self.prefix = f"/{namespace}" if namespace else ""
-        self.status: EpisodeStatus | None = None
+        self.status: Any = None  # an EpisodeStatus, as soon as one came
         self.frames: list[AlignedFrame] = []
         create = self.node.create_publisher
         self.publishers = {
@@ -233,7 +233,7 @@ class Bench:
 
     def call(self, kind: Any, service: str, /, **fields: Any) -> Any:
         """Call a service as `ros2 service call` would."""
-        client = self.node.create_client(kind, service)
+        client: Any = self.node.create_client(kind, service)
         assert client.wait_for_service(20), f"service {service} is not there"
         future = client.call_async(kind.Request(**fields))
         self.executor.spin_until_future_complete(future, timeout_sec=20)

@@ -128,8 +128,8 @@ def test_forces_are_arrows_on_the_link_they_name(recorded: Recorded) -> None:
     forces = np.array([force(t) for t in times])
     assert (lengths[:, :2] == 0).all()
     assert lengths[:, 2] / forces == pytest.approx(lengths[0, 2] / forces[0], rel=1e-5)
-    times, forces = recorded.rows("/streams/wrench/force", "Scalars:scalars")
-    assert [f[2] for f in forces] == pytest.approx([force(t) for t in times])
+    times, rows = recorded.rows("/streams/wrench/force", "Scalars:scalars")
+    assert [r[2] for r in rows] == pytest.approx([force(t) for t in times])
     assert recorded.rows("/streams/wrench/force", "SeriesLines:names")[1] == [
         ["wrench x", "wrench y", "wrench z"]
     ]
@@ -201,7 +201,9 @@ def test_the_page_says_what_is_known(recorded: Recorded) -> None:
 def test_the_layout_names_what_is_there(recorded: Recorded) -> None:
     reader = RrdReader(recorded.path)
     (store,) = reader.blueprints()
-    origins, contents, names = [], [], []
+    origins: list[str] = []
+    contents: list[str] = []
+    names: list[str] = []
     for chunk in reader.stream(store=store):
         batch = chunk.to_record_batch()
         for component, found in (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -132,16 +133,16 @@ def hold(begin_s: float, length_s: float) -> Callable[[np.ndarray], None]:
     return change
 
 
-def put(place: object, value: float) -> Callable[[np.ndarray], None]:
+def put(place: Any, value: float) -> Callable[[np.ndarray], None]:
     def change(rows: np.ndarray) -> None:
-        rows[place] = value  # type: ignore[index]
+        rows[place] = value
 
     return change
 
 
-def add(place: object, value: float) -> Callable[[np.ndarray], None]:
+def add(place: Any, value: float) -> Callable[[np.ndarray], None]:
     def change(rows: np.ndarray) -> None:
-        rows[place] += value  # type: ignore[index]
+        rows[place] += value
 
     return change
 

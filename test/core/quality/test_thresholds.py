@@ -23,9 +23,9 @@ def test_the_documented_checks_are_all_of_them_with_their_limits() -> None:
         if re.match(r"\| `[a-z_]+`(, `[a-z_]+`)* \|", line) and line.count("|") == 6
     ]
     limits: dict[str, tuple[float | None, float | None]] = {}
-    for names, _, _, warn, fail in rows:
+    for names, _, _, warns, fails in rows:
         for name in re.findall(r"`([a-z_]+)`", names):
-            limits[name] = number(warn), number(fail)
+            limits[name] = number(warns), number(fails)
     assert set(limits) == set(THRESHOLDS)
     for name, (warn, fail) in limits.items():
         threshold: Threshold = THRESHOLDS[name]
