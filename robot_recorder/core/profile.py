@@ -29,7 +29,7 @@ _KEYS = (
 )  # fmt: skip
 _STREAM_KEYS = (
     "topic", "type", "role", "rate_hz", "required", "policy", "tolerance_ms", "latency_ms",
-    "clock", "disorder_ms", "window", "qos", "quality",
+    "clock", "disorder_ms", "window", "of", "qos", "quality",
 )  # fmt: skip
 
 LEAST_RATE_HZ = 0.001  # of frames: ticks are counted in thousandths
@@ -67,6 +67,7 @@ def parse_profile(text: str, source: str) -> RobotProfile:
         streams.append(stream)
     if not streams:
         top.fail_at("streams", "no stream is listed; add at least one")
+    _check_pairs(top, streams)
     return RobotProfile(
         robot=robot,
         frame_clock=_parse_frame_clock(top, streams),
@@ -89,6 +90,24 @@ def _parse_frame_clock(top: YamlMap, streams: list[StreamConfig]) -> FrameClock:
             "frame_clock", f"'{reference}' is no aligned stream; there are {', '.join(aligned)}"
         )
     return FrameClock(rate_hz, reference)
+
+
+def _check_pairs(top: YamlMap, streams: list[StreamConfig]) -> None:
+    """What commands are for: an observation of the same type."""
+    entries = dict(top.map("streams").items())
+    observed = {s.name: s for s in streams if s.role is Role.OBSERVATION}
+    for stream in streams:
+        if not stream.of:
+            continue
+        entry = entries[stream.name]
+        if stream.role is not Role.ACTION:
+            entry.fail_at("of", f"is for commands: '{stream.name}' has role {stream.role.value}")
+        alike = [name for name, other in observed.items() if other.type == stream.type]
+        if stream.of not in alike:
+            there = f"there are {', '.join(alike)}" if alike else "there is none"
+            entry.fail_at(
+                "of", f"'{stream.of}' is not an observation of type {stream.type}; {there}"
+            )
 
 
 def _ns(top: YamlMap, key: str, default_ms: float) -> int:
@@ -133,6 +152,7 @@ def _parse_stream(name: str, entry: YamlMap, deadline_ns: int) -> StreamConfig:
         clock=SourceClockKind(entry.choice("clock", [c.value for c in SourceClockKind], "robot")),
         disorder_ns=_parse_disorder(entry, deadline_ns),
         window=entry.flag("window", False),
+        of=entry.text("of", ""),
         qos=_parse_qos(entry.map("qos")) if "qos" in entry else None,
         quality=parse_quality(entry, of_stream=True),
     )

@@ -88,6 +88,7 @@ class StreamConfig:
             own, whose offset and drift are estimated and corrected.
         disorder_ns: how far a message may be stamped before one that arrived earlier and still count.
         window: frames carry all samples since the last tick, not only one.
+        of: of a command, the name of the observed stream that follows it; empty: by topics and joints.
         qos: forced subscription QoS, or None to follow the publishers.
         quality: what its checks are held to.
     """
@@ -104,6 +105,7 @@ class StreamConfig:
     clock: SourceClockKind = SourceClockKind.ROBOT
     disorder_ns: int = 0
     window: bool = False
+    of: str = ""
     qos: Qos | None = None
     quality: QualitySettings = field(default=NO_SETTINGS, hash=False)
 

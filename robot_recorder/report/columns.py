@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from os.path import commonpath
 
 import numpy as np
 
 from robot_recorder.core.arrays import Floats
-from robot_recorder.core.streams import Role
-from robot_recorder.core.value_names import split_name
+from robot_recorder.core.pairing import JointStream, pair
+from robot_recorder.core.quality.following import alike
+from robot_recorder.core.quality.values import Trace
+from robot_recorder.core.streams import NS_PER_S, Role
+from robot_recorder.core.value_names import joint_of, split_name
 from robot_recorder.playback.contents import Sort, Topic
 from robot_recorder.report.episode_data import EpisodeData, Series
 
@@ -75,20 +77,38 @@ def observed_joints(data: EpisodeData) -> list[Series]:
 
 
 def commands_of(data: EpisodeData, observed: Series) -> dict[str, tuple[Series, int]]:
-    """What was commanded, by the name of the position that it is about; of several robots the same one."""
-    commands = [
-        s
-        for s in data.series
-        if s.topic.sort is Sort.JOINTS and s.topic.role is Role.ACTION and s is not observed
-    ]
-    # The nearest by name comes last, and so counts.
-    commands.sort(key=lambda s: len(commonpath([s.topic.name, observed.topic.name])))
+    """What was commanded, by the name of the position that it is about; nothing where nobody can say."""
+    joints = {s.topic.stream: s for s in data.series if s.topic.sort is Sort.JOINTS}
+    commands = {
+        n: s for n, s in joints.items() if s.topic.role is Role.ACTION and s is not observed
+    }
+    others = {n: s for n, s in joints.items() if n not in commands}
+    plan = data.contents.plan
+    of = {s.name: s.of for s in plan.profile.streams} if plan else {}
+    found = pair(
+        [_joint_stream(s, of) for s in commands.values()],
+        [_joint_stream(s, of) for s in others.values()],
+        lambda command, stream: alike(_trace(joints[command]), _trace(joints[stream])),
+    )
     return {
-        name: (series, column)
-        for series in commands
-        for column, name in enumerate(series.names)
+        name: (commands[command], column)
+        for command in found.commands.get(observed.topic.stream, ())
+        for column, name in enumerate(commands[command].names)
         if name.startswith("position/") and name in observed.names
     }
+
+
+def _joint_stream(series: Series, of: dict[str, str]) -> JointStream:
+    joints = frozenset(joint_of(n) for n in series.names if n.startswith("position/"))
+    topic = series.topic
+    return JointStream(topic.stream, topic.name, joints, of.get(topic.stream, ""))
+
+
+def _trace(series: Series) -> Trace:
+    columns = [i for i, name in enumerate(series.names) if name.startswith("position/")]
+    trace = Trace(tuple(joint_of(series.names[i]) for i in columns))
+    trace.add((series.times_s * NS_PER_S).astype(np.int64), series.values[:, columns])
+    return trace
 
 
 def most_moving(values: Floats, count: int) -> list[int]:

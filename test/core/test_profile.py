@@ -92,6 +92,9 @@ def test_defaults_follow_from_type_and_role() -> None:
         ("latency_ms: 1.5", "disorder_ms: 250", 20, ["shorter than deadline_ms", "250"]),
         ("streams:", "stream:", 5, ["'stream'", "did you mean 'streams'"]),
         ("  imu:", "  joints:", 15, ["twice"]),
+        ("role: action", "role: action\n    of: jonts", 14, ["'jonts'", "there are joints"]),
+        ("role: action", "role: action\n    of: imu", 14, ["'imu'", "JointState", "joints"]),
+        ("latency_ms: 1.5", "of: joints", 20, ["is for commands", "observation"]),
     ],
 )  # fmt: skip
 def test_errors_name_file_line_and_fix(old: str, new: str, line: int, words: list[str]) -> None:

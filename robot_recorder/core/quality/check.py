@@ -8,6 +8,8 @@ from functools import cached_property
 from typing import ClassVar
 
 from robot_recorder.core.certificate import Certificate
+from robot_recorder.core.pairing import JointStream, Pairing, pair
+from robot_recorder.core.quality.following import alike
 from robot_recorder.core.quality.motion import Motion
 from robot_recorder.core.quality.result import Level, Result, Threshold
 from robot_recorder.core.quality.values import Trace, Values
@@ -15,6 +17,10 @@ from robot_recorder.core.streams import NS_PER_S, Role, StreamConfig
 from robot_recorder.core.tasks import Task
 
 _MOVING = ("Odometry", "Twist", "TwistStamped", "PoseStamped", "TransformStamped")
+
+
+Limits = Mapping[str, tuple[float, float]]
+"""Lowest and highest position by joint, rad."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +37,7 @@ class EpisodeFacts:
         data_lost: some of what arrived is not in the bag.
         joints: traces of joint positions (rad) by stream.
         touches: traces of the sum over a tactile pad by stream.
-        followed: by stream, how joints followed their commands; for the checks that ask for it.
-        joint_limits: lowest and highest position by joint, rad, from the robot's description.
+        joint_limits: of joint streams, from the robot's description.
     """
 
     from_ns: int
@@ -45,8 +50,7 @@ class EpisodeFacts:
     data_lost: bool = False
     joints: Mapping[str, Trace] = field(default_factory=dict)
     touches: Mapping[str, Trace] = field(default_factory=dict)
-    joint_limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    followed: dict[str, object] = field(default_factory=dict)
+    joint_limits: Mapping[str, Limits] = field(default_factory=dict)
 
     @property
     def duration_s(self) -> float:
@@ -78,9 +82,31 @@ class EpisodeFacts:
         others = [m for name, m in self._motions.items() if name != stream]
         return Motion.together(others, self.from_ns, self.stop_ns)
 
-    def joints_of(self, role: Role) -> dict[str, Trace]:
-        """Traces of the joint streams of one role."""
-        return {n: t for n, t in self.joints.items() if self.streams[n].role is role and len(t)}
+    @cached_property
+    def pairing(self) -> Pairing:
+        """Which commands the observed joint streams follow."""
+        joints = self.joints
+
+        def fit(command: str, observed: str) -> float:
+            return alike(joints[command], joints[observed])
+
+        return pair(self._joint_streams(Role.ACTION), self._joint_streams(Role.OBSERVATION), fit)
+
+    def _joint_streams(self, role: Role) -> list[JointStream]:
+        return [
+            JointStream(n, self.streams[n].topic, frozenset(t.names), self.streams[n].of)
+            for n, t in self.joints.items()
+            if len(t) and n in self.streams and self.streams[n].role is role
+        ]
+
+    def commands_of(self, stream: str) -> list[Trace]:
+        """Traces of what an observed joint stream was commanded."""
+        return [self.joints[name] for name in self.pairing.commands.get(stream, ())]
+
+    @property
+    def unpaired(self) -> list[str]:
+        """What can not be checked because nobody can say which command it follows."""
+        return [f"tracking of {n}: {why}" for n, why in self.pairing.doubts.items()]
 
 
 class Check:

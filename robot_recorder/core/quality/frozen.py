@@ -10,7 +10,7 @@ from robot_recorder.core.arrays import Bools, Floats, Int64s
 from robot_recorder.core.quality.check import Check, EpisodeFacts, ValueCheck
 from robot_recorder.core.quality.result import Result, Threshold, at_most_warn
 from robot_recorder.core.quality.values import ConstantRuns, Trace, Values, bits
-from robot_recorder.core.streams import NS_PER_S, Role
+from robot_recorder.core.streams import NS_PER_S
 
 _TOLD_RAD = 0.1  # how far a joint must be commanded before it may not stand still
 
@@ -135,7 +135,7 @@ class JointFrozen(Check):
         trace = episode.joints.get(self.stream)
         if trace is None or len(trace) < 3:
             return
-        commands = episode.joints_of(Role.ACTION).values()
+        commands = episode.commands_of(self.stream)
         known = [
             (j, c) for j in range(len(trace.names)) for c in commands if trace.names[j] in c.names
         ]

@@ -12,8 +12,9 @@ from robot_recorder.core.certificate import Certificate, certified
 from robot_recorder.core.decoder import Decoder, Messages, StreamCounts
 from robot_recorder.core.decoding import KINDS, Decoded
 from robot_recorder.core.image_messages import IMAGE_TYPES
+from robot_recorder.core.pairing import nearest_topics
 from robot_recorder.core.quality.camera_watch import CameraWatch, Looker, Nobody
-from robot_recorder.core.quality.check import Check, EpisodeFacts, ValueCheck
+from robot_recorder.core.quality.check import Check, EpisodeFacts, Limits, ValueCheck
 from robot_recorder.core.quality.frozen import Frozen, JointFrozen, JointsFrozen
 from robot_recorder.core.quality.joints import (
     JointJump,
@@ -95,8 +96,8 @@ class Inspector:
         self._cameras: dict[str, CameraWatch] = {}
         self._numbers: dict[str, _Numbers] = {}
         self._checks: list[Check] = []
-        self._joint_limits: dict[str, tuple[float, float]] = {}
-        self._sizes: dict[str, tuple[int, int]] = {}
+        self._limits: dict[str, Limits] = {}  # by the description's topic
+        self._sizes: dict[str, tuple[int, int]] = {}  # by the CameraInfo's topic
         self._failed: set[str] = set()
         for stream in profile.streams:
             self._watch(stream, (decoders or {}).get(stream.name))
@@ -170,7 +171,7 @@ class Inspector:
             elif stream.type == _INFO:
                 self._read_info(stream, messages[0])
             elif _is_description(stream):
-                self._joint_limits = joint_limits(CdrReader(messages[-1]).text())
+                self._limits[stream.topic] = joint_limits(CdrReader(messages[-1]).text())
         except Exception as error:
             self._break(f"{stream.name}: {type(error).__name__}: {error}")
             self._failed.add(stream.name)
@@ -186,7 +187,7 @@ class Inspector:
         reader.stamp_ns()
         reader.skip_bytes()
         height, width = reader.u32(), reader.u32()
-        self._sizes[stream.topic.rpartition("/")[0]] = (width, height)
+        self._sizes[stream.topic] = (width, height)
 
     def _break(self, what: str) -> None:
         if what not in self.broken:
@@ -223,8 +224,10 @@ class Inspector:
                 self._break(f"{name}: {what}: do two drivers publish it?")
         episode = EpisodeFacts(
             from_ns, start_ns, stop_ns, {s.name: s for s in self._profile.streams}, certificate,
-            self._task, incomplete, data_lost, self._traces(_JOINTS), self._traces(_TACTILE), self._joint_limits,
+            self._task, incomplete, data_lost, self._traces(_JOINTS), self._traces(_TACTILE), self._limits_of_streams(),
         )  # fmt: skip
+        for what in episode.unpaired:
+            self._break(what)
         results: list[Result] = []
         for check in self._checks:
             if check.stream in self._failed and not isinstance(check, TIMING_CHECKS):
@@ -236,12 +239,25 @@ class Inspector:
         return weigh(results, self.broken, budget_of(self._settings(None)))
 
     def _size_of(self, topic: str) -> tuple[int, int] | None:
-        """By the CameraInfo that stands nearest to a camera's topic."""
+        """By the CameraInfo that stands nearest to a camera's topic; None: nobody can say which that is."""
         parent = topic.rpartition("/")[0]
         for folder in (parent, parent.rpartition("/")[0]):  # an image transport stands one below
-            if folder and folder in self._sizes:
-                return self._sizes[folder]
+            sizes = {t: size for t, size in self._sizes.items() if t.rpartition("/")[0] == folder}
+            if sizes and folder:
+                nearest = nearest_topics(topic, sizes)
+                return sizes[nearest[0]] if len({sizes[t] for t in nearest}) == 1 else None
         return None
+
+    def _limits_of_streams(self) -> dict[str, Limits]:
+        """Of every joint stream, by the description whose namespace is nearest to its own."""
+        found: dict[str, Limits] = {}
+        for name, numbers in self._numbers.items():
+            nearest = nearest_topics(numbers.stream.topic, self._limits)
+            if numbers.stream.type == _JOINTS and nearest:
+                limits = [self._limits[topic] for topic in nearest]
+                agreed = set(limits[0].items()).intersection(*(one.items() for one in limits))
+                found[name] = dict(agreed)
+        return found
 
     def _traces(self, type_name: str) -> dict[str, Trace]:
         return {

@@ -120,10 +120,11 @@ class JointLimits(ValueCheck):
     def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
         """See Check."""
         reached = zip(self._names, self._lowest.tolist(), self._highest.tolist())
+        limits = episode.joint_limits.get(self.stream, {})
         beyond = {}
         for joint, lowest, highest in reached:
-            if joint in episode.joint_limits and lowest == lowest:
-                low, high = episode.joint_limits[joint]
+            if joint in limits and lowest == lowest:
+                low, high = limits[joint]
                 beyond[joint] = max(low - lowest, highest - high, 0.0)
         if not beyond:
             return

@@ -2,98 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-import numpy as np
-
-from robot_recorder.core.arrays import Floats
 from robot_recorder.core.quality.check import Check, EpisodeFacts
+from robot_recorder.core.quality.following import Followed, follow
 from robot_recorder.core.quality.result import Result
-from robot_recorder.core.quality.values import TRACE_PERIOD_NS, Trace
-from robot_recorder.core.streams import NS_PER_S, Role
-
-_MOST_LAG_S = 0.6
-_MOVED_RAD = 0.1  # joints that were commanded by less say nothing
-# What grasps is commanded into the object, and held back by it.
-_GRASPS = re.compile(r"gripper|finger|thumb|index|middle|ring|pinky|hand|palm|knuckle")
-_STEP_S = TRACE_PERIOD_NS / NS_PER_S
-
-
-@dataclass(frozen=True)
-class Followed:
-    """One observed joint stream against its command.
-
-    Attributes:
-        lag_s: by which the observation is most like the command.
-        error_rad: 95 % of the time no joint was further from its command of that much earlier.
-        joint: the one that was furthest.
-    """
-
-    lag_s: float
-    error_rad: float
-    joint: str
-
-
-def follow(command: Trace, observed: Trace) -> Followed | None:
-    """Compare two traces of joint positions, by joint name; None: too little moved."""
-    shared = [n for n in observed.names if n in command.names and not _GRASPS.search(n)]
-    first = max(int(t.times[0]) for t in (command, observed))
-    last = min(int(t.times[-1]) for t in (command, observed))
-    if not shared or last - first < NS_PER_S:
-        return None
-    grid = np.arange(first, last, TRACE_PERIOD_NS, dtype=np.int64)
-    told = np.nan_to_num(command.at(grid)[:, [command.names.index(n) for n in shared]])
-    done = np.nan_to_num(observed.at(grid)[:, [observed.names.index(n) for n in shared]])
-    moved = np.ptp(told, axis=0) > _MOVED_RAD
-    if not moved.any():
-        return None
-    told, done = told[:, moved], done[:, moved]
-    steps = _best_lag(np.diff(told, axis=0), np.diff(done, axis=0))
-    whole = min(max(round(steps), 0), len(grid) - 2)
-    errors = np.abs(told[: len(told) - whole] - done[whole:])
-    worst = np.percentile(errors, 95, axis=0)
-    joint = [n for n, m in zip(shared, moved) if m][int(np.argmax(worst))]
-    return Followed(steps * _STEP_S, float(worst.max()), joint)
-
-
-def _best_lag(told: Floats, done: Floats) -> float:
-    """Steps by which speeds are most alike, refined by a parabola; negative: observed before told."""
-    most = min(int(_MOST_LAG_S / _STEP_S), len(told) // 2)
-    lags = np.arange(-most // 3, most + 1)
-    scores = np.array([_likeness(told, done, lag) for lag in lags.tolist()])
-    best = int(np.argmax(scores))
-    if 0 < best < len(lags) - 1:
-        before, at, after = scores[best - 1 : best + 2]
-        bend = before - 2 * at + after
-        if bend < 0:
-            return float(lags[best] + 0.5 * (before - after) / bend)
-    return float(lags[best])
-
-
-def _likeness(told: Floats, done: Floats, lag: int) -> float:
-    a = told[max(-lag, 0) : len(told) - max(lag, 0)]
-    b = done[max(lag, 0) : len(done) - max(-lag, 0)]
-    size = float(np.sqrt((a * a).sum() * (b * b).sum()))
-    return float((a * b).sum()) / size if size else 0.0
 
 
 class _Tracking(Check):
-    """Pairs every observed joint stream with the command that has most of its joints."""
+    """Holds an observed joint stream against its commands."""
 
-    def followed(self, episode: EpisodeFacts) -> Followed | None:
-        """How this stream followed; None: nothing to compare with."""
+    def followed(self, episode: EpisodeFacts) -> list[Followed]:
+        """How this stream followed each of its commands; those that moved too little left out."""
         observed = episode.joints.get(self.stream)
-        commands = episode.joints_of(Role.ACTION).values()
-        if observed is None or not len(observed) or not commands:
-            return None
-        names = set(observed.names)
-        best = max(commands, key=lambda command: len(names.intersection(command.names)))
-        if self.stream not in episode.followed:
-            episode.followed[self.stream] = follow(best, observed)
-        found = episode.followed[self.stream]
-        return found if isinstance(found, Followed) else None
+        if observed is None or not len(observed):
+            return []
+        found = [follow(command, observed) for command in episode.commands_of(self.stream)]
+        return [f for f in found if f is not None]
 
 
 class TrackingLag(_Tracking):
@@ -104,11 +29,10 @@ class TrackingLag(_Tracking):
 
     def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
         """See Check."""
-        found = self.followed(episode)
-        if found is not None:
-            yield self.say(
-                abs(found.lag_s), f"followed its commands by {found.lag_s * 1000:.0f} ms"
-            )
+        lags = [found.lag_s for found in self.followed(episode)]
+        if lags:
+            lag_s = max(lags, key=abs)
+            yield self.say(abs(lag_s), f"followed its commands by {lag_s * 1000:.0f} ms")
 
 
 class TrackingError(_Tracking):
@@ -119,7 +43,8 @@ class TrackingError(_Tracking):
 
     def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
         """See Check."""
-        found = self.followed(episode)
-        if found is not None:
+        followed = self.followed(episode)
+        if followed:
+            found = max(followed, key=lambda f: f.error_rad)
             words = f"{found.joint} was {found.error_rad:.2f} rad off its command"
             yield self.say(found.error_rad, words)

@@ -253,7 +253,7 @@ def test_limits_come_from_the_description() -> None:
     limits = joint_limits(urdf)
     assert limits == {"j0": (-0.4, 0.6), "j2": (0.0, 3.0)}
     assert joint_limits("not xml") == {} and joint_limits("<robot><joint/></robot>") == {}
-    result = check(JointLimits, JOINTS, swing(), joint_limits=limits)
+    result = check(JointLimits, JOINTS, swing(), joint_limits={"s": limits})
     assert result.level is WARN and "j0 was 0.10 rad beyond" in result.sentence
     one = JointLimits("s", THRESHOLDS["joint_limits"])
     one.add(Values(TIMES, TIMES, swing(), JOINTS))

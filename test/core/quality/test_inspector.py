@@ -219,3 +219,51 @@ def test_rubbish_never_raises(data: st.DataObject) -> None:
             receives = T0 + np.arange(len(messages), dtype=np.int64)
             inspector.add(stream, stamps, receives, messages)
     assert report(inspector, 1.0).sentence
+
+
+def info(width: int, height: int) -> bytes:
+    """As much of a CameraInfo as is read."""
+    return b"\0\1\0\0" + bytes(8) + (1).to_bytes(4, "little") + bytes(4) + (
+        height.to_bytes(4, "little") + width.to_bytes(4, "little")
+    )  # fmt: skip
+
+
+def description(highest: float) -> bytes:
+    text = (
+        '<robot name="r"><joint name="joint_0" type="revolute">'
+        f'<limit lower="-9" upper="{highest}"/></joint></robot>'
+    ).encode() + b"\0"
+    return b"\0\1\0\0" + len(text).to_bytes(4, "little") + text
+
+
+def test_of_two_cameras_in_one_namespace_each_has_its_own_size() -> None:
+    kinds = {"image": "Image", "camera_info": "CameraInfo"}
+    lines = [
+        f"  {what}_{kind}: {{topic: eye/{what}_{kind}, type: sensor_msgs/msg/{type_}, role: observation, rate_hz: 10}}"
+        for what in ("color", "depth") for kind, type_ in kinds.items()
+    ]  # fmt: skip
+    inspector = Inspector(parse_profile("\n".join(["robot: r", "streams:", *lines]), "p"), None)
+    stamps = np.array([T0], dtype=np.int64)
+    streams = {s.name: s for s in inspector._profile.streams}
+    for what, size in (("color", (640, 480)), ("depth", (848, 480))):
+        inspector.add(streams[f"{what}_camera_info"], stamps, stamps, [info(*size)])
+    assert inspector._size_of("eye/color_image") == (640, 480)
+    assert inspector._size_of("eye/depth_image/compressed") == (848, 480)
+    assert inspector._size_of("eye/infra") is None, "nobody can say which is meant"
+
+
+def test_joints_are_held_to_the_description_of_their_own_robot() -> None:
+    lines = [
+        f"  {side}: {{topic: {side}/joint_states, type: sensor_msgs/msg/JointState, role: observation, rate_hz: 100}}\n"
+        f"  {side}_urdf: {{topic: {side}/robot_description, type: std_msgs/msg/String, role: context}}"
+        for side in ("left", "right")
+    ]  # fmt: skip
+    inspector = Inspector(parse_profile("\n".join(["robot: r", "streams:", *lines]), "p"), None)
+    streams = {s.name: s for s in inspector._profile.streams}
+    stamps = T0 + np.arange(3, dtype=np.int64) * 10_000_000
+    for side, highest in (("right", 3.0), ("left", 0.1)):
+        inspector.add(streams[f"{side}_urdf"], stamps[:1], stamps[:1], [description(highest)])
+        inspector.add(streams[side], stamps, stamps, [joint_state(int(s), 1.0) for s in stamps])
+    found = inspector.report(T0, T0, T0 + 6 * NS, None)
+    beyond = {r.stream: r.figure for r in found.results if r.check == "joint_limits"}
+    assert beyond == {"left": pytest.approx(0.9), "right": 0.0}

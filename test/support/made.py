@@ -1,0 +1,48 @@
+"""Bags made of given messages, as somebody else's recorder might have left them. Without ROS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from robot_recorder.core.topics import BagTopic, Channel, OfferedQos, Sample
+from robot_recorder.storage.mcap_writer import McapWriter
+from support.bags import HEADER, JOINTS, NS, joint_state
+from support.samples import T0
+
+Messages = Iterable[tuple[int, bytes]]  # log time, ns, and bytes
+
+
+def bag(
+    path: Path, topics: Mapping[str, tuple[str, Messages]], definition: str = HEADER, **facts: str
+) -> Path:
+    """A bag of these topics: type and messages of each; facts: custom_data."""
+    writer = McapWriter()
+    writer.open(path, facts)
+    samples = []
+    for name, (kind, messages) in topics.items():
+        channel = Channel(BagTopic(name, kind, (OfferedQos(),), "", definition), stamped=True)
+        writer.add_topic(channel)
+        samples += [Sample(channel, data, at, at) for at, data in messages]
+    writer.write(sorted(samples, key=lambda s: s.receive_ns))
+    writer.close()
+    return path
+
+
+def swings(
+    which: float, late_s: float = 0.0, seconds: float = 4.0, hz: float = 100.0
+) -> tuple[str, list[tuple[int, bytes]]]:
+    """JointStates of a six-jointed arm in motion, as a topic of ``bag``.
+
+    Args:
+        which: another motion for another number.
+        late_s: by how much behind.
+    """
+    messages = []
+    for at in np.arange(0, seconds, 1 / hz).tolist():
+        angles = [float(np.sin((1 + which) * (at - late_s) + 0.5 * i)) for i in range(6)]
+        stamp = T0 + round(at * NS)
+        messages.append((stamp + 300_000, joint_state(stamp, *angles)))
+    return JOINTS, messages
