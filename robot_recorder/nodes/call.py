@@ -14,8 +14,11 @@ from typing import Any
 
 import rclpy
 import yaml
+from rclpy.exceptions import NameValidationException
 from std_srvs.srv import Trigger
 
+from robot_recorder.console import say, say_error
+from robot_recorder.nodes.doors import message_problem
 from robot_recorder.srv import (
     Annotate,
     DiscardEpisode,
@@ -61,13 +64,16 @@ def main() -> int:
     name, kind = SERVICES[options.service]
     try:
         request = _request(kind, options.fields)
-    except (AttributeError, AssertionError, ValueError) as error:
+    except (ArithmeticError, AssertionError, TypeError, ValueError, yaml.YAMLError) as error:
         known = ", ".join(kind.Request.get_fields_and_field_types()) or "none"
-        print(f"error: {error}; fields of {options.service}: {known}", file=sys.stderr)
+        say_error(f"error: {error}; fields of {options.service}: {known}")
         return 2
     rclpy.init(args=[])
     try:
         return _call(kind, name, options.namespace, request)
+    except NameValidationException as error:
+        say_error(f"error: --namespace '{options.namespace}' cannot be one: {error}")
+        return 2
     finally:
         rclpy.try_shutdown()
 
@@ -81,6 +87,8 @@ def _request(kind: Any, fields: list[str]) -> Any:
             raise ValueError(f"'{field}' is not NAME=VALUE of a field")
         given = value if types[key] == "string" else yaml.safe_load(value)
         setattr(request, key, float(given) if types[key] == "double" else given)
+    if problem := message_problem(request):
+        raise ValueError(problem)
     return request
 
 
@@ -88,16 +96,13 @@ def _call(kind: Any, name: str, namespace: str, request: Any) -> int:
     node = rclpy.create_node("call", namespace=namespace)
     client: Any = node.create_client(kind, name)
     if not client.wait_for_service(5):
-        print(
-            f"error: nobody offers {node.resolve_service_name(name)}: is it running?",
-            file=sys.stderr,
-        )
+        say_error(f"error: nobody offers {node.resolve_service_name(name)}: is it running?")
         return 2
     future = client.call_async(request)
     rclpy.spin_until_future_complete(node, future, timeout_sec=60)
     answer = future.result()
     if answer is None:
-        print(f"error: {name} did not answer within 60 s", file=sys.stderr)
+        say_error(f"error: {name} did not answer within 60 s")
         return 2
-    print(answer.message)
+    say(answer.message)
     return 0 if answer.success else 1

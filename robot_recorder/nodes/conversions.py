@@ -8,12 +8,14 @@ from typing import Any
 from builtin_interfaces.msg import Duration, Time
 from std_msgs.msg import Header
 
+from robot_recorder.core.errors import ConfigError
 from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome
 from robot_recorder.core.losses import Dropout
 from robot_recorder.core.streams import NS_PER_S
 from robot_recorder.core.tasks import TaskRegistry
 from robot_recorder.msg import Dropout as DropoutMessage
 from robot_recorder.msg import Label
+from robot_recorder.nodes.doors import message_problem
 from robot_recorder.storage.recorder import Assignment
 
 
@@ -52,8 +54,10 @@ def from_label(label: Label) -> LabelEvent:
     """Inverse of ``to_label``.
 
     Raises:
-        ValueError: a kind or outcome that does not exist.
+        ValueError: a text that is not taken, or a kind or outcome that does not exist.
     """
+    if problem := message_problem(label):
+        raise ValueError(problem)
     return LabelEvent(
         stamp_ns=to_ns(label.header.stamp),
         episode_id=label.episode_id,
@@ -86,11 +90,13 @@ def to_dropout(loss: Dropout) -> DropoutMessage:
 
 
 def requested_assignment(request: Any, current: Assignment, tasks: TaskRegistry) -> Assignment:
-    """What a StartEpisode or SetTask request asks for; where it is silent, what held before.
+    """What a StartEpisode or SetTask request or a Task asks for; where it is silent, what held before.
 
     Raises:
-        ConfigError: the task is not in the registry.
+        ConfigError: the task is not in the registry, or a text is none that is taken.
     """
+    if problem := message_problem(request):
+        raise ConfigError(problem)
     if request.task:
         task = tasks.find(request.task)
         current = replace(current, task=task.id, instruction=task.instruction)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -49,8 +48,10 @@ class Finisher:
             try:
                 verdict = self._recorder.finish(recording, self._flush)
                 verdict = Verdict(verdict.ok, _saved(recording, verdict))
-            except Exception:  # whatever it is: it must not leave the caller without an answer
-                verdict = Verdict(False, f"finalising failed: {traceback.format_exc()}")
+            except Exception as error:  # whatever it is: the caller gets an answer
+                logging.getLogger(__name__).exception("finalising %s failed", recording.id)
+                what = f"{type(error).__name__}: {error}"
+                verdict = Verdict(False, f"finalising {recording.id} failed: {what}")
             try:
                 self._say(verdict)
                 self._ended(recording)

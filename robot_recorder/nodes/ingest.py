@@ -13,7 +13,6 @@ import signal
 import struct
 import threading
 import time
-import traceback
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import replace
@@ -34,6 +33,7 @@ from robot_recorder.installed_types import (
     message_definition,
     type_hash,
 )
+from robot_recorder.nodes.log import Log
 from robot_recorder.nodes.qos import core_qos, offered_qos, subscription_qos
 from robot_recorder.nodes.topic_reader import TopicReader
 
@@ -126,7 +126,7 @@ class Ingest:
             self._loop()
         except Exception:  # never be silently not recording: end the process, in order
             self.failed = True
-            self._node.get_logger().fatal(f"ingest failed, ending: {traceback.format_exc()}")
+            Log(self._node).fatal("ingest failed, ending")
             os.kill(os.getpid(), signal.SIGTERM)
 
     def _loop(self) -> None:

@@ -23,7 +23,9 @@ from robot_recorder.core.start_gate import Verdict
 from robot_recorder.core.streams import NS_PER_S
 from robot_recorder.msg import EpisodeStatus, Label, Task
 from robot_recorder.nodes.conversions import requested_assignment, to_label, to_ns, to_time
+from robot_recorder.nodes.doors import serve
 from robot_recorder.nodes.label_target import Target, find_target
+from robot_recorder.nodes.log import Log
 from robot_recorder.nodes.runtime import (
     LATCHED,
     LATCHED_ALL,
@@ -64,11 +66,11 @@ class LabellerNode(Node):
             LATCHED_ALL,
             callback_group=self._meanwhile,
         )
-        self.create_service(SetTask, "labeller/set_task", self._set_task)
-        self.create_service(MarkOutcome, "labeller/mark_outcome", self._mark)
-        self.create_service(Annotate, "labeller/annotate", self._annotate)
-        self.create_service(Trigger, "labeller/mark_success", self._mark_success)
-        self.create_service(Trigger, "labeller/mark_failure", self._mark_failure)
+        serve(self, SetTask, "labeller/set_task", self._set_task)
+        serve(self, MarkOutcome, "labeller/mark_outcome", self._mark)
+        serve(self, Annotate, "labeller/annotate", self._annotate)
+        serve(self, Trigger, "labeller/mark_success", self._mark_success)
+        serve(self, Trigger, "labeller/mark_failure", self._mark_failure)
         task = parameter(self, "task", "", "task of the next episodes, until set_task says")
         asked = SetTask.Request(task=task, operator_name=operator)
         self._assignment = requested_assignment(asked, Assignment(), self._tasks)
@@ -112,7 +114,7 @@ class LabellerNode(Node):
             response.message = f"next episodes: {self._assignment.task or 'no task'}"
         except ConfigError as error:
             response.message = str(error)
-            self.get_logger().warning(response.message)
+            Log(self).warning(response.message)
         response.task = self._assignment.task
         response.instruction = self._assignment.instruction
         response.operator_name = self._assignment.operator_name

@@ -13,6 +13,7 @@ from robot_recorder.configuration import load_profile
 from robot_recorder.core.errors import ConfigError, DecodeError
 from robot_recorder.core.scene.placement import FRAME
 from robot_recorder.core.urdf import parse_urdf
+from robot_recorder.nodes.log import Log
 from robot_recorder.nodes.runtime import LATCHED
 from robot_recorder.playback.rviz import Shown, cameras, observed_joints, resolved_sensors
 from robot_recorder.playback.stage import Wish, described
@@ -69,7 +70,7 @@ def _listen(namespace: str, wait: bool) -> tuple[str, bool, bool]:
         try:
             parse_urdf(message.data)
         except DecodeError as error:
-            node.get_logger().warning(str(error))
+            Log(node).warning(str(error))
         else:
             texts.append(message.data)
 

@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import threading
-import traceback
 from concurrent.futures import TimeoutError as AnswerTimeout
 from functools import partial
 from pathlib import Path
@@ -19,12 +18,15 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from std_srvs.srv import Trigger
 
+from robot_recorder.console import say, say_error
 from robot_recorder.core.errors import ConfigError
 from robot_recorder.core.playhead import checked_rate
 from robot_recorder.core.start_gate import Verdict
 from robot_recorder.core.streams import NS_PER_S
+from robot_recorder.nodes.doors import serve
+from robot_recorder.nodes.log import Log
 from robot_recorder.nodes.player_publishers import Publishers
-from robot_recorder.nodes.player_terminal import HELP, Keyboard, Progress, say
+from robot_recorder.nodes.player_terminal import HELP, Keyboard, Progress
 from robot_recorder.nodes.runtime import STEADY, parameter, run
 from robot_recorder.playback.choice import Choice, choose
 from robot_recorder.playback.performance import Action, Performance
@@ -71,8 +73,8 @@ class PlayerNode(Node):
         if clock_hz:
             self._clock_publisher = self.create_publisher(Clock, _CLOCK, _CLOCK_QOS)
             self._performance.on_tick(self._publish_clock, clock_hz)
-        self.create_service(Trigger, "player/toggle_paused", self._toggle_paused)
-        self.create_service(Trigger, "player/play_next", self._play_next)
+        serve(self, Trigger, "player/toggle_paused", self._toggle_paused)
+        serve(self, Trigger, "player/play_next", self._play_next)
         self._closing = threading.Event()
         self._progress = Progress()
         self.create_timer(_PROGRESS_S, self._show_progress, clock=STEADY)
@@ -110,7 +112,7 @@ class PlayerNode(Node):
             )
         if played.problem:
             self.failed = True
-            print(f"error: {played.problem}", file=sys.stderr, flush=True)
+            say_error(f"error: {played.problem}")
 
     def _chosen_topics(self) -> list[str]:
         text = "topics to play: a list, or text with spaces; empty for all"
@@ -147,7 +149,7 @@ class PlayerNode(Node):
             if self._clock_publisher is not None and self.count_publishers(_CLOCK) > 1:
                 shared.append(_CLOCK)
             if shared:
-                self.get_logger().warning(
+                Log(self).warning(
                     f"somebody else publishes {', '.join(shared)}, too, perhaps a robot: readers hear both. "
                     "Play in a ROS_DOMAIN_ID of its own, or remap"
                 )
@@ -155,7 +157,7 @@ class PlayerNode(Node):
             self._bag_publishers.finish()
         except Exception:  # never be silently not playing
             self.failed = True
-            self.get_logger().fatal(f"playing failed, ending: {traceback.format_exc()}")
+            Log(self).fatal("playing failed, ending")
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _publish_clock(self, at_ns: int) -> None:

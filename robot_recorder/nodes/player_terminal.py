@@ -13,6 +13,8 @@ import tty
 from collections.abc import Callable
 from contextlib import suppress
 
+from robot_recorder.core.text import visible
+
 HELP = "space: pause  →: next message  ←: 5 s back  ↑ ↓: faster, slower  q: end"
 KEYS = {
     b" ": "pause",
@@ -38,14 +40,6 @@ def pressed(data: bytes) -> tuple[list[str], bytes]:
             return found, data
         data = data[len(key) if key else 1 :]
     return found, b""
-
-
-def say(text: str) -> None:
-    """A line on standard output, for as long as somebody reads it."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")
 
 
 class Keyboard:
@@ -113,7 +107,7 @@ class Progress:
         """Write over what was shown."""
         if self._shown:
             width = shutil.get_terminal_size().columns - 1  # a full line would wrap
-            print(f"\r\x1b[K{text[:width]}", end="", flush=True)
+            print(f"\r\x1b[K{visible(text)[:width]}", end="", flush=True)
 
     def clear(self) -> None:
         """Make place for a line that stays."""

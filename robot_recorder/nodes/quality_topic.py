@@ -12,6 +12,7 @@ from robot_recorder.core.quality.report import QualityReport
 from robot_recorder.msg import QualityReport as ReportMessage
 from robot_recorder.msg import QualityResult
 from robot_recorder.nodes.conversions import to_time
+from robot_recorder.nodes.doors import make_visible
 from robot_recorder.nodes.runtime import LATCHED
 from robot_recorder.quality.picture_worker import PictureWorker
 from robot_recorder.storage.recording import Recording
@@ -31,7 +32,7 @@ class QualityTopic:
     def publish(self, recording: Recording) -> None:
         """The verdict of an episode that has ended; from any thread."""
         message = _report_message(recording.id, recording.quality, recording.stop_ns)
-        self._publisher.publish(message)
+        self._publisher.publish(make_visible(message))
 
     def close(self) -> None:
         """End what looks at pictures."""

@@ -12,10 +12,12 @@ from std_srvs.srv import Trigger
 from robot_recorder.core.errors import ConfigError
 from robot_recorder.core.start_gate import Verdict
 from robot_recorder.msg import EpisodeStatus, Label, Task
-from robot_recorder.nodes.conversions import from_label, requested_assignment, to_time
+from robot_recorder.nodes.conversions import from_label, requested_assignment, to_ns, to_time
+from robot_recorder.nodes.doors import make_visible, serve
 from robot_recorder.nodes.finisher import Finisher
 from robot_recorder.nodes.housekeeping import Housekeeping
 from robot_recorder.nodes.ingest import Ingest
+from robot_recorder.nodes.log import Log
 from robot_recorder.nodes.quality_topic import QualityTopic
 from robot_recorder.nodes.recorder_setup import (
     recorder_package,
@@ -95,7 +97,7 @@ class RecorderNode(Node):
             (RestoreEpisode, "restore_episode", self._restore),
             (Trigger, "toggle_episode", self._toggle),
         ):
-            self.create_service(kind, f"recorder/{name}", callback, callback_group=meanwhile)
+            serve(self, kind, f"recorder/{name}", callback, callback_group=meanwhile)
         self.create_timer(_WATCH_S, self._watch, clock=STEADY)
         self.create_timer(1.0, self._every_second, clock=STEADY)
 
@@ -193,19 +195,24 @@ class RecorderNode(Node):
     # -- topics
 
     def _on_task(self, task: Task) -> None:
-        self._assignment = Assignment(task.task, task.instruction, task.operator_name)
+        try:
+            self._assignment = requested_assignment(task, Assignment(), self._tasks)
+        except ConfigError as error:
+            self._message = f"labeller/task not taken, the task before holds: {error}"
+            Log(self).seldom_warning(self._message)
 
     def _on_label(self, label: Label) -> None:
         try:
-            event = from_label(label)
+            verdict = self._recorder.label(from_label(label))
         except ValueError as error:
-            self._say(f"a label for {label.episode_id} was not understood: {error}")
-            return
-        verdict = self._recorder.label(event)
+            verdict = Verdict(False, str(error))
+        except Exception as error:  # whoever gave it waits for a word
+            Log(self).failure("a label failed")
+            verdict = Verdict(False, f"{type(error).__name__}: {error}")
         if not verdict.ok:
             self._message = f"label not stored: {verdict.reason}"
-            self.get_logger().error(self._message)
-        self._last_label = (event.stamp_ns, verdict.reason)
+            Log(self).seldom_warning(self._message)
+        self._last_label = (to_ns(label.header.stamp), verdict.reason)
         self._publish_status()
 
     # -- timers
@@ -213,25 +220,26 @@ class RecorderNode(Node):
     def _watch(self) -> None:
         """Tell of streams that limp; end an episode that can not go on."""
         for sentence in self._recorder.limping(self._ingest.clock.now_ns()):
-            self.get_logger().warning(sentence)
+            Log(self).warning(sentence)
             self._message = sentence
         reason, text = self._recorder.must_stop()
         if reason is not None:
             recording = self._recorder.end(self._ingest.clock.now_ns(), reason)
             assert recording is not None
-            self.get_logger().error(f"stopping {recording.id}: {text}")
+            Log(self).error(f"stopping {recording.id}: {text}")
             self._finisher.finish(recording)
         elif text and text != self._message:
             self._message = text
-            self.get_logger().warning(text, throttle_duration_sec=5.0)
+            Log(self).seldom_warning(text)
 
     def _every_second(self) -> None:
         self._publish_status()
         now_ns, name = self._ingest.clock.now_ns(), self.get_fully_qualified_name()
-        self._diagnostics.publish(diagnostics_message(self._recorder, now_ns, name, self._message))
+        told = diagnostics_message(self._recorder, now_ns, name, self._message)
+        self._diagnostics.publish(make_visible(told))
 
     def _say(self, text: str) -> None:
-        self.get_logger().info(text)
+        Log(self).info(text)
         self._message = text
 
     def _say_verdict(self, verdict: Verdict) -> Verdict:
@@ -245,7 +253,7 @@ class RecorderNode(Node):
         status.recovered, status.quarantined = self._housekeeping.counts()
         stamp_ns, problem = self._last_label
         status.last_label, status.last_label_problem = to_time(stamp_ns), problem
-        self._status.publish(status)
+        self._status.publish(make_visible(status))
 
 
 def main() -> int:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,15 +22,20 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.signals import SignalHandlerOptions
 
 from robot_recorder.configuration import load_profile, load_tasks
+from robot_recorder.console import log_visibly, say_error
 from robot_recorder.core.errors import ConfigError, RecorderError
 from robot_recorder.core.start_gate import Verdict
 from robot_recorder.core.streams import RobotProfile
 from robot_recorder.core.tasks import TaskRegistry
+from robot_recorder.core.text import text_problem
+from robot_recorder.nodes.log import Log
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 # For a reader that must see every change, not only the newest state.
 LATCHED_ALL = QoSProfile(depth=50, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
+
+_MOST = 1e9  # of any parameter that is a number: three decades of seconds
 
 # For timers: a node's own clock is the wall clock or /clock, and either may stand still or be set.
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
@@ -57,11 +62,13 @@ def parameter(node: Node, name: str, default: Any, description: str) -> Any:
             f"parameter '{name}' must be of type {wanted.__name__} ({error}); text that looks like a "
             f"number needs quotes: -p {name}:=\"'007'\""
         ) from error
-    if wanted is not float:
+    if wanted not in (int, float):
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
         raise ConfigError(f"parameter '{name}' must be a number from 0 on, not {value!r}")
-    return float(value)
+    if value > _MOST or not math.isfinite(value):
+        raise ConfigError(f"parameter '{name}' must be at most {_MOST:g}, not {value:g}")
+    return wanted(value)
 
 
 def profile_parameter(node: Node) -> RobotProfile:
@@ -80,21 +87,27 @@ def episodes_root(node: Node) -> Path:
     """The folder that the ``root`` parameter names."""
     text = "folder that episodes are written into"
     root = parameter(node, "root", os.environ.get("ROBOT_RECORDER_ROOT", "episodes"), text)
+    if problem := text_problem("root", root, "parameter 'root'"):
+        raise ConfigError(problem)
     return Path(root).expanduser().absolute()
 
 
 def robot_name(node: Node, profile: RobotProfile) -> str:
-    """The robot's name: the namespace if there is one, else the profile's."""
-    return node.get_namespace().strip("/").replace("/", "_") or profile.robot
+    """The robot's name: the namespace if there is one, else the profile's.
+
+    Raises:
+        ConfigError: it is too long to be part of episode ids.
+    """
+    name = node.get_namespace().strip("/").replace("/", "_") or profile.robot
+    if problem := text_problem("robot", name, "the robot's name, from its namespace,"):
+        raise ConfigError(problem)
+    return name
 
 
 def log_verdict(node: Node, verdict: Verdict) -> None:
     """Write a yes or no into the log."""
-    # Two lines on purpose: rclpy refuses to log with another severity from the same line.
-    if verdict.ok:
-        node.get_logger().info(verdict.reason)
-    else:
-        node.get_logger().warning(verdict.reason)
+    say = Log(node).info if verdict.ok else Log(node).warning
+    say(verdict.reason)
 
 
 def run(build: Callable[[], tuple[Sequence[Node], Sequence[Closable]]]) -> int:
@@ -107,6 +120,7 @@ def run(build: Callable[[], tuple[Sequence[Node], Sequence[Closable]]]) -> int:
         The process's exit code: 0; 1 when something shared has ``failed``; 2 when the configuration
         is wrong.
     """
+    log_visibly()
     # rclpy's own handlers would tear the context down under a recording that has to be finalised.
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     ending = False
@@ -125,7 +139,7 @@ def run(build: Callable[[], tuple[Sequence[Node], Sequence[Closable]]]) -> int:
             executor.add_node(node)
         try:
             while not ending:
-                _spin_once(executor, nodes[0])
+                spin_once(executor, nodes[0])
         except ExternalShutdownException:
             pass
         finally:
@@ -133,7 +147,7 @@ def run(build: Callable[[], tuple[Sequence[Node], Sequence[Closable]]]) -> int:
                 closable.close()
         return int(any(getattr(closable, "failed", False) for closable in closables))
     except RecorderError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        say_error(f"error: {error}")
         return 2
     finally:
         rclpy.try_shutdown()
@@ -152,11 +166,11 @@ def _wake_on_signals(executor: SingleThreadedExecutor) -> None:
     threading.Thread(target=wake, name="signals", daemon=True).start()
 
 
-def _spin_once(executor: SingleThreadedExecutor, node: Node) -> None:
-    """Serve one callback. One that fails is reported and costs its caller an answer, not the take."""
+def spin_once(executor: SingleThreadedExecutor, node: Node, timeout_s: float = 1.0) -> None:
+    """Serve one callback. One that fails is reported, and costs neither the take nor the next one."""
     try:
-        executor.spin_once(timeout_sec=1.0)
+        executor.spin_once(timeout_sec=timeout_s)
     except ExternalShutdownException:
         raise
     except Exception:
-        node.get_logger().error(f"a callback failed:\n{traceback.format_exc()}")
+        Log(node).failure("a callback failed")

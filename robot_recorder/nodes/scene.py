@@ -19,6 +19,7 @@ from robot_recorder.core.scene.placement import Placement
 from robot_recorder.core.scene.scene import SensorScene, SensorStream
 from robot_recorder.core.scene.tactile import PADS, parse_pads
 from robot_recorder.core.scene.wrench import WrenchScale
+from robot_recorder.nodes.log import Log
 from robot_recorder.nodes.newest import Newest
 from robot_recorder.nodes.runtime import STEADY, parameter, profile_parameter, run
 from robot_recorder.nodes.scene_live import Live
@@ -76,6 +77,7 @@ class SceneNode(Node):
         self._markers = Markers(self._source.lifetime_s)
         self._inputs: dict[str, Newest] = {}
         self._watchers = 0
+        self._told: set[str] = set()  # streams of which a message could not be decoded
         self._publisher = self.create_publisher(MarkerArray, "scene/markers", 10)
         self.create_timer(1 / rate_hz, self._look, clock=STEADY)
 
@@ -100,7 +102,9 @@ class SceneNode(Node):
                 try:
                     self._scene.see(stream, data, now_s)
                 except DecodeError as error:
-                    self.get_logger().warning(f"{stream.name}: {error}", once=True)
+                    if stream.name not in self._told:
+                        self._told.add(stream.name)
+                        Log(self).warning(f"{stream.name}: {error}")
         place = self._source.placement or Placement()
         lines = overlay_lines(self._source.situation())
         overlay = overlay_shapes(lines, self._frame or place.frame, 0.0, 0.0, place.z_m)

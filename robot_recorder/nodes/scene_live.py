@@ -17,6 +17,8 @@ from robot_recorder.core.scene.scene import sensors
 from robot_recorder.core.streams import RobotProfile, StreamHealth
 from robot_recorder.msg import EpisodeStatus, Label, Task
 from robot_recorder.nodes.conversions import from_label, to_ns
+from robot_recorder.nodes.doors import message_problem
+from robot_recorder.nodes.log import Log
 from robot_recorder.nodes.runtime import LATCHED
 
 _STATES = {
@@ -93,16 +95,17 @@ class Live:
         self._status, self._heard_s = status, time.monotonic()
 
     def _on_task(self, task: Task) -> None:
-        self._task = task
+        if not message_problem(task):  # the recorder does not take it either, and says why
+            self._task = task
 
     def _on_label(self, label: Label) -> None:
         try:
             self._labels.append(from_label(label))
         except ValueError:
-            pass  # of a newer version
+            pass  # the recorder does not take it either, and says why
 
     def _on_description(self, description: String) -> None:
         try:
             self.placement = placement(description.data)
         except DecodeError as error:
-            self._node.get_logger().warning(f"the overlay stands where it may: {error}")
+            Log(self._node).warning(f"the overlay stands where it may: {error}")

@@ -13,6 +13,7 @@ from robot_recorder.core.frame_messages import decode_frame
 from robot_recorder.core.scene.overlay import FrameTrouble, Situation, State, marks_of
 from robot_recorder.core.scene.placement import Placement, placement
 from robot_recorder.core.streams import NS_PER_S
+from robot_recorder.nodes.log import Log
 from robot_recorder.nodes.newest import Newest
 from robot_recorder.playback.rviz import look_at
 from robot_recorder.storage.episodes import Episode
@@ -39,7 +40,7 @@ class Replay:
         episode = Episode.open(path)
         shown = look_at(episode)
         if shown.problem:
-            node.get_logger().warning(f"only the overlay is shown: {shown.problem}")
+            Log(node).warning(f"only the overlay is shown: {shown.problem}")
         self.streams = list(shown.sensors)
         self.placement: Placement | None = (
             placement(shown.description) if shown.description else Placement(shown.frame)
@@ -102,7 +103,7 @@ class Replay:
         try:
             self._told = _told(Episode.open(self._path))
         except RecorderError as error:
-            self._node.get_logger().warning(f"what was told before still is: {error}")
+            Log(self._node).warning(f"what was told before still is: {error}")
 
 
 def _told(episode: Episode) -> Situation:

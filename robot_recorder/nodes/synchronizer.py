@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections import deque
 from dataclasses import asdict
 from typing import Any
@@ -25,6 +24,7 @@ from robot_recorder.msg import AlignedFrame, ClockModels, FrameLayout
 from robot_recorder.nodes.conversions import to_time
 from robot_recorder.nodes.frame_messages import to_clock_models, to_layout
 from robot_recorder.nodes.ingest import Ingest
+from robot_recorder.nodes.log import Log
 from robot_recorder.nodes.runtime import LATCHED, profile_parameter, run
 
 # What became of samples that a person should know of; the rest is as it has to be.
@@ -81,9 +81,7 @@ class SynchronizerNode(Node):
             self._aligner.advance(batch.until_ns)
             self._tell(batch.until_ns)
         except Exception:  # alignment can be done again from the bag; it must not end the recording
-            self.get_logger().error(
-                f"a batch was not aligned:\n{traceback.format_exc()}", throttle_duration_sec=5.0
-            )
+            Log(self).seldom_failure("a batch was not aligned")
 
     def _push(self, samples: list[Sample]) -> None:
         parts: dict[Channel, tuple[list[int], list[bytes]]] = {}
@@ -126,7 +124,7 @@ class SynchronizerNode(Node):
         for lane in self._aligner.lanes:
             events, name = lane.clock.model.events, lane.config.name
             for event in events[self._events_told.get(name, 0) :]:
-                self.get_logger().warning(f"{name}: {event.text}")
+                Log(self).warning(f"{name}: {event.text}")
             self._events_told[name] = len(events)
 
     def _publish_diagnostics(self, now_ns: int) -> None:

@@ -25,10 +25,13 @@ from sensor_msgs.msg import Imu, JointState
 from std_msgs.msg import String
 
 from robot_recorder.configuration import config_directory
+from robot_recorder.console import log_visibly, say_error
 from robot_recorder.core.errors import ConfigError, RecorderError
 from robot_recorder.core.streams import NS_PER_MS, NS_PER_S
 from robot_recorder.msg import TactileArray
-from robot_recorder.nodes.runtime import LATCHED, parameter
+from robot_recorder.nodes.doors import serve
+from robot_recorder.nodes.log import Log
+from robot_recorder.nodes.runtime import LATCHED, parameter, spin_once
 from robot_recorder.sim.camera_process import Shot, run_cameras
 from robot_recorder.sim.delivery import Delivery, Timing, parse_timings
 from robot_recorder.sim.description import robot_description
@@ -86,7 +89,7 @@ class SimRobot:
         self._description = node.create_publisher(String, "robot_description", LATCHED)
         self._description.publish(String(data=robot_description(model)))
         self._build_publishers()
-        node.create_service(PerformTask, "sim/perform", self._perform)
+        serve(node, PerformTask, "sim/perform", self._perform)
         node.create_timer(1.0, self._report)
 
     def _start_cameras(self, cache: Path, namespace: str) -> None:
@@ -287,7 +290,7 @@ class SimRobot:
     def _report(self) -> None:
         lost = self.slipped_ns, self.shots_left_out
         if lost != self._reported:
-            self._node.get_logger().warning(
+            Log(self._node).warning(
                 f"not holding real time: {self.slipped_ns / 1e6:.0f} ms given up, "
                 f"{self.shots_left_out} pictures left out since the start"
             )
@@ -307,6 +310,7 @@ class SimRobot:
 def main() -> int:
     """Entry point of ``ros2 run robot_recorder sim_robot``."""
     os.environ.setdefault("MUJOCO_GL", "egl")
+    log_visibly()
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     ending = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -315,7 +319,7 @@ def main() -> int:
     try:
         robot = SimRobot(node)
     except RecorderError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        say_error(f"error: {error}")
         return 2
     executor = SingleThreadedExecutor()
     executor.add_node(node)
@@ -323,13 +327,13 @@ def main() -> int:
     def spin() -> None:
         try:
             while not ending.is_set():
-                executor.spin_once(timeout_sec=0.1)
+                spin_once(executor, node, 0.1)
         except ExternalShutdownException:
             ending.set()
 
     services = threading.Thread(target=spin, daemon=True)
     services.start()
-    node.get_logger().info("the simulated robot is running")
+    Log(node).info("the simulated robot is running")
     robot.run(ending)
     services.join()
     rclpy.try_shutdown()

@@ -1,0 +1,88 @@
+"""The doors of the nodes: what comes in by service or topic is checked, and every call is answered."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.serialization import serialize_message
+
+from robot_recorder.core.text import TEXT_LIMITS, text_problem, visible
+from robot_recorder.nodes.log import Log
+
+_TEXT, _NUMBERS = "string", ("double", "float")
+_MOST_SAID = 1000  # characters of an exception that an answer carries
+
+
+def message_problem(message: Any) -> str:
+    """Why a request or message is not taken, as a sentence; empty: it is.
+
+    Every text has the limit of its field's name, every number is finite.
+    """
+    for field, kind in message.get_fields_and_field_types().items():
+        value, problem = getattr(message, field), ""
+        if kind == _TEXT:
+            problem = text_problem(field, value)
+        elif kind in _NUMBERS and not math.isfinite(value):
+            problem = f"{field} is {value}, give a finite number"
+        if problem:
+            return problem
+    return ""
+
+
+def make_visible(message: Any) -> Any:
+    """Have all texts of a message that leaves on one line each; the messages inside it, too."""
+    for field, kind in message.get_fields_and_field_types().items():
+        value = getattr(message, field)
+        if kind == _TEXT:
+            setattr(message, field, visible(value))
+        elif kind == f"sequence<{_TEXT}>":
+            setattr(message, field, [visible(text) for text in value])
+        elif kind.startswith("sequence<") and "/" in kind:
+            for one in value:
+                make_visible(one)
+    return message
+
+
+def serve(
+    node: Node, kind: Any, name: str, callback: Callable[[Any, Any], Any], **options: Any
+) -> Any:
+    """Create a service that checks its requests, and answers each whatever is raised behind it.
+
+    Args:
+        kind: its response has ``success`` and ``message``.
+        callback: takes request and response and returns the response; may be a coroutine function.
+        options: of ``Node.create_service``.
+
+    Raises:
+        ValueError: a text of the request has no limit, or the response cannot say that it failed.
+    """
+    texts = [f for f, k in kind.Request.get_fields_and_field_types().items() if k == _TEXT]
+    unlimited = [field for field in texts if field not in TEXT_LIMITS]
+    if unlimited:
+        raise ValueError(f"{name}: {', '.join(unlimited)}: add a limit to core/text.py")
+    if not {"success", "message"} <= kind.Response.get_fields_and_field_types().keys():
+        raise ValueError(f"{name}: its response needs success and message")
+
+    async def answered(request: Any, response: Any) -> Any:
+        try:
+            problem = message_problem(request)
+            if problem:
+                Log(node).warning(f"{name} refused: {problem}")
+                return kind.Response(success=False, message=problem)
+            answer = callback(request, response)
+            if inspect.isawaitable(answer):
+                answer = await answer
+            if not isinstance(answer, kind.Response):
+                raise TypeError(f"the callback returned {type(answer).__name__}, not a response")
+            serialize_message(make_visible(answer))  # what cannot be sent would be no answer
+            return answer
+        except Exception as error:
+            Log(node).failure(f"{name} failed")
+            what = visible(f"{type(error).__name__}: {error}"[:_MOST_SAID])
+            return kind.Response(success=False, message=f"{name} failed: {what}; its log says more")
+
+    return node.create_service(kind, name, answered, **options)
