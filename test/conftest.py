@@ -1,11 +1,51 @@
-"""One private ROS domain for the whole run, and no traffic beyond this machine."""
+"""One private ROS domain for the whole run, no traffic beyond this machine, and nothing logged unseen."""
+
+from __future__ import annotations
 
 import os
 import random
 import sys
+from collections.abc import Generator
 from pathlib import Path
+
+import hypothesis
+import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # test/support is importable as `support`
 
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 100))
+
+from support.complaints import Complaints, verdict
+
+COMPLAINTS = Complaints()
+
+# A machine that others use, too, is sometimes slow: that is no fault of what is tested.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
+
+
+PASSED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Notes that a test ran to its end."""
+    yield
+    item.stash[PASSED] = True
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """Fails a test in which an exception was logged that it did not announce, whoever caught it.
+
+    A test announces with ``@pytest.mark.announced("part of what is logged", ...)``, and that is logged then.
+    """
+    try:
+        yield
+    finally:
+        complaints = COMPLAINTS.take()
+    announced = [text for mark in item.iter_markers("announced") for text in mark.args]
+    failed = verdict(complaints, announced, item.stash.get(PASSED, False))
+    if failed:
+        pytest.fail(failed, pytrace=False)

@@ -16,7 +16,7 @@ from robot_recorder.core.health import HealthMonitor, HealthReport
 from robot_recorder.core.labels import LabelEvent, LabelKind
 from robot_recorder.core.observer import Observer
 from robot_recorder.core.quality.camera_watch import Looker, Nobody
-from robot_recorder.core.quality.inspector import Inspector
+from robot_recorder.core.quality.inspector import Inspector, NoInspector
 from robot_recorder.core.ring import Ring
 from robot_recorder.core.robot_clock import RobotClock
 from robot_recorder.core.start_gate import Verdict, judge_start
@@ -272,9 +272,11 @@ class Recorder:
             if not self.settings.check:
                 return None
             return Inspector(self._profile, task, self.settings.looker)
-        except Exception:  # the bag can be checked later; a take that is not recorded can not
+        except (
+            Exception
+        ) as error:  # a bag can be checked later; a take that is not recorded can not
             logging.getLogger(__name__).exception("episodes are not checked")
-            return None
+            return NoInspector(error)
 
     def limping(self, now_ns: int) -> list[str]:
         """What has gone wrong with the running episode's streams since this was asked last."""

@@ -18,7 +18,7 @@ from robot_recorder.core.evidence import Evidence
 from robot_recorder.core.labels import LabelEvent, Labels, appended, fold
 from robot_recorder.core.losses import Dropout, LossLedger, Place
 from robot_recorder.core.quality.limping import Limping
-from robot_recorder.core.quality.report import UNCHECKED
+from robot_recorder.core.quality.report import UNCHECKED, unchecked
 from robot_recorder.core.robot_clock import ClockJump
 from robot_recorder.core.start_gate import Verdict
 from robot_recorder.core.streams import NS_PER_S
@@ -313,8 +313,9 @@ class Recording:
             )
             ending = incompleteness({"error": self.error, "stop_reason": self.stop_reason.value})
             self.quality = self._evidence.report(self.start_ns, end_ns, self._certificate, ending)
-        except Exception:
+        except Exception as error:
             logging.getLogger(__name__).exception("%s is not checked", self.id)
+            self.quality = unchecked(error)
 
     @property
     def troubles(self) -> dict[str, str]:
@@ -329,9 +330,11 @@ class Recording:
         if self._evidence is not None:
             try:
                 self._evidence.add(samples)
-            except Exception:  # the certificate can be made again from the bag; the take can not
+            except (
+                Exception
+            ) as error:  # the certificate can be made again from the bag, the take not
                 logging.getLogger(__name__).exception("%s is not checked", self.id)
-                self._evidence = None
+                self._evidence, self.quality = None, unchecked(error)
 
     def _before_sync(self) -> Iterable[Sample]:
         with self._lock:

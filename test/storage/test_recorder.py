@@ -8,11 +8,15 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
 from support.samples import WRENCH, wrench, wrench_topic
 
 from robot_recorder.core.errors import BagError
+from robot_recorder.core.evidence import Evidence
 from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome, load_events
 from robot_recorder.core.losses import Dropout, Place
+from robot_recorder.core.quality.inspector import Inspector
+from robot_recorder.core.quality.report import QualityVerdict
 from robot_recorder.core.robot_clock import RobotClock
 from robot_recorder.core.streams import FrameClock, RobotProfile, Role, StreamConfig
 from robot_recorder.core.topics import BagTopic, Batch, Channel, Sample
@@ -63,7 +67,14 @@ class Bench:
         return self.recorder.start(Assignment(task, "Lift it.", "ann"), force, self.now, pre_roll_s)
 
     def stop(self):
-        return self.recorder.stop(self.now, lambda: True)
+        verdict = self.recorder.stop(self.now, lambda: True)
+        if verdict.ok:  # whatever else was tested: it has been judged
+            saved = Episode.open(self.last.path)
+            written = saved.streams.get("/wrist/wrench", {"written": 0})["written"]
+            assert saved.certificate is not None
+            assert saved.certificate.streams["wrench"].count == written
+            assert saved.quality.verdict is not QualityVerdict.UNKNOWN and not saved.quality.broken
+        return verdict
 
     @property
     def last(self) -> Recording:
@@ -417,6 +428,31 @@ def test_a_label_of_a_discarded_episode_is_refused(tmp_path: Path) -> None:
     verdict = bench.recorder.label(event)
     assert not verdict.ok and "trash" in verdict.reason
     assert bench.last.labels.outcome is Outcome.UNLABELLED
+
+
+@pytest.mark.announced("no such sensor")
+@pytest.mark.parametrize(
+    "breaks",
+    [(Inspector, "__init__"), (Inspector, "report"), (Evidence, "certificate"), (Evidence, "add")],
+    ids=lambda where: f"{where[0].__name__}.{where[1]}",
+)
+def test_an_episode_that_can_not_be_judged_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks: tuple[type, str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("no such sensor")
+
+    monkeypatch.setattr(*breaks, broken)
+    bench = Bench(tmp_path)
+    bench.feed(10)
+    assert bench.start().ok
+    sent = bench.feed(10)
+    assert bench.recorder.stop(bench.now, lambda: True).ok
+    episode = Episode.open(bench.last.path)
+    assert recorded(episode.path) == sent
+    for quality in (bench.last.quality, episode.quality):
+        assert quality.verdict is QualityVerdict.UNKNOWN
+        assert quality.sentence == "not checked: KeyError: 'no such sensor'"
 
 
 # -- pre-roll

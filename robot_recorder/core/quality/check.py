@@ -12,6 +12,7 @@ from robot_recorder.core.pairing import JointStream, Pairing, pair
 from robot_recorder.core.quality.following import alike
 from robot_recorder.core.quality.motion import Motion
 from robot_recorder.core.quality.result import Level, Result, Threshold
+from robot_recorder.core.quality.thresholds import THRESHOLDS
 from robot_recorder.core.quality.values import Trace, Values
 from robot_recorder.core.streams import NS_PER_S, Role, StreamConfig
 from robot_recorder.core.tasks import Task
@@ -114,6 +115,19 @@ class Check:
 
     name: ClassVar[str]
     remedy: ClassVar[str] = ""
+
+    def __init_subclass__(cls) -> None:
+        """
+        Raises:
+            TypeError: it has a name that no threshold is known for.
+        """
+        super().__init_subclass__()
+        name = cls.__dict__.get("name")
+        if name is not None and name not in THRESHOLDS:
+            raise TypeError(
+                f"check {cls.__module__}.{cls.__qualname__} is named {name!r}, and THRESHOLDS has no row "
+                "of that name: add one in core/quality/thresholds.py and in docs/quality.md"
+            )
 
     def __init__(self, stream: str, threshold: Threshold) -> None:
         """

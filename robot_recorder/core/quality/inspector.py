@@ -22,7 +22,7 @@ from robot_recorder.core.quality.joints import (
     NotANumber,
     Undecodable,
 )
-from robot_recorder.core.quality.report import QualityReport, weigh
+from robot_recorder.core.quality.report import QualityReport, unchecked, weigh
 from robot_recorder.core.quality.result import Result
 from robot_recorder.core.quality.settings import (
     NO_SETTINGS,
@@ -100,7 +100,11 @@ class Inspector:
         self._sizes: dict[str, tuple[int, int]] = {}  # by the CameraInfo's topic
         self._failed: set[str] = set()
         for stream in profile.streams:
-            self._watch(stream, (decoders or {}).get(stream.name))
+            try:
+                self._watch(stream, (decoders or {}).get(stream.name))
+            except Exception as error:
+                self._break(f"{stream.name}: {type(error).__name__}: {error}")
+                self._failed.add(stream.name)
         for whole in (*WHOLE_CHECKS, NeverTouched):
             self._checks += self._built([whole], None)
 
@@ -111,15 +115,21 @@ class Inspector:
     def _built(self, kinds: Iterable[type[Check]], stream: StreamConfig | None) -> list[Check]:
         built: list[Check] = []
         for kind in kinds:
-            threshold = threshold_of(kind.name, self._settings(stream))
-            if threshold.most is None:
-                continue
-            if issubclass(kind, ValueCheck):
-                assert stream is not None
-                built.append(kind(stream.name, threshold, stream.quality.range))
-            else:
-                built.append(kind(stream.name if stream else "", threshold))
+            try:
+                built += self._build(kind, stream)
+            except Exception as error:
+                name = f"{kind.name} {stream.name if stream else ''}"
+                self._break(f"{name}: {type(error).__name__}: {error}")
         return built
+
+    def _build(self, kind: type[Check], stream: StreamConfig | None) -> list[Check]:
+        threshold = threshold_of(kind.name, self._settings(stream))
+        if threshold.most is None:
+            return []  # it is switched off
+        if issubclass(kind, ValueCheck):
+            assert stream is not None
+            return [kind(stream.name, threshold, stream.quality.range)]
+        return [kind(stream.name if stream else "", threshold)]
 
     def _watch(self, stream: StreamConfig, decode: Callable[[bytes], Decoded] | None) -> None:
         if certified(stream):
@@ -265,6 +275,30 @@ class Inspector:
             for name, numbers in self._numbers.items()
             if numbers.stream.type == type_name and name not in self._failed and len(numbers.trace)
         }
+
+
+class NoInspector(Inspector):
+    """For an episode whose inspector could not be built: looks at nothing, and its report says why."""
+
+    def __init__(self, error: Exception) -> None:
+        """
+        Args:
+            error: why.
+        """
+        self._report = unchecked(error)
+
+    def wants(self, stream: StreamConfig) -> bool:
+        """See Inspector."""
+        return False
+
+    @property
+    def troubles(self) -> dict[str, str]:
+        """See Inspector."""
+        return {}
+
+    def report(self, *_: object, **__: object) -> QualityReport:
+        """See Inspector."""
+        return self._report
 
 
 def _is_description(stream: StreamConfig) -> bool:

@@ -93,6 +93,12 @@ class QualityReport:
 UNCHECKED = QualityReport(QualityVerdict.UNKNOWN, "not checked")
 
 
+def unchecked(error: BaseException) -> QualityReport:
+    """For an episode whose checks failed as a whole: it says so, and why."""
+    why = f"{type(error).__name__}: {error}"
+    return QualityReport(QualityVerdict.UNKNOWN, f"not checked: {why}", broken=(why,))
+
+
 def weigh(results: Iterable[Result], broken: Iterable[str], budget: Budget) -> QualityReport:
     """The report: more failures than the budget allows reject, any failure or too many warnings ask
     for a look."""
