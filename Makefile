@@ -6,12 +6,13 @@
 # make bench-quality    which defects are found, how soon after a stop, and what checking costs: quarter of an hour
 # make bench-playback   how soon an episode is seen, how well it is played, with how much memory: five minutes
 # make bench-recorder   what recording costs, loses, and how fast it starts and stops: half an hour
+# make bench-memory     what memory recording holds, over one long episode and many short ones: an hour and a quarter
 # make bench-catalogue  how fast a catalogue of six million episodes answers, counts and takes in: ten minutes
 PYTHON ?= python3
 SHELL := /bin/bash
 IN := . tools/env.sh &&
 
-.PHONY: demo test faults bench-alignment bench-catalogue bench-quality bench-playback bench-recorder bench-writers setup setup-tests lint clean
+.PHONY: demo test faults bench-alignment bench-catalogue bench-memory bench-quality bench-playback bench-recorder bench-writers setup setup-tests lint clean
 
 demo: setup
 	$(IN) python .venv/lib/robot_recorder/demo $(if $(EPISODES),--episodes $(EPISODES))
@@ -24,6 +25,9 @@ faults: setup
 
 bench-recorder: setup
 	$(IN) python bench/recorder.py $(ARGS)
+
+bench-memory: setup
+	$(IN) python bench/memory.py $(ARGS)
 
 bench-alignment: setup
 	$(IN) python bench/alignment.py $(ARGS)

@@ -39,6 +39,21 @@ def rss_mb(pid: int) -> float:
     return 0.0
 
 
+def memory_mb(pid: int) -> tuple[float, float]:
+    """Memory a process holds now, and its share of what it holds together with others: RSS and PSS."""
+    sizes = {}
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
+        name, size, *_ = line.split()
+        sizes[name] = int(size) / 1024
+    return sizes["Rss:"], sizes["Pss:"]
+
+
+def children(pid: int) -> list[int]:
+    """Processes that a process has started, whichever of its threads did."""
+    lists = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for text in lists for child in text.read_text().split()]
+
+
 Running = AbstractContextManager[subprocess.Popen[str]]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array
 import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from robot_recorder.core.clock_model import ClockTrouble
 from robot_recorder.core.frames import Frame, Frames, SampleStatus
+from robot_recorder.core.skews import Skews
 from robot_recorder.core.stream_tally import StreamFacts
 from robot_recorder.core.streams import (
     NS_PER_MS,
@@ -216,16 +216,16 @@ def certified(config: StreamConfig) -> bool:
 
 
 @dataclass
-class _Skews:
-    parts: array.array[int] = field(default_factory=lambda: array.array("q"))
+class _Tally:
+    skews: Skews = field(default_factory=Skews)
     statuses: Any = field(default_factory=lambda: np.zeros(len(SampleStatus), dtype=np.int64))
 
 
 class FrameStats:
-    """Gathers frames' statuses and skews; 8 bytes a frame and stream."""
+    """Gathers frames' statuses and skews, in bounded memory."""
 
     def __init__(self) -> None:
-        self._streams: dict[str, _Skews] = {}
+        self._streams: dict[str, _Tally] = {}
         self.frames = 0
         self.complete = 0
 
@@ -234,32 +234,29 @@ class FrameStats:
         self.frames += 1
         self.complete += frame.complete
         for name, sample in zip(names, frame.samples, strict=True):
-            skews = self._streams.setdefault(name, _Skews())
-            skews.statuses[sample.status] += 1
+            tally = self._streams.setdefault(name, _Tally())
+            tally.statuses[sample.status] += 1
             if sample.status is not SampleStatus.MISSING:
-                skews.parts.append(sample.skew_ns)
+                tally.skews.add(sample.skew_ns)
 
     def add_all(self, frames: Frames, names: tuple[str, ...]) -> None:
         """Count many frames."""
         self.frames += len(frames)
         self.complete += int(frames.complete.sum())
         for name, column in zip(names, frames.columns, strict=True):
-            skews = self._streams.setdefault(name, _Skews())
-            skews.statuses += np.bincount(column.status, minlength=len(SampleStatus))
-            skews.parts.frombytes(column.skews[column.status != SampleStatus.MISSING].tobytes())
+            tally = self._streams.setdefault(name, _Tally())
+            tally.statuses += np.bincount(column.status, minlength=len(SampleStatus))
+            tally.skews.add_all(column.skews[column.status != SampleStatus.MISSING])
 
     def quantiles_ms(self, name: str) -> tuple[float | None, ...]:
         """p50, p95, p99 and maximum of the absolute skew."""
-        skews = self._streams.get(name)
-        if skews is None or not skews.parts:
-            return (None,) * 4
-        values = np.abs(np.array(skews.parts, dtype=np.float64)) / NS_PER_MS
-        return tuple(round(float(q), 3) for q in np.percentile(values, (50, 95, 99, 100)))
+        tally = self._streams.get(name, _Tally())
+        return tally.skews.quantiles_ms((50, 95, 99, 100))
 
     def statuses(self, name: str) -> tuple[int, ...]:
         """Frames by status."""
-        skews = self._streams.get(name)
-        return tuple(int(n) for n in skews.statuses) if skews else (0,) * len(SampleStatus)
+        tally = self._streams.get(name)
+        return tuple(int(n) for n in tally.statuses) if tally else (0,) * len(SampleStatus)
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,12 @@ from robot_recorder.core.quality.inspector import Inspector
 from robot_recorder.core.quality.report import UNCHECKED, QualityReport
 from robot_recorder.core.source_clock import Restamp, robot_stamps
 from robot_recorder.core.stream_tally import StreamTally
-from robot_recorder.core.streams import FrameClock, StreamConfig
+from robot_recorder.core.streams import NS_PER_S, FrameClock, StreamConfig
 from robot_recorder.core.topics import Channel, Sample
 
 # Samples; many looked at together cost little more than one. Of pictures they would fill the memory.
 _AT_ONCE, _BYTES_AT_ONCE, _LEAST_AT_ONCE = 2000, 1_000_000, 30
+_WAIT_NS = 5 * NS_PER_S  # the longest that a sample waits for others
 
 
 @dataclass
@@ -39,7 +40,7 @@ class _Stream:
 
 
 class Evidence:
-    """Counts an episode's samples and frames. Memory: a clock model a stream, 8 bytes a frame and stream."""
+    """Counts an episode's samples and frames. Memory: that of a clock model and a minute's traces a stream."""
 
     def __init__(
         self,
@@ -68,10 +69,12 @@ class Evidence:
         self._restamp = restamp
         self._inspector = inspector
         self._stats = FrameStats()
+        self._looked_ns = from_ns
 
     def add(self, samples: Iterable[Sample]) -> None:
         """Take samples in order of receipt."""
         streams = self._streams
+        receive_ns = self._looked_ns
         for channel, data, receive_ns, *_ in samples:
             stream = streams.get(channel)
             if stream is not None:
@@ -81,6 +84,17 @@ class Evidence:
                     self._tally(channel, stream)
             elif channel is self._frames:
                 self._add_frame(data)
+        if receive_ns >= self._looked_ns + _WAIT_NS:
+            self._look(receive_ns)
+
+    def _look(self, now_ns: int) -> None:
+        """Look at everything that waits."""
+        self._looked_ns = now_ns
+        for channel, stream in self._streams.items():
+            if stream.messages:
+                self._tally(channel, stream)
+        if self._inspector is not None:
+            self._inspector.advance(self._from_ns, now_ns)
 
     def _add_frame(self, data: bytes) -> None:
         try:
@@ -116,9 +130,7 @@ class Evidence:
                 the pre-roll is no gap.
             lost: messages of a topic that are missing; None: not known.
         """
-        for channel, stream in self._streams.items():
-            if stream.messages:
-                self._tally(channel, stream)
+        self._look(to_ns)
         evidence = [
             StreamEvidence(
                 s.config, channel.topic, s.tally.facts(start_ns, to_ns), lost(channel.topic)

@@ -21,6 +21,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.signals import SignalHandlerOptions
 
+from robot_recorder import heap
 from robot_recorder.configuration import load_profile, load_tasks
 from robot_recorder.console import log_visibly, say_error
 from robot_recorder.core.errors import ConfigError, RecorderError
@@ -121,6 +122,7 @@ def run(build: Callable[[], tuple[Sequence[Node], Sequence[Closable]]]) -> int:
         is wrong.
     """
     log_visibly()
+    heap.keep_whole()
     # rclpy's own handlers would tear the context down under a recording that has to be finalised.
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     ending = False

@@ -99,6 +99,8 @@ def inspect_episode(
     plan = make_plan(episode, profile)
     everything = _whole_profile(plan)
     inspector = Inspector(everything, _task(episode, tasks), AtOnce(), plan.decoders)
+    start_ns, stop_ns = episode.start_ns, episode.start_ns + round(episode.duration_s * NS_PER_S)
+    from_ns = start_ns - round(episode.pre_roll_s * NS_PER_S)
     wanted = {s.name: s for s in plan.profile.streams if inspector.wants(s)}
     cut_off = ""
     try:
@@ -114,10 +116,9 @@ def inspect_episode(
                     inside = range(at, min(at + _AT_ONCE, len(stamps)))
                     messages = [column.payloads[n] for n in inside]
                     inspector.add(stream, stamps[part], column.receives[part], messages)
+            inspector.advance(from_ns, min(segment.until_ns, stop_ns))
     except BagError as error:
         cut_off = str(error)
-    start_ns, stop_ns = episode.start_ns, episode.start_ns + round(episode.duration_s * NS_PER_S)
-    from_ns = start_ns - round(episode.pre_roll_s * NS_PER_S)
     certificate = _certificate(episode, plan, everything, from_ns, stop_ns)
     incomplete, lost = incompleteness(episode.facts)
     return inspector.report(

@@ -137,7 +137,7 @@ class EpisodeWriter:
         self._thread.join()
         self._lose_queue()  # an offer may have slipped in while the thread ended
         if self.error is not None:
-            raise self.error
+            raise BagError(str(self.error))  # a fresh one: it would keep all that it passes
 
     def _run(self) -> None:
         synced = time.monotonic()
@@ -156,7 +156,8 @@ class EpisodeWriter:
         self._guard(self._writer.close)
         if self.error is not None:
             self._writer.abandon()
-        del self._writer
+        # What they belong to has this in turn: together they would wait for the garbage collector.
+        del self._writer, self._on_written, self._before_sync
 
     def _guard(self, action: Callable[[], None]) -> None:
         if self.error is None:
@@ -169,7 +170,7 @@ class EpisodeWriter:
 
     def _as_bag_error(self, error: Exception) -> BagError:
         if isinstance(error, BagError):
-            return error
+            return BagError(str(error))  # without the traceback, and all that hangs on it
         return BagError(f"writing {self.directory} failed: {type(error).__name__}: {error}")
 
     def _drain(self) -> None:

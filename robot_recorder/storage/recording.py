@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,7 @@ class Beginning:
     facts: dict[str, str] = field(default_factory=dict)
 
 
+@cache
 def software_version() -> str:
     """Version of this package, as installed."""
     try:
@@ -316,6 +318,8 @@ class Recording:
         except Exception as error:
             logging.getLogger(__name__).exception("%s is not checked", self.id)
             self.quality = unchecked(error)
+        # This stays as "the last one"; what the episode was judged by does not.
+        self._evidence = None
 
     @property
     def troubles(self) -> dict[str, str]:

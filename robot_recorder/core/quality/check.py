@@ -36,9 +36,10 @@ class EpisodeFacts:
         task: None: not in the registry, or none was set.
         incomplete: why it is not all that was to be recorded; empty: it is.
         data_lost: some of what arrived is not in the bag.
-        joints: traces of joint positions (rad) by stream.
-        touches: traces of the sum over a tactile pad by stream.
+        joints: traces of joint positions (rad) by stream; of its last stretch, where there are several.
+        touches: traces of the sum over a tactile pad by stream, alike.
         joint_limits: of joint streams, from the robot's description.
+        moved: by stream, when it moved over the whole episode, where there are several stretches.
     """
 
     from_ns: int
@@ -52,6 +53,7 @@ class EpisodeFacts:
     joints: Mapping[str, Trace] = field(default_factory=dict)
     touches: Mapping[str, Trace] = field(default_factory=dict)
     joint_limits: Mapping[str, Limits] = field(default_factory=dict)
+    moved: Mapping[str, Motion] = field(default_factory=dict)
 
     @property
     def duration_s(self) -> float:
@@ -61,26 +63,29 @@ class EpisodeFacts:
     @cached_property
     def motion(self) -> Motion:
         """When the robot moved, or was told to."""
-        return Motion.together(self._motions.values(), self.from_ns, self.stop_ns)
+        return Motion.together(self.motions.values(), self.from_ns, self.stop_ns)
 
     @cached_property
-    def _motions(self) -> dict[str, Motion]:
-        return {n: Motion.of(t, self.from_ns, self.stop_ns) for n, t in self.joints.items()}
+    def motions(self) -> dict[str, Motion]:
+        """When each joint stream moved."""
+        fresh = {n: t for n, t in self.joints.items() if n not in self.moved}
+        own = {n: Motion.of(t, self.from_ns, self.stop_ns) for n, t in fresh.items()}
+        return {**own, **self.moved}
 
     @property
     def may_drive(self) -> bool:
         """Something may have moved that joint positions do not show: a base, a wheel."""
         observed = {n for n, s in self.streams.items() if s.role is Role.OBSERVATION}
         unseen = {n for n in observed if self.streams[n].type.endswith("/JointState")} - set(
-            self.joints
+            self.motions
         )
         return bool(unseen) or any(s.type.endswith(_MOVING) for s in self.streams.values())
 
     def motion_without(self, stream: str) -> Motion:
         """The same as all but one stream saw it."""
-        if stream not in self.joints:
+        if stream not in self.motions:
             return self.motion
-        others = [m for name, m in self._motions.items() if name != stream]
+        others = [m for name, m in self.motions.items() if name != stream]
         return Motion.together(others, self.from_ns, self.stop_ns)
 
     @cached_property
@@ -103,11 +108,6 @@ class EpisodeFacts:
     def commands_of(self, stream: str) -> list[Trace]:
         """Traces of what an observed joint stream was commanded."""
         return [self.joints[name] for name in self.pairing.commands.get(stream, ())]
-
-    @property
-    def unpaired(self) -> list[str]:
-        """What can not be checked because nobody can say which command it follows."""
-        return [f"tracking of {n}: {why}" for n, why in self.pairing.doubts.items()]
 
 
 class Check:
@@ -136,6 +136,9 @@ class Check:
         """
         self.stream = stream
         self.threshold = threshold
+
+    def fold(self, stretch: EpisodeFacts) -> None:
+        """Take what the traces of one stretch tell, which are not kept. Of the last one ``finish`` is told."""
 
     def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
         """What it found; nothing where there is nothing to look at. Called once."""

@@ -9,7 +9,14 @@ import numpy as np
 from robot_recorder.core.arrays import Bools, Floats, Int64s
 from robot_recorder.core.quality.check import Check, EpisodeFacts, ValueCheck
 from robot_recorder.core.quality.result import Result, Threshold, at_most_warn
-from robot_recorder.core.quality.values import ConstantRuns, Trace, Values, bits
+from robot_recorder.core.quality.values import (
+    MOST_SPANS,
+    ConstantRuns,
+    Trace,
+    Values,
+    bits,
+    longest,
+)
 from robot_recorder.core.streams import NS_PER_S
 
 _TOLD_RAD = 0.1  # how far a joint must be commanded before it may not stand still
@@ -89,9 +96,11 @@ class JointsFrozen(Frozen):
         """See ValueCheck."""
         super().__init__(stream, threshold, range)
         self._before: Floats | None = None
-        self._ended: list[
-            tuple[tuple[int, int], float]
-        ] = []  # runs, and how far it had got meanwhile
+        self._ended: list[tuple[int, int, float]] = []  # runs, and how far it had got meanwhile
+        self._steps, self._way = (
+            0,
+            0.0,
+        )  # of its trace that were any, and how far they went together
 
     def add(self, values: Values) -> None:
         """See ValueCheck."""
@@ -104,23 +113,33 @@ class JointsFrozen(Frozen):
         for span, place in ended:
             before = rows[place - 1] if place else self._before
             if before is not None:
-                jump = np.fmax.reduce(np.abs(rows[place] - before)[positions])
-                self._ended.append((span, float(jump)))
+                jump = float(np.fmax.reduce(np.abs(rows[place] - before)[positions]))
+                if jump > self._LEAST:
+                    self._ended.append((*span, jump))
+        if len(self._ended) > 2 * MOST_SPANS:
+            self._ended = longest(self._ended)
         self._before = rows[-1].copy()
 
-    def _frozen(self, trace: Trace | None) -> list[tuple[int, int]]:
+    def fold(self, stretch: EpisodeFacts) -> None:
+        """See Check."""
+        trace = stretch.joints.get(self.stream)
+        if trace is not None:
+            steps = np.abs(np.diff(trace.rows, axis=0))
+            steps = np.fmax.reduce(steps, axis=1, initial=0.0)
+            self._steps += int((steps > 0).sum())
+            self._way += float(steps[steps > 0].sum())
+
+    def _frozen(self) -> list[tuple[int, int]]:
         """When it was: where it had moved on afterwards, by far more than it usually does in a step of its trace."""
-        steps = np.abs(np.diff(trace.rows, axis=0)) if trace is not None else np.zeros((0, 1))
-        steps = np.fmax.reduce(steps, axis=1, initial=0.0)
-        usual = float(steps[steps > 0].mean()) if (steps > 0).any() else 0.0
+        usual = self._way / self._steps if self._steps else 0.0
         limit = max(self._LEAST, self._STEPS * usual)
-        return [span for span, jump in self._ended if jump > limit]
+        return [(start, end) for start, end, jump in longest(self._ended) if jump > limit]
 
     def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
         """See Check."""
+        self.fold(episode)
         if self._all.samples:
-            spans = self._frozen(episode.joints.get(self.stream))
-            seconds = frozen_s(spans, episode, self.stream)
+            seconds = frozen_s(self._frozen(), episode, self.stream)
             yield self.say(seconds, f"did not change for {seconds:.1f} s while the robot moved")
 
 
@@ -130,16 +149,22 @@ class JointFrozen(Check):
     name = "joint_frozen"
     remedy = "its encoder or motor driver is stuck; power-cycle it"
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def __init__(self, stream: str, threshold: Threshold) -> None:
         """See Check."""
-        trace = episode.joints.get(self.stream)
+        super().__init__(stream, threshold)
+        self._commanded = False
+        self._worst = (0.0, "")
+
+    def fold(self, stretch: EpisodeFacts) -> None:
+        """See Check."""
+        trace = stretch.joints.get(self.stream)
         if trace is None or len(trace) < 3:
             return
-        commands = episode.commands_of(self.stream)
+        commands = stretch.commands_of(self.stream)
         known = [
             (j, c) for j in range(len(trace.names)) for c in commands if trace.names[j] in c.names
         ]
-        worst = (0.0, "")
+        self._commanded = self._commanded or bool(known)
         times, rows = trace.times, trace.rows
         for joint, command in known:
             same = np.diff(rows[:, joint]) == 0
@@ -149,11 +174,16 @@ class JointFrozen(Check):
             for first, end in _runs(same):
                 since_ns = told(int(times[first]), int(times[end]))
                 stood_s = (int(times[end]) - since_ns) / NS_PER_S
-                worst = max(worst, (stood_s, trace.names[joint]))
-        if known:
-            which = f" ({worst[1]})" if worst[1] else ""
+                self._worst = max(self._worst, (stood_s, trace.names[joint]))
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        self.fold(episode)
+        if self._commanded:
+            seconds, joint = self._worst
+            which = f" ({joint})" if joint else ""
             yield self.say(
-                worst[0], f"a joint stood still for {worst[0]:.1f} s while commanded{which}"
+                seconds, f"a joint stood still for {seconds:.1f} s while commanded{which}"
             )
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
-import numpy as np
-
-from robot_recorder.core.arrays import Int64s
+from robot_recorder.core.arrays import Bools, Int64s
 from robot_recorder.core.cdr import CdrReader
 from robot_recorder.core.certificate import Certificate, certified
-from robot_recorder.core.decoder import Decoder, Messages, StreamCounts
 from robot_recorder.core.decoding import KINDS, Decoded
 from robot_recorder.core.image_messages import IMAGE_TYPES
 from robot_recorder.core.pairing import nearest_topics
@@ -22,6 +20,8 @@ from robot_recorder.core.quality.joints import (
     NotANumber,
     Undecodable,
 )
+from robot_recorder.core.quality.motion import STEP_NS, Motion
+from robot_recorder.core.quality.number_watch import JOINTS, TACTILE, NumberWatch
 from robot_recorder.core.quality.report import QualityReport, unchecked, weigh
 from robot_recorder.core.quality.result import Result
 from robot_recorder.core.quality.settings import (
@@ -39,25 +39,26 @@ from robot_recorder.core.quality.tactile import (
 )
 from robot_recorder.core.quality.timing import TIMING_CHECKS
 from robot_recorder.core.quality.tracking import TrackingError, TrackingLag
-from robot_recorder.core.quality.values import Trace, Values, robot_times
+from robot_recorder.core.quality.values import Trace, robot_times
 from robot_recorder.core.quality.whole import WHOLE_CHECKS
 from robot_recorder.core.quality.wrench import WrenchBias, WrenchClipping, WrenchSpikes
-from robot_recorder.core.streams import RobotProfile, Role, StreamConfig
+from robot_recorder.core.streams import NS_PER_S, RobotProfile, Role, StreamConfig
 from robot_recorder.core.tasks import Task
 from robot_recorder.core.urdf import joint_limits
-from robot_recorder.core.value_names import joint_of
 
-_JOINTS = "sensor_msgs/msg/JointState"
-_TACTILE = "robot_recorder/msg/TactileArray"
 _INFO = "sensor_msgs/msg/CameraInfo"
 _TEXT = "std_msgs/msg/String"
 
-_NARROW = 32  # columns
 _PATIENCE_S = 0.4  # for the last pictures: the verdict has a second
+
+# Traces are kept of one stretch of an episode, and of a little before, for what goes on across its beginning.
+STRETCH_NS = 600 * STEP_NS
+_OVERLAP_NS = 10 * NS_PER_S
+SETTLE_NS = 5 * NS_PER_S  # no sample is added so long after its time
 
 # What is looked for in the numbers of each type, when they are observed.
 _VALUE_CHECKS: dict[str, tuple[type[ValueCheck], ...]] = {
-    _JOINTS: (NotANumber, JointsFrozen, JointJump, JointLimits),
+    JOINTS: (NotANumber, JointsFrozen, JointJump, JointLimits),
     "geometry_msgs/msg/WrenchStamped": (
         NotANumber,
         Frozen,
@@ -65,11 +66,11 @@ _VALUE_CHECKS: dict[str, tuple[type[ValueCheck], ...]] = {
         WrenchClipping,
         WrenchSpikes,
     ),
-    _TACTILE: (NotANumber, TactileFrozen, TaxelsDead, TaxelsStuck, TaxelsSaturated),
+    TACTILE: (NotANumber, TactileFrozen, TaxelsDead, TaxelsStuck, TaxelsSaturated),
     "sensor_msgs/msg/Imu": (NotANumber, Frozen),
 }
 _STREAM_CHECKS: dict[str, tuple[type[Check], ...]] = {
-    _JOINTS: (JointFrozen, TrackingLag, TrackingError),
+    JOINTS: (JointFrozen, TrackingLag, TrackingError),
 }
 
 
@@ -94,11 +95,16 @@ class Inspector:
         self._task = task
         self._looker: Looker = looker or Nobody()
         self._cameras: dict[str, CameraWatch] = {}
-        self._numbers: dict[str, _Numbers] = {}
+        self._numbers: dict[str, NumberWatch] = {}
         self._checks: list[Check] = []
         self._limits: dict[str, Limits] = {}  # by the description's topic
         self._sizes: dict[str, tuple[int, int]] = {}  # by the CameraInfo's topic
         self._failed: set[str] = set()
+        self._broken_checks: set[Check] = set()
+        self._begin_ns = 0  # of the running stretch; 0: it is the first
+        self._doubts: dict[str, str] = {}  # why nobody can say which command a stream follows
+        self._paired: set[str] = set()
+        self._moved: dict[str, dict[int, Bools]] = {}  # by stream and begin of a stretch
         for stream in profile.streams:
             try:
                 self._watch(stream, (decoders or {}).get(stream.name))
@@ -147,7 +153,7 @@ class Inspector:
         wanted = _VALUE_CHECKS.get(stream.type, (NotANumber,)) if observed else (NotANumber,)
         checks = self._built(wanted, stream)
         undecodable = self._built([Undecodable], stream)
-        self._numbers[stream.name] = _Numbers(stream, decode, checks, undecodable)
+        self._numbers[stream.name] = NumberWatch(stream, decode, checks, undecodable)
         self._checks += [*checks, *undecodable]
         self._checks += self._built(_STREAM_CHECKS.get(stream.type, ()) if observed else (), stream)
 
@@ -185,6 +191,49 @@ class Inspector:
         except Exception as error:
             self._break(f"{stream.name}: {type(error).__name__}: {error}")
             self._failed.add(stream.name)
+
+    def advance(self, from_ns: int, now_ns: int) -> None:
+        """Say that everything received before ``now_ns`` has been added: stretches that are over are folded up.
+
+        Args:
+            from_ns: the episode's beginning with its pre-roll, robot clock.
+        """
+        self._begin_ns = self._begin_ns or from_ns
+        while self._begin_ns + STRETCH_NS + SETTLE_NS <= now_ns:
+            end_ns = self._begin_ns + STRETCH_NS
+            stretch = EpisodeFacts(
+                self._begin_ns, self._begin_ns, end_ns, {s.name: s for s in self._profile.streams},
+                joints=self._traces(JOINTS, end_ns), touches=self._traces(TACTILE, end_ns),
+            )  # fmt: skip
+            for check in self._checks:
+                self._guard(check, partial(check.fold, stretch))
+            self._end_stretch(stretch)
+
+    def _end_stretch(self, stretch: EpisodeFacts) -> None:
+        for name, motion in stretch.motions.items():
+            self._moved.setdefault(name, {})[stretch.from_ns] = motion.moving
+        self._note_pairs(stretch)
+        for numbers in self._numbers.values():
+            numbers.trace.cut(stretch.stop_ns - _OVERLAP_NS)
+        self._begin_ns = stretch.stop_ns
+
+    def _note_pairs(self, stretch: EpisodeFacts) -> None:
+        """What could not be paired: in a stretch in which nothing moves that means little."""
+        commands, doubts = stretch.pairing.commands, stretch.pairing.doubts
+        self._doubts = {**doubts, **self._doubts}
+        self._paired |= {name for name in commands if commands[name] and name not in doubts}
+
+    def _guard(self, check: Check, action: Callable[[], None]) -> None:
+        """Do something with a check, unless it or its stream has failed."""
+        if check.stream in self._failed and not isinstance(check, TIMING_CHECKS):
+            return
+        if check in self._broken_checks:
+            return
+        try:
+            action()
+        except Exception as error:
+            self._break(f"{check.name} {check.stream}: {type(error).__name__}: {error}")
+            self._broken_checks.add(check)
 
     @property
     def troubles(self) -> dict[str, str]:
@@ -232,20 +281,19 @@ class Inspector:
             if numbers.others:
                 what = f"{numbers.others} messages have other values than its first"
                 self._break(f"{name}: {what}: do two drivers publish it?")
+        self.advance(from_ns, stop_ns)
         episode = EpisodeFacts(
             from_ns, start_ns, stop_ns, {s.name: s for s in self._profile.streams}, certificate,
-            self._task, incomplete, data_lost, self._traces(_JOINTS), self._traces(_TACTILE), self._limits_of_streams(),
+            self._task, incomplete, data_lost, self._traces(JOINTS), self._traces(TACTILE), self._limits_of_streams(),
+            self._motions(from_ns, stop_ns),
         )  # fmt: skip
-        for what in episode.unpaired:
-            self._break(what)
+        self._note_pairs(episode)
+        for name, why in self._doubts.items():
+            if name not in self._paired:
+                self._break(f"tracking of {name}: {why}")
         results: list[Result] = []
         for check in self._checks:
-            if check.stream in self._failed and not isinstance(check, TIMING_CHECKS):
-                continue
-            try:
-                results += check.finish(episode)
-            except Exception as error:
-                self._break(f"{check.name} {check.stream}: {type(error).__name__}: {error}")
+            self._guard(check, partial(_finish, check, episode, results))
         return weigh(results, self.broken, budget_of(self._settings(None)))
 
     def _size_of(self, topic: str) -> tuple[int, int] | None:
@@ -263,18 +311,32 @@ class Inspector:
         found: dict[str, Limits] = {}
         for name, numbers in self._numbers.items():
             nearest = nearest_topics(numbers.stream.topic, self._limits)
-            if numbers.stream.type == _JOINTS and nearest:
+            if numbers.stream.type == JOINTS and nearest:
                 limits = [self._limits[topic] for topic in nearest]
                 agreed = set(limits[0].items()).intersection(*(one.items() for one in limits))
                 found[name] = dict(agreed)
         return found
 
-    def _traces(self, type_name: str) -> dict[str, Trace]:
-        return {
-            name: numbers.trace
+    def _motions(self, from_ns: int, stop_ns: int) -> dict[str, Motion]:
+        """When each joint stream moved over the whole episode."""
+        for name, trace in self._traces(JOINTS).items():
+            last = Motion.of(trace, self._begin_ns, stop_ns)
+            if last.known:
+                self._moved.setdefault(name, {})[self._begin_ns] = last.moving
+        return {n: Motion.joined(m, from_ns, stop_ns) for n, m in self._moved.items()}
+
+    def _traces(self, type_name: str, before_ns: int = 0) -> dict[str, Trace]:
+        """What is kept of the streams of a type, up to a time; 0: all of it."""
+        found = {
+            name: numbers.trace.before(before_ns) if before_ns else numbers.trace
             for name, numbers in self._numbers.items()
-            if numbers.stream.type == type_name and name not in self._failed and len(numbers.trace)
+            if numbers.stream.type == type_name and name not in self._failed
         }
+        return {name: trace for name, trace in found.items() if len(trace)}
+
+
+def _finish(check: Check, episode: EpisodeFacts, results: list[Result]) -> None:
+    results += check.finish(episode)
 
 
 class NoInspector(Inspector):
@@ -291,6 +353,9 @@ class NoInspector(Inspector):
         """See Inspector."""
         return False
 
+    def advance(self, from_ns: int, now_ns: int) -> None:
+        """See Inspector."""
+
     @property
     def troubles(self) -> dict[str, str]:
         """See Inspector."""
@@ -303,60 +368,3 @@ class NoInspector(Inspector):
 
 def _is_description(stream: StreamConfig) -> bool:
     return stream.type == _TEXT and stream.topic.endswith("robot_description")
-
-
-class _Numbers:
-    """One numeric stream: decodes its messages at once, tells its checks, keeps its trace."""
-
-    def __init__(
-        self,
-        stream: StreamConfig,
-        decode: Callable[[bytes], Decoded],
-        checks: list[Check],
-        undecodable: list[Check],
-    ) -> None:
-        self.stream = stream
-        self.trace = Trace()
-        self._counts = StreamCounts()
-        self._decoder = Decoder(decode, (), self._counts)
-        self._checks = [c for c in checks if isinstance(c, ValueCheck)]
-        self._undecodable = [c for c in undecodable if isinstance(c, Undecodable)]
-
-    @property
-    def others(self) -> int:
-        """Messages that could be read, and are laid out in another way."""
-        return self._counts.mismatched
-
-    def add(self, times: Int64s, receives: Int64s, messages: Sequence[bytes]) -> None:
-        values = self._decode(times, receives, messages)
-        for undecodable in self._undecodable:
-            undecodable.messages += len(messages)
-            undecodable.bad = self._counts.undecodable
-        if values is None:
-            return
-        for check in self._checks:
-            check.add(values)
-        self._trace(values)
-
-    def _decode(self, times: Int64s, receives: Int64s, messages: Sequence[bytes]) -> Values | None:
-        done, rows = self._decoder.all(Messages(messages))
-        if not len(done):
-            return None
-        # Checks work along columns; where there are few, those should lie in one piece.
-        rows = np.asfortranarray(rows) if rows.shape[1] <= _NARROW else rows
-        if len(done) < len(times):
-            times, receives = times[done], receives[done]
-        return Values(times, receives, rows, self._decoder.names or ())
-
-    def _trace(self, values: Values) -> None:
-        prefix = "normal/" if self.stream.type == _TACTILE else "position/"
-        columns = values.columns(prefix) if self.stream.type in (_JOINTS, _TACTILE) else ()
-        if not len(columns):
-            return
-        rows = values.rows[:, columns]
-        if self.stream.type == _TACTILE:
-            self.trace.names = (f"normal {values.names[0].rpartition(' ')[2]}",)
-            rows = rows.sum(axis=1, keepdims=True)
-        elif not self.trace.names:
-            self.trace.names = tuple(joint_of(values.names[c]) for c in columns)
-        self.trace.add(values.times, rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,6 +63,20 @@ class Motion:
         for motion in motions:
             moving |= motion.moving
         return cls(grid, moving, any(motion.known for motion in motions))
+
+    @classmethod
+    def joined(cls, parts: Mapping[int, Bools], from_ns: int, to_ns: int) -> Motion:
+        """Of an episode's stretches, one after the other.
+
+        Args:
+            parts: ``moving`` of each by when it begins, ns: some steps after ``from_ns``.
+        """
+        whole = cls.together([], from_ns, to_ns)
+        for begin_ns, moving in parts.items():
+            first = (begin_ns - from_ns) // STEP_NS
+            inside = whole.moving[first : first + len(moving)]
+            inside |= moving[: len(inside)]
+        return cls(whole.grid, whole.moving, bool(parts))
 
     def moving_s(self, start_ns: int, end_ns: int) -> float:
         """How long it moved between two instants, s."""

@@ -143,13 +143,24 @@ class NeverTouched(Check):
     name = "never_touched"
     remedy = "was the object missed, is the glove off, or is the pad broken?"
 
+    def __init__(self, stream: str, threshold: Threshold) -> None:
+        """See Check."""
+        super().__init__(stream, threshold)
+        self._touched: dict[str, bool] = {}
+
+    def fold(self, stretch: EpisodeFacts) -> None:
+        """See Check."""
+        for name, trace in stretch.touches.items():
+            self._touched[name] = self._touched.get(name, False) or _touched(trace)
+
     def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
         """See Check."""
+        self.fold(episode)
         contact = episode.task.contact if episode.task else Contact.NONE
-        if contact is Contact.NONE or not episode.touches:
+        if contact is Contact.NONE or not self._touched:
             return
-        untouched = [name for name, trace in episode.touches.items() if not _touched(trace)]
-        enough = contact is Contact.ANY and len(untouched) < len(episode.touches)
+        untouched = [name for name, touched in self._touched.items() if not touched]
+        enough = contact is Contact.ANY and len(untouched) < len(self._touched)
         names = ", ".join(untouched) or "none"
         yield self.say(0 if enough else len(untouched), f"pads that touched nothing: {names}")
 

@@ -6,14 +6,34 @@ from collections.abc import Iterator
 
 from robot_recorder.core.quality.check import Check, EpisodeFacts
 from robot_recorder.core.quality.following import Followed, follow
-from robot_recorder.core.quality.result import Result
+from robot_recorder.core.quality.result import Result, Threshold
 
 
 class _Tracking(Check):
     """Holds an observed joint stream against its commands."""
 
+    def __init__(self, stream: str, threshold: Threshold) -> None:
+        """See Check."""
+        super().__init__(stream, threshold)
+        self._found: list[Followed] = []  # of each stretch the worst
+
+    def figure(self, followed: Followed) -> float:
+        """What it is about."""
+        raise NotImplementedError
+
+    def fold(self, stretch: EpisodeFacts) -> None:
+        """See Check."""
+        followed = self.followed(stretch)
+        if followed:
+            self._found.append(max(followed, key=self.figure))
+
+    def usual(self) -> Followed | None:
+        """Of the stretch whose figure is the middle one; None: there was nothing to compare."""
+        found = sorted(self._found, key=self.figure)
+        return found[len(found) // 2] if found else None
+
     def followed(self, episode: EpisodeFacts) -> list[Followed]:
-        """How this stream followed each of its commands; those that moved too little left out."""
+        """How this stream followed each of its commands in one stretch; those that moved too little left out."""
         observed = episode.joints.get(self.stream)
         if observed is None or not len(observed):
             return []
@@ -27,11 +47,16 @@ class TrackingLag(_Tracking):
     name = "tracking_lag"
     remedy = "check the controller's load and the command's way to it; is a clock off?"
 
+    def figure(self, followed: Followed) -> float:
+        """See _Tracking."""
+        return abs(followed.lag_s)
+
     def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
         """See Check."""
-        lags = [found.lag_s for found in self.followed(episode)]
-        if lags:
-            lag_s = max(lags, key=abs)
+        self.fold(episode)
+        found = self.usual()
+        if found is not None:
+            lag_s = found.lag_s
             yield self.say(abs(lag_s), f"followed its commands by {lag_s * 1000:.0f} ms")
 
 
@@ -41,10 +66,14 @@ class TrackingError(_Tracking):
     name = "tracking_error"
     remedy = "check for a collision, a weak motor, or gains that are too low"
 
+    def figure(self, followed: Followed) -> float:
+        """See _Tracking."""
+        return followed.error_rad
+
     def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
         """See Check."""
-        followed = self.followed(episode)
-        if followed:
-            found = max(followed, key=lambda f: f.error_rad)
+        self.fold(episode)
+        found = self.usual()
+        if found is not None:
             words = f"{found.joint} was {found.error_rad:.2f} rad off its command"
             yield self.say(found.error_rad, words)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +13,10 @@ from robot_recorder.core.arrays import Bools, Floats, Int64s
 from robot_recorder.core.streams import NS_PER_MS, NS_PER_S
 
 TRACE_PERIOD_NS = 20 * NS_PER_MS
-_MOST_ROWS = 40_000  # of a trace, then every second one goes: 13 minutes
+MOST_SPANS = 500  # that are kept of an episode: the longest
 _FAR_NS = NS_PER_S
+
+_Span = TypeVar("_Span", bound=tuple[Any, ...])
 
 
 @dataclass(frozen=True)
@@ -55,23 +58,20 @@ def bits(rows: Floats) -> Int64s:
 
 @dataclass
 class Trace:
-    """A stream at 50 Hz at most, kept over a whole episode in bounded memory.
+    """A stream at 50 Hz at most, kept until somebody cuts it.
 
     Attributes:
         names: of the columns.
-        period_ns: between two rows at least.
     """
 
     names: tuple[str, ...] = ()
-    period_ns: int = TRACE_PERIOD_NS
     _times: list[Int64s] = field(default_factory=list)
     _rows: list[Floats] = field(default_factory=list)
     _slot: int = -1
-    _count: int = 0
 
     def add(self, times: Int64s, rows: Floats) -> None:
         """Take samples; the first of each period stays."""
-        slots = times // self.period_ns
+        slots = times // TRACE_PERIOD_NS
         newest = np.maximum.accumulate(np.concatenate(([self._slot], slots)))
         kept = slots > newest[:-1]
         if not kept.any():
@@ -79,25 +79,33 @@ class Trace:
         self._slot = int(newest[-1])
         self._times.append(times[kept])
         self._rows.append(rows[kept])
-        self._count += int(kept.sum())
-        if self._count > _MOST_ROWS:
-            times, rows = self.times[::2], self.rows[::2]
-            self._times, self._rows, self._count = [times], [rows], len(times)
-            self.period_ns *= 2
-            self._slot = int(times[-1]) // self.period_ns
 
     def __len__(self) -> int:
-        return self._count
+        return sum(map(len, self._times))
 
     @property
     def times(self) -> Int64s:
         """int64[n], ns, robot clock, rising."""
-        return np.concatenate(self._times) if self._times else np.empty(0, dtype=np.int64)
+        if len(self._times) > 1:
+            self._times = [np.concatenate(self._times)]
+        return self._times[0] if self._times else np.empty(0, dtype=np.int64)
 
     @property
     def rows(self) -> Floats:
         """float64[n, k]."""
-        return np.concatenate(self._rows) if self._rows else np.empty((0, len(self.names)))
+        if len(self._rows) > 1:
+            self._rows = [np.concatenate(self._rows)]
+        return self._rows[0] if self._rows else np.empty((0, len(self.names)))
+
+    def before(self, time_ns: int) -> Trace:
+        """Its beginning, without a copy."""
+        end = int(self.times.searchsorted(time_ns))
+        return Trace(self.names, [self.times[:end]], [self.rows[:end]], self._slot)
+
+    def cut(self, time_ns: int) -> None:
+        """Let go of what is before a time."""
+        first = int(self.times.searchsorted(time_ns))
+        self._times, self._rows = [self.times[first:].copy()], [self.rows[first:].copy()]
 
     def at(self, times: Int64s) -> Floats:
         """float64[m, k], interpolated at other times; the ends are held."""
@@ -106,8 +114,20 @@ class Trace:
         return np.stack([np.interp(grid, place, column) for column in rows.T], axis=1)
 
 
+def longest(spans: list[_Span]) -> list[_Span]:
+    """The longest spans, no more than are kept of an episode, in their order.
+
+    Args:
+        spans: tuples that begin with a start and an end, ns.
+    """
+    if len(spans) <= MOST_SPANS:
+        return spans
+    kept = sorted(range(len(spans)), key=lambda n: spans[n][0] - spans[n][1])[:MOST_SPANS]
+    return [spans[n] for n in sorted(kept)]
+
+
 class ConstantRuns:
-    """When nothing changed at all, found while samples pass."""
+    """When nothing changed at all, found while samples pass; of many times the longest ones."""
 
     LEAST_NS = 200 * NS_PER_MS
 
@@ -139,6 +159,8 @@ class ConstantRuns:
             if a
         ]
         self._spans += [span for span, _ in ended]
+        if len(self._spans) > 2 * MOST_SPANS:
+            self._spans = longest(self._spans)
         if len(starts):
             self._since_ns = int(starts[-1])
         self._last_ns = int(times[-1])
@@ -149,5 +171,5 @@ class ConstantRuns:
         """From when to when, ns; those of at least ``LEAST_NS``."""
         running = self._since_ns, self._last_ns
         if running[0] and running[1] - running[0] >= self.LEAST_NS:
-            return [*self._spans, running]
-        return list(self._spans)
+            return longest([*self._spans, running])
+        return longest(self._spans)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 
-from robot_recorder.core.arrays import Floats
+from robot_recorder.core.arrays import Bools, Floats, Int64s
 from robot_recorder.core.quality.check import EpisodeFacts, ValueCheck
 from robot_recorder.core.quality.clipping import ClipCounter
 from robot_recorder.core.quality.result import Result, Threshold, at_most_warn
@@ -25,6 +26,8 @@ class WrenchBias(ValueCheck):
         """See ValueCheck."""
         super().__init__(stream, threshold, range)
         self._trace = Trace()
+        self._biases = [math.inf, math.inf]  # least one at rest, and least one anywhere
+        self._pressed: dict[str, tuple[float, float]] = {}  # least and most that each pad showed
 
     def add(self, values: Values) -> None:
         """See ValueCheck."""
@@ -32,32 +35,48 @@ class WrenchBias(ValueCheck):
         if len(force):
             self._trace.add(values.times, values.rows[:, force])
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def fold(self, stretch: EpisodeFacts) -> None:
         """See Check."""
-        if len(self._trace) < self._WINDOW or not episode.motion.known:
+        self._look(self._trace.before(stretch.stop_ns), stretch)
+        self._trace.cut(stretch.stop_ns)
+
+    def _look(self, trace: Trace, stretch: EpisodeFacts) -> None:
+        if len(trace) < self._WINDOW or not stretch.motion.known:
             return
-        times, force = self._trace.times, np.nan_to_num(self._trace.rows)
-        free = np.ones(len(times), dtype=bool)
-        for touch in episode.touches.values():
-            if len(touch) > 1:
-                pressed = touch.at(times)[:, 0]
-                idle = pressed.min()
-                free &= pressed - idle <= self._TOUCH_SHARE * max(float(np.ptp(pressed)), 1e-9)
+        times, force = trace.times, np.nan_to_num(trace.rows)
+        free = self._untouched(times, stretch)
         # Where it never rests: what a hand in the air weighs on the way is less than a bias worth telling.
-        for chosen in (free & episode.motion.at_rest(times), free):
+        for number, chosen in enumerate((free & stretch.motion.at_rest(times), free)):
             whole = [
                 float(np.linalg.norm(np.median(force[i : i + self._WINDOW], axis=0)))
                 for i in range(0, len(times) - self._WINDOW + 1, self._WINDOW // 2)
                 if chosen[i : i + self._WINDOW].all()
             ]
-            if whole:
-                bias = min(whole)
-                if episode.touches:
-                    yield self.say(bias, f"shows {bias:.1f} N with nothing touched")
-                else:  # it may carry something, or be a foot
-                    limits = at_most_warn(self.threshold)
-                    yield self.say(bias, f"shows {bias:.1f} N at least", threshold=limits)
-                return
+            self._biases[number] = min([self._biases[number], *whole])
+
+    def _untouched(self, times: Int64s, stretch: EpisodeFacts) -> Bools:
+        """bool[n], when no pad is pressed: by the least and the most it showed up to now."""
+        free = np.ones(len(times), dtype=bool)
+        for name, touch in stretch.touches.items():
+            if len(touch) > 1:
+                pressed = touch.at(times)[:, 0]
+                idle, most = self._pressed.get(name, (math.inf, -math.inf))
+                idle, most = min(idle, float(pressed.min())), max(most, float(pressed.max()))
+                self._pressed[name] = idle, most
+                free &= pressed - idle <= self._TOUCH_SHARE * max(most - idle, 1e-9)
+        return free
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        self._look(self._trace, episode)
+        bias = next((b for b in self._biases if math.isfinite(b)), None)
+        if bias is None:
+            return
+        if self._pressed or episode.touches:
+            yield self.say(bias, f"shows {bias:.1f} N with nothing touched")
+        else:  # it may carry something, or be a foot
+            limits = at_most_warn(self.threshold)
+            yield self.say(bias, f"shows {bias:.1f} N at least", threshold=limits)
 
 
 class WrenchClipping(ValueCheck):

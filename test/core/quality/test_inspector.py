@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -13,10 +13,11 @@ from support.samples import T0, wrench
 
 from robot_recorder.core.profile import parse_profile
 from robot_recorder.core.quality.cameras import PictureFigures
-from robot_recorder.core.quality.inspector import Inspector
+from robot_recorder.core.quality.inspector import STRETCH_NS, Inspector
 from robot_recorder.core.quality.joints import JointJump
 from robot_recorder.core.quality.report import QualityReport, QualityVerdict
 from robot_recorder.core.quality.result import Level
+from robot_recorder.core.quality.wrench import WrenchBias
 from robot_recorder.core.streams import RobotProfile
 from robot_recorder.core.tasks import parse_tasks
 
@@ -267,3 +268,54 @@ def test_joints_are_held_to_the_description_of_their_own_robot() -> None:
     found = inspector.report(T0, T0, T0 + 6 * NS, None)
     beyond = {r.stream: r.figure for r in found.results if r.check == "joint_limits"}
     assert beyond == {"left": pytest.approx(0.9), "right": 0.0}
+
+
+LONG = """
+robot: arm
+streams:
+  joints: {topic: joint_states, type: sensor_msgs/msg/JointState, role: observation, rate_hz: 100}
+  commands: {topic: joint_commands, type: sensor_msgs/msg/JointState, role: action, rate_hz: 100}
+  wrench: {topic: wrench, type: geometry_msgs/msg/WrenchStamped, role: observation, rate_hz: 100}
+"""
+
+
+def long_take(seconds: int) -> Iterator[list[tuple[str, np.ndarray, list[bytes]]]]:
+    """Second by second: joints that follow their commands, and one that stands still from 59 to 62 s."""
+    for second in range(seconds):
+        at = second + np.arange(100) / 100
+        stamps = T0 + np.round(at * NS).astype(np.int64)
+        follows = np.where((at > 59) & (at < 62), angle(59.0), angle(at - 0.06))
+        done, told = (
+            [joint_state(*x) for x in zip(stamps.tolist(), one.tolist(), other.tolist())]
+            for one, other in ((follows, angle(at + 5 - 0.06)), (angle(at), angle(at + 5)))
+        )
+        noise = 2.0 + np.random.default_rng(second).normal(0, 0.1, (100, 6))
+        forces = [wrench(int(s), tuple(row)) for s, row in zip(stamps, noise)]
+        yield [("joints", stamps, done), ("commands", stamps, told), ("wrench", stamps, forces)]
+
+
+def test_a_long_episode_is_judged_alike_however_it_is_folded_up_and_takes_a_minutes_room() -> None:
+    """While it is recorded, traces are folded up minute by minute; when it is checked later, perhaps at its end."""
+    seconds = 200
+    at_once, live = (Inspector(parse_profile(LONG, "p"), None) for _ in range(2))
+    streams = {s.name: s for s in at_once._profile.streams}
+    most = 0
+    for second, parts in enumerate(long_take(seconds)):
+        for inspector in (at_once, live):
+            for name, stamps, messages in parts:
+                inspector.add(streams[name], stamps, stamps + 1000, messages)
+        if second % 7 == 0:
+            live.advance(T0, T0 + (second + 1) * NS)
+        rows = [len(numbers.trace) for numbers in live._numbers.values()]
+        rows += [len(c._trace) for c in live._checks if isinstance(c, WrenchBias)]
+        most = max(most, *rows)
+    assert most <= 50 * (STRETCH_NS / NS + 25), (
+        "a stretch, what overlaps, what settles, a step of 7 s"
+    )
+    found = report(live, seconds)
+    assert found == report(at_once, seconds) and not found.broken
+    figures = {r.check: r.figure for r in found.results if r.stream in ("joints", "wrench", "")}
+    assert figures["tracking_lag"] == pytest.approx(0.06, abs=0.01)
+    assert figures["joint_frozen"] > 2.0, "also what goes on across the border of two stretches"
+    assert figures["wrench_bias"] == pytest.approx(2 * 3**0.5, abs=0.2)
+    assert figures["idle_head"] < 0.3 and figures["idle_tail"] < 0.3

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from robot_recorder.core.quality.motion import Motion
 from robot_recorder.core.quality.values import (
+    MOST_SPANS,
     TRACE_PERIOD_NS,
     ConstantRuns,
     Trace,
@@ -37,14 +38,32 @@ def test_a_trace_keeps_the_first_of_each_period(cuts: list[int], seed: int) -> N
     assert (trace.times == times[first]).all() and (trace.rows == rows[first]).all()
 
 
-def test_a_long_trace_thins_itself_out() -> None:
-    trace = Trace(("a",))
-    for minute in range(30):
-        times = T0 + (minute * 3000 + np.arange(3000, dtype=np.int64)) * TRACE_PERIOD_NS
-        trace.add(times, np.ones((3000, 1)))
-    assert 20_000 <= len(trace) <= 45_000
-    gaps = np.diff(trace.times)
-    assert gaps.max() <= 4 * TRACE_PERIOD_NS and (gaps > 0).all()
+def test_a_trace_is_cut_and_goes_on() -> None:
+    times = T0 + np.arange(300, dtype=np.int64) * TRACE_PERIOD_NS
+    rows = np.arange(600.0).reshape(300, 2)
+    trace = Trace(("a", "b"))
+    trace.add(times[:200], rows[:200])
+    early = trace.before(int(times[50]))
+    assert (early.times == times[:50]).all() and (early.rows == rows[:50]).all()
+    trace.cut(int(times[120]))
+    trace.add(times[150:], rows[150:])  # what is there already is not taken again
+    assert len(trace) == 180
+    assert (trace.times == times[120:]).all() and (trace.rows == rows[120:]).all()
+
+
+def test_of_many_constant_runs_the_longest_are_kept() -> None:
+    lengths = np.random.default_rng(0).integers(200, 2000, 5 * MOST_SPANS) * MS
+    ends = T0 + np.cumsum(lengths)
+    times = np.sort(
+        np.concatenate((ends, ends - 1))
+    )  # the last of one value, the first of the next
+    same = np.tile([True, False], len(ends))
+    runs = ConstantRuns()
+    for part in np.array_split(np.arange(len(times)), 37):
+        runs.add(times[part], same[part])
+        assert len(runs.spans) <= MOST_SPANS
+    found = sorted(end - start for start, end in runs.spans)
+    assert found == sorted((lengths[1:] - 1).tolist())[-MOST_SPANS:]
 
 
 @settings(max_examples=200)

@@ -1,0 +1,217 @@
+"""What memory `record` holds over one long episode and over many short ones: ``make bench-memory``.
+
+Recorder, synchronizer, labeller and all checks in one process, on the simulated robot with its cameras,
+which performs one task after the other all the while. The process that looks at pictures is measured with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from figures import RESULTS, SCRATCH, machine
+from processes import children, memory_mb
+from rich.console import Console
+
+from robot_recorder.demo import ATTEMPTS, Operator, node_process
+from robot_recorder.srv import PerformTask, StartEpisode, StopEpisode
+from robot_recorder.storage.episodes import Episode
+
+CONSOLE = Console(width=110)
+PERIOD_S = 2.0  # between two samples
+FIRST_S = 60.0  # buffers, rings and pools have their size by then
+END_S = 30.0  # the last of it, whose median is held against that of as long after the first minute
+MOST_KEPT = 1000  # samples that go into the file
+
+
+@dataclass
+class Watch:
+    """Memory of `record` and of the processes it started, sampled while the operator waits."""
+
+    pid: int
+    began: float = field(default_factory=time.monotonic)
+    samples: list[tuple[float, float, float, float]] = field(default_factory=list)
+
+    def take(self) -> None:
+        """Sample, when it is time to."""
+        at = time.monotonic() - self.began
+        if self.samples and at < self.samples[-1][0] + PERIOD_S:
+            return
+        rss, pss = memory_mb(self.pid)
+        others = sum(memory_mb(child)[1] for child in children(self.pid))
+        self.samples.append((at, rss, pss, others))
+
+    def figures(self, name: str) -> dict[str, float]:
+        """Medians of half a minute, after the first minute and at the end, and what lies between them."""
+        every = np.array(self.samples)
+        later = every[every[:, 0] >= FIRST_S]
+        times, rss = later[:, 0], later[:, 1]
+        first = later[times < FIRST_S + END_S]
+        last = later[times > times[-1] - END_S]
+        slope = np.polyfit(times / 60, rss, 1)[0]
+        return {
+            f"{name}_minutes": float(every[-1, 0]) / 60,
+            f"{name}_rss_mb_after_first_minute": float(np.median(first[:, 1])),
+            f"{name}_rss_mb_at_end": float(np.median(last[:, 1])),
+            f"{name}_rss_mb_lowest": float(rss.min()),
+            f"{name}_rss_mb_highest": float(rss.max()),
+            f"{name}_rss_mb_per_minute": float(slope),
+            f"{name}_pss_mb_after_first_minute": float(np.median(first[:, 2])),
+            f"{name}_pss_mb_at_end": float(np.median(last[:, 2])),
+            f"{name}_pictures_pss_mb_after_first_minute": float(np.median(first[:, 3])),
+            f"{name}_pictures_pss_mb_at_end": float(np.median(last[:, 3])),
+        }
+
+    def kept(self) -> list[list[float]]:
+        """s, RSS, PSS and PSS of the other processes, MB; of many samples every n-th."""
+        step = len(self.samples) // MOST_KEPT + 1
+        return [[round(value, 2) for value in sample] for sample in self.samples[::step]]
+
+
+class Demonstrator:
+    """An operator, and a robot that is given a new task whenever it is done with one."""
+
+    def __init__(self, watch: Watch, operator: Operator) -> None:
+        self._watch = watch
+        self._operator = operator
+        self._number = 0
+        self.given_up_ms = 0.0
+
+    def wait(self, seconds: float) -> None:
+        """Let it perform for a while."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self._operator.result.get("state") in (None, "done"):
+                self._perform()
+            rclpy.spin_once(self._operator, timeout_sec=min(0.2, seconds))
+            self._watch.take()
+
+    def _perform(self) -> None:
+        self.given_up_ms = self._operator.result.get("real_time_given_up_ms", self.given_up_ms)
+        task, seed = ATTEMPTS[self._number % len(ATTEMPTS)]
+        request = PerformTask.Request(task=task, seed=seed + self._number // len(ATTEMPTS))
+        self._operator.result = {"state": "asked"}
+        self._operator.call(PerformTask, "sim/perform", request)
+        self._number += 1
+
+    def record(self, seconds: float) -> Path:
+        """An episode of a length; where it is."""
+        # Forced: a busy machine must not end the measurement; what it lost is told.
+        request = StartEpisode.Request(force=True)
+        self._operator.call(StartEpisode, "recorder/start_episode", request)
+        self.wait(seconds)
+        return Path(self._operator.call(StopEpisode, "recorder/stop_episode").path)
+
+
+@contextmanager
+def at_work(longest_s: float) -> Iterator[tuple[Watch, Demonstrator]]:
+    """The simulated robot, `record`, and whoever drives them."""
+    limits = {"max_episode_s": str(longest_s + 60.0)}
+    cache = {"cache": str(SCRATCH.absolute() / "sim")}
+    with (
+        tempfile.TemporaryDirectory(dir=SCRATCH) as folder,
+        node_process("sim_robot", Path(folder) / "sim_robot.log", cache),
+        node_process("record", Path(folder) / "record.log", {"root": folder, **limits}) as record,
+    ):
+        operator = Operator()
+        operator.wait("all streams to arrive", operator.all_streams_arrive, 180)
+        watch = Watch(record.pid)
+        try:
+            yield watch, Demonstrator(watch, operator)
+        finally:
+            operator.destroy_node()
+
+
+def told(path: Path) -> dict[str, float]:
+    """Messages, losses and bytes of an episode, which is deleted."""
+    episode = Episode.open(path)
+    figures = {
+        "messages": sum(episode.counts.values()),
+        "lost": episode.lost[0],
+        "mb": sum(p.stat().st_size for p in path.iterdir()) / 1e6,
+    }
+    shutil.rmtree(path)
+    return figures
+
+
+def measure_long(minutes: float) -> tuple[dict[str, float], dict[str, Any]]:
+    """One episode."""
+    seconds = minutes * 60
+    with at_work(seconds) as (watch, robot):
+        episode = told(robot.record(seconds))
+    return watch.figures("long"), {
+        "episode": episode,
+        "real_time_given_up_ms": robot.given_up_ms,
+        "samples": watch.kept(),
+    }
+
+
+def measure_short(episodes: int, seconds: float) -> tuple[dict[str, float], dict[str, Any]]:
+    """Many, one right after the other."""
+    with at_work(seconds) as (watch, robot):
+        every = [told(robot.record(seconds)) for _ in range(episodes)]
+    figures = watch.figures("short")
+    figures["short_episodes"] = len(every)
+    return figures, {
+        "messages": spread([e["messages"] for e in every]),
+        "lost": sum(e["lost"] for e in every),
+        "mb": spread([e["mb"] for e in every]),
+        "real_time_given_up_ms": robot.given_up_ms,
+        "samples": watch.kept(),
+    }
+
+
+def spread(values: list[float]) -> list[float]:
+    """Lowest, median and highest."""
+    return [min(values), statistics.median(values), max(values)]
+
+
+def keep(out: Path, name: str, command: str, measured: tuple[dict[str, float], Any]) -> None:
+    """Write one measurement beside the other, each with its own command and machine."""
+    figures, source = measured
+    for figure, value in figures.items():
+        CONSOLE.print(f"{figure:44} {value:9.2f}")
+    result = json.loads(out.read_text()) if out.exists() else {}
+    rounded = {figure: round(value, 3) for figure, value in figures.items()}
+    result[name] = {"command": command, "machine": machine(), "figures": rounded, **source}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(result, indent=None).replace('"samples"', '\n"samples"') + "\n")
+
+
+def main() -> None:
+    """Run both, or one of them, show the figures, write results/memory.json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30, help="of the long episode; 0: none")
+    parser.add_argument("--episodes", type=int, default=200, help="short ones; 0: none")
+    parser.add_argument("--seconds", type=float, default=10, help="of each short one")
+    parser.add_argument("--out", type=Path, default=RESULTS / "memory.json")
+    options = parser.parse_args()
+    SCRATCH.mkdir(exist_ok=True)
+    rclpy.init()
+    measurements: dict[str, tuple[str, Callable[[], Any]]] = {}
+    if options.minutes:
+        asked = f"--minutes {options.minutes:g}"
+        measurements["long"] = asked, lambda: measure_long(options.minutes)
+    if options.episodes:
+        asked = f"--episodes {options.episodes} --seconds {options.seconds:g}"
+        measurements["short"] = asked, lambda: measure_short(options.episodes, options.seconds)
+    for name, (asked, measure) in measurements.items():
+        command = f"python bench/memory.py {asked} (load {os.getloadavg()[0]:.1f} before)"
+        keep(options.out, name, command, measure())
+    rclpy.shutdown()
+
+
+if __name__ == "__main__":
+    main()
