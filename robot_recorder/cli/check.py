@@ -16,12 +16,13 @@ from typing import Any
 
 from robot_recorder.configuration import load_profile, load_tasks
 from robot_recorder.core.errors import ConfigError, RecorderError
+from robot_recorder.core.ids import PARTIAL
 from robot_recorder.core.quality.report import QualityVerdict
 from robot_recorder.core.quality.result import Level
 from robot_recorder.quality.offline import Checked, check_episode
 from robot_recorder.storage.episodes import quality_facts
 from robot_recorder.storage.metadata import METADATA_FILE
-from robot_recorder.storage.store import PARTIAL, EpisodeStore
+from robot_recorder.storage.store import EpisodeStore
 
 _STYLES = {
     QualityVerdict.ACCEPT: "green",

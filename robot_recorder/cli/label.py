@@ -14,6 +14,7 @@ from typing import Any
 
 from robot_recorder.configuration import load_tasks
 from robot_recorder.core.errors import ConfigError, RecorderError
+from robot_recorder.core.ids import PARTIAL
 from robot_recorder.core.label_rules import (
     check_annotation,
     check_outcome,
@@ -34,7 +35,8 @@ from robot_recorder.core.streams import NS_PER_S
 from robot_recorder.core.tasks import TaskRegistry
 from robot_recorder.storage.episodes import Episode
 from robot_recorder.storage.labelling import Labelled
-from robot_recorder.storage.store import PARTIAL, TRASH, EpisodeStore, not_finished
+from robot_recorder.storage.store import EpisodeStore, not_finished
+from robot_recorder.storage.trash import TRASH
 
 _NUMBER = r"-?\d+(?:\.\d*)?"
 _PLACE = re.compile(rf"^(?P<name>[^@]+)@(?P<start>{_NUMBER})(?:-(?P<end>{_NUMBER}))?$")

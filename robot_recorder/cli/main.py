@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from datetime import datetime
 from pathlib import Path
 
 from robot_recorder.cli import align, catalogue, label, tasks
@@ -16,7 +15,8 @@ from robot_recorder.cli.view import add_view
 from robot_recorder.configuration import load_profile
 from robot_recorder.core.errors import ConfigError, RecorderError
 from robot_recorder.installed_types import message_class
-from robot_recorder.storage.store import TRASH, EpisodeStore
+from robot_recorder.storage.store import EpisodeStore
+from robot_recorder.storage.trash import TRASH, utc
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -65,7 +65,9 @@ def _parser() -> argparse.ArgumentParser:
 
     trash = commands.add_parser("trash", help="list discarded episodes, or bring one back")
     trash.add_argument("root", nargs="?", default="episodes", type=Path)
-    trash.add_argument("--restore", metavar="ID", help="bring this episode back")
+    action = trash.add_mutually_exclusive_group()
+    action.add_argument("--restore", metavar="ID", help="bring this episode back")
+    action.add_argument("--delete", metavar="ID", nargs="+", help="delete these for good, now")
     trash.set_defaults(run=_trash)
 
     align.add_align(commands)
@@ -134,10 +136,19 @@ def _trash(options: argparse.Namespace) -> int:
     if options.restore:
         print(f"restored: {store.restore(options.restore)}")
         return 0
+    for id in options.delete or ():
+        print(f"deleted: {store.delete_discarded(id)}")
+    if options.delete:
+        return 0
     trashed = store.trashed()
     for path in trashed:
-        since = datetime.fromtimestamp(path.stat().st_mtime)
-        print(f"{path.name}  discarded {since:%Y-%m-%d %H:%M}")
+        moment = store.trash.moment(path)
+        when = (
+            f"discarded {utc(moment.at_ns)}, kept until {moment.until} at least"
+            if moment
+            else "its time in the trash begins when a recorder first sees it there"
+        )
+        print(f"{path.name}  {when}")
     print(
         f"{len(trashed)} discarded episodes in {options.root / TRASH}; bring one back with --restore ID"
     )

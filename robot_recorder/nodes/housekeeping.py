@@ -8,28 +8,29 @@ from collections.abc import Callable
 from pathlib import Path
 
 from robot_recorder.core.errors import RecorderError
+from robot_recorder.core.streams import NS_PER_S
 from robot_recorder.storage.recovery import Recovered, recover_all
 from robot_recorder.storage.store import EpisodeStore
+from robot_recorder.storage.trash import TrashLimits
 
 _PERIOD_S = 600.0
-_JUMP_S = 60.0
+_JUMP_NS = 60 * NS_PER_S
+_OFF_NS = 86_400 * NS_PER_S  # a robot that was off for longer than a night has lost no time
 
 
 class Housekeeping:
     """Works in a thread of its own, so that a start never waits for it."""
 
-    def __init__(
-        self, store: EpisodeStore, trash_days: float, trash_bytes: float, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, store: EpisodeStore, trash: TrashLimits, say: Callable[[str], None]) -> None:
         """
         Args:
             say: told what was done; called in the thread.
         """
         self._store = store
-        self._trash = trash_days, trash_bytes
+        self._trash = trash
         self._say = say
         self._recovered = 0
-        self._offset = time.time() - time.monotonic()
+        self._looked: tuple[int, int] | None = None  # wall and monotonic clock, ns
         self._told: set[Path] = set()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
@@ -56,13 +57,27 @@ class Housekeeping:
                 return
 
     def _empty_trash(self) -> None:
-        offset = time.time() - time.monotonic()
-        if abs(offset - self._offset) > _JUMP_S:  # by a clock that was set nobody's age is known
-            self._store.keep_trash()
-        self._offset = offset
-        gone = self._store.empty_trash(time.time(), *self._trash)
+        trash, now_ns = self._store.trash, time.time_ns()
+        if jump_ns := self._jump_ns(now_ns):  # by a clock that was set alone nothing gets older
+            trash.shift(jump_ns)
+        gone = self._store.empty_trash(now_ns, self._trash.days)
+        trash.see(now_ns)
+        trash.measure()
         if gone:
             self._say(f"{len(gone)} discarded episodes were deleted from the trash")
+
+    def _jump_ns(self, now_ns: int) -> int:
+        """By how much the wall clock was set since this was asked last, also by an earlier recorder."""
+        monotonic_ns = time.monotonic_ns()
+        before, self._looked = self._looked, (now_ns, monotonic_ns)
+        if before is not None:
+            jump_ns = (now_ns - before[0]) - (monotonic_ns - before[1])
+            return jump_ns if abs(jump_ns) > _JUMP_NS else 0
+        seen_ns = self._store.trash.seen()
+        if seen_ns is None or 0 <= now_ns - seen_ns <= _OFF_NS:
+            return 0
+        # Off for very long, or its clock was set while it was: nobody can tell.
+        return now_ns - seen_ns
 
     def _tell(self, result: Recovered) -> None:
         self._recovered += result.ok

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from robot_recorder.core.errors import BagError
+from robot_recorder.core.ids import PARTIAL
 from robot_recorder.core.label_rules import Span
 from robot_recorder.core.labels import LabelEvent, LabelKind
 from robot_recorder.core.start_gate import Verdict
@@ -13,7 +14,7 @@ from robot_recorder.core.streams import NS_PER_S
 from robot_recorder.msg import EpisodeStatus
 from robot_recorder.nodes.conversions import to_ns
 from robot_recorder.storage.labelling import Labelled, look_up
-from robot_recorder.storage.store import PARTIAL, EpisodeStore
+from robot_recorder.storage.store import EpisodeStore
 
 
 @dataclass(frozen=True)

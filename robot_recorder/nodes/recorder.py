@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -20,14 +21,14 @@ from robot_recorder.nodes.ingest import Ingest
 from robot_recorder.nodes.log import Log
 from robot_recorder.nodes.quality_topic import QualityTopic
 from robot_recorder.nodes.recorder_setup import (
+    claim,
+    episode_store,
     recorder_package,
     recorder_settings,
-    trash_limits,
 )
 from robot_recorder.nodes.runtime import (
     LATCHED,
     STEADY,
-    episodes_root,
     log_verdict,
     profile_parameter,
     robot_name,
@@ -38,7 +39,6 @@ from robot_recorder.nodes.status import diagnostics_message, fill_stop, status_m
 from robot_recorder.srv import DiscardEpisode, RestoreEpisode, StartEpisode, StopEpisode
 from robot_recorder.storage.recorder import NOTHING, Assignment, Recorder
 from robot_recorder.storage.recording import StopReason
-from robot_recorder.storage.store import EpisodeStore
 
 _WATCH_S = 0.5
 
@@ -59,9 +59,9 @@ class RecorderNode(Node):
         self._quality = QualityTopic(self)
         self._message = ""
         self._last_label = (0, "")
-        store = EpisodeStore(episodes_root(self))
+        store, robot = episode_store(self), robot_name(self, profile)
         self._recorder = Recorder(
-            robot_name(self, profile),
+            robot,
             profile,
             store,
             recorder_settings(self, self._tasks, self._quality.pictures),
@@ -69,6 +69,7 @@ class RecorderNode(Node):
             recorder_package(self, ingest),
             self.get_namespace(),
         )
+        self._recorder.claim = claim(self, store, robot)
         for stream in profile.streams:
             try:
                 channel = ingest.subscribe(stream.topic, stream.type, stream.qos)
@@ -79,7 +80,7 @@ class RecorderNode(Node):
         self._finisher = Finisher(
             self._recorder, ingest.flush, self._say_verdict, self._quality.publish, self._wake
         )
-        self._housekeeping = Housekeeping(store, *trash_limits(self), self._say)
+        self._housekeeping = Housekeeping(store, self._recorder.settings.trash, self._say)
         self._serve()
         self._publish_status()
 
@@ -109,6 +110,8 @@ class RecorderNode(Node):
         self._finisher.close()
         self._housekeeping.close()
         self._quality.close()
+        if self._recorder.claim is not None:
+            self._recorder.claim.release()
 
     def _wake(self) -> None:
         if self.executor is not None:
@@ -175,7 +178,10 @@ class RecorderNode(Node):
             await self._finisher.pending(id or (recorder.last.id if recorder.last else ""))
         verdict = recorder.discard(id)
         response.episode_id = id or (recorder.last.id if recorder.last is not None else "")
-        return self._moved(response, verdict, "is in the trash")
+        done = "is in the trash"
+        if verdict.ok and (moment := recorder.store.trash.moment(Path(verdict.reason))):
+            done += f", and can be restored until {moment.until} at least"
+        return self._moved(response, verdict, done)
 
     def _restore(self, request: Any, response: Any) -> Any:
         verdict = self._recorder.restore(request.episode_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rclpy.node import Node
 from rclpy.serialization import serialize_message
 
+from robot_recorder.core.errors import ConfigError
 from robot_recorder.core.streams import Durability, Qos, Reliability
 from robot_recorder.core.tasks import TaskRegistry
 from robot_recorder.core.topics import BagTopic, Channel, OfferedQos
@@ -12,11 +13,16 @@ from robot_recorder.installed_types import message_definition, type_hash
 from robot_recorder.msg import ClockModels, FrameLayout, Task
 from robot_recorder.nodes.conversions import to_dropout, to_label
 from robot_recorder.nodes.ingest import Ingest
-from robot_recorder.nodes.runtime import parameter
+from robot_recorder.nodes.log import Log
+from robot_recorder.nodes.runtime import episodes_root, parameter
 from robot_recorder.quality.picture_worker import PictureWorker
 from robot_recorder.storage.disk import DiskLimits
+from robot_recorder.storage.files import FILE_MODE
+from robot_recorder.storage.locks import Claim
 from robot_recorder.storage.recorder import Settings
 from robot_recorder.storage.recording import Package
+from robot_recorder.storage.store import EpisodeStore
+from robot_recorder.storage.trash import TrashLimits
 from robot_recorder.storage.writer import writer_factory
 
 _LATCHED = Qos(Reliability.RELIABLE, Durability.TRANSIENT_LOCAL)
@@ -43,14 +49,53 @@ def recorder_settings(node: Node, tasks: TaskRegistry, pictures: PictureWorker) 
         check,
         tasks,
         pictures,
+        trash_limits(node),
     )
 
 
-def trash_limits(node: Node) -> tuple[float, float]:
-    """Declares and reads for how many days and up to how many bytes discarded episodes are kept."""
+def trash_limits(node: Node) -> TrashLimits:
+    """Declares and reads for how many days discarded episodes are kept, and from where on that is too much."""
     days = parameter(node, "trash_days", 7.0, "days that discarded episodes are kept")
-    gb = parameter(node, "trash_max_gb", 20.0, "GB of discarded episodes that are kept")
-    return days, gb * 1e9
+    gb = parameter(node, "trash_max_gb", 20.0, "GB of discarded episodes; more are told of")
+    return TrashLimits(days, gb * 1e9)
+
+
+def episode_store(node: Node) -> EpisodeStore:
+    """Declares and reads where episodes are kept, and who may read them."""
+    text = (
+        "mode of episodes' files, octal text such as 0640; directories are open to whom files are"
+    )
+    mode = parameter(node, "file_mode", f"{FILE_MODE:04o}", text)
+    return EpisodeStore(episodes_root(node), parse_mode(mode))
+
+
+def parse_mode(text: str) -> int:
+    """A mode for files.
+
+    Raises:
+        ConfigError: it is not octal, or their owner could not read and write them.
+    """
+    try:
+        mode = int(text, 8)
+    except ValueError:
+        mode = 0
+    if mode & 0o600 != 0o600 or mode & ~0o666:
+        raise ConfigError(
+            f"parameter 'file_mode' is {text!r}; give four octal digits as text: \"'0600'\" for the owner "
+            "alone, 0640 for the group to read, 0660 for the group to label, 0644 for everybody to read"
+        )
+    return mode
+
+
+def claim(node: Node, store: EpisodeStore, robot: str) -> Claim | None:
+    """Declares and reads whether this recorder minds another one of its robot; tells when there is one."""
+    text = "record although another recorder of the same robot records into the same root"
+    if parameter(node, "second_recorder", False, text):
+        return None
+    claimed = Claim(store.root, robot)
+    if problem := claimed.problem():
+        Log(node).error(problem)
+    return claimed
 
 
 def recorder_package(node: Node, ingest: Ingest) -> Package:

@@ -25,6 +25,7 @@ from robot_recorder import heap
 from robot_recorder.configuration import load_profile, load_tasks
 from robot_recorder.console import log_visibly, say_error
 from robot_recorder.core.errors import ConfigError, RecorderError
+from robot_recorder.core.ids import id_problem, shown_id
 from robot_recorder.core.start_gate import Verdict
 from robot_recorder.core.streams import RobotProfile
 from robot_recorder.core.tasks import TaskRegistry
@@ -97,11 +98,16 @@ def robot_name(node: Node, profile: RobotProfile) -> str:
     """The robot's name: the namespace if there is one, else the profile's.
 
     Raises:
-        ConfigError: it is too long to be part of episode ids.
+        ConfigError: it cannot be part of an episode's id.
     """
     name = node.get_namespace().strip("/").replace("/", "_") or profile.robot
     if problem := text_problem("robot", name, "the robot's name, from its namespace,"):
         raise ConfigError(problem)
+    if problem := id_problem(name):
+        raise ConfigError(
+            f"robot {shown_id(name)} cannot be part of an episode's id: {problem}; correct the profile's "
+            "robot, or give the nodes a namespace"
+        )
     return name
 
 

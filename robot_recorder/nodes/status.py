@@ -35,6 +35,7 @@ def status_message(recorder: Recorder, now_ns: int, last_event: str) -> EpisodeS
         episodes_recorded=recorder.finished,
         finalising=recorder.finalising,
         message=last_event,
+        warnings=recorder.warnings(),
     )
     counts: dict[str, int] = {}
     if last is not None:
@@ -104,13 +105,15 @@ def diagnostics_message(
     last = recorder.last
     problem = last.problem if last is not None else None
     error = str(problem) if problem else (last.error if last is not None else "")
+    warnings = "; ".join(recorder.warnings())
+    level = DiagnosticStatus.WARN if warnings else DiagnosticStatus.OK
     array = DiagnosticArray(header=Header(stamp=to_time(now_ns)))
     array.status.append(
         DiagnosticStatus(
-            level=DiagnosticStatus.ERROR if error else DiagnosticStatus.OK,
+            level=DiagnosticStatus.ERROR if error else level,
             name=f"{node}: episode",
             hardware_id=recorder.robot,
-            message=error or last_event,
+            message=error or warnings or last_event,
             values=[
                 KeyValue(key="episodes_left", value=str(recorder.episodes_left())),
                 KeyValue(key="disk_free_bytes", value=str(recorder.free_bytes())),

@@ -8,10 +8,10 @@ from pathlib import Path
 from robot_recorder.core.decoding import KINDS
 from robot_recorder.core.errors import BagError, DecodeError
 from robot_recorder.core.frame_messages import decode_frame
+from robot_recorder.core.ids import PARTIAL
 from robot_recorder.storage.episodes import Episode
 from robot_recorder.storage.mcap_scan import scan
 from robot_recorder.storage.reader import read_messages
-from robot_recorder.storage.store import PARTIAL
 
 _FRAMES = "robot_recorder/msg/AlignedFrame"
 

@@ -12,6 +12,8 @@ import mmap
 import os
 from pathlib import Path
 
+from robot_recorder.storage.files import mode_beside, set_mode
+
 _BLOCK = 4096  # what any file system's direct writes are happy with
 
 
@@ -28,15 +30,19 @@ class BlockFile:
             OSError: it can not be created.
         """
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        mode = mode_beside(path)
         try:
-            self._fd = os.open(path, flags | os.O_DIRECT, 0o644)
+            self._fd = os.open(path, flags | os.O_DIRECT, 0o600)
             self._direct = True
         except FileExistsError:
             raise
         except OSError:  # a file system without direct writes; it may have left an empty file
             path.unlink(missing_ok=True)
-            self._fd = os.open(path, flags, 0o644)
+            self._fd = os.open(path, flags, 0o600)
             self._direct = False
+        set_mode(self._fd, mode)
+        self._path = path
+        self._size = 0  # of the file, as far as it was written here
         # Of anonymous mmap, because direct writes want memory that is aligned to pages.
         self.buffer = mmap.mmap(-1, size)
         self.end = 0
@@ -61,7 +67,12 @@ class BlockFile:
         self.end += len(data)
 
     def commit(self) -> None:
-        """Write all whole blocks."""
+        """Write all whole blocks.
+
+        Raises:
+            OSError: the disk does not take them, or somebody else has changed the file's size.
+        """
+        self.check()
         whole = self.end - self.end % _BLOCK
         self._write(whole)
         self.buffer[: self.end - whole] = self.buffer[whole : self.end]
@@ -76,7 +87,25 @@ class BlockFile:
             self.buffer[self.end : _BLOCK] = bytes(_BLOCK - self.end)
             self._write(_BLOCK)  # and again when it is full: it stays in the buffer
         os.ftruncate(self._fd, self.position)
+        self._size = self.position
         os.fsync(self._fd)
+
+    def check(self) -> None:
+        """See that the file is there, as it was left: what somebody cut off would become zeros in the middle.
+
+        Raises:
+            OSError: it is not.
+        """
+        found = os.fstat(self._fd)
+        try:
+            there = os.path.samestat(found, os.lstat(self._path))
+        except OSError:
+            there = False
+        if not there:
+            raise OSError(errno.ESTALE, "somebody else moved or deleted the file")
+        if found.st_size != self._size:
+            text = f"somebody else changed the file: it has {found.st_size} bytes instead of {self._size}"
+            raise OSError(errno.ESTALE, text)
 
     def close(self) -> None:
         """Without writing anything more."""
@@ -95,6 +124,7 @@ class BlockFile:
                         raise
                     written = 0
                 done += written
+                self._size = max(self._size, self._base + done)
                 if done < size and self._direct:
                     # Less than asked for, or not this way: without blocks it goes on, or says why not.
                     fcntl.fcntl(self._fd, fcntl.F_SETFL, 0)

@@ -33,6 +33,7 @@ from robot_recorder.storage.catalogue_schema import (
     same_file,
 )
 from robot_recorder.storage.episodes import Episode
+from robot_recorder.storage.files import FILE_MODE, is_real_directory
 
 COLUMNS = tuple(f.name for f in fields(Entry) if f.name != "root")
 _TEXTS = {"robot", "task", "operator", "cause", "reason", "skew_stream"}  # by number, see ``names``
@@ -74,11 +75,18 @@ class Catalogue:
         note: what a person should know about it; empty: nothing.
     """
 
-    def __init__(self, root: Path, wait_s: float = _READER_WAIT_S, writable: bool = False) -> None:
+    def __init__(
+        self,
+        root: Path,
+        wait_s: float = _READER_WAIT_S,
+        writable: bool = False,
+        file_mode: int = FILE_MODE,
+    ) -> None:
         """
         Args:
             wait_s: for others who write.
             writable: refuse when it can not be kept; otherwise it is brought up to date in memory then.
+            file_mode: of its files, where they are made.
 
         Raises:
             BagError: it can not be kept.
@@ -90,7 +98,7 @@ class Catalogue:
         self._ids: dict[str, int] = {}
         self._inode = 0
         try:
-            self.connection = open_file(self._path, wait_s)
+            self.connection = open_file(self._path, wait_s, file_mode)
             self._inode = self._path.stat().st_ino
         except (sqlite3.Error, OSError) as error:
             if writable:
@@ -304,8 +312,9 @@ class Keeper:
     logged, and made up for at the next change. Any thread may call.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, file_mode: int = FILE_MODE) -> None:
         self._root = root
+        self._file_mode = file_mode
         self._lock = threading.Lock()
         self._catalogue: Catalogue | None = None
         self._behind: set[str] = set()
@@ -333,7 +342,9 @@ class Keeper:
             self._catalogue.close()
             self._catalogue = None
         if self._catalogue is None:
-            self._catalogue = Catalogue(self._root, _RECORDER_WAIT_S, writable=True)
+            self._catalogue = Catalogue(
+                self._root, _RECORDER_WAIT_S, writable=True, file_mode=self._file_mode
+            )
         catalogue = self._catalogue
         try:
             with catalogue.writing():
@@ -368,7 +379,7 @@ def look_again(catalogue: Catalogue, name: str, metadata: dict[str, Any] | None 
     stamp_ns = metadata_stamp_ns(path)
     if not can_be_kept(name):
         return
-    if not path.is_dir():
+    if not is_real_directory(path):
         catalogue.remove(name)
     elif not stamp_ns:
         catalogue.put_aside(name, "", 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -113,9 +114,10 @@ def read_entry(path: Path) -> Entry:
 
 
 def metadata_stamp_ns(path: Path) -> int:
-    """When the metadata of an episode was last written; 0: there is none."""
+    """When the metadata of an episode was last written; 0: there is none, or it is a link."""
     try:
-        return os.stat(path / METADATA_FILE).st_mtime_ns
+        found = os.lstat(path / METADATA_FILE)
+        return found.st_mtime_ns if stat.S_ISREG(found.st_mode) else 0
     except OSError:
         return 0
 

@@ -7,6 +7,7 @@ at work. Both are kept in step with ``episodes`` within each transaction.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import time
@@ -17,6 +18,7 @@ from robot_recorder.core.errors import BagError, ConfigError
 from robot_recorder.core.labels import Outcome
 from robot_recorder.core.quality.report import QualityVerdict
 from robot_recorder.core.streams import NS_PER_S
+from robot_recorder.storage.files import FILE_MODE, make_folder, set_mode
 
 FILE = Path(
     ".catalogue", "episodes.sqlite"
@@ -87,19 +89,21 @@ def is_broken(error: Exception) -> bool:
     return type(error) is sqlite3.DatabaseError
 
 
-def open_file(path: Path, wait_s: float) -> sqlite3.Connection:
+def open_file(path: Path, wait_s: float, file_mode: int = FILE_MODE) -> sqlite3.Connection:
     """Open a catalogue for writing; made when there is none, made anew when it is broken or old.
 
     Args:
         wait_s: for others who write.
+        file_mode: of a new one.
 
     Raises:
         sqlite3.Error, OSError: it can not be written.
         ConfigError: it was made by a newer version of this package.
     """
-    path.parent.mkdir(exist_ok=True)
+    make_folder(path.parent, file_mode)
     until = time.monotonic() + wait_s
     while True:
+        _create(path, file_mode)
         inode = path.stat().st_ino if path.exists() else 0
         try:
             connection = _open(path, wait_s)
@@ -116,6 +120,16 @@ def open_file(path: Path, wait_s: float) -> sqlite3.Connection:
             if not is_broken(error) or time.monotonic() > until:
                 raise
         replace(path, inode)
+
+
+def _create(path: Path, file_mode: int) -> None:
+    """An empty file, where there is none: SQLite takes it for a new database, and its mode for its others."""
+    with contextlib.suppress(FileExistsError):
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            set_mode(fd, file_mode)
+        finally:
+            os.close(fd)
 
 
 def _is_wal(path: Path) -> bool:

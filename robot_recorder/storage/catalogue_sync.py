@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from robot_recorder.core.errors import BagError
+from robot_recorder.core.ids import PARTIAL
 from robot_recorder.storage.catalogue import Catalogue, can_be_kept, look_again
 from robot_recorder.storage.catalogue_entry import Entry, metadata_stamp_ns, read_entry
-from robot_recorder.storage.store import PARTIAL
+from robot_recorder.storage.files import is_real_directory
 
 _T = TypeVar("_T")
 _PARALLEL = 400  # episodes: for fewer, starting processes takes longer than reading
@@ -84,7 +85,7 @@ def sync(
     for batch in _batches(gone):
         with catalogue.writing():
             for name in batch:
-                if not (root / name).is_dir():
+                if not is_real_directory(root / name):
                     catalogue.remove(name)
     _read(catalogue, [n for n in wanted if n not in gone], known, told)
     if listing:
@@ -116,7 +117,7 @@ def _directories(root: Path) -> Iterator[str]:
                 name[0] != "."
                 and not name.endswith(PARTIAL)
                 and can_be_kept(name)
-                and item.is_dir()
+                and item.is_dir(follow_symlinks=False)
             ):
                 yield name
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _WARN_S = 30.0
+_REACTION_S = 1.0  # as long as a running episode may go on unseen, and come to its end
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,25 @@ def free_bytes(folder: Path) -> int:
     return 0
 
 
-def shortage(free: int, bytes_per_s: float, limits: DiskLimits, root: Path) -> str:
+def reserve_reached(
+    free: int, bytes_per_s: float, waiting: int, limits: DiskLimits, root: Path
+) -> str:
+    """Why not even a forced episode may begin, and what to do; empty when it may.
+
+    Args:
+        waiting: bytes that will be written whatever happens: its pre-roll, and queues of others.
+    """
+    if free - waiting - bytes_per_s * _REACTION_S > limits.min_free_bytes:
+        return ""
+    return (
+        f"the disk of {root} has {_gb(free)} free, {_gb(waiting)} are waiting to be written, and "
+        f"{_gb(limits.min_free_bytes)} (min_free_mb) are always left free, also with force: true: make room"
+    )
+
+
+def shortage(free: int, bytes_per_s: float, waiting: int, limits: DiskLimits, root: Path) -> str:
     """Why an episode of the maximum length would not fit, and what to do; empty when it does."""
-    needed = limits.max_episode_s * bytes_per_s + limits.min_free_bytes
+    needed = limits.max_episode_s * bytes_per_s + waiting + limits.min_free_bytes
     if free >= needed:
         return ""
     return (
@@ -44,13 +61,20 @@ def shortage(free: int, bytes_per_s: float, limits: DiskLimits, root: Path) -> s
     )
 
 
-def running_out(free: int, bytes_per_s: float, limits: DiskLimits) -> tuple[bool, str]:
-    """Whether a running episode must stop now, and a warning when it soon must."""
-    room = free - limits.min_free_bytes
+def running_out(
+    free: int, bytes_per_s: float, waiting: int, limits: DiskLimits
+) -> tuple[bool, str]:
+    """Whether a running episode must stop now, and a warning when it soon must.
+
+    Args:
+        waiting: bytes that will be written even when it stops now.
+    """
+    room = free - limits.min_free_bytes - waiting - bytes_per_s * _REACTION_S
     if room <= 0:
         return (
             True,
-            f"the disk is full: {_gb(free)} free, {_gb(limits.min_free_bytes)} are kept free",
+            f"the disk is full: {_gb(free)} free, {_gb(limits.min_free_bytes)} are kept free, "
+            f"{_gb(waiting)} are waiting to be written",
         )
     if bytes_per_s and room / bytes_per_s < _WARN_S:
         return False, f"the disk is full in {room / bytes_per_s:.0f} s: stop and make room"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
@@ -30,6 +31,7 @@ from robot_recorder.core.streams import NS_PER_S
 from robot_recorder.storage.files import folder_bytes
 from robot_recorder.storage.metadata import custom_data_of, read_metadata
 
+_ID = re.compile(r"(?P<robot>.+?)_\d{8}T\d{6}_\d{3}(_|-|\.|$)")  # as ``episode_id`` makes it
 # What a key of custom_data is read by.
 _TOLD_BY = {"start_ns": "start_ns", "stop_ns": "duration_s", "pre_roll_s": "pre_roll_s", "labels": "events",
             "quality": "quality", "sync": "certificate", "streams": "lost", "clock_jumps": "clock_jumps"}  # fmt: skip
@@ -40,6 +42,12 @@ def episode_id(robot: str, task: str, start_ns: int) -> str:
     start = datetime.fromtimestamp(start_ns // NS_PER_S, timezone.utc)
     millis = start_ns // 1_000_000 % 1000
     return "_".join(filter(None, (robot, f"{start:%Y%m%dT%H%M%S}", f"{millis:03d}", task)))
+
+
+def robot_in(id: str) -> str:
+    """The robot that an episode's id begins with; empty: it is not made by ``episode_id``."""
+    match = _ID.match(id)
+    return match["robot"] if match else ""
 
 
 def label_facts(events: list[LabelEvent]) -> dict[str, str]:

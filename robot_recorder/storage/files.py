@@ -2,33 +2,122 @@
 
 from __future__ import annotations
 
-import fcntl
+import errno
+import logging
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from robot_recorder.core.errors import ConfigError
+from robot_recorder.core.ids import PARTIAL
+
+FILE_MODE = 0o640  # episodes are films of homes: nobody but the owner writes, the group may read
+_NO_MODES = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # of a file system that knows none
+
+
+def is_regular(path: Path) -> bool:
+    """Whether a path itself is a file with content: no link, no pipe, no device."""
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def is_real_directory(path: Path) -> bool:
+    """Whether a path itself is a directory, and no link to one."""
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def read_regular(path: Path, most_bytes: int) -> str:
+    """The text of a regular file; never waits, as opening a pipe would.
+
+    Raises:
+        OSError: it is no regular file, larger, or cannot be read.
+        UnicodeDecodeError: it is no text.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(fd, "rb") as file:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        if found.st_size > most_bytes:
+            raise OSError(errno.EFBIG, f"it has more than {most_bytes} bytes", str(path))
+        return file.read(most_bytes).decode()
+
+
+def folder_mode(file_mode: int) -> int:
+    """The mode of a directory whose files have one: who may read them may look into it."""
+    return file_mode | (file_mode & 0o444) >> 2
+
+
+def make_folder(folder: Path, file_mode: int = FILE_MODE) -> None:
+    """Make a directory, whatever the umask is; nothing happens to one that is there.
+
+    Raises:
+        OSError: it cannot be made, or is something else, also a link.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True)
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
+        return
+    set_mode(folder, folder_mode(file_mode))
+
+
+def set_mode(target: Path | int, mode: int) -> None:
+    """Give a file or directory a mode, where the file system has modes."""
+    try:
+        os.chmod(target, mode)
+    except OSError as error:
+        if error.errno not in _NO_MODES:
+            raise
+        logging.getLogger(__name__).warning(
+            "%s cannot be given the mode %04o (%s): others may be able to read what is recorded there",
+            target, mode, error.strerror,
+        )  # fmt: skip
+
+
+def share(directory: Path, file_mode: int) -> None:
+    """Give a directory of ours and every file in it their modes; a failure is told, and costs no take."""
+    try:
+        set_mode(directory, folder_mode(file_mode))
+        for path in directory.iterdir():
+            if is_regular(path):
+                set_mode(path, file_mode)
+    except OSError as error:
+        logging.getLogger(__name__).warning("%s does not get its mode: %s", directory, error)
+
+
+def mode_beside(path: Path) -> int:
+    """The mode of a file to be made: that of the file it replaces, or what its directory asks for."""
+    try:
+        found = os.lstat(path)
+        if stat.S_ISREG(found.st_mode):
+            return stat.S_IMODE(found.st_mode)
+    except FileNotFoundError:
+        pass
+    return os.stat(path.parent).st_mode & 0o666
 
 
 @contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """Hold a directory against everybody else who does, in this process or another."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+def _directory(path: Path) -> Iterator[int]:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
+        yield fd
     finally:
         os.close(fd)
 
 
 def sync_directory(directory: Path) -> None:
     """Bring a directory's entries (names, renames) to the disk."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
+    with _directory(directory) as fd:
         os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def sync_file(path: Path) -> None:
@@ -41,25 +130,49 @@ def sync_file(path: Path) -> None:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Bytes of all files below a folder, while others may replace some of them."""
+    """Bytes of all regular files below a folder, while others may replace some of them."""
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except FileNotFoundError:  # what replaced it is counted, or was
-            continue
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                found = os.lstat(os.path.join(place, name))
+            except FileNotFoundError:  # what replaced it is counted, or was
+                continue
+            total += found.st_size if stat.S_ISREG(found.st_mode) else 0
     return total
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Replace a file's content so that a crash leaves either the old or the new one, whole."""
+    """Replace a file's content so that a crash leaves either the old or the new one, whole.
+
+    Mode and owner are those of the old one; a new one has the mode that its directory asks for.
+    """
     temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    sync_directory(path.parent)
+    mode = mode_beside(path)
+    temporary.unlink(missing_ok=True)  # of a crash; or a link somebody laid out
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with open(fd, "w", encoding="utf-8") as file:
+            set_mode(fd, mode)
+            _keep_owner(fd, path)
+            file.write(text)
+            file.flush()
+            os.fsync(fd)
+        with _directory(path.parent) as parent:  # open before anything has changed
+            os.replace(temporary, path)
+            os.fsync(parent)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def _keep_owner(fd: int, path: Path) -> None:
+    """Who labels as root must not take an episode away from its recorder."""
+    with suppress(OSError):  # there is no old one, or giving it away is not allowed
+        old = os.lstat(path)
+        if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
+            os.fchown(fd, old.st_uid if os.geteuid() == 0 else -1, old.st_gid)
 
 
 @contextmanager
@@ -80,12 +193,23 @@ def replaced(target: Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
-def move_into(source: Path, folder: Path) -> Path:
-    """Move something into a folder, made if need be, under a name that is free there."""
-    folder.mkdir(exist_ok=True)
-    target, number = folder / source.name, 2
-    while target.exists():
-        target, number = folder / f"{source.name}-{number}", number + 1
+def move_into(source: Path, folder: Path, name: str = "") -> Path:
+    """Move something into a folder, made if need be, under a name that is free there.
+
+    Args:
+        name: to take there; empty: its own.
+
+    Raises:
+        OSError: it cannot be moved, or the folder is a link.
+    """
+    make_folder(folder)
+    if not is_real_directory(folder):
+        raise NotADirectoryError(errno.ENOTDIR, "it is a link", str(folder))
+    name = name or source.name
+    stem, ending = (name[: -len(PARTIAL)], PARTIAL) if name.endswith(PARTIAL) else (name, "")
+    target, number = folder / name, 2
+    while os.path.lexists(target):
+        target, number = folder / f"{stem}-{number}{ending}", number + 1
     rename_durably(source, target)
     return target
 
@@ -96,9 +220,11 @@ def rename_durably(source: Path, target: Path) -> None:
     Raises:
         FileExistsError: the target is there already; nothing is ever overwritten.
     """
-    if target.exists():
+    if os.path.lexists(target):
         raise FileExistsError(f"{target} exists already; move it away first")
     os.rename(source, target)
-    sync_directory(target.parent)
-    if source.parent != target.parent:
-        sync_directory(source.parent)
+    for parent in dict.fromkeys((target.parent, source.parent)):
+        try:
+            sync_directory(parent)
+        except OSError as error:  # it is done; only a power cut within seconds could undo it
+            logging.getLogger(__name__).warning("%s is renamed, but not synced: %s", target, error)

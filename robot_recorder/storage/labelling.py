@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from robot_recorder.core.errors import BagError, ConfigError
+from robot_recorder.core.ids import PARTIAL, checked_id
 from robot_recorder.core.label_rules import Span
 from robot_recorder.core.labels import LabelEvent, Labels, fold, load_events
 from robot_recorder.core.streams import NS_PER_S
 from robot_recorder.core.tasks import Task, TaskRegistry, parse_tasks
 from robot_recorder.storage.episodes import Episode
-from robot_recorder.storage.store import PARTIAL, EpisodeStore
+from robot_recorder.storage.store import EpisodeStore
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def look_up(store: EpisodeStore, id: str) -> Labelled:
     Raises:
         BagError: there is none, or its facts are not what they should be.
     """
-    partial = store.root / f"{id}{PARTIAL}"
+    partial = store.root / f"{checked_id(id)}{PARTIAL}"
     if partial in store.unfinished():
         facts = store.read_note(partial).facts
         if partial.exists():

@@ -35,7 +35,7 @@ class McapWriter:
         self._directory, self._custom_data = directory, custom_data
         path = directory / f"{directory.name}_0.mcap"
         try:
-            directory.mkdir(parents=True)
+            directory.mkdir(mode=0o700, parents=True)  # its owner shares it, see files.share
             self._file = BlockFile(path, BUFFER_BYTES)
             self._mcap, self._name = McapFile(self._file), path.name
             sync_directory(directory.parent)
@@ -75,6 +75,7 @@ class McapWriter:
             # rosbag2 opens a lone .mcap file by this record, without the directory around it.
             self._mcap.finish({"rosbag2": {"serialized_metadata": dump_yaml(metadata)}})
             write_metadata(self._directory, metadata)
+            self._file.check()
             self._look_at_the_end()
         except OSError as error:
             raise self._failed(error) from error

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import IntEnum
 
 from robot_recorder.core.errors import BagError
@@ -27,12 +28,15 @@ from robot_recorder.storage.disk import (
     DiskLimits,
     episodes_left,
     free_bytes,
+    reserve_reached,
     running_out,
     shortage,
 )
 from robot_recorder.storage.episodes import episode_id
+from robot_recorder.storage.locks import Claim
 from robot_recorder.storage.recording import Beginning, Package, Recording, StopReason
 from robot_recorder.storage.store import QUARANTINE, EpisodeStore
+from robot_recorder.storage.trash import TrashLimits
 from robot_recorder.storage.writer import BagWriter
 
 _MOST_ENDING = 3  # each has a queue of its own
@@ -66,6 +70,7 @@ class Settings:
         check: episodes get a quality report when they end.
         tasks: what episodes are checked against.
         looker: says what is to be seen in pictures.
+        trash: what is kept of what was discarded.
     """
 
     new_writer: Callable[[], BagWriter]
@@ -76,6 +81,7 @@ class Settings:
     check: bool = True
     tasks: TaskRegistry = field(default_factory=lambda: TaskRegistry({}))
     looker: Looker = field(default_factory=Nobody)
+    trash: TrashLimits = field(default_factory=TrashLimits)
 
 
 class Recorder:
@@ -122,6 +128,7 @@ class Recorder:
         self._starting_ns = 0  # samples received since then must not leave the ring
         self._sizes: deque[int] = deque(maxlen=20)  # of the last episodes
         self._free = (0.0, 0)  # when the disk was looked at, and what was free
+        self.claim: Claim | None = None  # None: others may record this robot, too
 
     # -- samples
 
@@ -194,8 +201,19 @@ class Recorder:
         limits = self.settings.disk
         if self.duration_s() > limits.max_episode_s:
             return StopReason.MAX_LENGTH, f"max_episode_s ({limits.max_episode_s:g} s) was reached"
-        full, warning = running_out(self.free_bytes(), self.bytes_per_s, limits)
+        self._free = (0.0, 0)  # look again
+        waiting = recording.queued_bytes + self._waiting_bytes()
+        full, warning = running_out(self.free_bytes(), self.bytes_per_s, waiting, limits)
         return StopReason.DISK_FULL if full else None, warning
+
+    def _waiting_bytes(self) -> int:
+        """Of episodes that have ended."""
+        return sum(recording.queued_bytes for recording in list(self._ending))
+
+    def warnings(self) -> list[str]:
+        """What should be seen to before long, each with what to do."""
+        rival = self.claim.problem() if self.claim is not None else ""
+        return list(filter(None, [rival, self.store.trash.excess(self.settings.trash)]))
 
     # -- commands
 
@@ -214,18 +232,16 @@ class Recorder:
                 False,
                 f"not started: {len(self._ending)} episodes are still being written: the disk is too slow",
             )
+        if math.isnan(pre_roll_s):
+            return Verdict(False, "not started: pre_roll_s is not a number")
         if now_ns == 0:
             return Verdict(False, "not started: use_sim_time is set, and nothing arrives on /clock")
-        reports = [(monitor.config, report) for monitor, report in self.health(now_ns)]
-        limits = self.settings.disk
-        self._free = (0.0, 0)  # look again
-        full = shortage(self.free_bytes(), self.bytes_per_s, limits, self.store.root)
-        verdict = judge_start(reports, full, force)
-        if not verdict.ok:
-            return verdict
         configured_s = self.settings.pre_roll_s
         pre_roll_s = configured_s if pre_roll_s < 0 else min(pre_roll_s, configured_s)
         from_ns = max(1, now_ns - round(pre_roll_s * NS_PER_S))  # simulated time begins at 0
+        verdict = self._may_start(force, now_ns, from_ns)
+        if not verdict.ok:
+            return verdict
         self._starting_ns = from_ns
         try:
             self._open(assignment, now_ns, from_ns, verdict.forced)
@@ -234,6 +250,27 @@ class Recorder:
         finally:
             self._starting_ns = 0
         return verdict
+
+    def _may_start(self, force: bool, now_ns: int, from_ns: int) -> Verdict:
+        if self.claim is not None:
+            try:
+                self.store.make_root()
+            except OSError as error:
+                return Verdict(False, f"not started: {error}")
+            if rival := self.claim.problem():
+                return Verdict(False, f"not started: {rival}")
+        reports = [(monitor.config, report) for monitor, report in self.health(now_ns)]
+        limits, root = self.settings.disk, self.store.root
+        self._free = (0.0, 0)  # look again
+        with self._lock:
+            waiting = self.ring.since(from_ns).bytes
+        disk = self.free_bytes(), self.bytes_per_s, waiting + self._waiting_bytes(), limits, root
+        if reached := reserve_reached(*disk):
+            return Verdict(False, f"not started: {reached}")
+        verdict = judge_start(reports, shortage(*disk), force)
+        if not verdict.ok:
+            return verdict
+        return replace(verdict, reason="; ".join(filter(None, [verdict.reason, *self.warnings()])))
 
     def _open(self, assignment: Assignment, now_ns: int, from_ns: int, forced: bool) -> None:
         partial = self.store.new_partial(episode_id(self.robot, assignment.task, now_ns))
@@ -336,18 +373,24 @@ class Recorder:
         Args:
             id: empty: the last one.
         """
-        last = self.last
+        last, days = self.last, self.settings.trash.days
         if not id and (last is None or last.discarded):
             return Verdict(False, "there is no episode to discard: name one by its episode_id")
         is_last = last is not None and id in ("", last.id)
+        if is_last and last is not None and last.discarded:
+            return Verdict(
+                False, f"{last.id} is in the trash already: restore it, or leave it there"
+            )
         if is_last and last is not None and not last.finished:
             return Verdict(False, f"{last.id} is not finished yet: stop it, then discard it")
         if is_last and last is not None and last.path.parent.name == QUARANTINE:
             return Verdict(False, f"{last.id} could not be repaired, and stays in {last.path}")
         try:
             # By its path: one that could not be finalised is still called .partial.
+            if not is_last and self.store.discarded(id) is not None:
+                return Verdict(False, f"{id} is in the trash already")
             path = last.path if is_last and last is not None else self.store.find(id)
-            target = self.store.discard(path)
+            target = self.store.discard(path, days)
         except BagError as error:
             return Verdict(False, str(error))
         if is_last and last is not None:
@@ -358,10 +401,10 @@ class Recorder:
         """Bring an episode back from the trash; ``reason`` says where it is.
 
         Args:
-            id: empty: the one discarded last.
+            id: empty: the one of this robot discarded last.
         """
         try:
-            path = self.store.restore(id)
+            path = self.store.restore(id, robot="" if id else self.robot)
         except BagError as error:
             return Verdict(False, str(error))
         if self.last is not None and self.last.id == path.name:

@@ -26,7 +26,7 @@ from robot_recorder.core.streams import NS_PER_S
 from robot_recorder.core.topics import Batch, Channel, Sample
 from robot_recorder.storage.episode_writer import EpisodeWriter
 from robot_recorder.storage.episodes import incompleteness, label_facts, quality_facts, sum_lost
-from robot_recorder.storage.files import folder_bytes, locked
+from robot_recorder.storage.files import folder_bytes, share
 from robot_recorder.storage.metadata import topic_metadata
 from robot_recorder.storage.recovery import RecordingLock, recover
 from robot_recorder.storage.store import EpisodeStore, Note
@@ -140,10 +140,14 @@ class Recording:
         self._noted = (0, 0)
         self._counted_lost: dict[str, int] = {}
         self._lock = threading.Lock()  # of events and the note
-        store.root.mkdir(parents=True, exist_ok=True)
-        with locked(store.root):  # nobody shall take it for a leftover before it is held
+        store.make_root()
+        self._held = RecordingLock(begin.path)  # nobody shall take it for a leftover
+        try:
             writer.open(begin.path, self.facts())
-            self._held = RecordingLock(begin.path)
+        except BaseException:
+            self._held.release()
+            raise
+        share(begin.path, store.file_mode)
         kept = frozenset([package.labels, package.dropouts, *(s.channel for s in latched)])
         self._writer = EpisodeWriter(
             writer,

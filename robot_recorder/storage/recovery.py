@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +11,8 @@ from typing import Any
 import yaml
 
 from robot_recorder.core.errors import BagError, DiskError
-from robot_recorder.storage.files import locked
+from robot_recorder.storage.files import is_real_directory, is_regular
+from robot_recorder.storage.locks import HeldError, Lock
 from robot_recorder.storage.mcap_file import Declarations
 from robot_recorder.storage.mcap_records import ChannelRecord, SchemaRecord, span
 from robot_recorder.storage.mcap_repair import repair
@@ -27,7 +26,7 @@ from robot_recorder.storage.metadata import (
     write_metadata,
 )
 from robot_recorder.storage.read_back import confirm
-from robot_recorder.storage.store import EpisodeStore, Note
+from robot_recorder.storage.store import EpisodeStore, Note, lock_name
 
 
 @dataclass(frozen=True)
@@ -46,27 +45,20 @@ class Recovered:
     messages: int = 0
 
 
-class RecordingLock:
-    """Held on the ``.partial`` directory of a running episode, so that nobody recovers it meanwhile.
-
-    The kernel lets go of it when the process ends, however that happens.
-    """
+class RecordingLock(Lock):
+    """Held for the ``.partial`` of a running episode, from before it is made, so that nobody recovers it."""
 
     def __init__(self, partial: Path) -> None:
         """
         Raises:
-            BagError: somebody else holds it.
+            BagError: somebody else holds it, or it cannot be held.
         """
-        self._fd = os.open(partial, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            super().__init__(partial.parent, lock_name(partial), wait_s=0)
+        except HeldError as error:
+            raise HeldError(f"{partial} is being recorded by {error}: stop that first") from error
         except OSError as error:
-            os.close(self._fd)
-            raise BagError(f"{partial} is being recorded: stop that first") from error
-
-    def release(self) -> None:
-        """Let go."""
-        os.close(self._fd)
+            raise DiskError(f"{partial} cannot be locked: {error}") from error
 
 
 def recover_all(
@@ -80,14 +72,16 @@ def recover_all(
     results = []
     for partial in store.unfinished():
         try:
-            with locked(store.root):
-                lock = RecordingLock(partial)
-        except (BagError, OSError):
+            lock = RecordingLock(partial)
+        except HeldError:
             continue
-        try:
-            results.append(recover(store, partial))
-        finally:
-            lock.release()
+        except DiskError as error:
+            results.append(Recovered(partial, False, str(error)))
+        else:
+            with lock:
+                if not partial.exists():  # it was finished, or recovered by somebody else
+                    continue
+                results.append(recover(store, partial))
         told(results[-1])
     return results
 
@@ -140,9 +134,12 @@ def repair_partial(
         BagError: it can not be repaired.
         DiskError: the disk does not take it now.
     """
-    if not partial.is_dir():
+    if not is_real_directory(partial):
         raise DiskError(f"{partial} can not be seen any more")
     files = sorted(partial.glob("*.mcap"))
+    strange = [f.name for f in files if not is_regular(f) or f.stat().st_nlink > 1]
+    if strange:  # repairing would change what is not below the root
+        raise BagError(f"{partial} can not be repaired: {strange[0]} is a link, or no regular file")
     if len(files) != 1:
         found = "no data file" if not files else f"{len(files)} data files where one is expected"
         raise BagError(f"{partial} can not be repaired: {found}")

@@ -6,40 +6,47 @@ long as the retention says; ``.quarantine/`` what could not be repaired, for eve
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import re
-import shutil
+import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from robot_recorder.core.errors import BagError
+from robot_recorder.core.ids import MAX_ID_BYTES, PARTIAL, checked_id, shown_id
 from robot_recorder.core.labels import LabelEvent, append_text, appended
 from robot_recorder.core.yaml_source import did_you_mean
 from robot_recorder.storage.catalogue import Keeper
-from robot_recorder.storage.episodes import Episode, label_facts
+from robot_recorder.storage.episodes import Episode, label_facts, robot_in
 from robot_recorder.storage.files import (
-    folder_bytes,
-    locked,
+    FILE_MODE,
+    is_real_directory,
+    is_regular,
+    make_folder,
     move_into,
+    read_regular,
     rename_durably,
     replace_text,
+    share,
 )
+from robot_recorder.storage.locks import HeldError, Lock
 from robot_recorder.storage.metadata import (
     METADATA_FILE,
     custom_data_of,
     read_metadata,
     write_metadata,
 )
+from robot_recorder.storage.trash import TRASH, Trash, name_outside
 
-PARTIAL = ".partial"
-TRASH = ".trash"
 QUARANTINE = ".quarantine"
 NOTE_FILE = "recording.json"
 REASON_FILE = "reason.txt"
-_ID = re.compile(r"(?P<robot>.+)_\d{8}T\d{6}_\d{3}(_|-|\.|$)")  # as ``episode_id`` makes it
+_MOST_NAME_BYTES = 255  # of a file or directory, on any file system
+_MOST_NOTE_BYTES = 100_000_000
 _TOPIC_KEYS = {"name", "type", "offered_qos_profiles", "type_description_hash"}
 
 
@@ -60,9 +67,23 @@ class Note:
 class EpisodeStore:
     """The episodes under one root folder. Every change to them is told to its catalogue."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, file_mode: int = FILE_MODE) -> None:
+        """
+        Args:
+            file_mode: of every file made here; directories are open to whom files are.
+        """
         self.root = root
-        self._catalogue = Keeper(root)
+        self.file_mode = file_mode
+        self.trash = Trash(root)
+        self._catalogue = Keeper(root, file_mode)
+
+    def make_root(self) -> None:
+        """Make the root folder, where there is none.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        make_folder(self.root, self.file_mode)
 
     def paths(self) -> list[Path]:
         """Finished episodes, oldest name first."""
@@ -74,7 +95,7 @@ class EpisodeStore:
 
     def trashed(self) -> list[Path]:
         """Discarded episodes, longest discarded first."""
-        return sorted(self._folders(self.root / TRASH), key=lambda p: p.stat().st_mtime)
+        return self.trash.paths()
 
     def quarantined(self) -> list[Path]:
         """What could not be repaired."""
@@ -82,10 +103,15 @@ class EpisodeStore:
 
     @staticmethod
     def _folders(parent: Path) -> list[Path]:
+        """Real directories: what a link leads to is not below this root."""
         try:
-            return sorted(p for p in parent.iterdir() if p.is_dir() and p.name[0] != ".")
+            with os.scandir(parent) as found:
+                names = [
+                    e.name for e in found if e.name[0] != "." and e.is_dir(follow_symlinks=False)
+                ]
         except OSError:
             return []
+        return [parent / name for name in sorted(names)]
 
     def find(self, id: str) -> Path:
         """Directory of a finished episode.
@@ -93,29 +119,33 @@ class EpisodeStore:
         Raises:
             BagError: there is none, or it is in the trash; the message holds the nearest ids.
         """
-        return self._find(id, self.root, self.paths)
+        path = self.root / checked_id(id)
+        if _is_episode(path):
+            return path
+        if self.trash.find(id) is not None:
+            raise BagError(f"{id} is in the trash: restore it first")
+        if (unfinished := self.root / f"{id}{PARTIAL}") in self.unfinished():
+            raise BagError(not_finished(unfinished))
+        raise self._unknown(id, self.root, self.paths())
 
-    def _find(self, id: str, folder: Path, candidates: Callable[[], list[Path]]) -> Path:
-        path = folder / id
-        if not id or "/" in id or not _is_episode(path):
-            if folder == self.root and id in {p.name for p in self.trashed()}:
-                raise BagError(f"{id} is in the trash: restore it first")
-            if (unfinished := folder / f"{id}{PARTIAL}") in self.unfinished():
-                raise BagError(not_finished(unfinished))
-            known = [p.name for p in candidates()]
-            hint = did_you_mean(id, known[-200:]) if known else "there are no episodes there"
-            raise BagError(f"no episode '{id}' in {folder}; {hint}")
-        return path
+    def _unknown(self, id: str, folder: Path, there: list[Path]) -> BagError:
+        known = [p.name for p in there]
+        hint = did_you_mean(id, known[-200:]) if known else "there are no episodes there"
+        return BagError(f"no episode {shown_id(id)} in {folder}; {hint}")
 
     def newest(self, robot: str) -> Path | None:
         """What a robot recorded last, finished or not; None: nothing here."""
-        of_robot = [p for p in [*self.paths(), *self.unfinished()] if _robot(p) == robot]
+        of_robot = [p for p in [*self.paths(), *self.unfinished()] if robot_in(p.name) == robot]
         return max(of_robot, key=lambda p: p.name, default=None)
 
     def new_partial(self, id: str) -> Path:
-        """Directory to record an episode into; the id is made unique where a clock repeats itself."""
-        path, number = self.root / f"{id}{PARTIAL}", 2
-        while path.exists() or path.with_suffix("").exists():
+        """Directory to record an episode into; the id is made unique where a clock repeats itself.
+
+        Raises:
+            BagError: it is not fit to be the name of a directory.
+        """
+        path, number = self.root / f"{checked_id(id)}{PARTIAL}", 2
+        while os.path.lexists(path) or os.path.lexists(path.with_suffix("")):
             path, number = self.root / f"{id}-{number}{PARTIAL}", number + 1
         return path
 
@@ -134,12 +164,12 @@ class EpisodeStore:
     def read_note(self, partial: Path) -> Note:
         """What was kept about an episode; empty when there is nothing, or nothing readable."""
         try:
-            content = json.loads((partial / NOTE_FILE).read_text(encoding="utf-8"))
+            content = json.loads(read_regular(partial / NOTE_FILE, _MOST_NOTE_BYTES))
             facts = {str(k): str(v) for k, v in content["facts"].items()}
             topics = [dict(topic) for topic in content["topics"]]
             whole = all(topic.keys() >= _TOPIC_KEYS for topic in topics)
             return Note(facts, topics if whole else [])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return Note({}, [])
 
     def finalise(self, partial: Path, facts: dict[str, str]) -> Path:
@@ -151,23 +181,18 @@ class EpisodeStore:
         final = partial.with_suffix("")
         try:
             metadata = read_metadata(partial)
-            names: list[str] = []
-            for name in metadata["relative_file_paths"]:
-                new = name.replace(partial.name, final.name, 1)
-                if new != name and not (partial / new).exists():
-                    os.rename(partial / name, partial / new)
-                names.append(new)
-            metadata["relative_file_paths"] = names
-            for file, name in zip(metadata["files"], names, strict=True):
-                file["path"] = name
+            _rename_files(partial, final.name, metadata)
             metadata["custom_data"] = {**custom_data_of(metadata), **facts}
             write_metadata(partial, metadata)  # brings the new names to the disk, too
+            share(partial, self.file_mode)
             rename_durably(partial, final)
-            (final / NOTE_FILE).unlink(missing_ok=True)  # its content is in the metadata now
         except OSError as error:
             raise BagError(
                 f"finalising {partial} failed: {error}; its data is kept there"
             ) from error
+        for name in (NOTE_FILE, REASON_FILE):  # what they said is in the metadata now, or past
+            with suppress(OSError):
+                (final / name).unlink(missing_ok=True)
         self._catalogue.changed(final, metadata)
         return final
 
@@ -208,88 +233,121 @@ class EpisodeStore:
             BagError: the disk does not take it; or what ``facts`` raises. Nothing has changed then.
         """
         try:
-            with locked(path):
+            with Lock(path.parent, lock_name(path)):
                 episode = Episode.open(path)
                 custom = {**episode.facts, **facts(episode)}
                 metadata = {**episode.metadata, "custom_data": custom}
                 write_metadata(path, metadata)
                 self._catalogue.changed(path, metadata)
+        except HeldError as error:
+            raise BagError(f"{path} is being changed by {error}: try again") from error
         except OSError as error:
             raise BagError(f"changing {path} failed: {error}; what it said before holds") from error
         return Episode(path, {**episode.metadata, "custom_data": custom})
 
-    def discard(self, path: Path) -> Path:
+    def discard(self, path: Path, days: float = 7.0) -> Path:
         """Move an episode to the trash folder.
+
+        Args:
+            days: for how many it is kept there at least.
 
         Raises:
             BagError: it can not be moved; it stays where it is.
         """
+        if path.parent == self.trash.folder:
+            raise BagError(f"{path.name} is in the trash already")
+        self._must_be_ours(path)
         try:
-            target = move_into(path, self.root / TRASH)
-            os.utime(target)  # how long it has been there
+            target = self.trash.put(path, time.time_ns(), days)
         except OSError as error:
             raise BagError(f"{path} can not be moved to the trash: {error}") from error
         self._catalogue.changed(path)
         return target
 
-    def restore(self, id: str) -> Path:
-        """Bring an episode back from the trash; empty id: the one discarded last.
+    def discarded(self, id: str) -> Path | None:
+        """Where in the trash an episode of this name is; None: it is not there."""
+        return self.trash.find(checked_id(id))
+
+    def delete_discarded(self, id: str) -> Path:
+        """Delete an episode in the trash before its time, as a person has asked for.
+
+        Raises:
+            BagError: it is not there, or cannot be deleted.
+        """
+        path = self.trash.find(checked_id(id.removesuffix(PARTIAL)))
+        if path is None:
+            raise self._unknown(id, self.root / TRASH, self.trashed())
+        if not self.trash.delete(path):
+            raise BagError(f"{path} cannot be deleted: see who owns it")
+        return path
+
+    def restore(self, id: str, robot: str = "") -> Path:
+        """Bring an episode back from the trash.
+
+        Args:
+            id: empty: the one discarded last.
+            robot: then only of this one; empty: of any.
 
         Raises:
             BagError: it is not there, or can not be moved.
         """
-        trash = self.trashed()
-        if not id and trash:
-            id = trash[-1].name
-        unfinished = self.root / TRASH / f"{id.removesuffix(PARTIAL)}{PARTIAL}"
-        if id and "/" not in id and unfinished.is_dir():  # discarded before it could be finalised
-            path, target = unfinished, self.root / unfinished.name
-        else:
-            path = self._find(id, self.root / TRASH, self.trashed)
-            target = self.root / Episode.open(path).id
+        if not id:
+            id = self.trash.last(robot).name
+        path = self.trash.find(checked_id(id.removesuffix(PARTIAL)))
+        if path is None or not (path.suffix == PARTIAL or _is_episode(path)):
+            raise self._unknown(id, self.root / TRASH, self.trashed())
+        target = self.root / name_outside(path)
         try:
             rename_durably(path, target)
         except OSError as error:
             raise BagError(f"{path} can not be restored: {error}") from error
+        self.trash.take(target)
         if target.suffix != PARTIAL:
             self._catalogue.changed(target)
         return target
 
-    def empty_trash(self, now_s: float, max_days: float, max_bytes: float) -> list[Path]:
-        """Delete what has been in the trash for too long, and then the oldest until the rest is small.
+    def empty_trash(self, now_ns: int, days: float) -> list[Path]:
+        """Delete what has been in the trash for longer than it was promised to be kept, and than ``days``.
 
         Nothing else in this package deletes recorded data.
 
         Args:
-            now_s: time since the epoch.
+            now_ns: time since the epoch.
         """
-        gone: list[Path] = []
-        trash = [(p, p.stat().st_mtime, folder_bytes(p)) for p in self.trashed()]
-        total = sum(size for *_, size in trash)
-        for path, since, size in trash:
-            if now_s - since > max_days * 86400 or total > max_bytes:
-                shutil.rmtree(path, ignore_errors=True)
-                total -= size
-                gone.append(path)
-        return gone
-
-    def keep_trash(self) -> None:
-        """Begin the retention of everything in the trash anew."""
-        for path in self.trashed():
-            os.utime(path)
+        return self.trash.empty(now_ns, days)
 
     def quarantine(self, path: Path, reason: str) -> Path:
-        """Put away what can not be repaired, with the reason beside it.
+        """Put away what can not be repaired, with the reason in it; on a full disk: in its name.
 
         Raises:
             BagError: it can not be moved; it stays where it is.
         """
+        self._must_be_ours(path)
+        name = path.name
         try:
-            target = move_into(path, self.root / QUARANTINE)
-            replace_text(target / REASON_FILE, reason + "\n")
+            replace_text(path / REASON_FILE, reason + "\n")
+        except OSError:
+            name = _named_after(path, reason)
+        try:
+            return move_into(path, self.root / QUARANTINE, name)
         except OSError as error:
             raise BagError(f"{path} can not be moved to the quarantine: {error}") from error
-        return target
+
+    def _must_be_ours(self, path: Path) -> None:
+        """Only what lies directly below the root is moved.
+
+        Raises:
+            BagError: it does not, or is a link.
+        """
+        if path.parent != self.root or not is_real_directory(path):
+            raise BagError(f"{path} is not a directory directly below {self.root}")
+
+
+def lock_name(path: Path) -> str:
+    """The lock of an episode, finished or not."""
+    name = path.name.removesuffix(PARTIAL)
+    long = len(name.encode("utf-8", "surrogateescape")) > MAX_ID_BYTES  # somebody else's
+    return hashlib.sha256(os.fsencode(name)).hexdigest() if long else name
 
 
 def not_finished(partial: Path) -> str:
@@ -301,10 +359,27 @@ def not_finished(partial: Path) -> str:
 
 
 def _is_episode(path: Path) -> bool:
-    return (path / METADATA_FILE).is_file() and path.suffix != PARTIAL
+    return path.suffix != PARTIAL and is_real_directory(path) and is_regular(path / METADATA_FILE)
 
 
-def _robot(path: Path) -> str:
-    """Of the episode's id, which begins with it."""
-    match = _ID.match(path.name)
-    return match["robot"] if match else ""
+def _rename_files(partial: Path, name: str, metadata: dict[str, Any]) -> None:
+    """Name a bag's files after its directory's final name, in the metadata, too."""
+    names: list[str] = []
+    for old in metadata["relative_file_paths"]:
+        if "/" in old:
+            raise BagError(f"{partial}: its metadata names a file elsewhere: {shown_id(old)}")
+        new = old.replace(partial.name, name, 1)
+        if new != old and not os.path.lexists(partial / new):
+            os.rename(partial / old, partial / new)
+        names.append(new)
+    metadata["relative_file_paths"] = names
+    for file, new in zip(metadata["files"], names, strict=True):
+        file["path"] = new
+
+
+def _named_after(path: Path, reason: str) -> str:
+    """A directory's name with a reason behind it."""
+    text = "".join(
+        c if c.isprintable() and c != "/" else "_" for c in reason.replace(f"{path}/", "")
+    )
+    return f"{path.name} ({text}".encode()[: _MOST_NAME_BYTES - 10].decode(errors="ignore") + ")"

@@ -67,7 +67,7 @@ def test_nodes_load_nothing_but_ros_and_numpy() -> None:
 
 def test_files_stay_readable() -> None:
     for path in PACKAGE.rglob("*.py"):
-        assert len(path.read_text().splitlines()) <= 400, path
+        assert len(path.read_text().splitlines()) <= 450, path
     for path in files("nodes"):
         assert len(path.read_text().splitlines()) <= 300, path
 

@@ -34,7 +34,8 @@ from robot_recorder.srv import (
 )
 from robot_recorder.storage.episodes import Episode
 from robot_recorder.storage.reader import read_messages
-from robot_recorder.storage.store import TRASH, EpisodeStore
+from robot_recorder.storage.store import EpisodeStore
+from robot_recorder.storage.trash import TRASH
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,8 @@ from robot_recorder.storage.catalogue_schema import DAY_NS, FILE, HOUR_NS, VERSI
 from robot_recorder.storage.catalogue_stats import Side, count_up, together
 from robot_recorder.storage.catalogue_sync import refresh, sync
 from robot_recorder.storage.episodes import Episode
-from robot_recorder.storage.store import TRASH, EpisodeStore
+from robot_recorder.storage.store import EpisodeStore
+from robot_recorder.storage.trash import TRASH
 
 MS, SECOND = 1_000_000, 1_000_000_000
 

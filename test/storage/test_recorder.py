@@ -26,7 +26,8 @@ from robot_recorder.storage.mcap_writer import McapWriter
 from robot_recorder.storage.reader import read_messages
 from robot_recorder.storage.recorder import Assignment, Recorder, RecorderState, Settings
 from robot_recorder.storage.recording import Package, Recording, StopReason
-from robot_recorder.storage.store import TRASH, EpisodeStore
+from robot_recorder.storage.store import EpisodeStore
+from robot_recorder.storage.trash import TRASH
 
 STREAM = StreamConfig("wrench", "wrist/wrench", WRENCH, Role.OBSERVATION, 100)
 PROFILE = RobotProfile("arm", FrameClock(30.0), 10**8, (STREAM,))
@@ -568,20 +569,38 @@ def test_images_go_before_states_and_labels_never(tmp_path: Path) -> None:
     assert counts["/labeller/labels"] == 101 and counts["/wrist/wrench"] == 100
 
 
-def test_a_start_is_refused_when_the_disk_is_short(tmp_path: Path) -> None:
+def test_a_start_is_refused_when_the_disk_is_short(tmp_path: Path, monkeypatch) -> None:
     free = shutil.disk_usage(tmp_path).free
-    bench = Bench(tmp_path, disk=DiskLimits(min_free_bytes=2 * free))
+    bench = Bench(tmp_path, disk=DiskLimits(min_free_bytes=free // 2, max_episode_s=1e12))
     bench.feed(100)
     verdict = bench.start()
     assert not verdict.ok and "GB free" in verdict.reason and "make room" in verdict.reason
-    assert bench.start(force=True).ok
+    assert bench.start(force=True).ok and bench.recorder.must_stop()[0] is None
+    monkeypatch.setattr("robot_recorder.storage.recorder.free_bytes", lambda _: free // 2)
     assert bench.recorder.must_stop()[0] is StopReason.DISK_FULL
     assert bench.recorder.episodes_left() == 0
     bench.stop()
+    verdict = bench.start(force=True)
+    assert not verdict.ok and "min_free_mb" in verdict.reason, "force takes nothing of the reserve"
+    monkeypatch.undo()
     plenty = Bench(tmp_path, disk=DiskLimits(max_episode_s=1.0, min_free_bytes=0))
     assert plenty.recorder.episodes_left() == -1
     plenty.feed(100)
     assert plenty.recorder.episodes_left() > 1000
+
+
+def test_what_waits_to_be_written_is_counted_before_the_reserve(
+    tmp_path: Path, monkeypatch
+) -> None:
+    """The pre-roll at a start, and what is queued at the end: both are written whatever happens."""
+    bench = Bench(tmp_path, disk=DiskLimits(min_free_bytes=10**9, max_episode_s=1.0))
+    sent = bench.feed(150)
+    room = 2 * sum(map(len, sent))  # for a second of it, not for 1.4 s of pre-roll as well
+    monkeypatch.setattr("robot_recorder.storage.recorder.free_bytes", lambda _: 10**9 + room // 2)
+    assert bench.start(force=True, pre_roll_s=0.0).ok
+    bench.stop()
+    refused = bench.start(force=True, pre_roll_s=1.4)
+    assert not refused.ok and "waiting to be written" in refused.reason, refused
 
 
 def test_an_episode_that_gets_too_long_has_to_stop(tmp_path: Path) -> None:
