@@ -21,6 +21,7 @@ setup(
     package_data={"robot_recorder.report": ["page.*"]},
     data_files=[
         ("share/robot_recorder/config", [*glob("config/*.yaml"), *glob("config/*.rviz")]),
+        ("share/robot_recorder/config/security", glob("config/security/*.xml")),
         ("share/robot_recorder/config/robots", glob("config/robots/*.yaml")),
     ],
     install_requires=[

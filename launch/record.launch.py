@@ -22,9 +22,15 @@ ARGUMENTS = {
     "pre_roll_s": ("2.0", "s of the past that become an episode's beginning"),
     "max_episode_s": ("600.0", "s; a longer episode is stopped and finalised"),
     "min_free_mb": ("500", "MB of the disk that are always left free"),
+    "trash_days": ("7.0", "days that discarded episodes are kept"),
+    "file_mode": ("0640", "mode of episodes' files, octal; directories are open to whom files are"),
+    "second_recorder": ("false", "record although another one records this robot into this root"),
     "use_sim_time": ("false", "take the time from /clock"),
 }
-TYPES = {"pre_roll_s": float, "max_episode_s": float, "min_free_mb": int, "use_sim_time": bool}
+TYPES = {
+    "pre_roll_s": float, "max_episode_s": float, "min_free_mb": int, "trash_days": float,
+    "second_recorder": bool, "use_sim_time": bool,
+}  # fmt: skip
 
 
 def parameters(*names):
@@ -51,7 +57,7 @@ def node(executable, condition, *names, **more):
 
 
 def generate_launch_description():
-    recorder = ("profile", "root", "tasks", "writer", *TYPES)
+    recorder = ("profile", "root", "tasks", "writer", "file_mode", *TYPES)
     labeller = ("tasks", "task", "operator", "use_sim_time")
     ending = {"on_exit": Shutdown(reason="the recorder ended")}
     return LaunchDescription(

@@ -58,6 +58,7 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--namespace", default="", help="namespace of the robot")
+    parser.add_argument("--enclave", default="", help="security enclave to call from")
     parser.add_argument("service", choices=SERVICES, metavar="SERVICE")
     parser.add_argument("fields", nargs="*", metavar="NAME=VALUE")
     options = parser.parse_args(sys.argv[1:] or ["--help"])
@@ -68,7 +69,7 @@ def main() -> int:
         known = ", ".join(kind.Request.get_fields_and_field_types()) or "none"
         say_error(f"error: {error}; fields of {options.service}: {known}")
         return 2
-    rclpy.init(args=[])
+    rclpy.init(args=["--ros-args", "--enclave", options.enclave] if options.enclave else [])
     try:
         return _call(kind, name, options.namespace, request)
     except NameValidationException as error:

@@ -14,6 +14,7 @@ from robot_recorder.core.labels import Outcome
 from robot_recorder.core.quality.report import QualityVerdict
 from robot_recorder.core.streams import NS_PER_MS
 from robot_recorder.storage.episodes import Episode
+from robot_recorder.storage.files import OUT_OF_FILES
 from robot_recorder.storage.metadata import METADATA_FILE
 
 LATEST_NS = 2**63 - 1  # what SQLite can hold, and what rosbag2 writes as the start of an empty bag
@@ -142,6 +143,8 @@ def entry_of(episode: Episode, stamp_ns: int = 0) -> Entry:
         if entry.stop_ns > LATEST_NS:
             raise ValueError(f"it ends {entry.duration_ms / 1000:g} s after {entry.start_ns} ns")
     except OSError as error:
+        if error.errno in OUT_OF_FILES:  # it says nothing about the episode
+            raise
         raise BagError(f"{episode.path} can not be read: {error.strerror}") from error
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
         raise BagError(

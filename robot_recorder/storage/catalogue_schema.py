@@ -18,7 +18,7 @@ from robot_recorder.core.errors import BagError, ConfigError
 from robot_recorder.core.labels import Outcome
 from robot_recorder.core.quality.report import QualityVerdict
 from robot_recorder.core.streams import NS_PER_S
-from robot_recorder.storage.files import FILE_MODE, make_folder, set_mode
+from robot_recorder.storage.files import FILE_MODE, is_real_directory, make_folder, set_mode
 
 FILE = Path(
     ".catalogue", "episodes.sqlite"
@@ -101,6 +101,8 @@ def open_file(path: Path, wait_s: float, file_mode: int = FILE_MODE) -> sqlite3.
         ConfigError: it was made by a newer version of this package.
     """
     make_folder(path.parent, file_mode)
+    if not is_real_directory(path.parent):
+        raise NotADirectoryError(f"{path.parent} is a link: remove it")
     until = time.monotonic() + wait_s
     while True:
         _create(path, file_mode)

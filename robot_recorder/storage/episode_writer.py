@@ -13,6 +13,7 @@ from pathlib import Path
 from robot_recorder.core.errors import BagError
 from robot_recorder.core.losses import Dropout, LossLedger, Place
 from robot_recorder.core.topics import Batch, Channel, Sample
+from robot_recorder.storage.files import OUT_OF_FILES
 from robot_recorder.storage.writer import BagWriter
 
 SYNC_PERIOD_S = 0.5  # with the longest flush seen, well inside the promised second
@@ -80,6 +81,7 @@ class EpisodeWriter:
         self._queue: deque[tuple[Batch, int]] = deque()
         self._written: Counter[Channel] = Counter()
         self._offered_bytes = self._taken_bytes = self._written_bytes = 0
+        self._files: list[Path] = []  # that there are
         self._grown = (0, 0)  # size of the files, and what had been written, when they last grew
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="episode_writer", daemon=True)
@@ -202,8 +204,11 @@ class EpisodeWriter:
 
     def _see_it_grow(self) -> None:
         try:
-            size = sum(p.stat().st_size for p in self.directory.glob("*.mcap"))
+            self._files = self._files or list(self.directory.glob("*.mcap"))
+            size = sum(p.stat().st_size for p in self._files)
         except OSError as error:
+            if error.errno in OUT_OF_FILES:
+                return
             raise BagError(f"{self.directory} can not be seen any more: {error}") from error
         before, written = self._grown
         if size > before:

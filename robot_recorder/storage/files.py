@@ -14,6 +14,7 @@ from robot_recorder.core.errors import ConfigError
 from robot_recorder.core.ids import PARTIAL
 
 FILE_MODE = 0o640  # episodes are films of homes: nobody but the owner writes, the group may read
+OUT_OF_FILES = (errno.EMFILE, errno.ENFILE)  # it says nothing about what was to be opened
 _NO_MODES = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # of a file system that knows none
 
 
@@ -114,6 +115,40 @@ def _directory(path: Path) -> Iterator[int]:
         os.close(fd)
 
 
+class Spare:
+    """A file descriptor kept for what must not fail because a process has no more of them."""
+
+    def __init__(self) -> None:
+        self._fd = -1
+        self._given = False
+        self._take()
+
+    def _take(self) -> None:
+        if self._given:
+            return
+        with suppress(OSError):  # there is none to be kept now; the next time there may be
+            self._fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def give(self) -> None:
+        """Let it be used, for good, by whoever is first."""
+        self._given = True
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """Let it be used for a while."""
+        self._let_go()
+        try:
+            yield
+        finally:
+            self._take()
+
+
 def sync_directory(directory: Path) -> None:
     """Bring a directory's entries (names, renames) to the disk."""
     with _directory(directory) as fd:
@@ -130,9 +165,18 @@ def sync_file(path: Path) -> None:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Bytes of all regular files below a folder, while others may replace some of them."""
+    """Bytes of all regular files below a folder, while others may replace some of them.
+
+    Raises:
+        OSError: it cannot be listed.
+    """
+
+    def failed(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise error
+
     total = 0
-    for place, _, names in os.walk(folder):
+    for place, _, names in os.walk(folder, onerror=failed):
         for name in names:
             try:
                 found = os.lstat(os.path.join(place, name))

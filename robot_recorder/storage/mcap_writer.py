@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from robot_recorder.core.errors import BagError
@@ -41,7 +42,7 @@ class McapWriter:
             sync_directory(directory.parent)
         except OSError as error:
             self.abandon()
-            if directory.is_dir() and not any(directory.iterdir()):
+            with suppress(OSError):  # it is not empty, or was not made
                 directory.rmdir()  # leave nothing that looks like an episode
             raise BagError(f"can not create the bag {directory}: {error.strerror}") from error
 
@@ -74,9 +75,10 @@ class McapWriter:
             metadata = build_metadata(topics, summary, self._custom_data)
             # rosbag2 opens a lone .mcap file by this record, without the directory around it.
             self._mcap.finish({"rosbag2": {"serialized_metadata": dump_yaml(metadata)}})
-            write_metadata(self._directory, metadata)
             self._file.check()
+            self._file.close()  # one file at a time, as there may be no more
             self._look_at_the_end()
+            write_metadata(self._directory, metadata)
         except OSError as error:
             raise self._failed(error) from error
         finally:

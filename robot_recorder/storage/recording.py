@@ -26,8 +26,8 @@ from robot_recorder.core.streams import NS_PER_S
 from robot_recorder.core.topics import Batch, Channel, Sample
 from robot_recorder.storage.episode_writer import EpisodeWriter
 from robot_recorder.storage.episodes import incompleteness, label_facts, quality_facts, sum_lost
-from robot_recorder.storage.files import folder_bytes, share
-from robot_recorder.storage.metadata import topic_metadata
+from robot_recorder.storage.files import Spare, folder_bytes, is_regular, share
+from robot_recorder.storage.metadata import METADATA_FILE, topic_metadata
 from robot_recorder.storage.recovery import RecordingLock, recover
 from robot_recorder.storage.store import EpisodeStore, Note
 from robot_recorder.storage.writer import BagWriter
@@ -148,6 +148,7 @@ class Recording:
             self._held.release()
             raise
         share(begin.path, store.file_mode)
+        self._spare = Spare()
         kept = frozenset([package.labels, package.dropouts, *(s.channel for s in latched)])
         self._writer = EpisodeWriter(
             writer,
@@ -256,6 +257,7 @@ class Recording:
             detach: ends the offers. Called late: what was lost just before the stop shows when the
                 next message comes.
         """
+        self._spare.give()  # what is written from here on must not lack it
         try:
             self._writer.close()
             problem = ""
@@ -278,8 +280,16 @@ class Recording:
         except BagError as error:
             self.error = str(error)
             return Verdict(False, self.error)
-        self.size_bytes = folder_bytes(self.path)
+        self.size_bytes = self._size()
         return Verdict(True)
+
+    def _size(self) -> int:
+        """Bytes on disk. It is an episode already: nothing that fails here may say it is none."""
+        try:
+            return folder_bytes(self.path)
+        except OSError:
+            files = [self.path / METADATA_FILE, self.path / f"{self.path.name}_0.mcap"]
+            return sum(path.stat().st_size for path in files if is_regular(path))
 
     def _abort(self) -> Verdict:
         handed_over = self.counts()
@@ -291,7 +301,7 @@ class Recording:
         if not found.ok:
             self._after_abort(handed_over, {})
             return Verdict(False, f"aborted: {self.error}; {found.message}")
-        self.size_bytes = folder_bytes(self.path)
+        self.size_bytes = self._size()
         kept = f"{found.messages} messages are kept in {found.path}"
         return Verdict(False, f"aborted: {self.error}; {kept}")
 
@@ -357,7 +367,8 @@ class Recording:
         topics = [
             {**topic_metadata(c.bag_topic), "definition": c.bag_topic.definition} for c in written
         ]
-        self._store.write_note(self.path, Note(self.facts(), topics))
+        with self._spare.lent():
+            self._store.write_note(self.path, Note(self.facts(), topics))
         self._noted = (len(self.events), len(written))
 
     # -- what metadata.yaml says

@@ -103,7 +103,11 @@ def recover(
         kept = "it is kept, and tried again at the next start" if partial.exists() else "it is gone"
         return Recovered(partial, False, f"{error}; {kept}")
     except BagError as error:
+        if isinstance(error.__cause__, OSError):  # of the machine, not of what lies there
+            return Recovered(partial, False, f"{error}; it is kept, and tried again")
         return _put_away(store, partial, str(error))
+    except OSError as error:
+        return Recovered(partial, False, f"{partial}: {error}; it is kept, and tried again")
     except Exception as error:  # whatever was found there: the other leftovers have their turn, too
         return _put_away(store, partial, f"repairing failed: {type(error).__name__}: {error}")
     try:

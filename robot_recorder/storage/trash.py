@@ -29,6 +29,7 @@ from robot_recorder.storage.files import (
 TRASH = ".trash"
 MOMENT_FILE = "discarded.json"
 _SEEN_FILE = ".seen"  # when a housekeeper was here last, for the next one
+_MOST_DAYS = 1e6  # for ever
 _DAY_NS = 86_400 * NS_PER_S
 _MOST_BYTES = 10_000
 
@@ -60,7 +61,7 @@ class Moment:
 
     def until_ns(self, days: float = 0.0) -> int:
         """Before this it is not deleted: what was promised holds, whatever is configured now."""
-        return self.at_ns + round(max(self.days, days) * _DAY_NS)
+        return self.at_ns + round(min(max(self.days, days), _MOST_DAYS) * _DAY_NS)
 
     @property
     def until(self) -> str:
@@ -129,7 +130,8 @@ class Trash:
             content = json.loads(read_regular(path / MOMENT_FILE, _MOST_BYTES))
             if content["name"] != path.name:
                 return None
-            return Moment(int(content["discarded_ns"]), float(content["days"]))
+            days = float(content["days"])
+            return Moment(int(content["discarded_ns"]), days) if days >= 0 else None
         except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None
 

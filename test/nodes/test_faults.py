@@ -9,14 +9,12 @@ import json
 import os
 import random
 import shutil
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from support.disks import small_disk
 from support.robot import PROFILE, Bench, ShiftedClock, process
 
 pytest.importorskip("rclpy")
@@ -141,19 +139,6 @@ def test_a_file_that_may_not_grow_ends_as_aborted(profile: Path, tmp_path: Path)
         stopped = bench.stop()
         assert stopped.success, stopped.message
         balance(bench, Episode.open(Path(stopped.path)), "/full")
-
-
-@contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A file system of its own, where one may be mounted."""
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-    if os.geteuid() or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("no file system can be mounted here: needs root")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def test_an_episode_stops_before_the_disk_is_full(profile: Path, tmp_path: Path) -> None:

@@ -323,7 +323,7 @@ def test_a_file_that_changed_while_it_was_written_is_noticed_when_it_is_closed(
             file.truncate(path.stat().st_size - 1)
 
     monkeypatch.setattr(McapFile, "finish", interfere)
-    with pytest.raises(BagError, match="holds 0 messages by its index, 2400 were written"):
+    with pytest.raises(BagError, match="somebody else changed the file"):
         record(tmp_path, close=True)
 
 
