@@ -117,11 +117,12 @@ def test_a_process_without_a_file_to_spare_saves_and_says_so(bench: Bench) -> No
     bench.publish_for(0.5)
     (pid,) = [int(p.name) for p in Path("/proc").glob("[0-9]*") if _is_recorder(p)]
     most = max(int(name) for name in os.listdir(f"/proc/{pid}/fd")) + 1
-    before = resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, most))
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, before[1]))
     try:
         stopped = bench.stop()
     finally:
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (before[0], before[0]))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
     assert stopped.success and stopped.size_bytes > 0, stopped.message
     assert Episode.open(Path(stopped.path)).metadata["message_count"] == stopped.messages
 
