@@ -237,16 +237,17 @@ def replaced(target: Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
-def move_into(source: Path, folder: Path, name: str = "") -> Path:
+def move_into(source: Path, folder: Path, name: str = "", file_mode: int = FILE_MODE) -> Path:
     """Move something into a folder, made if need be, under a name that is free there.
 
     Args:
         name: to take there; empty: its own.
+        file_mode: of the folder's files, where it has to be made.
 
     Raises:
         OSError: it cannot be moved, or the folder is a link.
     """
-    make_folder(folder)
+    make_folder(folder, file_mode)
     if not is_real_directory(folder):
         raise NotADirectoryError(errno.ENOTDIR, "it is a link", str(folder))
     name = name or source.name

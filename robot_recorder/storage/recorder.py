@@ -14,6 +14,7 @@ from enum import IntEnum
 from robot_recorder.core.errors import BagError
 from robot_recorder.core.evidence import Evidence
 from robot_recorder.core.health import HealthMonitor, HealthReport
+from robot_recorder.core.ids import PARTIAL
 from robot_recorder.core.labels import LabelEvent, LabelKind
 from robot_recorder.core.observer import Observer
 from robot_recorder.core.quality.camera_watch import Looker, Nobody
@@ -407,7 +408,7 @@ class Recorder:
             path = self.store.restore(id, robot="" if id else self.robot)
         except BagError as error:
             return Verdict(False, str(error))
-        if self.last is not None and self.last.id == path.name:
+        if self.last is not None and self.last.id == path.name.removesuffix(PARTIAL):
             self.last.path, self.last.discarded = path, False
         return Verdict(True, str(path))
 

@@ -176,6 +176,8 @@ def counted(contents: Contents) -> dict[str, int]:
 
 def _finalised_facts(partial: Path) -> dict[str, str]:
     """What was said of it when it was all but finished: that is better than what can be found out."""
+    if not is_regular(partial / METADATA_FILE):
+        return {}
     try:
         facts = custom_data_of(read_metadata(partial))
     except BagError:

@@ -74,7 +74,7 @@ class EpisodeStore:
         """
         self.root = root
         self.file_mode = file_mode
-        self.trash = Trash(root)
+        self.trash = Trash(root, file_mode)
         self._catalogue = Keeper(root, file_mode)
 
     def make_root(self) -> None:
@@ -144,7 +144,8 @@ class EpisodeStore:
         Raises:
             BagError: it is not fit to be the name of a directory.
         """
-        path, number = self.root / f"{checked_id(id)}{PARTIAL}", 2
+        checked_id(checked_id(id) + "-9999")  # a number may follow
+        path, number = self.root / f"{id}{PARTIAL}", 2
         while os.path.lexists(path) or os.path.lexists(path.with_suffix("")):
             path, number = self.root / f"{id}-{number}{PARTIAL}", number + 1
         return path
@@ -329,7 +330,7 @@ class EpisodeStore:
         except OSError:
             name = _named_after(path, reason)
         try:
-            return move_into(path, self.root / QUARANTINE, name)
+            return move_into(path, self.root / QUARANTINE, name, self.file_mode)
         except OSError as error:
             raise BagError(f"{path} can not be moved to the quarantine: {error}") from error
 

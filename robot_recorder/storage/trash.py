@@ -19,12 +19,15 @@ from robot_recorder.core.ids import PARTIAL, checked_id
 from robot_recorder.core.streams import NS_PER_S
 from robot_recorder.storage.episodes import Episode, robot_in
 from robot_recorder.storage.files import (
+    FILE_MODE,
     folder_bytes,
     is_real_directory,
+    is_regular,
     move_into,
     read_regular,
     replace_text,
 )
+from robot_recorder.storage.metadata import METADATA_FILE
 
 TRASH = ".trash"
 MOMENT_FILE = "discarded.json"
@@ -81,8 +84,9 @@ def utc(at_ns: int) -> str:
 class Trash:
     """What was discarded below one root folder."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, file_mode: int = FILE_MODE) -> None:
         self.folder = root / TRASH
+        self._file_mode = file_mode
         self.bytes = 0  # as measured last, and changed since
 
     def paths(self) -> list[Path]:
@@ -141,7 +145,7 @@ class Trash:
         Raises:
             OSError: it cannot be moved; it stays where it is.
         """
-        target = move_into(path, self.folder)
+        target = move_into(path, self.folder, file_mode=self._file_mode)
         self._write(target, Moment(now_ns, days))
         self.bytes += _bytes(target)
         with suppress(OSError):  # the next housekeeper does
@@ -252,6 +256,8 @@ def name_outside(path: Path) -> str:
 def _robot_of(path: Path) -> str:
     """Whose episode it is."""
     try:
-        return Episode.open(path).facts["robot"]
+        if is_regular(path / METADATA_FILE):
+            return Episode.open(path).facts["robot"]
     except (BagError, KeyError):  # not finished, or somebody else's
-        return robot_in(path.name)
+        pass
+    return robot_in(path.name)
