@@ -13,6 +13,7 @@ from robot_recorder.core.certificate import (
     Certificate,
     FrameStats,
     StreamEvidence,
+    TickSpan,
     certified,
     certify,
 )
@@ -68,8 +69,7 @@ def align_episode(
         plan.aligned, frame_clock, plan.profile.deadline_ns, parts.append,
         plan.seeds, plan.restamp, plan.decoders,
     )  # fmt: skip
-    models = {lane.config.name: lane.clock.model for lane in aligner.lanes}
-    tallies = {s.name: StreamTally(s, models.get(s.name)) for s in plan.profile.streams}
+    tallies = {s.name: StreamTally(s) for s in plan.profile.streams}
     problem, span = "", (2**62, 0)
     try:
         for segment in read_columns(episode.path, set(plan.topics.values())):
@@ -82,7 +82,34 @@ def align_episode(
             raise
         problem = str(error)
     aligner.finish()
-    stats = FrameStats()
+    return Alignment(
+        plan.aligned,
+        join_frames(parts, aligner),
+        tuple(n or () for n in aligner.value_names),
+        tuple(aligner.counts),
+        _certificate(episode, plan, frame_clock, parts, tallies, span),
+        aligner.skipped_ticks,
+        problem,
+    )
+
+
+def _certificate(
+    episode: Episode,
+    plan: Plan,
+    frame_clock: FrameClock,
+    parts: list[Frames],
+    tallies: dict[str, StreamTally],
+    span: tuple[int, int],
+) -> Certificate:
+    """Made as while recording: of an episode of ours the figures are the same."""
+    deadline_ns = plan.profile.deadline_ns
+    if "stop_ns" in episode.facts:
+        of = episode.span
+        span = of.start_ns, of.to_ns or span[1]
+        ticks = TickSpan.of_episode(of.from_ns, *span, deadline_ns)
+    else:
+        ticks = TickSpan.of_bag(*span, deadline_ns)
+    stats = FrameStats(ticks)
     names = tuple(s.name for s in plan.aligned)
     for part in parts:
         stats.add_all(part, names)
@@ -96,15 +123,7 @@ def align_episode(
         for s in plan.profile.streams
         if certified(s)
     ]
-    return Alignment(
-        plan.aligned,
-        join_frames(parts, aligner),
-        tuple(n or () for n in aligner.value_names),
-        tuple(aligner.counts),
-        certify(evidence, stats, frame_clock),
-        aligner.skipped_ticks,
-        problem,
-    )
+    return certify(evidence, stats, frame_clock)
 
 
 def _pieces(segment: Segment) -> Iterator[tuple[int, dict[str, Column]]]:

@@ -14,6 +14,7 @@ from robot_recorder.core.skews import Skews
 from robot_recorder.core.stream_tally import StreamFacts
 from robot_recorder.core.streams import (
     NS_PER_MS,
+    NS_PER_S,
     FrameClock,
     Policy,
     SourceClockKind,
@@ -136,6 +137,11 @@ class Certificate:
         rate_hz, reference: the frame clock.
         frames, complete: how many, and how many without a held or missing stream.
         streams: by name, in profile order.
+        expected: frames that the time from start to stop asks for; None: nobody can say.
+        absent: of these, how many there are not.
+        unreadable: messages of the recorder's own topics that nobody can read, or that cannot be of
+            this robot's synchronizer; None: nobody counted.
+        unreadable_why: what is wrong with the first of them.
     """
 
     rate_hz: float | None
@@ -143,6 +149,10 @@ class Certificate:
     frames: int
     complete: int
     streams: dict[str, StreamCertificate]
+    expected: int | None = None
+    absent: int | None = None
+    unreadable: int | None = None
+    unreadable_why: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -167,21 +177,30 @@ class Certificate:
             name: StreamCertificate(**_known(s, blank))
             for name, s in values.get("streams", {}).items()
         }
-        own = {"rate_hz": None, "reference": "", "frames": 0, "complete": 0}
+        own = {"rate_hz": None, "reference": "", "frames": 0, "complete": 0, "unreadable_why": ""}
+        own |= dict.fromkeys(("expected", "absent", "unreadable"))
         return cls(**_known(values, own), streams=streams)
 
     @property
     def summary(self) -> str:
         """One sentence."""
         if not self.frames:
-            return "no frames: nothing was aligned"
+            return f"no frames: nothing was aligned{self._spoiled}"
         share = self.complete / self.frames
         worst = max(
             ((s.skew_p95_ms, n) for n, s in self.streams.items() if s.skew_p95_ms is not None),
             default=None,
         )
         skew = f"; worst skew p95 {worst[0]:.1f} ms ({worst[1]})" if worst else ""
-        return f"{self.frames} frames {FrameClock(self.rate_hz, self.reference).text}, {share:.1%} complete{skew}"
+        clock = FrameClock(self.rate_hz, self.reference).text
+        absent = f", {self.absent} of {self.expected} frames are not there" if self.absent else ""
+        return f"{self.frames} frames {clock}, {share:.1%} complete{absent}{skew}{self._spoiled}"
+
+    @property
+    def _spoiled(self) -> str:
+        if not self.unreadable:
+            return ""
+        return f"; {self.unreadable} messages of the recorder's own cannot be used ({self.unreadable_why})"
 
 
 _MOST = 1 << 63  # more than that nobody has counted, or measured
@@ -215,6 +234,48 @@ def certified(config: StreamConfig) -> bool:
     return config.policy is not Policy.NONE or config.rate_hz is not None
 
 
+_SETTLING_NS = 500 * NS_PER_MS  # a live run knew samples of before the bag's first ones
+_UNDER_WAY_NS = 250 * NS_PER_MS  # beyond the deadline, for a busy machine
+_ALWAYS = 1 << 62
+
+
+@dataclass(frozen=True)
+class TickSpan:
+    """Which ticks a certificate speaks of: both ends belong to it, robot clock, ns.
+
+    A frame leaves up to the deadline after its tick, so those of the last moments before a stop are in no bag.
+
+    Attributes:
+        first_ns, last_ns: frames of other ticks are not counted.
+        from_ns, until_ns: a frame is asked for at every tick between them.
+    """
+
+    first_ns: int
+    last_ns: int
+    from_ns: int
+    until_ns: int
+
+    @classmethod
+    def of_episode(cls, from_ns: int, start_ns: int, stop_ns: int, deadline_ns: int) -> TickSpan:
+        """Of an episode of ours.
+
+        Args:
+            from_ns: what it begins with: earlier than its start by the pre-roll, which need not be there.
+        """
+        until_ns = stop_ns - deadline_ns - _UNDER_WAY_NS
+        return cls(min(start_ns, from_ns + _SETTLING_NS), until_ns, start_ns, until_ns)
+
+    @classmethod
+    def of_bag(cls, first_ns: int, last_ns: int, deadline_ns: int) -> TickSpan:
+        """Of somebody else's, from its first message to its last."""
+        margin_ns = deadline_ns + _UNDER_WAY_NS
+        return cls(-_ALWAYS, _ALWAYS, first_ns + margin_ns, last_ns - margin_ns)
+
+    def ticks(self, rate_hz: float) -> int:
+        """How many are asked for at a rate."""
+        return max(0, math.floor((self.until_ns - self.from_ns) * rate_hz / NS_PER_S))
+
+
 @dataclass
 class _Tally:
     skews: Skews = field(default_factory=Skews)
@@ -222,16 +283,25 @@ class _Tally:
 
 
 class FrameStats:
-    """Gathers frames' statuses and skews, in bounded memory."""
+    """Gathers frames' statuses and skews, in bounded memory.
 
-    def __init__(self) -> None:
+    Attributes:
+        asked: frames of ticks at which one was asked for.
+    """
+
+    def __init__(self, span: TickSpan) -> None:
+        self.span = span
         self._streams: dict[str, _Tally] = {}
         self.frames = 0
         self.complete = 0
+        self.asked = 0
 
     def add(self, frame: Frame, names: tuple[str, ...]) -> None:
-        """Count one frame."""
+        """Count one frame, if it belongs to the span."""
+        if not self.span.first_ns <= frame.tick_ns <= self.span.last_ns:
+            return
         self.frames += 1
+        self.asked += self.span.from_ns <= frame.tick_ns <= self.span.until_ns
         self.complete += frame.complete
         for name, sample in zip(names, frame.samples, strict=True):
             tally = self._streams.setdefault(name, _Tally())
@@ -240,13 +310,16 @@ class FrameStats:
                 tally.skews.add(sample.skew_ns)
 
     def add_all(self, frames: Frames, names: tuple[str, ...]) -> None:
-        """Count many frames."""
-        self.frames += len(frames)
-        self.complete += int(frames.complete.sum())
+        """Count those of many frames that belong to the span."""
+        span, ticks = self.span, frames.ticks
+        inside = (span.first_ns <= ticks) & (ticks <= span.last_ns)
+        self.frames += int(inside.sum())
+        self.asked += int(((span.from_ns <= ticks) & (ticks <= span.until_ns)).sum())
+        self.complete += int(frames.complete[inside].sum())
         for name, column in zip(names, frames.columns, strict=True):
-            tally = self._streams.setdefault(name, _Tally())
-            tally.statuses += np.bincount(column.status, minlength=len(SampleStatus))
-            tally.skews.add_all(column.skews[column.status != SampleStatus.MISSING])
+            tally, status = self._streams.setdefault(name, _Tally()), column.status[inside]
+            tally.statuses += np.bincount(status, minlength=len(SampleStatus))
+            tally.skews.add_all(column.skews[inside][status != SampleStatus.MISSING])
 
     def quantiles_ms(self, name: str) -> tuple[float | None, ...]:
         """p50, p95, p99 and maximum of the absolute skew."""
@@ -270,13 +343,39 @@ class StreamEvidence:
 
 
 def certify(
-    evidence: list[StreamEvidence], stats: FrameStats, frame_clock: FrameClock
+    evidence: list[StreamEvidence],
+    stats: FrameStats,
+    frame_clock: FrameClock,
+    unreadable: int | None = None,
+    unreadable_why: str = "",
 ) -> Certificate:
-    """The certificate of an episode."""
+    """The certificate of an episode.
+
+    Args:
+        unreadable: messages of the recorder's own that cannot be read; None: nobody counted.
+        unreadable_why: what is wrong with the first one.
+    """
     streams = {e.config.name: _certify_stream(e, stats) for e in evidence}
+    expected = _expected_frames(evidence, stats.span, frame_clock)
     return Certificate(
-        frame_clock.rate_hz, frame_clock.reference, stats.frames, stats.complete, streams
-    )
+        frame_clock.rate_hz, frame_clock.reference, stats.frames, stats.complete, streams,
+        expected, None if expected is None else max(expected - stats.asked, 0),
+        unreadable, unreadable_why,
+    )  # fmt: skip
+
+
+def _expected_frames(
+    evidence: list[StreamEvidence], span: TickSpan, frame_clock: FrameClock
+) -> int | None:
+    """Of a reference stream as many as it gave ticks, by its mean rate; None where nothing is aligned."""
+    if all(e.config.policy is Policy.NONE for e in evidence):
+        return None
+    rates = [frame_clock.rate_hz] if frame_clock.rate_hz else []
+    for found in evidence:
+        if found.config.name == frame_clock.reference:
+            rate_hz = found.facts.rate_hz or found.config.rate_hz
+            rates += [rate_hz] if rate_hz else []
+    return span.ticks(min(rates)) if rates else None
 
 
 def _certify_stream(evidence: StreamEvidence, stats: FrameStats) -> StreamCertificate:

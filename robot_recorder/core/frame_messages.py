@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from robot_recorder.core.cdr import CdrReader
 from robot_recorder.core.clock_model import ClockEstimate
@@ -123,3 +123,36 @@ def decode_clock_settings(data: bytes) -> list[tuple[str, ClockSetting]]:
             estimate = ClockEstimate(at_ns, offset_ns, slope, offset_pm, drift_pm, seconds)
             settings.append((stream, ClockSetting(since_ns, estimate)))
     return settings
+
+
+def _walker(fields: str) -> Callable[[bytes], None]:
+    """Reads a message field by field, to see whether it can be read.
+
+    Args:
+        fields: a letter each: ``h`` header, ``s`` string, ``b`` byte, ``q`` 64 bits, ``t`` time or duration.
+    """
+
+    def walk(data: bytes) -> None:
+        reader = CdrReader(data)
+        for field in fields:
+            if field in "ht":
+                reader.stamp_ns()
+            if field in "hs":
+                reader.skip_bytes()
+            elif field == "b":
+                reader.u8()
+            elif field == "q":
+                reader.i64()
+
+    return walk
+
+
+# What the recorder writes into bags beside the robot's streams, and how each message is read.
+OWN_READERS: dict[str, Callable[[bytes], object]] = {
+    "robot_recorder/msg/AlignedFrame": decode_frame,
+    "robot_recorder/msg/FrameLayout": decode_value_names,
+    "robot_recorder/msg/ClockModels": decode_clock_settings,
+    "robot_recorder/msg/Label": _walker("hsbssssssbsstt"),
+    "robot_recorder/msg/Task": _walker("hsss"),
+    "robot_recorder/msg/Dropout": _walker("hsbqtt"),
+}

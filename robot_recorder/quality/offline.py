@@ -11,6 +11,7 @@ from robot_recorder.core.certificate import (
     Certificate,
     FrameStats,
     StreamEvidence,
+    TickSpan,
     certified,
     certify,
 )
@@ -153,8 +154,11 @@ def _certificate(
     missing = [s for s in everything.streams if s.name not in found.streams and certified(s)]
     if not missing:
         return found
+    ticks = TickSpan.of_bag(from_ns, to_ns, everything.deadline_ns)
     nothing = certify(
-        [_no_evidence(s, from_ns, to_ns) for s in missing], FrameStats(), everything.frame_clock
+        [_no_evidence(s, from_ns, to_ns) for s in missing],
+        FrameStats(ticks),
+        everything.frame_clock,
     )
     return replace(found, streams={**found.streams, **nothing.streams})
 

@@ -7,13 +7,11 @@ from pathlib import Path
 
 from robot_recorder.core.decoding import KINDS
 from robot_recorder.core.errors import BagError, DecodeError
-from robot_recorder.core.frame_messages import decode_frame
+from robot_recorder.core.frame_messages import OWN_READERS
 from robot_recorder.core.ids import PARTIAL
 from robot_recorder.storage.episodes import Episode
 from robot_recorder.storage.mcap_scan import scan
 from robot_recorder.storage.reader import read_messages
-
-_FRAMES = "robot_recorder/msg/AlignedFrame"
 
 
 def structure_problems(episode: Episode) -> list[str]:
@@ -37,8 +35,8 @@ def structure_problems(episode: Episode) -> list[str]:
             try:
                 if kind is not None and kind.decode is not None:
                     kind.decode(message.data)
-                elif message.type == _FRAMES:
-                    decode_frame(message.data)
+                elif (read := OWN_READERS.get(message.type)) is not None:
+                    read(message.data)
             except DecodeError:
                 undecodable[message.topic] += 1
     except BagError as error:

@@ -289,7 +289,7 @@ class Recorder:
         )  # fmt: skip
         clock, followed = self.clock, self.clock.followed
         evidence = Evidence(
-            self.observer.streams, self._profile.frame_clock, self._package.frames, from_ns,
+            self.observer.streams, self._profile, self._package.frames, from_ns, now_ns,
             lambda: clock.restamp(followed), self._inspector(task),
         )  # fmt: skip
         with self._lock:

@@ -323,12 +323,11 @@ class Recording:
         try:
             streams, end_ns = self._streams(), self.stop_ns or self._last_ns
             self._certificate = self._evidence.certificate(
-                self.start_ns,
                 end_ns,
                 lambda topic: sum_lost(streams.get(topic, {}).get("lost", {})),
             )
             ending = incompleteness({"error": self.error, "stop_reason": self.stop_reason.value})
-            self.quality = self._evidence.report(self.start_ns, end_ns, self._certificate, ending)
+            self.quality = self._evidence.report(end_ns, self._certificate, ending)
         except Exception as error:
             logging.getLogger(__name__).exception("%s is not checked", self.id)
             self.quality = unchecked(error)

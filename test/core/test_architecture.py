@@ -65,13 +65,6 @@ def test_nodes_load_nothing_but_ros_and_numpy() -> None:
     assert done.stdout.strip() == "[]", done
 
 
-def test_files_stay_readable() -> None:
-    for path in PACKAGE.rglob("*.py"):
-        assert len(path.read_text().splitlines()) <= 450, path
-    for path in files("nodes"):
-        assert len(path.read_text().splitlines()) <= 300, path
-
-
 def test_package_init_stays_empty() -> None:
     # The messages' generator writes an empty one over it.
     assert (PACKAGE / "__init__.py").read_text() == ""

@@ -13,6 +13,7 @@ from robot_recorder.core.certificate import (
     FrameStats,
     StreamCertificate,
     StreamEvidence,
+    TickSpan,
     certify,
 )
 from robot_recorder.core.frames import NO_FLOATS, NO_INTS, Frame, FrameSample, SampleStatus
@@ -33,6 +34,9 @@ CAMERA = StreamConfig(
 )
 
 
+EVERY = TickSpan.of_bag(T0, T0, 0)
+
+
 def frame(number: int, *samples: tuple[SampleStatus, float]) -> Frame:
     return Frame(
         number,
@@ -48,7 +52,7 @@ def certificate(stamps_ms: list[float], frames: list[Frame], lost: int | None = 
     tally = StreamTally(CAMERA)
     at = T0 + (np.array(stamps_ms) * MS).astype(np.int64)
     tally.push(at, np.maximum.accumulate(at) + 5 * MS)
-    stats = FrameStats()
+    stats = FrameStats(EVERY)
     for one in frames:
         stats.add(one, ("camera",))
     end = T0 + round(max(stamps_ms) * MS) + 5 * MS
@@ -100,7 +104,7 @@ def test_one_stamp_that_is_far_off_spoils_no_figure() -> None:
 
 
 def test_a_stream_that_never_came_is_missing_in_every_frame() -> None:
-    stats = FrameStats()
+    stats = FrameStats(EVERY)
     stats.add(frame(0), ())
     evidence = [StreamEvidence(CAMERA, "/camera", StreamTally(CAMERA).facts(T0, T0 + 9 * MS), None)]
     stream = certify(evidence, stats, FrameClock(None, "other")).streams["camera"]
@@ -114,7 +118,7 @@ def test_drift_of_an_undisciplined_clock_is_told_only_when_it_is_sure() -> None:
     at = T0 + (np.array(stamps) * MS).astype(np.int64)
     tally.push(at + (np.array(stamps) * MS * 80e-6).astype(np.int64), at + 5 * MS)
     evidence = [StreamEvidence(CAMERA, "/camera", tally.facts(T0, int(at[-1])), 0)]
-    stream = certify(evidence, FrameStats(), FrameClock(30.0)).streams["camera"]
+    stream = certify(evidence, FrameStats(EVERY), FrameClock(30.0)).streams["camera"]
     assert stream.drift_ppm is not None and abs(stream.drift_ppm - 80) < 1
     assert any(
         "drifts by +80 ppm" in text and "clock: device" in text for text in stream.findings()
@@ -170,3 +174,47 @@ def test_many_pushes_count_like_one() -> None:
     for first in range(0, 500, 7):
         many.push(stamps[first : first + 7], receives[first : first + 7])
     assert one.facts(T0, int(receives[-1])) == many.facts(T0, int(receives[-1]))
+
+
+def spanned(frames: list[Frame], clock: FrameClock) -> Certificate:
+    """Of an episode of ten seconds with a second of pre-roll and a deadline of 100 ms."""
+    ticks = TickSpan.of_episode(T0, T0 + 1000 * MS, T0 + 11_000 * MS, 100 * MS)
+    stats = FrameStats(ticks)
+    for one in frames:
+        stats.add(one, ("camera",))
+    tally = StreamTally(CAMERA)
+    at = T0 + (np.arange(330) * 100 * MS) // 3
+    tally.push(at, at)
+    evidence = [StreamEvidence(CAMERA, "/camera", tally.facts(T0, T0 + 11_000 * MS), 0)]
+    return certify(evidence, stats, clock)
+
+
+def ticking(*numbers: int) -> list[Frame]:
+    sample = FrameSample(SampleStatus.FRESH, T0, 0, NO_FLOATS, NO_INTS, NO_FLOATS)
+    return [Frame(n, T0 + n * 1000 * MS // 30, (sample,)) for n in numbers]
+
+
+@pytest.mark.parametrize("clock", [FrameClock(30.0), FrameClock(None, "camera")])
+def test_frames_are_counted_against_what_the_duration_asks_for(clock: FrameClock) -> None:
+    whole = spanned(ticking(*range(0, 330)), clock)
+    assert whole.expected in (289, 290) and whole.absent == 0, "10 s but the last third of a second"
+    assert whole.frames == 305, "from half a second after the pre-roll began"
+    assert "not there" not in whole.summary
+    half = spanned(ticking(*range(0, 330, 2)), clock)
+    assert half.absent is not None and 144 <= half.absent <= 145
+    assert f"{half.absent} of {half.expected} frames are not there" in half.summary
+    none = spanned([], clock)
+    assert (none.frames, none.absent) == (0, none.expected)
+    assert spanned(ticking(*range(20, 400)), clock).absent == 0, "the pre-roll need not be there"
+
+
+def test_a_slower_limit_of_a_reference_asks_for_fewer_frames() -> None:
+    assert spanned([], FrameClock(10.0, "camera")).expected == 96
+
+
+def test_nobody_can_say_how_many_frames_a_stream_that_never_came_asks_for() -> None:
+    free = replace(CAMERA, rate_hz=None)
+    evidence = [StreamEvidence(free, "/camera", StreamTally(free).facts(T0, T0 + MS), None)]
+    ticks = TickSpan.of_episode(T0, T0, T0 + 10_000 * MS, 100 * MS)
+    found = certify(evidence, FrameStats(ticks), FrameClock(None, "camera"))
+    assert (found.expected, found.absent, found.frames) == (None, None, 0)

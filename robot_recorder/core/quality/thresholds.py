@@ -11,6 +11,8 @@ THRESHOLDS: dict[str, Threshold] = {
     "stream_missing": Threshold(warn=0, fail=0, unit="streams"),
     "never_moved": Threshold(warn=0.1, fail=0.1, below=True, unit="s"),
     "incomplete": Threshold(warn=0, fail=0.5, unit="of what was to be recorded"),
+    "too_few_frames": Threshold(warn=0, fail=0.02, unit="of the frames"),
+    "unreadable": Threshold(warn=0, fail=0, unit="messages"),
     "camera_black": Threshold(warn=0, fail=0.5, unit="s"),
     "camera_frozen": Threshold(warn=0.4, fail=1.0, unit="s"),
     "camera_undecodable": Threshold(warn=0, fail=0.5, unit="s"),

@@ -21,6 +21,42 @@ class Incomplete(Check):
         yield self.say(lost, episode.incomplete or "ended as asked")
 
 
+class TooFewFrames(Check):
+    """Frames that its duration asks for are not there, or nothing was aligned at all."""
+
+    name = "too_few_frames"
+    remedy = (
+        "does the synchronizer run, and with this profile? robot-recorder align makes them again"
+    )
+    _CHANCE = 2  # at the ends, and of a reference stream's mean rate
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        found = episode.certificate
+        if found is None or found.expected is None or found.absent is None:
+            return
+        if not found.frames:
+            yield self.say(1.0, "has no frames")
+            return
+        share = max(found.absent - self._CHANCE, 0) / max(found.expected, 1)
+        yield self.say(share, f"{found.absent} of {found.expected} frames are not there")
+
+
+class Unreadable(Check):
+    """Messages of the recorder's own topics that nobody can read."""
+
+    name = "unreadable"
+    remedy = "does another program publish there, or a synchronizer of another version or profile?"
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        found = episode.certificate
+        if found is not None and found.unreadable is not None:
+            why = f" ({found.unreadable_why})" if found.unreadable_why else ""
+            words = f"{found.unreadable} messages of the recorder's own cannot be used{why}"
+            yield self.say(found.unreadable, words)
+
+
 class NeverMoved(Check):
     """No joint moved."""
 
@@ -90,5 +126,5 @@ class TooLong(Check):
 
 
 WHOLE_CHECKS: tuple[type[Check], ...] = (
-    Incomplete, NeverMoved, TooShort, TooLong, IdleHead, IdleTail,
+    Incomplete, TooFewFrames, Unreadable, NeverMoved, TooShort, TooLong, IdleHead, IdleTail,
 )  # fmt: skip
