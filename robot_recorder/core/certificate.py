@@ -371,10 +371,12 @@ def _expected_frames(
     if all(e.config.policy is Policy.NONE for e in evidence):
         return None
     rates = [frame_clock.rate_hz] if frame_clock.rate_hz else []
-    for found in evidence:
-        if found.config.name == frame_clock.reference:
-            rate_hz = found.facts.rate_hz or found.config.rate_hz
-            rates += [rate_hz] if rate_hz else []
+    for config, facts in ((e.config, e.facts) for e in evidence):
+        if config.name == frame_clock.reference:
+            rate_hz = facts.rate_hz or config.rate_hz or 0.0
+            # Ticks rise: what was overtaken on its way is none.
+            no_ticks = (facts.out_of_order + facts.duplicates) / max(facts.count, 1)
+            rates += [rate_hz * (1 - no_ticks)] if rate_hz else []
     return span.ticks(min(rates)) if rates else None
 
 

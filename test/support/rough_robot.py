@@ -28,6 +28,8 @@ class Manners:
         latency_s, jitter_s: between sampling and sending; jitter is exponential, so some overtake others.
         lost: share that is never sent.
         silent_s: from when to when nothing is sent, seconds since the robot began.
+        begins_s: nothing is published before.
+        restarts_s: when its driver ends and is started again, with a publisher of its own.
     """
 
     rate_hz: float
@@ -37,6 +39,8 @@ class Manners:
     jitter_s: float = 0.0
     lost: float = 0.0
     silent_s: tuple[float, float] = (0.0, 0.0)
+    begins_s: float = 0.0
+    restarts_s: float = math.inf
 
 
 ROUGH = {
@@ -45,6 +49,8 @@ ROUGH = {
     "wrist/wrench": Manners(250, offset_s=-0.37, drift_ppm=80, latency_s=0.003, jitter_s=0.002),
     "head/image/compressed": Manners(15, latency_s=0.06, jitter_s=0.03, lost=0.1),
     "wrist/image/compressed": Manners(15, latency_s=0.02, silent_s=(4.0, 5.5)),
+    "hand/joint_states": Manners(50, begins_s=7.0),
+    "finger/wrench": Manners(50, restarts_s=6.0),
 }
 
 PROFILE = """
@@ -57,6 +63,9 @@ streams:
   wrench: {{topic: wrist/wrench, type: geometry_msgs/msg/WrenchStamped, role: observation, rate_hz: 250, clock: device, window: true}}
   head: {{topic: head/image/compressed, type: sensor_msgs/msg/CompressedImage, role: observation, rate_hz: 15, latency_ms: 5}}
   wrist: {{topic: wrist/image/compressed, type: sensor_msgs/msg/CompressedImage, role: observation, rate_hz: 15}}
+  hand: {{topic: hand/joint_states, type: sensor_msgs/msg/JointState, role: observation, rate_hz: 50, required: false}}
+  finger: {{topic: finger/wrench, type: geometry_msgs/msg/WrenchStamped, role: observation, rate_hz: 50}}
+  glove: {{topic: glove/joint_states, type: sensor_msgs/msg/JointState, role: observation, rate_hz: 50, window: true, required: false}}
 """
 
 
@@ -67,9 +76,8 @@ class RoughRobot:
         self._context = rclpy.Context()
         rclpy.init(context=self._context)
         self._node = Node("rough", namespace=namespace, context=self._context)
-        self._publishers = {
-            topic: self._node.create_publisher(self._kind(topic), topic, 100) for topic in ROUGH
-        }
+        self._publishers = {topic: self._publisher(topic) for topic in ROUGH}
+        self._restarts = {topic: manners.restarts_s for topic, manners in ROUGH.items()}
         self._random = random.Random(seed)
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rough")
@@ -84,11 +92,19 @@ class RoughRobot:
         self._node.destroy_node()
         self._context.try_shutdown()
 
+    def _publisher(self, topic: str) -> Any:
+        return self._node.create_publisher(self._kind(topic), topic, 100)
+
     @staticmethod
     def _kind(topic: str) -> Any:
         if topic.endswith("compressed"):
             return CompressedImage
         return WrenchStamped if topic.endswith("wrench") else JointState
+
+    def _restart(self, topic: str) -> None:
+        self._restarts[topic] = math.inf
+        self._node.destroy_publisher(self._publishers[topic])
+        self._publishers[topic] = self._publisher(topic)
 
     def _run(self) -> None:
         begun_ns = time.time_ns()
@@ -103,6 +119,9 @@ class RoughRobot:
                 heapq.heappush(samples, (at_ns + round(NS / manners.rate_hz), topic))
                 seconds = (at_ns - begun_ns) / NS
                 silent = manners.silent_s[0] <= seconds < manners.silent_s[1]
+                silent |= seconds < manners.begins_s
+                if seconds > self._restarts[topic]:
+                    self._restart(topic)
                 if silent or self._random.random() < manners.lost:
                     continue
                 late_s = manners.latency_s + self._late_s(manners)
