@@ -32,7 +32,8 @@ class Plan:
     """What of a bag is aligned, and how.
 
     Attributes:
-        profile: its streams are those whose topics the bag has.
+        profile: its streams are those whose topics the bag has. Of an episode with its own profile it is all of
+            them: what is not there is missing, as it was live.
         topics: by stream name, fully qualified.
         stamped: streams whose messages begin with a header.
         seeds: what the live run knew, where there was one.
@@ -112,24 +113,30 @@ def make_plan(
     elif profile is None:
         guessed = True
         profile = parse_profile(_guess(episode, definitions), f"{episode.path}: guessed profile")
-    topics = _resolve(profile, set(definitions), episode.facts.get("namespace"))
+    exact = _exact(profile, set(definitions), episode.facts.get("namespace"))
+    topics = _resolve(profile, set(definitions), exact, "namespace" not in episode.facts)
+    there = set(topics)
+    same = bool(recorded) and profile.text == recorded
+    if same:
+        topics = exact | topics
     streams = tuple(s for s in profile.streams if s.name in topics)
     found = replace(profile, streams=streams, deadline_ns=deadline_ns or profile.deadline_ns)
-    if not found.aligned:
+    if not same and not found.aligned:
         raise ConfigError(
             f"{episode.path} has none of the topics of profile {profile.robot}; it has "
             + ", ".join(sorted(definitions))
             + "; give the right one with --profile"
         )
     stamped = frozenset(
-        s.name for s in found.streams if is_stamped(s.type, definitions[topics[s.name]][1])
+        s.name
+        for s in found.streams
+        if is_stamped(s.type, definitions.get(topics[s.name], (s.type, ""))[1])
     )
-    same = bool(recorded) and profile.text == recorded
     return Plan(
         found, topics, stamped,
         _seeds(episode, set(definitions)) if same else {},
         restamp_by(episode.clock_jumps), _decoders(episode, found), guessed,
-        tuple(s.topic for s in profile.streams if s.name not in topics),
+        tuple(s.topic for s in profile.streams if s.name not in there),
     )  # fmt: skip
 
 
@@ -152,8 +159,8 @@ def _guess(episode: Episode, definitions: dict[str, tuple[str, str]]) -> str:
     return guess_profile(episode.facts.get("robot", episode.path.name), facts, seconds)
 
 
-def _resolve(profile: RobotProfile, there: set[str], namespace: str | None) -> dict[str, str]:
-    """Of every stream its topic in the bag: in the robot's namespace, or else in the only one that fits.
+def _exact(profile: RobotProfile, there: set[str], namespace: str | None) -> dict[str, str]:
+    """Of every stream its topic in the robot's namespace.
 
     Args:
         namespace: None: the bag does not say.
@@ -163,9 +170,19 @@ def _resolve(profile: RobotProfile, there: set[str], namespace: str | None) -> d
         for s in profile.streams
     }
     # Converted bags name topics without the first slash.
-    exact = {n: t if t in there or t[1:] not in there else t[1:] for n, t in exact.items()}
+    return {n: t if t in there or t[1:] not in there else t[1:] for n, t in exact.items()}
+
+
+def _resolve(
+    profile: RobotProfile, there: set[str], exact: dict[str, str], anywhere: bool
+) -> dict[str, str]:
+    """Of every stream its topic in the bag, where it has one.
+
+    Args:
+        anywhere: in another namespace, too, where only one fits.
+    """
     found = {name: topic for name, topic in exact.items() if topic in there}
-    if namespace is None:
+    if anywhere:
         left = there - set(found.values())
         for stream in sorted(
             profile.streams, key=lambda s: -len(s.topic)

@@ -29,10 +29,11 @@ def record(tmp_path: Path, clock: str) -> Episode:
     profile.write_text(PROFILE.format(clock=clock))
     with (
         Bench("rough") as bench,
-        RoughRobot("rough"),
+        RoughRobot("rough") as robot,
         process("record", "rough", profile=profile, root=tmp_path / "root"),
     ):
         bench.wait("all streams", lambda: bench.status is not None and bench.ready(), 30)
+        robot.mark()
         begun = time.monotonic()
         assert bench.start(pre_roll_s=1.0).success
         bench.wait("a long enough episode", lambda: time.monotonic() > begun + LATE_S, 30)

@@ -27,9 +27,9 @@ class Manners:
         offset_s, drift_ppm: of its clock against the machine's.
         latency_s, jitter_s: between sampling and sending; jitter is exponential, so some overtake others.
         lost: share that is never sent.
-        silent_s: from when to when nothing is sent, seconds since the robot began.
-        begins_s: nothing is published before.
-        restarts_s: when its driver ends and is started again, with a publisher of its own.
+        silent_s: from when to when nothing is sent, seconds since ``mark``.
+        begins_s: nothing is published before, seconds since ``mark``.
+        restarts_s: when its driver ends and another one begins, seconds since ``mark``.
     """
 
     rate_hz: float
@@ -39,7 +39,7 @@ class Manners:
     jitter_s: float = 0.0
     lost: float = 0.0
     silent_s: tuple[float, float] = (0.0, 0.0)
-    begins_s: float = 0.0
+    begins_s: float = -math.inf
     restarts_s: float = math.inf
 
 
@@ -48,9 +48,9 @@ ROUGH = {
     "command": Manners(100, latency_s=0.03),
     "wrist/wrench": Manners(250, offset_s=-0.37, drift_ppm=80, latency_s=0.003, jitter_s=0.002),
     "head/image/compressed": Manners(15, latency_s=0.06, jitter_s=0.03, lost=0.1),
-    "wrist/image/compressed": Manners(15, latency_s=0.02, silent_s=(4.0, 5.5)),
-    "hand/joint_states": Manners(50, begins_s=7.0),
-    "finger/wrench": Manners(50, restarts_s=6.0),
+    "wrist/image/compressed": Manners(15, latency_s=0.02, silent_s=(2.0, 3.5)),
+    "hand/joint_states": Manners(50, begins_s=3.0),
+    "finger/wrench": Manners(50, restarts_s=5.0),
 }
 
 PROFILE = """
@@ -78,6 +78,7 @@ class RoughRobot:
         self._node = Node("rough", namespace=namespace, context=self._context)
         self._publishers = {topic: self._publisher(topic) for topic in ROUGH}
         self._restarts = {topic: manners.restarts_s for topic, manners in ROUGH.items()}
+        self._marked_ns: int | None = None
         self._random = random.Random(seed)
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rough")
@@ -91,6 +92,10 @@ class RoughRobot:
         self._thread.join()
         self._node.destroy_node()
         self._context.try_shutdown()
+
+    def mark(self) -> None:
+        """What happens at a time happens so long after now."""
+        self._marked_ns = time.time_ns()
 
     def _publisher(self, topic: str) -> Any:
         return self._node.create_publisher(self._kind(topic), topic, 100)
@@ -118,9 +123,10 @@ class RoughRobot:
                 manners = ROUGH[topic]
                 heapq.heappush(samples, (at_ns + round(NS / manners.rate_hz), topic))
                 seconds = (at_ns - begun_ns) / NS
-                silent = manners.silent_s[0] <= seconds < manners.silent_s[1]
-                silent |= seconds < manners.begins_s
-                if seconds > self._restarts[topic]:
+                marked_s = (at_ns - self._marked_ns) / NS if self._marked_ns else -1.0
+                silent = manners.silent_s[0] <= marked_s < manners.silent_s[1]
+                silent |= marked_s < manners.begins_s
+                if marked_s > self._restarts[topic]:
                     self._restart(topic)
                 if silent or self._random.random() < manners.lost:
                     continue
