@@ -52,7 +52,8 @@ class Nobody:
 
 # Between two looks, when nothing happens: more and more, for a long take is like its beginning.
 _PERIOD_NS, _LONGEST_NS, _GROWTH = 2 * NS_PER_S, 10 * NS_PER_S, 0.7
-_LEAST_NS = NS_PER_S // 4  # between two looks at all
+_LEAST_NS = NS_PER_S // 4  # between two looks at all, and again so much after each ...
+_MANY = 200  # ... so many looks: a driver whose pictures leap for an hour is looked at 2,000 times
 _LEAP = 1.5  # a picture so much larger or smaller than usual is worth a look
 _USUAL_SHARE = 0.1  # of a new picture in what is usual
 # The stamp is not part of the picture. Of compressed bytes a few tell; of pixels many, and not column by column.
@@ -118,7 +119,8 @@ class CameraWatch:
         since_ns = time_ns - self._looked_ns
         self._first_ns = self._first_ns or time_ns
         # After an odd one the next is looked at, too: what was odd may be over.
-        if (odd or self._was_odd) and since_ns >= _LEAST_NS:
+        least_ns = _LEAST_NS * (1 + self._asked // _MANY)
+        if (odd or self._was_odd) and since_ns >= least_ns:
             self._was_odd = odd
             return True
         period_ns = _GROWTH * (time_ns - self._first_ns)

@@ -109,6 +109,20 @@ def test_a_leap_in_size_is_looked_at_at_once() -> None:
     assert inspector.troubles == {}
 
 
+def test_pictures_that_leap_for_an_hour_do_not_fill_the_memory() -> None:
+    eyes = Eyes()
+    inspector = Inspector(profile(), None, eyes)
+    camera = inspector._profile.streams[2]
+    looked = {}
+    for minute in range(60):
+        stamps = T0 + (minute * 600 + np.arange(600, dtype=np.int64)) * NS // 10
+        pictures = [bytes(900 if n % 2 else 5000) for n in range(600)]
+        inspector.add(camera, stamps, stamps, pictures)
+        looked[minute + 1] = len(eyes.looked)
+    assert looked[1] > 150, "of a short take every leap, as often as four times a second"
+    assert looked[60] < 2.5 * looked[15] and looked[60] < 3000, "not as the time goes"
+
+
 def test_what_is_seen_is_told_while_recording() -> None:
     inspector = Inspector(profile(), None, Eyes(lambda at: PictureFigures(at, 640, 480, 1.0, 0, 1)))
     feed(inspector, 1)
