@@ -37,7 +37,8 @@ def keep_whole() -> bool:
     )
 
 
-def give_back() -> bool:
-    """Give back what is free, some milliseconds long; False: there was nothing, or it can not be done."""
+def give_back() -> None:
+    """Give back what is free, some milliseconds long."""
     libc = _libc()
-    return libc is not None and bool(libc.malloc_trim(0))
+    if libc is not None:
+        libc.malloc_trim(0)

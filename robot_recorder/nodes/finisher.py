@@ -9,7 +9,6 @@ from typing import Any
 
 from rclpy.task import Future
 
-from robot_recorder import heap
 from robot_recorder.core.start_gate import Verdict
 from robot_recorder.storage.recorder import Recorder
 from robot_recorder.storage.recording import Recording, StopReason
@@ -61,7 +60,6 @@ class Finisher:
             finally:
                 future.set_result(verdict)
                 self._wake()
-            heap.give_back()
 
         self._pending = {id: f for id, f in self._pending.items() if not f.done()}
         self._pending[recording.id] = future

@@ -10,6 +10,7 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
+from robot_recorder import heap
 from robot_recorder.core.errors import ConfigError
 from robot_recorder.core.start_gate import Verdict
 from robot_recorder.msg import EpisodeStatus, Label, Task
@@ -41,6 +42,7 @@ from robot_recorder.storage.recorder import NOTHING, Assignment, Recorder
 from robot_recorder.storage.recording import StopReason
 
 _WATCH_S = 0.5
+_GIVE_BACK_S = 20.0  # costs some milliseconds
 
 
 class RecorderNode(Node):
@@ -101,6 +103,7 @@ class RecorderNode(Node):
             serve(self, kind, f"recorder/{name}", callback, callback_group=meanwhile)
         self.create_timer(_WATCH_S, self._watch, clock=STEADY)
         self.create_timer(1.0, self._every_second, clock=STEADY)
+        self.create_timer(_GIVE_BACK_S, heap.give_back, clock=STEADY)
 
     def close(self) -> None:
         """Finalise the running episode, and those that are being finalised."""
