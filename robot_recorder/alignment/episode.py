@@ -14,7 +14,6 @@ from robot_recorder.core.certificate import (
     FrameStats,
     StreamEvidence,
     TickSpan,
-    certified,
     certify,
 )
 from robot_recorder.core.decoder import StreamCounts
@@ -24,7 +23,7 @@ from robot_recorder.core.frames import Frames, Window
 from robot_recorder.core.stream_tally import StreamTally
 from robot_recorder.core.streams import FrameClock, StreamConfig
 from robot_recorder.storage.columns import Column, Segment, read_columns
-from robot_recorder.storage.episodes import Episode, sum_lost
+from robot_recorder.storage.episodes import Episode, lost_of
 
 _AT_ONCE = 12_000  # samples of a stream; lane.MAX_SAMPLES is what there is room for
 
@@ -118,10 +117,9 @@ def _certificate(
             s,
             plan.topics[s.name],
             tallies[s.name].facts(*span),
-            _lost(episode, plan.topics[s.name]),
+            *lost_of(episode.streams.get(plan.topics[s.name], {})),
         )
         for s in plan.profile.streams
-        if certified(s)
     ]
     return certify(evidence, stats, frame_clock)
 
@@ -165,11 +163,6 @@ def _push(
         if stream.name in numbers:
             aligner.push(numbers[stream.name], stamps, receives, column.payloads)  # type: ignore[arg-type]
     return span
-
-
-def _lost(episode: Episode, topic: str) -> int | None:
-    """What is known to be lost of a topic; None where nobody counted."""
-    return sum_lost(episode.streams.get(topic, {}).get("lost"))
 
 
 def join_frames(parts: list[Frames], aligner: Aligner) -> Frames:

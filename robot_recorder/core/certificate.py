@@ -34,6 +34,7 @@ class StreamCertificate:
         tolerance_ms: of the profile; 0: not aligned.
         expected_hz: as the profile declares.
         lost: known to be missing, wherever it was lost.
+        lost_unknown: why nobody can say what is lost, where that is not as it should be.
         longest_gap_ms: between two samples, or to the beginning or end of the episode.
         disorder_ms: how far the latest out-of-order sample was behind.
         clock: ``robot``, ``device`` (estimated and corrected) or ``none`` (receipt counts).
@@ -72,6 +73,7 @@ class StreamCertificate:
     interpolated: int
     held: int
     missing: int
+    lost_unknown: str = ""
 
     @property
     def frames(self) -> int:
@@ -91,7 +93,10 @@ class StreamCertificate:
             found.append(f"{self.measured_hz or 0:.1f} Hz instead of {self.expected_hz:g} Hz")
         if self.lost:
             found.append(f"{self.lost} messages lost")
-        rate = self.expected_hz or self.measured_hz
+        if self.lost_unknown:
+            found.append(f"nobody knows how many messages are lost: {self.lost_unknown}")
+        aligned = self.policy != Policy.NONE.value
+        rate = self.expected_hz or (self.measured_hz if aligned else None)
         if rate and self.longest_gap_ms > _LONG_GAP * 1000 / rate:
             found.append(f"silent for {self.longest_gap_ms:.0f} ms at the longest")
         if self.out_of_order and self.disorder_ms < _SET_BACK_MS:
@@ -166,7 +171,14 @@ class Certificate:
             ValueError: a value of another type.
         """
         blank: dict[str, Any] = dict.fromkeys(StreamCertificate.__dataclass_fields__)
-        blank |= {"topic": "", "policy": "", "clock": "", "clock_events": (), "count": 0}
+        blank |= {
+            "topic": "",
+            "policy": "",
+            "lost_unknown": "",
+            "clock": "",
+            "clock_events": (),
+            "count": 0,
+        }
         blank |= dict.fromkeys(
             ("longest_gap_ms", "disorder_ms", "tolerance_ms", "clock_jump_ms"), 0.0
         )
@@ -340,6 +352,7 @@ class StreamEvidence:
     topic: str
     facts: StreamFacts
     lost: int | None
+    lost_unknown: str = ""
 
 
 def certify(
@@ -396,6 +409,7 @@ def _certify_stream(evidence: StreamEvidence, stats: FrameStats) -> StreamCertif
         measured_hz=_rounded(facts.rate_hz),
         count=facts.count,
         lost=evidence.lost,
+        lost_unknown=evidence.lost_unknown,
         longest_gap_ms=round(facts.longest_gap_ns / NS_PER_MS, 3),
         duplicates=facts.duplicates,
         out_of_order=facts.out_of_order,

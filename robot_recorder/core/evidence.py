@@ -15,7 +15,6 @@ from robot_recorder.core.certificate import (
     FrameStats,
     StreamEvidence,
     TickSpan,
-    certified,
     certify,
 )
 from robot_recorder.core.errors import DecodeError
@@ -126,13 +125,9 @@ class Evidence:
             inspector: told of all samples, too; None: nobody asks for a quality report.
         """
         self._streams: dict[Channel, _Stream] = {}
-        self._others: set[Channel] = set()  # of streams that nobody looks at
         for channel, config in streams.items():
             inspected = inspector is not None and inspector.wants(config)
-            if certified(config) or inspected:
-                self._streams[channel] = _Stream(config, StreamTally(config), inspected)
-            else:
-                self._others.add(channel)
+            self._streams[channel] = _Stream(config, StreamTally(config), inspected)
         self._profile = profile
         self._from_ns, self._start_ns = from_ns, start_ns
         self._own = _OwnMessages(frames, profile, self._span(_NEVER))
@@ -156,7 +151,7 @@ class Evidence:
                 stream.messages.append(data)
                 if len(stream.messages) >= stream.at_once:
                     self._tally(channel, stream)
-            elif channel not in self._others:
+            else:
                 self._own.add(channel, data, receive_ns)
         if receive_ns >= self._looked_ns + _WAIT_NS:
             self._look(receive_ns)
@@ -186,20 +181,19 @@ class Evidence:
             stamps = robot_stamps(stream.config, stamps, receives, restamp)
             self._inspector.add(stream.config, stamps, receives, messages)
 
-    def certificate(self, to_ns: int, lost: Callable[[str], int | None]) -> Certificate:
+    def certificate(self, to_ns: int, lost: Callable[[str], tuple[int | None, str]]) -> Certificate:
         """The certificate; nothing can be added any more.
 
         Args:
             to_ns: the episode's end, robot clock.
-            lost: messages of a topic that are missing; None: not known.
+            lost: messages of a topic that are missing; None: not known, and why.
         """
         self._look(to_ns)
         evidence = [
             StreamEvidence(
-                s.config, channel.topic, s.tally.facts(self._start_ns, to_ns), lost(channel.topic)
+                s.config, channel.topic, s.tally.facts(self._start_ns, to_ns), *lost(channel.topic)
             )
             for channel, s in self._streams.items()
-            if certified(s.config)
         ]
         stats, own = self._own.stats(self._span(to_ns)), self._own
         return certify(evidence, stats, self._profile.frame_clock, own.unreadable, own.why)

@@ -29,16 +29,18 @@ class Dropout:
 
     Attributes:
         topic: fully qualified name.
-        count: how many.
+        count: how many; None: some, or none: nobody can say.
         start_ns, end_ns: robot clock; of the first and the last one, or of their neighbours where
             they themselves were never seen.
+        why: nobody can say.
     """
 
     topic: str
     place: Place
-    count: int
+    count: int | None
     start_ns: int
     end_ns: int
+    why: str = ""
 
 
 class LossLedger:
@@ -48,17 +50,21 @@ class LossLedger:
         self._lock = threading.Lock()
         self._totals: Counter[tuple[str, Place]] = Counter()
         self._open: dict[tuple[str, Place], Dropout] = {}
+        self._unknown: dict[tuple[str, Place], str] = {}
 
     def add(self, loss: Dropout) -> None:
         """Count a loss; it is told with what follows it until ``take_reports``."""
         key = loss.topic, loss.place
         with self._lock:
+            if loss.count is None:
+                self._unknown.setdefault(key, loss.why)
+                return
             self._totals[key] += loss.count
             before = self._open.get(key)
             if before is not None:
                 start_ns = min(before.start_ns, loss.start_ns)
                 end_ns = max(before.end_ns, loss.end_ns)
-                loss = Dropout(*key, before.count + loss.count, start_ns, end_ns)
+                loss = Dropout(*key, (before.count or 0) + loss.count, start_ns, end_ns)
             self._open[key] = loss
 
     def take_reports(self) -> list[Dropout]:
@@ -67,12 +73,18 @@ class LossLedger:
             reports, self._open = list(self._open.values()), {}
         return reports
 
-    def count(self, topic: str, place: Place) -> int:
-        """Messages lost so far."""
-        return self._totals[topic, place]
+    def count(self, topic: str, place: Place) -> int | None:
+        """Messages lost so far; None: nobody can say."""
+        return None if (topic, place) in self._unknown else self._totals[topic, place]
+
+    @property
+    def unknown(self) -> dict[str, str]:
+        """Topics of which nobody can say how much they lost, and why."""
+        with self._lock:
+            return {topic: why for (topic, _), why in self._unknown.items()}
 
     def total(self, where: Callable[[Place], bool] = lambda _: True) -> int:
-        """Messages lost so far, all topics together, in the places asked for."""
+        """Messages known to be lost so far, all topics together, in the places asked for."""
         with self._lock:
             return sum(n for (_, place), n in self._totals.items() if where(place))
 
@@ -80,4 +92,4 @@ class LossLedger:
     def topics(self) -> set[str]:
         """Topics that lost something."""
         with self._lock:
-            return {topic for topic, _ in self._totals}
+            return {topic for topic, _ in (*self._totals, *self._unknown)}

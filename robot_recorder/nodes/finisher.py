@@ -91,5 +91,10 @@ def _saved(recording: Recording, verdict: Verdict) -> str:
     warning = f"; warning: {verdict.reason}" if verdict.reason else ""
     return (
         f"saved {recording.id}{why}: {seconds:.1f} s, {recording.messages} messages, "
-        f"{lost if lost else 'none'} lost{warning}; {recording.quality.sentence}"
+        f"{lost if lost else 'none'} {_known(recording)}lost{warning}; {recording.quality.sentence}"
     )
+
+
+def _known(recording: Recording) -> str:
+    unknown = recording.unknown_losses()
+    return f"known to be ({', '.join(unknown)}: nobody can say) " if unknown else ""

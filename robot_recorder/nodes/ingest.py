@@ -23,7 +23,7 @@ import rclpy
 from rclpy.node import Node
 
 from robot_recorder.core.errors import ConfigError
-from robot_recorder.core.losses import Dropout
+from robot_recorder.core.losses import Dropout, Place
 from robot_recorder.core.robot_clock import RobotClock
 from robot_recorder.core.streams import Durability, Qos, follow_publishers, hears
 from robot_recorder.core.topics import BagTopic, Batch, Channel, Sample
@@ -206,6 +206,8 @@ class Ingest:
             fitting = [o for o in offers if o.topic_type == channel.bag_topic.type]
             others = [o.topic_type for o in offers if o.topic_type != channel.bag_topic.type]
             channel.wrong_type = others[0] if others and not fitting else ""
+            if others:
+                self._not_recorded(name, others[0])
             channel.publishers = len(fitting)
             if not fitting:
                 continue  # keep a subscription there may be: a publisher that restarts is heard at once
@@ -218,6 +220,11 @@ class Ingest:
             channel.unheard = sum(not hears(wanted, offer) for offer in offers_qos)
             if wanted != reader.qos:
                 self._resubscribe(name, reader, wanted)
+
+    def _not_recorded(self, name: str, other: str) -> None:
+        """A topic has a publisher of another type: what that sends is not in the bag, and nobody counts it."""
+        now_ns, why = time.time_ns(), f"it is published as {other}, too, which is not recorded"
+        self._dropouts.append(Dropout(name, Place.DDS, None, now_ns, now_ns, why))
 
     def _resubscribe(self, name: str, reader: TopicReader, qos: Qos) -> None:
         old = reader.subscription

@@ -12,7 +12,6 @@ from robot_recorder.core.certificate import (
     FrameStats,
     StreamEvidence,
     TickSpan,
-    certified,
     certify,
 )
 from robot_recorder.core.errors import BagError, ConfigError, RecorderError
@@ -151,7 +150,7 @@ def _certificate(
     """The one it carries, or one made anew; also of streams that the bag has nothing of."""
     own = episode.certificate if everything.text == episode.facts.get("profile_yaml") else None
     found = own or align_episode(episode, plan, plan.frame_clock(None, "")).certificate
-    missing = [s for s in everything.streams if s.name not in found.streams and certified(s)]
+    missing = [s for s in everything.streams if s.name not in found.streams]
     if not missing:
         return found
     ticks = TickSpan.of_bag(from_ns, to_ns, everything.deadline_ns)

@@ -77,11 +77,12 @@ def incompleteness(facts: dict[str, str]) -> tuple[str, bool]:
     return ("" if reason == "request" else f"was ended by {reason.replace('_', ' ')}"), False
 
 
-def sum_lost(by_place: Any) -> int | None:
-    """A topic's losses together; None: not all of them are known, or nobody counted."""
+def lost_of(stream: dict[str, Any]) -> tuple[int | None, str]:
+    """A topic's losses together, of its entry in ``streams``; None where not all are known or nobody counted, and why."""
+    by_place, why = stream.get("lost"), str(stream.get("unknown", ""))
     if not isinstance(by_place, dict) or not all(isinstance(n, int) for n in by_place.values()):
-        return None
-    return sum(by_place.values())
+        return None, why
+    return sum(by_place.values()), why
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from robot_recorder.core.start_gate import Verdict
 from robot_recorder.core.streams import NS_PER_S
 from robot_recorder.core.topics import Batch, Channel, Sample
 from robot_recorder.storage.episode_writer import EpisodeWriter
-from robot_recorder.storage.episodes import incompleteness, label_facts, quality_facts, sum_lost
+from robot_recorder.storage.episodes import incompleteness, label_facts, lost_of, quality_facts
 from robot_recorder.storage.files import Spare, folder_bytes, is_regular, share
 from robot_recorder.storage.metadata import METADATA_FILE, topic_metadata
 from robot_recorder.storage.recovery import RecordingLock, recover
@@ -242,6 +242,10 @@ class Recording:
         """Messages known to be missing, wherever."""
         return self.losses.total()
 
+    def unknown_losses(self) -> list[str]:
+        """Topics of the bag of which nobody can say how much was lost on the way."""
+        return [t for t, s in self._streams().items() if s["written"] and s["lost"]["dds"] is None]
+
     def dropped(self) -> int:
         """Messages that arrived and are not in the bag."""
         return self.losses.total(lambda place: place is not Place.DDS)
@@ -324,7 +328,7 @@ class Recording:
             streams, end_ns = self._streams(), self.stop_ns or self._last_ns
             self._certificate = self._evidence.certificate(
                 end_ns,
-                lambda topic: sum_lost(streams.get(topic, {}).get("lost", {})),
+                lambda topic: lost_of(streams.get(topic, {})),
             )
             ending = incompleteness({"error": self.error, "stop_reason": self.stop_reason.value})
             self.quality = self._evidence.report(end_ns, self._certificate, ending)
@@ -397,10 +401,13 @@ class Recording:
     def _streams(self) -> dict[str, dict[str, Any]]:
         numbered = {c.topic: c.numbered for c in self._channels}
         counts = self.written or self.counts()
+        unknown = self.losses.unknown
         streams: dict[str, dict[str, Any]] = {}
         for topic in sorted({*numbered, *counts, *self.losses.topics}):
             lost: dict[str, int | None] = {p.text: self.losses.count(topic, p) for p in Place}
             if not numbered.get(topic, True):
                 lost[Place.DDS.text] = None
             streams[topic] = {"written": counts.get(topic, 0), "lost": lost}
+            if topic in unknown:
+                streams[topic]["unknown"] = unknown[topic]
         return streams

@@ -49,7 +49,7 @@ def recorded(messages: list[tuple[Channel, bytes]]) -> tuple[Certificate, Eviden
         Sample(CHANNEL, data, T0 + n * 10 * MS, T0 + n * 10 * MS) for n, data in enumerate(moving)
     )
     found.add(Sample(channel, data, STOP, STOP) for channel, data in messages)
-    return found.certificate(STOP, lambda topic: 0), found
+    return found.certificate(STOP, lambda topic: (0, "")), found
 
 
 def test_frames_that_can_be_read_fail_nothing() -> None:
@@ -110,4 +110,4 @@ def test_a_stream_of_a_type_of_ours_is_no_message_of_our_own() -> None:
     channel = own("/other/frames", "AlignedFrame")
     found = Evidence({channel: stream}, PROFILE, FRAMES, T0, T0, lambda: None)
     found.add([Sample(channel, b"\0\1\0\0", T0, T0)])
-    assert found.certificate(STOP, lambda topic: 0).unreadable == 0
+    assert found.certificate(STOP, lambda topic: (0, "")).unreadable == 0

@@ -43,7 +43,7 @@ def test_what_is_there_and_what_is_missing_make_the_whole(
     wanted = [s for s in samples if s.receive_ns >= from_ns]
     found = ring.since(from_ns)
     assert found.samples == wanted[len(wanted) - len(found.samples) :]
-    assert len(found.samples) + sum(d.count for d in found.dropouts) == len(wanted)
+    assert len(found.samples) + sum(d.count or 0 for d in found.dropouts) == len(wanted)
     assert all(d.place is Place.RING and d.start_ns >= from_ns for d in found.dropouts)
 
 

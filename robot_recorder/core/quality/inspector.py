@@ -37,7 +37,7 @@ from robot_recorder.core.quality.tactile import (
     TaxelsSaturated,
     TaxelsStuck,
 )
-from robot_recorder.core.quality.timing import TIMING_CHECKS
+from robot_recorder.core.quality.timing import PRESENCE_CHECKS, TIMING_CHECKS
 from robot_recorder.core.quality.tracking import TrackingError, TrackingLag
 from robot_recorder.core.quality.values import Trace, robot_times
 from robot_recorder.core.quality.whole import WHOLE_CHECKS
@@ -138,8 +138,8 @@ class Inspector:
         return [kind(stream.name if stream else "", threshold)]
 
     def _watch(self, stream: StreamConfig, decode: Callable[[bytes], Decoded] | None) -> None:
-        if certified(stream):
-            self._checks += self._built(TIMING_CHECKS, stream)
+        timing = TIMING_CHECKS if certified(stream) else PRESENCE_CHECKS
+        self._checks += self._built(timing, stream)
         if stream.type in IMAGE_TYPES:
             camera = CameraWatch(stream, self._looker, lambda kinds: self._built(kinds, stream))
             self._cameras[stream.name] = camera

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from robot_recorder.core.certificate import StreamCertificate
 from robot_recorder.core.quality.check import Check, EpisodeFacts
-from robot_recorder.core.quality.result import Result
+from robot_recorder.core.quality.result import Result, at_most_warn
 from robot_recorder.core.streams import NS_PER_MS, SourceClockKind, StreamConfig
 
 
@@ -88,6 +88,11 @@ class Losses(TimingCheck):
 
     def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
         """See TimingCheck."""
+        if facts.lost_unknown:
+            limits = at_most_warn(self.threshold)
+            yield self.say(
+                math.nan, f"may have lost messages: {facts.lost_unknown}", threshold=limits
+            )
         if facts.lost is not None:
             share = facts.lost / max(facts.lost + facts.count, 1)
             yield self.say(share, f"lost {facts.lost} messages ({share:.2%})")
@@ -177,3 +182,6 @@ class Skew(TimingCheck):
 TIMING_CHECKS: tuple[type[TimingCheck], ...] = (
     StreamMissing, Gap, Rate, Losses, ClockFuture, ClockDelay, RepeatedStamps, ClockJump, ClockDrift, Skew,
 )  # fmt: skip
+
+# What can be said of a stream without a rate that takes no part in frames.
+PRESENCE_CHECKS: tuple[type[TimingCheck], ...] = (StreamMissing, Losses)
