@@ -56,6 +56,12 @@ class TopicFacts:
     count: int
 
 
+def is_about(topic: str) -> bool:
+    """A topic about the recording, the computers or the robot's shape: no sensor, and nothing to be checked."""
+    ours = topic.endswith(tuple(f"/{name}" for name in RESERVED_TOPICS))
+    return ours or bool(_CONTEXT.search(topic))
+
+
 def guess_profile(robot: str, topics: list[TopicFacts], seconds: float) -> str:
     """A profile that names every topic which looks like a sensor or a command.
 
@@ -75,8 +81,7 @@ def guess_profile(robot: str, topics: list[TopicFacts], seconds: float) -> str:
     names: set[str] = set()
     for topic in topics:
         rate_hz = min(topic.count / seconds, _MOST_HZ) if seconds > 0 else 0.0
-        ours = topic.name.endswith(tuple(f"/{name}" for name in RESERVED_TOPICS))
-        if ours or _CONTEXT.search(topic.name) or rate_hz < _LEAST_HZ:
+        if is_about(topic.name) or rate_hz < _LEAST_HZ:
             continue
         if topic.type == "sensor_msgs/msg/CameraInfo" or not MESSAGE_TYPE.match(topic.type):
             continue

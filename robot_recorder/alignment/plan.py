@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -41,6 +41,7 @@ class Plan:
         decoders: for types the package does not know.
         guessed: the profile was, from the topics.
         absent: topics of profile streams that the bag does not have.
+        left_out: by topic that a guess made no stream of, why.
     """
 
     profile: RobotProfile
@@ -51,6 +52,7 @@ class Plan:
     decoders: Mapping[str, Callable[[bytes], Decoded]]
     guessed: bool
     absent: tuple[str, ...]
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def aligned(self) -> tuple[StreamConfig, ...]:

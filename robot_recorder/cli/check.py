@@ -143,6 +143,7 @@ def _plain(found: Checked) -> dict[str, Any]:
         "path": str(found.path),
         "episode_id": found.episode_id,
         "problems": found.problems,
+        "recording": found.recording,
         **found.report.to_dict(),
     }
 
@@ -161,6 +162,10 @@ def _print(found: Checked, everything: bool) -> None:
     )
     for problem in found.problems:
         console.print(Text(f"  file: {problem}", "red"), soft_wrap=True)
+    for problem in found.recording:
+        console.print(Text(f"  recording: {problem}", "yellow"), soft_wrap=True)
+    if report.verdict is QualityVerdict.UNKNOWN:
+        console.print(Text(f"  {report.sentence}", "yellow"), soft_wrap=True)
     for result in report.results if everything else report.findings:
         where = f"{result.check} {result.stream}".strip()
         look = {Level.FAIL: "red", Level.WARN: "yellow"}.get(result.level, "")
@@ -176,7 +181,8 @@ def _print_summary(plain: list[dict[str, Any]]) -> None:
     verdicts = [p.get("verdict", "unreadable") for p in plain]
     counts = {v: verdicts.count(v) for v in dict.fromkeys(verdicts)}
     damaged = sum(bool(p.get("problems")) for p in plain)
+    failed = sum(bool(p.get("recording")) for p in plain)
     words = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
-    print(
-        f"{len(plain)} episodes: {words}" + (f"; {damaged} with damaged files" if damaged else "")
-    )
+    words += f"; {damaged} with damaged files" if damaged else ""
+    words += f"; {failed} not recorded without losses" if failed else ""
+    print(f"{len(plain)} episodes: {words}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from robot_recorder.alignment.episode import align_episode
+from robot_recorder.alignment.guess import is_about
 from robot_recorder.alignment.plan import Plan, make_plan
 from robot_recorder.core.certificate import (
     Certificate,
@@ -24,7 +25,7 @@ from robot_recorder.core.stream_tally import StreamTally
 from robot_recorder.core.streams import NS_PER_S, RobotProfile, StreamConfig
 from robot_recorder.core.tasks import Task, TaskRegistry, parse_tasks
 from robot_recorder.quality.pictures import look_at
-from robot_recorder.quality.structure import structure_problems
+from robot_recorder.quality.structure import recording_problems, structure_problems
 from robot_recorder.storage.columns import read_columns
 from robot_recorder.storage.episodes import Episode, incompleteness
 
@@ -37,11 +38,13 @@ class Checked:
 
     Attributes:
         problems: with its files and counts, one sentence each.
+        recording: what went wrong while it was recorded, one sentence each; its report weighs that.
     """
 
     path: Path
     episode_id: str
     problems: list[str]
+    recording: list[str]
     report: QualityReport
 
     @property
@@ -79,12 +82,13 @@ def check_episode(
     episode = Episode.open(path)
     problems = structure_problems(episode)
     episode, unclear = episode.readable()
+    recording = recording_problems(episode)
     try:
         report = inspect_episode(episode, profile, tasks)
         report = replace(report, broken=(*report.broken, *unclear))
     except RecorderError as error:
-        report = replace(UNCHECKED, sentence=f"not checked: {error}")
-    return Checked(path, episode.id, problems, report)
+        report = replace(UNCHECKED, sentence=f"not checked: {error}", broken=tuple(unclear))
+    return Checked(path, episode.id, problems, recording, report)
 
 
 def inspect_episode(
@@ -121,9 +125,25 @@ def inspect_episode(
         cut_off = str(error)
     certificate = _certificate(episode, plan, everything, from_ns, stop_ns)
     incomplete, lost = incompleteness(episode.facts)
-    return inspector.report(
+    report = inspector.report(
         from_ns, start_ns, stop_ns, certificate, cut_off or incomplete, bool(cut_off) or lost
     )
+    return replace(report, broken=(*report.broken, *_outside(episode, plan)))
+
+
+def _outside(episode: Episode, plan: Plan) -> list[str]:
+    """Topics of a bag that no stream is made of, and why."""
+    known = {*plan.topics.values()}
+    said = []
+    for topic in episode.metadata["topics_with_message_count"]:
+        name, kind = topic["topic_metadata"]["name"], topic["topic_metadata"]["type"]
+        if name in known or is_about(name):
+            continue
+        if not topic["message_count"]:
+            said.append(f"{name} ({kind}): it has no messages")
+        else:
+            said.append(f"{name} ({kind}): {plan.left_out.get(name, 'no stream of the profile')}")
+    return said
 
 
 def _whole_profile(plan: Plan) -> RobotProfile:
@@ -149,6 +169,8 @@ def _certificate(
 ) -> Certificate:
     """The one it carries, or one made anew; also of streams that the bag has nothing of."""
     own = episode.certificate if everything.text == episode.facts.get("profile_yaml") else None
+    if own is None and not plan.aligned:
+        own = certify([], FrameStats(), everything.frame_clock)
     found = own or align_episode(episode, plan, plan.frame_clock(None, "")).certificate
     missing = [s for s in everything.streams if s.name not in found.streams]
     if not missing:

@@ -15,7 +15,7 @@ from robot_recorder.storage.reader import read_messages
 
 
 def structure_problems(episode: Episode) -> list[str]:
-    """What is wrong with an episode, one sentence each; empty when nothing is.
+    """What is wrong with an episode's files, one sentence each; empty when nothing is.
 
     Works on any rosbag2 bag; what only our own episodes promise is checked on those only.
     """
@@ -48,17 +48,24 @@ def structure_problems(episode: Episode) -> list[str]:
             problems.append(f"{topic} has {counts[topic]} messages, metadata.yaml says {declared}")
     for topic, count in sorted(undecodable.items()):
         problems.append(f"{topic} has {count} messages whose bytes do not fit their type")
+    for name in episode.metadata["relative_file_paths"]:
+        if name.endswith(".mcap") and "episode_id" in episode.facts:
+            problems += _check_file(path / name)
+    return problems
+
+
+def recording_problems(episode: Episode) -> list[str]:
+    """What went wrong while it was recorded, whatever its files are like; one sentence each."""
+    problems = []
     for topic, figures in episode.streams.items():
         for place, count in figures.get("lost", {}).items():
             if count:
                 problems.append(f"{topic} lost {count} messages while recording ({place})")
     if episode.is_recovered:
-        problems.append(f"it was recovered after a crash; missing: {episode.facts['missing']}")
+        missing = episode.facts.get("missing") or "not known"
+        problems.append(f"it was recovered after a crash; missing: {missing}")
     if "error" in episode.facts:
         problems.append(f"it was aborted: {episode.facts['error']}")
-    for name in episode.metadata["relative_file_paths"]:
-        if name.endswith(".mcap") and "episode_id" in episode.facts:
-            problems += _check_file(path / name)
     return problems
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from support.bags import PROFILE, small_robot
+from support.cases import T0, TYPES, write_bag
 
 from robot_recorder.cli.main import main
 from robot_recorder.core.quality.report import QualityVerdict
@@ -96,6 +97,27 @@ def test_a_profile_can_be_given(
     (tmp_path / "p.yaml").write_text(yaml.safe_dump(profile))
     assert main(["check", "--profile", str(tmp_path / "p.yaml"), str(root / "good")]) == 1
     assert "stream_missing lidar" in capsys.readouterr().out
+
+
+def test_losses_are_no_damaged_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    streams = {"/joint_states": {"written": 300, "lost": {"dds": 2}}}
+    episode(tmp_path, "lossy", streams=json.dumps(streams))
+    episode(tmp_path, "good")
+    assert main(["check", str(tmp_path)]) == 1
+    printed = capsys.readouterr().out
+    assert "recording: /joint_states lost 2 messages while recording (dds)" in printed
+    assert "  file:" not in printed and "with damaged" not in printed
+    assert "2 episodes: 1 accept, 1 review; 1 not recorded without losses" in printed
+
+
+def test_an_exit_code_of_1_has_a_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = TYPES["std_msgs/msg/String"](data="hello")
+    bag = write_bag(tmp_path / "words", {"/words": "std_msgs/msg/String"}, [("/words", T0, text)])
+    assert main(["check", str(bag)]) == 1
+    printed = capsys.readouterr().out
+    assert (
+        "unknown" in printed and "not checked: " in printed and "to guess a profile from" in printed
+    )
 
 
 def test_a_stranger_s_bag_is_checked_as_far_as_it_is_understood(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+from support.bags import IMAGE
 from support.made import bag, swings
+from support.pictures import compressed
+from support.samples import T0
 
 from robot_recorder.core.profile import parse_profile
 from robot_recorder.core.quality.report import QualityReport, QualityVerdict
@@ -78,3 +82,48 @@ def test_the_profile_can_say_what_follows_what(tmp_path: Path) -> None:
     )
     report = check_episode(aloha(tmp_path / "swapped"), swapped).report
     assert {"tracking_error"} <= set(report.reasons), "as the profile says, wrong as it is"
+
+
+OPTIONAL = """
+robot: bare
+streams:
+  joints: {topic: joint_states, type: sensor_msgs/msg/JointState, role: observation, rate_hz: 100, required: false}
+  hand: {topic: hand, type: sensor_msgs/msg/JointState, role: observation, rate_hz: 100, required: false}
+"""
+
+
+def test_nothing_recorded_is_nothing_to_accept(tmp_path: Path) -> None:
+    path = bag(tmp_path / "nothing", {}, profile_yaml=OPTIONAL, namespace="/", episode_id="e",
+               start_ns=str(T0), stop_ns=str(T0 + 4 * 10**9))  # fmt: skip
+    report = check_episode(path).report
+    assert report.verdict is QualityVerdict.REJECT and report.reasons[0] == "nothing_recorded"
+    assert report.sentence.startswith("reject: not one stream was recorded: start the robot's")
+
+
+def test_what_is_not_there_or_not_understood_is_said(tmp_path: Path) -> None:
+    video = [
+        (T0 + i * 50_000_000, compressed(bytes([0, 0, 0, 1, i]), "h264", T0 + i * 50_000_000))
+        for i in range(80)
+    ]
+    scans = [(T0 + i * 50_000_000, bytes(40)) for i in range(80)]
+    text = (
+        OPTIONAL
+        + """
+  eye: {topic: eye/image/compressed, type: sensor_msgs/msg/CompressedImage, role: observation, rate_hz: 20}
+  lidar: {topic: scan, type: sensor_msgs/msg/LaserScan, role: observation, rate_hz: 20}
+"""
+    )
+    path = bag(tmp_path / "blind", {
+        "/joint_states": swings(0.0), "/eye/image/compressed": (IMAGE, video),
+        "/scan": ("sensor_msgs/msg/LaserScan", scans), "/other": swings(1.0), "/silent": (IMAGE, []),
+    }, profile_yaml=text, namespace="/", episode_id="e")  # fmt: skip
+    report = check_episode(path).report
+    assert report.verdict is QualityVerdict.ACCEPT, report.sentence
+    said = "\n".join(report.broken)
+    assert "hand: nothing was recorded on " in said
+    assert "eye: " in said and "encoded in a way that is not understood" in said
+    assert "lidar: what is in a sensor_msgs/msg/LaserScan: only its timing" in said
+    assert "/other (sensor_msgs/msg/JointState): no stream of the profile" in said
+    assert "/silent (sensor_msgs/msg/CompressedImage): it has no messages" in said
+    assert len(report.broken) == 5
+    assert json.loads(json.dumps(report.to_dict()))["broken"] == list(report.broken)

@@ -82,6 +82,7 @@ class CameraWatch:
         self._before: tuple[int, bytes] = (0, b"")
         self._first_ns = self._looked_ns = self._last_ns = 0
         self._asked = self._told = 0
+        self.unknown = 0  # pictures that nobody here understands
         self._was_odd = False
         self._usual = 0.0
         self._ended_well = False
@@ -128,7 +129,9 @@ class CameraWatch:
 
     def _tell(self, figures: PictureFigures | None) -> None:
         self._told += 1
-        if figures is not None:
+        if figures is None:
+            self.unknown += 1
+        else:
             self._seen.append(figures)
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from robot_recorder.core.arrays import Bools, Int64s
@@ -291,10 +291,29 @@ class Inspector:
         for name, why in self._doubts.items():
             if name not in self._paired:
                 self._break(f"tracking of {name}: {why}")
+        for what in self._unjudged(certificate):
+            self._break(what)
         results: list[Result] = []
         for check in self._checks:
             self._guard(check, partial(_finish, check, episode, results))
         return weigh(results, self.broken, budget_of(self._settings(None)))
+
+    def _unjudged(self, certificate: Certificate | None) -> Iterator[str]:
+        """Streams of which something is not looked at, and why."""
+        certificates = certificate.streams if certificate else {}
+        for stream in self._profile.streams:
+            camera, facts = self._cameras.get(stream.name), certificates.get(stream.name)
+            if facts is not None and not facts.count:
+                if not stream.required:  # a required one fails a check
+                    yield f"{stream.name}: nothing was recorded on {facts.topic}"
+            elif camera is not None and camera.unknown:
+                many = "pictures" if camera.unknown > 1 else "picture"
+                yield (
+                    f"{stream.name}: {camera.unknown} {many} encoded in a way that is not understood, "
+                    "as video is: only their timing"
+                )
+            elif not (self.wants(stream) or stream.role is Role.CONTEXT):
+                yield f"{stream.name}: what is in a {stream.type}: only its timing"
 
     def _size_of(self, topic: str) -> tuple[int, int] | None:
         """By the CameraInfo that stands nearest to a camera's topic; None: nobody can say which that is."""

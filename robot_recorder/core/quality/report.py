@@ -33,7 +33,8 @@ class QualityReport:
     Attributes:
         sentence: what an operator should hear.
         results: worst first.
-        broken: checks that could not be made, and why; they decide nothing.
+        broken: what was not checked, and why: checks that could not be made, streams that nobody can judge
+            or that are not there; decides nothing.
     """
 
     verdict: QualityVerdict

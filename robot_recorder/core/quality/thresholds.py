@@ -8,6 +8,7 @@ from __future__ import annotations
 from robot_recorder.core.quality.result import Threshold
 
 THRESHOLDS: dict[str, Threshold] = {
+    "nothing_recorded": Threshold(warn=0, fail=0, unit="episodes"),
     "stream_missing": Threshold(warn=0, fail=0, unit="streams"),
     "never_moved": Threshold(warn=0.1, fail=0.1, below=True, unit="s"),
     "incomplete": Threshold(warn=0, fail=0.5, unit="of what was to be recorded"),

@@ -170,7 +170,7 @@ class Skew(TimingCheck):
 
     def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
         """See TimingCheck."""
-        if not facts.frames:
+        if not facts.frames or not facts.count:  # where nothing was recorded, that is said
             return
         bad = (facts.held + facts.missing) / facts.frames
         limit = config.tolerance_ns / NS_PER_MS

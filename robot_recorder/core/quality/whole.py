@@ -10,6 +10,22 @@ from robot_recorder.core.quality.result import Result
 from robot_recorder.core.streams import NS_PER_S
 
 
+class NothingRecorded(Check):
+    """Not one stream was recorded: there is nothing to accept."""
+
+    name = "nothing_recorded"
+    remedy = "start the robot's drivers, or correct the topics in the profile"
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        if episode.certificate is None or not episode.certificate.streams:
+            return
+        counts = [facts.count for facts in episode.certificate.streams.values()]
+        some = sum(count > 0 for count in counts)
+        words = f"{some} of {len(counts)} streams were recorded"
+        yield self.say(float(not some), words if some else "not one stream was recorded")
+
+
 class Incomplete(Check):
     """It is not all that was to be recorded."""
 
@@ -126,5 +142,5 @@ class TooLong(Check):
 
 
 WHOLE_CHECKS: tuple[type[Check], ...] = (
-    Incomplete, TooFewFrames, Unreadable, NeverMoved, TooShort, TooLong, IdleHead, IdleTail,
+    NothingRecorded, Incomplete, TooFewFrames, Unreadable, NeverMoved, TooShort, TooLong, IdleHead, IdleTail,
 )  # fmt: skip
