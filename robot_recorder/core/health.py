@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from robot_recorder.core.quality.result import Level
+from robot_recorder.core.quality.rules import delay_ms, future_ms, rate_off
+from robot_recorder.core.quality.settings import threshold_of
 from robot_recorder.core.streams import (
+    NS_PER_MS,
     NS_PER_S,
     RobotProfile,
     SourceClockKind,
@@ -15,8 +19,9 @@ from robot_recorder.core.streams import (
 from robot_recorder.core.topics import Channel
 
 WINDOW_NS = 2 * NS_PER_S  # a rate is measured over this
-SLOW_SHARE = 0.8  # below this share of the expected rate a stream is slow
 _BUCKET_NS = NS_PER_S // 10
+_JUDGED = ("rate", "clock_future", "clock_delay")
+_BY_CHECK = (StreamHealth.OK, StreamHealth.SLOW, StreamHealth.CLOCK)
 _BUCKETS = WINDOW_NS // _BUCKET_NS
 
 
@@ -29,7 +34,8 @@ class HealthReport:
         age_s: since the last sample; -1 when never heard.
         clock_offset_s: how far its stamps are behind receipt at best, which is its clock's offset plus
             its shortest delay; None when its messages carry no stamp.
-        remedy: what to do; empty when OK.
+        remedy: what to do; empty when nothing is. Something is also what arrives too often.
+        fails: the quality check that an episode would fail for it; empty: none for certain.
     """
 
     health: StreamHealth
@@ -37,6 +43,7 @@ class HealthReport:
     age_s: float
     clock_offset_s: float | None
     remedy: str
+    fails: str = ""
 
 
 class HealthMonitor:
@@ -53,6 +60,8 @@ class HealthMonitor:
         self.topic = channel.topic
         self.received = 0
         self._profile = profile
+        settings = [profile.quality, config.quality]
+        self._thresholds = {check: threshold_of(check, settings) for check in _JUDGED}
         self._last_ns = 0
         self._since_ns = 0
         self._buckets: deque[list[int]] = deque(maxlen=_BUCKETS + 1)
@@ -95,12 +104,14 @@ class HealthMonitor:
     def report(self, now_ns: int) -> HealthReport:
         """State now, with the remedy."""
         health, remedy = self._judge(now_ns)
+        fails = self._failing(now_ns) if health in _BY_CHECK and remedy else ""
         return HealthReport(
             health,
             self.rate_hz(now_ns) if self.received else 0.0,
             (now_ns - self._last_ns) / NS_PER_S if self.received else -1.0,
             self._offset_ns() / NS_PER_S if self._offsets else None,
             remedy,
+            fails,
         )
 
     def _offset_ns(self) -> int:
@@ -126,19 +137,48 @@ class HealthMonitor:
         if silent_ns > max(self._profile.stale_ns, 3 * NS_PER_S / config.rate_hz):
             remedy = f"{topic} fell silent {silent_ns / NS_PER_S:.1f} s ago: check its driver"
             return StreamHealth.STALE, remedy
-        own = config.clock is SourceClockKind.DEVICE  # its offset is taken out, however large
-        if self._offsets and not own and abs(self._offset_ns()) > self._profile.max_clock_offset_ns:
+        if any(figure > limit for figure, limit, _ in self._clock_figures()):
             return StreamHealth.CLOCK, self._clock_remedy()
-        # A stream that has just begun has no rate yet; it is arriving, and that is all there is to say.
-        young = now_ns - self._since_ns < NS_PER_S
         rate = self.rate_hz(now_ns)
-        # One sample more or less in the window is chance.
-        if not young and rate + NS_PER_S / WINDOW_NS < SLOW_SHARE * config.rate_hz:
-            return StreamHealth.SLOW, (
+        if self._is_off(self._rate_off(now_ns), "rate"):
+            return StreamHealth.SLOW if rate < config.rate_hz else StreamHealth.OK, (
                 f"{topic} arrives at {rate:.1f} Hz, the profile says {config.rate_hz:g} Hz: "
                 "check its driver and the network, or correct the profile"
             )
         return StreamHealth.OK, ""
+
+    def _rate_off(self, now_ns: int) -> float:
+        """Share of the declared rate; 0 for a stream that has just begun, and has no rate yet."""
+        if self.config.rate_hz is None or now_ns - self._since_ns < NS_PER_S:
+            return 0.0
+        rate = self.rate_hz(now_ns)
+        return rate_off(rate, self.config.rate_hz, round(rate * WINDOW_NS / NS_PER_S))
+
+    def _is_off(self, figure: float, check: str) -> bool:
+        """Beyond the figure that a check fails from, whatever level it may report."""
+        limit = self._thresholds[check].fail
+        return limit is not None and figure > limit
+
+    def _clock_figures(self) -> list[tuple[float, float, str]]:
+        """Figure and limit, ms, and the check; none of a device's clock, whose offset is taken out."""
+        if not self._offsets or self.config.clock is SourceClockKind.DEVICE:
+            return []
+        offset_ms = self._offset_ns() / NS_PER_MS
+        most_ms = self._profile.max_clock_offset_ns / NS_PER_MS
+        figures = {"clock_future": future_ms(offset_ms), "clock_delay": delay_ms(offset_ms)}
+        limits = {check: self._thresholds[check].fail for check in figures}
+        return [
+            (figure, most_ms if limit is None else min(limit, most_ms), check)
+            for check, figure in figures.items()
+            for limit in (limits[check],)
+        ]
+
+    def _failing(self, now_ns: int) -> str:
+        """The check that an episode fails when this goes on; empty: none."""
+        figures = {check: figure for figure, _, check in self._clock_figures()}
+        figures["rate"] = self._rate_off(now_ns)
+        fails = (c for c, f in figures.items() if self._thresholds[c].judge(f) is Level.FAIL)
+        return next(fails, "")
 
     def _never_remedy(self) -> str:
         if not self.channel.publishers:
@@ -152,9 +192,9 @@ class HealthMonitor:
 
     def _clock_remedy(self) -> str:
         offset_s = self._offset_ns() / NS_PER_S
-        limit_s = self._profile.max_clock_offset_ns / NS_PER_S
+        limit_s = max(self._clock_figures())[1] / 1000
         return (
             f"{self.topic} is stamped {abs(offset_s):.3g} s {'before' if offset_s > 0 else 'after'} its "
             f"receipt, {limit_s:g} s are allowed: synchronise its clock (chrony, PTP), say "
-            "'clock: device' in the profile, or raise max_clock_offset_ms there"
+            "'clock: device' in the profile, or raise max_clock_offset_ms and the limits of clock_delay there"
         )

@@ -169,8 +169,6 @@ def _certificate(
 ) -> Certificate:
     """The one it carries, or one made anew; also of streams that the bag has nothing of."""
     own = episode.certificate if everything.text == episode.facts.get("profile_yaml") else None
-    if own is None and not plan.aligned:
-        own = certify([], FrameStats(), everything.frame_clock)
     found = own or align_episode(episode, plan, plan.frame_clock(None, "")).certificate
     missing = [s for s in everything.streams if s.name not in found.streams]
     if not missing:

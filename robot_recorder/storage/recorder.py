@@ -13,6 +13,7 @@ from enum import IntEnum
 
 from robot_recorder.core.errors import BagError
 from robot_recorder.core.evidence import Evidence
+from robot_recorder.core.forecast import foresee
 from robot_recorder.core.health import HealthMonitor, HealthReport
 from robot_recorder.core.ids import PARTIAL
 from robot_recorder.core.labels import LabelEvent, LabelKind
@@ -240,7 +241,7 @@ class Recorder:
         configured_s = self.settings.pre_roll_s
         pre_roll_s = configured_s if pre_roll_s < 0 else min(pre_roll_s, configured_s)
         from_ns = max(1, now_ns - round(pre_roll_s * NS_PER_S))  # simulated time begins at 0
-        verdict = self._may_start(force, now_ns, from_ns)
+        verdict = self._may_start(assignment.task, force, now_ns, from_ns)
         if not verdict.ok:
             return verdict
         self._starting_ns = from_ns
@@ -252,7 +253,7 @@ class Recorder:
             self._starting_ns = 0
         return verdict
 
-    def _may_start(self, force: bool, now_ns: int, from_ns: int) -> Verdict:
+    def _may_start(self, task: str, force: bool, now_ns: int, from_ns: int) -> Verdict:
         if self.claim is not None:
             try:
                 self.store.make_root()
@@ -268,10 +269,25 @@ class Recorder:
         disk = self.free_bytes(), self.bytes_per_s, waiting + self._waiting_bytes(), limits, root
         if reached := reserve_reached(*disk):
             return Verdict(False, f"not started: {reached}")
-        verdict = judge_start(reports, shortage(*disk), force)
+        verdict = judge_start(reports, shortage(*disk), force, self._foreseen(task, now_ns))
         if not verdict.ok:
             return verdict
         return replace(verdict, reason="; ".join(filter(None, [verdict.reason, *self.warnings()])))
+
+    def _foreseen(self, task: str, now_ns: int) -> list[str]:
+        """What an episode that starts now is sure to be rejected for, by what arrived last."""
+        if not self.settings.check:
+            return []
+        with self._lock:
+            streams = dict(self.observer.streams)
+            samples = self.ring.since(now_ns - NS_PER_S).samples
+        try:
+            known = self.settings.tasks.tasks.get(task)
+            results = foresee(self._profile, known, streams, samples)
+        except Exception:  # a start that cannot be judged is no reason not to record
+            logging.getLogger(__name__).exception("what the verdict will be cannot be foreseen")
+            return []
+        return [f"{result.stream} {result.sentence}" for result in results]
 
     def _open(self, assignment: Assignment, now_ns: int, from_ns: int, forced: bool) -> None:
         partial = self.store.new_partial(episode_id(self.robot, assignment.task, now_ns))

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from robot_recorder.core.health import HealthMonitor
+from robot_recorder.core.profile import parse_profile
 from robot_recorder.core.start_gate import judge_start
 from robot_recorder.core.streams import (
     NS_PER_S,
@@ -153,3 +154,59 @@ def test_a_clock_that_was_set_does_not_make_a_stream_stale() -> None:
     for i in range(50):
         m.on_samples(1, now - hour + i * NS_PER_S // 100)
     assert m.report(now - hour + NS_PER_S // 2).health is StreamHealth.OK
+
+
+def with_quality(text: str = "") -> HealthMonitor:
+    profile = parse_profile(
+        f"robot: r\nstreams:\n  s: {{topic: t, type: a/msg/B, role: observation, rate_hz: 100, {text}}}",
+        "p",
+    )
+    (config,) = profile.streams
+    return HealthMonitor(config, Channel(BagTopic("/robot/t", "a/msg/B")), profile)
+
+
+def arriving(m: HealthMonitor, rate_hz: float, ahead_ms: float = -1.0) -> tuple[HealthMonitor, int]:
+    now = T0
+    for i in range(int(rate_hz * 5)):
+        now = T0 + int(i * NS_PER_S / rate_hz)
+        m.on_samples(1, now)
+        m.on_stamp(now, now + int(ahead_ms * 1e6))
+    return m, now
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "ahead_ms", "quality", "check"),
+    [
+        (100, -1, "", ""),
+        (85, -1, "", ""),
+        (70, -1, "", "rate"),
+        (130, -1, "", "rate"),
+        (70, -1, "quality: {rate: warn}", ""),
+        (70, -1, "quality: {rate: off}", ""),
+        (70, -1, "quality: {rate: {fail: 0.4}}", ""),
+        (100, 20, "", "clock_future"),
+        (100, 8, "", ""),
+        (100, 20, "clock: device", ""),
+        (100, 20, "quality: {clock_future: {fail: 50}}", ""),
+        (100, -300, "", "clock_delay"),
+        (100, -300, "quality: {clock_delay: warn}, required: false", ""),
+        (100, -300, "required: false", "clock_delay"),
+        (130, -1, "required: false", "rate"),
+    ],
+)  # fmt: skip
+def test_what_a_check_is_sure_to_fail_stops_a_start_by_the_check_s_own_limits(
+    rate_hz: float, ahead_ms: float, quality: str, check: str
+) -> None:
+    m, now = arriving(with_quality(quality), rate_hz, ahead_ms)
+    report = m.report(now)
+    assert report.fails == check, report
+    if "clock_delay: warn" not in quality:
+        assert judge_start([(m.config, report)], "", force=False).ok == (not check)
+    assert judge_start([(m.config, report)], "", force=True).ok
+
+
+def test_a_stream_that_is_too_fast_is_told() -> None:
+    m, now = arriving(with_quality(), 150)
+    report = m.report(now)
+    assert report.health is StreamHealth.OK and "150.0 Hz" in report.remedy
+    assert "s is too fast" in judge_start([(m.config, report)], "", force=False).reason

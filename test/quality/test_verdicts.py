@@ -102,7 +102,10 @@ def test_nothing_recorded_is_nothing_to_accept(tmp_path: Path) -> None:
 
 def test_what_is_not_there_or_not_understood_is_said(tmp_path: Path) -> None:
     video = [
-        (T0 + i * 50_000_000, compressed(bytes([0, 0, 0, 1, i]), "h264", T0 + i * 50_000_000))
+        (
+            T0 + i * 50_000_000,
+            compressed(bytes([0, 0, 0, 1]) + bytes([i]) * 200, "h264", T0 + i * 50_000_000),
+        )
         for i in range(80)
     ]
     scans = [(T0 + i * 50_000_000, bytes(40)) for i in range(80)]

@@ -9,6 +9,7 @@ from dataclasses import replace
 from robot_recorder.core.certificate import StreamCertificate
 from robot_recorder.core.quality.check import Check, EpisodeFacts
 from robot_recorder.core.quality.result import Result, at_most_warn
+from robot_recorder.core.quality.rules import delay_ms, future_ms, rate_off
 from robot_recorder.core.streams import NS_PER_MS, SourceClockKind, StreamConfig
 
 
@@ -50,9 +51,7 @@ class Rate(TimingCheck):
         if config.rate_hz is None or not facts.count:
             return
         measured = facts.measured_hz or 0.0
-        # Of slow and short streams a sample more or less is chance.
-        chance = config.rate_hz / max(facts.count, 1)
-        off = max(abs(measured - config.rate_hz) - chance, 0.0) / config.rate_hz
+        off = rate_off(measured, config.rate_hz, facts.count)
         yield self.say(off, f"came at {measured:.1f} Hz instead of {config.rate_hz:g} Hz")
 
 
@@ -108,7 +107,7 @@ class ClockDelay(TimingCheck):
         """See TimingCheck."""
         if facts.offset_ms is not None and config.clock is SourceClockKind.ROBOT:
             words = f"is stamped {facts.offset_ms:.0f} ms before its receipt at best"
-            yield self.say(max(facts.offset_ms, 0.0), words)
+            yield self.say(delay_ms(facts.offset_ms), words)
 
 
 class ClockFuture(TimingCheck):
@@ -120,8 +119,8 @@ class ClockFuture(TimingCheck):
     def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
         """See TimingCheck."""
         if facts.offset_ms is not None and config.clock is SourceClockKind.ROBOT:
-            future_ms = max(-facts.offset_ms, 0.0)
-            yield self.say(future_ms, f"is stamped {future_ms:.0f} ms after its receipt")
+            future = future_ms(facts.offset_ms)
+            yield self.say(future, f"is stamped {future:.0f} ms after its receipt")
 
 
 class ClockDrift(TimingCheck):
