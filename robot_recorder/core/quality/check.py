@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
 
+from robot_recorder.core.arrays import Bools
 from robot_recorder.core.certificate import Certificate
 from robot_recorder.core.pairing import JointStream, Pairing, pair
 from robot_recorder.core.quality.following import alike
@@ -39,7 +40,8 @@ class EpisodeFacts:
         joints: traces of joint positions (rad) by stream; of its last stretch, where there are several.
         touches: traces of the sum over a tactile pad by stream, alike.
         joint_limits: of joint streams, from the robot's description.
-        moved: by stream, when it moved over the whole episode, where there are several stretches.
+        moved: by stream, ``Motion.moving`` of the stretches before the last, by when each began.
+        last_ns: when the last one began; 0: there is only one.
     """
 
     from_ns: int
@@ -53,7 +55,8 @@ class EpisodeFacts:
     joints: Mapping[str, Trace] = field(default_factory=dict)
     touches: Mapping[str, Trace] = field(default_factory=dict)
     joint_limits: Mapping[str, Limits] = field(default_factory=dict)
-    moved: Mapping[str, Motion] = field(default_factory=dict)
+    moved: Mapping[str, Mapping[int, Bools]] = field(default_factory=dict)
+    last_ns: int = 0
 
     @property
     def duration_s(self) -> float:
@@ -68,9 +71,13 @@ class EpisodeFacts:
     @cached_property
     def motions(self) -> dict[str, Motion]:
         """When each joint stream moved."""
-        fresh = {n: t for n, t in self.joints.items() if n not in self.moved}
-        own = {n: Motion.of(t, self.from_ns, self.stop_ns) for n, t in fresh.items()}
-        return {**own, **self.moved}
+        begin_ns = self.last_ns or self.from_ns
+        parts = {name: dict(before) for name, before in self.moved.items()}
+        for name, trace in self.joints.items():
+            last, own = Motion.of(trace, begin_ns, self.stop_ns), parts.setdefault(name, {})
+            if last.known:
+                own[begin_ns] = last.moving
+        return {n: Motion.joined(own, self.from_ns, self.stop_ns) for n, own in parts.items()}
 
     @property
     def may_drive(self) -> bool:

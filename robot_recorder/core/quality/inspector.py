@@ -20,7 +20,7 @@ from robot_recorder.core.quality.joints import (
     NotANumber,
     Undecodable,
 )
-from robot_recorder.core.quality.motion import STEP_NS, Motion
+from robot_recorder.core.quality.motion import STEP_NS
 from robot_recorder.core.quality.number_watch import JOINTS, TACTILE, NumberWatch
 from robot_recorder.core.quality.report import QualityReport, unchecked, weigh
 from robot_recorder.core.quality.result import Result
@@ -54,6 +54,7 @@ _PATIENCE_S = 0.4  # for the last pictures: the verdict has a second
 # Traces are kept of one stretch of an episode, and of a little before, for what goes on across its beginning.
 STRETCH_NS = 600 * STEP_NS
 _OVERLAP_NS = 10 * NS_PER_S
+_MOST_STRETCHES = 1440  # a day: a bag that says it spans years is not gone through minute by minute
 SETTLE_NS = 5 * NS_PER_S  # no sample is added so long after its time
 
 # What is looked for in the numbers of each type, when they are observed.
@@ -199,7 +200,8 @@ class Inspector:
             from_ns: the episode's beginning with its pre-roll, robot clock.
         """
         self._begin_ns = self._begin_ns or from_ns
-        while self._begin_ns + STRETCH_NS + SETTLE_NS <= now_ns:
+        until_ns = min(now_ns, from_ns + _MOST_STRETCHES * STRETCH_NS)
+        while self._begin_ns + STRETCH_NS + SETTLE_NS <= until_ns:
             end_ns = self._begin_ns + STRETCH_NS
             stretch = EpisodeFacts(
                 self._begin_ns, self._begin_ns, end_ns, {s.name: s for s in self._profile.streams},
@@ -211,7 +213,8 @@ class Inspector:
 
     def _end_stretch(self, stretch: EpisodeFacts) -> None:
         for name, motion in stretch.motions.items():
-            self._moved.setdefault(name, {})[stretch.from_ns] = motion.moving
+            if motion.known:
+                self._moved.setdefault(name, {})[stretch.from_ns] = motion.moving
         self._note_pairs(stretch)
         for numbers in self._numbers.values():
             numbers.trace.cut(stretch.stop_ns - _OVERLAP_NS)
@@ -285,7 +288,7 @@ class Inspector:
         episode = EpisodeFacts(
             from_ns, start_ns, stop_ns, {s.name: s for s in self._profile.streams}, certificate,
             self._task, incomplete, data_lost, self._traces(JOINTS), self._traces(TACTILE), self._limits_of_streams(),
-            self._motions(from_ns, stop_ns),
+            self._moved, self._begin_ns,
         )  # fmt: skip
         self._note_pairs(episode)
         for name, why in self._doubts.items():
@@ -335,14 +338,6 @@ class Inspector:
                 agreed = set(limits[0].items()).intersection(*(one.items() for one in limits))
                 found[name] = dict(agreed)
         return found
-
-    def _motions(self, from_ns: int, stop_ns: int) -> dict[str, Motion]:
-        """When each joint stream moved over the whole episode."""
-        for name, trace in self._traces(JOINTS).items():
-            last = Motion.of(trace, self._begin_ns, stop_ns)
-            if last.known:
-                self._moved.setdefault(name, {})[self._begin_ns] = last.moving
-        return {n: Motion.joined(m, from_ns, stop_ns) for n, m in self._moved.items()}
 
     def _traces(self, type_name: str, before_ns: int = 0) -> dict[str, Trace]:
         """What is kept of the streams of a type, up to a time; 0: all of it."""

@@ -12,6 +12,7 @@ from robot_recorder.core.quality.values import Trace
 from robot_recorder.core.streams import NS_PER_MS, NS_PER_S
 
 STEP_NS = 100 * NS_PER_MS
+_MOST_STEPS = 6_000_000  # a week
 MOVED_RAD = 0.005  # in a step: well above an encoder's noise, well below a slow motion of an arm
 
 
@@ -55,8 +56,16 @@ class Motion:
 
     @classmethod
     def together(cls, motions: Iterable[Motion], from_ns: int, to_ns: int) -> Motion:
-        """Of several: when any of them moved."""
+        """Of several: when any of them moved.
+
+        Raises:
+            ValueError: no episode is that long.
+        """
         count = max(int(to_ns - from_ns) // STEP_NS, 1)
+        if count > _MOST_STEPS:
+            raise ValueError(
+                f"it spans {count * STEP_NS / NS_PER_S / 86_400:.0f} days: was a clock set?"
+            )
         grid: Int64s = from_ns + np.arange(count + 1, dtype=np.int64) * STEP_NS
         moving: Bools = np.zeros(count, dtype=bool)
         motions = list(motions)
