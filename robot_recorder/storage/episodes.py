@@ -62,9 +62,9 @@ def label_facts(events: list[LabelEvent]) -> dict[str, str]:
 
 def quality_facts(report: QualityReport) -> dict[str, str]:
     """The custom_data entries of a quality report; none when nobody tried to check."""
-    if report.verdict is QualityVerdict.UNKNOWN and not report.broken:
-        return {}
-    return {"verdict": report.verdict.text, "quality": json.dumps(report.to_dict())}
+    if report.verdict is not QualityVerdict.UNKNOWN:
+        return {"verdict": report.verdict.text, "quality": json.dumps(report.to_dict())}
+    return {"quality": json.dumps(report.to_dict())} if report.broken else {}
 
 
 def incompleteness(facts: dict[str, str]) -> tuple[str, bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -61,25 +62,31 @@ def wrench(stamp_ns: int, force: float) -> bytes:
     return samples.wrench(stamp_ns, (0, 0, force, 0, 0, 0))
 
 
-def picture(stamp_ns: int, seconds: float) -> bytes:
-    """A CompressedImage of a textured scene, as a camera on the joint sees it."""
+@cache
+def _scene() -> np.ndarray:
     rng = np.random.default_rng(0)
     scene = cv2.GaussianBlur(rng.integers(0, 255, (240, 480), dtype=np.uint8), (0, 0), 4)
-    scene = cv2.normalize(scene, np.empty_like(scene), 0, 255, cv2.NORM_MINMAX)
+    return cv2.normalize(scene, np.empty_like(scene), 0, 255, cv2.NORM_MINMAX)
+
+
+def picture(stamp_ns: int, seconds: float) -> bytes:
+    """A CompressedImage of a textured scene, as a camera on the joint sees it."""
     shift = np.array([[1, 0, -120 - 40 * angle(seconds)], [0, 1, 0]], dtype=np.float64)
-    image = cv2.warpAffine(scene, shift, (240, 240), flags=cv2.INTER_LINEAR)
+    image = cv2.warpAffine(_scene(), shift, (240, 240), flags=cv2.INTER_LINEAR)
     data = cv2.imencode(".jpg", image)[1].tobytes()
     body = _padded(_padded(header(stamp_ns), 4) + _text("jpeg"), 4)
     return b"\0\1\0\0" + body + struct.pack("<I", len(data)) + data
 
 
 def small_robot(
-    path: Path, seconds: float = 10.0, camera_late_s: float = 0.0, prefix: str = "/", **facts: str
-) -> Path:
+    path: Path, seconds: float = 10.0, camera_late_s: float = 0.0, prefix: str = "/",
+    camera: str = "camera", **facts: str,
+) -> Path:  # fmt: skip
     """A bag of joints and force at 100 Hz and a camera at 20 Hz.
 
     Args:
         camera_late_s: how long after its exposure a picture is stamped.
+        camera: its topics are below this.
         facts: custom_data.
     """
     messages: list[tuple[int, str, bytes]] = []
@@ -94,7 +101,7 @@ def small_robot(
         at = i / 20 + 0.013
         stamp = T0 + round((at + camera_late_s) * NS)
         data = picture(stamp, at)
-        messages.append((stamp + 8_000_000, f"{prefix}camera/image/compressed", data))
+        messages.append((stamp + 8_000_000, f"{prefix}{camera}/image/compressed", data))
     types = {"joint_states": JOINTS, "wrist/wrench": WRENCH}
     writer = McapWriter()
     writer.open(path, facts)

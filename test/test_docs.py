@@ -1,0 +1,366 @@
+"""What README and docs tell a reader to type works: every command, every example, every link."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import importlib
+import io
+import json
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from support.bags import PROFILE, small_robot
+from support.pages import PAGES, ROOT, TOOLS, Shell, Snippet, blocks, commands
+
+from robot_recorder.cli import main as cli
+from robot_recorder.cli import play
+from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome, dump_events, load_events
+from robot_recorder.core.profile import parse_profile
+from robot_recorder.core.tasks import parse_tasks
+from robot_recorder.storage.episodes import label_facts
+from robot_recorder.storage.store import EpisodeStore
+
+EPISODE = "g1_sim_20261122T222642_169_lift_box"  # what the documentation calls it
+OTHER = EPISODE.replace("222642", "222801")
+T0 = 1_795_386_402_169_000_000  # 2026-11-22T22:26:42.169
+SECONDS = 7.0
+CAMERA = "head_camera"
+ROBOT = (
+    PROFILE.replace("topic: camera/", f"topic: {CAMERA}/")
+    .replace("camera:", f"{CAMERA}:")
+    .replace("joints:", "joint_states:")
+)
+
+
+def record(root: Path, id: str) -> Path:
+    """A successful take of seven seconds, half of the first of which is pre-roll, that is to be reviewed."""
+    start_ns = T0 + 500_000_000
+    at_ns = start_ns + 2_100_000_000
+    events = [
+        LabelEvent(start_ns, id, LabelKind.TASK, "ann", task="lift_box", instruction="Lift the box.",
+                   operator_name="ann"),
+        LabelEvent(at_ns, id, LabelKind.ANNOTATION, "ann", name="contact", start_ns=at_ns, end_ns=at_ns),
+        LabelEvent(at_ns, id, LabelKind.OUTCOME, "ann", outcome=Outcome.SUCCESS),
+    ]  # fmt: skip
+    quality = {"verdict": "review", "sentence": "review: look at it", "reasons": ["gap"]}
+    facts = {
+        "episode_id": id, "robot": "small", "namespace": "/", "profile_yaml": ROBOT, "pre_roll_s": "0.5",
+        "start_ns": str(start_ns), "stop_ns": str(T0 + round(SECONDS * 1e9)), "labels": dump_events(events),
+        "verdict": "review", "quality": json.dumps(quality), **label_facts(events),
+    }  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("support.bags.T0", T0)
+        path = small_robot(root / id, SECONDS, 0.0, "/", CAMERA, **facts)
+    sync = run(["robot-recorder", "certificate", str(path), "--json"])
+    EpisodeStore(root).amend(path, lambda _: {"sync": sync})
+    return path
+
+
+def copy(path: Path, root: Path, id: str) -> None:
+    shutil.copytree(path, root / id)
+    EpisodeStore(root).amend(root / id, lambda _: {"episode_id": id})
+
+
+@pytest.fixture(scope="module")
+def floor(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folders that the documentation speaks of, each with an episode, and two more."""
+    root = tmp_path_factory.mktemp("floor")
+    path = record(root, EPISODE)
+    for folder, id in (
+        ("episodes", EPISODE), ("episodes", OTHER), ("data", EPISODE), ("data/episodes", EPISODE),
+        ("data/robot_07", OTHER), ("data/episodes", "thrown_away"),
+    ):  # fmt: skip
+        copy(path, root / folder, id)
+    EpisodeStore(root / "data/episodes").discard(root / "data/episodes/thrown_away")
+    (root / "my_robot.yaml").write_text(ROBOT)
+    shutil.copy(ROOT / "config/tasks.yaml", root / "my_tasks.yaml")
+    (root / "tmp").mkdir()
+    return root
+
+
+@pytest.fixture
+def desk(floor: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it to work in."""
+    shutil.copytree(floor, tmp_path / "desk", symlinks=True)
+    monkeypatch.chdir(tmp_path / "desk")
+    return tmp_path / "desk"
+
+
+def run(arguments: list[str]) -> str:
+    """A command line of ours, in this process; a finding is an answer, too."""
+    said, complained = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(complained):
+        try:
+            code = cli.main(arguments[1:])
+        except SystemExit as end:
+            code = int(end.code or 0)
+    findings = (0, 1) if arguments[1] == "check" else (0,)
+    assert code in findings, f"{shlex.join(arguments)}: {code}: {complained.getvalue()}"
+    return said.getvalue()
+
+
+PLACEHOLDERS = {
+    "EPISODE": [EPISODE], "BAG": [EPISODE], "PATH": [EPISODE], "FILE": ["my_robot.yaml"],
+    "EPISODE...": [EPISODE, f"data/robot_07/{OTHER}"], "BAG...": [EPISODE, f"data/robot_07/{OTHER}"],
+    "...": [], "ID": ["thrown_away"], "/tmp": ["tmp"], "/path/tasks.yaml": ["my_tasks.yaml"],
+    "/data": ["data"], "/data/episodes": ["data/episodes"], "/data/robot_*": ["data/robot_07"],
+    "episodes/g1_sim_...": [f"episodes/{EPISODE}"],
+}  # fmt: skip
+
+
+def of_page(snippets: list[Snippet]) -> dict[str, list[Snippet]]:
+    found: dict[str, list[Snippet]] = {}
+    for snippet in snippets:
+        found.setdefault(snippet.page.name, []).append(snippet)
+    return found
+
+
+OURS = of_page(commands("robot-recorder"))
+DONE: set[str] = set()
+
+
+@pytest.mark.parametrize("page", OURS)
+def test_every_command_of_a_page_does_what_it_says(
+    page: str, desk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewed: list[object] = []
+
+    def no_screen(recording: object, everything: bool) -> None:
+        viewed.append(recording)
+
+    def played(program: str, command: list[str]) -> None:
+        assert str(desk) in " ".join(command), "the player is told which episode"
+        raise SystemExit(0)  # it never comes back
+
+    monkeypatch.setattr(play.os, "execv", played)  # type: ignore[attr-defined]
+    with contextlib.suppress(ImportError):
+        importlib.import_module("robot_recorder.view.viewer")
+        monkeypatch.setattr("robot_recorder.view.viewer.spawned", no_screen)
+    shell = Shell(run, PLACEHOLDERS)
+    for command in OURS[page]:
+        if command.text in DONE:
+            continue  # on another page
+        DONE.add(command.text)
+        if not runs_here(command.text):
+            continue
+        if not command.language and is_name(command.text):
+            continue
+        try:
+            shell(command.text)
+        except AssertionError as error:
+            raise AssertionError(f"{command}: {error}") from error
+
+
+def is_name(text: str) -> bool:
+    """Whether it is only a name of a command, with the names of options: that there are such is asserted."""
+    _, command, *options = text.split()
+    if any(not option.startswith("--") for option in options):
+        return False
+    known = run(["robot-recorder", command, "--help"])
+    assert all(option in known for option in options), f"{text}: {known}"
+    return True
+
+
+def runs_here(text: str) -> bool:
+    """Whether this machine has what only some commands need."""
+    needed = {" view ": "rerun", " play ": "rclpy", " --parquet": "pyarrow"}
+    return all(
+        importlib.util.find_spec(module) for words, module in needed.items() if words in f"{text} "
+    )
+
+
+@pytest.mark.parametrize("snippet", blocks("python"), ids=str)
+def test_every_python_example_runs(
+    snippet: Snippet, desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(["robot-recorder", "align", EPISODE])  # an example reads what this writes
+    names: dict[str, object] = {}
+    exec(compile(snippet.text, str(snippet), "exec"), names)
+    results = [v for k, v in names.items() if not k.startswith("_")]
+    assert results, "it makes something"
+    if "print(" in snippet.text:
+        assert capsys.readouterr().out.strip()
+
+
+# -- ROS
+
+
+def test_every_service_call_is_one_that_a_node_answers() -> None:
+    pytest.importorskip("rclpy")
+    from robot_recorder.nodes.call import SERVICES, _request
+
+    served = {name: kind for name, kind in SERVICES.values()}
+    calls = [c for c in commands("ros2") if c.text.startswith("ros2 service call")]
+    calls += launch_file_calls()
+    assert len(calls) > 8
+    for call in calls:
+        name, type_name, *fields = shlex.split(call.text, comments=True)[3:]
+        short = "/".join(name.split("/")[-2:])
+        package, _, kind = type_name.split("/")
+        cls = getattr(importlib.import_module(f"{package}.srv"), kind)
+        assert short in served and served[short] is cls, (
+            f"{call}: nobody serves {short} as {type_name}"
+        )
+        given = yaml.safe_load(fields[0]) if fields else {}
+        _request(cls, [f"{name}={json.dumps(value)}" for name, value in given.items()])
+
+
+def launch_file_calls() -> list[Snippet]:
+    return [
+        Snippet(path, 0, "", line.strip())
+        for path in (ROOT / "launch").iterdir()
+        if path.suffix == ".py"
+        for line in (ast.get_docstring(ast.parse(path.read_text())) or "").splitlines()
+        if line.strip().startswith("ros2 service call")
+    ]
+
+
+def test_every_service_in_the_page_of_interfaces_is_callable_and_the_other_way_round() -> None:
+    pytest.importorskip("rclpy")
+    from robot_recorder.nodes.call import SERVICES
+
+    page = (ROOT / "docs/interfaces.md").read_text()
+    tables = re.findall(r"^\| service \|.*\n\|[-|]+\n((?:\|.*\n)+)", page, re.M)
+    cells = [row.split("|")[1] for table in tables for row in table.splitlines()]
+    told = {name for cell in cells for name in re.findall(r"`([\w/]+)`", cell)}
+    served = {name for name, _ in SERVICES.values() if name.startswith(("recorder/", "labeller/"))}
+    assert told == served
+
+
+def test_every_called_short_name_is_one() -> None:
+    pytest.importorskip("rclpy")
+    from robot_recorder.nodes.call import SERVICES, _request
+
+    for call in commands("call"):
+        _, name, *fields = shlex.split(call.text)
+        assert name in SERVICES, f"{call}: {name}"
+        _request(SERVICES[name][1], fields)
+
+
+def launch_arguments(file: str) -> set[object]:
+    tree = ast.parse((ROOT / "launch" / file).read_text())
+    found: set[object] = {
+        node.args[0].value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "DeclareLaunchArgument"
+        if node.args and isinstance(node.args[0], ast.Constant)
+    }
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ARGUMENTS":
+            found |= set(ast.literal_eval(ast.unparse(node.value).replace("TRUTH", "None")))
+    return found
+
+
+def test_every_launch_command_has_arguments_that_there_are() -> None:
+    launches = [c for c in commands("ros2") if c.text.startswith("ros2 launch")]
+    assert len(launches) > 5
+    for launch in launches:
+        _, _, package, file, *arguments = shlex.split(launch.text, comments=True)
+        assert package == "robot_recorder"
+        given: set[object] = {a.partition(":=")[0] for a in arguments}
+        unknown = given - launch_arguments(file)
+        assert not unknown, f"{launch}: {file} has no {unknown}"
+
+
+def executables() -> dict[str, str]:
+    """Those that CMakeLists.txt installs, with their modules."""
+    text = (ROOT / "CMakeLists.txt").read_text()
+    (loop,) = re.findall(r"foreach\(node ([\w ]+)\)", text)
+    found = {name: f"robot_recorder.nodes.{name}" for name in loop.split()}
+    return found | dict(re.findall(r"install_executable\(([\w-]+) (robot_recorder[\w.]+) ", text))
+
+
+def test_every_executable_that_is_run_is_installed() -> None:
+    runs = [c for c in commands("ros2") if c.text.startswith("ros2 run")]
+    assert runs
+    for line in runs:
+        _, _, package, name, *_ = shlex.split(line.text, comments=True)
+        assert package == "robot_recorder" and name in executables(), str(line)
+
+
+@pytest.mark.parametrize("module", executables().values())
+def test_every_executable_has_a_main(module: str) -> None:
+    path = ROOT / f"{module.replace('.', '/')}.py"
+    assert path.exists(), path
+    functions = [n.name for n in ast.parse(path.read_text()).body if isinstance(n, ast.FunctionDef)]
+    assert "main" in functions
+
+
+# -- the checkout
+
+
+def test_every_make_target_that_is_named_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z][\w-]*):", makefile, re.M))
+    named = {shlex.split(c.text)[1]: str(c) for c in commands("make")}
+    named |= {name: "Makefile" for name in re.findall(r"^# make ([\w-]+)", makefile, re.M)}
+    assert len(named) > 8
+    assert set(named) <= targets, {n: where for n, where in named.items() if n not in targets}
+    for script in re.findall(r"(?:python|pytest)[^\n]*?((?:bench|tools|test)/[\w/.]+)", makefile):
+        assert (ROOT / script).exists(), script
+
+
+def anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", t.lower()).replace(" ", "-") for t in titles}
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        file = page.parent / name if name else page
+        assert file.exists(), f"{page.name}: {target}"
+        if anchor:
+            assert anchor in anchors(file), f"{page.name}: {target}"
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    linked = set(re.findall(r"\]\(docs/(\w+\.md)\)", (ROOT / "README.md").read_text()))
+    assert linked == {page.name for page in (ROOT / "docs").glob("*.md")}
+
+
+# -- YAML and JSON
+
+
+def as_profile(text: str) -> object:
+    head = "" if re.search(r"^robot:", text, re.M) else "robot: r\n"
+    return parse_profile(head + text, "docs")
+
+
+PARSERS: dict[str, Callable[[str], object]] = {
+    "tasks:": lambda text: parse_tasks(text, "docs"),
+    "streams:": as_profile,
+}
+
+
+@pytest.mark.parametrize("snippet", blocks("yaml"), ids=str)
+def test_every_example_of_a_file_is_read(snippet: Snippet) -> None:
+    (parse,) = (p for key, p in PARSERS.items() if re.search(rf"^{key}", snippet.text, re.M))
+    assert parse(snippet.text)
+
+
+@pytest.mark.parametrize("snippet", blocks("json"), ids=str)
+def test_every_example_of_a_log_of_labels_is_read(snippet: Snippet) -> None:
+    assert len(load_events(snippet.text)) == snippet.text.count('"kind"')
+
+
+def test_no_block_is_left_out() -> None:
+    """Whoever adds a block in another language decides how it is run."""
+    known = {"", "sh", "bash", "python", "yaml", "json"}
+    for page in PAGES:
+        languages = re.findall(r"^```(\w+)\n", page.read_text(), re.M)
+        assert set(languages) <= known, f"{page.name}: {set(languages) - known}"
+    shells = [line for b in blocks("sh", "bash") for line in b.text.splitlines()]
+    tools = {words[0] for line in shells if (words := shlex.split(line, comments=True))}
+    assert tools <= {*TOOLS, "mkdir", "rosdep", "colcon", "pip"}, tools
+    assert os.path.exists(PAGES[0])
