@@ -1,0 +1,88 @@
+"""The parameters that nodes declare are those that the documentation lists, with their defaults."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.bags import small_robot
+from support.robot import Bench, process
+
+pytest.importorskip("rclpy")
+
+from rcl_interfaces.srv import GetParameters, ListParameters
+
+DOCS = Path(__file__).parents[2] / "docs"
+OF_ROS = ("start_type_description_service", "qos_overrides")
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    with Bench() as bench:
+        yield bench
+
+
+def declared(bench: Bench, node: str) -> dict[str, Any]:
+    """Names and values."""
+    names = bench.call(ListParameters, f"{node}/list_parameters").result.names
+    names = [name for name in names if not name.startswith(OF_ROS)]
+    found = bench.call(GetParameters, f"{node}/get_parameters", names=names).values
+    fields = {1: "bool_value", 2: "integer_value", 3: "double_value", 4: "string_value"}
+    return {n: getattr(v, fields[v.type]) if v.type else None for n, v in zip(names, found)}
+
+
+def documented(page: str, section: str = "") -> dict[str, str]:
+    """Names and defaults as a page says them: in a table, or in a sentence (no defaults then)."""
+    text = (DOCS / page).read_text()
+    if section:
+        text = re.split(r"^## ", text.partition(f"## {section}\n")[2], flags=re.M)[0]
+    told: dict[str, str] = {}
+    for table in re.findall(r"^\| parameter \| default \|.*\n\|[-|]+\n((?:\|.*\n?)+)", text, re.M):
+        for row in table.splitlines():
+            names, default = (cell.strip() for cell in row.split("|")[1:3])
+            each = re.findall(r"`(\w+)`", names)
+            values = default.split(", ") if len(each) > 1 else [default]
+            told |= dict(zip(each, values, strict=True))
+    for sentence in re.findall(r"^Parameters?: ([^.]*?)(?:: \[|\.)", text, re.M):
+        told |= dict.fromkeys(re.findall(r"`(\w+)`", sentence), "")
+    return told
+
+
+def hold(told: dict[str, str], there: dict[str, Any], given: set[str]) -> None:
+    """The same names; and the same defaults, where the page gives a number, a truth or a word."""
+    assert set(told) | {"use_sim_time"} == set(there) | {"use_sim_time"}
+    for name, text in told.items():
+        word = re.fullmatch(r"`(\w+)`|([\d.]+|true|false)", text)
+        if word and name not in given:
+            value = yaml.safe_load(word[1] or word[2])
+            assert there[name] == value and type(there[name]) is type(value), name
+
+
+def test_of_the_recorder_and_its_companions(bench: Bench, tmp_path: Path) -> None:
+    with process("record", root=tmp_path / "e"):
+        told = documented("interfaces.md", "recorder")
+        assert len(told) > 10
+        hold(told, declared(bench, "recorder"), {"root"})
+        for name in ("synchronizer", "labeller"):
+            told = documented("interfaces.md", name)
+            assert told
+            hold(told, declared(bench, name), set())
+
+
+def test_of_the_player(bench: Bench, tmp_path: Path) -> None:
+    bag = small_robot(tmp_path / "bag", 2)
+    with process("player", episode=bag, paused=True, keyboard=False):
+        told = documented("playback.md")
+        assert len(told) > 5
+        hold(told, declared(bench, "player"), {"episode", "paused", "keyboard"})
+
+
+def test_of_the_scene(bench: Bench) -> None:
+    with process("scene"):
+        told = documented("rviz.md")
+        assert set(told) == set(documented("interfaces.md", "scene"))
+        hold(told, declared(bench, "scene"), set())
