@@ -5,21 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
 from robot_recorder.alignment.foreign import bag_types, foreign_decoder
-from robot_recorder.alignment.guess import TopicFacts, guess_profile
+from robot_recorder.alignment.guess import Guess, TopicFacts, guess_profile
 from robot_recorder.core.aligner import Seed
 from robot_recorder.core.arrays import Int64s
 from robot_recorder.core.decoding import KINDS, Decoded
-from robot_recorder.core.errors import ConfigError, DecodeError
+from robot_recorder.core.errors import BagError, ConfigError, DecodeError
 from robot_recorder.core.frame_messages import decode_clock_settings, decode_value_names
 from robot_recorder.core.profile import parse_profile
 from robot_recorder.core.robot_clock import restamp_by
 from robot_recorder.core.source_clock import ClockSetting, Restamp
 from robot_recorder.core.streams import FrameClock, RobotProfile, StreamConfig
-from robot_recorder.storage.columns import Column, bag_topics
+from robot_recorder.storage.columns import Column, bag_topics, read_columns
 from robot_recorder.storage.episodes import Episode
 from robot_recorder.storage.reader import read_messages
 
@@ -106,15 +107,15 @@ def make_plan(
     """
     definitions = _topics(episode)
     recorded = episode.facts.get("profile_yaml", "")
-    guessed = False
+    guess: Guess | None = None
     if profile is None and recorded:
         try:
             profile = parse_profile(recorded, f"{episode.path}: profile_yaml")
         except ConfigError as error:
             raise ConfigError(f"{error}; give the robot's profile with --profile") from error
     elif profile is None:
-        guessed = True
-        profile = parse_profile(_guess(episode, definitions), f"{episode.path}: guessed profile")
+        guess = _guess(episode, definitions)
+        profile = parse_profile(guess.text, f"{episode.path}: guessed profile")
     exact = _exact(profile, set(definitions), episode.facts.get("namespace"))
     topics = _resolve(profile, set(definitions), exact, "namespace" not in episode.facts)
     there = set(topics)
@@ -137,14 +138,15 @@ def make_plan(
     return Plan(
         found, topics, stamped,
         _seeds(episode, set(definitions)) if same else {},
-        restamp_by(episode.clock_jumps), _decoders(episode, found), guessed,
+        restamp_by(episode.clock_jumps), _decoders(episode, found), guess is not None,
         tuple(s.topic for s in profile.streams if s.name not in there),
+        guess.left_out if guess else {},
     )  # fmt: skip
 
 
 def profile_yaml(episode: Episode) -> str:
     """The profile that a bag carries, or else one guessed from its topics."""
-    return episode.facts.get("profile_yaml", "") or _guess(episode, _topics(episode))
+    return episode.facts.get("profile_yaml", "") or _guess(episode, _topics(episode)).text
 
 
 def _topics(episode: Episode) -> dict[str, tuple[str, str]]:
@@ -152,13 +154,44 @@ def _topics(episode: Episode) -> dict[str, tuple[str, str]]:
     return {t: d for t, d in bag_topics(episode.path).items() if episode.counts.get(t, 1)}
 
 
-def _guess(episode: Episode, definitions: dict[str, tuple[str, str]]) -> str:
+def _guess(episode: Episode, definitions: dict[str, tuple[str, str]]) -> Guess:
     seconds = float(episode.metadata["duration"]["nanoseconds"]) / 1e9
+    known = survey(episode.path, definitions)
     facts = [
-        TopicFacts(name, type_name, episode.counts.get(name, 0))
+        TopicFacts(name, type_name, episode.counts.get(name, 0), *known.get(name, ()))
         for name, (type_name, _) in sorted(definitions.items())
     ]
     return guess_profile(episode.facts.get("robot", episode.path.name), facts, seconds)
+
+
+def survey(path: Path, definitions: Mapping[str, tuple[str, str]]) -> dict[str, tuple[Int64s, int]]:
+    """Of every topic when its messages were stamped, or received where they are not, int64[n], ns, rising;
+    and how far the latest was stamped before one that came earlier, ns.
+
+    Raises:
+        BagError: nothing of the bag can be read.
+    """
+    receives: dict[str, list[Int64s]] = {}
+    stamps: dict[str, list[Int64s]] = {}
+    try:
+        for segment in read_columns(path, set(definitions)):
+            for topic, column in segment.columns.items():
+                receives.setdefault(topic, []).append(column.receives)
+                if is_stamped(*definitions[topic]):
+                    stamps.setdefault(topic, []).append(column.stamps())
+    except BagError:
+        if not receives:
+            raise
+    found = {}
+    for topic, parts in receives.items():
+        times, disorder_ns = np.concatenate(parts), 0
+        if topic in stamps:
+            own = np.concatenate(stamps[topic])
+            if own.all():
+                times = own
+                disorder_ns = int((np.maximum.accumulate(own) - own).max())
+        found[topic] = np.sort(times), disorder_ns
+    return found
 
 
 def _exact(profile: RobotProfile, there: set[str], namespace: str | None) -> dict[str, str]:

@@ -159,6 +159,8 @@ def _align_one(path: Path, target: Path, options: argparse.Namespace) -> bool:
         return not found.problem
     if plan.guessed:
         print("the bag carries no robot profile; guessed one (robot-recorder profile guess)")
+    for topic, why in sorted(plan.left_out.items()):
+        print(f"left out: {topic}: {why}")
     for topic in plan.absent:
         print(f"not in the bag: {topic}")
     print_certificate(episode.id, found.certificate)

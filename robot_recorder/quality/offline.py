@@ -102,7 +102,9 @@ def inspect_episode(
     """
     plan = make_plan(episode, profile)
     everything = _whole_profile(plan)
-    inspector = Inspector(everything, _task(episode, tasks), AtOnce(), plan.decoders)
+    inspector = Inspector(
+        everything, _task(episode, tasks), AtOnce(), plan.decoders, guessed=plan.guessed
+    )
     start_ns, stop_ns = episode.start_ns, episode.start_ns + round(episode.duration_s * NS_PER_S)
     from_ns = start_ns - round(episode.pre_roll_s * NS_PER_S)
     wanted = {s.name: s for s in plan.profile.streams if inspector.wants(s)}

@@ -12,6 +12,7 @@ from support.samples import T0
 
 from robot_recorder.core.profile import parse_profile
 from robot_recorder.core.quality.report import QualityReport, QualityVerdict
+from robot_recorder.core.quality.result import Level
 from robot_recorder.core.streams import RobotProfile
 from robot_recorder.quality.offline import check_episode
 
@@ -130,3 +131,18 @@ def test_what_is_not_there_or_not_understood_is_said(tmp_path: Path) -> None:
     assert "/silent (sensor_msgs/msg/CompressedImage): it has no messages" in said
     assert len(report.broken) == 5
     assert json.loads(json.dumps(report.to_dict()))["broken"] == list(report.broken)
+
+
+def test_a_guess_is_held_against_nobody(tmp_path: Path) -> None:
+    kind, messages = swings(0.0, seconds=8.0)
+    silent = [m for m in messages if not 3.0 < (m[0] - T0) / 1e9 < 4.5]
+    burst = [(at, data) for at, data in messages if 3.0 < (at - T0) / 1e9 < 3.4]
+    path = bag(
+        tmp_path / "foreign", {"/joint_states": (kind, silent), "/other/joints": (kind, burst)}
+    )
+    report = check_episode(path).report
+    assert report.verdict is QualityVerdict.REVIEW, report.sentence
+    assert all(r.level <= Level.WARN for r in report.results), report.findings
+    (gap,) = [r for r in report.findings if r.check == "gap"]
+    assert "(the profile is guessed)" in gap.sentence
+    assert any("/other/joints" in b and "did not come at a steady rate" in b for b in report.broken)

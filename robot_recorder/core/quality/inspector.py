@@ -37,7 +37,7 @@ from robot_recorder.core.quality.tactile import (
     TaxelsSaturated,
     TaxelsStuck,
 )
-from robot_recorder.core.quality.timing import PRESENCE_CHECKS, TIMING_CHECKS
+from robot_recorder.core.quality.timing import PRESENCE_CHECKS, TIMING_CHECKS, TimingCheck
 from robot_recorder.core.quality.tracking import TrackingError, TrackingLag
 from robot_recorder.core.quality.values import Trace, robot_times
 from robot_recorder.core.quality.whole import WHOLE_CHECKS
@@ -84,16 +84,19 @@ class Inspector:
         task: Task | None,
         looker: Looker | None = None,
         decoders: Mapping[str, Callable[[bytes], Decoded]] | None = None,
+        guessed: bool = False,
     ) -> None:
         """
         Args:
             profile: its streams are those to be looked at.
             looker: says what is to be seen in pictures; None: nobody looks.
             decoders: by stream, for types the package does not know.
+            guessed: nobody declared the profile: what it says of times is held against nobody.
         """
         self.broken: list[str] = []
         self._profile = profile
         self._task = task
+        self._guessed = guessed
         self._looker: Looker = looker or Nobody()
         self._cameras: dict[str, CameraWatch] = {}
         self._numbers: dict[str, NumberWatch] = {}
@@ -136,7 +139,10 @@ class Inspector:
         if issubclass(kind, ValueCheck):
             assert stream is not None
             return [kind(stream.name, threshold, stream.quality.range)]
-        return [kind(stream.name if stream else "", threshold)]
+        check = kind(stream.name if stream else "", threshold)
+        if isinstance(check, TimingCheck):
+            check.guessed = self._guessed
+        return [check]
 
     def _watch(self, stream: StreamConfig, decode: Callable[[bytes], Decoded] | None) -> None:
         timing = TIMING_CHECKS if certified(stream) else PRESENCE_CHECKS

@@ -8,13 +8,19 @@ from dataclasses import replace
 
 from robot_recorder.core.certificate import StreamCertificate
 from robot_recorder.core.quality.check import Check, EpisodeFacts
-from robot_recorder.core.quality.result import Result, at_most_warn
+from robot_recorder.core.quality.result import Result, Threshold, at_most_warn
 from robot_recorder.core.quality.rules import delay_ms, future_ms, rate_off
 from robot_recorder.core.streams import NS_PER_MS, SourceClockKind, StreamConfig
 
 
 class TimingCheck(Check):
-    """Looks at one stream's part of the certificate."""
+    """Looks at one stream's part of the certificate.
+
+    Attributes:
+        guessed: nobody declared what it is held to.
+    """
+
+    guessed = False
 
     def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
         """See Check."""
@@ -25,6 +31,15 @@ class TimingCheck(Check):
     def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
         """What the certificate says."""
         raise NotImplementedError
+
+    def say(
+        self, figure: float, sentence: str, remedy: str = "", threshold: Threshold | None = None
+    ) -> Result:
+        """See Check. What is held against a guess is a warning at most, and says so."""
+        if not self.guessed:
+            return super().say(figure, sentence, remedy, threshold)
+        least = at_most_warn(threshold or self.threshold)
+        return super().say(figure, f"{sentence} (the profile is guessed)", remedy, least)
 
 
 class StreamMissing(TimingCheck):
