@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import re
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,21 +17,8 @@ from typing import Any
 from robot_recorder.configuration import load_tasks
 from robot_recorder.core.errors import ConfigError, RecorderError
 from robot_recorder.core.ids import PARTIAL
-from robot_recorder.core.label_rules import (
-    check_annotation,
-    check_outcome,
-    find_annotation,
-    missing_annotations,
-    to_be_annotated,
-)
-from robot_recorder.core.labels import (
-    LabelEvent,
-    LabelKind,
-    Outcome,
-    appended,
-    fold,
-    outcome_text,
-)
+from robot_recorder.core.label_rules import missing_annotations, to_be_annotated
+from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome, appended, outcome_text
 from robot_recorder.core.start_gate import Verdict
 from robot_recorder.core.streams import NS_PER_S
 from robot_recorder.core.tasks import TaskRegistry
@@ -39,7 +28,8 @@ from robot_recorder.storage.store import EpisodeStore, not_finished
 from robot_recorder.storage.trash import TRASH
 
 _NUMBER = r"-?\d+(?:\.\d*)?"
-_PLACE = re.compile(rf"^(?P<name>[^@]+)@(?P<start>{_NUMBER})(?:-(?P<end>{_NUMBER}))?$")
+_PLACE = re.compile(rf"^(?P<name>[^@]+)@(?P<start>{_NUMBER})(?:-(?P<end>{_NUMBER}))?\Z", re.ASCII)
+_MOST_S = 1e6
 
 
 @dataclass(frozen=True)
@@ -93,7 +83,10 @@ def _place(text: str) -> _Place:
     if match is None:
         raise argparse.ArgumentTypeError(f"'{text}' is not NAME@START[-END] in s, as grasp@1.2-3")
     end = match["end"]
-    return _Place(match["name"], float(match["start"]), None if end is None else float(end))
+    start_s, end_s = float(match["start"]), None if end is None else float(end)
+    if max(abs(start_s), abs(end_s or 0.0)) > _MOST_S:
+        raise argparse.ArgumentTypeError(f"'{text}': no episode is that long")
+    return _Place(match["name"], start_s, end_s)
 
 
 def _label(options: argparse.Namespace) -> int:
@@ -134,14 +127,17 @@ def _labelled(
     told: list[str] = []
 
     def decide(episode: Episode) -> list[LabelEvent]:
-        now = Labelled.of(episode)
-        events = _Decision(options, now, registry).events()
-        for event in appended(now.events, *events)[len(now.events) :]:
-            told.append(_sentence(event, now))
-        labels = fold([*now.events, *events])
-        if any(event.kind is not LabelKind.TASK for event in events):
-            told[-1] += to_be_annotated(labels, _task(now, registry, options, labels.task))
-        return events
+        now = before = Labelled.of(episode)
+        rules = bool(options.tasks)  # a registry that was asked for comes before what it carries
+        for asked in _asked(options, now):
+            event = now.admit(asked, registry, time.time_ns(), rules)
+            if isinstance(event, Verdict):
+                raise ConfigError(f"{now.id}: {event.reason}")
+            now = replace(now, events=tuple(appended(now.events, event)))
+            told.append(_sentence(now.events[-1], now))
+        if any(event.kind is not LabelKind.TASK for event in now.events[len(before.events) :]):
+            told[-1] += to_be_annotated(now.labels, now.task(registry, registry_rules=rules))
+        return list(now.events[len(before.events) :])
 
     episode = store.append_labels(path, decide)
     if not options.history and not options.json:
@@ -161,77 +157,32 @@ def _refuse(path: Path, change: bool) -> None:
         )
 
 
-def _task(now: Labelled, registry: TaskRegistry, options: argparse.Namespace, id: str) -> Any:
-    """The task that rules: a registry that was asked for comes before what the episode carries."""
-    asked = registry.tasks.get(id) if options.tasks else None
-    return asked or now.task(registry, id)
+def _asked(options: argparse.Namespace, now: Labelled) -> Iterator[LabelEvent]:
+    """What a command line asks for of one episode, in the order in which it is appended."""
+    stamps = itertools.count(time.time_ns())
 
+    def event(kind: LabelKind, **fields: Any) -> LabelEvent:
+        return LabelEvent(next(stamps), now.id, kind, by=options.by, note=options.note, **fields)
 
-class _Decision:
-    """What a command line means for one episode. Every method raises ConfigError for what may not be."""
+    def segment(kind: LabelKind, place: _Place) -> LabelEvent:
+        start_ns = now.span.at_ns(place.start_s)
+        end_ns = start_ns if place.end_s is None else now.span.at_ns(place.end_s)
+        return event(kind, name=place.name, start_ns=start_ns, end_ns=end_ns)
 
-    def __init__(self, options: argparse.Namespace, now: Labelled, registry: TaskRegistry) -> None:
-        self._options = options
-        self._now = now
-        self._registry = registry
-        self._stamp_ns = time.time_ns()
-        id = options.task or now.labels.task
-        self._task = _task(now, registry, options, id)
-        if options.task and self._task is None:
-            registry.find(options.task)  # says what there is
-
-    def events(self) -> list[LabelEvent]:
-        """The labels, in the order in which they are appended."""
-        options = self._options
-        events = [self._event(LabelKind.TASK, **self._assignment())] if (
-            options.task or options.instruction or options.operator
-        ) else []  # fmt: skip
-        if options.success or options.failure is not None or options.unlabelled:
-            events.append(self._outcome())
-        events += [self._retraction(place) for place in options.retract]
-        return events + [self._annotation(place) for place in options.annotate]
-
-    def _event(self, kind: LabelKind, **fields: Any) -> LabelEvent:
-        self._stamp_ns += 1
-        by, note = self._options.by.strip(), self._options.note
-        return LabelEvent(self._stamp_ns, self._now.id, kind, by=by, note=note, **fields)
-
-    def _assignment(self) -> dict[str, str]:
-        options, labels = self._options, self._now.labels
-        instruction = self._task.instruction if options.task else labels.instruction
-        return {
-            "task": options.task or labels.task,
-            "instruction": options.instruction or instruction,
-            "operator_name": options.operator or labels.operator_name,
-        }
-
-    def _outcome(self) -> LabelEvent:
-        outcome, cause = Outcome.UNLABELLED, self._options.failure or ""
-        if not self._options.unlabelled:
-            outcome = Outcome.SUCCESS if self._options.success else Outcome.FAILURE
-        self._hold(check_outcome(outcome, cause, self._task))
-        return self._event(LabelKind.OUTCOME, outcome=outcome, cause=cause)
-
-    def _annotation(self, place: _Place) -> LabelEvent:
-        span = self._now.span
-        start_ns = span.at_ns(place.start_s)
-        end_ns = start_ns if place.end_s is None else span.at_ns(place.end_s)
-        self._hold(check_annotation(place.name, start_ns, end_ns, span, self._task))
-        return self._event(LabelKind.ANNOTATION, name=place.name, start_ns=start_ns, end_ns=end_ns)
-
-    def _retraction(self, place: _Place) -> LabelEvent:
-        span = self._now.span
-        found = find_annotation(self._now.labels, place.name, span.at_ns(place.start_s), span)
-        if isinstance(found, Verdict):
-            self._hold(found)
-        assert isinstance(found, LabelEvent)
-        return self._event(
-            LabelKind.RETRACTION, name=found.name, start_ns=found.start_ns, end_ns=found.end_ns
-        )
-
-    def _hold(self, verdict: Verdict) -> None:
-        if not verdict.ok:
-            raise ConfigError(f"{self._now.id}: {verdict.reason}")
+    if options.task or options.instruction or options.operator:
+        yield event(
+            LabelKind.TASK, task=options.task, instruction=options.instruction,
+            operator_name=options.operator,
+        )  # fmt: skip
+    if options.success or options.failure is not None or options.unlabelled:
+        outcome, cause = Outcome.UNLABELLED, options.failure or ""
+        if not options.unlabelled:
+            outcome = Outcome.SUCCESS if options.success else Outcome.FAILURE
+        yield event(LabelKind.OUTCOME, outcome=outcome, cause=cause)
+    for place in options.retract:
+        yield segment(LabelKind.RETRACTION, place)
+    for place in options.annotate:
+        yield segment(LabelKind.ANNOTATION, place)
 
 
 def _what(event: LabelEvent, now: Labelled) -> str:

@@ -1,17 +1,23 @@
-"""Which labels an episode takes; the same for services and the command line."""
+"""Which labels an episode takes, and what becomes of them: the same whichever door they come through."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
-from robot_recorder.core.labels import LabelEvent, Labels, Outcome
+from robot_recorder.core.errors import ConfigError
+from robot_recorder.core.labels import LabelEvent, LabelKind, Labels, Outcome, fold
 from robot_recorder.core.start_gate import Verdict
 from robot_recorder.core.streams import NS_PER_MS, NS_PER_S
-from robot_recorder.core.tasks import Task
+from robot_recorder.core.tasks import Task, TaskRegistry
+from robot_recorder.core.text import text_problem
 from robot_recorder.core.yaml_source import did_you_mean, nearest
 
 _TYPO = 0.86  # one letter too many or too few in a word of five
 SLACK_NS = NS_PER_MS  # times are shown and given to the millisecond
+AHEAD_NS = 5 * NS_PER_S  # that the clock of who labels may be ahead of the recorder's
+MOST_LABELS = 1000  # of an episode, as its metadata is read and written whole
+_TEXTS = ("by", "note", "task", "instruction", "operator_name", "cause", "name")
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,95 @@ class Span:
         """A segment or an instant on the episode's clock, for people."""
         start = f"{self.seconds(start_ns):.3f}"
         return f"{start} s" if start_ns == end_ns else f"{start} to {self.seconds(end_ns):.3f} s"
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """An episode that is given a label.
+
+    Attributes:
+        events: its label log so far.
+        span: when it took place.
+        task: finds the task that rules, by its id; None: nothing is known about it.
+        registry: says what tasks there are when none is found.
+        now_ns: robot clock.
+    """
+
+    events: Sequence[LabelEvent]
+    span: Span
+    task: Callable[[str], Task | None]
+    registry: TaskRegistry
+    now_ns: int
+
+
+def admit(asked: LabelEvent, into: Labelling) -> LabelEvent | Verdict:
+    """What becomes of a label in an episode's log; or why it is not taken.
+
+    Args:
+        asked: as it came; where it is silent, what holds is kept. A retraction may leave its start 0.
+
+    Returns:
+        The label with the fields of its kind alone, so that nothing else travels along.
+    """
+    texts = ((field, getattr(asked, field)) for field in _TEXTS)
+    problem = next(filter(None, (text_problem(*text) for text in texts)), "")
+    if not problem and len(into.events) >= MOST_LABELS:
+        problem = f"the episode has {len(into.events)} labels, and takes no more"
+    if not problem and not 0 < asked.stamp_ns <= into.now_ns + AHEAD_NS:
+        problem = "the label is stamped in the future, or not at all: check the clock of its sender"
+    if problem:
+        return Verdict(False, problem)
+    bare = LabelEvent(
+        asked.stamp_ns, asked.episode_id, asked.kind,
+        by=asked.by.strip() or "unknown", note=asked.note,
+    )  # fmt: skip
+    labels = fold(into.events)
+    if asked.kind is LabelKind.TASK:
+        return _admit_task(asked, bare, labels, into)
+    task = into.task(labels.task)
+    if asked.kind is LabelKind.OUTCOME:
+        verdict = check_outcome(asked.outcome, asked.cause, task)
+        taken = replace(bare, outcome=asked.outcome, cause=asked.cause)
+        return taken if verdict.ok else verdict
+    if asked.kind is LabelKind.ANNOTATION:
+        return _admit_annotation(asked, bare, task, into)
+    found = find_annotation(labels, asked.name, asked.start_ns or None, into.span)
+    if isinstance(found, Verdict):
+        return found
+    return replace(bare, name=found.name, start_ns=found.start_ns, end_ns=found.end_ns)
+
+
+def _admit_task(
+    asked: LabelEvent, bare: LabelEvent, labels: Labels, into: Labelling
+) -> LabelEvent | Verdict:
+    instruction = labels.instruction
+    if asked.task:
+        task = into.task(asked.task)
+        if task is None:
+            try:
+                task = into.registry.find(asked.task)
+            except ConfigError as error:
+                return Verdict(False, str(error))
+        instruction = task.instruction
+    return replace(
+        bare,
+        task=asked.task or labels.task,
+        instruction=asked.instruction or instruction,
+        operator_name=asked.operator_name or labels.operator_name,
+    )
+
+
+def _admit_annotation(
+    asked: LabelEvent, bare: LabelEvent, task: Task | None, into: Labelling
+) -> LabelEvent | Verdict:
+    verdict = check_annotation(asked.name, asked.start_ns, asked.end_ns, into.span, task)
+    if verdict.ok and into.span.to_ns is None and asked.end_ns > into.now_ns + AHEAD_NS:
+        where = into.span.text(asked.start_ns, asked.end_ns)
+        now = f"it is {into.span.seconds(into.now_ns):.3f} s into the episode"
+        verdict = Verdict(False, f"{asked.name} at {where} is in the future: {now}")
+    if not verdict.ok:
+        return verdict
+    return replace(bare, name=asked.name, start_ns=asked.start_ns, end_ns=asked.end_ns)
 
 
 def check_outcome(outcome: int, cause: str, task: Task | None) -> Verdict:

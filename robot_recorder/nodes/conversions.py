@@ -14,7 +14,7 @@ from robot_recorder.core.losses import Dropout
 from robot_recorder.core.streams import NS_PER_S
 from robot_recorder.core.tasks import TaskRegistry
 from robot_recorder.msg import Dropout as DropoutMessage
-from robot_recorder.msg import Label
+from robot_recorder.msg import Label, Task
 from robot_recorder.nodes.doors import message_problem
 from robot_recorder.storage.recorder import Assignment
 
@@ -47,6 +47,16 @@ def to_label(event: LabelEvent) -> Label:
         name=event.name,
         start=to_time(event.start_ns),
         end=to_time(event.end_ns),
+    )
+
+
+def to_task(event: LabelEvent) -> Task:
+    """What a label event says is demonstrated, as a message."""
+    return Task(
+        header=Header(stamp=to_time(event.stamp_ns)),
+        task=event.task,
+        instruction=event.instruction,
+        operator_name=event.operator_name,
     )
 
 

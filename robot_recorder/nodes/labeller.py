@@ -12,12 +12,7 @@ from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
 from robot_recorder.core.errors import BagError, ConfigError
-from robot_recorder.core.label_rules import (
-    check_annotation,
-    check_outcome,
-    find_annotation,
-    to_be_annotated,
-)
+from robot_recorder.core.label_rules import to_be_annotated
 from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome, outcome_text
 from robot_recorder.core.start_gate import Verdict
 from robot_recorder.core.streams import NS_PER_S
@@ -134,13 +129,9 @@ class LabellerNode(Node):
             return self._answer(response, target)
         now = target.now
         previous = now.labels.outcome_text
-        verdict = check_outcome(request.outcome, request.cause, now.task(self._tasks))
-        if verdict.ok:
-            event = LabelEvent(
-                self._stamp_ns(), now.id, LabelKind.OUTCOME, by=self._who(request, now),
-                note=request.note, previous=previous,
-                outcome=Outcome(request.outcome), cause=request.cause,
-            )  # fmt: skip
+        event = self._admitted(self._outcome(request, now), now)
+        verdict = event if isinstance(event, Verdict) else Verdict(True)
+        if isinstance(event, LabelEvent):
             verdict, now = await self._store(event, now)
             previous = next((e.previous for e in now.events if _same(e, event)), previous)
             if verdict.ok:
@@ -157,7 +148,7 @@ class LabellerNode(Node):
             return self._answer(response, target)
         now = target.now
         response.episode_id = now.id
-        event = self._annotation(request, now)
+        event = self._admitted(self._annotation(request, now), now)
         if isinstance(event, Verdict):
             return self._answer(response, event)
         verdict, now = await self._store(event, now)
@@ -167,26 +158,29 @@ class LabellerNode(Node):
             verdict = Verdict(True, f"{what} {done} {target}")
         return self._answer(response, verdict)
 
-    def _annotation(self, request: Any, now: Labelled) -> LabelEvent | Verdict:
-        stamp_ns = self._stamp_ns()
-        start_ns = to_ns(request.start) or stamp_ns
-        end_ns = to_ns(request.end) or start_ns
-        kind = LabelKind.ANNOTATION
-        if request.retract:
-            start = to_ns(request.start) or None
-            found = find_annotation(now.labels, request.name, start, now.span)
-            if isinstance(found, Verdict):
-                return found
-            kind, start_ns, end_ns = LabelKind.RETRACTION, found.start_ns, found.end_ns
-        else:
-            task = now.task(self._tasks)
-            verdict = check_annotation(request.name, start_ns, end_ns, now.span, task)
-            if not verdict.ok:
-                return verdict
+    def _outcome(self, request: Any, now: Labelled) -> LabelEvent | Verdict:
+        if request.outcome not in tuple(Outcome):
+            return Verdict(False, f"outcome {request.outcome} is not 0, 1 or 2")
+        return LabelEvent(
+            self._stamp_ns(), now.id, LabelKind.OUTCOME, by=self._who(request, now),
+            note=request.note, outcome=Outcome(request.outcome), cause=request.cause,
+        )  # fmt: skip
+
+    def _annotation(self, request: Any, now: Labelled) -> LabelEvent:
+        stamp_ns, start_ns = self._stamp_ns(), to_ns(request.start)
+        kind = LabelKind.RETRACTION if request.retract else LabelKind.ANNOTATION
+        if not request.retract:
+            start_ns = start_ns or stamp_ns
         return LabelEvent(
             stamp_ns, now.id, kind, by=self._who(request, now), note=request.note,
-            name=request.name, start_ns=start_ns, end_ns=end_ns,
+            name=request.name, start_ns=start_ns, end_ns=to_ns(request.end) or start_ns,
         )  # fmt: skip
+
+    def _admitted(self, asked: LabelEvent | Verdict, now: Labelled) -> LabelEvent | Verdict:
+        """As the recorder will take it, or why it will not, as far as can be known here."""
+        if isinstance(asked, Verdict):
+            return asked
+        return now.admit(asked, self._tasks, self._now_ns())
 
     def _who(self, request: Any, now: Labelled) -> str:
         operator = self._assignment.operator_name or now.labels.operator_name

@@ -10,8 +10,8 @@ from robot_recorder.core.streams import Durability, Qos, Reliability
 from robot_recorder.core.tasks import TaskRegistry
 from robot_recorder.core.topics import BagTopic, Channel, OfferedQos
 from robot_recorder.installed_types import message_definition, type_hash
-from robot_recorder.msg import ClockModels, FrameLayout, Task
-from robot_recorder.nodes.conversions import to_dropout, to_label
+from robot_recorder.msg import ClockModels, FrameLayout
+from robot_recorder.nodes.conversions import to_dropout, to_label, to_task
 from robot_recorder.nodes.ingest import Ingest
 from robot_recorder.nodes.log import Log
 from robot_recorder.nodes.runtime import episodes_root, parameter
@@ -100,22 +100,24 @@ def claim(node: Node, store: EpisodeStore, robot: str) -> Claim | None:
 
 def recorder_package(node: Node, ingest: Ingest) -> Package:
     """Subscribes to what of this package is recorded beside the robot's streams."""
-    labels = ingest.subscribe("labeller/labels", "robot_recorder/msg/Label")
     frames = ingest.subscribe("synchronizer/frames", "robot_recorder/msg/AlignedFrame")
     for topic, kind in (
-        ("labeller/task", Task),
         ("synchronizer/layout", FrameLayout),
         ("synchronizer/clocks", ClockModels),
     ):
         ingest.subscribe(topic, f"robot_recorder/msg/{kind.__name__}", _LATCHED)
-    name, dropout = node.resolve_topic_name("recorder/dropouts"), "robot_recorder/msg/Dropout"
-    described = BagTopic(
-        name, dropout, (OfferedQos(),), type_hash(dropout), message_definition(dropout)
-    )
     return Package(
-        labels,
+        _own_channel(node, "labeller/labels", "robot_recorder/msg/Label"),
         frames,
-        Channel(described),
+        _own_channel(node, "recorder/dropouts", "robot_recorder/msg/Dropout"),
+        _own_channel(node, "labeller/task", "robot_recorder/msg/Task", "transient_local"),
         lambda event: bytes(serialize_message(to_label(event))),
         lambda loss: bytes(serialize_message(to_dropout(loss))),
+        lambda event: bytes(serialize_message(to_task(event))),
     )
+
+
+def _own_channel(node: Node, topic: str, kind: str, durability: str = "volatile") -> Channel:
+    """What the recorder writes itself: nobody else's messages, whoever publishes on the topic."""
+    name, qos = node.resolve_topic_name(topic), OfferedQos(durability=durability)
+    return Channel(BagTopic(name, kind, (qos,), type_hash(kind), message_definition(kind)))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from robot_recorder.core.errors import BagError, ConfigError
 from robot_recorder.core.ids import PARTIAL, checked_id
-from robot_recorder.core.label_rules import Span
+from robot_recorder.core.label_rules import Labelling, Span, admit
 from robot_recorder.core.labels import LabelEvent, Labels, fold, load_events
+from robot_recorder.core.start_gate import Verdict
 from robot_recorder.core.streams import NS_PER_S
 from robot_recorder.core.tasks import Task, TaskRegistry, parse_tasks
 from robot_recorder.storage.episodes import Episode
@@ -43,15 +44,33 @@ class Labelled:
         """What holds now."""
         return fold(self.events)
 
-    def task(self, registry: TaskRegistry, task_id: str = "") -> Task | None:
+    def task(
+        self, registry: TaskRegistry, task_id: str = "", registry_rules: bool = False
+    ) -> Task | None:
         """The task it demonstrates, or the one named: as it stood in the registry when it was recorded,
-        or else as it stands in ``registry``; None: unknown to both."""
+        or else as it stands in ``registry``; None: unknown to both.
+
+        Args:
+            registry_rules: ``registry`` comes first.
+        """
         task_id = task_id or self.labels.task
         try:
             own = parse_tasks(self.facts.get("task_yaml", "tasks: {}")).tasks
         except ConfigError:  # of a newer version
             own = {}
-        return own.get(task_id) or registry.tasks.get(task_id)
+        known = (registry.tasks, own) if registry_rules else (own, registry.tasks)
+        return known[0].get(task_id) or known[1].get(task_id)
+
+    def admit(
+        self, asked: LabelEvent, registry: TaskRegistry, now_ns: int, registry_rules: bool = False
+    ) -> LabelEvent | Verdict:
+        """What becomes of a label for this episode, see ``core.label_rules.admit``; or why it is not taken."""
+
+        def task(id: str) -> Task | None:
+            return self.task(registry, id, registry_rules)
+
+        into = Labelling(self.events, self.span, task, registry, now_ns)
+        return admit(replace(asked, episode_id=self.id), into)
 
 
 def look_up(store: EpisodeStore, id: str) -> Labelled:

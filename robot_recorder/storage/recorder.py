@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from enum import IntEnum
 
-from robot_recorder.core.errors import BagError
+from robot_recorder.core.errors import BagError, ConfigError
 from robot_recorder.core.evidence import Evidence
 from robot_recorder.core.forecast import foresee
 from robot_recorder.core.health import HealthMonitor, HealthReport
@@ -35,6 +35,7 @@ from robot_recorder.storage.disk import (
     shortage,
 )
 from robot_recorder.storage.episodes import episode_id
+from robot_recorder.storage.labelling import Labelled
 from robot_recorder.storage.locks import Claim
 from robot_recorder.storage.recording import Beginning, Package, Recording, StopReason
 from robot_recorder.storage.store import QUARANTINE, EpisodeStore
@@ -429,13 +430,21 @@ class Recorder:
         return Verdict(True, str(path))
 
     def label(self, event: LabelEvent) -> Verdict:
-        """Take a label: into the running episode, or into a finished one's metadata."""
+        """Take a label, when the rules do: into the running episode, or into a finished one's metadata."""
+
+        def decide(now: Labelled) -> LabelEvent:
+            taken = now.admit(event, self.settings.tasks, self.clock.now_ns())
+            if isinstance(taken, Verdict):
+                raise ConfigError(taken.reason)
+            return taken
+
         try:
             for recording in {*self._ending, *filter(None, [self.last])}:
-                if recording.id == event.episode_id and recording.add_event(event):
+                if recording.id == event.episode_id and recording.add_event(decide):
                     return Verdict(True)
-            events = self.store.append_label(event).events
-        except BagError as error:
+            path = self.store.find(event.episode_id)
+            events = self.store.append_labels(path, lambda e: [decide(Labelled.of(e))]).events
+        except (BagError, ConfigError) as error:
             return Verdict(False, str(error))
         if self.last is not None and self.last.id == event.episode_id:
             self.last.events = events  # others may have labelled it, too

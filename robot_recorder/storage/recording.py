@@ -16,6 +16,7 @@ from typing import Any
 from robot_recorder.core.certificate import Certificate
 from robot_recorder.core.errors import BagError
 from robot_recorder.core.evidence import Evidence
+from robot_recorder.core.label_rules import Span
 from robot_recorder.core.labels import LabelEvent, Labels, appended, fold
 from robot_recorder.core.losses import Dropout, LossLedger, Place
 from robot_recorder.core.quality.limping import Limping
@@ -27,6 +28,7 @@ from robot_recorder.core.topics import Batch, Channel, Sample
 from robot_recorder.storage.episode_writer import EpisodeWriter
 from robot_recorder.storage.episodes import incompleteness, label_facts, lost_of, quality_facts
 from robot_recorder.storage.files import Spare, folder_bytes, is_regular, share
+from robot_recorder.storage.labelling import Labelled
 from robot_recorder.storage.metadata import METADATA_FILE, topic_metadata
 from robot_recorder.storage.recovery import RecordingLock, recover
 from robot_recorder.storage.store import EpisodeStore, Note
@@ -45,13 +47,19 @@ class StopReason(str, Enum):
 
 @dataclass(frozen=True)
 class Package:
-    """What the recorder itself writes into every bag: on which channels, and how it is encoded."""
+    """What the recorder itself writes into every bag: on which channels, and how it is encoded.
+
+    Attributes:
+        task: the task that held, told once at the start, as its label says it.
+    """
 
     labels: Channel
     frames: Channel
     dropouts: Channel
+    task: Channel
     encode_label: Callable[[LabelEvent], bytes]
     encode_dropout: Callable[[Dropout], bytes]
+    encode_task: Callable[[LabelEvent], bytes]
 
 
 @dataclass
@@ -138,6 +146,7 @@ class Recording:
         self._certificate: Certificate | None = None
         self._last_ns = begin.from_ns
         self._noted = (0, 0)
+        self._labels_to_write: list[LabelEvent] = []
         self._counted_lost: dict[str, int] = {}
         self._lock = threading.Lock()  # of events and the note
         store.make_root()
@@ -149,7 +158,9 @@ class Recording:
             raise
         share(begin.path, store.file_mode)
         self._spare = Spare()
-        kept = frozenset([package.labels, package.dropouts, *(s.channel for s in latched)])
+        kept = frozenset(
+            [package.labels, package.task, package.dropouts, *(s.channel for s in latched)]
+        )
         self._writer = EpisodeWriter(
             writer,
             begin.path,
@@ -159,8 +170,8 @@ class Recording:
             self._on_written,
             self._before_sync,
         )
-        label = package.encode_label(first_label)
-        head = [Sample(package.labels, label, begin.from_ns, begin.start_ns), *latched]
+        told = ((package.labels, package.encode_label), (package.task, package.encode_task))
+        head = [Sample(c, e(first_label), begin.from_ns, begin.start_ns) for c, e in told] + latched
         self._writer.offer(Batch(head), free=True)
 
     # -- while it runs
@@ -189,23 +200,31 @@ class Recording:
         if samples:
             self._writer.offer(batch, free)
 
-    def add_event(self, event: LabelEvent) -> bool:
+    def add_event(self, decide: Callable[[Labelled], LabelEvent]) -> bool:
         """Take a label and bring it to the disk; False when the episode is finished already.
 
+        Args:
+            decide: the label, for the episode as it stands, which nobody changes meanwhile.
+
         Raises:
-            BagError: the disk does not take it.
+            BagError: the disk does not take it; or what ``decide`` raises.
         """
         with self._lock:
             if self.finished:
                 return False
             before = self.events
-            self.events = appended(before, event)
+            self.events = appended(before, decide(self._labelled()))
             try:
                 self._write_note()
             except BagError:
                 self.events = before  # it was not taken, and may be given again
                 raise
+            self._labels_to_write.append(self.events[-1])
         return True
+
+    def _labelled(self) -> Labelled:
+        span = Span(self.start_ns, self.from_ns, self.stop_ns or None)
+        return Labelled(self.id, self._begin.facts, tuple(self.events), span)
 
     @property
     def labels(self) -> Labels:
@@ -361,6 +380,10 @@ class Recording:
         with self._lock:
             if self._noted != (len(self.events), len(self._writer.traffic.written)):
                 self._write_note()
+            labels, self._labels_to_write = self._labels_to_write, []
+        for event in labels:  # as they were taken: what was refused is not in the bag
+            data = self._package.encode_label(event)
+            yield Sample(self._package.labels, data, self._last_ns, event.stamp_ns)
         for loss in self.losses.take_reports():
             data = self._package.encode_dropout(loss)
             yield Sample(self._package.dropouts, data, self._last_ns, self._last_ns)

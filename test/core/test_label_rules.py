@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from robot_recorder.configuration import load_tasks
 from robot_recorder.core.label_rules import (
+    MOST_LABELS,
+    Labelling,
     Span,
+    admit,
     check_annotation,
     check_outcome,
     find_annotation,
@@ -15,7 +22,8 @@ from robot_recorder.core.label_rules import (
 )
 from robot_recorder.core.labels import LabelEvent, LabelKind, Labels, Outcome
 from robot_recorder.core.start_gate import Verdict
-from robot_recorder.core.tasks import Task
+from robot_recorder.core.tasks import Task, TaskRegistry
+from robot_recorder.core.text import text_problem
 from robot_recorder.sim.scenarios import TASKS as SIMULATED
 
 T0 = 1_700_000_000_000_000_000
@@ -119,3 +127,101 @@ def test_what_the_demo_annotates_is_taken() -> None:
         task = load_tasks().find(task_id)
         for name in said:
             assert check_annotation(name, T0, T0 + S, SPAN, task).ok, name
+
+
+# -- one gate for every door
+
+REGISTRY = TaskRegistry({TASK.id: TASK})
+EVENTS = st.builds(
+    LabelEvent,
+    stamp_ns=st.sampled_from([T0, T0 - S, 0, -1, T0 + 99 * S, 2**62]),
+    episode_id=st.sampled_from(["e", "../e", "e" * 300]),
+    kind=st.sampled_from(LabelKind),
+    by=st.sampled_from(["eve", "", " ", "e" * 129, "\x1b[2J"]),
+    note=st.sampled_from(["", "one\ntwo", "n" * 4001, "\0"]),
+    previous=st.sampled_from(["", "p" * 10_000]),
+    task=st.sampled_from(["", "lift_box", "lift_bx", "x/../../outside", "lift_box\n"]),
+    instruction=st.sampled_from(["", "Lift.", "i" * 2001, "a\nb"]),
+    operator_name=st.sampled_from(["", "ann", "o" * 1_000_000]),
+    outcome=st.sampled_from(Outcome),
+    cause=st.sampled_from(["", "slip", "earthquake"]),
+    name=st.sampled_from(["", "grasp", "wave", "gras", "\u202eg", "g" * 65]),
+    start_ns=st.sampled_from([0, -1, T0, T0 + S, T0 + 11 * S, 2**62]),
+    end_ns=st.sampled_from([0, T0, T0 + 2 * S, T0 + 11 * S, 2**62]),
+)
+
+
+def into(*events: LabelEvent, span: Span = SPAN, now_ns: int = T0 + 20 * S) -> Labelling:
+    return Labelling(events, span, REGISTRY.tasks.get, REGISTRY, now_ns)
+
+
+@given(st.lists(EVENTS, max_size=6), st.booleans())
+def test_whatever_comes_in_the_log_holds_only_what_the_rules_take(
+    asked: list[LabelEvent], running: bool
+) -> None:
+    span = Span(T0, T0 - 2 * S) if running else SPAN
+    log = [LabelEvent(T0, "e", LabelKind.TASK, by="ann", task="lift_box", instruction="Up.")]
+    for event in asked:
+        now = into(*log, span=span)
+        taken = admit(event, now)
+        if isinstance(taken, Verdict):
+            assert not taken.ok and 10 < len(taken.reason) < 500
+            continue
+        if taken.kind is not LabelKind.RETRACTION:
+            assert admit(taken, now) == taken, "who asks twice is told the same"
+        log.append(taken)
+    for event in log:
+        assert 0 < event.stamp_ns <= T0 + 25 * S and event.by.strip() and not event.previous
+        texts = ("by", "task", "instruction", "operator_name", "cause", "name", "note")
+        assert not any(text_problem(field, getattr(event, field)) for field in texts)
+        assert event.task in ("", "lift_box") and event.cause in ("", "slip")
+        assert not event.cause or event.outcome is Outcome.FAILURE
+        assert event.name in ("", "grasp", "wave")
+        if event.name:
+            assert span.from_ns <= event.start_ns <= event.end_ns
+            assert event.end_ns <= (T0 + 25 * S if running else T0 + 10 * S)
+
+
+def test_a_label_carries_nothing_but_what_its_kind_says() -> None:
+    everything = LabelEvent(
+        T0, "e", LabelKind.OUTCOME, "eve", "note", "previous", "lift_box", "Lift.", "ann",
+        Outcome.FAILURE, "slip", "grasp", T0, T0 + S,
+    )  # fmt: skip
+    assert admit(everything, into()) == LabelEvent(
+        T0, "e", LabelKind.OUTCOME, "eve", "note", outcome=Outcome.FAILURE, cause="slip"
+    )
+    task = admit(replace(everything, kind=LabelKind.TASK), into())
+    assert task == LabelEvent(
+        T0, "e", LabelKind.TASK, "eve", "note",
+        task="lift_box", instruction="Lift.", operator_name="ann",
+    )  # fmt: skip
+
+
+def test_where_a_task_label_is_silent_what_holds_stays() -> None:
+    first = LabelEvent(T0, "e", LabelKind.TASK, task="lift_box", instruction="Up.", operator_name="ann")  # fmt: skip
+    asked = LabelEvent(T0, "e", LabelKind.TASK, by="eve", operator_name="bob")
+    taken = admit(asked, into(first))
+    assert isinstance(taken, LabelEvent)
+    assert (taken.task, taken.instruction, taken.operator_name) == ("lift_box", "Up.", "bob")
+    again = admit(replace(asked, task="lift_box", operator_name=""), into(first))
+    assert isinstance(again, LabelEvent)
+    assert (again.instruction, again.operator_name) == ("Lift it.", "ann"), "the task's sentence"
+    unknown = admit(replace(asked, task="lift_bx"), into(first))
+    assert isinstance(unknown, Verdict) and "did you mean 'lift_box'?" in unknown.reason
+
+
+def test_a_running_episode_takes_nothing_of_the_future() -> None:
+    running = into(span=Span(T0, T0 - 2 * S), now_ns=T0 + 3 * S)
+    at = T0 + 99 * S
+    asked = LabelEvent(T0 + S, "e", LabelKind.ANNOTATION, name="grasp", start_ns=T0, end_ns=at)
+    verdict = admit(asked, running)
+    assert isinstance(verdict, Verdict) and verdict.reason == (
+        "grasp at 0.000 to 99.000 s is in the future: it is 3.000 s into the episode"
+    )
+
+
+def test_an_episode_takes_only_so_many_labels() -> None:
+    event = LabelEvent(T0, "e", LabelKind.OUTCOME, by="eve", outcome=Outcome.SUCCESS)
+    assert admit(event, into(*[event] * (MOST_LABELS - 1))) == event
+    verdict = admit(event, into(*[event] * MOST_LABELS))
+    assert isinstance(verdict, Verdict) and f"{MOST_LABELS} labels" in verdict.reason

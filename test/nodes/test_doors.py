@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,22 @@ from support.robot import LATCHED, PROFILE, Bench, process
 
 pytest.importorskip("rclpy")
 
+from builtin_interfaces.msg import Time
 from rclpy.node import Node
+from rclpy.serialization import deserialize_message
 from rclpy.task import Future
+from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
 from robot_recorder import srv
+from robot_recorder.core.labels import LabelKind
 from robot_recorder.core.text import visible
-from robot_recorder.msg import EpisodeStatus, StreamStatus, Task
+from robot_recorder.msg import EpisodeStatus, Label, StreamStatus, Task
+from robot_recorder.nodes.conversions import to_time
 from robot_recorder.nodes.doors import make_visible, message_problem, serve
 from robot_recorder.srv import RestoreEpisode, SetTask, StartEpisode, StopEpisode
 from robot_recorder.storage.episodes import Episode
+from robot_recorder.storage.reader import read_messages
 
 PACKAGE = Path(__file__).parents[2] / "robot_recorder"
 KINDS = [kind for kind in vars(srv).values() if hasattr(kind, "Request")]
@@ -227,3 +234,94 @@ def test_a_topic_is_trusted_no_more_than_a_service(
     labels = Episode.open(path).labels
     assert (labels.task, labels.operator_name) == ("lift_box", "ann")
     assert labels.instruction.startswith("Lift the box")
+
+
+def published_label(bench: Bench, **fields: Any) -> Label:
+    """A label of the last episode, as anybody may publish it."""
+    id = bench.status.episode_id
+    return Label(
+        header=Header(stamp=to_time(time.time_ns())), **{"episode_id": id, "by": "eve", **fields}
+    )
+
+
+@pytest.fixture(scope="module")
+def anybody(bench: Bench, root: Path) -> Iterator[Any]:
+    """Publishes labels without asking the labeller; there is a finished episode of two seconds."""
+    assert bench.call(SetTask, "labeller/set_task", task="lift_box", operator_name="ann").success
+    bench.publish_until("all streams", bench.ready)
+    bench.start()
+    bench.publish_for(0.5)
+    assert bench.stop().success
+    publisher = bench.node.create_publisher(Label, "labeller/labels", 100)
+    bench.wait("a listener", lambda: publisher.get_subscription_count() > 0)
+
+    def give(label: Label) -> str:
+        publisher.publish(label)
+        stamp = label.header.stamp
+        bench.wait("the label to be handled", lambda: bench.status.last_label == stamp)
+        return bench.status.last_label_problem
+
+    yield give
+    bench.node.destroy_publisher(publisher)
+
+
+OF_LABELS = [
+    ({"kind": 1, "outcome": 2, "cause": "earthquake"}, "not a failure cause of lift_box"),
+    ({"kind": 1, "outcome": 1, "cause": "slip"}, "only a failure has a cause"),
+    ({"kind": 1, "outcome": 7}, "7 is not a valid Outcome"),
+    ({"kind": 9}, "9 is not a valid LabelKind"),
+    ({"kind": 1, "outcome": 1, "by": "\x1b[2J"}, "by contains the character"),
+    ({"kind": 1, "outcome": 1, "note": "n" * 1_000_000}, "note has 1,000,000 characters"),
+    ({"kind": 1, "outcome": 1, "episode_id": "../bench"}, "no episode"),
+    ({"kind": 1, "outcome": 1, "episode_id": "x" * 300}, "episode_id has 300 characters"),
+    ({"kind": 0, "task": "x/../../outside"}, "unknown task"),
+    ({"kind": 0, "operator_name": "a\nb"}, "operator_name contains the character"),
+    ({"kind": 2, "name": "gras"}, "did you mean 'grasp'?"),
+    ({"kind": 2, "name": ""}, "needs a name"),
+    ({"kind": 2, "name": "grasp", "start": Time(sec=-5)}, "outside of the episode"),
+    ({"kind": 2, "name": "grasp", "start": Time(sec=2**31 - 1)}, "ends before it starts"),
+    ({"kind": 2, "name": "grasp", "end": Time(sec=2**31 - 1, nanosec=2**32 - 1)}, "outside"),
+    ({"kind": 3, "name": "grasp"}, "annotated: nothing"),
+]
+
+
+@pytest.mark.parametrize(("fields", "words"), OF_LABELS, ids=lambda x: str(x)[:30])
+def test_a_label_that_anybody_publishes_is_held_to_the_rules_of_the_services(
+    bench: Bench, root: Path, anybody: Any, fields: dict[str, Any], words: str
+) -> None:
+    path = root / bench.status.episode_id
+    before = (path / "metadata.yaml").read_bytes()
+    problem = anybody(published_label(bench, **fields))
+    assert words in problem and len(problem) < 1000, problem
+    bench.wait("the status to say so", lambda: "label not stored" in bench.status.message)
+    assert (path / "metadata.yaml").read_bytes() == before
+
+
+def test_a_running_episode_takes_from_a_topic_what_the_rules_take_and_its_bag_holds_only_that(
+    bench: Bench, root: Path, anybody: Any
+) -> None:
+    bench.publish_until("all streams", bench.ready)
+    started = bench.start()
+    bench.wait("the start", lambda: bench.status.episode_id == started.episode_id)
+    now = to_time(time.time_ns())
+    assert "in the future" in anybody(
+        published_label(bench, kind=2, name="grasp", start=now, end=Time(sec=2**31 - 1))
+    )
+    assert "earthquake" in anybody(published_label(bench, kind=1, outcome=2, cause="earthquake"))
+    assert not anybody(published_label(bench, kind=2, name="grasp", start=now, end=now))
+    assert not anybody(published_label(bench, kind=1, outcome=2, cause="slip", name="x", by=""))
+    bench.publish_for(0.3)
+    path = Path(bench.stop().path)
+    log = Episode.open(path).events
+    assert [(e.kind, e.by, e.name, e.cause) for e in log[1:]] == [
+        (LabelKind.ANNOTATION, "eve", "grasp", ""),
+        (LabelKind.OUTCOME, "unknown", "", "slip"),
+    ]
+    told = {
+        topic: [deserialize_message(m.data, kind) for m in read_messages(path, {topic})]
+        for topic, kind in (("/labeller/labels", Label), ("/labeller/task", Task))
+    }
+    assert [(x.kind, x.cause, x.previous) for x in told["/labeller/labels"]] == [
+        (0, "", ""), (2, "", ""), (1, "slip", "unlabelled"),
+    ]  # fmt: skip
+    assert [(x.task, x.operator_name) for x in told["/labeller/task"]] == [("lift_box", "ann")]

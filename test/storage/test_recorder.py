@@ -44,8 +44,10 @@ class Bench:
             Channel(BagTopic("/labeller/labels", "robot_recorder/msg/Label")),
             Channel(BagTopic("/synchronizer/frames", "robot_recorder/msg/AlignedFrame")),
             Channel(BagTopic("/recorder/dropouts", "robot_recorder/msg/Dropout")),
+            Channel(BagTopic("/labeller/task", "robot_recorder/msg/Task")),
             lambda e: b"\0\1\0\0" + (e.task or e.name or e.outcome.text).encode(),
             lambda d: f"{d.topic} {d.place.text} {d.count}".encode(),
+            lambda e: e.task.encode(),
         )
         limits = settings.pop("disk", DiskLimits(min_free_bytes=0))
         self.recorder = Recorder(
