@@ -11,12 +11,22 @@ from typing import Any
 from robot_recorder.core.text import json_visible, visible, visible_lines
 
 
-def say(text: object = "") -> None:
-    """One line on standard output, for as long as somebody reads it."""
+def say(text: object = "", flush: bool = False) -> None:
+    """One line on standard output."""
+    print(visible(str(text)), flush=flush)
+
+
+def say_while_read(text: object) -> None:
+    """One line on standard output at once, for as long as somebody reads it."""
     try:
-        print(visible(str(text)), flush=True)
+        say(text, flush=True)
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")
+
+
+def say_lines(text: str) -> None:
+    """A text of several lines, such as a file's, on standard output."""
+    print(visible_lines(text), end="")
 
 
 def say_error(text: object) -> None:
@@ -26,7 +36,7 @@ def say_error(text: object) -> None:
 
 def say_json(value: Any, indent: int | None = None) -> None:
     """A value as JSON on standard output."""
-    print(json_visible(json.dumps(value, indent=indent, ensure_ascii=False)), flush=True)
+    print(json_visible(json.dumps(value, indent=indent, ensure_ascii=False)))
 
 
 class VisibleFormatter(logging.Formatter):
@@ -46,7 +56,8 @@ def indented(text: str) -> str:
 
 
 def log_visibly() -> None:
-    """Have what modules log through ``logging`` on standard error, visibly."""
+    """Have what modules log through ``logging``, and Python's warnings, on standard error, visibly."""
     handler = logging.StreamHandler()
     handler.setFormatter(VisibleFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.captureWarnings(True)

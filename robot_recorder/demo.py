@@ -19,13 +19,12 @@ from typing import Any
 
 import rclpy
 from rclpy.node import Node
-from rich.console import Console
 from std_msgs.msg import String
 
 from robot_recorder.alignment.episode import align_episode
 from robot_recorder.alignment.plan import make_plan
 from robot_recorder.cli.certificate_table import print_certificate
-from robot_recorder.cli.tables import episodes_table, streams_table, table_console
+from robot_recorder.cli.tables import Console, Text, episodes_table, streams_table, table_console
 from robot_recorder.core.errors import RecorderError
 from robot_recorder.core.labels import Outcome
 from robot_recorder.core.streams import StreamHealth
@@ -155,8 +154,9 @@ class Operator(Node):
         lost = self.result["real_time_given_up_ms"], self.result["pictures_left_out"]
         if lost != self.lost:
             console.print(
-                f"  [yellow]this machine is busy:[/] the simulation gave up {lost[0] - self.lost[0]:.0f} ms "
-                f"of real time and left out {lost[1] - self.lost[1]} pictures"
+                Text("  this machine is busy:", "yellow"),
+                f"the simulation gave up {lost[0] - self.lost[0]:.0f} ms "
+                f"of real time and left out {lost[1] - self.lost[1]} pictures",
             )
         self.lost = lost
 
@@ -221,7 +221,10 @@ def main() -> int:
                 )
             for name, process in (("sim_robot", sim), ("record", record)):
                 if process.poll() is not None:
-                    raise RecorderError(f"{name} ended:\n{(logs / f'{name}.log').read_text()}")
+                    console.print(f"what {name} said last:")
+                    for line in (logs / f"{name}.log").read_text(errors="replace").splitlines():
+                        console.print(f"  {line}")
+                    raise RecorderError(f"{name} ended")
             for number in range(options.episodes):
                 task, seed = ATTEMPTS[number % len(ATTEMPTS)]
                 seed += number // len(ATTEMPTS) * 4
@@ -230,7 +233,8 @@ def main() -> int:
                 if number == 0:
                     console.print(f"  first episode after {time.monotonic() - began:.0f} s")
     except RecorderError as error:
-        console.print(f"[red]error:[/] {error}\nlogs are in {logs}")
+        console.print(Text("error:", "red"), str(error))
+        console.print(f"logs are in {logs}")
         return 1
     finally:
         rclpy.try_shutdown()

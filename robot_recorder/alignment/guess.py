@@ -47,7 +47,7 @@ _NICE = (
     1000,
 )
 _WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
-_PLAIN = re.compile(r"[\w/]+$")
+_PLAIN = re.compile(r"[\w/]+\Z", re.ASCII)
 _LEAST_HZ = 0.5  # below, it is no sensor
 _MOST_HZ = 10_000.0  # above, the bag is too short to tell
 _FEW, _LEAST = 20, 4  # messages: steps are looked at one by one; nobody can say
@@ -138,7 +138,7 @@ def _written(
     of = _followers(topics, names)
     lines = [
         "# Guessed from the topics of a bag: correct it where it is wrong.",
-        f"robot: {_name(robot)}",
+        f"robot: {_name(robot)[:64]}",
         "frame_rate_hz: 30",
     ]
     worst_ms = max(late_ms.values(), default=0)

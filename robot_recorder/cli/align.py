@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from robot_recorder.cli.progress import progress
 from robot_recorder.configuration import load_profile
+from robot_recorder.console import say, say_error, say_json, say_lines
 from robot_recorder.core.errors import BagError, ConfigError, RecorderError
 from robot_recorder.core.profile import LEAST_RATE_HZ
 from robot_recorder.core.streams import NS_PER_MS
@@ -85,7 +86,7 @@ def _positive(text: str) -> float:
 def _guess(options: argparse.Namespace) -> int:
     from robot_recorder.alignment.plan import profile_yaml
 
-    print(profile_yaml(Episode.open(options.episode)), end="")
+    say_lines(profile_yaml(Episode.open(options.episode)))
     return 0
 
 
@@ -101,18 +102,12 @@ def _plan(path: Path, options: argparse.Namespace) -> tuple[Episode, Plan]:
 
 
 def _run_alignment(path: Path, options: argparse.Namespace) -> tuple[Episode, Plan, Alignment]:
-    from rich.console import Console
-    from rich.progress import Progress
-
     from robot_recorder.alignment.episode import align_episode
 
     episode, plan = _plan(path, options)
     clock = plan.frame_clock(getattr(options, "rate", None), getattr(options, "reference", ""))
-    with Progress(transient=True, console=Console(stderr=True)) as progress:
-        bar = progress.add_task(f"aligning {episode.id}", total=1.0)
-        found = align_episode(
-            episode, plan, clock, lambda share: progress.update(bar, completed=share)
-        )
+    with progress(episode.id) as told:
+        found = align_episode(episode, plan, clock, partial(told, "aligning"))
     return episode, plan, found
 
 
@@ -138,7 +133,7 @@ def _align(options: argparse.Namespace) -> int:
         except RecorderError as error:
             if len(options.episode) == 1:
                 raise
-            print(f"error: {error}", file=sys.stderr)  # the others are aligned all the same
+            say_error(f"error: {error}")  # the others are aligned all the same
             worst = 2
         else:
             worst = max(worst, int(not whole))
@@ -155,19 +150,19 @@ def _align_one(path: Path, target: Path, options: argparse.Namespace) -> bool:
     took = time.monotonic() - began
     write_table(found, target)
     if options.json:
-        print(json.dumps({"table": str(target), **found.certificate.to_dict()}))
+        say_json({"table": str(target), **found.certificate.to_dict()})
         return not found.problem
     if plan.guessed:
-        print("the bag carries no robot profile; guessed one (robot-recorder profile guess)")
+        say("the bag carries no robot profile; guessed one (robot-recorder profile guess)")
     for topic, why in sorted(plan.left_out.items()):
-        print(f"left out: {topic}: {why}")
+        say(f"left out: {topic}: {why}")
     for topic in plan.absent:
-        print(f"not in the bag: {topic}")
+        say(f"not in the bag: {topic}")
     print_certificate(episode.id, found.certificate)
     for problem in filter(None, [found.problem, *_unused(found)]):
-        print(f"  - {problem}")
+        say(f"  - {problem}")
     span_s = episode.metadata["duration"]["nanoseconds"] / 1e9
-    print(f"{target}: {len(found.frames)} frames in {took:.2f} s, {span_s / took:.0f} x real time")
+    say(f"{target}: {len(found.frames)} frames in {took:.2f} s, {span_s / took:.0f} x real time")
     return not found.problem
 
 
@@ -206,11 +201,11 @@ def _certificate(options: argparse.Namespace) -> int:
             assert found is not None
             certificate = found.certificate
         if options.json:
-            print(json.dumps(certificate.to_dict()))
+            say_json(certificate.to_dict())
         else:
             print_certificate(episode.id, certificate)
         if found is not None and options.picture:
-            print(_draw(episode, found, options.picture, many=len(options.episode) > 1))
+            say(_draw(episode, found, options.picture, many=len(options.episode) > 1))
     return 0
 
 
@@ -226,21 +221,15 @@ def _draw(episode: Episode, found: Alignment, target: Path, many: bool) -> Path:
 
 
 def _latency(options: argparse.Namespace) -> int:
-    from rich.console import Console
-    from rich.progress import Progress
-
     from robot_recorder.alignment.latency import estimate_latencies
     from robot_recorder.cli.latency_table import latency_table
     from robot_recorder.cli.tables import table_console
 
     plans = [_plan(path, options) for path in options.episode]
-    with Progress(transient=True, console=Console(stderr=True)) as progress:
-        bar = progress.add_task("watching for common events", total=1.0)
-        found = estimate_latencies(
-            plans, options.reference, lambda share: progress.update(bar, completed=share)
-        )
+    with progress("common events") as told:
+        found = estimate_latencies(plans, options.reference, partial(told, "watching for"))
     if options.json:
-        print(json.dumps([estimate.to_dict() for estimate in found]))
+        say_json([estimate.to_dict() for estimate in found])
     elif not found:
         raise BagError("no two streams to compare: at least one must have values that change")
     else:
@@ -248,5 +237,5 @@ def _latency(options: argparse.Namespace) -> int:
         console.print(latency_table(found))
         for estimate in found:
             if estimate.proposal:
-                console.print(f"  - {estimate.proposal}", highlight=False, markup=False)
+                console.print(f"  - {estimate.proposal}")
     return 0

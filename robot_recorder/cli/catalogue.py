@@ -5,18 +5,19 @@ from __future__ import annotations
 import argparse
 import contextlib
 import heapq
-import json
 import sqlite3
-import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+from robot_recorder.cli.progress import counted
+from robot_recorder.console import say, say_error, say_json
 from robot_recorder.core.errors import BagError, ConfigError
 from robot_recorder.core.labels import Outcome
 from robot_recorder.core.quality.report import QualityVerdict
 from robot_recorder.core.streams import NS_PER_S
+from robot_recorder.core.text import visible
 from robot_recorder.core.yaml_source import did_you_mean
 from robot_recorder.storage.catalogue import Catalogue
 from robot_recorder.storage.catalogue_entry import Entry
@@ -160,7 +161,7 @@ def _with(roots: list[Path], work: Callable[[list[Catalogue]], int], itself: boo
             for root in dict.fromkeys(roots):
                 catalogues.append(Catalogue(root, writable=itself))
                 if catalogues[-1].note:
-                    print(catalogues[-1].note, file=sys.stderr)
+                    say_error(catalogues[-1].note)
                 if not itself:
                     _synced(catalogues[-1])
             return work(catalogues)
@@ -170,7 +171,7 @@ def _with(roots: list[Path], work: Callable[[list[Catalogue]], int], itself: boo
                     f"the catalogue can not be used ({error}); try again later"
                 ) from error
             for catalogue in [c for c in catalogues if not c.is_sound()] or catalogues:
-                print(f"{catalogue.root / FILE} is broken: made anew", file=sys.stderr)
+                say_error(f"{catalogue.root / FILE} is broken: made anew")
                 catalogue.take_away()
         finally:
             for catalogue in catalogues:
@@ -179,23 +180,8 @@ def _with(roots: list[Path], work: Callable[[list[Catalogue]], int], itself: boo
 
 
 def _synced(catalogue: Catalogue, thorough: bool = False) -> Synced:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    with contextlib.ExitStack() as stack:
-        bars: list[Progress] = []
-
-        def told(done: int, total: int) -> None:
-            if not bars:  # most of the time there is nothing to wait for, and nothing shall be seen
-                progress = Progress(
-                    f"reading {escape(str(catalogue.root))}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-                    transient=True, console=Console(stderr=True), disable=total < _MANY,
-                )  # fmt: skip
-                bars.append(stack.enter_context(progress))
-                progress.add_task("", total=total)
-            bars[0].update(bars[0].task_ids[0], completed=done)
-
+    # Most of the time there is nothing to wait for, and nothing shall be seen.
+    with counted(f"reading {catalogue.root}", least=_MANY) as told:
         return sync(catalogue, thorough, told)
 
 
@@ -246,16 +232,25 @@ def _episodes(options: argparse.Namespace) -> int:
             for catalogue in catalogues:
                 refresh(catalogue, (e for e in shown if e.root == catalogue.root))
             queries = [Query(catalogue, filter) for catalogue in catalogues]
-        if scripted:
+        if options.paths:
+            return int(not all([_print_path(entry.path) for entry in _found(queries, limit)]))
+        if options.json:
             for entry in _found(queries, limit):
-                print(
-                    entry.path if options.paths else json.dumps(entry.to_dict(), ensure_ascii=False)
-                )
+                say_json(entry.to_dict())
         else:
             _print_table(catalogues, queries, limit or _LIMIT)
         return 0
 
     return _with(options.root, work)
+
+
+def _print_path(path: Path) -> bool:
+    """A path for scripts, as it is; False: it cannot stand on a line."""
+    if visible(str(path)) != str(path):
+        say_error(f"not listed: {path}: rename it, its name is not text on one line, or use --json")
+        return False
+    say(path)
+    return True
 
 
 def _print_table(catalogues: list[Catalogue], queries: list[Query], limit: int) -> None:
@@ -266,10 +261,10 @@ def _print_table(catalogues: list[Catalogue], queries: list[Query], limit: int) 
         table_console().print(episodes_table(entries))
     matching = sum(query.count() for query in queries)
     if not matching:
-        print("no episode matches")
+        say("no episode matches")
     elif matching > len(entries):
         many = f"{matching:,}" if matching <= COUNTED else f"more than {COUNTED:,}"
-        print(f"the newest {len(entries)} of {many}; --limit N shows more")
+        say(f"the newest {len(entries)} of {many}; --limit N shows more")
     for catalogue in catalogues:
         store = EpisodeStore(catalogue.root)
         recover = f"unless it is being recorded: robot-recorder recover {catalogue.root}"
@@ -280,9 +275,9 @@ def _print_table(catalogues: list[Catalogue], queries: list[Query], limit: int) 
 
 def _print_some(lines: list[str]) -> None:
     for line in lines[:_PROBLEMS]:
-        print(line)
+        say(line)
     if len(lines) > _PROBLEMS:
-        print(f"... and {len(lines) - _PROBLEMS} more like it")
+        say(f"... and {len(lines) - _PROBLEMS} more like it")
 
 
 def _stats(options: argparse.Namespace) -> int:
@@ -299,14 +294,14 @@ def _stats(options: argparse.Namespace) -> int:
         if not stats.total.episodes:
             raise ConfigError("no episode matches; robot-recorder episodes lists what there is")
         if options.json:
-            print(json.dumps(stats.to_dict(targets), ensure_ascii=False))
+            say_json(stats.to_dict(targets))
         else:
             print_stats(stats, targets, options.by)
         if options.picture:
             from robot_recorder.report.stats_picture import draw_stats
 
             draw_stats(stats, targets, options.picture)
-            print(options.picture, file=sys.stderr if options.json else sys.stdout)
+            (say_error if options.json else say)(options.picture)
         return 0
 
     return _with(options.root, work)
@@ -319,7 +314,7 @@ def _catalogue(options: argparse.Namespace) -> int:
             done = _synced(catalogue, thorough=True)
             unreadable = catalogue.unreadable()
             size = (catalogue.root / FILE).stat().st_size / 1e6
-            print(
+            say(
                 f"{catalogue.root}: {catalogue.episodes():,} episodes, {done.read:,} read anew, "
                 f"{done.gone:,} gone, {len(unreadable):,} unreadable; {FILE}: {size:.1f} MB"
             )

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from rich.table import Table
-from rich.text import Text
-
-from robot_recorder.cli.tables import table_console
+from robot_recorder.cli.tables import Table, Text, table_console
 from robot_recorder.core.certificate import Certificate, StreamCertificate
 
 
 def print_certificate(title: str, certificate: Certificate) -> None:
     """Summary, table, and what a person should know."""
     console = table_console(180)
-    console.print(f"{title}: {certificate.summary}", highlight=False)
+    console.print(f"{title}: {certificate.summary}")
     console.print(certificate_table(certificate))
     for name, stream in certificate.streams.items():
         for text in stream.findings():
-            console.print(f"  - {name}: {text}", highlight=False, markup=False)
+            console.print(f"  - {name}: {text}")
 
 
 def certificate_table(certificate: Certificate) -> Table:
     """One line per stream."""
-    table = Table(show_edge=False, pad_edge=False)
+    table = Table()
     table.add_column("stream", no_wrap=True)
     table.add_column("policy", no_wrap=True)
     for heading in ("Hz (declared)", "samples", "lost", "longest gap", "skew p50 / p95 / p99 / max ms",

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -14,7 +12,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from robot_recorder.cli.progress import counted
 from robot_recorder.configuration import load_profile, load_tasks
+from robot_recorder.console import say, say_json
 from robot_recorder.core.errors import ConfigError, RecorderError
 from robot_recorder.core.ids import PARTIAL
 from robot_recorder.core.quality.report import QualityVerdict
@@ -61,7 +61,7 @@ def _check(options: argparse.Namespace) -> int:
             sound = False
             plain.append({"path": str(path), "error": found})
             if not options.json:
-                print(f"{path}: {found}")
+                say(f"{path}: {found}")
             continue
         sound = sound and found.sound and found.report.verdict is QualityVerdict.ACCEPT
         plain.append(_plain(found))
@@ -70,7 +70,7 @@ def _check(options: argparse.Namespace) -> int:
         if not options.json:
             _print(found, options.all)
     if options.json:
-        print(json.dumps(plain, indent=1))
+        say_json(plain, indent=1)
     elif len(plain) > 1:
         _print_summary(plain)
     return int(not sound)
@@ -103,35 +103,21 @@ def _all_checked(
     paths: list[Path], jobs: int, profile: Any, tasks: Any
 ) -> Iterator[tuple[Path, Checked | str]]:
     """Each as soon as it is done."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
     with ExitStack() as stack:
         few = len(paths) <= _FEW or jobs < 2
         pool = None
         if not few:
             context = multiprocessing.get_context("spawn")
             pool = stack.enter_context(ProcessPoolExecutor(min(jobs, len(paths)), context))
-        columns = (TextColumn("checking"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        console = Console(file=sys.stderr)
-        bar = stack.enter_context(
-            Progress(*columns, console=console, transient=True, disable=len(paths) < 2)
-        )
-        task = bar.add_task("", total=len(paths))
+        told = stack.enter_context(counted("checking"))
         if pool is None:
-            for path in paths:
+            for number, path in enumerate(paths, 1):
                 yield path, _try(path, profile, tasks)
-                bar.advance(task)
+                told(number, len(paths))
             return
         pending = {pool.submit(_try, path, profile, tasks): path for path in paths}
-        for future in as_completed(pending):
-            bar.advance(task)
+        for number, future in enumerate(as_completed(pending), 1):
+            told(number, len(paths))
             try:
                 yield pending[future], future.result()
             except BrokenProcessPool:
@@ -149,9 +135,7 @@ def _plain(found: Checked) -> dict[str, Any]:
 
 
 def _print(found: Checked, everything: bool) -> None:
-    from rich.text import Text
-
-    from robot_recorder.cli.tables import table_console
+    from robot_recorder.cli.tables import Text, table_console
 
     console, report = table_console(), found.report
     style = _STYLES[report.verdict]
@@ -185,4 +169,4 @@ def _print_summary(plain: list[dict[str, Any]]) -> None:
     words = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
     words += f"; {damaged} with damaged files" if damaged else ""
     words += f"; {failed} not recorded without losses" if failed else ""
-    print(f"{len(plain)} episodes: {words}")
+    say(f"{len(plain)} episodes: {words}")

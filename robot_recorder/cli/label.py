@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import re
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from robot_recorder.configuration import load_tasks
+from robot_recorder.console import say, say_error, say_json
 from robot_recorder.core.errors import ConfigError, RecorderError
 from robot_recorder.core.ids import PARTIAL
 from robot_recorder.core.label_rules import missing_annotations, to_be_annotated
@@ -115,7 +114,7 @@ def _label(options: argparse.Namespace) -> int:
             if shown:
                 _show(Labelled.of(episode), path, registry, options.json)
         except RecorderError as error:
-            print(f"error: {error}", file=sys.stderr)  # the others are labelled all the same
+            say_error(f"error: {error}")  # the others are labelled all the same
             failed = True
     return int(failed)
 
@@ -141,7 +140,7 @@ def _labelled(
 
     episode = store.append_labels(path, decide)
     if not options.history and not options.json:
-        print(f"{episode.id} {'; '.join(told)}")
+        say(f"{episode.id} {'; '.join(told)}")
     return episode
 
 
@@ -210,7 +209,7 @@ def _show(now: Labelled, path: Path, registry: TaskRegistry, as_json: bool) -> N
     labels, task = now.labels, now.task(registry)
     missing = missing_annotations(labels, task)
     if as_json:
-        print(json.dumps({
+        say_json({
             "episode": now.id, "path": str(path),
             "now": {
                 "task": labels.task, "instruction": labels.instruction,
@@ -219,12 +218,12 @@ def _show(now: Labelled, path: Path, registry: TaskRegistry, as_json: bool) -> N
                 "annotations": [_segment(event, now) for event in labels.annotations],
             },
             "history": [event.to_dict() for event in now.events],
-        }, ensure_ascii=False))  # fmt: skip
+        })  # fmt: skip
         return
     annotated = ", ".join(_what(event, now) for event in labels.annotations)
-    print(f"{now.id}: {labels.outcome_text}, task {labels.task or 'none'}, "
-          f"operator {labels.operator_name or 'unknown'}")  # fmt: skip
-    print(f"  annotated: {annotated or 'nothing'}{to_be_annotated(labels, task)}")
+    say(f"{now.id}: {labels.outcome_text}, task {labels.task or 'none'}, "
+        f"operator {labels.operator_name or 'unknown'}")  # fmt: skip
+    say(f"  annotated: {annotated or 'nothing'}{to_be_annotated(labels, task)}")
     _print_history(now)
 
 
@@ -238,17 +237,14 @@ def _segment(event: LabelEvent, now: Labelled) -> dict[str, Any]:
 
 
 def _print_history(now: Labelled) -> None:
-    from rich.table import Table
-    from rich.text import Text
+    from robot_recorder.cli.tables import Table, table_console
 
-    from robot_recorder.cli.tables import table_console
-
-    table = Table(show_edge=False, pad_edge=False)
+    table = Table()
     for heading in ("when", "who", "what", "before"):
         table.add_column(heading, no_wrap=True)
     table.add_column("note")
     for event in now.events:
         when = datetime.fromtimestamp(event.stamp_ns / NS_PER_S)
         cells = (f"{when:%Y-%m-%d %H:%M:%S}", event.by or "unknown", _what(event, now))
-        table.add_row(*map(Text, (*cells, event.previous, event.note)))
+        table.add_row(*cells, event.previous, event.note)
     table_console().print(table)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from rich.table import Table
-from rich.text import Text
-
 from robot_recorder.alignment.latency import LatencyEstimate
+from robot_recorder.cli.tables import Table, Text
 
 
 def latency_table(estimates: list[LatencyEstimate]) -> Table:
     """One line per stream."""
-    table = Table(show_edge=False, pad_edge=False)
+    table = Table()
     for heading in ("stream", "compared with"):
         table.add_column(heading, no_wrap=True)
     for heading in ("in the profile", "remaining", "fit"):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import sys
+import itertools
+import logging
 from pathlib import Path
+from typing import NoReturn
 
 from robot_recorder.cli import align, catalogue, label, tasks
 from robot_recorder.cli.check import add_check
@@ -13,7 +15,9 @@ from robot_recorder.cli.play import add_play
 from robot_recorder.cli.show import add_show
 from robot_recorder.cli.view import add_view
 from robot_recorder.configuration import load_profile
+from robot_recorder.console import log_visibly, say, say_error
 from robot_recorder.core.errors import ConfigError, RecorderError
+from robot_recorder.core.text import visible
 from robot_recorder.installed_types import message_class
 from robot_recorder.storage.store import EpisodeStore
 from robot_recorder.storage.trash import TRASH, utc
@@ -25,27 +29,39 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         0; 1 when a check found something; 2 when the command itself failed.
     """
+    log_visibly()
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
         result: int = options.run(options)
         return result
     except RecorderError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say_error(f"error: {error}")
         return 2
     except ModuleNotFoundError as error:
         # A robot's ROS 2 install may lack what only the command line needs.
         install = "rosdep install --from-paths src -i, or pip install"
-        print(f"error: this command needs {error.name}: {install} {error.name}", file=sys.stderr)
+        say_error(f"error: this command needs {error.name}: {install} {error.name}")
         return 2
     except KeyboardInterrupt:
         return 130  # as a shell says of what Ctrl-C has ended
     except BrokenPipeError:
         return 0
+    except Exception:  # its text is from anywhere: it is not to be printed as it is
+        logging.getLogger(__name__).exception("a fault of robot-recorder ended this command")
+        return 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with a command line without letting it steer the terminal."""
+
+    def error(self, message: str) -> NoReturn:
+        """See argparse."""
+        super().error(visible(message))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="robot-recorder", description=__doc__)
+    parser = _Parser(prog="robot-recorder", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     profile = commands.add_parser("profile", help="robot profiles")
@@ -90,11 +106,11 @@ def _profile_check(options: argparse.Namespace) -> int:
         except ConfigError as error:
             missing.append(f"stream '{stream.name}': {error}")
     for sentence in missing:
-        print(f"error: {options.file}: {sentence}", file=sys.stderr)
+        say_error(f"error: {options.file}: {sentence}")
     if missing:
         return 2
     aligned = len(profile.aligned)
-    print(
+    say(
         f"{profile.robot}: {len(profile.streams)} streams, {aligned} of them aligned "
         f"{profile.frame_clock.text}" + ("" if ros else " (types not checked: no ROS here)")
     )
@@ -110,34 +126,31 @@ def _has_ros() -> bool:
 
 
 def _recover(options: argparse.Namespace) -> int:
-    from rich.progress import Progress
-
+    from robot_recorder.cli.progress import counted
     from robot_recorder.storage.recovery import recover_all
 
     store = EpisodeStore(options.root)
     if not options.root.is_dir():
         raise ConfigError(f"{options.root} is no folder; give the one episodes are recorded into")
-    with Progress(transient=True) as progress:
-        bar = progress.add_task("recovering", total=len(store.unfinished()))
-        results = recover_all(store, lambda _: progress.advance(bar))
+    done, total = itertools.count(1), len(store.unfinished())
+    with counted("recovering", least=1) as told:
+        results = recover_all(store, lambda _: told(next(done), total))
     for result in results:
-        print(
-            result.message if result.ok else f"not recovered: {result.message}; see {result.path}"
-        )
+        say(result.message if result.ok else f"not recovered: {result.message}; see {result.path}")
     for partial in store.unfinished():
         if partial not in {r.path for r in results}:
-            print(f"being recorded: {partial}")
-    print(f"{sum(r.ok for r in results)} of {len(results)} leftovers recovered")
+            say(f"being recorded: {partial}")
+    say(f"{sum(r.ok for r in results)} of {len(results)} leftovers recovered")
     return int(not all(r.ok for r in results))
 
 
 def _trash(options: argparse.Namespace) -> int:
     store = EpisodeStore(options.root)
     if options.restore:
-        print(f"restored: {store.restore(options.restore)}")
+        say(f"restored: {store.restore(options.restore)}")
         return 0
     for id in options.delete or ():
-        print(f"deleted: {store.delete_discarded(id)}")
+        say(f"deleted: {store.delete_discarded(id)}")
     if options.delete:
         return 0
     trashed = store.trashed()
@@ -148,8 +161,8 @@ def _trash(options: argparse.Namespace) -> int:
             if moment
             else "its time in the trash begins when a recorder first sees it there"
         )
-        print(f"{path.name}  {when}")
-    print(
+        say(f"{path.name}  {when}")
+    say(
         f"{len(trashed)} discarded episodes in {options.root / TRASH}; bring one back with --restore ID"
     )
     return 0

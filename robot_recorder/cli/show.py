@@ -10,6 +10,7 @@ from typing import Any
 
 from robot_recorder.cli.chosen import HELP, chosen_episode
 from robot_recorder.cli.progress import progress
+from robot_recorder.console import say
 from robot_recorder.core.errors import ConfigError
 
 
@@ -50,16 +51,13 @@ def _one(path: Path, out: Path | None) -> int:
     writers = {".png": draw, ".html": write_html}
     for target in targets:
         writers[target.suffix](data, target)
-        print(target)
+        say(target)
     _print_problems(data.problems)
     return 0
 
 
 def _compare(paths: list[Path], out: Path | None) -> int:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
+    from robot_recorder.cli.tables import Console, Table
     from robot_recorder.report.compare import compare
     from robot_recorder.report.compare_picture import distance, draw_comparison, where
 
@@ -78,9 +76,9 @@ def _compare(paths: list[Path], out: Path | None) -> int:
             str(index + 1), episode.id, episode.labels.outcome_text, episode.quality.verdict.text,
             f"{episode.duration_s:.1f} s", distance(found), where(comparison, index),
         )  # fmt: skip
-        table.add_row(*map(escape, cells), style="bold" if found.odd else "")
+        table.add_row(*cells, style="bold" if found.odd else "")
     Console().print(table)
-    print(target)
+    say(target)
     _print_problems(comparison.problems)
     return 0
 
@@ -117,4 +115,4 @@ def _named_targets(
 
 def _print_problems(problems: list[str]) -> None:
     for problem in problems:
-        print(f"  - {problem}")
+        say(f"  - {problem}")

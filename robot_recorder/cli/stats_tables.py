@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from rich.table import Table
-from rich.text import Text
-
-from robot_recorder.cli.tables import table_console
+from robot_recorder.cli.tables import Table, Text, table_console
 from robot_recorder.core.labels import Outcome
 from robot_recorder.core.quality.report import QualityVerdict
 from robot_recorder.storage.catalogue_stats import Side, Stats, Tally, Target
 
 CAPTION = (
-    "success rate = success / (success + failure). good = success and not rejected. hours = from starts to stops\n"
-    "of a robot's episodes, with pauses of up to an hour; a day's hours are shared out by recorded time."
+    "success rate = success / (success + failure). good = success and not rejected. hours = from starts to stops",
+    "of a robot's episodes, with pauses of up to an hour; a day's hours are shared out by recorded time.",
 )
 _ROWS = 12  # of a side, when all sides are printed
 _NAMELESS = {Side.PROGRAMME: "in no programme", Side.TASK: "no task", Side.OPERATOR: "no operator",
@@ -33,7 +30,7 @@ def print_stats(stats: Stats, targets: Mapping[str, Target], only: Side | None) 
         only: this one, whole; None: all, the long ones cut.
     """
     console = table_console(170)
-    console.print(_summary(stats), highlight=False, markup=False)
+    console.print(_summary(stats))
     sides = [only] if only else [Side.PROGRAMME, Side.TASK, Side.OPERATOR, Side.ROBOT]
     for side in sides:
         console.print()
@@ -42,8 +39,7 @@ def print_stats(stats: Stats, targets: Mapping[str, Target], only: Side | None) 
         console.print(_tally_table(side, shown, targets, stats.total))
         if len(rows) > len(shown):
             console.print(
-                f"... and {len(rows) - len(shown)} more with fewer episodes: --by {side.value}",
-                highlight=False,
+                f"... and {len(rows) - len(shown)} more with fewer episodes: --by {side.value}"
             )
     if only is None and stats.causes:
         console.print()
@@ -52,7 +48,8 @@ def print_stats(stats: Stats, targets: Mapping[str, Target], only: Side | None) 
         console.print()
         console.print(_reason_table(stats))
     console.print()
-    console.print(CAPTION, style="dim", highlight=False, markup=False)
+    for line in CAPTION:
+        console.print(line, style="dim")
 
 
 def _summary(stats: Stats) -> str:
@@ -80,7 +77,7 @@ def _ordered(
 def _tally_table(
     side: Side, rows: Iterable[tuple[str, Tally]], targets: Mapping[str, Target], total: Tally
 ) -> Table:
-    table = Table(show_edge=False, pad_edge=False)
+    table = Table()
     table.add_column(side.value, no_wrap=True)
     headings = ["episodes", "success", "failure", "unlabelled", "success rate", "accept", "review", "reject",
                 "hours", "good", "good/hour"]  # fmt: skip
@@ -122,7 +119,7 @@ def _reached(target: Target) -> Text:
 
 def _cause_table(stats: Stats) -> Table:
     failures = sum(stats.causes.values())
-    table = Table(show_edge=False, pad_edge=False)
+    table = Table()
     table.add_column("why attempts failed", no_wrap=True)
     for heading in ("failures", "of all failures"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -132,7 +129,7 @@ def _cause_table(stats: Stats) -> Table:
 
 
 def _reason_table(stats: Stats) -> Table:
-    table = Table(show_edge=False, pad_edge=False)
+    table = Table()
     table.add_column("what the quality checks found", no_wrap=True)
     for heading in ("reject", "review", "of all episodes"):
         table.add_column(heading, justify="right", no_wrap=True)

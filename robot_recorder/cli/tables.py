@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+import rich.console
+import rich.table
+import rich.text
 
 from robot_recorder.core.labels import Outcome
 from robot_recorder.core.quality.report import QualityVerdict
+from robot_recorder.core.text import visible
 from robot_recorder.storage.catalogue_entry import Entry
 from robot_recorder.storage.episodes import Episode
 
@@ -21,6 +23,44 @@ _VERDICTS = {
 }  # fmt: skip
 
 
+class Text(rich.text.Text):
+    """Text on one line, as it was written: without markup, and nothing in it steers the terminal."""
+
+    def __init__(self, text: str = "", style: Any = "", **options: Any) -> None:
+        super().__init__(visible(text), style, **options)
+
+    def append(self, text: Any, style: Any = None) -> Any:
+        """More of it, in another style."""
+        return super().append(visible(text) if isinstance(text, str) else text, style)
+
+
+def _shown(what: Any) -> Any:
+    return Text(what) if isinstance(what, str) else what
+
+
+class Table(rich.table.Table):
+    """A table whose cells are texts as they were written, each on one line."""
+
+    def __init__(self, *headings: Any, **options: Any) -> None:
+        super().__init__(*headings, **{"show_edge": False, "pad_edge": False, **options})
+
+    def add_column(self, header: Any = "", *args: Any, **options: Any) -> None:
+        """See rich."""
+        super().add_column(_shown(header), *args, **options)
+
+    def add_row(self, *cells: Any, **options: Any) -> None:
+        """See rich."""
+        super().add_row(*map(_shown, cells), **options)
+
+
+class Console(rich.console.Console):
+    """Prints texts as they were written: without markup or highlighting, each on one line."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """See rich."""
+        super().print(*map(_shown, objects), **{"highlight": False, **options})
+
+
 def table_console(width: int = 160) -> Console:
     """Where tables are printed. Redirected, there is no width to respect: they shall not be torn."""
     return Console() if sys.stdout.isatty() else Console(width=width)
@@ -28,7 +68,7 @@ def table_console(width: int = 160) -> Console:
 
 def episodes_table(entries: Iterable[Entry]) -> Table:
     """One line per episode, numbered."""
-    table = Table(show_edge=False, pad_edge=False)
+    table = Table()
     table.add_column("#", justify="right")
     for heading in ("episode", "task", "outcome", "verdict"):
         table.add_column(heading, no_wrap=True)
@@ -56,7 +96,7 @@ def episodes_table(entries: Iterable[Entry]) -> Table:
 
 def streams_table(episodes: list[Episode]) -> Table:
     """Messages per topic, one column per episode."""
-    table = Table(show_edge=False, pad_edge=False)
+    table = Table()
     table.add_column("messages per stream", no_wrap=True)
     for number in range(len(episodes)):
         table.add_column(f"#{number + 1}", justify="right")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 from typing import Any
 
 from robot_recorder.configuration import load_tasks
+from robot_recorder.console import say, say_json
 from robot_recorder.core.errors import ConfigError
 from robot_recorder.core.tasks import Task
 
@@ -34,13 +34,13 @@ def _tasks(options: argparse.Namespace) -> int:
             "programmes": {id: asdict(programme) for id, programme in programmes.items()},
             "tasks": {task.id: _plain(task) for task in tasks},
         }
-        print(json.dumps(plain, ensure_ascii=False))
+        say_json(plain)
         return 0
     _print(tasks)
     for programme in programmes.values():
-        print(f"{programme.id}: {programme.title}. {programme.description}".rstrip())
+        say(f"{programme.id}: {programme.title}. {programme.description}".rstrip())
     wanted = sum(task.target or 0 for task in tasks)
-    print(f"{len(tasks)} tasks in {len(programmes)} programmes, {wanted} episodes wanted")
+    say(f"{len(tasks)} tasks in {len(programmes)} programmes, {wanted} episodes wanted")
     return 0
 
 
@@ -51,11 +51,9 @@ def _plain(task: Task) -> dict[str, Any]:
 
 
 def _print(tasks: list[Task]) -> None:
-    from rich.table import Table
+    from robot_recorder.cli.tables import Table, table_console
 
-    from robot_recorder.cli.tables import table_console
-
-    table = Table(show_edge=False, pad_edge=False)
+    table = Table()
     for heading in ("programme", "task"):
         table.add_column(heading, no_wrap=True)
     table.add_column("instruction", min_width=24)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from robot_recorder.cli.chosen import HELP, chosen_episode
 from robot_recorder.cli.progress import progress
+from robot_recorder.console import say, say_error
 from robot_recorder.core.errors import ConfigError
 
 _NEEDED = "0.41.0"
@@ -58,7 +58,7 @@ def _view(options: argparse.Namespace) -> int:
             if options.save:
                 stack.enter_context(viewer.saved(recording, options.save))
             elif options.web:
-                print(f"open {viewer.served(recording, options.all)}", flush=True)
+                say(f"open {viewer.served(recording, options.all)}", flush=True)
             elif options.connect:
                 viewer.connected(recording, options.connect)
             else:
@@ -66,12 +66,12 @@ def _view(options: argparse.Namespace) -> int:
             with progress(contents.episode.id) as told:
                 viewed = log_episode(contents, recording, options.all, told)
     except NotTaken as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        say_error(f"error: {error}")
         os._exit(2)  # Rerun would wait for its threads for ever
     for note in viewed.notes:
-        print(f"  - {note}")
+        say(f"  - {note}")
     if options.save:
-        print(f"{options.save}: {options.save.stat().st_size / 1e6:.1f} MB")
+        say(f"{options.save}: {options.save.stat().st_size / 1e6:.1f} MB")
     elif options.web:
         _wait()
     return 0
@@ -93,7 +93,7 @@ def _require_rerun() -> None:
 
 
 def _wait() -> None:
-    print("Ctrl-C ends it", flush=True)
+    say("Ctrl-C ends it", flush=True)
     try:
         while True:
             time.sleep(3600)

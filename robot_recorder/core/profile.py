@@ -18,10 +18,11 @@ from robot_recorder.core.streams import (
     SourceClockKind,
     StreamConfig,
 )
+from robot_recorder.core.text import text_problem
 from robot_recorder.core.yaml_source import YamlMap, is_name
 
-MESSAGE_TYPE = re.compile(r"^[a-z][a-z0-9_]*/msg/[A-Z][A-Za-z0-9]*$")
-_TOPIC = re.compile(r"^/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*$")
+MESSAGE_TYPE = re.compile(r"^[a-z][a-z0-9_]*/msg/[A-Z][A-Za-z0-9]*\Z")
+_TOPIC = re.compile(r"^/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*\Z")
 
 _KEYS = (
     "robot", "description", "frame_rate_hz", "frame_clock", "deadline_ms", "stale_ms", "max_clock_offset_ms",
@@ -56,6 +57,8 @@ def parse_profile(text: str, source: str) -> RobotProfile:
     robot = top.text("robot")
     if not is_name(robot):
         top.fail_at("robot", f"'{robot}' must be letters, digits and _ and start with a letter")
+    if problem := text_problem("robot", robot):
+        top.fail(problem)
     deadline_ns = _ns(top, "deadline_ms", 250.0)
     streams: list[StreamConfig] = []
     topics: dict[str, str] = {}

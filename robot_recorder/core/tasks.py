@@ -12,6 +12,7 @@ import yaml
 
 from robot_recorder.core.errors import ConfigError
 from robot_recorder.core.quality.settings import NO_SETTINGS, QualitySettings, parse_quality
+from robot_recorder.core.text import text_problem
 from robot_recorder.core.yaml_source import YamlMap, did_you_mean, is_name
 
 _PROGRAMME_KEYS = ("title", "description", "scenes")
@@ -20,7 +21,7 @@ _TASK_KEYS = (
     "annotations", "contact", "failure_causes", "quality",
 )  # fmt: skip
 # What of BCP 47 a floor needs: a language, and where it matters a script and a region.
-_LANGUAGE = re.compile(r"^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$")
+_LANGUAGE = re.compile(r"^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?\Z")
 
 
 class Contact(str, Enum):
@@ -143,6 +144,8 @@ def _parse_programme(id: str, entry: YamlMap) -> Programme:
 def _parse_task(id: str, entry: YamlMap, programmes: dict[str, Programme]) -> Task:
     if not is_name(id):
         entry.fail(f"task id '{id}' must be letters, digits and _; it is part of file names")
+    if problem := text_problem("task", id):
+        entry.fail(problem)
     entry.allow(_TASK_KEYS)
     programme = entry.choice("programme", programmes) if "programme" in entry else ""
     least_s, most_s = _expected_s(entry)
@@ -169,6 +172,8 @@ def _sentence(entry: YamlMap, key: str) -> str:
     sentence = " ".join(entry.text(key).split())
     if not sentence:
         entry.fail_at(key, "is empty; write what is to be said")
+    if problem := text_problem("instruction", sentence, "it"):
+        entry.fail_at(key, problem)
     return sentence
 
 
@@ -177,6 +182,8 @@ def _names(entry: YamlMap, key: str) -> tuple[str, ...]:
     for number, name in enumerate(names):
         if not is_name(name):
             entry.fail_at(key, f"'{name}' must be letters, digits and _, a letter first")
+        if problem := text_problem("name", name, f"'{name}'"):
+            entry.fail_at(key, problem)
         if name in names[:number]:
             entry.fail_at(key, f"'{name}' is listed twice; remove one")
     return names

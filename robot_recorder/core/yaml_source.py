@@ -11,12 +11,12 @@ import yaml
 
 from robot_recorder.core.errors import ConfigError
 
-_NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 def is_name(word: str) -> bool:
     """Letters, digits and _, a letter first: fit to be part of a file name and of a message."""
-    return bool(_NAME.match(word))
+    return bool(_NAME.fullmatch(word))
 
 
 def nearest(word: str, known: Iterable[str], count: int = 3, least: float = 0.6) -> list[str]:

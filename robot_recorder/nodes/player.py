@@ -18,7 +18,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from std_srvs.srv import Trigger
 
-from robot_recorder.console import say, say_error
+from robot_recorder.console import say_error, say_while_read
 from robot_recorder.core.errors import ConfigError
 from robot_recorder.core.playhead import checked_rate
 from robot_recorder.core.start_gate import Verdict
@@ -82,7 +82,7 @@ class PlayerNode(Node):
         self._thread = threading.Thread(target=self._play, name="player", daemon=True)
         self._thread.start()
         if keyboard and Keyboard.usable():
-            say(HELP)
+            say_while_read(HELP)
             self._keyboard = Keyboard(self._on_key)
 
     def go_on(self) -> None:
@@ -100,13 +100,13 @@ class PlayerNode(Node):
             self._keyboard.close()
         self._progress.clear()
         played, refused = self._performance, self._bag_publishers.refused
-        say(f"{played.published - refused.total():,} messages, {played.errors}")
+        say_while_read(f"{played.published - refused.total():,} messages, {played.errors}")
         for name, count in refused.items():
-            say(
+            say_while_read(
                 f"not played: {name}: {count} messages do not fit their type as it is installed here"
             )
         if played.errors.max_ms > _LATE_MS:
-            say(
+            say_while_read(
                 f"some were up to {played.errors.max_ms / 1000:.1f} s late: this machine was too slow, "
                 "or stood still. None were left out."
             )
@@ -126,15 +126,15 @@ class PlayerNode(Node):
     def _say_what_is_played(self, choice: Choice) -> None:
         playing = self._bag_publishers.topics
         for name, reason in sorted(self._bag_publishers.problems.items()):
-            say(f"not played: {name}: {reason}")
+            say_while_read(f"not played: {name}: {reason}")
         for name, reason in sorted(self._bag_publishers.doubts.items()):
-            say(f"perhaps not understood: {name}: {reason}")
+            say_while_read(f"perhaps not understood: {name}: {reason}")
         if not playing:
             raise ConfigError(f"nothing of {self._episode.path} can be played here")
         count = sum(n for topic, n in choice.topics.items() if topic.name in playing)
         where = f"from {choice.start_s:.1f} s on" if choice.start_s else f"{count:,} messages"
         topics = "one topic" if len(playing) == 1 else f"{len(playing)} topics"
-        say(f"playing {self._episode.id}: {choice.duration_s:.1f} s, {where}, {topics}")
+        say_while_read(f"playing {self._episode.id}: {choice.duration_s:.1f} s, {where}, {topics}")
 
     def _read(self, from_ns: int) -> ReadAhead:
         publishers = self._bag_publishers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import signal
@@ -157,6 +158,9 @@ def run(build: Callable[[], tuple[Sequence[Node], Sequence[Closable]]]) -> int:
     except RecorderError as error:
         say_error(f"error: {error}")
         return 2
+    except Exception:  # its text is from anywhere: it is not to be printed as it is
+        logging.getLogger(__name__).exception("a fault of robot_recorder ended this program")
+        return 1
     finally:
         rclpy.try_shutdown()
 

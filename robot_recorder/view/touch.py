@@ -18,7 +18,7 @@ from robot_recorder.view.log import Log, stream_entity, thinned
 
 LEAST_CELLS = 8  # of an array without rows and columns, to be worth a map
 _RATE_HZ = 100.0  # of the maps; curves have all
-_GRID = re.compile(r"^(\d+),(\d+)$")
+_GRID = re.compile(r"^(\d+),(\d+)\Z")
 # Below, a map would show nothing but noise: of taxels by their unit, of other arrays there is no telling.
 _LEAST_RANGE = {"Pa": 2000.0, "1": 0.05}
 _SPIKES = 99.9  # per cent of the values that the colours span

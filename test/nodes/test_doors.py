@@ -32,6 +32,7 @@ from robot_recorder.storage.episodes import Episode
 from robot_recorder.storage.reader import read_messages
 
 PACKAGE = Path(__file__).parents[2] / "robot_recorder"
+LOGGED = pytest.mark.announced("it failed")
 KINDS = [kind for kind in vars(srv).values() if hasattr(kind, "Request")]
 
 
@@ -64,6 +65,7 @@ def server() -> Iterator[tuple[Bench, Node]]:
         node.destroy_node()
 
 
+@LOGGED
 @pytest.mark.parametrize("kind", [*KINDS, Trigger], ids=lambda kind: kind.__name__)
 def test_a_service_that_breaks_answers(server: tuple[Bench, Node], kind: Any) -> None:
     bench, node = server
@@ -103,13 +105,13 @@ def no_text(request: Any, response: Any) -> Any:
 @pytest.mark.parametrize(
     ("callback", "success", "message"),
     [
-        (breaks_later, False, "it failed: KeyError: 'later'; its log says more"),
+        pytest.param(breaks_later, False, "it failed: KeyError: 'later'; its log", marks=LOGGED),
         (answers_later, True, "a\\nb"),
         (no_text, True, ""),
-        (lambda *_: None, False, "it failed: TypeError: the callback returned "),
-        (lambda *_: "no response", False, "it failed: TypeError: the callback returned "),
-        (lambda *_: StartEpisode.Request(), False, "it failed: TypeError"),
-        (lambda *_: 1 / 0, False, "it failed: ZeroDivisionError: division by zero"),
+        pytest.param(lambda *_: None, False, "it failed: TypeError: the callback", marks=LOGGED),
+        pytest.param(lambda *_: "no response", False, "it failed: TypeError", marks=LOGGED),
+        pytest.param(lambda *_: StartEpisode.Request(), False, "it failed: Type", marks=LOGGED),
+        pytest.param(lambda *_: 1 / 0, False, "it failed: ZeroDivisionError", marks=LOGGED),
     ],
 )
 def test_whatever_a_callback_does_the_caller_hears_of_it(
