@@ -200,6 +200,9 @@ def _variants(entry: YamlMap) -> dict[str, tuple[str, ...]]:
         variants[tag] = tuple(" ".join(sentence.split()) for sentence in by_language.texts(tag))
         if not all(variants[tag]):
             by_language.fail_at(tag, "a sentence is empty; write what is to be said, or remove it")
+        for sentence in variants[tag]:
+            if problem := text_problem("instruction", sentence, "a sentence"):
+                by_language.fail_at(tag, problem)
     return variants
 
 

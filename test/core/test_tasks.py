@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from robot_recorder.configuration import load_tasks
 from robot_recorder.core.errors import ConfigError
 from robot_recorder.core.tasks import Contact, Programme, Task, parse_tasks
+from robot_recorder.core.text import text_problem
 from robot_recorder.core.yaml_source import is_name
 from robot_recorder.sim.scenarios import TASKS as SIMULATED
 
@@ -128,7 +129,9 @@ def test_errors_name_file_line_and_fix(old: str, new: str, line: int, words: lis
 # -- what travels in an episode
 
 names = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,8}", fullmatch=True)
-sentences = st.text(min_size=1, max_size=20).filter(lambda text: text.split())
+sentences = st.text(min_size=1, max_size=20).filter(
+    lambda text: text.split() and not text_problem("instruction", " ".join(text.split()))
+)
 some_names = st.lists(names, max_size=3, unique=True)
 tasks = st.fixed_dictionaries(
     {"instruction": sentences},
