@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from robot_recorder.cli.tables import Console as VisibleConsole
 from robot_recorder.core.errors import RecorderError
 from robot_recorder.core.quality.report import QualityVerdict
 from robot_recorder.demo import Operator, node_process
@@ -47,7 +48,7 @@ def record(count: int) -> list[Path]:
     ):
         operator = Operator()
         operator.wait("all streams to arrive", operator.all_streams_arrive, 120)
-        quiet = Console(quiet=True)
+        quiet = VisibleConsole(quiet=True)
         for number in track(range(count), "recording good episodes", console=CONSOLE):
             operator.attempt(_TASKS[number % len(_TASKS)], 10 + number, quiet)
         operator.destroy_node()

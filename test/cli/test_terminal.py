@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -75,7 +76,7 @@ def floor(tmp_path: Path) -> Floor:
     root = tmp_path / "episodes"
     finished = root / f"{ROBOT}_lift"
     root.mkdir()
-    label = dict(by=HOSTILE, note=HOSTILE, previous=HOSTILE)
+    label: Any = dict(by=HOSTILE, note=HOSTILE, previous=HOSTILE)
     events = [
         LabelEvent(T0, "e", LabelKind.TASK, task=HOSTILE, instruction=HOSTILE,
                    operator_name=HOSTILE, **label),

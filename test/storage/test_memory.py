@@ -49,6 +49,8 @@ class Robot:
             Channel(BagTopic("/labeller/labels", "robot_recorder/msg/Label")),
             self.frames,
             Channel(BagTopic("/recorder/dropouts", "robot_recorder/msg/Dropout")),
+            Channel(BagTopic("/labeller/task", "robot_recorder/msg/Task")),
+            lambda _: b"\0\1\0\0",
             lambda _: b"\0\1\0\0",
             lambda _: b"\0\1\0\0",
         )
