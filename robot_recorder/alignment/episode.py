@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from robot_recorder.core.certificate import (
     TickSpan,
     certify,
 )
-from robot_recorder.core.decoder import StreamCounts
+from robot_recorder.core.decoder import StreamCounts, widened
 from robot_recorder.core.errors import BagError
 from robot_recorder.core.frames import Column as FrameColumn
 from robot_recorder.core.frames import Frames, Window
@@ -38,6 +38,7 @@ class Alignment:
         counts: of each, what became of its samples.
         skipped_ticks: left out because nothing at all had arrived for ten seconds.
         problem: why the bag could not be read to its end; empty when it could.
+        notes: by stream, what is odd about its messages, or why they have no values.
     """
 
     streams: tuple[StreamConfig, ...]
@@ -47,6 +48,7 @@ class Alignment:
     certificate: Certificate
     skipped_ticks: int = 0
     problem: str = ""
+    notes: dict[str, list[str]] = field(default_factory=dict)
 
 
 def align_episode(
@@ -89,6 +91,10 @@ def align_episode(
         _certificate(episode, plan, frame_clock, parts, tallies, span),
         aligner.skipped_ticks,
         problem,
+        {
+            lane.config.name: lane.decoder.notes + _why(plan, lane.config.name)
+            for lane in aligner.lanes
+        },
     )
 
 
@@ -165,6 +171,10 @@ def _push(
     return span
 
 
+def _why(plan: Plan, stream: str) -> list[str]:
+    return [plan.unread[stream]] if stream in plan.unread else []
+
+
 def join_frames(parts: list[Frames], aligner: Aligner) -> Frames:
     """All that an aligner has emitted, in one."""
     empty = np.empty(0, dtype=np.int64)
@@ -206,8 +216,6 @@ def _join_column(parts: list[FrameColumn]) -> FrameColumn:
 
 
 def _stack(parts: list[np.ndarray]) -> np.ndarray:
-    """Rows under each other; those of before the values' names were known are NaN."""
+    """Rows under each other; what had no name yet is NaN."""
     width = max(p.shape[1] for p in parts)
-    return np.concatenate(
-        [p if p.shape[1] == width else np.full((len(p), width), np.nan) for p in parts]
-    )
+    return np.concatenate([widened(p, width) for p in parts])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from robot_recorder.alignment.foreign import bag_types, foreign_decoder
+from robot_recorder.alignment.foreign import bag_types, foreign_decoder, without_values
 from robot_recorder.alignment.guess import Guess, TopicFacts, guess_profile
 from robot_recorder.core.aligner import Seed
 from robot_recorder.core.arrays import Int64s
@@ -40,6 +40,7 @@ class Plan:
         seeds: what the live run knew, where there was one.
         restamp: takes jumps of the robot's own clock out of stamps.
         decoders: for types the package does not know.
+        unread: of streams without values, why.
         guessed: the profile was, from the topics.
         absent: topics of profile streams that the bag does not have.
         left_out: by topic that a guess made no stream of, why.
@@ -54,6 +55,7 @@ class Plan:
     guessed: bool
     absent: tuple[str, ...]
     left_out: Mapping[str, str] = field(default_factory=dict)
+    unread: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def aligned(self) -> tuple[StreamConfig, ...]:
@@ -135,12 +137,13 @@ def make_plan(
         for s in found.streams
         if is_stamped(s.type, definitions.get(topics[s.name], (s.type, ""))[1])
     )
+    decoders, unread = _decoders(episode, found)
     return Plan(
         found, topics, stamped,
         _seeds(episode, set(definitions)) if same else {},
-        restamp_by(episode.clock_jumps), _decoders(episode, found), guess is not None,
+        restamp_by(episode.clock_jumps), decoders, guess is not None,
         tuple(s.topic for s in profile.streams if s.name not in there),
-        guess.left_out if guess else {},
+        guess.left_out if guess else {}, unread,
     )  # fmt: skip
 
 
@@ -232,18 +235,30 @@ def _resolve(
 def is_stamped(type_name: str, definition: str) -> bool:
     if type_name in KINDS:
         return KINDS[type_name].has_header
+    found = re.search(rf"struct\s+{type_name.rpartition('/')[2]}\s*\{{([^;]*);", definition)
+    if found:  # IDL: its first member, behind annotations
+        return "std_msgs::msg::Header" in found[1]
     lines = (line.split("#")[0] for line in definition.split("\n====")[0].splitlines())
     first = next((line for line in lines if line.strip()), "")
     return bool(_HEADER.match(first))
 
 
-def _decoders(episode: Episode, profile: RobotProfile) -> dict[str, Callable[[bytes], Decoded]]:
-    unknown = {s.name: s.type for s in profile.aligned if s.type not in KINDS}
+_Decoders = dict[str, Callable[[bytes], Decoded]]
+
+
+def _decoders(episode: Episode, profile: RobotProfile) -> tuple[_Decoders, dict[str, str]]:
+    """Of streams whose types the package does not know: what reads them, or why nothing does."""
+    unknown = [s for s in profile.aligned if s.type not in KINDS]
     if not unknown or "episode_id" in episode.facts:  # live frames have no values of these either
-        return {}
+        return {}, {}
     store = bag_types(episode.path)
-    decoders = {name: foreign_decoder(store, type_name) for name, type_name in unknown.items()}
-    return {name: decoder for name, decoder in decoders.items() if decoder is not None}
+    why = {s.name: reason for s in unknown if (reason := without_values(store, s.type))}
+    found = {
+        s.name: decoder
+        for s in unknown
+        if (decoder := foreign_decoder(store, s.type, next(iter(s.units), None))) is not None
+    }
+    return found, why
 
 
 def _seeds(episode: Episode, there: set[str]) -> dict[str, Seed]:

@@ -151,7 +151,7 @@ def _align_one(path: Path, target: Path, options: argparse.Namespace) -> bool:
     write_table(found, target)
     if options.json:
         say_json({"table": str(target), **found.certificate.to_dict()})
-        return not found.problem
+        return not found.problem and len(found.frames) > 0
     if plan.guessed:
         say("the bag carries no robot profile; guessed one (robot-recorder profile guess)")
     for topic, why in sorted(plan.left_out.items()):
@@ -163,12 +163,16 @@ def _align_one(path: Path, target: Path, options: argparse.Namespace) -> bool:
         say(f"  - {problem}")
     span_s = episode.metadata["duration"]["nanoseconds"] / 1e9
     say(f"{target}: {len(found.frames)} frames in {took:.2f} s, {span_s / took:.0f} x real time")
-    return not found.problem
+    return not found.problem and len(found.frames) > 0
 
 
 def _unused(found: Alignment) -> list[str]:
     """What could not be used, in words."""
-    sentences = []
+    sentences = [f"{stream}: {note}" for stream, notes in found.notes.items() for note in notes]
+    if not len(found.frames):
+        sentences.append(
+            "no frames were made: nothing of the aligned streams could be put on one time axis"
+        )
     if found.skipped_ticks:
         sentences.append(
             f"{found.skipped_ticks} ticks left out: nothing arrived for more than 10 s"
@@ -176,7 +180,7 @@ def _unused(found: Alignment) -> list[str]:
     for stream, counts in zip(found.streams, found.counts, strict=True):
         for what, count in (
             ("can not be decoded", counts.undecodable),
-            ("have other value names than the first one", counts.mismatched),
+            ("name more values than are kept of one stream", counts.mismatched),
             ("are stamped long after their own receipt", counts.ahead),
             ("were received before the device's clock was known", counts.no_clock),
             ("were too many to keep", counts.overflow),

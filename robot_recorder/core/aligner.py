@@ -12,17 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from robot_recorder.core.arrays import Int64s
-from robot_recorder.core.decoder import Decoder, Payloads, StreamCounts
-from robot_recorder.core.decoding import KINDS, Decoded
-from robot_recorder.core.frames import Column, Frames, SampleStatus, Window
-from robot_recorder.core.lane import Lane, Stamps
+from robot_recorder.core.decoder import Decoder, StreamCounts
+from robot_recorder.core.decoding import KINDS, Decoded, stream_decoder
+from robot_recorder.core.frames import Column, Frames, Window
+from robot_recorder.core.lane import MAX_PAUSE_NS, Lane, Stamps
+from robot_recorder.core.payloads import Payloads
 from robot_recorder.core.source_clock import ClockSetting, Restamp, SourceClock
-from robot_recorder.core.streams import NS_PER_S, FrameClock, StreamConfig
+from robot_recorder.core.streams import FrameClock, StreamConfig
 from robot_recorder.core.ticks import FixedRate, ReferenceTicks
-
-# A tick that no stream has anything newer for than this is left out: all of them paused (a suspended
-# machine, sensors switched off), and frames of nothing but old values serve nobody.
-MAX_PAUSE_NS = 10 * NS_PER_S
 
 _MOST_WAITING = 1000  # pushes; then they are looked at although no tick is due
 
@@ -75,9 +72,15 @@ class Aligner:
         for config in streams:
             seed = (seeds or {}).get(config.name, Seed())
             kind = KINDS.get(config.type)
-            decode = kind.decode if kind else (decoders or {}).get(config.name)
+            decode = stream_decoder(config) if kind else (decoders or {}).get(config.name)
             counts = StreamCounts()
-            decoder = Decoder(decode, kind.quaternions if kind else (), counts, seed.value_names)
+            decoder = Decoder(
+                decode,
+                kind.quaternions if kind else (),
+                counts,
+                seed.value_names,
+                by_name=kind is not None and kind.by_name,
+            )
             clock = SourceClock(config, seed.clock, restamp)
             self.lanes.append(Lane(config, deadline_ns, clock, decoder, counts))
         self._deadline_ns = deadline_ns
@@ -207,8 +210,8 @@ class Aligner:
         due = ticks + self._deadline_ns
         due = np.minimum(due, np.max([lane.passed_ns for lane in self.lanes], axis=0))
         served = np.zeros(len(ticks), dtype=bool)
-        for column in columns:
-            served |= (column.status != SampleStatus.MISSING) & (column.skews > -MAX_PAUSE_NS)
+        for lane in self.lanes:
+            served |= lane.heard
             if served.all():
                 break
         if not served.all():

@@ -1,20 +1,22 @@
-"""One stream's decoder inside the aligner: bytes to values in one order, each sample at most once."""
+"""One stream's decoder: bytes to values in one order that only grows, each sample at most once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from robot_recorder.core.arrays import Bools, Bytes, Floats, Places
+from robot_recorder.core.arrays import Bools, Floats, Places
 from robot_recorder.core.decoding import Decoded
 from robot_recorder.core.errors import DecodeError
+from robot_recorder.core.layouts import NO_SHAPE, Layouts
+from robot_recorder.core.payloads import Payloads, Rows
+from robot_recorder.core.template import Template
 
-_STAMP = slice(4, 12)  # of a message that begins with a header: differs in every one
+_TEMPLATES = 8  # layouts that are read many at once
 
 
 @dataclass
@@ -34,8 +36,8 @@ class StreamCounts:
         late: arrived after the frame that its stamp belongs to had left.
         out_of_order: stamped before one that had arrived earlier.
         tickless: of a reference stream, received after the deadline of its own tick: no frame is made of it.
-        undecodable: chosen, and its bytes could not be read.
-        mismatched: chosen, and it has other value names than the stream's first one.
+        undecodable: looked at, and its bytes do not fit the type.
+        mismatched: looked at, and it names more values than are kept of one stream.
     """
 
     received: int = 0
@@ -52,105 +54,6 @@ class StreamCounts:
     mismatched: int = 0
 
 
-class Payloads(Protocol):
-    """The bytes of many messages."""
-
-    def __getitem__(self, number: int, /) -> bytes: ...
-
-    def __len__(self) -> int: ...
-
-
-@runtime_checkable
-class Rows(Payloads, Protocol):
-    """The same, of which many can be had at once."""
-
-    def rows(self, numbers: npt.NDArray[np.int64], size: int) -> tuple[Bools, Bytes]:
-        """Messages as rows.
-
-        Args:
-            numbers: int64[n], which.
-            size: bytes of each.
-
-        Returns:
-            bool[n], which of them are that long; uint8[m, size], these.
-        """
-        ...
-
-
-class Messages:
-    """Bytes of messages in a list, of which those of one size can be had as rows. See Rows."""
-
-    def __init__(self, messages: Sequence[bytes]) -> None:
-        self._messages = messages
-
-    def __len__(self) -> int:
-        return len(self._messages)
-
-    def __getitem__(self, number: int) -> bytes:
-        return self._messages[number]
-
-    def rows(self, numbers: npt.NDArray[np.int64], size: int) -> tuple[Bools, Bytes]:
-        """See Rows."""
-        chosen = self._messages
-        if len(numbers) < len(chosen):
-            chosen = [chosen[n] for n in numbers.tolist()]
-        fits = np.ones(len(chosen), dtype=bool)
-        if set(map(len, chosen)) != {size}:
-            fits = np.array([len(m) == size for m in chosen], dtype=bool)
-            chosen = [m for m in chosen if len(m) == size]
-        return fits, np.frombuffer(b"".join(chosen), np.uint8).reshape(-1, size)
-
-
-@dataclass(frozen=True)
-class _Template:
-    """A decoded message: another one with the same bytes beside its stamp and numbers has the same layout."""
-
-    data: Bytes
-    same: Bools  # which bytes have to be
-    spans: tuple[tuple[int, int, np.dtype], ...]
-
-    @classmethod
-    def of(cls, data: bytes, decoded: Decoded) -> _Template:
-        same = np.ones(len(data), dtype=bool)
-        same[_STAMP] = False
-        for start, count, kind in decoded.spans:
-            same[start : start + count * kind.itemsize] = False
-        for start, end in decoded.gaps:
-            same[start:end] = False
-        return cls(np.frombuffer(data, np.uint8), same, decoded.spans)
-
-    def read(self, rows: Bytes) -> tuple[Bools, Floats]:
-        """Which rows have the layout, and the numbers of these."""
-        fits = self._fits(rows)
-        rows = rows if fits.all() else rows[fits]
-        parts = [
-            np.ascontiguousarray(rows[:, start : start + count * kind.itemsize])
-            .view(kind)
-            .astype(np.float64, copy=False)
-            for start, count, kind in self.spans
-        ]
-        return fits, parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
-
-    def _fits(self, rows: Bytes) -> Bools:
-        """bool[n], equal in every byte that matters; words of four at once where all of a word does."""
-        if rows.shape[1] % 4 or not rows.flags.c_contiguous:
-            return np.asarray((rows[:, self.same] == self.data[self.same]).all(axis=1))
-        equal = rows.view(np.uint32) == self.data.view(np.uint32)
-        equal |= ~self._whole_words
-        single = self._single_bytes
-        return np.asarray(equal.all(axis=1) & (rows[:, single] == self.data[single]).all(axis=1))
-
-    @cached_property
-    def _whole_words(self) -> Bools:
-        """Which words of four bytes matter altogether."""
-        return np.asarray(self.same.reshape(-1, 4).all(axis=1))
-
-    @cached_property
-    def _single_bytes(self) -> Places:
-        """Which bytes of the other words do."""
-        return np.flatnonzero(self.same & ~np.repeat(self._whole_words, 4))
-
-
 class Decoder:
     """Keeps what it has decoded until told to forget it."""
 
@@ -160,33 +63,85 @@ class Decoder:
         quaternions: tuple[int, ...],
         counts: StreamCounts,
         names: tuple[str, ...] | None = None,
+        by_name: bool = False,
     ) -> None:
         """
         Args:
             decode: None: the stream has no values.
             quaternions: where unit quaternions begin among the values.
             counts: where failures are counted.
-            names: of the values; None: those of the first sample.
+            names: of the first values; None: those of the first message.
+            by_name: messages may have different joints, each of which is followed by itself.
         """
         self.decode = decode
         self.quaternions = quaternions
-        self.names = names
+        self.by_name = by_name and decode is not None
+        self.layouts = Layouts(names)
+        self.seen: Counter[int] = Counter()  # messages by shape, of all that were classified
         self.first_error = ""  # of a message that could not be decoded
         self._counts = counts
-        self._template: _Template | None = None
-        self._values: dict[int, Floats | None] = {}
-        self._orders: dict[tuple[str, ...], npt.NDArray[np.intp] | None] = {}
+        self._templates: list[Template] = []
+        self._made = 0  # templates, ever
+        self._values: dict[int, tuple[Floats | None, int]] = {}
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """Of the values, in their order; None: nothing is known yet."""
+        return self.layouts.names
+
+    @property
+    def width(self) -> int:
+        """How many values there are so far."""
+        return len(self.layouts.names or ())
+
+    @property
+    def notes(self) -> list[str]:
+        """What is odd about the messages, one sentence each."""
+        return list(dict.fromkeys(self.layouts.notes.values()))
 
     def values(self, number: int, payload: Callable[[int], bytes]) -> Floats | None:
-        """Values of a sample by its number, in the order of ``names``; None: they can not be had."""
+        """Values of a sample by its number, in the order of ``names``; None: they can not be had.
+
+        Those that the message does not have are NaN; names that have been added since are left out.
+        """
         if number not in self._values:
             self._values[number] = self._read(payload(number))
-        return self._values[number]
+        return self._values[number][0]
+
+    def shape(self, number: int) -> int:
+        """Of a sample that has been asked for; NO_SHAPE: it can not be read."""
+        return self._values[number][1]
+
+    def shapes(self, payloads: Payloads) -> Places:
+        """intp[n], which values messages have, see Layouts; NO_SHAPE: none that can be read."""
+        found = np.full(len(payloads), NO_SHAPE, dtype=np.intp)
+        left = np.arange(len(payloads), dtype=np.int64)
+        tried = 0
+        while len(left):
+            fresh = self._templates[len(self._templates) - min(self._made - tried, _TEMPLATES) :]
+            tried = self._made
+            for template in fresh:
+                fits = self._alike(template, payloads, left)
+                found[left[fits]] = template.shape
+                left = left[~fits]
+            while len(left) and self._made == tried:
+                row, shape = self._read(payloads[int(left[0])])
+                found[left[0]] = shape if row is not None and len(row) else NO_SHAPE
+                left = left[1:]
+        self.seen.update(found.tolist())
+        return found
+
+    def _alike(
+        self, template: Template, payloads: Payloads, numbers: npt.NDArray[np.int64]
+    ) -> Bools:
+        if isinstance(payloads, Rows):
+            return template.alike(payloads, numbers)
+        return np.array([template.like(payloads[n]) for n in numbers.tolist()], dtype=bool)
 
     def many(
         self, payloads: Rows, first: int, numbers: npt.NDArray[np.int64]
-    ) -> tuple[npt.NDArray[np.int64], Floats]:
-        """Decode many samples at once, where they are laid out as the first one was.
+    ) -> tuple[npt.NDArray[np.int64], Floats, Places]:
+        """Decode many samples at once, where they are laid out as ones before were.
 
         Args:
             payloads: where they are.
@@ -194,89 +149,108 @@ class Decoder:
             numbers: which.
 
         Returns:
-            int64[m], the numbers of those that are; float64[m, k], their values.
+            int64[m], the numbers of those that are; float64[m, k], their values; intp[m], their shapes.
         """
-        template = self._template
-        if template is None:
-            return numbers[:0], np.empty((0, 0))
-        there, rows = payloads.rows(numbers - first, len(template.data))
-        fits, values = template.read(rows)
-        return numbers[there][fits], values
+        left, parts = numbers, []
+        for template in self._templates:
+            there, raw = payloads.rows(left - first, len(template.data))
+            fits, values = template.read(raw)
+            there[there] = fits
+            if fits.any():
+                shapes = np.full(len(values), template.shape, dtype=np.intp)
+                parts.append((left[there], template.spread(values, self.width), shapes))
+                left = left[~there]
+            if not len(left):
+                break
+        if len(parts) == 1:
+            return parts[0]
+        if not parts:
+            return numbers[:0], np.empty((0, self.width)), np.empty(0, dtype=np.intp)
+        done, rows, shapes = (np.concatenate(column) for column in zip(*parts))
+        order = np.argsort(done)
+        return done[order], rows[order], shapes[order]
 
-    def all(self, payloads: Rows) -> tuple[npt.NDArray[np.int64], Floats]:
-        """Decode messages that are asked for only once, and forget them.
+    def all(self, payloads: Rows) -> tuple[npt.NDArray[np.int64], Floats, Places]:
+        """Decode messages that are asked for only once.
 
         Returns:
-            int64[m], the numbers of those that can be had; float64[m, k], their values.
+            int64[m], the numbers of those that name values; float64[m, k], their values; intp[m], their
+            shapes.
         """
-        numbers = np.arange(len(payloads), dtype=np.int64)
-        if not self.names:  # the first one with numbers says how the others look
-            for number in numbers.tolist():
-                self.names = None
-                values = self.values(number, payloads.__getitem__)
-                if values is not None and len(values):
-                    break
-            self._forget_others()
-        done, rows = self.many(payloads, 0, numbers)
-        if len(done) < len(numbers):
-            self.keep(done, rows)
-            one_by_one = [self.values(n, payloads.__getitem__) for n in numbers.tolist()]
-            done = np.array([n for n, v in enumerate(one_by_one) if v is not None], dtype=np.int64)
-            rows = np.array([v for v in one_by_one if v is not None])
-        self.forget_before(2**62)
-        return done, rows
+        left = np.arange(len(payloads), dtype=np.int64)
+        parts = []
+        while len(left):
+            made = self._made
+            done, rows, shapes = self.many(payloads, 0, left)
+            if len(done):
+                parts.append((done, rows, shapes))
+                left = left[~np.isin(left, done)] if len(done) < len(left) else left[:0]
+            while len(left) and self._made == made:  # a new layout may be that of many
+                row, shape = self._read(payloads[int(left[0])])
+                if row is not None and len(row):
+                    parts.append((left[:1], row[np.newaxis], np.array([shape], dtype=np.intp)))
+                elif row is not None:
+                    self.seen[shape] += 1
+                left = left[1:]
+        if len(parts) == 1 and parts[0][1].shape[1] == self.width:
+            done, rows, shapes = parts[0]
+        elif not parts:
+            return left, np.empty((0, self.width)), np.empty(0, dtype=np.intp)
+        else:
+            done = np.concatenate([p[0] for p in parts])
+            rows = np.concatenate([widened(p[1], self.width) for p in parts])
+            shapes = np.concatenate([p[2] for p in parts])
+            order = np.argsort(done)
+            done, rows, shapes = done[order], rows[order], shapes[order]
+        self.seen.update(shapes.tolist())
+        return done, rows, shapes
 
-    def _forget_others(self) -> None:
-        """What has been decoded and is laid out otherwise than ``names`` say is of no use."""
-        for number, values in self._values.items():
-            if values is not None and len(values) != len(self.names or ()):
-                self._values[number] = None
-                self._counts.mismatched += bool(
-                    len(values)
-                )  # a driver that is not up yet says nothing
-
-    def keep(self, numbers: npt.NDArray[np.int64], values: Floats) -> None:
+    def keep(self, numbers: npt.NDArray[np.int64], values: Floats, shapes: Places) -> None:
         """Have the values of samples ready when they are asked for."""
-        for number, row in zip(numbers.tolist(), values):
-            self._values.setdefault(number, row)
+        for number, row, shape in zip(numbers.tolist(), values, shapes.tolist()):
+            self._values.setdefault(number, (row, shape))
 
     def failed(self, number: int) -> bool:
         """It was asked for, and could not be had."""
-        return number in self._values and self._values[number] is None
+        return number in self._values and self._values[number][0] is None
 
     def forget_before(self, number: int) -> None:
         """Samples of lower numbers will not be asked for again."""
         while self._values and (first := next(iter(self._values))) < number:
             del self._values[first]
 
-    def _read(self, payload: bytes) -> Floats | None:
+    def forget_others(self, numbers: npt.NDArray[np.int64]) -> None:
+        """Only these will be asked for again, and new ones."""
+        kept = set(numbers.tolist())
+        self._values = {n: found for n, found in self._values.items() if n in kept}
+
+    def _read(self, payload: bytes) -> tuple[Floats | None, int]:
         assert self.decode is not None
         try:
             decoded = self.decode(payload)
         except DecodeError as error:
             self._counts.undecodable += 1
             self.first_error = self.first_error or str(error)
-            return None
-        if self.names is None:
-            self.names = decoded.names
-        if decoded.names is self.names or decoded.names == self.names:
-            if decoded.spans and self._template is None:
-                self._template = _Template.of(payload, decoded)
-            return decoded.values
-        if decoded.names not in self._orders:
-            self._orders[decoded.names] = self._order(decoded.names)
-        order = self._orders[decoded.names]
-        if order is None:
-            # Other joints than the layout has, as when two drivers share a topic: never invent a number.
+            return None, NO_SHAPE
+        order = self.layouts.order(decoded.names)
+        if order is None:  # never invent a number, and never take them without end
             self._counts.mismatched += 1
-            return None
-        return decoded.values[order]
+            return None, NO_SHAPE
+        shape, places = order
+        if decoded.note:
+            self.layouts.notes.setdefault(shape, decoded.note)
+        if not len(decoded.names):
+            return np.empty(0), shape
+        if decoded.spans and not any(t.like(payload) for t in self._templates):
+            self._templates = self._templates[1 - _TEMPLATES :]
+            self._templates.append(Template.of(payload, decoded, shape, places))
+            self._made += 1
+        row = np.full(self.width, np.nan)
+        row[places] = decoded.values
+        return row, shape
 
-    def _order(self, names: tuple[str, ...]) -> npt.NDArray[np.intp] | None:
-        assert self.names is not None
-        if len(self._orders) > 64:  # a fuzzer must not fill the memory
-            self._orders.clear()
-        if sorted(names) != sorted(self.names):
-            return None
-        place = {name: i for i, name in enumerate(names)}
-        return np.array([place[name] for name in self.names], dtype=np.intp)
+
+def widened(rows: Floats, width: int) -> Floats:
+    """Rows of a time when fewer names were known, with NaN for those that came since."""
+    missing = width - rows.shape[1]
+    return rows if missing <= 0 else np.pad(rows, ((0, 0), (0, missing)), constant_values=np.nan)

@@ -6,16 +6,19 @@ aligned by stamp; it only has no values.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from robot_recorder.core.cdr import CdrReader
 from robot_recorder.core.errors import DecodeError
-from robot_recorder.core.streams import Policy
+from robot_recorder.core.streams import Policy, StreamConfig
+from robot_recorder.core.units import JointUnit, unit_of
 
 
 class TactileUnit(IntEnum):
@@ -27,6 +30,7 @@ class TactileUnit(IntEnum):
 
 Vector = npt.NDArray[np.float64]
 _Gaps = tuple[tuple[int, int], ...]  # of padding, from and to
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,16 @@ class Decoded:
         values: float64[len(names)].
         spans: where in the bytes the values stand, in their order: place, count, type. Empty: not known.
         gaps: where the bytes mean nothing, from and to: the padding before aligned values.
+        factors: float64[len(names)], what the numbers in the bytes were multiplied by; None: nothing.
+        note: what a person should know about it, such as why it has no values; empty: nothing.
     """
 
     names: tuple[str, ...]
     values: Vector
     spans: tuple[tuple[int, int, np.dtype], ...] = ()
     gaps: _Gaps = ()
+    factors: Vector | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,7 @@ class Kind:
         decode: bytes to numbers; None when it has none (images).
         has_header: the first field is a std_msgs/Header.
         quaternions: where in ``values`` unit quaternions (x, y, z, w) begin.
+        by_name: messages of one stream may name different joints, each of which is followed by itself.
     """
 
     label: str
@@ -63,18 +72,22 @@ class Kind:
     decode: Callable[[bytes], Decoded] | None
     has_header: bool = True
     quaternions: tuple[int, ...] = ()
+    by_name: bool = False
 
 
-_FIELDS = (("position", "rad"), ("velocity", "rad/s"), ("effort", "N m"))
+_FIELDS = ("position", "velocity", "effort")
 # Alignment, bytes, the names they are, and where among them there is padding.
 _joint_sections: list[tuple[int, bytes, tuple[str, ...], _Gaps]] = []
 _SECTIONS = 8
-_joint_value_names: dict[tuple[tuple[str, ...], int], tuple[str, ...]] = {}
 _tactile_names: dict[tuple[int, int, int, tuple[str, ...], bool], tuple[str, ...]] = {}
 _CACHE_LIMIT = 256  # layouts; a robot has a handful, a fuzzer must not fill the memory
+UNNAMED = (
+    "its messages name no joints, which are numbered: the driver must fill name[], or the profile "
+    "say 'names: [...]'"
+)
 
 
-def _remember(cache: dict, key: object, value: tuple[str, ...]) -> tuple[str, ...]:  # type: ignore[type-arg]
+def _remember(cache: dict, key: object, value: _Value) -> _Value:  # type: ignore[type-arg]
     if len(cache) >= _CACHE_LIMIT:
         cache.clear()
     cache[key] = value
@@ -109,30 +122,100 @@ def _read_joint_names(reader: CdrReader) -> tuple[str, ...]:
     return names
 
 
-def decode_joint_state(data: bytes) -> Decoded:
-    """sensor_msgs/JointState: position, velocity, effort of every joint, those that are filled in."""
-    reader = _skip_header(data)
-    joints = _read_joint_names(reader)
-    parts, present = [], 0
-    for bit in range(len(_FIELDS)):
-        values = reader.double_sequence()
-        if len(values) == 0:
-            continue
-        if len(values) != len(joints):
-            raise DecodeError(f"{len(values)} {_FIELDS[bit][0]} values for {len(joints)} joints")
-        parts.append(values)
-        present |= 1 << bit
-    names = _joint_value_names.get((joints, present))
-    if names is None:
+@dataclass(frozen=True)
+class _Reading:
+    """How a joint state with certain names and lengths is read."""
+
+    fields: tuple[bool, ...]  # which of them count
+    names: tuple[str, ...]
+    factors: Vector | None
+    note: str
+
+
+class JointStates:
+    """Reads one stream's sensor_msgs/JointState, its joints named and scaled as its profile says."""
+
+    def __init__(self, names: Sequence[str] = (), units: Sequence[JointUnit] = ()) -> None:
+        """
+        Args:
+            names: of the joints, where messages do not name them.
+            units: of positions, the first that fits a joint; none: rad.
+        """
+        self._names = tuple(names)
+        self._units = tuple(units)
+        self._readings: dict[tuple[tuple[str, ...], tuple[int, ...]], _Reading] = {}
+
+    def __call__(self, data: bytes) -> Decoded:
+        """Position, velocity and effort of every joint, those that are filled in.
+
+        Raises:
+            DecodeError: the bytes are no JointState.
+        """
+        reader = _skip_header(data)
+        joints = _read_joint_names(reader)
+        fields = [reader.double_sequence() for _ in _FIELDS]
+        key = joints, tuple(map(len, fields))
+        reading = self._readings.get(key)
+        if reading is None:
+            reading = _remember(self._readings, key, self._reading(*key))
+        parts = [values for values, counts in zip(fields, reading.fields) if counts]
+        spans, gaps = tuple(reader.spans), tuple(reader.gaps)
+        if len(parts) < len(spans):  # numbers that nobody can say whose they are
+            there = [counts for values, counts in zip(fields, reading.fields) if len(values)]
+            left_out = [span for span, counts in zip(spans, there) if not counts]
+            spans = tuple(span for span, counts in zip(spans, there) if counts)
+            gaps += tuple((start, start + 8 * count) for start, count, _ in left_out)
+        values = np.concatenate(parts) if parts else np.empty(0)
+        if reading.factors is not None:
+            values = values * reading.factors
+        return Decoded(reading.names, values, spans, gaps, reading.factors, reading.note)
+
+    def _reading(self, joints: tuple[str, ...], sizes: tuple[int, ...]) -> _Reading:
+        joints, note = self._named(joints, sizes[0] or (0 if joints else max(sizes)))
+        counts = tuple(0 < size == len(joints) for size in sizes)
+        odd = [
+            f"{size} {field} values for {len(joints)} joints are left out"
+            for field, size, fits in zip(_FIELDS, sizes, counts)
+            if size and not fits
+        ]
+        units = [unit_of(joint, self._units) for joint in joints]
+        chosen = [place for place, fits in enumerate(counts) if fits]
         names = tuple(
-            f"{field}/{joint} ({unit})"
-            for bit, (field, unit) in enumerate(_FIELDS)
-            if present & 1 << bit
-            for joint in joints
+            f"{_FIELDS[f]}/{joint} ({unit.units[f]})"
+            for f in chosen
+            for joint, unit in zip(joints, units)
         )
-        _remember(_joint_value_names, (joints, present), names)
-    values = np.concatenate(parts) if parts else np.empty(0)
-    return Decoded(names, values, tuple(reader.spans), tuple(reader.gaps))
+        factors = np.array([unit.factors[f] for f in chosen for unit in units])
+        scaled = bool((factors != 1.0).any())
+        return _Reading(
+            counts, names, factors if scaled else None, "; ".join(filter(None, [note, *odd]))
+        )
+
+    def _named(self, joints: tuple[str, ...], count: int) -> tuple[tuple[str, ...], str]:
+        """Names of the joints that there are, and what is odd about them."""
+        if len(joints) == count or (joints and not count):
+            if len(set(joints)) == len(joints):
+                return joints, ""
+            seen: Counter[str] = Counter()
+            unique = []
+            for joint in joints:
+                seen[joint] += 1
+                unique.append(joint if seen[joint] == 1 else f"{joint}#{seen[joint]}")
+            return tuple(unique), "its messages name a joint twice: the second one is called ...#2"
+        if not joints and len(self._names) == count:
+            return self._names, ""
+        numbers = tuple(map(str, range(count)))
+        if joints:
+            return numbers, f"{len(joints)} names for {count} positions, which are numbered"
+        if self._names:
+            return numbers, (
+                f"{count} joints without names, the profile names {len(self._names)}: numbered"
+            )
+        return numbers, UNNAMED
+
+
+decode_joint_state = JointStates()
+"""sensor_msgs/JointState: position, velocity, effort of every joint, those that are filled in."""
 
 
 def decode_tactile(data: bytes) -> Decoded:
@@ -199,8 +282,10 @@ def decode_transform_stamped(data: bytes) -> Decoded:
 
 _POSE = _fixed(*_POSITION, *_QUATERNION)
 
+JOINT_STATE = "sensor_msgs/msg/JointState"
+
 KINDS: dict[str, Kind] = {
-    "sensor_msgs/msg/JointState": Kind("joint state", Policy.LINEAR, decode_joint_state),
+    JOINT_STATE: Kind("joint state", Policy.LINEAR, decode_joint_state, by_name=True),
     "geometry_msgs/msg/WrenchStamped": Kind("wrench", Policy.LINEAR, _fixed(*_WRENCH)),
     "robot_recorder/msg/TactileArray": Kind("tactile", Policy.NEAREST, decode_tactile),
     "sensor_msgs/msg/Image": Kind("image", Policy.NEAREST, None),
@@ -212,3 +297,11 @@ KINDS: dict[str, Kind] = {
         "transform", Policy.SLERP, decode_transform_stamped, quaternions=(3,)
     ),
 }
+
+
+def stream_decoder(stream: StreamConfig) -> Callable[[bytes], Decoded] | None:
+    """Bytes of a stream's messages to numbers, named and scaled as its profile says; None: it has none."""
+    if stream.type == JOINT_STATE:
+        return JointStates(stream.joint_names, stream.units)
+    kind = KINDS.get(stream.type)
+    return kind.decode if kind else None

@@ -6,7 +6,7 @@ import numpy as np
 
 from robot_recorder.core.arrays import Bools, Int64s
 
-_STAMP, _RECEIVE, _NUMBER, _USED, _HOMED = range(5)
+_STAMP, _RECEIVE, _NUMBER, _USED, _HOMED, _SHAPE = range(6)
 
 
 class Kept:
@@ -17,7 +17,7 @@ class Kept:
     """
 
     def __init__(self) -> None:
-        self._rows = np.empty((5, 0), dtype=np.int64)
+        self._rows = np.empty((6, 0), dtype=np.int64)
         self.rising = True
 
     def _row(self, which: int) -> Int64s:
@@ -52,14 +52,21 @@ class Kept:
         """int64[n], 1: the tick that its stamp belongs to is over."""
         return self._row(_HOMED)
 
-    def add(self, stamps: Int64s, receives: Int64s, numbers: Int64s, rising: bool) -> None:
+    @property
+    def shapes(self) -> Int64s:
+        """int64[n], which values they have, see Layouts."""
+        return self._row(_SHAPE)
+
+    def add(
+        self, stamps: Int64s, receives: Int64s, numbers: Int64s, shapes: Int64s, rising: bool
+    ) -> None:
         """Append samples.
 
         Args:
             rising: all of them are stamped in order, after those that are there.
         """
-        fresh = np.zeros((5, len(stamps)), dtype=np.int64)
-        fresh[_STAMP], fresh[_NUMBER] = stamps, numbers
+        fresh = np.zeros((6, len(stamps)), dtype=np.int64)
+        fresh[_STAMP], fresh[_NUMBER], fresh[_SHAPE] = stamps, numbers, shapes
         # Receipts that go back are none: what is behind another arrived after it.
         last = self._rows[_RECEIVE, -1] if len(self) else receives[:1]
         fresh[_RECEIVE] = np.maximum(np.maximum.accumulate(receives), last)

@@ -7,14 +7,14 @@ on how samples were batched, so live and offline runs agree to the last bit.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from robot_recorder.core.arrays import Bools, Int64s, Places
+from robot_recorder.core.by_name import ByName
 from robot_recorder.core.cdr import HeaderStamps
 from robot_recorder.core.choice import (
     INTERPOLATED,
@@ -27,9 +27,12 @@ from robot_recorder.core.choice import (
     choose_one,
     neighbours,
 )
-from robot_recorder.core.decoder import Decoder, Payloads, StreamCounts
+from robot_recorder.core.decoder import Decoder, StreamCounts
 from robot_recorder.core.frames import NO_INTS, Column, Window
 from robot_recorder.core.kept import Kept
+from robot_recorder.core.layouts import NO_SHAPE
+from robot_recorder.core.payloads import Payloads
+from robot_recorder.core.seen_stamps import SeenStamps
 from robot_recorder.core.source_clock import SourceClock
 from robot_recorder.core.streams import (
     NS_PER_MS,
@@ -46,9 +49,11 @@ MAX_AHEAD_NS = NS_PER_S
 # With a device's clock corrected, that is so from where no estimate is off by as much: it was set.
 MAX_DEVICE_AHEAD_NS = 20 * NS_PER_MS
 
-MAX_SAMPLES = 20_000  # kept of one stream, whatever happens: seconds at the highest rates there are
+# A tick that no stream has anything newer for than this is left out: all of them paused (a suspended
+# machine, sensors switched off), and frames of nothing but old values serve nobody.
+MAX_PAUSE_NS = 10 * NS_PER_S
 
-_REMEMBERED = 4096  # stamps by which a repeated message is known, though the first one is gone
+MAX_SAMPLES = 20_000  # kept of one stream, whatever happens: seconds at the highest rates there are
 
 # A sample this share of a period before the tick is the nearest one, unless the next is a fifth of a
 # period early: a frame need not wait for that.
@@ -92,8 +97,12 @@ class Lane:
         self._pending: list[tuple[Stamps, Sequence[int], Payloads]] = []
         self._kept = Kept()
         self._reader = ValueReader(config, decoder, self._kept)
-        self._seen: deque[Int64s] = deque()  # the last stamps, kept or not
-        self._seen_count = 0
+        self._by_name = ByName(config, decoder.layouts, self._kept, self._reader)
+        self._mixed = False  # messages do not all name the same values
+        self._newest: dict[int, int] = {}  # stamp by shape
+        self._reached_ns = -NEVER
+        self.heard: Bools = np.zeros(0, dtype=bool)  # of the ticks aligned last: something had come
+        self._seen = SeenStamps(counts)
         self._newest_ns = self._last_tick_ns = -NEVER
 
     def make_reference(self) -> None:
@@ -128,10 +137,12 @@ class Lane:
         if not self._pending:
             return
         first = self.counts.received
-        parts = []
+        parts, shapes = [], []
         for pushed, _, payloads in self._pending:
             parts.append((self.counts.received, payloads))
             self.counts.received += len(pushed)
+            if self.decoder.by_name:
+                shapes.append(self.decoder.shapes(payloads))
         numbers = np.arange(first, self.counts.received)
         stamps = _joined([p[0] for p in self._pending])
         receives = _joined([p[1] for p in self._pending])
@@ -144,38 +155,58 @@ class Lane:
             self.counts.ahead += int((known & ~sane).sum())
             corrected, receives, numbers = corrected[good], receives[good], numbers[good]
         if len(corrected):
-            numbers = self._add(corrected, receives, numbers)
+            named = np.zeros(len(numbers), dtype=np.intp)
+            if self.decoder.by_name:
+                named = np.concatenate(shapes)[numbers - first]
+                self._mixed = self._mixed or bool(named.any())
+            numbers = self._add(corrected, receives, numbers, named)
         for at, payloads in parts:  # bytes of what was not taken are not kept either
             place = int(numbers.searchsorted(at))
             if place < len(numbers) and numbers[place] < at + len(payloads):
                 self._reader.add(at, payloads)
 
-    def _add(self, stamps: Int64s, receives: Int64s, numbers: Int64s) -> Int64s:
+    def _add(self, stamps: Int64s, receives: Int64s, numbers: Int64s, shapes: Places) -> Int64s:
         """Keep samples; returns the numbers of those that are new."""
-        kept, known, count = self._kept, len(self._kept), len(stamps)
-        self._seen.append(stamps)
+        kept, known = self._kept, len(self._kept)
+        self._seen.add(stamps, shapes)
         rising = bool(stamps[0] > self._newest_ns and (stamps[1:] > stamps[:-1]).all())
         if not rising:
-            new = self._first_of_each(stamps)
+            newest = self._newest if self._mixed else {0: self._newest_ns}
+            new = self._seen.first_of_each(stamps, shapes, newest)
             stamps, receives, numbers = stamps[new], receives[new], numbers[new]
-        self._seen_count += count
-        while self._seen_count - len(self._seen[0]) >= _REMEMBERED:
-            self._seen_count -= len(self._seen[0])
-            self._seen.popleft()
+            shapes = shapes[new]
+        self._seen.forget()
         if not len(stamps):
             return numbers
-        kept.add(stamps, receives, numbers, rising)
+        kept.add(stamps, receives, numbers, shapes, rising)
         if self.ticks is not None:
             self._add_ticks(known)
         self._begin(stamps, kept.receives[known:])
         self._newest_ns = max(self._newest_ns, int(stamps.max()))
-        self.watermark_ns = self._newest_ns - self._wait_ns
+        self.watermark_ns = self._reached(stamps, shapes, numbers) - self._wait_ns
         surplus = len(kept) - MAX_SAMPLES
         if surplus > 0:
             self.counts.overflow += int(surplus - kept.used[:surplus].sum())
             kept.drop(surplus)
             self._forget()
         return numbers
+
+    def _reached(self, stamps: Int64s, shapes: Places, numbers: Int64s) -> int:
+        """The stamp that all of the stream has got to; it never falls."""
+        if not self.decoder.by_name:
+            return self._newest_ns
+        self._by_name.begin(shapes, numbers)
+        if not self._mixed:
+            self._newest[0] = self._reached_ns = self._newest_ns
+            return self._newest_ns
+        # What was complete before joints came that nobody knew of stays complete.
+        first = [int(np.argmax(shapes == s)) for s in np.unique(shapes) if s not in self._newest]
+        for at, end in pairwise(sorted({0, *first, len(stamps)})):
+            for shape in np.unique(shapes[at:end]).tolist():
+                newest = int(stamps[at:end][shapes[at:end] == shape].max())
+                self._newest[shape] = max(self._newest.get(shape, -NEVER), newest)
+            self._reached_ns = max(self._reached_ns, self._by_name.newest_ns(self._newest))
+        return self._reached_ns
 
     def _begin(self, stamps: Int64s, receives: Int64s) -> None:
         if self.first_receive_ns is None:
@@ -184,20 +215,6 @@ class Lane:
         if len(early):
             first_ns = max(int(early.min()), self.first_receive_ns - self._deadline_ns)
             self.first_ns = first_ns if self.first_ns is None else min(self.first_ns, first_ns)
-
-    def _first_of_each(self, stamps: Int64s) -> Bools:
-        """Which of the stamps, the last ones seen, were not among those seen before; counts the others."""
-        seen = np.concatenate(self._seen)
-        order = np.argsort(seen, kind="stable")
-        # Only so far back: how many came at once must not change what counts as a repetition.
-        near = (np.diff(seen[order]) == 0) & (np.diff(order) <= _REMEMBERED)
-        repeated = np.zeros(len(seen), dtype=bool)
-        repeated[order[1:][near]] = True
-        new = ~repeated[-len(stamps) :]
-        before = np.maximum.accumulate(np.concatenate(([self._newest_ns], stamps)))[:-1]
-        self.counts.duplicate += int((~new).sum())
-        self.counts.out_of_order += int((new & (stamps < before)).sum())
-        return new
 
     def _add_ticks(self, known: int) -> None:
         assert self.ticks is not None
@@ -223,6 +240,8 @@ class Lane:
             ticks: int64[n], rising, after all earlier ones; each is either passed by the watermark, or
                 everything received up to its deadline has been pushed.
         """
+        if self._mixed:
+            return self._align_by_name(ticks)
         if len(ticks) == 1 and self._kept.rising and not self.config.window:
             return self._align_one(ticks)
         kept, config = self._kept, self.config
@@ -231,6 +250,7 @@ class Lane:
         )
         around_them = neighbours(kept.stamps, kept.rising, ticks, count)
         choice = choose(config, kept.stamps, ticks, *around_them)
+        self.heard = self._heard(ticks, choice.status != MISSING, choice.first)
         values = self._reader.values(ticks, count, choice)
         column = self._column(ticks, choice)
         window = self._home(ticks, count)
@@ -252,6 +272,7 @@ class Lane:
         until = int(stamps.searchsorted(tick_ns, "right"))  # those at the tick or before
         places = min(until - 1, count - 1), after if after < count else NONE
         status, first, second = choose_one(config, stamps, tick_ns, *places)
+        self.heard = np.array([status != MISSING and tick_ns - stamps[first] < MAX_PAUSE_NS])
         choice = Choice(np.array([status], dtype=np.uint8), np.array([first]), np.array([second]))
         values = self._reader.values(ticks, np.array([count]), choice)
         self._home_one(tick_ns, min(until, count))
@@ -278,6 +299,34 @@ class Lane:
             oldest_ns = min(int(stamps[before - 1]), tick_ns - config.tolerance_ns)
             self._drop(int(stamps.searchsorted(oldest_ns)))
         return column
+
+    def _align_by_name(self, ticks: Int64s) -> Column:
+        """The same where messages do not all name the same values."""
+        kept = self._kept
+        found = self._by_name.align(ticks, self._wait_ns, self._deadline_ns)
+        self.passed_ns = found.passed
+        whole, _ = available(kept.stamps, kept.receives, ticks, self._wait_ns, self._deadline_ns)
+        before, _ = neighbours(kept.stamps, kept.rising, ticks, whole)
+        self.heard = self._heard(ticks, before != NONE, before)
+        if before[-1] != NONE:
+            found.kept[before[-1]] = True
+        window = self._home(ticks, np.maximum.accumulate(np.maximum(found.count, whole)))
+        self._use(np.flatnonzero(found.used))
+        there = found.status != MISSING
+        skews = np.where(there, found.stamps - ticks, 0)
+        column = Column(found.status, found.stamps, skews, found.numbers, found.values, window)
+        gone = ~found.kept & (kept.homed == 1)
+        if gone.any():
+            self.counts.superseded += int((gone & (kept.used == 0)).sum())
+            kept.keep(~gone)
+            self._reader.forget_others(kept.numbers)
+        return column
+
+    def _heard(self, ticks: Int64s, there: Bools, places: Places) -> Bools:
+        """bool[n]: whether anything had come of late, readable or not."""
+        heard = there.copy()
+        heard[there] = ticks[there] - self._kept.stamps[places[there]] < MAX_PAUSE_NS
+        return heard
 
     def _home_one(self, tick_ns: int, before: int) -> None:
         """``_home`` for the first ``before`` samples, of which those that are homed are the first."""
@@ -330,12 +379,15 @@ class Lane:
         places, home = places[order], home[order]
         rows = []
         if self.decoder.decode is not None:
-            read = [self._reader.read(place) for place in places.tolist()]
+            shapes = self._kept.shapes
+            read = [
+                self._reader.read(p) if shapes[p] != NO_SHAPE else None for p in places.tolist()
+            ]
             good = np.array([r is not None for r in read], dtype=bool)
             rows = [r for r in read if r is not None]
             places, home = places[good], home[good]
         self._use(places)
-        values = np.array(rows).reshape(len(places), -1) if rows else np.empty((len(places), 0))
+        values = self._reader.table(rows) if rows else np.empty((len(places), 0))
         splits = np.searchsorted(home, np.arange(len(ticks) + 1), "left")
         return Window(splits, self._kept.stamps[places], self._kept.numbers[places], values)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from robot_recorder.core.decoding import KINDS
+from robot_recorder.core.decoding import JOINT_STATE, KINDS
 from robot_recorder.core.quality.settings import parse_quality
 from robot_recorder.core.streams import (
     NS_PER_MS,
@@ -19,9 +19,11 @@ from robot_recorder.core.streams import (
     StreamConfig,
 )
 from robot_recorder.core.text import text_problem
+from robot_recorder.core.units import RADIAN, UNKNOWN, JointUnit
 from robot_recorder.core.yaml_source import YamlMap, is_name
 
 MESSAGE_TYPE = re.compile(r"^[a-z][a-z0-9_]*/msg/[A-Z][A-Za-z0-9]*\Z")
+_UNIT = re.compile(r"^[^\s()][^()]{0,19}\Z")
 _TOPIC = re.compile(r"^/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*\Z")
 
 _KEYS = (
@@ -30,7 +32,7 @@ _KEYS = (
 )  # fmt: skip
 _STREAM_KEYS = (
     "topic", "type", "role", "rate_hz", "required", "policy", "tolerance_ms", "latency_ms",
-    "clock", "disorder_ms", "window", "of", "qos", "quality",
+    "clock", "disorder_ms", "window", "of", "qos", "quality", "names", "unit", "scale", "joints",
 )  # fmt: skip
 
 LEAST_RATE_HZ = 0.001  # of frames: ticks are counted in thousandths
@@ -158,7 +160,47 @@ def _parse_stream(name: str, entry: YamlMap, deadline_ns: int) -> StreamConfig:
         of=entry.text("of", ""),
         qos=_parse_qos(entry.map("qos")) if "qos" in entry else None,
         quality=parse_quality(entry, of_stream=True),
+        joint_names=_parse_names(entry, type_name),
+        units=_parse_units(entry, type_name),
     )
+
+
+def _parse_names(entry: YamlMap, type_name: str) -> tuple[str, ...]:
+    """The joints that a driver does not name, in the order of its values."""
+    names = entry.texts("names")
+    if "names" not in entry:
+        return ()
+    if type_name != JOINT_STATE:
+        entry.fail_at("names", f"is for {JOINT_STATE}, whose joints a driver may leave unnamed")
+    if not names or not all(names) or len(set(names)) < len(names):
+        entry.fail_at("names", "must name every joint once, in the order of the message's values")
+    return names
+
+
+def _parse_units(entry: YamlMap, type_name: str) -> tuple[JointUnit, ...]:
+    """Units by joint, the most special first."""
+    given = [key for key in ("unit", "scale", "joints") if key in entry]
+    if given and type_name in KINDS and type_name != JOINT_STATE:
+        entry.fail_at(given[0], f"is for {JOINT_STATE} and types that are not understood")
+    if "joints" in entry and type_name != JOINT_STATE:
+        entry.fail_at("joints", f"is for {JOINT_STATE}")
+    units = []
+    for pattern, joints in entry.map("joints").items() if "joints" in entry else ():
+        joints.allow(("unit", "scale"))
+        units.append(_parse_unit(joints, pattern))
+    if "unit" in entry or "scale" in entry:
+        units.append(_parse_unit(entry, "*", RADIAN if type_name == JOINT_STATE else UNKNOWN))
+    return tuple(units)
+
+
+def _parse_unit(entry: YamlMap, pattern: str, default: str = RADIAN) -> JointUnit:
+    unit = entry.text("unit", default)
+    if not _UNIT.match(unit):
+        entry.fail_at("unit", f"'{unit}' is not a unit such as deg, mm, percent or raw")
+    scale = entry.number("scale", 1.0)
+    if not scale:
+        entry.fail_at("scale", "must not be 0: every value would be")
+    return JointUnit.declared(pattern, unit, scale)
 
 
 def _parse_disorder(entry: YamlMap, deadline_ns: int) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
 from robot_recorder.core.quality.settings import NO_SETTINGS, QualitySettings
+from robot_recorder.core.units import JointUnit
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
@@ -91,6 +92,9 @@ class StreamConfig:
         of: of a command, the name of the observed stream that follows it; empty: by topics and joints.
         qos: forced subscription QoS, or None to follow the publishers.
         quality: what its checks are held to.
+        joint_names: of a joint state's joints, where its messages do not name them.
+        units: of a joint state's positions, the first that fits a joint; of a type that is not
+            understood the one of all its numbers.
     """
 
     name: str
@@ -108,6 +112,8 @@ class StreamConfig:
     of: str = ""
     qos: Qos | None = None
     quality: QualitySettings = field(default=NO_SETTINGS, hash=False)
+    joint_names: tuple[str, ...] = ()
+    units: tuple[JointUnit, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ import numpy as np
 
 from robot_recorder.core.arrays import Floats, Int64s, Places
 from robot_recorder.core.choice import INTERPOLATED, MISSING, Choice, around, choose_one
-from robot_recorder.core.decoder import Decoder, Payloads, Rows
+from robot_recorder.core.decoder import Decoder
 from robot_recorder.core.interpolation import interpolate
 from robot_recorder.core.kept import Kept
+from robot_recorder.core.payloads import Payloads, Rows
 from robot_recorder.core.streams import StreamConfig
 
 _MANY = 16  # samples that are better decoded together
@@ -45,9 +46,40 @@ class ValueReader:
             del self._payloads[0]
         self._decoder.forget_before(number)
 
+    def forget_others(self, numbers: Int64s) -> None:
+        """Only these samples, rising, and new ones will be chosen again."""
+        firsts = numbers.searchsorted([first for first, _ in self._payloads]).tolist()
+        self._payloads = [
+            (first, payloads)
+            for (first, payloads), at in zip(self._payloads, firsts)
+            if at < len(numbers) and numbers[at] < first + len(payloads)
+        ]
+        self._decoder.forget_others(numbers)
+
     def read(self, place: int) -> Floats | None:
         """One sample's values; None: they can not be had."""
         return self._decoder.values(int(self._kept.numbers[place]), self._payload)
+
+    def shape(self, place: int) -> int:
+        """Of a sample that has been read, see Layouts."""
+        return self._decoder.shape(int(self._kept.numbers[place]))
+
+    def table(self, rows: list[Floats]) -> Floats:
+        """float64[n, k] of samples' values, NaN where one does not have them."""
+        width = self._decoder.width
+        if rows and all(len(row) == width for row in rows):
+            return np.array(rows)
+        values = np.full((len(rows), width), np.nan)
+        for row, found in zip(values, rows):
+            row[: len(found)] = found
+        return values
+
+    def prepare(self, places: Places) -> None:
+        """Have samples ready that will be read one by one: together that is quicker."""
+        numbers = np.unique(self._kept.numbers[places])
+        if len(numbers) > _MANY:
+            for found in self._found(numbers):
+                self._decoder.keep(*found)
 
     def values(self, ticks: Int64s, available: Places, choice: Choice) -> Floats:
         """float64[n, k], NaN when MISSING. Changes the choice where a sample can not be read.
@@ -64,13 +96,13 @@ class ValueReader:
             self._pair(row, tick, choice, int(available[row]))
             for row, tick in enumerate(ticks.tolist())
         ]
-        values = np.full((count, len(self._decoder.names or ())), np.nan)
+        values = np.full((count, self._decoder.width), np.nan)
         rows = [row for row, (first, _) in enumerate(pairs) if first is not None]
         if rows:
-            values[rows] = [pairs[row][0] for row in rows]
+            values[rows] = self.table([first for first, _ in pairs if first is not None])
         rows = [row for row, (_, second) in enumerate(pairs) if second is not None]
         if rows:
-            second = np.array([pairs[row][1] for row in rows])
+            second = self.table([second for _, second in pairs if second is not None])
             values[rows] = self._between(ticks, choice, np.array(rows), values[rows], second)
         return values
 
@@ -120,23 +152,27 @@ class ValueReader:
             return None
         kept = self._kept.numbers
         numbers = np.unique(np.concatenate((kept[places], kept[choice.second[both]])))
-        starts = [first for first, _ in self._payloads]
-        parts = np.split(numbers, np.searchsorted(numbers, starts[1:], "left"))
-        found = [
-            self._decoder.many(payloads, first, part)
-            for (first, payloads), part in zip(self._payloads, parts)
-            if len(part) and isinstance(payloads, Rows)
-        ]
-        if sum(len(n) for n, _ in found) < len(numbers):
-            for part, values in found:
-                self._decoder.keep(part, values)
+        found = self._found(numbers)
+        if sum(len(n) for n, _, _ in found) < len(numbers):
+            for part in found:
+                self._decoder.keep(*part)
             return None
-        rows = np.concatenate([v for _, v in found])
+        rows = np.concatenate([v for _, v, _ in found])
         values = np.full((len(ticks), rows.shape[1]), np.nan)
         values[chosen] = rows[np.searchsorted(numbers, kept[places])]
         second = rows[np.searchsorted(numbers, kept[choice.second[both]])]
         values[both] = self._between(ticks, choice, np.flatnonzero(both), values[both], second)
         return values
+
+    def _found(self, numbers: Int64s) -> list[tuple[Int64s, Floats, Places]]:
+        """Samples that can be decoded together: numbers, values and shapes."""
+        starts = [first for first, _ in self._payloads]
+        parts = np.split(numbers, np.searchsorted(numbers, starts[1:], "left"))
+        return [
+            self._decoder.many(payloads, first, part)
+            for (first, payloads), part in zip(self._payloads, parts)
+            if len(part) and isinstance(payloads, Rows)
+        ]
 
     def _payload(self, number: int) -> bytes:
         at = bisect_right(self._payloads, number, key=itemgetter(0)) - 1

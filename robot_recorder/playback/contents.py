@@ -14,15 +14,16 @@ from pathlib import Path
 import numpy as np
 from rosbags.typesys.store import Typestore
 
-from robot_recorder.alignment.foreign import bag_types, foreign_decoder
+from robot_recorder.alignment.foreign import bag_types, foreign_decoder, without_values
 from robot_recorder.alignment.guess import DETAILS, guessed_role
 from robot_recorder.alignment.plan import Plan, is_stamped, make_plan
 from robot_recorder.core.arrays import Floats
 from robot_recorder.core.cdr import CdrReader
-from robot_recorder.core.decoder import Decoder, Messages, Payloads, Rows, StreamCounts
-from robot_recorder.core.decoding import KINDS, Decoded
+from robot_recorder.core.decoder import Decoder, StreamCounts
+from robot_recorder.core.decoding import KINDS, Decoded, stream_decoder
 from robot_recorder.core.errors import BagError, ConfigError, DecodeError
 from robot_recorder.core.image_messages import IMAGE_TYPES
+from robot_recorder.core.payloads import Messages, Payloads, Rows
 from robot_recorder.core.profile import RESERVED_TOPICS
 from robot_recorder.core.robot_clock import restamp_by
 from robot_recorder.core.source_clock import robot_stamps
@@ -234,7 +235,12 @@ class Contents:
             return None
         times = _Times(self, self._streams.get(topic.name), topic.name in self._stamped)
         known = KINDS.get(topic.type)
-        decode = known.decode if known else foreign_decoder(self._types, topic.type)
+        stream = self._streams.get(topic.name)
+        if known is not None:
+            decode = stream_decoder(stream) if stream is not None else known.decode
+        else:
+            unit = next(iter(stream.units), None) if stream is not None else None
+            decode = foreign_decoder(self._types, topic.type, unit)
         return _Reader(topic, times, decode)
 
 
@@ -311,7 +317,7 @@ class _Reader:
             return
         payloads = column.payloads
         rows = payloads if isinstance(payloads, Rows) else Messages(payloads)  # type: ignore[arg-type]
-        done, values = self._decoder.all(rows)
+        done, values, _ = self._decoder.all(rows)
         names = self._decoder.names or ()
         if len(done) and names:
             batch.numbers.append(Numbers(self._topic, names, times[done], values))
@@ -321,7 +327,8 @@ class _Reader:
         """What could not be read; empty when everything could."""
         bad, other = self._counts.undecodable, self._counts.mismatched
         found = [f"{bad} messages can not be decoded ({self._decoder.first_error})"] if bad else []
-        found += [f"{other} messages have other values than the first one"] if other else []
+        found += [f"{other} messages name more values than are kept"] if other else []
+        found += self._decoder.notes
         found += [self._times.problem] if self._times.problem else []
         return "; ".join(found)
 
@@ -332,8 +339,8 @@ def _topic(
     sort, why = _SORTS.get(type_name, Sort.NUMBERS), ""
     if name.endswith(tuple(f"/{own}" for own in RESERVED_TOPICS)) or _NOT_CURVES.search(type_name):
         sort = Sort.OTHER
-    elif type_name not in KINDS and type_name not in types.types:
-        why = f"{type_name} is not understood, and the bag does not define it"
+    elif type_name not in KINDS:
+        why = without_values(types, type_name)
     short = DETAILS.sub("", name).strip("/").replace("/", "_") or name.strip("/")
     if stream is not None:
         return Topic(name, type_name, count, sort, stream.name, stream.role, why)

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 
 from robot_recorder.core.arrays import Int64s
-from robot_recorder.core.decoder import Payloads
 from robot_recorder.core.errors import BagError
+from robot_recorder.core.payloads import Payloads
 from robot_recorder.storage.columns import Column, read_columns
 
 _BATCH_BYTES = 1_000_000

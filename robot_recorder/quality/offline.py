@@ -103,7 +103,7 @@ def inspect_episode(
     plan = make_plan(episode, profile)
     everything = _whole_profile(plan)
     inspector = Inspector(
-        everything, _task(episode, tasks), AtOnce(), plan.decoders, guessed=plan.guessed
+        everything, _task(episode, tasks), AtOnce(), plan.decoders, plan.guessed, plan.unread
     )
     start_ns, stop_ns = episode.start_ns, episode.start_ns + round(episode.duration_s * NS_PER_S)
     from_ns = start_ns - round(episode.pre_roll_s * NS_PER_S)

@@ -22,9 +22,9 @@ from rosbags.rosbag2.errors import ReaderError
 
 from robot_recorder.core.arrays import Bytes, Int64s
 from robot_recorder.core.cdr import HEAD, head_rows, header_stamps_ns
-from robot_recorder.core.decoder import Payloads as MessageBytes
-from robot_recorder.core.decoder import Rows
 from robot_recorder.core.errors import BagError
+from robot_recorder.core.payloads import Payloads as MessageBytes
+from robot_recorder.core.payloads import Rows
 from robot_recorder.storage import mcap_records as mcap
 from robot_recorder.storage.mcap_index import McapIndex
 from robot_recorder.storage.mcap_records import ChunkInfo, Op, SchemaRecord
@@ -64,7 +64,14 @@ class Payloads:
 
     def rows(self, numbers: Int64s, size: int) -> tuple[npt.NDArray[np.bool_], Bytes]:
         """See core.decoder.Rows."""
-        fits, found = np.zeros(len(numbers), dtype=bool), [np.empty((0, size), dtype=np.uint8)]
+        return self.cut(numbers, size, 0, size)
+
+    def cut(
+        self, numbers: Int64s, size: int, first: int, end: int
+    ) -> tuple[npt.NDArray[np.bool_], Bytes]:
+        """See core.decoder.Rows."""
+        width = end - first
+        fits, found = np.zeros(len(numbers), dtype=bool), [np.empty((0, width), dtype=np.uint8)]
         which = np.searchsorted(self._ends, numbers, "right")
         for part in np.unique(which).tolist():
             buffer, places = self._parts[part]
@@ -75,7 +82,8 @@ class Payloads:
             right = lengths == mcap.MESSAGE_FIXED + size
             fits[mine[right]] = True
             if right.any():
-                found.append(sliding_window_view(data, size)[at[right] + mcap.MESSAGE.size])
+                places = at[right] + (mcap.MESSAGE.size + first)
+                found.append(sliding_window_view(data, width)[places])
         return fits, np.concatenate(found)
 
 
@@ -96,6 +104,14 @@ class PartOfPayloads:
         if isinstance(self._whole, Rows):
             return self._whole.rows(numbers + self._first, size)
         return np.zeros(len(numbers), dtype=bool), np.empty((0, size), dtype=np.uint8)
+
+    def cut(
+        self, numbers: Int64s, size: int, first: int, end: int
+    ) -> tuple[npt.NDArray[np.bool_], Bytes]:
+        """See core.decoder.Rows."""
+        if isinstance(self._whole, Rows):
+            return self._whole.cut(numbers + self._first, size, first, end)
+        return np.zeros(len(numbers), dtype=bool), np.empty((0, end - first), dtype=np.uint8)
 
 
 @dataclass(frozen=True)

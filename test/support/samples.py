@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,30 @@ def wrench(
     head = struct.pack("<iII", stamp_ns // 10**9, stamp_ns % 10**9, len(text)) + text
     head += b"\0" * (-len(head) % 8)
     return b"\0\1\0\0" + head + np.array(values, "<f8").tobytes()
+
+
+def joint_state(
+    stamp_ns: int,
+    names: Sequence[str],
+    position: Sequence[float],
+    velocity: Sequence[float] = (),
+    effort: Sequence[float] = (),
+) -> bytes:
+    """A JointState as little-endian CDR."""
+    data = struct.pack("<iII", stamp_ns // 10**9, stamp_ns % 10**9, 1) + b"\0"
+
+    def grow(size: int, more: bytes) -> bytes:
+        return data + b"\0" * (-len(data) % size) + more
+
+    data = grow(4, struct.pack("<I", len(names)))
+    for name in names:
+        text = name.encode() + b"\0"
+        data = grow(4, struct.pack("<I", len(text)) + text)
+    for numbers in (position, velocity, effort):
+        data = grow(4, struct.pack("<I", len(numbers)))
+        if len(numbers):
+            data = grow(8, np.array(numbers, "<f8").tobytes())
+    return b"\0\1\0\0" + data
 
 
 def wrench_topic(name: str = "/wrist/wrench") -> BagTopic:

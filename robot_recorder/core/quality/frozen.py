@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from robot_recorder.core.arrays import Bools, Floats, Int64s
+from robot_recorder.core.decoder import widened
 from robot_recorder.core.quality.check import Check, EpisodeFacts, ValueCheck
 from robot_recorder.core.quality.result import Result, Threshold, at_most_warn
 from robot_recorder.core.quality.values import (
@@ -63,6 +64,8 @@ class Frozen(ValueCheck):
     def _same(self, rows: Floats) -> Bools:
         """bool[n], which samples are exactly the one before again."""
         numbers = bits(rows)
+        if self._last is not None and self._last.shape[1] < numbers.shape[1]:
+            self._last = bits(widened(self._last.view(np.float64), numbers.shape[1]))
         same = np.empty(len(rows), dtype=bool)
         same[0] = self._last is not None and bool((numbers[:1] == self._last).all())
         same[1:] = numbers[1:, 0] == numbers[:-1, 0]  # most samples differ in their first already
@@ -113,6 +116,7 @@ class JointsFrozen(Frozen):
         for span, place in ended:
             before = rows[place - 1] if place else self._before
             if before is not None:
+                before = widened(before[np.newaxis], rows.shape[1])[0]
                 jump = float(np.fmax.reduce(np.abs(rows[place] - before)[positions]))
                 if jump > self._LEAST:
                     self._ended.append((*span, jump))

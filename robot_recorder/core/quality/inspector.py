@@ -8,7 +8,7 @@ from functools import partial
 from robot_recorder.core.arrays import Bools, Int64s
 from robot_recorder.core.cdr import CdrReader
 from robot_recorder.core.certificate import Certificate, certified
-from robot_recorder.core.decoding import KINDS, Decoded
+from robot_recorder.core.decoding import KINDS, Decoded, stream_decoder
 from robot_recorder.core.image_messages import IMAGE_TYPES
 from robot_recorder.core.pairing import nearest_topics
 from robot_recorder.core.quality.camera_watch import CameraWatch, Looker, Nobody
@@ -17,6 +17,7 @@ from robot_recorder.core.quality.frozen import Frozen, JointFrozen, JointsFrozen
 from robot_recorder.core.quality.joints import (
     JointJump,
     JointLimits,
+    JointNames,
     NotANumber,
     Undecodable,
 )
@@ -52,6 +53,7 @@ _TEXT = "std_msgs/msg/String"
 _PATIENCE_S = 0.4  # for the last pictures: the verdict has a second
 
 # Traces are kept of one stretch of an episode, and of a little before, for what goes on across its beginning.
+_NAMED = 4  # joints that a sentence names
 STRETCH_NS = 600 * STEP_NS
 _OVERLAP_NS = 10 * NS_PER_S
 _MOST_STRETCHES = 1440  # a day: a bag that says it spans years is not gone through minute by minute
@@ -70,6 +72,7 @@ _VALUE_CHECKS: dict[str, tuple[type[ValueCheck], ...]] = {
     TACTILE: (NotANumber, TactileFrozen, TaxelsDead, TaxelsStuck, TaxelsSaturated),
     "sensor_msgs/msg/Imu": (NotANumber, Frozen),
 }
+_NAME_CHECKS: dict[str, tuple[type[Check], ...]] = {JOINTS: (JointNames,)}
 _STREAM_CHECKS: dict[str, tuple[type[Check], ...]] = {
     JOINTS: (JointFrozen, TrackingLag, TrackingError),
 }
@@ -85,6 +88,7 @@ class Inspector:
         looker: Looker | None = None,
         decoders: Mapping[str, Callable[[bytes], Decoded]] | None = None,
         guessed: bool = False,
+        unread: Mapping[str, str] | None = None,
     ) -> None:
         """
         Args:
@@ -92,8 +96,10 @@ class Inspector:
             looker: says what is to be seen in pictures; None: nobody looks.
             decoders: by stream, for types the package does not know.
             guessed: nobody declared the profile: what it says of times is held against nobody.
+            unread: by stream, why it has no values.
         """
         self.broken: list[str] = []
+        self._unread = unread or {}
         self._profile = profile
         self._task = task
         self._guessed = guessed
@@ -152,17 +158,23 @@ class Inspector:
             self._cameras[stream.name] = camera
             self._checks += camera.checks
             return
-        kind = KINDS.get(stream.type)
-        decode = kind.decode if kind else decode
+        decode = stream_decoder(stream) if stream.type in KINDS else decode
         if decode is None:
             return
         observed = stream.role is Role.OBSERVATION
         wanted = _VALUE_CHECKS.get(stream.type, (NotANumber,)) if observed else (NotANumber,)
-        checks = self._built(wanted, stream)
-        undecodable = self._built([Undecodable], stream)
-        self._numbers[stream.name] = NumberWatch(stream, decode, checks, undecodable)
-        self._checks += [*checks, *undecodable]
+        undecodable = self._built([Undecodable, *_NAME_CHECKS.get(stream.type, ())], stream)
+        self._numbers[stream.name] = NumberWatch(
+            stream, decode, partial(self._add_built, wanted, stream), undecodable
+        )
+        self._checks += undecodable
         self._checks += self._built(_STREAM_CHECKS.get(stream.type, ()) if observed else (), stream)
+
+    def _add_built(self, kinds: Iterable[type[Check]], stream: StreamConfig) -> list[Check]:
+        """Checks that are the episode's from now on, too."""
+        built = self._built(kinds, stream)
+        self._checks += built
+        return built
 
     def wants(self, stream: StreamConfig) -> bool:
         """Whether there is anything to look at in a stream's messages."""
@@ -223,7 +235,7 @@ class Inspector:
                 self._moved.setdefault(name, {})[stretch.from_ns] = motion.moving
         self._note_pairs(stretch)
         for numbers in self._numbers.values():
-            numbers.trace.cut(stretch.stop_ns - _OVERLAP_NS)
+            numbers.cut(stretch.stop_ns - _OVERLAP_NS)
         self._begin_ns = stretch.stop_ns
 
     def _note_pairs(self, stretch: EpisodeFacts) -> None:
@@ -247,7 +259,8 @@ class Inspector:
     @property
     def troubles(self) -> dict[str, str]:
         """What can be seen to go wrong while it is recorded, by stream."""
-        found = {name: camera.trouble for name, camera in self._cameras.items()}
+        found = {name: "; ".join(numbers.notes) for name, numbers in self._numbers.items()}
+        found |= {name: camera.trouble for name, camera in self._cameras.items()}
         return {name: trouble for name, trouble in found.items() if trouble}
 
     def _read_info(self, stream: StreamConfig, message: bytes) -> None:
@@ -287,9 +300,7 @@ class Inspector:
             if camera.left_out:
                 self._break(f"{camera.stream.name}: {camera.left_out} pictures were not looked at")
         for name, numbers in self._numbers.items():
-            if numbers.others:
-                what = f"{numbers.others} messages have other values than its first"
-                self._break(f"{name}: {what}: do two drivers publish it?")
+            self._note_unjudged(name, numbers)
         self.advance(from_ns, stop_ns)
         episode = EpisodeFacts(
             from_ns, start_ns, stop_ns, {s.name: s for s in self._profile.streams}, certificate,
@@ -322,7 +333,21 @@ class Inspector:
                     "as video is: only their timing"
                 )
             elif not (self.wants(stream) or stream.role is Role.CONTEXT):
-                yield f"{stream.name}: what is in a {stream.type}: only its timing"
+                why = f" ({self._unread[stream.name]})" if stream.name in self._unread else ""
+                yield f"{stream.name}: what is in a {stream.type}: only its timing{why}"
+
+    def _note_unjudged(self, name: str, numbers: NumberWatch) -> None:
+        """What of a stream's numbers nobody can judge."""
+        if numbers.others:
+            self._break(f"{name}: {numbers.others} messages name more values than are kept")
+        for unit, joints in numbers.in_other_units().items():
+            self._break(f"{name}: positions in {unit} are not judged ({_some(joints)})")
+        odd = numbers.unjudged(self._limits_of_streams().get(name, {}))
+        if odd:
+            self._break(
+                f"{name}: positions of {_some(sorted(odd))} can be no angles and are not judged; say their "
+                "unit in the profile"
+            )
 
     def _size_of(self, topic: str) -> tuple[int, int] | None:
         """By the CameraInfo that stands nearest to a camera's topic; None: nobody can say which that is."""
@@ -345,14 +370,24 @@ class Inspector:
                 found[name] = dict(agreed)
         return found
 
+    def _trace(self, numbers: NumberWatch, before_ns: int) -> Trace:
+        """Without joints whose positions can be no angles."""
+        limits = self._limits_of_streams().get(numbers.stream.name, {})
+        trace = numbers.trace.without(numbers.unjudged(limits))
+        return trace.before(before_ns) if before_ns else trace
+
     def _traces(self, type_name: str, before_ns: int = 0) -> dict[str, Trace]:
         """What is kept of the streams of a type, up to a time; 0: all of it."""
         found = {
-            name: numbers.trace.before(before_ns) if before_ns else numbers.trace
+            name: self._trace(numbers, before_ns)
             for name, numbers in self._numbers.items()
             if numbers.stream.type == type_name and name not in self._failed
         }
         return {name: trace for name, trace in found.items() if len(trace)}
+
+
+def _some(joints: Sequence[str]) -> str:
+    return ", ".join(joints[:_NAMED]) + (", ..." if len(joints) > _NAMED else "")
 
 
 def _finish(check: Check, episode: EpisodeFacts, results: list[Result]) -> None:

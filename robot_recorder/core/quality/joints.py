@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from functools import lru_cache
 
 import numpy as np
 
-from robot_recorder.core.arrays import Floats
+from robot_recorder.core.arrays import Bools, Floats, Places
+from robot_recorder.core.decoder import widened
 from robot_recorder.core.quality.check import Check, EpisodeFacts, ValueCheck
 from robot_recorder.core.quality.result import Result, Threshold
 from robot_recorder.core.quality.values import Values
 from robot_recorder.core.streams import NS_PER_S
-from robot_recorder.core.value_names import joint_of
+from robot_recorder.core.units import is_measured
+from robot_recorder.core.value_names import joint_of, split_name
+
+_MOST_LEAPS = 2000  # kept one by one
+
+
+@lru_cache(maxsize=64)
+def judged(names: tuple[str, ...]) -> Places:
+    """Where the positions stand that are angles or lengths: what is in other units nobody can judge."""
+    return np.array(
+        [i for i, n in enumerate(names) if n.startswith("position/") and is_measured(n)],
+        dtype=np.intp,
+    )
 
 
 class NotANumber(ValueCheck):
@@ -24,22 +38,28 @@ class NotANumber(ValueCheck):
         """See ValueCheck."""
         super().__init__(stream, threshold, range)
         self._bad = np.zeros(0, dtype=np.int64)  # samples, of each value
-        self._samples = 0
+        self._sent = np.zeros(0, dtype=np.int64)
         self._names: tuple[str, ...] = ()
 
     def add(self, values: Values) -> None:
         """See ValueCheck."""
-        if not self._samples:
-            self._bad, self._names = np.zeros(values.rows.shape[1], dtype=np.int64), values.names
-        self._samples += len(values.rows)
+        more = (0, values.rows.shape[1] - len(self._bad))
+        if more[1] > 0:
+            self._bad, self._sent = np.pad(self._bad, more), np.pad(self._sent, more)
+            self._names = values.names
+        self._sent += len(values.rows)
         with np.errstate(invalid="ignore", over="ignore"):
             if np.isfinite(values.rows.sum()):  # one pass; a sum of finite numbers is finite
                 return
-        self._bad += (~np.isfinite(values.rows)).sum(axis=0)
+        bad = ~np.isfinite(values.rows)
+        if values.absent is not None:
+            bad &= ~values.absent
+            self._sent -= values.absent.sum(axis=0)
+        self._bad += bad.sum(axis=0)
 
     def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
         """See Check."""
-        mixed = np.where(self._bad < self._samples, self._bad, 0)
+        mixed = np.where(self._bad < self._sent, self._bad, 0)
         worst = int(mixed.max(initial=0))
         which = f" in {self._names[int(mixed.argmax())]}" if worst else ""
         yield self.say(worst, f"has {worst} samples that are not numbers{which}")
@@ -50,46 +70,87 @@ class JointJump(ValueCheck):
 
     name = "joint_jump"
     remedy = "its encoder loses counts, or two drivers publish the topic"
-    _LEAST_RAD = 0.05
-    _FASTEST_RAD_S = 20.0
+    _LEAST = 0.05  # rad or m
+    _FASTEST = 20.0  # a second
     _TURN_RAD = 0.3
+    _FAR = 4 * np.pi  # where an angle seldom is, and a percentage nearly always
+    _FAR_SHARE = 0.2
+    _FEW = 2  # jumps, which an encoder may make that counts on from somewhere far
 
     def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
         """See ValueCheck."""
         super().__init__(stream, threshold, range)
         self._last: tuple[int, int, Floats] | None = None
-        self._jumps = 0
-        self._largest = (0.0, "")
+        self._names: tuple[str, ...] = ()
+        self._samples = 0
+        self._far = np.zeros(0, dtype=np.int64)  # samples, of each joint
+        self._jumps = np.zeros(0, dtype=np.int64)
+        self._largest = np.zeros(0)
+        self._leaps: list[Bools] = []  # of samples with a jump, the joints that made it
 
     def add(self, values: Values) -> None:
         """See ValueCheck."""
-        columns = values.columns("position/")
+        columns = judged(values.names)
         if not len(columns):
             return
         positions, times, receives = values.rows[:, columns], values.times, values.receives
+        self._grow(tuple(values.names[c] for c in columns))
+        self._samples += len(positions)
+        with np.errstate(invalid="ignore"):
+            if not (np.abs(positions).max() <= self._FAR):
+                self._far += (np.abs(positions) > self._FAR).sum(axis=0)
         if self._last is not None:
             times = np.concatenate(([self._last[0]], times))
             receives = np.concatenate(([self._last[1]], receives))
-            positions = np.concatenate((self._last[2], positions))
+            positions = np.concatenate((widened(self._last[2], len(columns)), positions))
         self._last = int(times[-1]), int(receives[-1]), positions[-1:].copy()
         steps = np.abs(np.diff(positions, axis=0))
-        if not len(steps) or not np.fmax.reduce(steps, axis=None) > self._LEAST_RAD:
+        if not len(steps) or not np.fmax.reduce(steps, axis=None) > self._LEAST:
             return
         # Stamps may be coarse; whichever tells of more time.
         spans = np.maximum(np.diff(times), np.diff(receives))[:, None] / NS_PER_S
-        jumps = steps > np.maximum(self._LEAST_RAD, self._FASTEST_RAD_S * spans)
+        jumps = steps > np.maximum(self._LEAST, self._FASTEST * spans)
         jumps &= np.abs(steps - 2 * np.pi) > self._TURN_RAD  # a wheel or a wrist that starts over
         if jumps.any():
-            self._jumps += int(jumps.any(axis=1).sum())
-            at = np.unravel_index(np.argmax(np.where(jumps, steps, 0)), steps.shape)
-            name = joint_of(values.names[columns[at[1]]])
-            self._largest = max(self._largest, (float(steps[at]), name))
+            self._jumps += jumps.sum(axis=0)
+            self._largest = np.maximum(self._largest, np.where(jumps, steps, 0).max(axis=0))
+            if len(self._leaps) < _MOST_LEAPS:
+                self._leaps += list(jumps[jumps.any(axis=1)])
+
+    def _grow(self, names: tuple[str, ...]) -> None:
+        more = (0, len(names) - len(self._names))
+        if more[1] > 0:
+            self._names = names
+            self._far, self._jumps = np.pad(self._far, more), np.pad(self._jumps, more)
+            self._largest = np.pad(self._largest, more)
+
+    def unjudged(self, limited: Collection[str]) -> set[str]:
+        """Joints whose positions can be no angles: they leap about where angles seldom are.
+
+        Args:
+            limited: joints that the robot's description has limits for, in rad or m.
+        """
+        odd = (self._far > self._FAR_SHARE * max(self._samples, 1)) & (self._jumps > self._FEW)
+        return {
+            joint
+            for joint, is_odd in zip(map(joint_of, self._names), odd.tolist())
+            if is_odd and joint not in limited
+        }
 
     def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
         """See Check."""
-        size, name = self._largest
-        most = f", the largest {size:.2f} rad at {name}" if self._jumps else ""
-        yield self.say(self._jumps, f"jumped {self._jumps} times{most}")
+        odd = self.unjudged(episode.joint_limits.get(self.stream, {}))
+        counted = np.array([joint_of(name) not in odd for name in self._names], dtype=bool)
+        if len(self._leaps) < _MOST_LEAPS:
+            count = sum(bool((leap & counted[: len(leap)]).any()) for leap in self._leaps)
+        else:
+            count = int(self._jumps[counted].max(initial=0))
+        most = ""
+        if count:
+            at = int(np.argmax(np.where(counted, self._largest, 0)))
+            joint, unit = joint_of(self._names[at]), split_name(self._names[at])[1]
+            most = f", the largest {self._largest[at]:.2f} {unit} at {joint}"
+        yield self.say(count, f"jumped {count} times{most}")
 
 
 class JointLimits(ValueCheck):
@@ -107,12 +168,14 @@ class JointLimits(ValueCheck):
 
     def add(self, values: Values) -> None:
         """See ValueCheck."""
-        columns = values.columns("position/")
+        columns = judged(values.names)
         if not len(columns):
             return
-        if not self._names:
+        more = (0, len(columns) - len(self._names))
+        if more[1] > 0:
             self._names = tuple(joint_of(values.names[c]) for c in columns)
-            self._lowest = self._highest = np.full(len(columns), np.nan)
+            self._lowest = np.pad(self._lowest, more, constant_values=np.nan)
+            self._highest = np.pad(self._highest, more, constant_values=np.nan)
         positions = values.rows[:, columns]
         self._lowest = np.fmin(self._lowest, np.fmin.reduce(positions))
         self._highest = np.fmax(self._highest, np.fmax.reduce(positions))
@@ -151,3 +214,20 @@ class Undecodable(Check):
         if self.messages:
             words = f"{self.bad} of {self.messages} messages can not be decoded"
             yield self.say(self.bad / self.messages, words)
+
+
+class JointNames(Check):
+    """Messages that leave something open: joints without names, fields of another length."""
+
+    name = "joint_names"
+
+    def __init__(self, stream: str, threshold: Threshold) -> None:
+        """See Check."""
+        super().__init__(stream, threshold)
+        self.odd = 0
+        self.why = ""
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        words = f"{self.odd} messages: {self.why}" if self.odd else "all joints are named"
+        yield self.say(self.odd, words)

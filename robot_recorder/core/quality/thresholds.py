@@ -22,6 +22,7 @@ THRESHOLDS: dict[str, Threshold] = {
     "joint_frozen": Threshold(warn=0.3, fail=0.8, unit="s"),
     "not_a_number": Threshold(warn=0, fail=0, unit="samples"),
     "undecodable": Threshold(warn=0, fail=0.01, unit="of the messages"),
+    "joint_names": Threshold(warn=0, unit="messages"),
     "joint_jump": Threshold(warn=0, fail=2, unit="jumps"),
     "joint_limits": Threshold(warn=0.05, fail=0.2, unit="rad"),
     "wrench_clipping": Threshold(warn=0.02, fail=0.1, unit="s"),

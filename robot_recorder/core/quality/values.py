@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from robot_recorder.core.arrays import Bools, Floats, Int64s
+from robot_recorder.core.decoder import widened
 from robot_recorder.core.streams import NS_PER_MS, NS_PER_S
 
 TRACE_PERIOD_NS = 20 * NS_PER_MS
@@ -27,13 +29,15 @@ class Values:
         times: int64[n], ns, robot clock: the stamp, or the receipt where a stamp is of another clock.
         receives: int64[n], ns, robot clock.
         rows: float64[n, len(names)].
-        names: with units.
+        names: with units; of later samples there may be more, behind these.
+        absent: bool[n, len(names)], NaN because the message has no such value; None: all have all.
     """
 
     times: Int64s
     receives: Int64s
     rows: Floats
     names: tuple[str, ...]
+    absent: Bools | None = None
 
     def columns(self, prefix: str) -> npt.NDArray[np.intp]:
         """Where the values stand whose names begin like this."""
@@ -92,9 +96,10 @@ class Trace:
 
     @property
     def rows(self) -> Floats:
-        """float64[n, k]."""
+        """float64[n, k]; NaN before a column came."""
         if len(self._rows) > 1:
-            self._rows = [np.concatenate(self._rows)]
+            width = max(part.shape[1] for part in self._rows)
+            self._rows = [np.concatenate([widened(part, width) for part in self._rows])]
         return self._rows[0] if self._rows else np.empty((0, len(self.names)))
 
     def before(self, time_ns: int) -> Trace:
@@ -102,8 +107,18 @@ class Trace:
         end = int(self.times.searchsorted(time_ns))
         return Trace(self.names, [self.times[:end]], [self.rows[:end]], self._slot)
 
+    def without(self, names: Collection[str]) -> Trace:
+        """The same, some columns left out."""
+        if not names:
+            return self
+        kept = [at for at, name in enumerate(self.names) if name not in names]
+        left = tuple(self.names[at] for at in kept)
+        return Trace(left, [self.times], [self.rows[:, kept]], self._slot)
+
     def cut(self, time_ns: int) -> None:
         """Let go of what is before a time."""
+        if not self._times:
+            return
         first = int(self.times.searchsorted(time_ns))
         self._times, self._rows = [self.times[first:].copy()], [self.rows[first:].copy()]
 
@@ -124,6 +139,18 @@ def longest(spans: list[_Span]) -> list[_Span]:
         return spans
     kept = sorted(range(len(spans)), key=lambda n: spans[n][0] - spans[n][1])[:MOST_SPANS]
     return [spans[n] for n in sorted(kept)]
+
+
+def joined(traces: Sequence[Trace]) -> Trace:
+    """Traces of different joints as one, at the times of the densest; the others interpolated."""
+    if len(traces) == 1:
+        return traces[0]
+    densest = max(traces, key=len)
+    rows = [densest.rows, *(t.at(densest.times) for t in traces if t is not densest)]
+    names = [densest.names, *(t.names for t in traces if t is not densest)]
+    whole = Trace(tuple(name for part in names for name in part))
+    whole.add(densest.times, np.concatenate(rows, axis=1))
+    return whole
 
 
 class ConstantRuns:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.bags import angle, joint_state
 from support.samples import T0, wrench
+from support.samples import joint_state as named_joints
 
 from robot_recorder.core.profile import parse_profile
 from robot_recorder.core.quality.cameras import PictureFigures
@@ -176,15 +177,72 @@ def test_pictures_that_were_not_looked_at_are_counted() -> None:
     assert "camera: 2 pictures were not looked at" in report(inspector).broken
 
 
-def test_a_second_driver_on_a_topic_is_said() -> None:
+def test_joints_that_come_later_are_looked_at_from_then_on() -> None:
     inspector = Inspector(profile(), None, Eyes())
     joints = inspector._profile.streams[0]
     stamps = T0 + np.arange(40, dtype=np.int64) * NS // 100
     empty = joint_state(T0)
     two = [joint_state(int(s), 0.1, 0.2) for s in stamps[:20]]
     three = [joint_state(int(s), 0.1, 0.2, 0.3) for s in stamps[20:]]
+    three[10] = joint_state(int(stamps[30]), 0.1, 0.2, float("nan"))
     inspector.add(joints, stamps, stamps, [empty, *two[1:], *three])
-    assert any("20 messages have other values" in b for b in report(inspector, 0.4).broken)
+    found = report(inspector, 0.4)
+    assert not [b for b in found.broken if "joints" in b]
+    numbers = next(r for r in found.results if r.check == "not_a_number" and r.stream == "joints")
+    assert numbers.figure == 1 and "joint_2" in numbers.sentence
+
+
+def test_drivers_that_share_a_topic_are_looked_at_by_themselves() -> None:
+    inspector = Inspector(profile(), None, Eyes())
+    joints = inspector._profile.streams[0]
+    stamps = T0 + np.arange(800, dtype=np.int64) * NS // 200
+    messages = []
+    for k, stamp in enumerate(stamps.tolist()):
+        names = ("a", "b") if k % 2 else ("h",)
+        at = 0.4 if k == 401 else np.sin(k / 100)  # one leap of the arm, there and back
+        messages.append(named_joints(stamp, names, [float(at)] * len(names)))
+    for part in range(0, 800, 90):
+        cut = slice(part, part + 90)
+        inspector.add(joints, stamps[cut], stamps[cut], messages[cut])
+    found = report(inspector, 4.0)
+    jumps = [r for r in found.results if r.check == "joint_jump"]
+    assert sorted(r.figure for r in jumps) == [0, 2]
+    assert all(r.figure == 0 for r in found.results if r.check == "not_a_number")
+    moved = next(r for r in found.results if r.check == "never_moved")
+    assert moved.figure > 3
+
+
+@pytest.mark.parametrize("unit", ["", "percent", "deg"])
+def test_a_gripper_that_counts_to_a_hundred_is_not_judged_as_an_angle(unit: str) -> None:
+    declared = f"joints: {{grip*: {{unit: {unit}}}}}" if unit else ""
+    text = PROFILE.format(quality="").replace("rate_hz: 100}", f"rate_hz: 100, {declared}}}", 1)
+    inspector = Inspector(parse_profile(text, "test"), None, Eyes())
+    joints = inspector._profile.streams[0]
+    stamps = T0 + np.arange(600, dtype=np.int64) * NS // 100
+    grip = 50 + 50 * np.sin(np.arange(600) / 20)
+    messages = [
+        named_joints(int(s), ("arm", "gripper"), [float(np.sin(k / 80)), float(grip[k])])
+        for k, s in enumerate(stamps)
+    ]
+    inspector.add(joints, stamps, stamps, messages)
+    found = report(inspector, 6.0)
+    jump = next(r for r in found.results if r.check == "joint_jump")
+    assert jump.figure == 0
+    said = [b for b in found.broken if "gripper" in b]
+    assert bool(said) == (unit != "deg")  # degrees are converted
+
+
+def test_joints_without_names_are_a_warning_with_the_remedy() -> None:
+    inspector = Inspector(profile(), None, Eyes())
+    joints = inspector._profile.streams[0]
+    stamps = T0 + np.arange(100, dtype=np.int64) * NS // 100
+    messages = [named_joints(int(s), (), [0.1, k / 100]) for k, s in enumerate(stamps)]
+    inspector.add(joints, stamps, stamps, messages)
+    assert "fill name[]" in inspector.troubles["joints"]
+    found = report(inspector, 1.0)
+    names = next(r for r in found.findings if r.check == "joint_names")
+    assert names.figure == 100 and "fill name[]" in names.sentence
+    assert not [r for r in found.findings if r.check == "undecodable"]
 
 
 def test_what_is_off_is_not_made_and_budgets_hold() -> None:
