@@ -18,7 +18,7 @@ from robot_recorder.nodes.runtime import episodes_root, parameter
 from robot_recorder.quality.picture_worker import PictureWorker
 from robot_recorder.storage.disk import DiskLimits
 from robot_recorder.storage.files import FILE_MODE
-from robot_recorder.storage.locks import Claim
+from robot_recorder.storage.locks import SERVICE_WAIT_S, Claim
 from robot_recorder.storage.recorder import Settings
 from robot_recorder.storage.recording import Package
 from robot_recorder.storage.store import EpisodeStore
@@ -66,7 +66,7 @@ def episode_store(node: Node) -> EpisodeStore:
         "mode of episodes' files, octal text such as 0640; directories are open to whom files are"
     )
     mode = parameter(node, "file_mode", f"{FILE_MODE:04o}", text)
-    return EpisodeStore(episodes_root(node), parse_mode(mode))
+    return EpisodeStore(episodes_root(node), parse_mode(mode), SERVICE_WAIT_S)
 
 
 def parse_mode(text: str) -> int:

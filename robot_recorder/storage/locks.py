@@ -21,8 +21,9 @@ from pathlib import Path
 from robot_recorder.core.errors import BagError
 
 LOCKS = ".locks"
-WAIT_S = 2.0
-_LOOK_S = 0.01
+WAIT_S = 15.0  # among many who label at once
+SERVICE_WAIT_S = 2.0  # where somebody waits for an answer
+_LOOK_S = 0.002
 _MOST_BYTES = 1000  # of what a holder says about itself
 _HELD = (errno.EWOULDBLOCK, errno.EACCES)
 

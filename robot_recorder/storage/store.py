@@ -33,7 +33,7 @@ from robot_recorder.storage.files import (
     replace_text,
     share,
 )
-from robot_recorder.storage.locks import HeldError, Lock
+from robot_recorder.storage.locks import WAIT_S, HeldError, Lock
 from robot_recorder.storage.metadata import (
     METADATA_FILE,
     custom_data_of,
@@ -67,13 +67,15 @@ class Note:
 class EpisodeStore:
     """The episodes under one root folder. Every change to them is told to its catalogue."""
 
-    def __init__(self, root: Path, file_mode: int = FILE_MODE) -> None:
+    def __init__(self, root: Path, file_mode: int = FILE_MODE, wait_s: float = WAIT_S) -> None:
         """
         Args:
             file_mode: of every file made here; directories are open to whom files are.
+            wait_s: the longest to wait for whoever else changes an episode.
         """
         self.root = root
         self.file_mode = file_mode
+        self._wait_s = wait_s
         self.trash = Trash(root, file_mode)
         self._catalogue = Keeper(root, file_mode)
 
@@ -234,7 +236,7 @@ class EpisodeStore:
             BagError: the disk does not take it; or what ``facts`` raises. Nothing has changed then.
         """
         try:
-            with Lock(path.parent, lock_name(path)):
+            with Lock(path.parent, lock_name(path), self._wait_s):
                 episode = Episode.open(path)
                 custom = {**episode.facts, **facts(episode)}
                 metadata = {**episode.metadata, "custom_data": custom}

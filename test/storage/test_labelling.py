@@ -125,7 +125,7 @@ def test_a_writer_that_is_killed_leaves_old_or_new(episode: Path) -> None:
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert writer.stdout is not None and writer.stdout.readline() == "ready\n"
-        time.sleep(chance.uniform(0.0, 0.1))
+        time.sleep(chance.uniform(0.0, 0.3))
         writer.send_signal(signal.SIGKILL)
         writer.wait()
         writer.stdout.close()

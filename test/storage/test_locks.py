@@ -19,7 +19,7 @@ from support.episodes import make_episode
 
 from robot_recorder.core.errors import BagError
 from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome
-from robot_recorder.storage.locks import LOCKS, Claim, HeldError, Lock
+from robot_recorder.storage.locks import LOCKS, SERVICE_WAIT_S, Claim, HeldError, Lock
 from robot_recorder.storage.recovery import recover_all
 from robot_recorder.storage.store import EpisodeStore
 
@@ -84,7 +84,7 @@ def test_who_may_write_to_a_shared_root_may_lock_there(tmp_path: Path) -> None:
 
 
 def test_a_label_waits_for_another_no_longer_than_its_deadline(tmp_path: Path) -> None:
-    store = EpisodeStore(tmp_path)
+    store = EpisodeStore(tmp_path, wait_s=SERVICE_WAIT_S)
     path = make_episode(store)
     with another(HOLD, tmp_path, path.name) as holder:
         began = time.monotonic()
