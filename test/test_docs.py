@@ -7,7 +7,6 @@ import contextlib
 import importlib
 import io
 import json
-import os
 import re
 import shlex
 import shutil
@@ -110,7 +109,7 @@ PLACEHOLDERS = {
     "EPISODE": [EPISODE], "BAG": [EPISODE], "PATH": [EPISODE], "FILE": ["my_robot.yaml"],
     "EPISODE...": [EPISODE, f"data/robot_07/{OTHER}"], "BAG...": [EPISODE, f"data/robot_07/{OTHER}"],
     "...": [], "ID": ["thrown_away"], "/tmp": ["tmp"], "/path/tasks.yaml": ["my_tasks.yaml"],
-    "/data": ["data"], "/data/episodes": ["data/episodes"], "/data/robot_*": ["data/robot_07"],
+    "/data": ["data"], "ROOT": ["data/episodes"], "/data/episodes": ["data/episodes"], "/data/robot_*": ["data/robot_07"],
     "episodes/g1_sim_...": [f"episodes/{EPISODE}"],
 }  # fmt: skip
 
@@ -362,5 +361,9 @@ def test_no_block_is_left_out() -> None:
         assert set(languages) <= known, f"{page.name}: {set(languages) - known}"
     shells = [line for b in blocks("sh", "bash") for line in b.text.splitlines()]
     tools = {words[0] for line in shells if (words := shlex.split(line, comments=True))}
-    assert tools <= {*TOOLS, "mkdir", "rosdep", "colcon", "pip"}, tools
-    assert os.path.exists(PAGES[0])
+    assert tools <= {*TOOLS, "export", "mkdir", "rosdep", "colcon", "pip"}, tools
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_page_was_left_half_merged(page: Path) -> None:
+    assert not re.search(r"^(<{7}|={7}|>{7})( |$)", page.read_text(), re.M)

@@ -86,4 +86,4 @@ def test_a_stream_that_can_not_be_watched_is_named_and_the_others_are(
     assert made.broken == ["camera: OSError: no lens"] and "wrench_bias" in {
         check.name for check in made._checks
     }
-    assert made.report(0, 0, 10**9, None).broken == ("camera: OSError: no lens",)
+    assert "camera: OSError: no lens" in made.report(0, 0, 10**9, None).broken
