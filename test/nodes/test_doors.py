@@ -274,7 +274,7 @@ OF_LABELS = [
     ({"kind": 9}, "9 is not a valid LabelKind"),
     ({"kind": 1, "outcome": 1, "by": "\x1b[2J"}, "by contains the character"),
     ({"kind": 1, "outcome": 1, "note": "n" * 1_000_000}, "note has 1,000,000 characters"),
-    ({"kind": 1, "outcome": 1, "episode_id": "../bench"}, "no episode"),
+    ({"kind": 1, "outcome": 1, "episode_id": "../bench"}, "cannot be an episode's id"),
     ({"kind": 1, "outcome": 1, "episode_id": "x" * 300}, "episode_id has 300 characters"),
     ({"kind": 0, "task": "x/../../outside"}, "unknown task"),
     ({"kind": 0, "operator_name": "a\nb"}, "operator_name contains the character"),
