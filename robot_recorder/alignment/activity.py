@@ -16,7 +16,6 @@ from robot_recorder.core.errors import DecodeError
 from robot_recorder.core.image_messages import COMPRESSED, encoded_picture
 from robot_recorder.core.source_clock import SourceClock
 from robot_recorder.core.streams import NS_PER_MS, StreamConfig
-from robot_recorder.storage.columns import read_columns
 from robot_recorder.storage.episodes import Episode
 
 _LEAST_SPAN_NS = 20 * NS_PER_MS  # changes over shorter ones are noise
@@ -63,7 +62,7 @@ def activities(episode: Episode, plan: Plan) -> dict[str, Activity]:
     readers = {s.name: _reader(s, plan) for s in plan.aligned}
     times: dict[str, list[int]] = {}
     rows: dict[str, list[Any]] = {}
-    for segment in read_columns(episode.path, set(streams)):
+    for segment in plan.read(episode.path, set(streams)):
         for topic, column in segment.columns.items():
             stream = streams[topic]
             read = readers[stream.name]

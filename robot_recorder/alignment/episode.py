@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from robot_recorder.core.frames import Column as FrameColumn
 from robot_recorder.core.frames import Frames, Window
 from robot_recorder.core.stream_tally import StreamTally
 from robot_recorder.core.streams import FrameClock, StreamConfig
-from robot_recorder.storage.columns import Column, Segment, read_columns
+from robot_recorder.storage.columns import Column, Segment
 from robot_recorder.storage.episodes import Episode, lost_of
 
 _AT_ONCE = 12_000  # samples of a stream; lane.MAX_SAMPLES is what there is room for
@@ -73,7 +73,7 @@ def align_episode(
     tallies = {s.name: StreamTally(s) for s in plan.profile.streams}
     problem, span = "", (2**62, 0)
     try:
-        for segment in read_columns(episode.path, set(plan.topics.values())):
+        for segment in plan.read(episode.path, set(plan.topics.values())):
             for until_ns, columns in _pieces(segment):
                 span = _push(columns, plan, aligner, tallies, span)
                 aligner.advance(until_ns)
@@ -88,7 +88,7 @@ def align_episode(
         join_frames(parts, aligner),
         tuple(n or () for n in aligner.value_names),
         tuple(aligner.counts),
-        _certificate(episode, plan, frame_clock, parts, tallies, span),
+        _noted(_certificate(episode, plan, frame_clock, parts, tallies, span), plan),
         aligner.skipped_ticks,
         problem,
         {
@@ -128,6 +128,15 @@ def _certificate(
         for s in plan.profile.streams
     ]
     return certify(evidence, stats, frame_clock)
+
+
+def _noted(certificate: Certificate, plan: Plan) -> Certificate:
+    """With what there is to know of the bag's times."""
+    streams = {
+        name: replace(stream, clock_events=(*stream.clock_events, *plan.notes))
+        for name, stream in certificate.streams.items()
+    }
+    return replace(certificate, streams=streams)
 
 
 def _pieces(segment: Segment) -> Iterator[tuple[int, dict[str, Column]]]:

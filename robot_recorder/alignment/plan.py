@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from robot_recorder.alignment.by_stamp import log_times_stand, read_by_stamp
 from robot_recorder.alignment.foreign import bag_types, foreign_decoder, without_values
 from robot_recorder.alignment.guess import Guess, TopicFacts, guess_profile
 from robot_recorder.core.aligner import Seed
@@ -19,8 +20,8 @@ from robot_recorder.core.frame_messages import decode_clock_settings, decode_val
 from robot_recorder.core.profile import parse_profile
 from robot_recorder.core.robot_clock import restamp_by
 from robot_recorder.core.source_clock import ClockSetting, Restamp
-from robot_recorder.core.streams import FrameClock, RobotProfile, StreamConfig
-from robot_recorder.storage.columns import Column, bag_topics, read_columns
+from robot_recorder.core.streams import NS_PER_MS, FrameClock, RobotProfile, StreamConfig
+from robot_recorder.storage.columns import Column, Segment, bag_topics, read_columns
 from robot_recorder.storage.episodes import Episode
 from robot_recorder.storage.reader import read_messages
 
@@ -44,6 +45,7 @@ class Plan:
         guessed: the profile was, from the topics.
         absent: topics of profile streams that the bag does not have.
         left_out: by topic that a guess made no stream of, why.
+        span: first and last stamp, ns, where log times cannot serve; None: they can.
     """
 
     profile: RobotProfile
@@ -56,6 +58,26 @@ class Plan:
     absent: tuple[str, ...]
     left_out: Mapping[str, str] = field(default_factory=dict)
     unread: Mapping[str, str] = field(default_factory=dict)
+    span: tuple[int, int] | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What there is to know of the bag's times, one sentence each."""
+        if self.span is None:
+            return ()
+        return (
+            "all messages have one log time: header stamps are used instead, delays are not known",
+        )
+
+    def read(self, path: Path, topics: set[str]) -> Iterator[Segment]:
+        """The bag's messages in order of receipt, or of their stamps where log times cannot serve.
+
+        Raises:
+            BagError: it can not be read; what could be read has been yielded.
+        """
+        if self.span is None:
+            return read_columns(path, topics)
+        return read_by_stamp(path, topics, {self.topics[name] for name in self.stamped})
 
     @property
     def aligned(self) -> tuple[StreamConfig, ...]:
@@ -143,7 +165,7 @@ def make_plan(
         _seeds(episode, set(definitions)) if same else {},
         restamp_by(episode.clock_jumps), decoders, guess is not None,
         tuple(s.topic for s in profile.streams if s.name not in there),
-        guess.left_out if guess else {}, unread,
+        guess.left_out if guess else {}, unread, _stamp_span(episode, definitions),
     )  # fmt: skip
 
 
@@ -159,12 +181,32 @@ def _topics(episode: Episode) -> dict[str, tuple[str, str]]:
 
 def _guess(episode: Episode, definitions: dict[str, tuple[str, str]]) -> Guess:
     seconds = float(episode.metadata["duration"]["nanoseconds"]) / 1e9
+    span = _stamp_span(episode, definitions)
+    seconds = (span[1] - span[0]) / 1e9 if span else seconds
     known = survey(episode.path, definitions)
     facts = [
         TopicFacts(name, type_name, episode.counts.get(name, 0), *known.get(name, ()))
         for name, (type_name, _) in sorted(definitions.items())
     ]
-    return guess_profile(episode.facts.get("robot", episode.path.name), facts, seconds)
+    if span:  # messages will be read in the order of their stamps
+        facts = [replace(f, disorder_ns=0) for f in facts]
+    guess = guess_profile(episode.facts.get("robot", episode.path.name), facts, seconds)
+    note = "# All messages have one log time: rates are those of header stamps.\n" if span else ""
+    return replace(guess, text=note + guess.text)
+
+
+def _stamp_span(
+    episode: Episode, definitions: dict[str, tuple[str, str]]
+) -> tuple[int, int] | None:
+    """First and last stamp of somebody else's bag whose log times say nothing; None: they do."""
+    duration_ns = int(episode.metadata["duration"]["nanoseconds"])
+    if "episode_id" in episode.facts or duration_ns >= NS_PER_MS:
+        return None
+    stamped = {t: d for t, d in definitions.items() if is_stamped(*d)}
+    times = {t: found for t, (found, _) in survey(episode.path, stamped).items() if len(found)}
+    if not log_times_stand(duration_ns, int(episode.metadata["message_count"]), times):
+        return None
+    return min(int(t[0]) for t in times.values()), max(int(t[-1]) for t in times.values())
 
 
 def survey(path: Path, definitions: Mapping[str, tuple[str, str]]) -> dict[str, tuple[Int64s, int]]:

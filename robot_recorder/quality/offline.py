@@ -26,7 +26,6 @@ from robot_recorder.core.streams import NS_PER_S, RobotProfile, StreamConfig
 from robot_recorder.core.tasks import Task, TaskRegistry, parse_tasks
 from robot_recorder.quality.pictures import look_at
 from robot_recorder.quality.structure import recording_problems, structure_problems
-from robot_recorder.storage.columns import read_columns
 from robot_recorder.storage.episodes import Episode, incompleteness
 
 _AT_ONCE = 2000  # messages
@@ -107,10 +106,12 @@ def inspect_episode(
     )
     start_ns, stop_ns = episode.start_ns, episode.start_ns + round(episode.duration_s * NS_PER_S)
     from_ns = start_ns - round(episode.pre_roll_s * NS_PER_S)
+    if plan.span is not None:
+        from_ns, (start_ns, stop_ns) = plan.span[0], plan.span
     wanted = {s.name: s for s in plan.profile.streams if inspector.wants(s)}
     cut_off = ""
     try:
-        for segment in read_columns(episode.path, {plan.topics[name] for name in wanted}):
+        for segment in plan.read(episode.path, {plan.topics[name] for name in wanted}):
             for name, stream in wanted.items():
                 column = segment.columns.get(plan.topics[name])
                 if column is None:
@@ -130,7 +131,10 @@ def inspect_episode(
     report = inspector.report(
         from_ns, start_ns, stop_ns, certificate, cut_off or incomplete, bool(cut_off) or lost
     )
-    return replace(report, broken=(*report.broken, *_outside(episode, plan)))
+    return replace(
+        report,
+        broken=(*report.broken, *(f"delays: {n}" for n in plan.notes), *_outside(episode, plan)),
+    )
 
 
 def _outside(episode: Episode, plan: Plan) -> list[str]:

@@ -193,3 +193,34 @@ def as_bytes(messages: Iterable[tuple[str, int, Any]]) -> list[tuple[str, int, b
 def plain(folder: Path) -> Path:
     """Nothing is wrong with it."""
     return write_bag(folder / "plain", {"/joint_states": JOINT_STATE}, steady())
+
+
+@case(
+    300,
+    check=says(0, "accept", "not checked: delays: all messages have one log time"),
+    align=says(0, "100.0% complete", "all messages have one log time: header stamps are used"),
+    certificate=says(
+        0, "100.0% complete", "all messages have one log time: header stamps are used"
+    ),
+    profile_guess=says(0, "rate_hz: 100", "# All messages have one log time"),
+)
+def one_log_time(folder: Path) -> Path:
+    """Recorded with simulated time that stood still."""
+    messages = [(topic, T0, message) for topic, _, message in steady()]
+    return write_bag(folder / "bag", {"/joint_states": JOINT_STATE}, messages)
+
+
+@case(
+    300,
+    check=says(1, "review", "(the profile is guessed)", never=("joint_jump", "reject")),
+    align=says(0, "% complete"),
+    profile_guess=says(0, "disorder_ms: "),
+)
+def log_order_not_header_order(folder: Path) -> Path:
+    """Messages that were written again in another order."""
+    order = np.argsort(np.arange(300) + np.random.default_rng(0).uniform(0, 20, 300))
+    messages = [
+        (topic, T0 + i * STEP, message)
+        for i, (topic, _, message) in enumerate(steady()[k] for k in order.tolist())
+    ]
+    return write_bag(folder / "bag", {"/joint_states": JOINT_STATE}, messages)

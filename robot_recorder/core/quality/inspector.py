@@ -300,6 +300,7 @@ class Inspector:
             if camera.left_out:
                 self._break(f"{camera.stream.name}: {camera.left_out} pictures were not looked at")
         for name, numbers in self._numbers.items():
+            numbers.end()
             self._note_unjudged(name, numbers)
         self.advance(from_ns, stop_ns)
         episode = EpisodeFacts(

@@ -22,6 +22,7 @@ JOINTS = "sensor_msgs/msg/JointState"
 TACTILE = "robot_recorder/msg/TactileArray"
 
 _NARROW = 32  # columns
+_Messages = tuple[Int64s, Int64s, Sequence[bytes]]  # times, receipts, bytes
 
 
 @dataclass
@@ -56,6 +57,7 @@ class NumberWatch:
             undecodable: of what has none.
         """
         self.stream = stream
+        self._waiting: _Messages | None = None
         self._counts = StreamCounts()
         self._decoder = Decoder(decode, (), self._counts)
         self._build = build
@@ -105,6 +107,31 @@ class NumberWatch:
         Args:
             times, receives: int64[n], ns, robot clock.
         """
+        if self.stream.disorder_ns:
+            times, receives, messages = self._in_order(times, receives, messages)
+        if len(times):
+            self._take(times, receives, messages)
+
+    def end(self) -> None:
+        """Nothing more comes."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None and len(waiting[0]):
+            self._take(*waiting)
+
+    def _in_order(self, times: Int64s, receives: Int64s, messages: Sequence[bytes]) -> _Messages:
+        """What nothing earlier can follow any more, in order of the stamps; the rest waits."""
+        if self._waiting is not None:
+            times = np.concatenate((self._waiting[0], times))
+            receives = np.concatenate((self._waiting[1], receives))
+            messages = [*self._waiting[2], *messages]
+        order = np.argsort(times, kind="stable")
+        times, receives = times[order], receives[order]
+        messages = [messages[n] for n in order.tolist()]
+        ready = int(np.searchsorted(times, times[-1] - self.stream.disorder_ns, "right"))
+        self._waiting = times[ready:], receives[ready:], messages[ready:]
+        return times[:ready], receives[:ready], messages[:ready]
+
+    def _take(self, times: Int64s, receives: Int64s, messages: Sequence[bytes]) -> None:
         done, rows, shapes = self._decoder.all(Messages(messages))
         for undecodable in self._undecodable:
             undecodable.messages += len(messages)

@@ -403,3 +403,27 @@ def test_a_bag_that_says_it_spans_years_is_not_gone_through_minute_by_minute() -
     found = inspector.report(T0, T0, int(stamps[-1]), None)
     assert found.results and time.process_time() - began < 20
     assert any("days: was a clock set?" in what for what in found.broken), found
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 300])
+def test_motion_is_looked_at_in_the_order_of_stamps_as_far_as_the_profile_waits(
+    at_once: int,
+) -> None:
+    order = np.argsort(np.arange(300) + np.random.default_rng(0).uniform(0, 20, 300))
+    jumps = {}
+    for disorder_ms in (0, 200):
+        text = (
+            "robot: r\nstreams:\n  joints: {topic: j, type: sensor_msgs/msg/JointState, "
+            f"role: observation, rate_hz: 100, disorder_ms: {disorder_ms}}}"
+        )
+        inspector = Inspector(parse_profile(text, "p"), None)
+        (stream,) = inspector._profile.streams
+        stamps = T0 + order.astype(np.int64) * 10_000_000
+        receives = T0 + np.arange(300, dtype=np.int64) * 10_000_000
+        messages = [joint_state(int(s), float(np.sin(k / 20))) for s, k in zip(stamps, order)]
+        for at in range(0, 300, at_once):
+            part = slice(at, at + at_once)
+            inspector.add(stream, stamps[part], receives[part], messages[part])
+        found = inspector.report(T0, T0, T0 + 3 * NS, None)
+        (jumps[disorder_ms],) = [r.figure for r in found.results if r.check == "joint_jump"]
+    assert jumps[0] > 0 and jumps[200] == 0
