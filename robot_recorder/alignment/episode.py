@@ -38,7 +38,7 @@ class Alignment:
         counts: of each, what became of its samples.
         skipped_ticks: left out because nothing at all had arrived for ten seconds.
         problem: why the bag could not be read to its end; empty when it could.
-        notes: by stream, what is odd about its messages, or why they have no values.
+        notes: by stream, why its messages have no values.
     """
 
     streams: tuple[StreamConfig, ...]
@@ -83,18 +83,16 @@ def align_episode(
             raise
         problem = str(error)
     aligner.finish()
+    words = {lane.config.name: lane.decoder.words for lane in aligner.lanes}
     return Alignment(
         plan.aligned,
         join_frames(parts, aligner),
         tuple(n or () for n in aligner.value_names),
         tuple(aligner.counts),
-        _noted(_certificate(episode, plan, frame_clock, parts, tallies, span), plan),
+        _noted(_certificate(episode, plan, frame_clock, parts, tallies, span, words), plan),
         aligner.skipped_ticks,
         problem,
-        {
-            lane.config.name: lane.decoder.notes + _why(plan, lane.config.name)
-            for lane in aligner.lanes
-        },
+        {name: [why] for name, why in plan.unread.items()},
     )
 
 
@@ -105,6 +103,7 @@ def _certificate(
     parts: list[Frames],
     tallies: dict[str, StreamTally],
     span: tuple[int, int],
+    notes: dict[str, tuple[str, ...]],
 ) -> Certificate:
     """Made as while recording: of an episode of ours the figures are the same."""
     deadline_ns = plan.profile.deadline_ns
@@ -124,6 +123,7 @@ def _certificate(
             plan.topics[s.name],
             tallies[s.name].facts(*span),
             *lost_of(episode.streams.get(plan.topics[s.name], {})),
+            notes.get(s.name, ()),
         )
         for s in plan.profile.streams
     ]
@@ -178,10 +178,6 @@ def _push(
         if stream.name in numbers:
             aligner.push(numbers[stream.name], stamps, receives, column.payloads)  # type: ignore[arg-type]
     return span
-
-
-def _why(plan: Plan, stream: str) -> list[str]:
-    return [plan.unread[stream]] if stream in plan.unread else []
 
 
 def join_frames(parts: list[Frames], aligner: Aligner) -> Frames:

@@ -42,6 +42,7 @@ class StreamCertificate:
         drift_ppm: how much too fast the source clock runs.
         offset_pm_ms, drift_pm_ppm: half widths of the 95 % intervals.
         clock_events: sentences.
+        layout_notes: sentences about what its messages name, and leave out.
         clock_jump_ms: the largest of them that is a jump.
         skew_*_ms: of the absolute skew over all frames that have a sample.
         fresh, interpolated, held, missing: frames by status.
@@ -74,6 +75,7 @@ class StreamCertificate:
     held: int
     missing: int
     lost_unknown: str = ""
+    layout_notes: tuple[str, ...] = ()
 
     @property
     def frames(self) -> int:
@@ -89,6 +91,7 @@ class StreamCertificate:
             if count:
                 found.append(f"{status} in {count / self.frames:.1%} of the frames")
         found += self.clock_events
+        found += self.layout_notes
         if self.expected_hz and (self.measured_hz or 0) < SLOW_SHARE * self.expected_hz:
             found.append(f"{self.measured_hz or 0:.1f} Hz instead of {self.expected_hz:g} Hz")
         if self.lost:
@@ -177,6 +180,7 @@ class Certificate:
             "lost_unknown": "",
             "clock": "",
             "clock_events": (),
+            "layout_notes": (),
             "count": 0,
         }
         blank |= dict.fromkeys(
@@ -353,6 +357,7 @@ class StreamEvidence:
     facts: StreamFacts
     lost: int | None
     lost_unknown: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def certify(
@@ -424,6 +429,7 @@ def _certify_stream(evidence: StreamEvidence, stats: FrameStats) -> StreamCertif
         if clock and math.isfinite(clock.drift_pm_ppm)
         else None,
         clock_events=tuple(e.text for e in facts.events),
+        layout_notes=evidence.notes,
         clock_jump_ms=round(max(jumps, default=0.0), 3),
         skew_p50_ms=p50,
         skew_p95_ms=p95,

@@ -99,6 +99,11 @@ class Decoder:
         """What is odd about the messages, one sentence each."""
         return list(dict.fromkeys(self.layouts.notes.values()))
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The same, and which values only some of the messages had."""
+        return tuple(self.layouts.words(self.seen))
+
     def values(self, number: int, payload: Callable[[int], bytes]) -> Floats | None:
         """Values of a sample by its number, in the order of ``names``; None: they can not be had.
 

@@ -191,7 +191,11 @@ class Evidence:
         self._look(to_ns)
         evidence = [
             StreamEvidence(
-                s.config, channel.topic, s.tally.facts(self._start_ns, to_ns), *lost(channel.topic)
+                s.config,
+                channel.topic,
+                s.tally.facts(self._start_ns, to_ns),
+                *lost(channel.topic),
+                self._inspector.layout_notes(s.config.name) if self._inspector is not None else (),
             )
             for channel, s in self._streams.items()
         ]

@@ -6,19 +6,20 @@ values stand in one order that only grows; a message that does not name a value 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from robot_recorder.core.arrays import Bools, Places
-from robot_recorder.core.value_names import joint_of
+from robot_recorder.core.value_names import joint_of, split_name
 
 # A robot has a handful; a fuzzer must fill neither memory nor time.
 MOST_NAMES = 4096
 _MOST_SHAPES = 32
 _MOST_GROUPS = 64
 _MOST_ORDERS = 256
+_NAMED = 4  # joints that a sentence names
 
 NO_SHAPE = -1  # of a message that can not be read, or names nothing
 Order = tuple[int, Places]  # a shape, and where each of a message's values stands among the names
@@ -121,6 +122,48 @@ class Layouts:
                 parts.remove(part)
             parts.append(merged)
         return [(sorted(shapes), sorted(columns)) for _, shapes, columns in parts]
+
+    def words(self, seen: Mapping[int, int]) -> list[str]:
+        """What is odd about the messages, and which values only some of them have, one sentence each.
+
+        Args:
+            seen: messages by shape.
+        """
+        found = list(dict.fromkeys(self.notes.values()))
+        parts = [(s, c) for s, c in self.parts() if sum(seen.get(n, 0) for n in s)]
+        names = self.names or ()
+        if len(parts) > 1:
+            drivers = [
+                f"{_some([names[c] for c in columns])} in {sum(seen.get(n, 0) for n in shapes)}"
+                for shapes, columns in parts
+            ]
+            found.append(f"{len(parts)} drivers publish it: {'; '.join(drivers)} messages")
+        for shapes, _ in parts:
+            found += self._partial(shapes, seen)
+        return found
+
+    def _partial(self, shapes: list[int], seen: Mapping[int, int]) -> list[str]:
+        """Values that only some messages of a driver have."""
+        total = sum(seen.get(shape, 0) for shape in shapes)
+        some: dict[tuple[str, int], list[str]] = {}
+        for group in self._groups:
+            for columns, own in group.fields:
+                count = sum(seen.get(shape, 0) for shape in shapes if own[shape])
+                if 0 < count < total:
+                    for name in [(self.names or ())[c] for c in columns]:
+                        field = split_name(name)[0].partition("/")[0]
+                        some.setdefault((field, count), []).append(name)
+        return [
+            f"{field} of {_some(names)} was sent in {count} of {total} messages, and is not a number "
+            "in the other frames"
+            for (field, count), names in some.items()
+        ]
+
+
+def _some(names: Sequence[str]) -> str:
+    """Their joints, the first few."""
+    joints = list(dict.fromkeys(joint_of(name) for name in names))
+    return ", ".join(joints[:_NAMED]) + (", ..." if len(joints) > _NAMED else "")
 
 
 def _grouped(members: Sequence[Places], names: Sequence[str]) -> list[Group]:

@@ -89,6 +89,7 @@ def test_two_drivers_of_one_topic_are_both_in_every_frame(policy: Policy) -> Non
         off = np.abs(found - true)
         assert off.max() < (1e-6 if policy is Policy.LINEAR else 3.0), name
     assert aligner.counts[0].mismatched == 0
+    assert any(w.startswith("2 drivers publish it") for w in aligner.lanes[0].decoder.words)
 
 
 def test_a_driver_that_falls_silent_is_held_though_the_other_goes_on() -> None:
@@ -122,6 +123,9 @@ def test_a_field_that_comes_and_goes_is_nan_where_it_was_not_sent() -> None:
         sent.append((at(t), message))
     frames, aligner = aligned(sent)
     assert all(f.complete for f in frames) and len(frames) > 145
+    words = aligner.lanes[0].decoder.words
+    assert any(w.startswith("velocity of a0") and "in 99 of 300 messages" in w for w in words)
+    assert any(w.startswith("effort of a0") and "in 149 of 300 messages" in w for w in words)
     ticks = np.array([(f.tick_ns - T0) / 1e9 for f in frames])
     for field, unit, first, last in (
         ("position", "rad", 0, 3), ("velocity", "rad/s", 1.01, 1.99), ("effort", "N m", 1.51, 3),

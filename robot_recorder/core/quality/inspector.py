@@ -276,6 +276,12 @@ class Inspector:
 
     # -- when it has ended
 
+    def layout_notes(self, name: str) -> tuple[str, ...]:
+        """What a stream's messages name and leave out, one sentence each."""
+        numbers = self._numbers.get(name)
+        known = numbers is not None and numbers.stream.type == JOINTS
+        return numbers.words if numbers is not None and known else ()
+
     def report(
         self,
         from_ns: int,
@@ -343,6 +349,9 @@ class Inspector:
         """What of a stream's numbers nobody can judge."""
         if numbers.others:
             self._break(f"{name}: {numbers.others} messages name more values than are kept")
+        if numbers.stream.type not in KINDS:
+            for note in numbers.notes:
+                self._break(f"values of {name}: {note}; only its timing was looked at")
         for unit, joints in numbers.in_other_units().items():
             self._break(f"{name}: positions in {unit} are not judged ({_some(joints)})")
         odd = numbers.unjudged(self._limits_of_streams().get(name, {}))
@@ -418,6 +427,10 @@ class NoInspector(Inspector):
     def troubles(self) -> dict[str, str]:
         """See Inspector."""
         return {}
+
+    def layout_notes(self, name: str) -> tuple[str, ...]:
+        """See Inspector."""
+        return ()
 
     def report(self, *_: object, **__: object) -> QualityReport:
         """See Inspector."""

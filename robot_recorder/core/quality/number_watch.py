@@ -79,6 +79,11 @@ class NumberWatch:
         return self._decoder.notes
 
     @property
+    def words(self) -> tuple[str, ...]:
+        """The same, and which values only some of them have."""
+        return self._decoder.words
+
+    @property
     def trace(self) -> Trace:
         """Of all of its joints, or of the sum over its pad."""
         return joined([p.trace for p in self._parts if len(p.trace)] or [Trace()])
