@@ -46,6 +46,7 @@ class Plan:
         absent: topics of profile streams that the bag does not have.
         left_out: by topic that a guess made no stream of, why.
         span: first and last stamp, ns, where log times cannot serve; None: they can.
+        unseeded: messages in which the live run said how it aligned, and that cannot be read.
     """
 
     profile: RobotProfile
@@ -59,15 +60,22 @@ class Plan:
     left_out: Mapping[str, str] = field(default_factory=dict)
     unread: Mapping[str, str] = field(default_factory=dict)
     span: tuple[int, int] | None = None
+    unseeded: int = 0
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What there is to know of the bag's times, one sentence each."""
-        if self.span is None:
-            return ()
-        return (
-            "all messages have one log time: header stamps are used instead, delays are not known",
-        )
+        """What there is to know of how the bag is aligned, one sentence each."""
+        found = []
+        if self.span is not None:
+            found.append(
+                "all messages have one log time: header stamps are used instead, delays are not known"
+            )
+        if self.unseeded:
+            found.append(
+                f"{self.unseeded} messages in which the robot said how it aligned cannot be read: its "
+                "corrections are estimated again, and values may stand in another order"
+            )
+        return tuple(found)
 
     def read(self, path: Path, topics: set[str]) -> Iterator[Segment]:
         """The bag's messages in order of receipt, or of their stamps where log times cannot serve.
@@ -160,12 +168,12 @@ def make_plan(
         if is_stamped(s.type, definitions.get(topics[s.name], (s.type, ""))[1])
     )
     decoders, unread = _decoders(episode, found)
+    seeds, unseeded = _seeds(episode, set(definitions)) if same else ({}, 0)
     return Plan(
-        found, topics, stamped,
-        _seeds(episode, set(definitions)) if same else {},
+        found, topics, stamped, seeds,
         restamp_by(episode.clock_jumps), decoders, guess is not None,
         tuple(s.topic for s in profile.streams if s.name not in there),
-        guess.left_out if guess else {}, unread, _stamp_span(episode, definitions),
+        guess.left_out if guess else {}, unread, _stamp_span(episode, definitions), unseeded,
     )  # fmt: skip
 
 
@@ -303,10 +311,11 @@ def _decoders(episode: Episode, profile: RobotProfile) -> tuple[_Decoders, dict[
     return found, why
 
 
-def _seeds(episode: Episode, there: set[str]) -> dict[str, Seed]:
-    """What the live run said of its streams."""
+def _seeds(episode: Episode, there: set[str]) -> tuple[dict[str, Seed], int]:
+    """What the live run said of its streams, and how many of its messages cannot be read."""
     names: dict[str, tuple[str, ...]] = {}
     clocks: dict[str, list[ClockSetting]] = {}
+    unseeded = 0
     topics = {t for t in there if t.endswith(("/" + _LAYOUT, "/" + _CLOCKS))}
     for message in read_messages(episode.path, topics) if topics else ():
         try:
@@ -316,5 +325,5 @@ def _seeds(episode: Episode, there: set[str]) -> dict[str, Seed]:
                 for stream, setting in decode_clock_settings(message.data):
                     clocks.setdefault(stream, []).append(setting)
         except DecodeError:
-            continue  # of another version: then it is estimated again
-    return {s: Seed(names.get(s), clocks.get(s)) for s in {*names, *clocks}}
+            unseeded += 1
+    return {s: Seed(names.get(s), clocks.get(s)) for s in {*names, *clocks}}, unseeded

@@ -59,6 +59,7 @@ class SynchronizerNode(Node):
         self._latencies: deque[tuple[int, int]] = deque(maxlen=_LATENCIES)
         self._robot_clock = ingest.clock
         self._aligner = self._new_aligner()
+        self._failed = 0  # batches that were not aligned
         self._told_at = 0.0
         self._events_told: dict[str, int] = {}
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -81,6 +82,7 @@ class SynchronizerNode(Node):
             self._aligner.advance(batch.until_ns)
             self._tell(batch.until_ns)
         except Exception:  # alignment can be done again from the bag; it must not end the recording
+            self._failed += 1
             Log(self).seldom_failure("a batch was not aligned")
 
     def _push(self, samples: list[Sample]) -> None:
@@ -142,14 +144,16 @@ class SynchronizerNode(Node):
         figures = {
             "frames": len(self._latencies),
             "skipped_ticks": self._aligner.skipped_ticks,
+            "batches_not_aligned": self._failed,
             "tick_to_frame_ms_p95": round(float(from_tick), 3),
             "last_sample_to_frame_ms_p95": round(float(from_last), 3),
             "last_sample_to_frame_ms_max": round(float(latencies[:, 1].max()), 3),
         }
+        failed = f"{self._failed} batches were not aligned, see the log; " if self._failed else ""
         return DiagnosticStatus(
-            level=DiagnosticStatus.OK,
+            level=DiagnosticStatus.ERROR if failed else DiagnosticStatus.OK,
             name=name,
-            message=f"frames leave {from_tick:.0f} ms after their tick, {from_last:.1f} ms after the last "
+            message=f"{failed}frames leave {from_tick:.0f} ms after their tick, {from_last:.1f} ms after the last "
             "sample they wait for (p95)",
             values=[KeyValue(key=k, value=str(v)) for k, v in figures.items()],
         )

@@ -155,7 +155,7 @@ def repair_partial(
     summary = BagSummary(files[0].name, *span(contents.chunks), per_topic)
     custom = {
         "episode_id": partial.stem, **note.facts, "stop_ns": str(summary.end_ns),
-        **_missing(contents), **_finalised_facts(partial), "recovered": "true", **facts(counts),
+        **_missing(contents, note), **_finalised_facts(partial), "recovered": "true", **facts(counts),
     }  # fmt: skip
     try:
         write_metadata(partial, build_metadata(topics, summary, custom))
@@ -198,7 +198,7 @@ def _check_again(path: Path, counts: dict[str, int]) -> None:
         )
 
 
-def _missing(contents: Contents) -> dict[str, str]:
+def _missing(contents: Contents, note: Note) -> dict[str, str]:
     """What a recovered episode says about itself. What had not reached the file is known to nobody."""
     streams: dict[str, dict[str, Any]] = {}
     for channel in contents.channels.values():
@@ -212,6 +212,7 @@ def _missing(contents: Contents) -> dict[str, str]:
         "unreadable_bytes": sum(length for _, length in contents.damaged),
         "unreadable_messages": sum(contents.gaps.values()),
         "end": "up to the last second before the recording ended",
+        **({"note": note.problem} if note.problem else {}),
     }
     return {"streams": json.dumps(streams), "missing": json.dumps(missing)}
 

@@ -58,10 +58,12 @@ class Note:
         facts: its custom_data so far.
         topics: per topic what ``metadata.yaml`` says of it, and its ``definition``; in the order
             they were added to the bag.
+        problem: why there is nothing of both; empty: there is.
     """
 
     facts: dict[str, str]
     topics: list[dict[str, Any]]
+    problem: str = ""
 
 
 class EpisodeStore:
@@ -165,15 +167,20 @@ class EpisodeStore:
             raise BagError(f"writing {partial} failed: {error.strerror}") from error
 
     def read_note(self, partial: Path) -> Note:
-        """What was kept about an episode; empty when there is nothing, or nothing readable."""
+        """What was kept about an episode; empty when there is nothing, or nothing readable, and says why."""
         try:
             content = json.loads(read_regular(partial / NOTE_FILE, _MOST_NOTE_BYTES))
             facts = {str(k): str(v) for k, v in content["facts"].items()}
             topics = [dict(topic) for topic in content["topics"]]
             whole = all(topic.keys() >= _TOPIC_KEYS for topic in topics)
-            return Note(facts, topics if whole else [])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            return Note({}, [])
+            if whole:
+                return Note(facts, topics)
+            return Note(facts, [], f"what describes its topics in {NOTE_FILE} cannot be read")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            why = f"{type(error).__name__}: {error}"
+            return Note(
+                {}, [], f"task, labels and QoS are lost: {NOTE_FILE} cannot be read ({why})"
+            )
 
     def finalise(self, partial: Path, facts: dict[str, str]) -> Path:
         """Turn a closed ``.partial`` bag into an episode: facts in, files named after it, renamed.

@@ -354,6 +354,12 @@ def test_one_bad_leftover_does_not_keep_the_others(leftover, tmp_path: Path) -> 
     assert not results["b.partial"].ok and "no name" in results["b.partial"].message
     assert all(r.messages == ROUNDS * PER_ROUND for name, r in results.items() if r.ok)
     assert sum(r.ok for r in results.values()) == 4
+    told = {
+        name: json.loads(Episode.open(r.path).facts["missing"]).get("note", "")
+        for name, r in results.items()
+        if r.ok
+    }
+    assert {name for name, why in told.items() if "cannot be read" in why} == {"a0", "a1", "a2"}
 
 
 def test_what_finalising_had_written_is_kept(tmp_path: Path) -> None:
