@@ -351,7 +351,7 @@ class Inspector:
             self._break(f"{name}: {numbers.others} messages name more values than are kept")
         if numbers.stream.type not in KINDS:
             for note in numbers.notes:
-                self._break(f"values of {name}: {note}; only its timing was looked at")
+                self._break(f"{name}: what is in a {numbers.stream.type}: only its timing ({note})")
         for unit, joints in numbers.in_other_units().items():
             self._break(f"{name}: positions in {unit} are not judged ({_some(joints)})")
         odd = numbers.unjudged(self._limits_of_streams().get(name, {}))
