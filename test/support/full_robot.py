@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import struct
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from robot_recorder.core.certificate import Certificate, StreamCertificate
+from robot_recorder.core.certificate import Certificate
 from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome, appended, dump_events
 from robot_recorder.core.topics import BagTopic, Channel, OfferedQos, Sample
 from robot_recorder.storage.mcap_writer import McapWriter
@@ -144,12 +143,14 @@ def recorded_facts() -> dict[str, str]:
                       "threshold": 100, "unit": "ms", "sentence": "was silent for 1 s"}],
         "passed": {"rate": {"joints": 0.01}},
     }  # fmt: skip
-    known: dict[str, Any] = dict.fromkeys(StreamCertificate.__dataclass_fields__, 0) | {
+    known = {
         "topic": "/wrist/wrench", "policy": "linear", "clock": "robot", "clock_events": (),
         "expected_hz": 200, "measured_hz": 166.7, "lost": None, "count": 1001, "skew_p95_ms": 2.25,
         "offset_ms": None, "drift_ppm": None, "fresh": 90, "held": 10,
     }  # fmt: skip
-    certificate = Certificate(30.0, "", 100, 90, {"wrench": StreamCertificate(**known)})
+    certificate = Certificate.from_dict(
+        {"rate_hz": 30.0, "frames": 100, "complete": 90, "streams": {"wrench": known}}
+    )
     places = {"dds": None, "ring": 0, "queue": 7, "writer": 0}
     return {
         "episode_id": id, "robot": "full", "start_ns": str(T0 + NS // 2), "pre_roll_s": "0.5",
