@@ -11,16 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rosbags.interfaces import MessageDefinitionFormat, Nodetype
-from rosbags.rosbag2 import Reader
-from rosbags.rosbag2.errors import ReaderError
+from rosbags.interfaces import Nodetype
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from robot_recorder.core.decoding import Decoded
 from robot_recorder.core.errors import DecodeError
 from robot_recorder.core.units import JointUnit
-from robot_recorder.storage.reader import unreadable
+from robot_recorder.storage.bag import opened
 
 _MOST_VALUES = 2000  # of one message; more is a picture or a cloud, not a table
 _BYTES = ("octet", "byte", "char", "uint8", "int8")
@@ -33,24 +31,21 @@ def bag_types(path: Path) -> Typestore:
         BagError: it can not be read.
     """
     store = get_typestore(Stores.EMPTY)  # what the bag says of a type goes before what is usual
-    try:
-        with Reader(path) as reader:
-            for connection in reader.connections:
-                if connection.msgtype not in store.types and connection.msgdef.data:
-                    _register(store, connection.msgtype, connection.msgdef)
-    except (ReaderError, OSError) as error:
-        raise unreadable(path, error) from error
+    with opened(path) as bag:
+        for topic in bag.topics():
+            if topic.type not in store.types and topic.definition:
+                _register(store, topic.type, topic.definition, topic.definition_encoding)
     usual = get_typestore(Stores.ROS2_JAZZY).fielddefs
     store.register({k: v for k, v in usual.items() if k not in store.fielddefs})
     return store
 
 
-def _register(store: Typestore, type_name: str, definition: Any) -> None:
+def _register(store: Typestore, type_name: str, definition: str, encoding: str) -> None:
     try:
-        if definition.format is MessageDefinitionFormat.IDL:
-            found = get_types_from_idl(definition.data)
+        if encoding == "ros2idl":
+            found = get_types_from_idl(definition)
         else:
-            found = get_types_from_msg(definition.data, type_name)
+            found = get_types_from_msg(definition, type_name)
         store.register({k: v for k, v in found.items() if k not in store.types})
     except Exception:  # a definition it can not parse: ``without_values`` says so
         pass

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import IntEnum
 from typing import Any
 
+from robot_recorder.core.plain_data import load_json
+
 
 class Outcome(IntEnum):
     """Mirrors Label.OUTCOME_* and MarkOutcome.OUTCOME_*."""
@@ -164,7 +166,7 @@ def append_text(text: str, events: Iterable[LabelEvent]) -> str:
     Raises:
         ValueError: the text is not JSON.
     """
-    return _dump([*json.loads(text or "[]"), *(event.to_dict() for event in events)])
+    return _dump([*load_json(text or "[]"), *(event.to_dict() for event in events)])
 
 
 def dump_events(events: Iterable[LabelEvent]) -> str:
@@ -183,7 +185,7 @@ def load_events(text: str) -> list[LabelEvent]:
         ValueError, TypeError: the text is not a log.
     """
     events = []
-    plain = json.loads(text or "[]")
+    plain = load_json(text or "[]")
     if not isinstance(plain, list) or not all(isinstance(p, dict) for p in plain):
         raise TypeError("not a list of label events")
     for entry in plain:

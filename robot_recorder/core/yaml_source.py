@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import yaml
 
 from robot_recorder.core.errors import ConfigError
+from robot_recorder.core.plain_data import MOST_CONFIGURATION_BYTES, check_yaml
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
@@ -53,7 +54,11 @@ class YamlMap:
             ConfigError: not YAML, or not a mapping.
         """
         try:
+            check_yaml(text, MOST_CONFIGURATION_BYTES)
             node = yaml.compose(text, Loader=yaml.SafeLoader)
+        except (ValueError, RecursionError) as error:
+            why = "it is nested too deep" if isinstance(error, RecursionError) else error
+            raise ConfigError(f"{source}: cannot be read: {why}") from error
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             line = f":{mark.line + 1}" if mark else ""

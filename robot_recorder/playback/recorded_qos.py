@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import yaml
-
 from robot_recorder.core.streams import INFINITE_NS, NS_PER_S
 from robot_recorder.core.topics import OfferedQos
+from robot_recorder.storage.metadata import parse_qos
 
 # Up to metadata version 8 policies are numbers: the places in these lists (rmw/types.h).
 _HISTORIES = ("system_default", "keep_last", "keep_all", "unknown")
@@ -34,14 +33,7 @@ def recorded_offers(topic_metadata: dict[str, Any]) -> tuple[OfferedQos, ...]:
 
     Empty when nothing is known; an offer that can not be understood is left out.
     """
-    offers = topic_metadata.get("offered_qos_profiles")
-    if isinstance(offers, str):  # up to version 8: YAML inside of YAML
-        try:
-            offers = yaml.safe_load(offers)
-        except yaml.YAMLError:
-            return ()
-    if not isinstance(offers, list):
-        return ()
+    offers = parse_qos(topic_metadata.get("offered_qos_profiles"))
     return tuple(_offer(o) for o in offers if isinstance(o, dict))
 
 

@@ -3,55 +3,51 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from robot_recorder.core.decoding import KINDS
 from robot_recorder.core.errors import BagError, DecodeError
 from robot_recorder.core.frame_messages import OWN_READERS
 from robot_recorder.core.ids import PARTIAL
+from robot_recorder.storage.bag import data_files
+from robot_recorder.storage.columns import CDR, Column, read_types
 from robot_recorder.storage.episodes import Episode
 from robot_recorder.storage.mcap_scan import scan
-from robot_recorder.storage.reader import read_messages
 
 
-def structure_problems(episode: Episode) -> list[str]:
-    """What is wrong with an episode's files, one sentence each; empty when nothing is.
+@dataclass
+class Structure:
+    """What reading all of a bag found.
+
+    Attributes:
+        problems: what is wrong with its files, one sentence each; empty when nothing is.
+        messages: how many were read.
+    """
+
+    problems: list[str] = field(default_factory=list)
+    messages: int = 0
+
+
+def structure_of(episode: Episode) -> Structure:
+    """Read all of an episode and compare it with what it says of itself.
 
     Works on any rosbag2 bag; what only our own episodes promise is checked on those only.
     """
-    path = episode.path
-    problems: list[str] = []
-    if path.suffix == PARTIAL:
-        problems.append("it was never finalised: the recorder died while recording it")
-    counts: Counter[str] = Counter()
-    undecodable: Counter[str] = Counter()
-    last_ns, backwards = 0, 0
-    try:
-        for message in read_messages(path):
-            counts[message.topic] += 1
-            backwards += message.receive_ns < last_ns
-            last_ns = message.receive_ns
-            kind = KINDS.get(message.type)
-            try:
-                if kind is not None and kind.decode is not None:
-                    kind.decode(message.data)
-                elif (read := OWN_READERS.get(message.type)) is not None:
-                    read(message.data)
-            except DecodeError:
-                undecodable[message.topic] += 1
-    except BagError as error:
-        problems.append(str(error))
-    if backwards:
-        problems.append(f"{backwards} messages are older than the one before them")
-    for topic, declared in sorted(episode.counts.items()):
-        if counts[topic] != declared:
-            problems.append(f"{topic} has {counts[topic]} messages, metadata.yaml says {declared}")
-    for topic, count in sorted(undecodable.items()):
-        problems.append(f"{topic} has {count} messages whose bytes do not fit their type")
-    for name in episode.metadata["relative_file_paths"]:
-        if name.endswith(".mcap") and "episode_id" in episode.facts:
-            problems += _check_file(path / name)
-    return problems
+    found = Structure(list(episode.notes))
+    if episode.path.suffix == PARTIAL:
+        found.problems.append("it was never finalised: the recorder died while recording it")
+    counts = _read_all(episode.path, found)
+    found.messages = sum(counts.values())
+    _compare(episode, counts, found)
+    if "episode_id" in episode.facts:
+        _check_files(episode, found)
+    return found
+
+
+def structure_problems(episode: Episode) -> list[str]:
+    """What is wrong with an episode's files, one sentence each; empty when nothing is."""
+    return structure_of(episode).problems
 
 
 def recording_problems(episode: Episode) -> list[str]:
@@ -67,6 +63,59 @@ def recording_problems(episode: Episode) -> list[str]:
     if "error" in episode.facts:
         problems.append(f"it was aborted: {episode.facts['error']}")
     return problems
+
+
+def _read_all(path: Path, found: Structure) -> Counter[tuple[str, str]]:
+    """Messages by topic and type."""
+    counts: Counter[tuple[str, str]] = Counter()
+    undecodable: Counter[str] = Counter()
+    try:
+        for topic, kind, column in read_types(path, verify=True):
+            counts[topic, kind] += len(column.receives)
+            undecodable[topic] += _undecodable(kind, column)
+    except BagError as error:
+        found.problems.append(str(error))
+    for topic, count in sorted(undecodable.items()):
+        if count:
+            found.problems.append(f"{topic} has {count} messages whose bytes do not fit their type")
+    return counts
+
+
+def _undecodable(kind: str, column: Column) -> int:
+    """How many messages' bytes do not fit their type."""
+    known = KINDS.get(kind)
+    decode = known.decode if known is not None else OWN_READERS.get(kind)
+    if decode is None:
+        return 0
+    bad = 0
+    for number in range(len(column.receives)):
+        try:
+            decode(column.payloads[number])
+        except DecodeError:
+            bad += 1
+    return bad
+
+
+def _compare(episode: Episode, counts: Counter[tuple[str, str]], found: Structure) -> None:
+    declared: Counter[tuple[str, str]] = Counter()
+    for entry in episode.metadata["topics_with_message_count"]:
+        topic = entry["topic_metadata"]
+        if topic.get("serialization_format", CDR) == CDR:
+            declared[topic["name"], topic["type"]] += entry["message_count"]
+    for name, kind in sorted({*declared, *counts}):
+        read, said = counts[name, kind], declared[name, kind]
+        if read != said:
+            found.problems.append(f"{name} has {read} messages, metadata.yaml says {said}")
+
+
+def _check_files(episode: Episode, found: Structure) -> None:
+    try:
+        for file in data_files(episode.path, episode.metadata):
+            if file.suffix == ".mcap":
+                found.problems += _check_file(file)
+    except BagError as error:
+        if str(error) not in found.problems:
+            found.problems.append(str(error))
 
 
 def _check_file(path: Path) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from dataclasses import dataclass, fields
@@ -11,6 +10,7 @@ from typing import Any
 
 from robot_recorder.core.errors import BagError
 from robot_recorder.core.labels import Outcome
+from robot_recorder.core.plain_data import load_json
 from robot_recorder.core.quality.report import QualityVerdict
 from robot_recorder.core.streams import NS_PER_MS
 from robot_recorder.storage.episodes import Episode
@@ -206,7 +206,7 @@ def _quality(facts: dict[str, str]) -> tuple[QualityVerdict, str]:
     except KeyError:
         return QualityVerdict.UNKNOWN, ""
     try:
-        reasons = json.loads(facts.get("quality", ""))["reasons"]
+        reasons = load_json(facts.get("quality", ""))["reasons"]
         return verdict, reasons[0] if reasons and isinstance(reasons[0], str) else ""
-    except (ValueError, TypeError, KeyError, IndexError, RecursionError):
+    except (ValueError, TypeError, KeyError, IndexError):
         return verdict, ""

@@ -26,10 +26,13 @@ from robot_recorder.core.labels import (
     fold,
     load_events,
 )
+from robot_recorder.core.plain_data import load_json
 from robot_recorder.core.quality.report import UNCHECKED, QualityReport, QualityVerdict
 from robot_recorder.core.streams import NS_PER_S
+from robot_recorder.storage.bag import read_bag
+from robot_recorder.storage.columns import unread_topics
 from robot_recorder.storage.files import folder_bytes
-from robot_recorder.storage.metadata import custom_data_of, read_metadata
+from robot_recorder.storage.metadata import custom_data_of
 
 _ID = re.compile(r"(?P<robot>.+?)_\d{8}T\d{6}_\d{3}(_|-|\.|$)")  # as ``episode_id`` makes it
 # What a key of custom_data is read by.
@@ -87,24 +90,26 @@ def lost_of(stream: dict[str, Any]) -> tuple[int | None, str]:
 
 @dataclass(frozen=True)
 class Episode:
-    """A bag directory and what its metadata says. Foreign bags simply have no facts.
+    """A bag and what its metadata says. Foreign bags simply have no facts.
 
     Attributes:
-        path: the bag directory.
-        metadata: content of ``metadata.yaml``.
+        path: the bag directory, or a data file that has none around it.
+        metadata: content of ``metadata.yaml``, or what the data files say where there is none.
+        notes: what ``metadata.yaml`` says and the data files do not, one sentence each.
     """
 
     path: Path
     metadata: dict[str, Any]
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, path: Path) -> Episode:
-        """Read a bag directory's metadata.
+        """Look at a bag directory, one without ``metadata.yaml``, or a data file.
 
         Raises:
             BagError: not a bag.
         """
-        return cls(path, read_metadata(path))
+        return cls(path, *read_bag(path))
 
     def readable(self) -> tuple[Episode, list[str]]:
         """The same without what of its custom_data can not be understood, and sentences that say what that is."""
@@ -123,7 +128,8 @@ class Episode:
                 said = isinstance(error, BagError)
                 problems.append(str(error) if said else str(self._rubbish(key, error)))
                 custom.pop(key, None)
-        return Episode(self.path, {**self.metadata, "custom_data": custom}), problems
+        metadata = {**self.metadata, "custom_data": custom}
+        return Episode(self.path, metadata, self.notes), problems
 
     @cached_property
     def facts(self) -> dict[str, str]:
@@ -193,10 +199,11 @@ class Episode:
     @cached_property
     def counts(self) -> dict[str, int]:
         """Messages per topic, from the metadata."""
-        return {
-            t["topic_metadata"]["name"]: int(t["message_count"])
-            for t in self.metadata["topics_with_message_count"]
-        }
+        found: dict[str, int] = {}
+        for entry in self.metadata["topics_with_message_count"]:
+            name = entry["topic_metadata"]["name"]
+            found[name] = found.get(name, 0) + int(entry["message_count"])
+        return found
 
     @cached_property
     def streams(self) -> dict[str, dict[str, Any]]:
@@ -219,6 +226,19 @@ class Episode:
         lost = [n for s in streams if s["written"] for n in s.get("lost", {"": None}).values()]
         lost += [n for s in streams if not s["written"] for n in s.get("lost", {}).values() if n]
         return sum(filter(None, lost)), bool(streams) and None not in lost
+
+    @cached_property
+    def unread(self) -> list[str]:
+        """Messages that nothing here reads, one sentence for each topic."""
+        try:
+            return unread_topics(self.path, self.metadata)
+        except BagError:  # who reads the others says so
+            return []
+
+    @property
+    def silent(self) -> list[str]:
+        """Topics without a message."""
+        return sorted(topic for topic, count in self.counts.items() if not count)
 
     @property
     def is_recovered(self) -> bool:
@@ -262,7 +282,7 @@ class Episode:
             BagError: it is none, or of another kind than ``default``.
         """
         try:
-            value = json.loads(self.facts[key]) if key in self.facts else default
+            value = load_json(self.facts[key]) if key in self.facts else default
             if not isinstance(value, type(default)):
                 raise ValueError(f"{type(value).__name__} instead of {type(default).__name__}")
         except ValueError as error:
@@ -289,4 +309,4 @@ class Episode:
     @property
     def size_bytes(self) -> int:
         """Bytes of all its files."""
-        return folder_bytes(self.path)
+        return folder_bytes(self.path) if self.path.is_dir() else self.path.stat().st_size

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from robot_recorder.core.errors import ConfigError
 from robot_recorder.core.ids import PARTIAL
@@ -217,6 +218,46 @@ def _keep_owner(fd: int, path: Path) -> None:
         old = os.lstat(path)
         if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
             os.fchown(fd, old.st_uid if os.geteuid() == 0 else -1, old.st_gid)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading; a FIFO, a socket or a device is refused without waiting for it.
+
+    Raises:
+        OSError: it cannot be opened, or is not a regular file.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        kind = what_is(os.fstat(fd).st_mode)
+        if kind != "file":
+            raise OSError(errno.EINVAL, f"it is a {kind}, not a file", str(path))
+        return open(fd, "rb")
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def read_text(path: Path, most_bytes: int) -> str:
+    """The text of a regular file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is longer than ``most_bytes``, or is not UTF-8.
+    """
+    with open_regular(path) as file:
+        data = file.read(most_bytes + 1)
+    if len(data) > most_bytes:
+        raise ValueError(f"it is larger than {most_bytes / 1e6:g} MB")
+    return data.decode("utf-8")
+
+
+def what_is(mode: int) -> str:
+    """The kind of a path by its ``st_mode``, in a word."""
+    kinds = (
+        (stat.S_ISREG, "file"), (stat.S_ISDIR, "folder"), (stat.S_ISFIFO, "FIFO"),
+        (stat.S_ISSOCK, "socket"), (stat.S_ISBLK, "device"), (stat.S_ISCHR, "device"),
+    )  # fmt: skip
+    return next((word for holds, word in kinds if holds(mode)), "special file")
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from robot_recorder.storage.mcap_records import (
 _KNOWN = frozenset(Op)
 _PASSED = (Op.METADATA, Op.ATTACHMENT, Op.DAMAGED)  # nothing in them is needed
 _SHORTEST_CHUNK = 40
+MOST_CHUNK_BYTES = 256_000_000  # unpacked; writers make chunks of one to some ten MB
 _CHUNK = bytes([Op.CHUNK])
 _MAGIC_SIZE = len(mcap.MAGIC)
 
@@ -321,26 +322,42 @@ def _pairs(entries: list[int]) -> Iterator[tuple[int, int]]:
 
 
 def decompress(head: ChunkHead, stored: bytes) -> bytes | None:
-    """A chunk's records; None when they are damaged.
+    """A chunk's records; None when they are damaged. Never more than its head says is unpacked.
 
     Raises:
-        BagError: a library that is needed is not installed.
+        BagError: a library that is needed is not installed, or it is larger than any chunk is.
     """
     if head.compression == "":
         return stored
+    if head.size > MOST_CHUNK_BYTES:
+        raise BagError(
+            f"a chunk of {len(stored)} bytes says it is {head.size / 1e6:.0f} MB unpacked; more than "
+            f"{MOST_CHUNK_BYTES / 1e6:.0f} MB are not unpacked"
+        )
     try:
-        if head.compression == "zstd":
-            import zstandard
-
-            return zstandard.ZstdDecompressor().decompress(stored, head.size)
-        if head.compression == "lz4":
-            import lz4.frame
-
-            return bytes(lz4.frame.decompress(stored))
+        records = unpack(head.compression, stored, head.size)
     except ImportError as error:
         raise BagError(
             f"its chunks are compressed with {head.compression}: pip install {error.name}"
         ) from error
     except Exception:  # whatever the library calls damage
         return None
-    return None
+    return records if len(records) == head.size else None
+
+
+def unpack(compression: str, stored: bytes, most_bytes: int) -> bytes:
+    """Decompress at most ``most_bytes`` and one more; raises what the library raises.
+
+    Raises:
+        ValueError: nobody knows that compression.
+    """
+    if compression == "zstd":
+        import zstandard
+
+        with zstandard.ZstdDecompressor().stream_reader(stored) as stream:
+            return bytes(stream.read(most_bytes + 1))
+    if compression == "lz4":
+        import lz4.frame
+
+        return bytes(lz4.frame.LZ4FrameDecompressor().decompress(stored, most_bytes + 1))
+    raise ValueError(f"compression {compression!r} is unknown")

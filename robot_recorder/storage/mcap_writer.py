@@ -93,7 +93,7 @@ class McapWriter:
         assert self._mcap is not None
         path = self._directory / self._name
         written = {id: count for id, count in self._mcap.counts.items() if count}
-        index = McapIndex.open(path) if written else None
+        index = McapIndex.open(path, walk=False) if written else None
         found = index.counts() if index is not None else {}
         if found != written:
             raise BagError(

@@ -6,25 +6,22 @@ Source of the format: rosbag2_storage/include/rosbag2_storage/yaml.hpp, metadata
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 from robot_recorder.core.errors import BagError
+from robot_recorder.core.plain_data import MOST_BYTES, load_yaml
 from robot_recorder.core.topics import BagTopic
-from robot_recorder.storage.files import replace_text
+from robot_recorder.storage.files import read_text, replace_text
 
 METADATA_FILE = "metadata.yaml"
 _ROOT = "rosbag2_bagfile_information"
 _NEEDED = ("topics_with_message_count", "message_count", "relative_file_paths")
 _NEEDED_TIMES = (("starting_time", "nanoseconds_since_epoch"), ("duration", "nanoseconds"))
-_DEEPEST = 300
-_DEEP = re.compile(rf"^[ ]{{{_DEEPEST}}}|(?:[-?] ){{{_DEEPEST}}}", re.MULTILINE)
 _EMPTY_START_NS = 2**63 - 1  # what rosbag2 writes for a bag without messages
 
 
@@ -141,10 +138,7 @@ def read_metadata(directory: Path) -> dict[str, Any]:
     """
     path = directory / METADATA_FILE
     try:
-        text = path.read_text(encoding="utf-8")
-        if _is_too_deep(text):
-            raise TypeError("it is nested deeper than any metadata is")
-        content = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        content = load_yaml(read_text(path, MOST_BYTES))
         metadata = content[_ROOT]
         for key in _NEEDED:
             if key not in metadata:
@@ -160,24 +154,26 @@ def read_metadata(directory: Path) -> dict[str, Any]:
         for key, unit in _NEEDED_TIMES:
             if type(metadata[key][unit]) is not int:
                 raise TypeError(f"{key} is not a number")
+        if not isinstance(metadata.get("custom_data") or {}, dict):
+            raise TypeError("custom_data is not a mapping")
     except FileNotFoundError as error:
         hint = "give the directory of an episode" if directory.exists() else "it does not exist"
         raise BagError(f"{directory} is not a bag, it has no {METADATA_FILE}: {hint}") from error
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, RecursionError) as error:
+        why = " ".join(str(error).split())
         raise BagError(
-            f"{path} can not be read ({error}); rebuild it with `ros2 bag reindex`"
+            f"{path} can not be read ({why}); `robot-recorder recover {directory}` makes it anew"
         ) from error
     return dict(metadata)
 
 
-def _is_too_deep(text: str) -> bool:
-    """Whether it could overflow libyaml's stack, which ends the process: a check beforehand, and a quick one."""
-    if _DEEP.search(text):
-        return True
-    data = np.frombuffer(text.encode("utf-8", "replace"), np.uint8)
-    opening, closing = (data == 91) | (data == 123), (data == 93) | (data == 125)  # [ {  ] }
-    depth = np.cumsum(opening.astype(np.int32) - closing)
-    return bool(len(depth)) and int(depth.max()) > _DEEPEST
+def parse_qos(offers: Any) -> list[Any]:
+    """``offered_qos_profiles`` as a list, also where it is YAML inside of YAML; empty: unknown."""
+    try:
+        offers = load_yaml(offers) if isinstance(offers, str) else offers
+    except (ValueError, yaml.YAMLError):
+        return []
+    return offers if isinstance(offers, list) else []
 
 
 def custom_data_of(metadata: dict[str, Any]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Reading of any rosbag2 bag, with nothing of ROS installed."""
+"""Reading of any rosbag2 bag message by message, with nothing of ROS installed."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rosbags.rosbag2 import Reader
-from rosbags.rosbag2.errors import ReaderError
+import numpy as np
 
-from robot_recorder.core.errors import BagError
+from robot_recorder.storage.columns import Column, bag_topics, read_columns
 
 
 @dataclass(frozen=True)
@@ -30,29 +29,32 @@ class BagMessage:
 
 
 def read_messages(path: Path, topics: set[str] | None = None) -> Iterator[BagMessage]:
-    """Messages of a bag directory in order of receipt; memory stays bounded by a few chunks.
+    """Messages of a bag in order of receipt; memory stays bounded by a few chunks.
+
+    Of a topic with messages of several types, those of the first one.
 
     Args:
-        path: the bag directory.
+        path: bag directory, or a data file.
         topics: only these; all when None.
 
     Raises:
         BagError: it can not be read; what could be read has been yielded.
     """
-    try:
-        with Reader(path) as reader:
-            wanted = [c for c in reader.connections if topics is None or c.topic in topics]
-            if not wanted:
-                return
-            for connection, receive_ns, data in reader.messages(wanted):
-                yield BagMessage(connection.topic, connection.msgtype, receive_ns, bytes(data))
-    except (ReaderError, OSError) as error:
-        raise unreadable(path, error) from error
+    types = {t: kind for t, (kind, _) in bag_topics(path).items() if topics is None or t in topics}
+    if not types:
+        return
+    for segment in read_columns(path, set(types)):
+        for topic, number, column in _in_order(segment.columns):
+            at_ns = int(column.receives[number])
+            yield BagMessage(topic, types[topic], at_ns, column.payloads[number])
 
 
-def unreadable(path: Path, error: Exception) -> BagError:
-    """What to say about a bag whose files can not be read."""
-    return BagError(
-        f"{path} can not be read: {error}. If a copy was cut off, copy it again; a damaged MCAP file can be "
-        "mended with `mcap recover`"
-    )
+def _in_order(columns: dict[str, Column]) -> Iterator[tuple[str, int, Column]]:
+    """Of each message its topic, its number and its column, by time."""
+    names = sorted(columns)
+    times = np.concatenate([columns[name].receives for name in names]) if names else np.empty(0)
+    whose = np.repeat(np.arange(len(names)), [len(columns[name].receives) for name in names])
+    numbers = np.concatenate([np.arange(len(columns[name].receives)) for name in names] or [whose])
+    for at in np.argsort(times, kind="stable").tolist():
+        name = names[whose[at]]
+        yield name, int(numbers[at]), columns[name]

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from robot_recorder.core.errors import BagError, DiskError
 from robot_recorder.storage.files import is_real_directory, is_regular
 from robot_recorder.storage.locks import HeldError, Lock
@@ -22,6 +20,7 @@ from robot_recorder.storage.metadata import (
     BagSummary,
     build_metadata,
     custom_data_of,
+    parse_qos,
     read_metadata,
     write_metadata,
 )
@@ -247,12 +246,11 @@ def _topic(channel: ChannelRecord, schema: SchemaRecord, note: Note) -> dict[str
     writer of the file may have stored it otherwise than it was told to.
     """
     noted = next((topic for topic in note.topics if topic["name"] == channel.topic), {})
-    qos = yaml.safe_load(channel.metadata.get("offered_qos_profiles", ""))
     hash = channel.metadata.get("topic_type_hash", "")
     return {
         "name": channel.topic,
         "type": schema.name,
         "serialization_format": channel.message_encoding,
-        "offered_qos_profiles": qos if isinstance(qos, list) else [],
+        "offered_qos_profiles": parse_qos(channel.metadata.get("offered_qos_profiles", "")),
         "type_description_hash": hash or noted.get("type_description_hash", ""),
     }

@@ -19,6 +19,7 @@ from typing import Any
 from robot_recorder.core.errors import BagError
 from robot_recorder.core.ids import MAX_ID_BYTES, PARTIAL, checked_id, shown_id
 from robot_recorder.core.labels import LabelEvent, append_text, appended
+from robot_recorder.core.plain_data import load_json
 from robot_recorder.core.yaml_source import did_you_mean
 from robot_recorder.storage.catalogue import Keeper
 from robot_recorder.storage.episodes import Episode, label_facts, robot_in
@@ -169,7 +170,7 @@ class EpisodeStore:
     def read_note(self, partial: Path) -> Note:
         """What was kept about an episode; empty when there is nothing, or nothing readable, and says why."""
         try:
-            content = json.loads(read_regular(partial / NOTE_FILE, _MOST_NOTE_BYTES))
+            content = load_json(read_regular(partial / NOTE_FILE, _MOST_NOTE_BYTES))
             facts = {str(k): str(v) for k, v in content["facts"].items()}
             topics = [dict(topic) for topic in content["topics"]]
             whole = all(topic.keys() >= _TOPIC_KEYS for topic in topics)
