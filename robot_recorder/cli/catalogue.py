@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from robot_recorder.cli.progress import counted
 from robot_recorder.console import say, say_error, say_json
@@ -19,12 +19,15 @@ from robot_recorder.core.quality.report import QualityVerdict
 from robot_recorder.core.streams import NS_PER_S
 from robot_recorder.core.text import visible
 from robot_recorder.core.yaml_source import did_you_mean
+from robot_recorder.storage.bag import read_bag
 from robot_recorder.storage.catalogue import Catalogue
 from robot_recorder.storage.catalogue_entry import Entry
 from robot_recorder.storage.catalogue_query import COUNTED, Filter, Query, names
 from robot_recorder.storage.catalogue_schema import FILE, is_broken
 from robot_recorder.storage.catalogue_stats import Side
 from robot_recorder.storage.catalogue_sync import Synced, refresh, sync
+from robot_recorder.storage.complete import incomplete
+from robot_recorder.storage.metadata import METADATA_FILE
 from robot_recorder.storage.store import EpisodeStore
 
 _LIMIT = 50
@@ -154,7 +157,7 @@ def _with(roots: list[Path], work: Callable[[list[Catalogue]], int], itself: boo
     """
     for root in roots:
         if not root.is_dir():
-            raise ConfigError(f"no episodes in {root}; give the folder they are recorded into")
+            _refuse(root)
     for attempt in (1, 2):
         catalogues: list[Catalogue] = []
         try:
@@ -177,6 +180,14 @@ def _with(roots: list[Path], work: Callable[[list[Catalogue]], int], itself: boo
             for catalogue in catalogues:
                 catalogue.close()
     raise AssertionError("it returned or raised")
+
+
+def _refuse(root: Path) -> NoReturn:
+    """Say what is there where no episodes are."""
+    read_bag(root)
+    raise ConfigError(
+        f"{root} is a bag itself, not a folder of episodes: robot-recorder check {root}"
+    )
 
 
 def _synced(catalogue: Catalogue, thorough: bool = False) -> Synced:
@@ -218,13 +229,14 @@ def _episodes(options: argparse.Namespace) -> int:
     def work(catalogues: list[Catalogue]) -> int:
         scripted = options.paths or options.json
         limit = options.limit or (None if scripted else _LIMIT)
-        if not scripted and all(catalogue.is_empty() for catalogue in catalogues):
+        roots = [catalogue.root for catalogue in catalogues]
+        found = [folder for root in roots for folder in incomplete(root, quiet=False)]
+        if not scripted and all(catalogue.is_empty() for catalogue in catalogues) and not found:
             for catalogue in catalogues:  # a mistyped folder shall not keep one
                 catalogue.take_away()
                 with contextlib.suppress(OSError):
                     (catalogue.root / FILE.parent).rmdir()
-            roots = ", ".join(str(c.root) for c in catalogues)
-            raise ConfigError(f"no episodes in {roots}; give the folder they are recorded into")
+            _refuse(roots[0])
         filter = _filter(options, catalogues)
         queries = [Query(catalogue, filter) for catalogue in catalogues]
         if limit is not None:  # what is shown shall be what is there now
@@ -271,6 +283,9 @@ def _print_table(catalogues: list[Catalogue], queries: list[Query], limit: int) 
         _print_some([f"unreadable: {problem}" for problem in catalogue.unreadable()])
         _print_some([f"unfinished: {partial}; {recover}" for partial in store.unfinished()])
         _print_some([f"not recoverable: {path}" for path in store.quarantined()])
+        mend = f"robot-recorder recover {catalogue.root}"
+        lacking = incomplete(catalogue.root, quiet=False)
+        _print_some([f"without {METADATA_FILE}: {path}; {mend}" for path in lacking])
 
 
 def _print_some(lines: list[str]) -> None:

@@ -15,11 +15,12 @@ from typing import Any
 from robot_recorder.cli.progress import counted
 from robot_recorder.configuration import load_profile, load_tasks
 from robot_recorder.console import say, say_json
-from robot_recorder.core.errors import ConfigError, RecorderError
+from robot_recorder.core.errors import RecorderError
 from robot_recorder.core.ids import PARTIAL
 from robot_recorder.core.quality.report import QualityVerdict
 from robot_recorder.core.quality.result import Level
 from robot_recorder.quality.offline import Checked, check_episode
+from robot_recorder.storage.bag import read_bag
 from robot_recorder.storage.episodes import quality_facts
 from robot_recorder.storage.metadata import METADATA_FILE
 from robot_recorder.storage.store import EpisodeStore
@@ -80,13 +81,14 @@ def _episodes_of(path: Path) -> list[Path]:
     """A bag itself, or the episodes in a folder.
 
     Raises:
-        ConfigError: it is neither.
+        BagError: it is neither.
     """
-    if (path / METADATA_FILE).is_file() or path.suffix == PARTIAL:
+    if path.suffix == PARTIAL or os.path.lexists(path / METADATA_FILE):
         return [path]
     found = EpisodeStore(path).paths()
     if not found:
-        raise ConfigError(f"{path} is neither a bag nor a folder with episodes")
+        read_bag(path)  # says what is there
+        return [path]
     return found
 
 
@@ -130,6 +132,7 @@ def _plain(found: Checked) -> dict[str, Any]:
         "episode_id": found.episode_id,
         "problems": found.problems,
         "recording": found.recording,
+        "messages": found.messages,
         **found.report.to_dict(),
     }
 
@@ -141,7 +144,7 @@ def _print(found: Checked, everything: bool) -> None:
     style = _STYLES[report.verdict]
     console.print(
         Text(f"{found.path}: ").append(report.verdict.text, style),
-        f"({len(report.results)} checks, {len(report.findings)} findings)",
+        f"({found.messages} messages, {len(report.results)} checks, {len(report.findings)} findings)",
         soft_wrap=True,
     )
     for problem in found.problems:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import datetime
 from pathlib import Path
 
-from robot_recorder.core.errors import BagError
+from robot_recorder.storage.bag import read_bag
 from robot_recorder.storage.metadata import METADATA_FILE
 
 _START = re.compile(r"_(\d{8}T\d{6}_\d{3})")  # in an episode's id, see storage.episodes.episode_id
-HELP = "bag directory, of anybody's; a folder: its newest episode; default: episodes"
+HELP = "bag directory or data file, of anybody's; a folder: its newest episode; default: episodes"
 
 
 def chosen_episode(path: Path) -> Path:
@@ -19,26 +20,17 @@ def chosen_episode(path: Path) -> Path:
     Raises:
         BagError: there is none.
     """
-    if path.is_file() and (path.parent / METADATA_FILE).exists():
+    if path.is_file() and os.path.lexists(path.parent / METADATA_FILE):
         return path.parent
-    if path.is_file():
-        raise BagError(
-            f"{path} is a file without a bag around it: give a rosbag2 directory; `ros2 bag reindex` makes one"
-        )
-    if not path.is_dir():
-        raise BagError(
-            f"{path} does not exist: give the directory of an episode, or a folder of episodes"
-        )
-    if (path / METADATA_FILE).exists():
+    if os.path.lexists(path / METADATA_FILE):
         return path
     episodes = [
         p.parent for p in path.glob(f"*/{METADATA_FILE}") if not p.parent.name.startswith(".")
     ]
     episodes = [p for p in episodes if p.suffix != ".partial"]
     if not episodes:
-        raise BagError(
-            f"{path} is not a bag and has no episodes in it: give the directory of an episode"
-        )
+        read_bag(path)  # says what is there
+        return path
     return max(episodes, key=_started)
 
 

@@ -23,6 +23,7 @@ from robot_recorder.core.streams import NS_PER_S
 from robot_recorder.core.tasks import TaskRegistry
 from robot_recorder.storage.episodes import Episode
 from robot_recorder.storage.labelling import Labelled
+from robot_recorder.storage.metadata import METADATA_FILE
 from robot_recorder.storage.store import EpisodeStore, not_finished
 from robot_recorder.storage.trash import TRASH
 
@@ -149,6 +150,11 @@ def _refuse(path: Path, change: bool) -> None:
     partial = path if path.suffix == PARTIAL else path.with_name(path.name + PARTIAL)
     if partial.is_dir() and (path == partial or not path.is_dir()):
         raise ConfigError(not_finished(partial))
+    if change and path.exists() and not (path / METADATA_FILE).is_file():
+        Episode.open(path)  # says what is there
+        raise ConfigError(
+            f"{path} has no {METADATA_FILE}, where labels are kept: robot-recorder recover {path} makes it"
+        )
     if change and path.parent.name == TRASH:
         root = path.parent.parent
         raise ConfigError(

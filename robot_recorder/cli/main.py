@@ -12,6 +12,7 @@ from typing import NoReturn
 from robot_recorder.cli import align, catalogue, label, tasks
 from robot_recorder.cli.check import add_check
 from robot_recorder.cli.play import add_play
+from robot_recorder.cli.recover import add_recover
 from robot_recorder.cli.show import add_show
 from robot_recorder.cli.view import add_view
 from robot_recorder.configuration import load_profile
@@ -75,9 +76,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_check(commands)
 
-    recover = commands.add_parser("recover", help="make whole what a crash left behind")
-    recover.add_argument("root", nargs="?", default="episodes", type=Path)
-    recover.set_defaults(run=_recover)
+    add_recover(commands)
 
     trash = commands.add_parser("trash", help="list discarded episodes, or bring one back")
     trash.add_argument("root", nargs="?", default="episodes", type=Path)
@@ -123,25 +122,6 @@ def _has_ros() -> bool:
     except ImportError:
         return False
     return True
-
-
-def _recover(options: argparse.Namespace) -> int:
-    from robot_recorder.cli.progress import counted
-    from robot_recorder.storage.recovery import recover_all
-
-    store = EpisodeStore(options.root)
-    if not options.root.is_dir():
-        raise ConfigError(f"{options.root} is no folder; give the one episodes are recorded into")
-    done, total = itertools.count(1), len(store.unfinished())
-    with counted("recovering", least=1) as told:
-        results = recover_all(store, lambda _: told(next(done), total))
-    for result in results:
-        say(result.message if result.ok else f"not recovered: {result.message}; see {result.path}")
-    for partial in store.unfinished():
-        if partial not in {r.path for r in results}:
-            say(f"being recorded: {partial}")
-    say(f"{sum(r.ok for r in results)} of {len(results)} leftovers recovered")
-    return int(not all(r.ok for r in results))
 
 
 def _trash(options: argparse.Namespace) -> int:

@@ -25,7 +25,7 @@ from robot_recorder.core.stream_tally import StreamTally
 from robot_recorder.core.streams import NS_PER_S, RobotProfile, StreamConfig
 from robot_recorder.core.tasks import Task, TaskRegistry, parse_tasks
 from robot_recorder.quality.pictures import look_at
-from robot_recorder.quality.structure import recording_problems, structure_problems
+from robot_recorder.quality.structure import recording_problems, structure_of
 from robot_recorder.storage.episodes import Episode, incompleteness
 
 _AT_ONCE = 2000  # messages
@@ -38,6 +38,7 @@ class Checked:
     Attributes:
         problems: with its files and counts, one sentence each.
         recording: what went wrong while it was recorded, one sentence each; its report weighs that.
+        messages: how many were read.
     """
 
     path: Path
@@ -45,6 +46,7 @@ class Checked:
     problems: list[str]
     recording: list[str]
     report: QualityReport
+    messages: int = 0
 
     @property
     def sound(self) -> bool:
@@ -79,15 +81,19 @@ def check_episode(
         BagError: it is not a bag.
     """
     episode = Episode.open(path)
-    problems = structure_problems(episode)
+    structure = structure_of(episode)
     episode, unclear = episode.readable()
     recording = recording_problems(episode)
     try:
         report = inspect_episode(episode, profile, tasks)
-        report = replace(report, broken=(*report.broken, *unclear))
+        report = replace(report, broken=(*report.broken, *unclear, *episode.unread))
     except RecorderError as error:
-        report = replace(UNCHECKED, sentence=f"not checked: {error}", broken=tuple(unclear))
-    return Checked(path, episode.id, problems, recording, report)
+        report = replace(
+            UNCHECKED, sentence=f"not checked: {error}", broken=(*unclear, *episode.unread)
+        )
+    return Checked(
+        path, episode.id, structure.problems, recording, report, structure.messages
+    )
 
 
 def inspect_episode(

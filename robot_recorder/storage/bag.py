@@ -78,12 +78,17 @@ def full_type(name: str) -> str:
 
 def topics_of(file: DataFile) -> list[FileTopic]:
     """A data file's topics; types have three parts."""
+    return [topic._replace(type=full_type(topic.type)) for topic in _own_topics(file)]
+
+
+def _own_topics(file: DataFile) -> list[FileTopic]:
+    """The same with the types' names as they are in the file."""
     if isinstance(file, Db3File):
-        return [t._replace(type=full_type(t.type)) for t in file.topics()]
+        return file.topics()
     counts, found = file.counts(), []
     for channel in file.channels.values():
         schema = file.schemas.get(channel.schema_id)
-        name, encoding = (full_type(schema.name), schema.encoding) if schema else ("", "")
+        name, encoding = (schema.name, schema.encoding) if schema else ("", "")
         text = schema.data.decode(errors="replace") if schema else ""
         found.append(FileTopic(
             channel.topic, name, channel.message_encoding, text, encoding,
@@ -108,13 +113,18 @@ def opened(path: Path) -> Iterator[OpenBag]:
             if mode == "file" and file.suffix == _PACKED:
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
                 file = _unpacked(file, folder)
-            files.append(_open(file))
+            files.append(open_file(file))
             if isinstance(files[-1], Db3File):
                 stack.callback(files[-1].close)
         yield OpenBag(path, metadata, files, mode == "message")
 
 
-def _open(file: Path) -> DataFile:
+def open_file(file: Path) -> DataFile:
+    """A data file of either storage.
+
+    Raises:
+        BagError: it cannot be read.
+    """
     return Db3File(file) if storage_of(file) == "sqlite3" else McapIndex.open(file)
 
 
@@ -212,16 +222,29 @@ def storage_of(file: Path) -> str:
 def _described(files: list[Path]) -> dict[str, Any]:
     """Metadata made from data files."""
     with ExitStack() as stack:
-        data = [_open(file) for file in files]
+        data = [open_file(file) for file in files]
         for file in data:
             if isinstance(file, Db3File):
                 stack.callback(file.close)
-        bag = OpenBag(files[0], {}, data)
-        topics, spans = bag.topics(), [span for file in data if (span := file.span())[1]]
+        found = describe(files, data)
+    for entry in found["topics_with_message_count"]:
+        entry["topic_metadata"]["type"] = full_type(entry["topic_metadata"]["type"])
+    return found
+
+
+def describe(files: list[Path], data: list[DataFile]) -> dict[str, Any]:
+    """The content of a ``metadata.yaml`` for open data files; types are named as the files name them."""
+    topics: list[dict[str, Any]] = []
+    counts: list[int] = []
+    for topic in (topic for file in data for topic in _own_topics(file)):
+        described = topic_of(topic)
+        if described not in topics:
+            topics.append(described)
+            counts.append(0)
+        counts[topics.index(described)] += topic.messages
+    spans = [span for file in data if (span := file.span())[1]]
     first, last = min((s[0] for s in spans), default=0), max((s[1] for s in spans), default=0)
-    described = [topic_of(topic) for topic in topics]
-    summary = BagSummary(files[0].name, first, last, [topic.messages for topic in topics])
-    metadata = build_metadata(described, summary, {})
+    metadata = build_metadata(topics, BagSummary(files[0].name, first, last, counts), {})
     storage = "sqlite3" if isinstance(data[0], Db3File) else "mcap"
     names = [file.name for file in files]
     return {**metadata, "storage_identifier": storage, "relative_file_paths": names,
@@ -269,7 +292,7 @@ def _corrected(path: Path, metadata: dict[str, Any]) -> tuple[dict[str, Any], tu
             return metadata, ()
         with ExitStack() as stack:
             spans = []
-            for file in map(_open, files):
+            for file in map(open_file, files):
                 if isinstance(file, Db3File):
                     stack.callback(file.close)
                 spans.append(file.span())

@@ -32,7 +32,7 @@ from robot_recorder.core.streams import NS_PER_S
 from robot_recorder.storage.bag import read_bag
 from robot_recorder.storage.columns import unread_topics
 from robot_recorder.storage.files import folder_bytes
-from robot_recorder.storage.metadata import custom_data_of
+from robot_recorder.storage.metadata import METADATA_FILE, custom_data_of
 
 _ID = re.compile(r"(?P<robot>.+?)_\d{8}T\d{6}_\d{3}(_|-|\.|$)")  # as ``episode_id`` makes it
 # What a key of custom_data is read by.
@@ -109,6 +109,8 @@ class Episode:
         Raises:
             BagError: not a bag.
         """
+        if path.is_file() and (path.parent / METADATA_FILE).is_file():
+            path = path.parent
         return cls(path, *read_bag(path))
 
     def readable(self) -> tuple[Episode, list[str]]:

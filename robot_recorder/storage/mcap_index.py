@@ -69,8 +69,12 @@ class McapIndex:
         try:
             with open_regular(path) as file:  # mapped until the last payload is forgotten
                 data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError) as error:
-            raise BagError(f"{path} can not be read: {error}") from error
+        except ValueError as error:
+            raise BagError(
+                f"{path} is empty: its recording had not begun, or the copy failed"
+            ) from error
+        except OSError as error:
+            raise BagError(f"{path} can not be read: {error.strerror or error}") from error
         if data[: len(mcap.MAGIC)] != mcap.MAGIC:
             raise BagError(f"{path} is not an MCAP file, or its first bytes are damaged")
         found = cls(path, data)

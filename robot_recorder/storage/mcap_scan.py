@@ -41,6 +41,7 @@ class Contents:
         counts: messages per channel id.
         gaps: messages per channel id that are missing in between, by the numbers our writer gives.
         chunk_counts: the same for each chunk.
+        unindexed: chunks that never had message indexes; others write none.
         given_up: bytes of readable chunks that a repair had to give up for room.
         end: where the data ends, and the index belongs.
         begins_well: magic and header are right.
@@ -55,6 +56,7 @@ class Contents:
     counts: dict[int, int] = field(default_factory=dict)
     gaps: dict[int, int] = field(default_factory=dict)
     chunk_counts: list[dict[int, int]] = field(default_factory=list)
+    unindexed: int = 0
     given_up: int = 0
     end: int = _MAGIC_SIZE
     begins_well: bool = False
@@ -200,11 +202,22 @@ class _Scanner:
         info.index_offsets, info.index_length = {}, 0
         self._add_chunk(info, index)
         after = self._take_indexes(info, index, end)
+        if not after and self._goes_on(end):
+            info.index_offsets, info.index_length = {}, 0
+            self.found.unindexed += 1
+            return end
         if not after:
             indexes = mcap.message_indexes(info, index)
             self.found.patches.append((end, indexes))
             after = end + len(indexes)
         return after
+
+    def _goes_on(self, at: int) -> bool:
+        """Whether a chunk without message indexes is followed by what has a right to stand there."""
+        op, end = self._record_at(at)
+        if op == Op.CHUNK:
+            return bool(end) and self._chunk(at, end) is not None
+        return bool(end) and op in (Op.SCHEMA, Op.CHANNEL, Op.METADATA, Op.DATA_END)
 
     def _add_chunk(self, info: ChunkInfo, index: mcap.Index) -> None:
         self.found.chunks.append(info)

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from robot_recorder.core.errors import BagError, DiskError
+from robot_recorder.storage.complete import copy_with_indexes
 from robot_recorder.storage.files import is_real_directory, is_regular
 from robot_recorder.storage.locks import HeldError, Lock
 from robot_recorder.storage.mcap_file import Declarations
+from robot_recorder.storage.mcap_index import McapIndex
 from robot_recorder.storage.mcap_records import ChannelRecord, SchemaRecord, span
 from robot_recorder.storage.mcap_repair import repair
 from robot_recorder.storage.mcap_scan import Contents, scan
@@ -150,6 +152,8 @@ def repair_partial(
     contents = repair(files[0], _noted(note))
     counts = counted(contents)
     _check_again(files[0], counts)
+    if contents.unindexed:  # not every reader reads such chunks
+        _copy_in_place(files[0])
     topics, per_topic = _topics(contents, note)
     summary = BagSummary(files[0].name, *span(contents.chunks), per_topic)
     custom = {
@@ -163,6 +167,17 @@ def repair_partial(
     reader = confirm(partial, counts)
     by = f"read back by {reader}" if reader else "not read back: pip install rosbags"
     return contents, counts, by
+
+
+def _copy_in_place(file: Path) -> None:
+    """Replace a file by a copy of itself with every index there is."""
+    copy = file.with_name(file.name + ".copy")
+    try:
+        copy_with_indexes(McapIndex.open(file), copy)
+        os.replace(copy, file)
+    except OSError as error:
+        copy.unlink(missing_ok=True)
+        raise DiskError(f"copying {file} failed: {error.strerror}") from error
 
 
 def counted(contents: Contents) -> dict[str, int]:

@@ -245,7 +245,7 @@ class EpisodeStore:
         """
         try:
             with Lock(path.parent, lock_name(path), self._wait_s):
-                episode = Episode.open(path)
+                episode = Episode(path, read_metadata(path))  # as it stands: it is written again
                 custom = {**episode.facts, **facts(episode)}
                 metadata = {**episode.metadata, "custom_data": custom}
                 write_metadata(path, metadata)

@@ -187,7 +187,7 @@ def test_the_catalogue_is_made_anew_on_demand(root: Path, run, capsys) -> None:
 def test_a_mistyped_folder_stays_as_it_was(tmp_path: Path, capsys) -> None:
     (tmp_path / "pictures").mkdir()
     assert main(["episodes", str(tmp_path)]) == 2
-    assert "no episodes in" in capsys.readouterr().err
+    assert "is not a bag, and a folder of pictures" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["pictures"]
 
 

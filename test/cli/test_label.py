@@ -148,7 +148,7 @@ def test_one_that_fails_does_not_stop_the_rest(episodes: list[Path], capsys) -> 
     assert main(["label", *map(str, paths), "--by", "eve", "--success"]) == 1
     printed = capsys.readouterr()
     assert printed.out.count("marked as success") == 2
-    assert "/nowhere is not a bag" in printed.err
+    assert "/nowhere does not exist" in printed.err
     assert f"--restore {gone.name}" in printed.err
     assert printed.err.count(f"robot-recorder recover {store.root}") == 2
     assert {Episode.open(p).labels.outcome for p in episodes} == {Outcome.SUCCESS}

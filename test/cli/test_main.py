@@ -104,8 +104,8 @@ def test_check_finds_a_broken_bag(root: Path, capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["check", "/nowhere"], "neither a bag nor a folder"),
-        (["episodes", "/nowhere"], "no episodes in /nowhere"),
+        (["check", "/nowhere"], "/nowhere does not exist: give a bag directory"),
+        (["episodes", "/nowhere"], "/nowhere does not exist: give a bag directory"),
         (["show", "/"], "is not a bag"),
         (["profile", "check", "g2_sim"], "g1_sim"),
         (["profile", "check", "/nowhere.yaml"], "No such file"),

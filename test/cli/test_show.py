@@ -70,9 +70,9 @@ def test_of_foreign_bags_the_newest_is_the_last_written(tmp_path: Path) -> None:
 def test_what_is_none_is_named_with_what_to_give(tmp_path: Path) -> None:
     (tmp_path / "alone.mcap").write_bytes(b"")
     for path, words in (
-        (tmp_path, "no episodes in it"),
+        (tmp_path, "alone.mcap is empty"),
         (tmp_path / "no", "does not exist"),
-        (tmp_path / "alone.mcap", "reindex"),
+        (tmp_path / "alone.mcap", "a file of 0 bytes"),
     ):
         with pytest.raises(BagError, match=words):
             chosen_episode(path)
