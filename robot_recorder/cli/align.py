@@ -12,7 +12,7 @@ from robot_recorder.cli.progress import progress
 from robot_recorder.configuration import load_profile
 from robot_recorder.console import say, say_error, say_json, say_lines
 from robot_recorder.core.errors import BagError, ConfigError, RecorderError
-from robot_recorder.core.profile import LEAST_RATE_HZ
+from robot_recorder.core.profile import LEAST_RATE_HZ, MOST_RATE_HZ
 from robot_recorder.core.streams import NS_PER_MS
 from robot_recorder.storage.episodes import Episode
 
@@ -78,8 +78,10 @@ def add_guess(actions: Any) -> None:
 
 def _positive(text: str) -> float:
     value = float(text)
-    if not LEAST_RATE_HZ < value < 1e5:
-        raise argparse.ArgumentTypeError(f"{text} is not a number above {LEAST_RATE_HZ}")
+    if not LEAST_RATE_HZ < value <= MOST_RATE_HZ:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not a number above {LEAST_RATE_HZ} and up to {MOST_RATE_HZ:g}"
+        )
     return value
 
 

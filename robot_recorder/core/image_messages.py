@@ -18,6 +18,7 @@ from robot_recorder.core.errors import DecodeError
 RAW, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 IMAGE_TYPES = (RAW, COMPRESSED)
 _FORMATS = ("jpeg", "jpg", "png", "webp", "tiff", "bmp")
+MOST_PIXELS = 64_000_000  # of a picture: decoded, it is four times as many bytes
 _DEPTH_HEAD = 12  # bytes that the compressedDepth transport puts before its PNG
 # Of what numpy kind, and how many of them a pixel has.
 _ENCODINGS = {
@@ -103,6 +104,7 @@ def raw_pixels(message: bytes) -> Pixels:
     if kind is None:
         raise UnknownEncoding(f"pictures of encoding '{encoding[:40]}' are not understood")
     number, channels = np.dtype(kind[0]), kind[1]
+    _check_pixels(width, height)
     row = width * channels * number.itemsize
     if step < row or len(pixels) < step * height:
         raise DecodeError(f"{len(pixels)} bytes are too few for {width} x {height} {encoding}")
@@ -117,6 +119,73 @@ def depth_as_grey(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     most = float(np.percentile(known, 99.5)) if known.size else 0.0
     seen = 64 + np.clip(known / (most or 1.0) * 150, 0, 150)
     return np.asarray(np.where(known > 0, seen, 0), dtype=np.uint8)
+
+
+def check_size(data: bytes) -> None:
+    """Refuse a picture by its header, before anything decodes it: a few bytes can stand for gigabytes.
+
+    Raises:
+        DecodeError: it is too large, or not of a kind whose size is known.
+    """
+    try:
+        if data.startswith(b"\xff\xd8"):
+            width, height, _ = jpeg_head(data)
+        elif data.startswith(b"\x89PNG\r\n\x1a\n"):
+            width, height = struct.unpack_from(">II", data, 16)
+        elif data.startswith(b"BM"):
+            width, height = _bmp_size(data)
+        elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+            width, height = _webp_size(data)
+        elif data[:4] in (b"II*\0", b"MM\0*"):
+            width, height = _tiff_size(data)
+        else:
+            raise DecodeError("not a picture that can be decoded")
+    except (struct.error, IndexError) as error:
+        raise DecodeError("a picture without a header") from error
+    _check_pixels(width, height)
+
+
+def _check_pixels(width: int, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        raise DecodeError(
+            f"a picture of {width} x {height} pixels; more than {MOST_PIXELS // 10**6} million are not "
+            "decoded"
+        )
+
+
+def _bmp_size(data: bytes) -> tuple[int, int]:
+    (head,) = struct.unpack_from("<I", data, 14)
+    width, height = struct.unpack_from("<HH" if head == 12 else "<ii", data, 18)
+    return abs(width), abs(height)
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """Source of the format: https://developers.google.com/speed/webp/docs/riff_container"""
+    kind = data[12:16]
+    if kind == b"VP8X":
+        return (
+            1 + int.from_bytes(data[24:27], "little"),
+            1 + int.from_bytes(data[27:30], "little"),
+        )
+    if kind == b"VP8L":
+        (bits,) = struct.unpack_from("<I", data, 21)
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    width, height = struct.unpack_from("<HH", data, 26)
+    return width & 0x3FFF, height & 0x3FFF
+
+
+def _tiff_size(data: bytes) -> tuple[int, int]:
+    """Of the first picture. Source of the format: TIFF revision 6.0, section 2."""
+    order = "<" if data.startswith(b"II") else ">"
+    (at,) = struct.unpack_from(order + "I", data, 4)
+    (entries,) = struct.unpack_from(order + "H", data, at)
+    found = {256: 0, 257: 0}  # ImageWidth, ImageLength
+    for number in range(entries):
+        tag, kind = struct.unpack_from(order + "HH", data, at + 2 + 12 * number)
+        if tag in found:
+            place = at + 2 + 12 * number + 8
+            (found[tag],) = struct.unpack_from(order + ("H" if kind == 3 else "I"), data, place)
+    return found[256], found[257]
 
 
 def jpeg_head(data: bytes) -> tuple[int, int, int]:

@@ -35,6 +35,8 @@ _STREAM_KEYS = (
     "clock", "disorder_ms", "window", "of", "qos", "quality", "names", "unit", "scale", "joints",
 )  # fmt: skip
 
+MOST_RATE_HZ = 10_000.0  # of frames
+MOST_STREAM_RATE_HZ = 1_000_000.0
 LEAST_RATE_HZ = 0.001  # of frames: ticks are counted in thousandths
 
 # Topics the package itself records; a profile stream of the same name would be written twice.
@@ -88,7 +90,9 @@ def parse_profile(text: str, source: str) -> RobotProfile:
 
 def _parse_frame_clock(top: YamlMap, streams: list[StreamConfig]) -> FrameClock:
     reference = top.text("frame_clock", "")
-    rate_hz = top.number("frame_rate_hz", None if reference else 30.0, above=LEAST_RATE_HZ)
+    rate_hz = top.number(
+        "frame_rate_hz", None if reference else 30.0, above=LEAST_RATE_HZ, most=MOST_RATE_HZ
+    )
     aligned = [s.name for s in streams if s.policy is not Policy.NONE]
     if reference and reference not in aligned:
         top.fail_at(
@@ -133,7 +137,7 @@ def _parse_stream(name: str, entry: YamlMap, deadline_ns: int) -> StreamConfig:
     if not MESSAGE_TYPE.match(type_name):
         entry.fail_at("type", f"'{type_name}' is not a type name like sensor_msgs/msg/JointState")
     role = Role(entry.choice("role", [r.value for r in Role]))
-    rate_hz = entry.number("rate_hz", above=0)
+    rate_hz = entry.number("rate_hz", above=0, most=MOST_STREAM_RATE_HZ)
     policy = _parse_policy(entry, type_name, role)
 
     tolerance_ms = entry.number("tolerance_ms", above=0)

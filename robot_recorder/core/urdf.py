@@ -17,6 +17,7 @@ from robot_recorder.core.arrays import Floats
 from robot_recorder.core.errors import DecodeError
 
 Colour = tuple[float, float, float, float]
+_MOST_TEXT = 20_000_000
 _LIMITED = ("revolute", "prismatic")  # continuous joints have no limits
 _TURNING = ("revolute", "continuous")
 
@@ -131,7 +132,7 @@ def parse_urdf(description: str) -> RobotModel:
         DecodeError: it is no URDF, or its joints do not make trees.
     """
     try:
-        robot = ElementTree.fromstring(description.strip())
+        robot = _parsed(description)
         if robot.tag != "robot":
             raise DecodeError(
                 f"the robot description is a <{robot.tag}>, not the <robot> of a URDF"
@@ -173,7 +174,7 @@ def quaternions(poses: Floats) -> Floats:
 def joint_limits(description: str) -> dict[str, tuple[float, float]]:
     """Lowest and highest position by joint, rad or m; empty where there is no URDF to be read."""
     try:
-        robot = ElementTree.fromstring(description.strip())
+        robot = _parsed(description)
     except ElementTree.ParseError:
         return {}
     found = {}
@@ -214,6 +215,19 @@ def _parents_first(links: Mapping[str, object], joints: list[Joint]) -> tuple[Jo
         ordered += ready
         left = [joint for joint in left if joint.child not in known]
     return tuple(ordered)
+
+
+def _parsed(description: str) -> ElementTree.Element:
+    """
+    Raises:
+        ElementTree.ParseError: it is not XML, or has what no description has.
+    """
+    text = description.strip()
+    if len(text) > _MOST_TEXT:
+        raise ElementTree.ParseError(f"it is longer than {_MOST_TEXT:,} characters")
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:  # entities can stand for gigabytes
+        raise ElementTree.ParseError("it defines entities")
+    return ElementTree.fromstring(text)
 
 
 def _joint(element: ElementTree.Element) -> Joint:

@@ -118,9 +118,14 @@ class YamlMap:
         return value
 
     def number(
-        self, name: str, default: float | None = None, *, above: float | None = None
+        self,
+        name: str,
+        default: float | None = None,
+        *,
+        above: float | None = None,
+        most: float | None = None,
     ) -> float | None:
-        """A finite number, greater than ``above`` when that is given."""
+        """A finite number, greater than ``above`` and at most ``most`` where they are given."""
         value = self.value(name)
         if value is None:
             return default
@@ -130,6 +135,8 @@ class YamlMap:
             self.fail_at(name, f"expected a finite number, got {value!r}")
         if above is not None and value <= above:
             self.fail_at(name, f"must be greater than {above:g}, got {value:g}")
+        if most is not None and value > most:
+            self.fail_at(name, f"must be at most {most:g}, got {value:g}")
         return float(value)
 
     def flag(self, name: str, default: bool) -> bool:

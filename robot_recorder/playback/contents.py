@@ -169,7 +169,8 @@ class Contents:
         """
         episode, unclear = Episode.open(path).readable()
         definitions = {t: d for t, d in bag_topics(path).items() if episode.counts.get(t, 1)}
-        problems = {sentence: sentence for sentence in unclear}
+        problems = {sentence: sentence for sentence in (*episode.notes, *unclear)}
+        problems |= {said: said for said in episode.unread if "not cdr" in said}
         plan = None
         try:
             plan = make_plan(episode)

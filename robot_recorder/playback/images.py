@@ -11,6 +11,7 @@ from robot_recorder.core.errors import DecodeError
 from robot_recorder.core.image_messages import (
     RAW,
     Pixels,
+    check_size,
     depth_as_grey,
     encoded_picture,
     inverse_depth,
@@ -96,6 +97,7 @@ def shrunk(picture: Picture, width: int) -> Picture:
 
 
 def _file(data: bytes, inverse: tuple[float, float] | None) -> Picture:
+    check_size(data)
     if data.startswith(b"\xff\xd8"):
         return Picture(data)
     if data.startswith(b"\x89PNG"):

@@ -16,6 +16,9 @@ from robot_recorder.playback.timeline import Message, ReadAhead
 _FASTER = 1.1
 _STOOD_STILL_NS = NS_PER_S
 _NOT_READ_NS = 1_000_000  # until it is looked again whether a message has been read
+_ABSURD_GAP_NS = (
+    3600 * NS_PER_S
+)  # a time of receipt that is wrong, as 0 is, and no pause in a recording
 _LEAST_TICK_NS = 1_000_000
 _LEAST_PASS_NS = NS_PER_S // 10  # or a bag of one message would be published without end
 
@@ -74,6 +77,7 @@ class Performance:
         published: messages so far.
         errors: how late they were. Of messages that were stepped to there is none.
         problem: why it ended early; empty when it did not.
+        on_gap: told of seconds in which nothing was recorded, and that are not waited for.
     """
 
     def __init__(
@@ -107,6 +111,7 @@ class Performance:
         self.published = 0
         self.errors = TimingErrors()
         self.problem = ""
+        self.on_gap: Callable[[float], None] = lambda seconds: None
 
     @property
     def rate(self) -> float:
@@ -236,6 +241,10 @@ class Performance:
                 self._beginning_ns = None
         if head is None:
             return self._at_end(now_ns) if self._stream.ended else now_ns + _NOT_READ_NS
+        if self.published and head.at_ns - self._played_ns > _ABSURD_GAP_NS:
+            self.on_gap((head.at_ns - self._played_ns) / NS_PER_S)
+            self._playhead.seek(head.at_ns, now_ns)
+            self._played_ns = head.at_ns
         due_ns = self._playhead.due_ns(head.at_ns)
         if due_ns is None or due_ns > now_ns:
             return due_ns

@@ -91,9 +91,7 @@ def check_episode(
         report = replace(
             UNCHECKED, sentence=f"not checked: {error}", broken=(*unclear, *episode.unread)
         )
-    return Checked(
-        path, episode.id, structure.problems, recording, report, structure.messages
-    )
+    return Checked(path, episode.id, structure.problems, recording, report, structure.messages)
 
 
 def inspect_episode(

@@ -12,6 +12,7 @@ import numpy as np
 from robot_recorder.core.image_messages import (
     RAW,
     UnknownEncoding,
+    check_size,
     depth_as_grey,
     encoded_picture,
     jpeg_head,
@@ -66,6 +67,7 @@ class _Picture:
 def _compressed(message: bytes) -> _Picture | None:
     cv2 = _cv2()
     encoded = encoded_picture(message)
+    check_size(encoded)
     if not encoded.startswith(b"\xff\xd8"):
         picture = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
         if picture is None:

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rosbags.rosbag2 import Reader
-
 from robot_recorder.core.errors import BagError
 from robot_recorder.storage.files import open_regular
 
@@ -43,6 +41,8 @@ class Db3File:
         Raises:
             BagError: it cannot be read.
         """
+        from rosbags.rosbag2 import Reader  # a robot's nodes, which import this module, need none
+
         self.path = path
         self.problem = ""
         try:
