@@ -68,7 +68,7 @@ def _mend_metadata(path: Path) -> int:
     if not is_whole(path):
         return _complete([path])
     read_bag(path)
-    print(
+    say(
         f"{path} has its {METADATA_FILE}: nothing to recover; `robot-recorder check` reads all of it"
     )
     return 0

@@ -69,7 +69,7 @@ class PlayerNode(Node):
         self._performance = Performance(
             self._read, self._bag_publishers.publish, choice.span_ns, rate, paused, loop
         )
-        self._performance.on_gap = lambda seconds: say(
+        self._performance.on_gap = lambda seconds: say_while_read(
             f"nothing is recorded for {seconds:.0f} s: not waited for; is a time of receipt wrong?"
         )
         self._clock_publisher: Any = None

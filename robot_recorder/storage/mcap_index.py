@@ -139,8 +139,8 @@ class McapIndex:
                 self._take_run(run, begin, end or at)
                 run = {}
             if op in (Op.DATA_END, Op.FOOTER) or not end:
-                if not end:
-                    self.problem = (
+                if not end or self.data[-len(mcap.MAGIC) :] != mcap.MAGIC:
+                    self.problem = self.problem or (
                         f"{self.path} is cut off or damaged at byte {at}: `robot-recorder recover` makes "
                         "it whole"
                     )
