@@ -70,7 +70,7 @@ def align_episode(
         plan.aligned, frame_clock, plan.profile.deadline_ns, parts.append,
         plan.seeds, plan.restamp, plan.decoders,
     )  # fmt: skip
-    tallies = {s.name: StreamTally(s) for s in plan.profile.streams}
+    tallies = {s.name: StreamTally(s, s.name in plan.stamped) for s in plan.profile.streams}
     problem, span = "", (2**62, 0)
     try:
         for segment in plan.read(episode.path, set(plan.topics.values())):

@@ -428,7 +428,7 @@ def _certify_stream(evidence: StreamEvidence, stats: FrameStats) -> StreamCertif
         drift_pm_ppm=_rounded(clock.drift_pm_ppm)
         if clock and math.isfinite(clock.drift_pm_ppm)
         else None,
-        clock_events=tuple(e.text for e in facts.events),
+        clock_events=(*_unstamped(facts), *(e.text for e in facts.events)),
         layout_notes=evidence.notes,
         clock_jump_ms=round(max(jumps, default=0.0), 3),
         skew_p50_ms=p50,
@@ -440,6 +440,13 @@ def _certify_stream(evidence: StreamEvidence, stats: FrameStats) -> StreamCertif
         held=statuses[SampleStatus.HELD],
         missing=statuses[SampleStatus.MISSING],
     )
+
+
+def _unstamped(facts: StreamFacts) -> tuple[str, ...]:
+    if not facts.unstamped:
+        return ()
+    many = "all" if facts.unstamped == facts.count else f"{facts.unstamped} of {facts.count}"
+    return (f"{many} of its stamps are 0: the time of receipt is used instead",)
 
 
 def _rounded(value: float | None) -> float | None:

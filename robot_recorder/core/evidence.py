@@ -127,7 +127,9 @@ class Evidence:
         self._streams: dict[Channel, _Stream] = {}
         for channel, config in streams.items():
             inspected = inspector is not None and inspector.wants(config)
-            self._streams[channel] = _Stream(config, StreamTally(config), inspected)
+            self._streams[channel] = _Stream(
+                config, StreamTally(config, channel.stamped), inspected
+            )
         self._profile = profile
         self._from_ns, self._start_ns = from_ns, start_ns
         self._own = _OwnMessages(frames, profile, self._span(_NEVER))

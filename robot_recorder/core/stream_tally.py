@@ -22,12 +22,13 @@ class StreamFacts:
     Attributes:
         count: samples received.
         rate_hz: between the first and the last one; None with fewer than two.
-        longest_gap_ns: between two in order of their stamps (of receipts, where there are none), or
-            between one of them and the beginning or end of the episode.
+        longest_gap_ns: between two, by their stamps and their receipts alike, so that neither one broken stamp
+            nor a burst after a delay is a gap; or between one of them and the beginning or end of the episode.
         duplicates: with the same stamp as one before.
         out_of_order: stamped before one that arrived earlier.
         disorder_ns: by how much at most; what ``disorder_ms`` in the profile would have to allow.
         stamped: they carry stamps.
+        unstamped: how many have a header whose stamp is 0.
         clock: offset and drift of their clock; None without stamps.
         events: what was wrong with it.
     """
@@ -39,6 +40,7 @@ class StreamFacts:
     out_of_order: int
     disorder_ns: int
     stamped: bool
+    unstamped: int
     clock: ClockEstimate | None
     events: tuple[ClockEvent, ...]
 
@@ -46,14 +48,15 @@ class StreamFacts:
 class StreamTally:
     """Counts one stream. Memory: that of a clock model."""
 
-    def __init__(self, config: StreamConfig, model: ClockModel | None = None) -> None:
+    def __init__(self, config: StreamConfig, has_header: bool = True) -> None:
         """
         Args:
-            model: of its clock, fed by somebody else; None: one of its own.
+            has_header: its type begins with one, so that a stamp of 0 is one that its driver did not fill in.
         """
-        self._feeds = model is None
+        self._has_header = has_header
+        self._unstamped = 0
         self._own_clock = config.clock is SourceClockKind.DEVICE
-        self._model = model or ClockModel(self._own_clock)
+        self._model = ClockModel(self._own_clock)
         self._count = 0
         self._first_ns = self._last_ns = 0  # receipt
         self._newest_ns: int | None = None  # stamp
@@ -77,13 +80,13 @@ class StreamTally:
         self._last_ns = int(receives[-1])
         self._count += len(receives)
         known = stamps != 0
+        self._unstamped += int(self._has_header) * int(len(stamps) - known.sum())
         if known.any():
             self._stamped = True
             stamps, receives = stamps[known], receives[known]
             if restamp is not None and not self._own_clock:
                 stamps = restamp(stamps, receives)
-            if self._feeds:
-                self._model.push(stamps, np.maximum.accumulate(receives))
+            self._model.push(stamps, np.maximum.accumulate(receives))
         elif self._stamped:
             return  # these say nothing about their order
         self._compare(stamps if self._stamped else receives, receives)
@@ -98,17 +101,18 @@ class StreamTally:
                     self._gap_ns = max(self._gap_ns, int(receives[first]) - self._last[1])
                 self._newest_ns = None
             if first < end:
-                self._compare_steady(times[first:end])
+                self._compare_steady(times[first:end], receives[first:end])
                 self._last = int(times[end - 1]), int(receives[end - 1])
 
-    def _compare_steady(self, times: Int64s) -> None:
+    def _compare_steady(self, times: Int64s, receives: Int64s) -> None:
         before = times[0] - 1 if self._newest_ns is None else self._newest_ns
         newest = np.maximum.accumulate(np.concatenate(([before], times)))
         steps = times - newest[:-1]
+        arrivals = np.diff(receives, prepend=self._last[1] or receives[0])
         if self._newest_ns is None:
-            steps = steps[1:]
+            steps, arrivals = steps[1:], arrivals[1:]
         if len(steps):
-            self._gap_ns = max(self._gap_ns, int(steps.max()))
+            self._gap_ns = max(self._gap_ns, int(np.minimum(steps, arrivals).max()))
             self._disorder_ns = max(self._disorder_ns, -int(steps.min()))
             self._duplicates += int((steps == 0).sum())
             self._out_of_order += int((steps < 0).sum())
@@ -120,8 +124,7 @@ class StreamTally:
         Args:
             from_ns, to_ns: what of the robot clock the episode spans.
         """
-        if self._feeds:
-            self._model.end()
+        self._model.end()
         span = self._last_ns - self._first_ns
         ends = (
             (self._first_ns - from_ns, to_ns - self._last_ns) if self._count else (to_ns - from_ns,)
@@ -134,6 +137,7 @@ class StreamTally:
             out_of_order=self._out_of_order,
             disorder_ns=self._disorder_ns,
             stamped=self._stamped,
+            unstamped=self._unstamped,
             clock=self._model.estimate if self._stamped else None,
             events=tuple(self._model.events),
         )

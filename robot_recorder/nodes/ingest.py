@@ -181,11 +181,20 @@ class Ingest:
         stamped = []
         for sample in sorted(samples, key=_by_receipt):
             if sample.channel is self._clock_channel:
-                sec, nanosec = _CLOCK.unpack_from(sample.data, 4)
-                clock.simulate(sec * 1_000_000_000 + nanosec)
+                self._follow_clock(sample.data)
             stamped.append(sample._replace(receive_ns=clock.now_ns()))
         self._stamp_dropouts(lambda _: clock.now_ns())
         return stamped
+
+    def _follow_clock(self, data: bytes) -> None:
+        if len(data) < 4 + _CLOCK.size:
+            self._node.get_logger().warning(
+                f"a message on /clock has {len(data)} bytes, which is none",
+                throttle_duration_sec=5.0,
+            )
+            return
+        sec, nanosec = _CLOCK.unpack_from(data, 4)
+        self.clock.simulate(sec * 1_000_000_000 + nanosec)
 
     def _stamp_dropouts(self, stamp: Callable[[int], int]) -> None:
         self._dropouts = [

@@ -105,9 +105,9 @@ def inspect_episode(
     """
     plan = make_plan(episode, profile)
     everything = _whole_profile(plan)
-    inspector = Inspector(
-        everything, _task(episode, tasks), AtOnce(), plan.decoders, plan.guessed, plan.unread
-    )
+    task, unclear = _task(episode, tasks)
+    inspector = Inspector(everything, task, AtOnce(), plan.decoders, plan.guessed, plan.unread)
+    inspector.broken += [unclear] if unclear else []
     start_ns, stop_ns = episode.start_ns, episode.start_ns + round(episode.duration_s * NS_PER_S)
     from_ns = start_ns - round(episode.pre_roll_s * NS_PER_S)
     if plan.span is not None:
@@ -163,15 +163,15 @@ def _whole_profile(plan: Plan) -> RobotProfile:
     return parse_profile(plan.profile.text, "the episode's profile")
 
 
-def _task(episode: Episode, tasks: TaskRegistry | None) -> Task | None:
-    """As the episode carries it, or as a registry has it."""
+def _task(episode: Episode, tasks: TaskRegistry | None) -> tuple[Task | None, str]:
+    """As the episode carries it, or as a registry has it; and why what it carries cannot be used."""
     id = episode.labels.task
     if tasks is None and "task_yaml" in episode.facts:
         try:
             tasks = parse_tasks(episode.facts["task_yaml"])
-        except ConfigError:
-            return None  # a newer registry may say what this version does not know
-    return tasks.tasks.get(id) if tasks is not None else None
+        except ConfigError as error:  # a newer registry may say what this version does not know
+            return None, f"what its task asks for: {error}"
+    return (tasks.tasks.get(id) if tasks is not None else None), ""
 
 
 def _certificate(

@@ -175,9 +175,7 @@ class Claim:
                     f"another recorder of {self._robot} records into {self._root}: {error}; end it, give "
                     "this one a namespace or root of its own, or start it with second_recorder:=true"
                 )
-            except (
-                OSError
-            ):  # there is no root yet, or it is not writable: an episode's start says so
+            except OSError:  # no root yet, or not a writable one: an episode's start says so
                 return ""
             return ""
 

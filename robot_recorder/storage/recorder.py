@@ -327,9 +327,7 @@ class Recorder:
             if not self.settings.check:
                 return None
             return Inspector(self._profile, task, self.settings.looker)
-        except (
-            Exception
-        ) as error:  # a bag can be checked later; a take that is not recorded can not
+        except Exception as error:  # a bag can be checked later, a take not recorded later
             logging.getLogger(__name__).exception("episodes are not checked")
             return NoInspector(error)
 

@@ -370,9 +370,7 @@ class Recording:
         if self._evidence is not None:
             try:
                 self._evidence.add(samples)
-            except (
-                Exception
-            ) as error:  # the certificate can be made again from the bag, the take not
+            except Exception as error:  # a certificate can be made again, a take not
                 logging.getLogger(__name__).exception("%s is not checked", self.id)
                 self._evidence, self.quality = None, unchecked(error)
 

@@ -218,3 +218,39 @@ def test_nobody_can_say_how_many_frames_a_stream_that_never_came_asks_for() -> N
     ticks = TickSpan.of_episode(T0, T0, T0 + 10_000 * MS, 100 * MS)
     found = certify(evidence, FrameStats(ticks), FrameClock(None, "camera"))
     assert (found.expected, found.absent, found.frames) == (None, None, 0)
+
+
+def test_a_gap_is_one_of_stamps_and_of_arrivals() -> None:
+    """Neither one broken stamp nor a burst after a delay on the network is silence."""
+    at = T0 + np.arange(300) * 10 * MS
+    broken = at.copy()
+    broken[100], broken[101] = -1000 * MS, 5000 * MS
+    early = at.copy()
+    early[200] += 5000 * MS
+    burst = np.maximum.accumulate(np.where((at - T0) % (500 * MS) == 0, at, T0))
+    for stamps, receives in ((broken, at), (early, at), (at, np.maximum(at, burst) + 500 * MS)):
+        tally = StreamTally(CAMERA)
+        tally.push(stamps, np.maximum.accumulate(receives))
+        facts = tally.facts(int(receives[0]), int(receives[-1]))
+        assert facts.longest_gap_ns < 60 * MS, facts
+    silent = np.delete(at, slice(100, 180))
+    tally = StreamTally(CAMERA)
+    tally.push(silent, silent + MS)
+    assert tally.facts(T0, int(at[-1])).longest_gap_ns == 810 * MS
+
+
+def test_stamps_of_zero_are_told() -> None:
+    at = T0 + np.arange(100) * 33 * MS
+    some = np.where(np.arange(100) % 4 == 0, 0, at)
+    for stamps, words in (
+        (np.zeros_like(at), "all of its stamps are 0"),
+        (some, "25 of 100 of its"),
+    ):
+        tally = StreamTally(CAMERA)
+        tally.push(stamps, at)
+        evidence = [StreamEvidence(CAMERA, "/camera", tally.facts(T0, int(at[-1])), 0)]
+        found = certify(evidence, FrameStats(EVERY), FrameClock(30.0)).streams["camera"].findings()
+        assert any(words in text and "receipt is used" in text for text in found)
+    headerless = StreamTally(CAMERA, has_header=False)
+    headerless.push(np.zeros_like(at), at)
+    assert headerless.facts(T0, int(at[-1])).unstamped == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -56,12 +57,10 @@ class QualityReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; of what passed only the figures, for it would be most of it."""
-        passed: dict[str, dict[str, float]] = {}
+        passed: dict[str, dict[str, float | None]] = {}
         for result in self.results:
             if result.level is Level.PASS:
-                passed.setdefault(result.check, {})[result.stream] = float(
-                    result.to_dict()["figure"] or 0
-                )
+                passed.setdefault(result.check, {})[result.stream] = result.to_dict()["figure"]
         return {
             "verdict": self.verdict.text,
             "sentence": self.sentence,
@@ -79,7 +78,7 @@ class QualityReport:
             AttributeError, KeyError, TypeError, ValueError: it is none.
         """
         passed = [
-            Result(check, str(stream), Level.PASS, float(figure))
+            Result(check, str(stream), Level.PASS, math.nan if figure is None else float(figure))
             for check, streams in plain.get("passed", {}).items()
             for stream, figure in streams.items()
         ]
