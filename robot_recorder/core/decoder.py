@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from robot_recorder.core.arrays import Bools, Floats, Places
+from robot_recorder.core.arrays import Floats, Places
 from robot_recorder.core.decoding import Decoded
 from robot_recorder.core.errors import DecodeError
 from robot_recorder.core.layouts import NO_SHAPE, Layouts
@@ -119,6 +119,22 @@ class Decoder:
 
     def shapes(self, payloads: Payloads) -> Places:
         """intp[n], which values messages have, see Layouts; NO_SHAPE: none that can be read."""
+        # A live batch is a list; asking for a protocol costs more than reading it.
+        if isinstance(payloads, list) or not isinstance(payloads, Rows):
+            found = np.array([self._shape_of(payloads[n]) for n in range(len(payloads))])
+        else:
+            found = self._shapes_at_once(payloads)
+        self.seen.update(found.tolist())
+        return found
+
+    def _shape_of(self, payload: bytes) -> int:
+        for template in reversed(self._templates):
+            if template.like(payload):
+                return template.shape
+        row, shape = self._read(payload)
+        return shape if row is not None and len(row) else NO_SHAPE
+
+    def _shapes_at_once(self, payloads: Rows) -> Places:
         found = np.full(len(payloads), NO_SHAPE, dtype=np.intp)
         left = np.arange(len(payloads), dtype=np.int64)
         tried = 0
@@ -126,22 +142,13 @@ class Decoder:
             fresh = self._templates[len(self._templates) - min(self._made - tried, _TEMPLATES) :]
             tried = self._made
             for template in fresh:
-                fits = self._alike(template, payloads, left)
+                fits = template.alike(payloads, left)
                 found[left[fits]] = template.shape
                 left = left[~fits]
-            while len(left) and self._made == tried:
-                row, shape = self._read(payloads[int(left[0])])
-                found[left[0]] = shape if row is not None and len(row) else NO_SHAPE
+            while len(left) and self._made == tried:  # a new layout may be that of many
+                found[left[0]] = self._shape_of(payloads[int(left[0])])
                 left = left[1:]
-        self.seen.update(found.tolist())
         return found
-
-    def _alike(
-        self, template: Template, payloads: Payloads, numbers: npt.NDArray[np.int64]
-    ) -> Bools:
-        if isinstance(payloads, Rows):
-            return template.alike(payloads, numbers)
-        return np.array([template.like(payloads[n]) for n in numbers.tolist()], dtype=bool)
 
     def many(
         self, payloads: Rows, first: int, numbers: npt.NDArray[np.int64]

@@ -195,7 +195,8 @@ class Lane:
         """The stamp that all of the stream has got to; it never falls."""
         if not self.decoder.by_name:
             return self._newest_ns
-        self._by_name.begin(shapes, numbers)
+        if self._mixed or not self._newest:
+            self._by_name.begin(shapes, numbers)
         if not self._mixed:
             self._newest[0] = self._reached_ns = self._newest_ns
             return self._newest_ns
