@@ -107,6 +107,7 @@ def _certificate(
 ) -> Certificate:
     """Made as while recording: of an episode of ours the figures are the same."""
     deadline_ns = plan.profile.deadline_ns
+    episode, _ = episode.readable()
     if "stop_ns" in episode.facts:
         of = episode.span
         span = of.start_ns, of.to_ns or span[1]

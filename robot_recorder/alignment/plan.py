@@ -192,6 +192,10 @@ def _guess(episode: Episode, definitions: dict[str, tuple[str, str]]) -> Guess:
     span = _stamp_span(episode, definitions)
     seconds = (span[1] - span[0]) / 1e9 if span else seconds
     known = survey(episode.path, definitions)
+    times = [found for found, _ in known.values() if len(found)]
+    if times:  # of a damaged bag less can be read than it says it has
+        read_s = float(max(t[-1] for t in times) - min(t[0] for t in times)) / 1e9
+        seconds = min(seconds, read_s)
     facts = [
         TopicFacts(name, type_name, episode.counts.get(name, 0), *known.get(name, ()))
         for name, (type_name, _) in sorted(definitions.items())

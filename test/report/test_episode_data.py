@@ -74,7 +74,8 @@ def test_what_can_not_be_read_is_listed(tmp_path: Path) -> None:
     )
     data = loaded(tmp_path / "bag")
     assert [s.topic.name for s in data.series] == ["/w"]
-    assert len(data.problems) == 1 and "/x" in data.problems[0]
+    assert len(data.problems) == 2 and "/x" in data.problems[1]
+    assert "not aligned" in data.problems[0] and "steady rate" in data.problems[0]
 
 
 def test_a_real_recording() -> None:
