@@ -152,7 +152,8 @@ class HealthMonitor:
         if self.config.rate_hz is None or now_ns - self._since_ns < NS_PER_S:
             return 0.0
         rate = self.rate_hz(now_ns)
-        return rate_off(rate, self.config.rate_hz, round(rate * WINDOW_NS / NS_PER_S))
+        count, several = round(rate * WINDOW_NS / NS_PER_S), max(self.channel.publishers, 1)
+        return rate_off(rate, self.config.rate_hz, count, (1 / several,) * several)
 
     def _is_off(self, figure: float, check: str) -> bool:
         """Beyond the figure that a check fails from, whatever level it may report."""

@@ -123,6 +123,15 @@ class Layouts:
             parts.append(merged)
         return [(sorted(shapes), sorted(columns)) for _, shapes, columns in parts]
 
+    def drivers(self, seen: Mapping[int, int]) -> tuple[int, ...]:
+        """Messages by driver.
+
+        Args:
+            seen: messages by shape.
+        """
+        counts = (sum(seen.get(n, 0) for n in shapes) for shapes, _ in self.parts())
+        return tuple(count for count in counts if count)
+
     def words(self, seen: Mapping[int, int]) -> list[str]:
         """What is odd about the messages, and which values only some of them have, one sentence each.
 

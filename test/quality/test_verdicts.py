@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from support import cases
 from support.bags import IMAGE
 from support.made import bag, swings
 from support.pictures import compressed
@@ -146,3 +147,29 @@ def test_a_guess_is_held_against_nobody(tmp_path: Path) -> None:
     (gap,) = [r for r in report.findings if r.check == "gap"]
     assert "(the profile is guessed)" in gap.sentence
     assert any("/other/joints" in b and "did not come at a steady rate" in b for b in report.broken)
+
+
+def two_drivers(path: Path, hand_every: int = 1) -> Path:
+    """An arm's driver and a hand's on one topic, each at 100 Hz."""
+    messages = []
+    for k in range(300):
+        at = cases.T0 + k * cases.STEP
+        arm = cases.joint_state(at, ["arm_1", "arm_2"], cases.swing(k, 2))
+        messages.append(("/joint_states", at, arm))
+        if k % hand_every == 0:
+            hand = cases.joint_state(at + 2_000_000, ["thumb"], cases.swing(k, 1))
+            messages.append(("/joint_states", at + 2_000_000, hand))
+    return cases.write_bag(path, {"/joint_states": cases.JOINT_STATE}, messages)
+
+
+def test_a_rate_is_that_of_each_driver_or_of_all_together(tmp_path: Path) -> None:
+    both, slow = two_drivers(tmp_path / "both"), two_drivers(tmp_path / "slow", hand_every=4)
+    each = profile(joints="topic: joint_states, role: observation")
+    for rate_hz in (100, 200):
+        declared = parse_profile(each.text.replace("rate_hz: 100", f"rate_hz: {rate_hz}"), "test")
+        report = check_episode(both, declared).report
+        assert report.verdict is QualityVerdict.ACCEPT, report.sentence
+    report = check_episode(slow, each).report
+    assert figures(report, "rate")["joints"] > 0.2
+    (finding,) = [r for r in report.findings if r.check == "rate"]
+    assert "of 2 drivers together" in finding.sentence

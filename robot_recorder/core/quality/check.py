@@ -42,6 +42,7 @@ class EpisodeFacts:
         joint_limits: of joint streams, from the robot's description.
         moved: by stream, ``Motion.moving`` of the stretches before the last, by when each began.
         last_ns: when the last one began; 0: there is only one.
+        drivers: by stream, how many messages each driver sent that shares its topic.
     """
 
     from_ns: int
@@ -57,6 +58,7 @@ class EpisodeFacts:
     joint_limits: Mapping[str, Limits] = field(default_factory=dict)
     moved: Mapping[str, Mapping[int, Bools]] = field(default_factory=dict)
     last_ns: int = 0
+    drivers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def duration_s(self) -> float:

@@ -312,7 +312,7 @@ class Inspector:
         episode = EpisodeFacts(
             from_ns, start_ns, stop_ns, {s.name: s for s in self._profile.streams}, certificate,
             self._task, incomplete, data_lost, self._traces(JOINTS), self._traces(TACTILE), self._limits_of_streams(),
-            self._moved, self._begin_ns,
+            self._moved, self._begin_ns, {n: x.drivers for n, x in self._numbers.items() if x.drivers},
         )  # fmt: skip
         self._note_pairs(episode)
         for name, why in self._doubts.items():

@@ -84,6 +84,11 @@ class NumberWatch:
         return self._decoder.words
 
     @property
+    def drivers(self) -> tuple[int, ...]:
+        """How many messages there are of each driver that shares its topic; of one, too."""
+        return self._decoder.layouts.drivers(self._decoder.seen)
+
+    @property
     def trace(self) -> Trace:
         """Of all of its joints, or of the sum over its pad."""
         return joined([p.trace for p in self._parts if len(p.trace)] or [Trace()])

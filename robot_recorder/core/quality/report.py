@@ -113,12 +113,16 @@ def weigh(results: Iterable[Result], broken: Iterable[str], budget: Budget) -> Q
         verdict = QualityVerdict.REVIEW
     else:
         verdict = QualityVerdict.ACCEPT
-    return QualityReport(verdict, _sentence(verdict, findings), tuple(ordered), tuple(broken))
+    unchecked = tuple(broken)
+    sentence = _sentence(verdict, findings, unchecked)
+    return QualityReport(verdict, sentence, tuple(ordered), unchecked)
 
 
-def _sentence(verdict: QualityVerdict, findings: list[Result]) -> str:
+def _sentence(verdict: QualityVerdict, findings: list[Result], unchecked: tuple[str, ...]) -> str:
     if not findings:
-        return f"{verdict.text}: nothing to remark"
+        more = f" (and {len(unchecked) - 1} more)" if len(unchecked) > 1 else ""
+        left_out = f"; not checked: {unchecked[0]}{more}" if unchecked else ""
+        return f"{verdict.text}: nothing to remark{left_out}"
     first, others = findings[0], len(findings) - 1
     where = f"{first.stream} " if first.stream else ""
     more = f" (and {others} more)" if others else ""

@@ -61,13 +61,23 @@ class Rate(TimingCheck):
     name = "rate"
     remedy = "check its driver and the network, or correct rate_hz in the profile"
 
+    _drivers: tuple[float, ...] = ()
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        counts = episode.drivers.get(self.stream, ())
+        self._drivers = tuple(count / sum(counts) for count in counts)
+        yield from super().finish(episode)
+
     def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
         """See TimingCheck."""
         if config.rate_hz is None or not facts.count:
             return
         measured = facts.measured_hz or 0.0
-        off = rate_off(measured, config.rate_hz, facts.count)
-        yield self.say(off, f"came at {measured:.1f} Hz instead of {config.rate_hz:g} Hz")
+        off = rate_off(measured, config.rate_hz, facts.count, self._drivers)
+        several = len(self._drivers)
+        of = f" of {several} drivers together" if several > 1 else ""
+        yield self.say(off, f"came at {measured:.1f} Hz{of} instead of {config.rate_hz:g} Hz")
 
 
 class Gap(TimingCheck):
