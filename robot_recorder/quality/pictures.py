@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from robot_recorder.core.errors import DecodeError
 from robot_recorder.core.image_messages import (
     RAW,
     UnknownEncoding,
@@ -23,6 +25,10 @@ from robot_recorder.core.quality.cameras import PictureFigures
 _WIDTH = 400  # pixels at most that are looked at: about what policies are trained with
 _DARK, _BRIGHT = 24, 250
 _FLAT = 0.5  # variance of the Laplacian below which there is nothing to be seen
+
+
+# What decoders raise at whatever a driver sends.
+_OF_A_PICTURE = (DecodeError, ValueError, LookupError, ArithmeticError, struct.error)
 
 
 @lru_cache
@@ -42,12 +48,16 @@ def look_at(type_name: str, time_ns: int, message: bytes) -> PictureFigures | No
 
     Returns:
         None: it is encoded in a way that is not understood here, as video is.
+
+    Raises:
+        Exception: what no picture can be the cause of, such as too little memory.
     """
+    undecodable = (*_OF_A_PICTURE, _cv2().error)
     try:
         picture = _raw(message) if type_name == RAW else _compressed(message)
     except UnknownEncoding:
         return None
-    except Exception:  # decoders meet whatever a driver sends
+    except undecodable:
         return PictureFigures(time_ns, 0, 0)
     if picture is None or not picture.grey.size:
         return PictureFigures(time_ns, 0, 0)

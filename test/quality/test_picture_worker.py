@@ -51,13 +51,14 @@ def until_seen(worker: PictureWorker, seen: list[PictureFigures | None], count: 
         worker.look(COMPRESSED, T0, picture(T0, 0.0), seen.append)
         worker.settle(1)
     assert len(seen) >= count
+    assert worker.settle(20)  # nothing of before is looked at later
 
 
 def test_a_dead_process_is_replaced_and_said_so(worker: PictureWorker) -> None:
     seen: list[PictureFigures | None] = []
     until_seen(worker, seen, 1)
     os.kill(pid_of(worker), signal.SIGKILL)
-    until_seen(worker, seen, 2)
+    until_seen(worker, seen, len(seen) + 1)
     assert "died" in worker.problem and worker.settle(5)
 
 
