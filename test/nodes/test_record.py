@@ -18,6 +18,7 @@ from rosbags.interfaces import ConnectionExtRosbag2
 from rosbags.rosbag2 import Reader
 from std_srvs.srv import Trigger
 
+from robot_recorder.core.certificate import TickSpan
 from robot_recorder.core.frame_messages import decode_frame
 from robot_recorder.core.frames import SampleStatus
 from robot_recorder.core.labels import LabelKind, Outcome
@@ -129,7 +130,11 @@ def test_frames_are_aligned_and_recorded(bench: Bench) -> None:
     assert joints.status in (SampleStatus.INTERPOLATED, SampleStatus.FRESH)
     assert list(joints.values) == pytest.approx([0.1, 0.2, 0, 0, 1, 2])
     assert all(abs(s.skew_ns) <= 25_000_000 for f, _ in late for s in f.samples)
-    assert episode.sync["frames"] == sum(f.tick_ns >= episode.start_ns for f, _ in frames)
+    span = TickSpan.of_episode(
+        episode.start_ns, episode.start_ns, int(episode.facts["stop_ns"]), 200_000_000
+    )
+    assert episode.sync["frames"] == sum(span.first_ns <= t <= span.last_ns for t in ticks)
+    assert (episode.sync["absent"], episode.sync["unreadable"]) == (0, 0)
     assert episode.sync["streams"]["camera"]["skew_p50_ms"] < 25
 
 
@@ -149,10 +154,10 @@ def test_an_episode_carries_its_profile_and_how_its_clocks_lay(bench: Bench) -> 
     told = [m.data for m in read_messages(episode.path, {"/synchronizer/clocks"})]
     assert len(told) >= 2
     certificate = episode.certificate
-    assert certificate is not None and set(certificate.streams) == {
-        "joints", "command", "wrench", "camera"
-    }  # fmt: skip
-    for stream in certificate.streams.values():
+    assert certificate is not None and list(certificate.streams) == [
+        "joints", "command", "wrench", "camera", "description"
+    ]  # fmt: skip
+    for stream in list(certificate.streams.values())[:-1]:
         assert stream.clock == "robot" and stream.offset_ms is not None
         assert 0 <= stream.offset_ms < 50 and stream.count > 90
 
