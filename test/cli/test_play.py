@@ -167,7 +167,7 @@ def test_the_terminal_is_given_back_when_playing_fails(bag: Path) -> None:
         file.write_bytes(b"")
         assert terminal.watch(running) == 1, terminal.shown
         assert terminal.is_as_before()
-        assert f"error: {file} can not be read" in terminal.shown
+        assert f"{file} is empty" in terminal.shown
 
 
 def test_without_keyboard_the_terminal_is_left_alone(bag: Path) -> None:

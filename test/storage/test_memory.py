@@ -125,7 +125,7 @@ def parts_of(recording: Recording) -> dict[str, weakref.ref]:
     evidence: Any = recording._evidence
     writer: Any = recording._writer._writer
     parts = {
-        "evidence": evidence, "inspector": evidence._inspector, "frames": evidence._stats,
+        "evidence": evidence, "inspector": evidence._inspector, "frames": evidence._own._stats,
         "traces": evidence._inspector._numbers["joints"], "bag": writer, "file": writer._file,
     }  # fmt: skip
     return {name: weakref.ref(part) for name, part in parts.items()}
