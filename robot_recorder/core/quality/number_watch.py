@@ -127,6 +127,7 @@ class NumberWatch:
         waiting, self._waiting = self._waiting, None
         if waiting is not None and len(waiting[0]):
             self._take(*waiting)
+        self._build = list  # whoever builds them holds this, too: finished, neither keeps the other
 
     def _in_order(self, times: Int64s, receives: Int64s, messages: Sequence[bytes]) -> _Messages:
         """What nothing earlier can follow any more, in order of the stamps; the rest waits."""
