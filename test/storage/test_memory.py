@@ -162,7 +162,9 @@ def test_a_long_episode_takes_no_more_memory_than_a_short_one(tmp_path: Path) ->
             held[minute] = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
-    assert max(held.values()) - held[2] < 150_000, held
+    # Within a minute it goes up and down with what waits to be looked at.
+    first, last = ([held[m] for m in minutes] for minutes in ((1, 2, 3), (4, 5, 6)))
+    assert max(last) - max(first) < 150_000, held
     assert robot.stop().ok
     assert recording.messages >= robot.fed - 4 * 2 * HZ
     lag = next(r for r in recording.quality.results if r.check == "tracking_lag")
