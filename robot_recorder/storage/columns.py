@@ -390,25 +390,38 @@ def ordered(segments: Iterator[Segment]) -> Iterator[Segment]:
     As much as memory allows: of what is further out of order, the order stays as it is.
     """
     held: dict[str, Column] = {}
-    for segment in segments:
-        now: dict[str, Column] = {}
-        kept: dict[str, Column] = {}
-        count = sum(len(column.receives) for column in held.values())
-        for topic in {*held, *segment.columns}:
-            parts = [c for c in (held.get(topic), segment.columns.get(topic)) if c is not None]
-            column = parts[0] if len(parts) == 1 else _joined(parts)
-            early = column.receives < segment.until_ns
-            if early.all() or count > _HELD_MESSAGES:
-                now[topic] = column
-                continue
-            kept[topic] = column.chosen(np.flatnonzero(~early))
-            if early.any():
-                now[topic] = column.chosen(np.flatnonzero(early))
-        held = kept
-        yield replace(segment, columns=now)
+    problem: BagError | None = None
+    try:
+        for segment in segments:
+            now, held = _split(held, segment)
+            yield replace(segment, columns=now)
+    except BagError as error:  # what was read is given all the same
+        problem = error
     if held:
         until_ns = max(int(column.receives.max()) for column in held.values()) + 1
         yield Segment(until_ns, held, 1.0)
+    if problem is not None:
+        raise problem
+
+
+def _split(
+    held: dict[str, Column], segment: Segment
+) -> tuple[dict[str, Column], dict[str, Column]]:
+    """What is due by the end of a segment, and what has to wait."""
+    now: dict[str, Column] = {}
+    kept: dict[str, Column] = {}
+    count = sum(len(column.receives) for column in held.values())
+    for topic in {*held, *segment.columns}:
+        parts = [c for c in (held.get(topic), segment.columns.get(topic)) if c is not None]
+        column = parts[0] if len(parts) == 1 else _joined(parts)
+        early = column.receives < segment.until_ns
+        if early.all() or count > _HELD_MESSAGES:
+            now[topic] = column
+            continue
+        kept[topic] = column.chosen(np.flatnonzero(~early))
+        if early.any():
+            now[topic] = column.chosen(np.flatnonzero(early))
+    return now, kept
 
 
 def _joined(parts: list[Column]) -> Column:
@@ -468,7 +481,10 @@ def _column(parts: list[_Part]) -> Column:
         receives.append(every[:, 0])
         headers.append(_headers(buffers[0], places))
         joined.append((buffers[0], places))
-    return Column(np.concatenate(receives), np.concatenate(headers), Payloads(joined))
+    column = Column(np.concatenate(receives), np.concatenate(headers), Payloads(joined))
+    if (np.diff(column.receives) < 0).any():  # from one chunk to the next
+        return column.chosen(np.argsort(column.receives, kind="stable"))
+    return column
 
 
 def _headers(buffer: memoryview | mmap.mmap, places: Int64s) -> Bytes:

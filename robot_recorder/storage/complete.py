@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import struct
 import time
+from collections import Counter
 from pathlib import Path
 from typing import BinaryIO
 
@@ -78,7 +80,7 @@ def complete(path: Path) -> tuple[Path, str]:
             os.replace(directory / METADATA_FILE, directory / _ASIDE)
         files = [directory / file.name for file in files]
         problems = _describe(directory, files)
-        by = _confirmed(directory)
+        by = "" if problems else _confirmed(directory)
         if not by:
             files = [_copied(file) for file in files]
             problems += _describe(directory, files)
@@ -86,9 +88,12 @@ def complete(path: Path) -> tuple[Path, str]:
     except OSError as error:
         raise DiskError(f"{path} cannot be made a bag: {error.strerror or error}") from error
     count = read_metadata(directory)["message_count"]
-    if not by:
+    if not by or not count:
         (directory / METADATA_FILE).unlink()
-        raise BagError(f"{directory}: another reader does not find the {count} messages in it")
+        why = "; ".join(dict.fromkeys(problems)) or "there is no message in it"
+        if count:
+            why = f"another reader does not find the {count} messages in it"
+        raise BagError(f"{directory} cannot be made a bag: {why}")
     told = [f"recovered {directory.name}: {count} messages, {by}", *dict.fromkeys(problems)]
     return directory, "; ".join(told)
 
@@ -104,13 +109,29 @@ def _around(file: Path) -> Path:
 
 
 def _describe(directory: Path, files: list[Path]) -> list[str]:
-    """Write ``metadata.yaml``; returns why files could not be read to their ends."""
+    """Write ``metadata.yaml``; returns why files could not be read as a whole.
+
+    Other readers have no bounds: they are asked only about files in which every chunk was unpacked here.
+    """
     data = [open_file(file) for file in files]
     try:
         write_metadata(directory, describe(files, data))
-        return [file.problem for file in data if file.problem]
+        return [problem for file in data if (problem := file.problem or _damage(file))]
     finally:
         _close(data)
+
+
+def _damage(file: DataFile) -> str:
+    """Why a chunk cannot be unpacked; empty: all can."""
+    if isinstance(file, Db3File):
+        return ""
+    file.verify = True
+    for chunk in file.chunks:
+        try:
+            file.records(chunk)
+        except (BagError, struct.error, ValueError) as error:
+            return str(error)
+    return ""
 
 
 def _close(files: list[DataFile]) -> None:
@@ -152,6 +173,7 @@ def copy_with_indexes(source: McapIndex, target: Path) -> None:
     """
     records = bytearray()
     index: mcap.Index = {}
+    written: list[int] = []  # the channel of each message
     with open(target, "wb") as file:
         file.write(mcap.MAGIC + mcap.header("ros2", LIBRARY))
         for schema in source.schemas.values():
@@ -164,16 +186,16 @@ def copy_with_indexes(source: McapIndex, target: Path) -> None:
                 log_ns = mcap.MESSAGE.unpack_from(record)[4]
                 index.setdefault(id, []).extend((log_ns, len(records)))
                 records += record
+                written.append(id)
                 if len(records) >= CHUNK_BYTES:
                     infos.append(_write_chunk(file, index, records))
                     records, index = bytearray(), {}
         if index or not infos:
             infos.append(_write_chunk(file, index, records))
         chunks = [mcap.chunk_index(info) for info in infos]
+        counts = dict(Counter(written))
         begin = mcap.data_end()
-        summary = Summary(
-            source.schemas, source.channels, chunks, mcap.span(infos), source.counts()
-        )
+        summary = Summary(source.schemas, source.channels, chunks, mcap.span(infos), counts)
         at = file.tell() + len(begin)
         file.write(begin + summary.to_bytes(at))
         file.flush()
@@ -181,8 +203,11 @@ def copy_with_indexes(source: McapIndex, target: Path) -> None:
 
 
 def _records(source: McapIndex, chunk: ChunkInfo) -> list[tuple[int, bytes]]:
-    """A chunk's message records with their channels, as they stand in the file."""
-    buffer, first = source.records(chunk)
+    """A chunk's message records with their channels, as they stand in the file; none of a damaged chunk."""
+    try:
+        buffer, first = source.records(chunk)
+    except (BagError, struct.error, ValueError):
+        return []
     places = sorted((int(at), id) for id, found in source.entries(chunk) for at in found[:, 1])
     found = []
     for at, id in places:

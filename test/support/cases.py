@@ -7,16 +7,22 @@ To add a case, write a function with ``@case(...)``; test/cli/test_matrix.py run
 
 from __future__ import annotations
 
+import os
+import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
+import zstandard
 from mcap.writer import CompressionType, IndexType
 from mcap.writer import Writer as McapLibraryWriter
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
+
+from robot_recorder.storage import mcap_records
 
 NS = 1_000_000_000
 T0 = 1_700_000_000 * NS
@@ -224,3 +230,244 @@ def log_order_not_header_order(folder: Path) -> Path:
         for i, (topic, _, message) in enumerate(steady()[k] for k in order.tolist())
     ]
     return write_bag(folder / "bag", {"/joint_states": JOINT_STATE}, messages)
+
+
+# -- what is opened, and what is refused
+
+
+NOT_A_BAG = "give a bag directory, an .mcap or .db3 file, or a folder of episodes"
+REFUSED = {
+    command: says(2, NOT_A_BAG)
+    for command in (
+        "check",
+        "show",
+        "view",
+        "align",
+        "certificate",
+        "play",
+        "profile_guess",
+        "recover",
+    )
+}
+READ_WHOLE = {
+    "check": says(0, "accept", "300 messages"),
+    "show": says(0),
+    "view": says(0),
+    "align": says(0, "100.0% complete"),
+    "certificate": says(0, "100.0% complete"),
+    "play": says(0, "300 messages of 300"),
+    "profile_guess": says(0, "/joint_states"),
+}
+NO_METADATA = {**READ_WHOLE, "label": says(1, "has no metadata.yaml, where labels are kept"),
+               "recover": says(0, "300 messages, read back by rosbags")}  # fmt: skip
+
+
+@case(300, **NO_METADATA, episodes=says(0, "without metadata.yaml"))
+def no_metadata(folder: Path) -> Path:
+    """A directory with an MCAP file and nothing else."""
+    path = folder / "no_metadata"
+    path.mkdir()
+    write_mcap(path / "no_metadata_0.mcap", as_bytes(steady()))
+    return path
+
+
+@case(300, **NO_METADATA)
+def file_alone(folder: Path) -> Path:
+    """An MCAP file as Foxglove writes it."""
+    return write_mcap(folder / "alone.mcap", as_bytes(steady()))
+
+
+@case(300, **NO_METADATA)
+def db3_alone(folder: Path) -> Path:
+    """A database of rosbag2 without its directory."""
+    bag = write_bag(folder / "bag", {"/joint_states": JOINT_STATE}, steady(), StoragePlugin.SQLITE3)
+    (file,) = bag.glob("*.db3")
+    target = folder / "alone" / "alone.db3"
+    target.parent.mkdir()
+    return file.rename(target)
+
+
+@case(
+    None,
+    check=says(1, "300 messages", "is cut off or damaged at byte"),
+    show=says(0, "is cut off or damaged at byte"),
+    align=says(1, "is cut off or damaged at byte", "100.0% complete"),
+    certificate=says(0, "100.0% complete"),
+    play=says(1, "300 messages of 300", "is cut off or damaged at byte"),
+    recover=says(0, "300 messages, read back by rosbags"),
+)
+def cut_off(folder: Path) -> Path:
+    """The end of a file is missing: index and footer, and nothing of its messages."""
+    path = write_mcap(folder / "cut.mcap", as_bytes(steady()), statistics=True)
+    with open(path, "r+b") as file:
+        file.truncate(path.stat().st_size - 30)
+    return path
+
+
+@case(300, **NO_METADATA)
+def no_message_indexes(folder: Path) -> Path:
+    """Chunk indexes, and no message indexes: legal, and read as empty by some."""
+    return write_mcap(folder / "unindexed.mcap", as_bytes(steady()), index_types=IndexType.CHUNK)
+
+
+@case(300, **NO_METADATA)
+def no_chunks(folder: Path) -> Path:
+    """Neither chunks nor an index."""
+    return write_mcap(folder / "plain.mcap", as_bytes(steady()), chunked=False, indexed=False)
+
+
+@case(300, **READ_WHOLE)
+def two_part_types(folder: Path) -> Path:
+    """sensor_msgs/JointState is sensor_msgs/msg/JointState."""
+    schema = ("sensor_msgs/JointState", "ros2msg", definition())
+    return write_mcap(folder / "short.mcap", as_bytes(steady()), schema=schema)
+
+
+@case(300, **READ_WHOLE)
+def storage_unnamed(folder: Path) -> Path:
+    """``storage_identifier: ''``, as a ``ros2 bag reindex`` writes it."""
+    path = write_bag(folder / "unnamed", {"/joint_states": JOINT_STATE}, steady())
+    _edit(path, "storage_identifier: mcap", "storage_identifier: ''")
+    return path
+
+
+@case(
+    300,
+    **{**READ_WHOLE, "check": says(1, "accept", "file: metadata.yaml says it lasts 50.000 s")},
+)
+def wrong_duration(folder: Path) -> Path:
+    """The duration contradicts the messages."""
+    path = write_bag(folder / "wrong", {"/joint_states": JOINT_STATE}, steady())
+    metadata = yaml.safe_load((path / "metadata.yaml").read_text())
+    metadata["rosbag2_bagfile_information"]["duration"]["nanoseconds"] = 50 * NS
+    (path / "metadata.yaml").write_text(yaml.safe_dump(metadata))
+    return path
+
+
+@case(300, **READ_WHOLE)
+def stored_out_of_order(folder: Path) -> Path:
+    """Log times and stamps are right; the file has its messages in another order."""
+    messages = as_bytes(steady())
+    order = np.random.default_rng(0).permutation(len(messages))
+    return write_mcap(folder / "mixed.mcap", [messages[i] for i in order], chunk_size=20_000)
+
+
+@case(
+    None,
+    check=says(0, "300 messages", "/config: its 30 messages are json, not cdr: not read"),
+    show=says(0, "are json, not cdr: not read"),
+    view=says(0, "are json, not cdr: not read"),
+    align=says(0, "100.0% complete"),
+    certificate=says(0),
+    play=says(0, "300 messages of 300", "not played: /config"),
+    profile_guess=says(0, "/joint_states", never=["/config"]),
+)
+def json_beside_cdr(folder: Path) -> Path:
+    """One channel of JSON."""
+    path = folder / "json.mcap"
+    with open(path, "wb") as file:
+        writer = McapLibraryWriter(file)
+        writer.start("ros2", "somebody's")
+        schema = writer.register_schema(JOINT_STATE, "ros2msg", definition())
+        other = writer.register_schema("Config", "jsonschema", b"{}")
+        joints = writer.register_channel("/joint_states", "cdr", schema)
+        config = writer.register_channel("/config", "json", other)
+        for number, (_, log_ns, data) in enumerate(as_bytes(steady())):
+            writer.add_message(joints, log_ns, data, log_ns)
+            if number % 10 == 0:
+                writer.add_message(config, log_ns, b"{}", log_ns)
+        writer.finish()
+    return path
+
+
+@case(None, **REFUSED, episodes=says(2, "not a bag, and a folder of empty"))
+def empty_folder(folder: Path) -> Path:
+    path = folder / "empty"
+    path.mkdir()
+    return path
+
+
+@case(None, **REFUSED)
+def nothing_there(folder: Path) -> Path:
+    return folder / "nothing"
+
+
+@case(None, **REFUSED)
+def a_pipe(folder: Path) -> Path:
+    """Opening it would wait for ever."""
+    path = folder / "pipe.mcap"
+    os.mkfifo(path)
+    return path
+
+
+@case(
+    check=says(1, "a FIFO, not a file"),
+    align=says(2, "a FIFO, not a file"),
+    show=says(2, "a FIFO, not a file"),
+)
+def a_pipe_in_a_bag(folder: Path) -> Path:
+    path = write_bag(folder / "piped", {"/joint_states": JOINT_STATE}, steady())
+    (file,) = path.glob("*.mcap")
+    file.unlink()
+    os.mkfifo(file)
+    return path
+
+
+@case(
+    check=says(1, "its aliases stand for more than"),
+    align=says(2, "its aliases stand for more than"),
+    episodes=says(0, "its aliases stand for more than"),
+)
+def aliases(folder: Path) -> Path:
+    """A few lines that stand for a billion values."""
+    path = write_bag(folder / "aliases", {"/joint_states": JOINT_STATE}, steady())
+    bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+    for n in range(1, 10):
+        bomb += f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n"
+    with open(path / "metadata.yaml", "a") as file:
+        file.write(bomb)
+    return path
+
+
+@case(
+    check=says(1, "more than 256 MB are not unpacked"),
+    align=says(2, "more than 256 MB are not unpacked"),
+    recover=says(2, "more than 256 MB are not unpacked"),
+)
+def chunk_bomb(folder: Path) -> Path:
+    """92 kB that say they are 3 GB."""
+    size = 3_000_000_000
+    packer = zstandard.ZstdCompressor(level=1).compressobj(size=size)
+    block = bytes(10_000_000)
+    stored = b"".join(packer.compress(block) for _ in range(size // len(block))) + packer.flush()
+    fixed = struct.pack("<QQQI", T0, T0 + NS, size, 0) + mcap_records.text("zstd")
+    content = fixed + struct.pack("<Q", len(stored)) + stored
+    begin = mcap_records.MAGIC + mcap_records.header("ros2", "somebody's")
+    data = begin + mcap_records.record(mcap_records.Op.CHUNK, content) + mcap_records.data_end()
+    path = folder / "bomb.mcap"
+    path.write_bytes(data + mcap_records.tail(len(begin) + len(content) + 22, []))
+    return path
+
+
+@case(
+    check=says(1, "must be at most 10000"),
+    align=says(2, "must be at most 10000"),
+    certificate=says(2, "must be at most 10000"),
+)
+def fifty_million_frames_a_second(folder: Path) -> Path:
+    profile = (
+        "robot: arm\nframe_rate_hz: 5.0e+7\nstreams:\n  joints: {topic: joint_states, "
+        "type: sensor_msgs/msg/JointState, role: observation, rate_hz: 100}\n"
+    )
+    path = write_bag(folder / "fast", {"/joint_states": JOINT_STATE}, steady())
+    metadata = yaml.safe_load((path / "metadata.yaml").read_text())
+    metadata["rosbag2_bagfile_information"]["custom_data"] = {"profile_yaml": profile}
+    (path / "metadata.yaml").write_text(yaml.safe_dump(metadata))
+    return path
+
+
+def _edit(path: Path, before: str, after: str) -> None:
+    file = path / "metadata.yaml"
+    text = file.read_text()
+    assert before in text
+    file.write_text(text.replace(before, after))
