@@ -58,6 +58,7 @@ class Ingest:
         self._node: Node = rclpy.create_node(
             name, namespace=namespace, enable_rosout=False, start_parameter_services=False
         )
+        self._log = Log(self._node)
         self._readers: dict[str, TopicReader] = {}
         self._sinks: list[Sink] = []
         self._held: list[Sample] = []  # stamped, but not settled yet
@@ -126,7 +127,7 @@ class Ingest:
             self._loop()
         except Exception:  # never be silently not recording: end the process, in order
             self.failed = True
-            Log(self._node).fatal("ingest failed, ending")
+            self._log.fatal("ingest failed, ending")
             os.kill(os.getpid(), signal.SIGTERM)
 
     def _loop(self) -> None:
@@ -188,10 +189,7 @@ class Ingest:
 
     def _follow_clock(self, data: bytes) -> None:
         if len(data) < 4 + _CLOCK.size:
-            self._node.get_logger().warning(
-                f"a message on /clock has {len(data)} bytes, which is none",
-                throttle_duration_sec=5.0,
-            )
+            self._log.seldom_warning(f"a message on /clock has {len(data)} bytes: it is too short")
             return
         sec, nanosec = _CLOCK.unpack_from(data, 4)
         self.clock.simulate(sec * 1_000_000_000 + nanosec)

@@ -90,11 +90,14 @@ def _stream_status(monitor: HealthMonitor, report: HealthReport) -> StreamStatus
 
 
 def _add_losses(stream: StreamStatus, losses: LossLedger) -> None:
+    counts = {place: losses.count(stream.topic, place) for place in Place}
+    on_the_way = counts[Place.DDS]
     if stream.lost_dds >= 0:
-        stream.lost_dds = losses.count(stream.topic, Place.DDS)
-    stream.lost_ring = losses.count(stream.topic, Place.RING)
-    stream.lost_queue = losses.count(stream.topic, Place.QUEUE)
-    stream.lost_writer = losses.count(stream.topic, Place.WRITER)
+        stream.lost_dds = -1 if on_the_way is None else on_the_way
+    # Of these everything is known: it arrived.
+    stream.lost_ring = counts[Place.RING] or 0
+    stream.lost_queue = counts[Place.QUEUE] or 0
+    stream.lost_writer = counts[Place.WRITER] or 0
 
 
 def diagnostics_message(

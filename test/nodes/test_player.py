@@ -335,7 +335,7 @@ def test_what_is_not_installed_is_named_and_the_rest_plays(
         ({"start": 99}, "start 99 s is not within"),
         ({"topics": "[/pads, /nose]"}, "has no topic /nose; there is /pads"),
         ({"topics": 5}, "parameter 'topics' must be names"),
-        ({"episode": "/nothing"}, "/nothing is not a bag"),
+        ({"episode": "/nothing"}, "/nothing does not exist"),
         ({"episode": "''"}, "no episode given"),
     ],
 )
