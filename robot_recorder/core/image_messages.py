@@ -30,7 +30,7 @@ _ENCODINGS = {
 
 
 class UnknownEncoding(DecodeError):
-    """A picture encoded in a way that is not understood here, as video is."""
+    """A picture that is not decoded here: encoded in a way that is not understood, as video is, or too large."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def check_size(data: bytes) -> None:
 
 def _check_pixels(width: int, height: int) -> None:
     if width * height > MOST_PIXELS:
-        raise DecodeError(
+        raise UnknownEncoding(
             f"a picture of {width} x {height} pixels; more than {MOST_PIXELS // 10**6} million are not "
             "decoded"
         )

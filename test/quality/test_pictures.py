@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import pictures
 from support.bags import _padded, _text, header
 from support.samples import T0
 
@@ -136,3 +137,9 @@ def test_rubbish_is_never_more_than_no_picture(type_name: str, rubbish: bytes, k
     for data in (rubbish, whole[:keep] + rubbish):
         seen = look_at(type_name, T0, data)
         assert seen is None or seen.time_ns == T0
+
+
+def test_a_picture_that_is_too_large_is_not_called_broken() -> None:
+    """A few bytes can stand for gigabytes: nobody decodes it, and nobody says that its driver is at fault."""
+    head = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + (18_000).to_bytes(4, "big") * 2
+    assert look_at(COMPRESSED, T0, pictures.compressed(head + bytes(5), "png")) is None

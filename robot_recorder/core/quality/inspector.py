@@ -337,7 +337,7 @@ class Inspector:
                 many = "pictures" if camera.unknown > 1 else "picture"
                 yield (
                     f"{stream.name}: {camera.unknown} {many} encoded in a way that is not understood, "
-                    "as video is: only their timing"
+                    "as video is, or too large to be decoded: only their timing"
                 )
             elif any(told.startswith(f"{stream.name}:") for told in self.broken):
                 continue  # it broke
