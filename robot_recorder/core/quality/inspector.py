@@ -339,8 +339,8 @@ class Inspector:
                     f"{stream.name}: {camera.unknown} {many} encoded in a way that is not understood, "
                     "as video is, or too large to be decoded: only their timing"
                 )
-            elif any(told.startswith(f"{stream.name}:") for told in self.broken):
-                continue  # it broke
+            elif stream.name in self._failed:
+                continue  # that is said already
             elif not (self.wants(stream) or stream.role is Role.CONTEXT):
                 why = f" ({self._unread[stream.name]})" if stream.name in self._unread else ""
                 yield f"{stream.name}: what is in a {stream.type}: only its timing{why}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -120,10 +120,13 @@ def weigh(results: Iterable[Result], broken: Iterable[str], budget: Budget) -> Q
 
 def _sentence(verdict: QualityVerdict, findings: list[Result], unchecked: tuple[str, ...]) -> str:
     if not findings:
-        more = f" (and {len(unchecked) - 1} more)" if len(unchecked) > 1 else ""
-        left_out = f"; not checked: {unchecked[0]}{more}" if unchecked else ""
+        left_out = f"; not checked: {unchecked[0]}{_and_more(unchecked)}" if unchecked else ""
         return f"{verdict.text}: nothing to remark{left_out}"
-    first, others = findings[0], len(findings) - 1
+    first = findings[0]
     where = f"{first.stream} " if first.stream else ""
-    more = f" (and {others} more)" if others else ""
-    return f"{verdict.text}: {where}{first.sentence}{more}"
+    return f"{verdict.text}: {where}{first.sentence}{_and_more(findings)}"
+
+
+def _and_more(said: Sequence[object]) -> str:
+    """Behind the first of them."""
+    return f" (and {len(said) - 1} more)" if len(said) > 1 else ""
