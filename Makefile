@@ -21,7 +21,7 @@ test: setup-tests
 	$(IN) pytest --basetemp=.cache/pytest $(ARGS)
 
 faults: setup
-	$(IN) FAULTS=100 pytest --basetemp=.cache/pytest test/nodes/test_faults.py test/storage/test_recovery.py
+	$(IN) FAULTS=100 pytest --basetemp=.cache/pytest test/nodes/test_faults.py test/episodes/test_recovery.py
 
 bench-recorder: setup
 	$(IN) python bench/recorder.py $(ARGS)

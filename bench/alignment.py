@@ -23,15 +23,15 @@ from rich.table import Table
 from sensor_msgs.msg import CompressedImage, JointState
 from synthetic import NS, T0, Recorded, Source, Truth, sample
 
-from robot_recorder.alignment.episode import align_episode, join_frames
-from robot_recorder.alignment.plan import make_plan
-from robot_recorder.core.aligner import Aligner
-from robot_recorder.core.certificate import Certificate
-from robot_recorder.core.clock_model import ClockModel
-from robot_recorder.core.frames import Frames, SampleStatus
-from robot_recorder.core.streams import FrameClock, Policy, Role
-from robot_recorder.processes import node_command
-from robot_recorder.storage.episodes import Episode
+from robot_recorder.alignment.aligner import Aligner
+from robot_recorder.alignment.certificate import Certificate
+from robot_recorder.alignment.frames import Frames, SampleStatus
+from robot_recorder.cli.processes import node_command
+from robot_recorder.clocks.clock_model import ClockModel
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.model.streams import FrameClock, Policy, Role
+from robot_recorder.offline.align import align_episode, join_frames
+from robot_recorder.offline.plan import make_plan
 
 CONSOLE = Console(width=150)
 SOURCES = (

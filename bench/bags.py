@@ -11,9 +11,9 @@ from load import humanoid_load
 from processes import TYPES
 from rclpy.serialization import serialize_message
 
-from robot_recorder.core.topics import BagTopic, Channel, OfferedQos, Sample
-from robot_recorder.installed_types import has_header, message_definition, type_hash
-from robot_recorder.storage.writer import writer_factory
+from robot_recorder.bags.writer import writer_factory
+from robot_recorder.messages.installed_types import has_header, message_definition, type_hash
+from robot_recorder.model.topics import BagTopic, Channel, OfferedQos, Sample
 
 NS = 1_000_000_000
 T0 = 1_700_000_000 * NS

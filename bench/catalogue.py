@@ -28,23 +28,23 @@ from floor import generate
 from rich.console import Console
 from rich.table import Table
 
-from robot_recorder.core.certificate import Certificate, StreamCertificate
-from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome
-from robot_recorder.core.quality.report import QualityVerdict
-from robot_recorder.core.streams import NS_PER_S
-from robot_recorder.core.topics import BagTopic, OfferedQos
-from robot_recorder.storage.catalogue import Catalogue
-from robot_recorder.storage.catalogue_entry import Entry
-from robot_recorder.storage.catalogue_query import Filter, Query
-from robot_recorder.storage.catalogue_schema import DAY_NS, FILE
-from robot_recorder.storage.catalogue_sync import sync
-from robot_recorder.storage.episodes import label_facts
-from robot_recorder.storage.metadata import (
+from robot_recorder.alignment.certificate import Certificate, StreamCertificate
+from robot_recorder.bags.metadata import (
     BagSummary,
     build_metadata,
     topic_metadata,
     write_metadata,
 )
+from robot_recorder.catalogue.catalogue import Catalogue
+from robot_recorder.catalogue.entry import Entry
+from robot_recorder.catalogue.query import Filter, Query
+from robot_recorder.catalogue.schema import DAY_NS, FILE
+from robot_recorder.catalogue.sync import sync
+from robot_recorder.episodes.episode import label_facts
+from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
+from robot_recorder.model.streams import NS_PER_S
+from robot_recorder.model.topics import BagTopic, OfferedQos
+from robot_recorder.quality.report import QualityVerdict
 
 CONSOLE = Console(width=130)
 LIMIT = 50  # as the command line has it

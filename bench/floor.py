@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from robot_recorder.configuration import load_tasks
-from robot_recorder.core.labels import Outcome
-from robot_recorder.core.quality.report import QualityVerdict
-from robot_recorder.core.tasks import Task
-from robot_recorder.storage.catalogue import COLUMNS, Catalogue
-from robot_recorder.storage.catalogue_schema import FILE, INDEXES, SUMS, create_indexes
+from robot_recorder.catalogue.catalogue import COLUMNS, Catalogue
+from robot_recorder.catalogue.schema import FILE, INDEXES, SUMS, create_indexes
+from robot_recorder.configuration.find import load_tasks
+from robot_recorder.configuration.tasks import Task
+from robot_recorder.model.labels import Outcome
+from robot_recorder.quality.report import QualityVerdict
 
 FIRST_DAY = int(datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp())
 ROBOTS, OPERATORS, PER_SHIFT = 100, 150, 100

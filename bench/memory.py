@@ -26,8 +26,8 @@ from processes import children, memory_mb
 from rich.console import Console
 
 from robot_recorder.demo import ATTEMPTS, Operator, node_process
+from robot_recorder.episodes.episode import Episode
 from robot_recorder.srv import PerformTask, StartEpisode, StopEpisode
-from robot_recorder.storage.episodes import Episode
 
 CONSOLE = Console(width=110)
 PERIOD_S = 2.0  # between two samples

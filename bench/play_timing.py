@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from robot_recorder.installed_types import message_class
-from robot_recorder.playback.choice import choose
-from robot_recorder.processes import ended, node_command
-from robot_recorder.storage.columns import read_columns
-from robot_recorder.storage.episodes import Episode
+from robot_recorder.bags.columns import read_columns
+from robot_recorder.cli.processes import ended, node_command
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.messages.installed_types import message_class
+from robot_recorder.playback.selection import choose
 
 _TYPES = ("sensor_msgs/msg/JointState", "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/Image")
 _SILENT_S = 0.005  # between two looks; the middleware has stamped what arrived in between

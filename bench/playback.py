@@ -23,8 +23,8 @@ from rich.console import Console
 from rich.progress import track
 
 from robot_recorder.demo import Operator, node_process
+from robot_recorder.episodes.store import EpisodeStore
 from robot_recorder.srv import PerformTask, SetTask, StartEpisode, StopEpisode
-from robot_recorder.storage.store import EpisodeStore
 
 CONSOLE = Console(width=120)
 FOLDER = SCRATCH / "playback"

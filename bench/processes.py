@@ -14,7 +14,7 @@ import yaml
 from figures import HERE
 from load import load
 
-from robot_recorder.processes import ended, node_command
+from robot_recorder.cli.processes import ended, node_command
 
 TYPES = {
     "joint_state": "sensor_msgs/msg/JointState",

@@ -22,14 +22,14 @@ from rich.progress import track
 from rich.table import Table
 
 from robot_recorder.cli.tables import Console as VisibleConsole
-from robot_recorder.core.errors import RecorderError
-from robot_recorder.core.quality.report import QualityVerdict
 from robot_recorder.demo import Operator, node_process
-from robot_recorder.quality.offline import inspect_episode
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.episodes.store import EpisodeStore
+from robot_recorder.model.errors import RecorderError
+from robot_recorder.offline.check import inspect_episode
+from robot_recorder.quality.report import QualityVerdict
 from robot_recorder.sim.defects import Tape
 from robot_recorder.sim.zoo import zoo
-from robot_recorder.storage.episodes import Episode
-from robot_recorder.storage.store import EpisodeStore
 
 CONSOLE = Console(width=150)
 ZOO = SCRATCH / "zoo"

@@ -20,10 +20,10 @@ from processes import cpu_s, publishing, reading, recording, rss_mb
 from rich.console import Console
 from rich.table import Table
 
+from robot_recorder.episodes.episode import Episode
 from robot_recorder.msg import EpisodeStatus
 from robot_recorder.nodes.runtime import LATCHED
 from robot_recorder.srv import StartEpisode, StopEpisode
-from robot_recorder.storage.episodes import Episode
 
 CONSOLE = Console(width=130)
 SETTLE_S = 0.5
@@ -148,7 +148,7 @@ def measure_starts(restarts: int) -> dict[str, float]:
 
 def _holes(path: Path) -> int:
     """Messages missing inside an episode, by the numbers that the load writes into its joint states."""
-    from robot_recorder.storage.reader import read_messages
+    from robot_recorder.bags.reader import read_messages
 
     missing = 0
     last: dict[str, int] = {}

@@ -10,7 +10,7 @@ from geometry_msgs.msg import WrenchStamped
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CompressedImage, JointState
 
-from robot_recorder.core.streams import Policy, Role, SourceClockKind, StreamConfig
+from robot_recorder.model.streams import Policy, Role, SourceClockKind, StreamConfig
 
 NS = 1_000_000_000
 T0 = 1_700_000_000 * NS

@@ -22,10 +22,10 @@ from mcap.writer import CompressionType, Writer
 from rich.console import Console
 from rich.table import Table
 
-from robot_recorder.core.errors import ConfigError
-from robot_recorder.core.topics import BagTopic, Channel, OfferedQos, Sample
-from robot_recorder.storage.mcap_scan import scan
-from robot_recorder.storage.writer import writer_factory
+from robot_recorder.bags.mcap_scan import scan
+from robot_recorder.bags.writer import writer_factory
+from robot_recorder.model.errors import ConfigError
+from robot_recorder.model.topics import BagTopic, Channel, OfferedQos, Sample
 
 MESSAGE = bytes(2800)  # a 43-joint JointState
 CHANNELS = [

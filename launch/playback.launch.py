@@ -23,7 +23,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch import LaunchDescription
 
 try:
-    from robot_recorder.playback.stage import Wish, live_stage, stage_for
+    from robot_recorder.rviz.stage import Wish, live_stage, stage_for
 except ModuleNotFoundError as error:  # what only reading bags needs may be missing on a robot
     install = f"rosdep install --from-paths src -i, or pip install {error.name}"
     raise RuntimeError(f"playback needs {error.name}: {install}") from error

@@ -21,19 +21,21 @@ import rclpy
 from rclpy.node import Node
 from std_msgs.msg import String
 
-from robot_recorder.alignment.episode import align_episode
-from robot_recorder.alignment.plan import make_plan
+from robot_recorder.catalogue.entry import entry_of
 from robot_recorder.cli.certificate_table import print_certificate
+from robot_recorder.cli.processes import ended, node_command
 from robot_recorder.cli.tables import Console, Text, episodes_table, streams_table, table_console
-from robot_recorder.core.errors import RecorderError
-from robot_recorder.core.labels import Outcome
-from robot_recorder.core.streams import StreamHealth
+from robot_recorder.content.contents import Contents
+from robot_recorder.content.series import load
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.model.errors import RecorderError
+from robot_recorder.model.labels import Outcome
+from robot_recorder.model.streams import StreamHealth
 from robot_recorder.msg import EpisodeStatus
 from robot_recorder.nodes.conversions import to_time
 from robot_recorder.nodes.runtime import LATCHED
-from robot_recorder.playback.contents import Contents
-from robot_recorder.processes import ended, node_command
-from robot_recorder.report.episode_data import load
+from robot_recorder.offline.align import align_episode
+from robot_recorder.offline.plan import make_plan
 from robot_recorder.report.html import write_html
 from robot_recorder.report.picture import draw
 from robot_recorder.report.sync_picture import draw_sync
@@ -45,8 +47,6 @@ from robot_recorder.srv import (
     StartEpisode,
     StopEpisode,
 )
-from robot_recorder.storage.catalogue_entry import entry_of
-from robot_recorder.storage.episodes import Episode
 
 # Task and seed of each attempt. The seed decides mass, friction and pose; what comes of it, the physics.
 PRE_ROLL_S = 0.5

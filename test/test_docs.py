@@ -18,13 +18,13 @@ import yaml
 from support.bags import PROFILE, small_robot
 from support.pages import PAGES, ROOT, TOOLS, Shell, Snippet, blocks, commands
 
+from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.cli import main as cli
 from robot_recorder.cli import play
-from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome, dump_events, load_events
-from robot_recorder.core.profile import parse_profile
-from robot_recorder.core.tasks import parse_tasks
-from robot_recorder.storage.episodes import label_facts
-from robot_recorder.storage.store import EpisodeStore
+from robot_recorder.configuration.profile import parse_profile
+from robot_recorder.configuration.tasks import parse_tasks
+from robot_recorder.episodes.episode import label_facts
+from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome, dump_events, load_events
 
 EPISODE = "g1_sim_20261122T222642_169_lift_box"  # what the documentation calls it
 OTHER = EPISODE.replace("222642", "222801")
@@ -58,13 +58,13 @@ def record(root: Path, id: str) -> Path:
         patch.setattr("support.bags.T0", T0)
         path = small_robot(root / id, SECONDS, 0.0, "/", CAMERA, **facts)
     sync = run(["robot-recorder", "certificate", str(path), "--json"])
-    EpisodeStore(root).amend(path, lambda _: {"sync": sync})
+    open_store(root).amend(path, lambda _: {"sync": sync})
     return path
 
 
 def copy(path: Path, root: Path, id: str) -> None:
     shutil.copytree(path, root / id)
-    EpisodeStore(root).amend(root / id, lambda _: {"episode_id": id})
+    open_store(root).amend(root / id, lambda _: {"episode_id": id})
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def floor(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("data/robot_07", OTHER), ("data/episodes", "thrown_away"),
     ):  # fmt: skip
         copy(path, root / folder, id)
-    EpisodeStore(root / "data/episodes").discard(root / "data/episodes/thrown_away")
+    open_store(root / "data/episodes").discard(root / "data/episodes/thrown_away")
     (root / "my_robot.yaml").write_text(ROBOT)
     shutil.copy(ROOT / "config/tasks.yaml", root / "my_tasks.yaml")
     (root / "tmp").mkdir()

@@ -10,11 +10,11 @@ import pytest
 messages = pytest.importorskip("robot_recorder.msg")
 services = pytest.importorskip("robot_recorder.srv")
 
-from robot_recorder.core.decoding import TactileUnit
-from robot_recorder.core.frames import SampleStatus
-from robot_recorder.core.labels import LabelKind, Outcome
-from robot_recorder.core.streams import StreamHealth
-from robot_recorder.storage.recorder import RecorderState
+from robot_recorder.alignment.frames import SampleStatus
+from robot_recorder.messages.kinds import TactileUnit
+from robot_recorder.model.labels import LabelKind, Outcome
+from robot_recorder.model.streams import StreamHealth
+from robot_recorder.recorder.recorder import RecorderState
 
 ROOT = Path(__file__).parents[1]
 INTERFACES = sorted([*(ROOT / "msg").glob("*.msg"), *(ROOT / "srv").glob("*.srv")])
@@ -50,7 +50,7 @@ def test_every_field_has_a_comment(path: Path) -> None:
 def test_package_xml_and_code_agree_on_the_version() -> None:
     import xml.etree.ElementTree as ElementTree
 
-    from robot_recorder.storage.recording import software_version
+    from robot_recorder.recorder.recording import software_version
 
     assert (
         ElementTree.parse(ROOT / "package.xml").getroot().findtext("version") == software_version()

@@ -210,8 +210,19 @@ def build_package() -> bool:
             ).returncode:
                 tail = "\n".join(log.read_text(errors="replace").splitlines()[-25:])
                 sys.exit(f"{tail}\nbuilding failed; all of it is in {log}")
+    remove_dead_links()
     stamp.write_text(wanted)
     return True
+
+
+def remove_dead_links() -> None:
+    """Remove installed links to files that were moved or deleted since, and the folders they leave."""
+    for package in (*VENV.glob("lib/python*/site-packages"), VENV / "share"):
+        for path in sorted((package / "robot_recorder").rglob("*"), reverse=True):
+            if path.is_symlink() and not path.exists():
+                path.unlink()
+            elif path.is_dir() and {p.name for p in path.iterdir()} <= {"__pycache__"}:
+                shutil.rmtree(path)
 
 
 def digest(files: list[Path], more: str = "") -> str:

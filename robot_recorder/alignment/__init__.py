@@ -1,0 +1,1 @@
+"""The aligner, its frames, and the certificate of how well streams fit together. Entrance: ``aligner.Aligner``."""

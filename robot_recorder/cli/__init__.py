@@ -1,0 +1,1 @@
+"""The command ``robot-recorder``: one file a command. Entrance: ``main.main``."""

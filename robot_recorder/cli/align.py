@@ -8,17 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from robot_recorder.cli.console import say, say_error, say_json, say_lines
 from robot_recorder.cli.progress import progress
-from robot_recorder.configuration import load_profile
-from robot_recorder.console import say, say_error, say_json, say_lines
-from robot_recorder.core.errors import BagError, ConfigError, RecorderError
-from robot_recorder.core.profile import LEAST_RATE_HZ, MOST_RATE_HZ
-from robot_recorder.core.streams import NS_PER_MS
-from robot_recorder.storage.episodes import Episode
+from robot_recorder.configuration.find import load_profile
+from robot_recorder.configuration.profile import LEAST_RATE_HZ, MOST_RATE_HZ
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.model.errors import BagError, ConfigError, RecorderError
+from robot_recorder.model.streams import NS_PER_MS
 
 if TYPE_CHECKING:
-    from robot_recorder.alignment.episode import Alignment
-    from robot_recorder.alignment.plan import Plan
+    from robot_recorder.offline.align import Alignment
+    from robot_recorder.offline.plan import Plan
 
 
 def add_align(commands: Any) -> None:
@@ -86,14 +86,14 @@ def _positive(text: str) -> float:
 
 
 def _guess(options: argparse.Namespace) -> int:
-    from robot_recorder.alignment.plan import profile_yaml
+    from robot_recorder.offline.plan import profile_yaml
 
     say_lines(profile_yaml(Episode.open(options.episode)))
     return 0
 
 
 def _plan(path: Path, options: argparse.Namespace) -> tuple[Episode, Plan]:
-    from robot_recorder.alignment.plan import make_plan
+    from robot_recorder.offline.plan import make_plan
 
     episode = Episode.open(path)
     profile = load_profile(options.profile) if getattr(options, "profile", None) else None
@@ -104,7 +104,7 @@ def _plan(path: Path, options: argparse.Namespace) -> tuple[Episode, Plan]:
 
 
 def _run_alignment(path: Path, options: argparse.Namespace) -> tuple[Episode, Plan, Alignment]:
-    from robot_recorder.alignment.episode import align_episode
+    from robot_recorder.offline.align import align_episode
 
     episode, plan = _plan(path, options)
     clock = plan.frame_clock(getattr(options, "rate", None), getattr(options, "reference", ""))
@@ -114,7 +114,7 @@ def _run_alignment(path: Path, options: argparse.Namespace) -> tuple[Episode, Pl
 
 
 def _align(options: argparse.Namespace) -> int:
-    from robot_recorder.alignment.table import SUFFIXES
+    from robot_recorder.dataset.table import SUFFIXES
 
     suffix = ".parquet" if options.parquet else ".npz"
     out: Path | None = options.out
@@ -144,8 +144,8 @@ def _align(options: argparse.Namespace) -> int:
 
 def _align_one(path: Path, target: Path, options: argparse.Namespace) -> bool:
     """One bag; False: it could not be read to its end."""
-    from robot_recorder.alignment.table import write_table
     from robot_recorder.cli.certificate_table import print_certificate
+    from robot_recorder.dataset.table import write_table
 
     began = time.monotonic()
     episode, plan, found = _run_alignment(path, options)
@@ -227,9 +227,9 @@ def _draw(episode: Episode, found: Alignment, target: Path, many: bool) -> Path:
 
 
 def _latency(options: argparse.Namespace) -> int:
-    from robot_recorder.alignment.latency import estimate_latencies
     from robot_recorder.cli.latency_table import latency_table
     from robot_recorder.cli.tables import table_console
+    from robot_recorder.offline.latency import estimate_latencies
 
     plans = [_plan(path, options) for path in options.episode]
     with progress("common events") as told:

@@ -11,24 +11,24 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, NoReturn
 
+from robot_recorder.bags.bag import read_bag
+from robot_recorder.bags.complete import incomplete
+from robot_recorder.bags.metadata import METADATA_FILE
+from robot_recorder.catalogue.catalogue import Catalogue
+from robot_recorder.catalogue.entry import Entry
+from robot_recorder.catalogue.keeper import open_store
+from robot_recorder.catalogue.query import COUNTED, Filter, Query, names
+from robot_recorder.catalogue.schema import FILE, is_broken
+from robot_recorder.catalogue.stats import Side
+from robot_recorder.catalogue.sync import Synced, refresh, sync
+from robot_recorder.cli.console import say, say_error, say_json
 from robot_recorder.cli.progress import counted
-from robot_recorder.console import say, say_error, say_json
-from robot_recorder.core.errors import BagError, ConfigError
-from robot_recorder.core.labels import Outcome
-from robot_recorder.core.quality.report import QualityVerdict
-from robot_recorder.core.streams import NS_PER_S
-from robot_recorder.core.text import visible
-from robot_recorder.core.yaml_source import did_you_mean
-from robot_recorder.storage.bag import read_bag
-from robot_recorder.storage.catalogue import Catalogue
-from robot_recorder.storage.catalogue_entry import Entry
-from robot_recorder.storage.catalogue_query import COUNTED, Filter, Query, names
-from robot_recorder.storage.catalogue_schema import FILE, is_broken
-from robot_recorder.storage.catalogue_stats import Side
-from robot_recorder.storage.catalogue_sync import Synced, refresh, sync
-from robot_recorder.storage.complete import incomplete
-from robot_recorder.storage.metadata import METADATA_FILE
-from robot_recorder.storage.store import EpisodeStore
+from robot_recorder.configuration.yaml_source import did_you_mean
+from robot_recorder.model.errors import BagError, ConfigError
+from robot_recorder.model.labels import Outcome
+from robot_recorder.model.streams import NS_PER_S
+from robot_recorder.model.text import visible
+from robot_recorder.quality.report import QualityVerdict
 
 _LIMIT = 50
 _MANY = 1000  # episodes to read, of which somebody will ask how far it is
@@ -278,7 +278,7 @@ def _print_table(catalogues: list[Catalogue], queries: list[Query], limit: int) 
         many = f"{matching:,}" if matching <= COUNTED else f"more than {COUNTED:,}"
         say(f"the newest {len(entries)} of {many}; --limit N shows more")
     for catalogue in catalogues:
-        store = EpisodeStore(catalogue.root)
+        store = open_store(catalogue.root)
         recover = f"unless it is being recorded: robot-recorder recover {catalogue.root}"
         _print_some([f"unreadable: {problem}" for problem in catalogue.unreadable()])
         _print_some([f"unfinished: {partial}; {recover}" for partial in store.unfinished()])
@@ -296,9 +296,9 @@ def _print_some(lines: list[str]) -> None:
 
 
 def _stats(options: argparse.Namespace) -> int:
+    from robot_recorder.catalogue.stats import count_up, together
     from robot_recorder.cli.stats_tables import print_stats
-    from robot_recorder.configuration import load_tasks
-    from robot_recorder.storage.catalogue_stats import count_up, together
+    from robot_recorder.configuration.find import load_tasks
 
     tasks = load_tasks(options.tasks)
 

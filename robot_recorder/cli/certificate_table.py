@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from robot_recorder.alignment.certificate import Certificate, StreamCertificate
 from robot_recorder.cli.tables import Table, Text, table_console
-from robot_recorder.core.certificate import Certificate, StreamCertificate
 
 
 def print_certificate(title: str, certificate: Certificate) -> None:

@@ -12,18 +12,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from robot_recorder.bags.bag import read_bag
+from robot_recorder.bags.metadata import METADATA_FILE
+from robot_recorder.catalogue.keeper import open_store
+from robot_recorder.cli.console import say, say_json
 from robot_recorder.cli.progress import counted
-from robot_recorder.configuration import load_profile, load_tasks
-from robot_recorder.console import say, say_json
-from robot_recorder.core.errors import RecorderError
-from robot_recorder.core.ids import PARTIAL
-from robot_recorder.core.quality.report import QualityVerdict
-from robot_recorder.core.quality.result import Level
-from robot_recorder.quality.offline import Checked, check_episode
-from robot_recorder.storage.bag import read_bag
-from robot_recorder.storage.episodes import quality_facts
-from robot_recorder.storage.metadata import METADATA_FILE
-from robot_recorder.storage.store import EpisodeStore
+from robot_recorder.configuration.find import load_profile, load_tasks
+from robot_recorder.episodes.episode import quality_facts
+from robot_recorder.model.errors import RecorderError
+from robot_recorder.model.ids import PARTIAL
+from robot_recorder.model.quality_result import Level
+from robot_recorder.offline.check import Checked, check_episode
+from robot_recorder.quality.report import QualityVerdict
 
 _STYLES = {
     QualityVerdict.ACCEPT: "green",
@@ -67,7 +67,7 @@ def _check(options: argparse.Namespace) -> int:
         sound = sound and found.sound and found.report.verdict is QualityVerdict.ACCEPT
         plain.append(_plain(found))
         if options.save:
-            EpisodeStore(path.parent).amend(path, lambda _, r=found.report: quality_facts(r))  # type: ignore[misc]
+            open_store(path.parent).amend(path, lambda _, r=found.report: quality_facts(r))  # type: ignore[misc]
         if not options.json:
             _print(found, options.all)
     if options.json:
@@ -85,7 +85,7 @@ def _episodes_of(path: Path) -> list[Path]:
     """
     if path.suffix == PARTIAL or os.path.lexists(path / METADATA_FILE):
         return [path]
-    found = EpisodeStore(path).paths()
+    found = open_store(path).paths()
     if not found:
         read_bag(path)  # says what is there
         return [path]

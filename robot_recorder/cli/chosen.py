@@ -7,8 +7,8 @@ import re
 from datetime import datetime
 from pathlib import Path
 
-from robot_recorder.storage.bag import read_bag
-from robot_recorder.storage.metadata import METADATA_FILE
+from robot_recorder.bags.bag import read_bag
+from robot_recorder.bags.metadata import METADATA_FILE
 
 _START = re.compile(r"_(\d{8}T\d{6}_\d{3})")  # in an episode's id, see storage.episodes.episode_id
 HELP = "bag directory or data file, of anybody's; a folder: its newest episode; default: episodes"

@@ -12,20 +12,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from robot_recorder.configuration import load_tasks
-from robot_recorder.console import say, say_error, say_json
-from robot_recorder.core.errors import ConfigError, RecorderError
-from robot_recorder.core.ids import PARTIAL
-from robot_recorder.core.label_rules import missing_annotations, to_be_annotated
-from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome, appended, outcome_text
-from robot_recorder.core.start_gate import Verdict
-from robot_recorder.core.streams import NS_PER_S
-from robot_recorder.core.tasks import TaskRegistry
-from robot_recorder.storage.episodes import Episode
-from robot_recorder.storage.labelling import Labelled
-from robot_recorder.storage.metadata import METADATA_FILE
-from robot_recorder.storage.store import EpisodeStore, not_finished
-from robot_recorder.storage.trash import TRASH
+from robot_recorder.bags.metadata import METADATA_FILE
+from robot_recorder.catalogue.keeper import open_store
+from robot_recorder.cli.console import say, say_error, say_json
+from robot_recorder.configuration.find import load_tasks
+from robot_recorder.configuration.tasks import TaskRegistry
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.episodes.label_rules import missing_annotations, to_be_annotated
+from robot_recorder.episodes.labelling import Labelled
+from robot_recorder.episodes.store import EpisodeStore, not_finished
+from robot_recorder.episodes.trash import TRASH
+from robot_recorder.model.answers import Verdict
+from robot_recorder.model.errors import ConfigError, RecorderError
+from robot_recorder.model.ids import PARTIAL
+from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome, appended, outcome_text
+from robot_recorder.model.streams import NS_PER_S
 
 _NUMBER = r"-?\d+(?:\.\d*)?"
 _PLACE = re.compile(rf"^(?P<name>[^@]+)@(?P<start>{_NUMBER})(?:-(?P<end>{_NUMBER}))?\Z", re.ASCII)
@@ -110,7 +111,7 @@ def _label(options: argparse.Namespace) -> int:
             _refuse(path, changes)
             episode = Episode.open(path)
             if changes:
-                store = stores.setdefault(path.parent, EpisodeStore(path.parent))
+                store = stores.setdefault(path.parent, open_store(path.parent))
                 episode = _labelled(store, path, options, registry)
             if shown:
                 _show(Labelled.of(episode), path, registry, options.json)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from robot_recorder.alignment.latency import LatencyEstimate
 from robot_recorder.cli.tables import Table, Text
+from robot_recorder.offline.latency import LatencyEstimate
 
 
 def latency_table(estimates: list[LatencyEstimate]) -> Table:

@@ -8,19 +8,19 @@ import logging
 from pathlib import Path
 from typing import NoReturn
 
+from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.cli import align, catalogue, label, tasks
 from robot_recorder.cli.check import add_check
+from robot_recorder.cli.console import log_visibly, say, say_error
 from robot_recorder.cli.play import add_play
 from robot_recorder.cli.recover import add_recover
 from robot_recorder.cli.show import add_show
 from robot_recorder.cli.view import add_view
-from robot_recorder.configuration import load_profile
-from robot_recorder.console import log_visibly, say, say_error
-from robot_recorder.core.errors import ConfigError, RecorderError
-from robot_recorder.core.text import visible
-from robot_recorder.installed_types import message_class
-from robot_recorder.storage.store import EpisodeStore
-from robot_recorder.storage.trash import TRASH, utc
+from robot_recorder.configuration.find import load_profile
+from robot_recorder.episodes.trash import TRASH, utc
+from robot_recorder.messages.installed_types import message_class
+from robot_recorder.model.errors import ConfigError, RecorderError
+from robot_recorder.model.text import visible
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -124,7 +124,7 @@ def _has_ros() -> bool:
 
 
 def _trash(options: argparse.Namespace) -> int:
-    store = EpisodeStore(options.root)
+    store = open_store(options.root)
     if options.restore:
         say(f"restored: {store.restore(options.restore)}")
         return 0

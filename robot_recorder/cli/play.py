@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from robot_recorder.cli.chosen import HELP, chosen_episode
-from robot_recorder.core.errors import ConfigError
-from robot_recorder.core.playhead import checked_rate
-from robot_recorder.playback.choice import choose
-from robot_recorder.processes import node_command
-from robot_recorder.storage.episodes import Episode
+from robot_recorder.cli.processes import node_command
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.model.errors import ConfigError
+from robot_recorder.playback.playhead import checked_rate
+from robot_recorder.playback.selection import choose
 
 _LEAST_CLOCK_HZ = 0.1
 _NAMESPACE = re.compile(r"/?(?:[A-Za-z_]\w*(?:/[A-Za-z_]\w*)*)?/?", re.ASCII)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from robot_recorder.core.text import visible
+from robot_recorder.model.text import visible
 
 
 @contextmanager

@@ -8,16 +8,16 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from robot_recorder.bags.bag import found_files, read_bag
+from robot_recorder.bags.metadata import METADATA_FILE
+from robot_recorder.catalogue.keeper import open_store
+from robot_recorder.cli.console import say
 from robot_recorder.cli.progress import counted
-from robot_recorder.console import say
-from robot_recorder.core.errors import BagError
-from robot_recorder.core.ids import PARTIAL
-from robot_recorder.storage.bag import found_files, read_bag
-from robot_recorder.storage.metadata import METADATA_FILE
-from robot_recorder.storage.store import EpisodeStore
+from robot_recorder.model.errors import BagError
+from robot_recorder.model.ids import PARTIAL
 
 if TYPE_CHECKING:
-    from robot_recorder.storage.recovery import Recovered
+    from robot_recorder.episodes.recovery import Recovered
 
 
 def add_recover(commands: Any) -> None:
@@ -54,16 +54,16 @@ def _has_files(path: Path) -> bool:
 
 
 def _recover_partial(partial: Path) -> int:
-    from robot_recorder.storage.recovery import RecordingLock, recover
+    from robot_recorder.episodes.recovery import RecordingLock, recover
 
     with RecordingLock(partial):
-        result = recover(EpisodeStore(partial.parent), partial)
+        result = recover(open_store(partial.parent), partial)
     say(_outcome(result))
     return int(not result.ok)
 
 
 def _mend_metadata(path: Path) -> int:
-    from robot_recorder.storage.complete import is_whole
+    from robot_recorder.bags.complete import is_whole
 
     if not is_whole(path):
         return _complete([path])
@@ -75,7 +75,7 @@ def _mend_metadata(path: Path) -> int:
 
 
 def _complete(paths: list[Path]) -> int:
-    from robot_recorder.storage.complete import complete
+    from robot_recorder.bags.complete import complete
 
     for path in paths:
         say(complete(path)[1])
@@ -83,10 +83,10 @@ def _complete(paths: list[Path]) -> int:
 
 
 def _recover_all(root: Path) -> int:
-    from robot_recorder.storage.complete import complete, incomplete
-    from robot_recorder.storage.recovery import recover_all
+    from robot_recorder.bags.complete import complete, incomplete
+    from robot_recorder.episodes.recovery import recover_all
 
-    store, folders = EpisodeStore(root), incomplete(root)
+    store, folders = open_store(root), incomplete(root)
     if not folders and not store.unfinished() and not store.paths():
         read_bag(root)  # says what is there
     done, total = itertools.count(1), len(store.unfinished()) + len(folders)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from robot_recorder.cli.chosen import HELP, chosen_episode
+from robot_recorder.cli.console import say
 from robot_recorder.cli.progress import progress
-from robot_recorder.console import say
-from robot_recorder.core.errors import ConfigError
+from robot_recorder.model.errors import ConfigError
 
 
 def add_show(commands: Any) -> None:
@@ -40,8 +40,8 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _one(path: Path, out: Path | None) -> int:
-    from robot_recorder.playback.contents import Contents
-    from robot_recorder.report.episode_data import load
+    from robot_recorder.content.contents import Contents
+    from robot_recorder.content.series import load
     from robot_recorder.report.html import write_html
     from robot_recorder.report.picture import draw
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from robot_recorder.catalogue.stats import Side, Stats, Tally, Target
 from robot_recorder.cli.tables import Table, Text, table_console
-from robot_recorder.core.labels import Outcome
-from robot_recorder.core.quality.report import QualityVerdict
-from robot_recorder.storage.catalogue_stats import Side, Stats, Tally, Target
+from robot_recorder.model.labels import Outcome
+from robot_recorder.quality.report import QualityVerdict
 
 CAPTION = (
     "success rate = success / (success + failure). good = success and not rejected. hours = from starts to stops",

@@ -10,11 +10,11 @@ import rich.console
 import rich.table
 import rich.text
 
-from robot_recorder.core.labels import Outcome
-from robot_recorder.core.quality.report import QualityVerdict
-from robot_recorder.core.text import visible
-from robot_recorder.storage.catalogue_entry import Entry
-from robot_recorder.storage.episodes import Episode
+from robot_recorder.catalogue.entry import Entry
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.model.labels import Outcome
+from robot_recorder.model.text import visible
+from robot_recorder.quality.report import QualityVerdict
 
 _OUTCOMES = {Outcome.SUCCESS: "green", Outcome.FAILURE: "red", Outcome.UNLABELLED: "yellow"}
 _VERDICTS = {

@@ -6,10 +6,10 @@ import argparse
 from dataclasses import asdict
 from typing import Any
 
-from robot_recorder.configuration import load_tasks
-from robot_recorder.console import say, say_json
-from robot_recorder.core.errors import ConfigError
-from robot_recorder.core.tasks import Task
+from robot_recorder.cli.console import say, say_json
+from robot_recorder.configuration.find import load_tasks
+from robot_recorder.configuration.tasks import Task
+from robot_recorder.model.errors import ConfigError
 
 
 def add_tasks(commands: Any) -> None:

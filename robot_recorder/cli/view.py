@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from robot_recorder.cli.chosen import HELP, chosen_episode
+from robot_recorder.cli.console import say, say_error
 from robot_recorder.cli.progress import progress
-from robot_recorder.console import say, say_error
-from robot_recorder.core.errors import ConfigError
+from robot_recorder.model.errors import ConfigError
 
 _NEEDED = "0.41.0"
 
@@ -43,7 +43,7 @@ def add_view(commands: Any) -> None:
 
 def _view(options: argparse.Namespace) -> int:
     _require_rerun()
-    from robot_recorder.playback.contents import Contents
+    from robot_recorder.content.contents import Contents
     from robot_recorder.view import viewer
     from robot_recorder.view.episode import log_episode
     from robot_recorder.view.log import NotTaken

@@ -17,7 +17,7 @@ import yaml
 from rclpy.exceptions import NameValidationException
 from std_srvs.srv import Trigger
 
-from robot_recorder.console import say, say_error
+from robot_recorder.cli.console import say, say_error
 from robot_recorder.nodes.doors import message_problem
 from robot_recorder.srv import (
     Annotate,

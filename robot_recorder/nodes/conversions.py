@@ -8,15 +8,15 @@ from typing import Any
 from builtin_interfaces.msg import Duration, Time
 from std_msgs.msg import Header
 
-from robot_recorder.core.errors import ConfigError
-from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome
-from robot_recorder.core.losses import Dropout
-from robot_recorder.core.streams import NS_PER_S
-from robot_recorder.core.tasks import TaskRegistry
+from robot_recorder.configuration.tasks import TaskRegistry
+from robot_recorder.model.errors import ConfigError
+from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
+from robot_recorder.model.losses import Dropout
+from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.msg import Dropout as DropoutMessage
 from robot_recorder.msg import Label, Task
 from robot_recorder.nodes.doors import message_problem
-from robot_recorder.storage.recorder import Assignment
+from robot_recorder.recorder.recorder import Assignment
 
 
 def to_time(ns: int) -> Time:

@@ -10,7 +10,7 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.serialization import serialize_message
 
-from robot_recorder.core.text import TEXT_LIMITS, text_problem, visible
+from robot_recorder.model.text import TEXT_LIMITS, text_problem, visible
 from robot_recorder.nodes.log import Log
 
 _TEXT, _NUMBERS = "string", ("double", "float")
@@ -63,7 +63,7 @@ def serve(
     texts = [f for f, k in kind.Request.get_fields_and_field_types().items() if k == _TEXT]
     unlimited = [field for field in texts if field not in TEXT_LIMITS]
     if unlimited:
-        raise ValueError(f"{name}: {', '.join(unlimited)}: add a limit to core/text.py")
+        raise ValueError(f"{name}: {', '.join(unlimited)}: add a limit to model/text.py")
     if not {"success", "message"} <= kind.Response.get_fields_and_field_types().keys():
         raise ValueError(f"{name}: its response needs success and message")
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from rclpy.task import Future
 
-from robot_recorder.core.start_gate import Verdict
-from robot_recorder.storage.recorder import Recorder
-from robot_recorder.storage.recording import Recording, StopReason
+from robot_recorder.model.answers import Verdict
+from robot_recorder.recorder.recorder import Recorder
+from robot_recorder.recorder.recording import Recording, StopReason
 
 
 class Finisher:

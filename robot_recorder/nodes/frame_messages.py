@@ -1,4 +1,4 @@
-"""The frames' layout and clock models as messages; core/frame_messages.py reads them back."""
+"""The frames' layout and clock models as messages; alignment/frame_messages.py reads them back."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from std_msgs.msg import Header
 
-from robot_recorder.core.aligner import Aligner
-from robot_recorder.core.clock_model import ClockEstimate
-from robot_recorder.core.lane import Lane
-from robot_recorder.core.streams import FrameClock, SourceClockKind, StreamConfig
+from robot_recorder.alignment.aligner import Aligner
+from robot_recorder.alignment.lane import Lane
+from robot_recorder.clocks.clock_model import ClockEstimate
+from robot_recorder.model.streams import FrameClock, SourceClockKind, StreamConfig
 from robot_recorder.msg import (
     ClockModel,
     ClockModels,

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from robot_recorder.core.errors import RecorderError
-from robot_recorder.core.streams import NS_PER_S
-from robot_recorder.storage.recovery import Recovered, recover_all
-from robot_recorder.storage.store import EpisodeStore
-from robot_recorder.storage.trash import TrashLimits
+from robot_recorder.episodes.recovery import Recovered, recover_all
+from robot_recorder.episodes.store import EpisodeStore
+from robot_recorder.episodes.trash import TrashLimits
+from robot_recorder.model.errors import RecorderError
+from robot_recorder.model.streams import NS_PER_S
 
 _PERIOD_S = 600.0
 _JUMP_NS = 60 * NS_PER_S

@@ -22,17 +22,17 @@ from typing import Any
 import rclpy
 from rclpy.node import Node
 
-from robot_recorder.core.errors import ConfigError
-from robot_recorder.core.losses import Dropout, Place
-from robot_recorder.core.robot_clock import RobotClock
-from robot_recorder.core.streams import Durability, Qos, follow_publishers, hears
-from robot_recorder.core.topics import BagTopic, Batch, Channel, Sample
-from robot_recorder.installed_types import (
+from robot_recorder.clocks.robot_clock import RobotClock
+from robot_recorder.messages.installed_types import (
     has_header,
     message_class,
     message_definition,
     type_hash,
 )
+from robot_recorder.model.errors import ConfigError
+from robot_recorder.model.losses import Dropout, Place
+from robot_recorder.model.streams import Durability, Qos, follow_publishers, hears
+from robot_recorder.model.topics import BagTopic, Batch, Channel, Sample
 from robot_recorder.nodes.log import Log
 from robot_recorder.nodes.qos import core_qos, offered_qos, subscription_qos
 from robot_recorder.nodes.topic_reader import TopicReader

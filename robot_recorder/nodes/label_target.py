@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from robot_recorder.core.errors import BagError
-from robot_recorder.core.ids import PARTIAL
-from robot_recorder.core.label_rules import Span
-from robot_recorder.core.labels import LabelEvent, LabelKind
-from robot_recorder.core.start_gate import Verdict
-from robot_recorder.core.streams import NS_PER_S
+from robot_recorder.catalogue.keeper import open_store
+from robot_recorder.episodes.label_rules import Span
+from robot_recorder.episodes.labelling import Labelled, look_up
+from robot_recorder.model.answers import Verdict
+from robot_recorder.model.errors import BagError
+from robot_recorder.model.ids import PARTIAL
+from robot_recorder.model.labels import LabelEvent, LabelKind
+from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.msg import EpisodeStatus
 from robot_recorder.nodes.conversions import to_ns
-from robot_recorder.storage.labelling import Labelled, look_up
-from robot_recorder.storage.store import EpisodeStore
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def find_target(status: EpisodeStatus, episode_id: str) -> Target | Verdict:
         status: what the recorder said last.
         episode_id: empty: not given.
     """
-    store, which = EpisodeStore(Path(status.root)), ""
+    store, which = open_store(Path(status.root)), ""
     if not episode_id:
         running = status.state == EpisodeStatus.STATE_RECORDING
         episode_id, which = status.episode_id, "running" if running else "the last one"

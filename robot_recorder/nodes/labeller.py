@@ -11,11 +11,13 @@ from rclpy.task import Future
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
-from robot_recorder.core.errors import BagError, ConfigError
-from robot_recorder.core.label_rules import to_be_annotated
-from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome, outcome_text
-from robot_recorder.core.start_gate import Verdict
-from robot_recorder.core.streams import NS_PER_S
+from robot_recorder.catalogue.keeper import open_store
+from robot_recorder.episodes.label_rules import to_be_annotated
+from robot_recorder.episodes.labelling import Labelled, look_up
+from robot_recorder.model.answers import Verdict
+from robot_recorder.model.errors import BagError, ConfigError
+from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome, outcome_text
+from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.msg import EpisodeStatus, Label, Task
 from robot_recorder.nodes.conversions import requested_assignment, to_label, to_ns, to_time
 from robot_recorder.nodes.doors import serve
@@ -30,10 +32,8 @@ from robot_recorder.nodes.runtime import (
     run,
     tasks_parameter,
 )
+from robot_recorder.recorder.recorder import Assignment
 from robot_recorder.srv import Annotate, MarkOutcome, SetTask
-from robot_recorder.storage.labelling import Labelled, look_up
-from robot_recorder.storage.recorder import Assignment
-from robot_recorder.storage.store import EpisodeStore
 
 
 class LabellerNode(Node):
@@ -208,7 +208,7 @@ class LabellerNode(Node):
         self._unconfirmed.pop(event.stamp_ns, None)
         try:
             assert self._status is not None
-            now = look_up(EpisodeStore(Path(self._status.root)), now.id)
+            now = look_up(open_store(Path(self._status.root)), now.id)
         except BagError:  # of another machine: what was known before has to do
             pass
         return Verdict(not problem, problem or ""), now

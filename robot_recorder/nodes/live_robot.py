@@ -9,14 +9,14 @@ from rclpy.exceptions import InvalidNamespaceException
 from rclpy.executors import SingleThreadedExecutor
 from std_msgs.msg import String
 
-from robot_recorder.configuration import load_profile
-from robot_recorder.core.errors import ConfigError, DecodeError
-from robot_recorder.core.scene.placement import FRAME
-from robot_recorder.core.urdf import parse_urdf
+from robot_recorder.configuration.find import load_profile
+from robot_recorder.messages.urdf import parse_urdf
+from robot_recorder.model.errors import ConfigError, DecodeError
 from robot_recorder.nodes.log import Log
 from robot_recorder.nodes.runtime import LATCHED
-from robot_recorder.playback.rviz import Shown, cameras, observed_joints, resolved_sensors
-from robot_recorder.playback.stage import Wish, described
+from robot_recorder.rviz.layout import Shown, cameras, observed_joints, resolved_sensors
+from robot_recorder.rviz.placement import FRAME
+from robot_recorder.rviz.stage import Wish, described
 
 _LISTEN_S = 5.0  # at most; a latched description comes as soon as its publisher is discovered
 _DISCOVERY_S = 2.0  # after it, or without it: who publishes transforms shows about then

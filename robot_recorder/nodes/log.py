@@ -6,8 +6,8 @@ import traceback
 
 from rclpy.node import Node
 
-from robot_recorder.console import indented
-from robot_recorder.core.text import visible
+from robot_recorder.cli.console import indented
+from robot_recorder.model.text import visible
 
 _SELDOM_S = 5.0
 

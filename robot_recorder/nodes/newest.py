@@ -8,7 +8,7 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 
-from robot_recorder.installed_types import message_class
+from robot_recorder.messages.installed_types import message_class
 
 
 class Newest:

@@ -18,20 +18,20 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from std_srvs.srv import Trigger
 
-from robot_recorder.console import say_error, say_while_read
-from robot_recorder.core.errors import ConfigError
-from robot_recorder.core.playhead import checked_rate
-from robot_recorder.core.start_gate import Verdict
-from robot_recorder.core.streams import NS_PER_S
+from robot_recorder.cli.console import say_error, say_while_read
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.model.answers import Verdict
+from robot_recorder.model.errors import ConfigError
+from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.nodes.doors import serve
 from robot_recorder.nodes.log import Log
 from robot_recorder.nodes.player_publishers import Publishers
 from robot_recorder.nodes.player_terminal import HELP, Keyboard, Progress
 from robot_recorder.nodes.runtime import STEADY, parameter, run
-from robot_recorder.playback.choice import Choice, choose
 from robot_recorder.playback.performance import Action, Performance
+from robot_recorder.playback.playhead import checked_rate
+from robot_recorder.playback.selection import Choice, choose
 from robot_recorder.playback.timeline import ReadAhead, messages_from
-from robot_recorder.storage.episodes import Episode
 
 _CLOCK = "/clock"
 _CLOCK_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)  # rclcpp's ClockQoS

@@ -18,11 +18,11 @@ from rclpy.qos import (
     ReliabilityPolicy,
 )
 
-from robot_recorder.core.streams import INFINITE_NS
-from robot_recorder.core.topics import OfferedQos
-from robot_recorder.installed_types import message_class, type_hash
-from robot_recorder.playback.choice import Choice
+from robot_recorder.messages.installed_types import message_class, type_hash
+from robot_recorder.model.streams import INFINITE_NS
+from robot_recorder.model.topics import OfferedQos
 from robot_recorder.playback.recorded_qos import offer_for_all
+from robot_recorder.playback.selection import Choice
 from robot_recorder.playback.timeline import Message
 
 _MOST_DEPTH = 10_000

@@ -13,7 +13,7 @@ import tty
 from collections.abc import Callable
 from contextlib import suppress
 
-from robot_recorder.core.text import visible
+from robot_recorder.model.text import visible
 
 HELP = "space: pause  →: next message  ←: 5 s back  ↑ ↓: faster, slower  q: end"
 KEYS = {

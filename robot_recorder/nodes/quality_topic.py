@@ -8,14 +8,14 @@ from typing import Any
 from rclpy.node import Node
 from std_msgs.msg import Header
 
-from robot_recorder.core.quality.report import QualityReport
 from robot_recorder.msg import QualityReport as ReportMessage
 from robot_recorder.msg import QualityResult
 from robot_recorder.nodes.conversions import to_time
 from robot_recorder.nodes.doors import make_visible
 from robot_recorder.nodes.runtime import LATCHED
 from robot_recorder.quality.picture_worker import PictureWorker
-from robot_recorder.storage.recording import Recording
+from robot_recorder.quality.report import QualityReport
+from robot_recorder.recorder.recording import Recording
 
 
 class QualityTopic:

@@ -10,10 +10,10 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
-from robot_recorder import heap
-from robot_recorder.core.errors import ConfigError
-from robot_recorder.core.start_gate import Verdict
+from robot_recorder.model.answers import Verdict
+from robot_recorder.model.errors import ConfigError
 from robot_recorder.msg import EpisodeStatus, Label, Task
+from robot_recorder.nodes import heap
 from robot_recorder.nodes.conversions import from_label, requested_assignment, to_ns, to_time
 from robot_recorder.nodes.doors import make_visible, serve
 from robot_recorder.nodes.finisher import Finisher
@@ -37,9 +37,9 @@ from robot_recorder.nodes.runtime import (
     tasks_parameter,
 )
 from robot_recorder.nodes.status import diagnostics_message, fill_stop, status_message
+from robot_recorder.recorder.recorder import NOTHING, Assignment, Recorder
+from robot_recorder.recorder.recording import StopReason
 from robot_recorder.srv import DiscardEpisode, RestoreEpisode, StartEpisode, StopEpisode
-from robot_recorder.storage.recorder import NOTHING, Assignment, Recorder
-from robot_recorder.storage.recording import StopReason
 
 _WATCH_S = 0.5
 _GIVE_BACK_S = 20.0  # costs some milliseconds

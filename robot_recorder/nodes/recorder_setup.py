@@ -5,25 +5,26 @@ from __future__ import annotations
 from rclpy.node import Node
 from rclpy.serialization import serialize_message
 
-from robot_recorder.core.errors import ConfigError
-from robot_recorder.core.streams import Durability, Qos, Reliability
-from robot_recorder.core.tasks import TaskRegistry
-from robot_recorder.core.topics import BagTopic, Channel, OfferedQos
-from robot_recorder.installed_types import message_definition, type_hash
+from robot_recorder.bags.files import FILE_MODE
+from robot_recorder.bags.writer import writer_factory
+from robot_recorder.catalogue.keeper import open_store
+from robot_recorder.configuration.tasks import TaskRegistry
+from robot_recorder.episodes.locks import SERVICE_WAIT_S, Claim
+from robot_recorder.episodes.store import EpisodeStore
+from robot_recorder.episodes.trash import TrashLimits
+from robot_recorder.messages.installed_types import message_definition, type_hash
+from robot_recorder.model.errors import ConfigError
+from robot_recorder.model.streams import Durability, Qos, Reliability
+from robot_recorder.model.topics import BagTopic, Channel, OfferedQos
 from robot_recorder.msg import ClockModels, FrameLayout
 from robot_recorder.nodes.conversions import to_dropout, to_label, to_task
 from robot_recorder.nodes.ingest import Ingest
 from robot_recorder.nodes.log import Log
 from robot_recorder.nodes.runtime import episodes_root, parameter
 from robot_recorder.quality.picture_worker import PictureWorker
-from robot_recorder.storage.disk import DiskLimits
-from robot_recorder.storage.files import FILE_MODE
-from robot_recorder.storage.locks import SERVICE_WAIT_S, Claim
-from robot_recorder.storage.recorder import Settings
-from robot_recorder.storage.recording import Package
-from robot_recorder.storage.store import EpisodeStore
-from robot_recorder.storage.trash import TrashLimits
-from robot_recorder.storage.writer import writer_factory
+from robot_recorder.recorder.disk import DiskLimits
+from robot_recorder.recorder.recorder import Settings
+from robot_recorder.recorder.recording import Package
 
 _LATCHED = Qos(Reliability.RELIABLE, Durability.TRANSIENT_LOCAL)
 _MB = 1_000_000
@@ -66,7 +67,7 @@ def episode_store(node: Node) -> EpisodeStore:
         "mode of episodes' files, octal text such as 0640; directories are open to whom files are"
     )
     mode = parameter(node, "file_mode", f"{FILE_MODE:04o}", text)
-    return EpisodeStore(episodes_root(node), parse_mode(mode), SERVICE_WAIT_S)
+    return open_store(episodes_root(node), parse_mode(mode), SERVICE_WAIT_S)
 
 
 def parse_mode(text: str) -> int:

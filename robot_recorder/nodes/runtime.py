@@ -22,15 +22,15 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.signals import SignalHandlerOptions
 
-from robot_recorder import heap
-from robot_recorder.configuration import load_profile, load_tasks
-from robot_recorder.console import log_visibly, say_error
-from robot_recorder.core.errors import ConfigError, RecorderError
-from robot_recorder.core.ids import id_problem, shown_id
-from robot_recorder.core.start_gate import Verdict
-from robot_recorder.core.streams import RobotProfile
-from robot_recorder.core.tasks import TaskRegistry
-from robot_recorder.core.text import text_problem
+from robot_recorder.cli.console import log_visibly, say_error
+from robot_recorder.configuration.find import load_profile, load_tasks
+from robot_recorder.configuration.tasks import TaskRegistry
+from robot_recorder.model.answers import Verdict
+from robot_recorder.model.errors import ConfigError, RecorderError
+from robot_recorder.model.ids import id_problem, shown_id
+from robot_recorder.model.streams import RobotProfile
+from robot_recorder.model.text import text_problem
+from robot_recorder.nodes import heap
 from robot_recorder.nodes.log import Log
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)

@@ -13,17 +13,17 @@ import rclpy
 from rclpy.node import Node
 from visualization_msgs.msg import MarkerArray
 
-from robot_recorder.core.errors import ConfigError, DecodeError
-from robot_recorder.core.scene.overlay import Situation, overlay_lines, overlay_shapes
-from robot_recorder.core.scene.placement import Placement
-from robot_recorder.core.scene.scene import SensorScene, SensorStream
-from robot_recorder.core.scene.tactile import PADS, parse_pads
-from robot_recorder.core.scene.wrench import WrenchScale
+from robot_recorder.model.errors import ConfigError, DecodeError
 from robot_recorder.nodes.log import Log
 from robot_recorder.nodes.newest import Newest
 from robot_recorder.nodes.runtime import STEADY, parameter, profile_parameter, run
 from robot_recorder.nodes.scene_live import Live
 from robot_recorder.nodes.scene_markers import Markers
+from robot_recorder.rviz.overlay import Situation, overlay_lines, overlay_shapes
+from robot_recorder.rviz.placement import Placement
+from robot_recorder.rviz.scene import SensorScene, SensorStream
+from robot_recorder.rviz.tactile import PADS, parse_pads
+from robot_recorder.rviz.wrench import WrenchScale
 
 
 class Source(Protocol):

@@ -8,18 +8,18 @@ from collections import deque
 from rclpy.node import Node
 from std_msgs.msg import String
 
-from robot_recorder.core.errors import DecodeError
-from robot_recorder.core.labels import LabelEvent, Outcome, fold
-from robot_recorder.core.quality.report import QualityVerdict
-from robot_recorder.core.scene.overlay import Situation, State, marks_of
-from robot_recorder.core.scene.placement import Placement, placement
-from robot_recorder.core.scene.scene import sensors
-from robot_recorder.core.streams import RobotProfile, StreamHealth
+from robot_recorder.model.errors import DecodeError
+from robot_recorder.model.labels import LabelEvent, Outcome, fold
+from robot_recorder.model.streams import RobotProfile, StreamHealth
 from robot_recorder.msg import EpisodeStatus, Label, Task
 from robot_recorder.nodes.conversions import from_label, to_ns
 from robot_recorder.nodes.doors import message_problem
 from robot_recorder.nodes.log import Log
 from robot_recorder.nodes.runtime import LATCHED
+from robot_recorder.quality.report import QualityVerdict
+from robot_recorder.rviz.overlay import Situation, State, marks_of
+from robot_recorder.rviz.placement import Placement, placement
+from robot_recorder.rviz.scene import sensors
 
 _STATES = {
     EpisodeStatus.STATE_IDLE: State.IDLE,

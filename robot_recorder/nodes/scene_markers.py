@@ -11,7 +11,7 @@ from geometry_msgs.msg import Vector3
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
-from robot_recorder.core.scene.shapes import Arrow, Cells, Colour, Key, Point, Shape
+from robot_recorder.rviz.shapes import Arrow, Cells, Colour, Key, Point, Shape
 
 _ALL_AFTER = 20  # arrays: then everything is sent again, for who came late, and before it expires
 

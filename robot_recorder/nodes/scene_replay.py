@@ -8,16 +8,16 @@ from pathlib import Path
 
 from rclpy.node import Node
 
-from robot_recorder.core.errors import DecodeError, RecorderError
-from robot_recorder.core.frame_messages import decode_frame
-from robot_recorder.core.scene.overlay import FrameTrouble, Situation, State, marks_of
-from robot_recorder.core.scene.placement import Placement, placement
-from robot_recorder.core.streams import NS_PER_S
+from robot_recorder.alignment.frame_messages import decode_frame
+from robot_recorder.bags.metadata import METADATA_FILE
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.model.errors import DecodeError, RecorderError
+from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.nodes.log import Log
 from robot_recorder.nodes.newest import Newest
-from robot_recorder.playback.rviz import look_at
-from robot_recorder.storage.episodes import Episode
-from robot_recorder.storage.metadata import METADATA_FILE
+from robot_recorder.rviz.layout import look_at
+from robot_recorder.rviz.overlay import FrameTrouble, Situation, State, marks_of
+from robot_recorder.rviz.placement import Placement, placement
 
 _CLOCK = struct.Struct("<iI")
 _FRAMES = 30  # kept between two looks

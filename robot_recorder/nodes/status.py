@@ -8,13 +8,13 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import Header
 
-from robot_recorder.core.health import HealthMonitor, HealthReport
-from robot_recorder.core.losses import LossLedger, Place
-from robot_recorder.core.streams import StreamHealth
+from robot_recorder.model.losses import LossLedger, Place
+from robot_recorder.model.streams import StreamHealth
 from robot_recorder.msg import EpisodeStatus, StreamStatus
 from robot_recorder.nodes.conversions import to_time
-from robot_recorder.storage.recorder import Recorder
-from robot_recorder.storage.recording import Recording
+from robot_recorder.recorder.health import HealthMonitor, HealthReport
+from robot_recorder.recorder.recorder import Recorder
+from robot_recorder.recorder.recording import Recording
 
 
 def status_message(recorder: Recorder, now_ns: int, last_event: str) -> EpisodeStatus:

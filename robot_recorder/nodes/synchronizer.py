@@ -12,14 +12,14 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 from std_msgs.msg import Header
 
-from robot_recorder.core.aligner import Aligner
-from robot_recorder.core.cdr import HeaderStamps
-from robot_recorder.core.frame_messages import encode_frame
-from robot_recorder.core.frames import Frames
-from robot_recorder.core.lane import Lane
-from robot_recorder.core.streams import NS_PER_MS
-from robot_recorder.core.topics import Batch, Channel, Sample
-from robot_recorder.installed_types import has_header
+from robot_recorder.alignment.aligner import Aligner
+from robot_recorder.alignment.frame_messages import encode_frame
+from robot_recorder.alignment.frames import Frames
+from robot_recorder.alignment.lane import Lane
+from robot_recorder.messages.cdr import HeaderStamps
+from robot_recorder.messages.installed_types import has_header
+from robot_recorder.model.streams import NS_PER_MS
+from robot_recorder.model.topics import Batch, Channel, Sample
 from robot_recorder.msg import AlignedFrame, ClockModels, FrameLayout
 from robot_recorder.nodes.conversions import to_time
 from robot_recorder.nodes.frame_messages import to_clock_models, to_layout

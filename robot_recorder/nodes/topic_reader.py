@@ -7,9 +7,9 @@ from typing import Any
 
 from rclpy.subscription import Subscription
 
-from robot_recorder.core.losses import Dropout, Place
-from robot_recorder.core.streams import Qos
-from robot_recorder.core.topics import Channel, Sample
+from robot_recorder.model.losses import Dropout, Place
+from robot_recorder.model.streams import Qos
+from robot_recorder.model.topics import Channel, Sample
 from robot_recorder.nodes.qos import EventCounter
 
 _ID_SIZE = 16  # of an RTPS id; the middlewares differ in what they append

@@ -1,0 +1,1 @@
+"""Bags played: messages in time, the playhead, what is selected. Entrance: ``performance.Performance``."""

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import NamedTuple, Protocol
 
-from robot_recorder.core.playhead import Playhead, TimingErrors
-from robot_recorder.core.start_gate import Verdict
-from robot_recorder.core.streams import NS_PER_S
+from robot_recorder.model.answers import Verdict
+from robot_recorder.model.streams import NS_PER_S
+from robot_recorder.playback.playhead import Playhead, TimingErrors
 from robot_recorder.playback.timeline import Message, ReadAhead
 
 _FASTER = 1.1

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from robot_recorder.core.streams import INFINITE_NS, NS_PER_S
-from robot_recorder.core.topics import OfferedQos
-from robot_recorder.storage.metadata import parse_qos
+from robot_recorder.bags.metadata import parse_qos
+from robot_recorder.model.streams import INFINITE_NS, NS_PER_S
+from robot_recorder.model.topics import OfferedQos
 
 # Up to metadata version 8 policies are numbers: the places in these lists (rmw/types.h).
 _HISTORIES = ("system_default", "keep_last", "keep_all", "unknown")

@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from robot_recorder.core.arrays import Int64s
-from robot_recorder.core.errors import BagError
-from robot_recorder.core.payloads import Payloads
-from robot_recorder.storage.columns import Column, read_columns
+from robot_recorder.bags.columns import Column, read_columns
+from robot_recorder.model.arrays import Int64s
+from robot_recorder.model.errors import BagError
+from robot_recorder.model.payloads import Payloads
 
 _BATCH_BYTES = 1_000_000
 _BATCH_MESSAGES = 200

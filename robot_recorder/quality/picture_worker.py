@@ -11,8 +11,8 @@ import time
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
-from robot_recorder.core.quality.camera_watch import Tell
-from robot_recorder.core.quality.cameras import PictureFigures
+from robot_recorder.quality.checks.camera_watch import Tell
+from robot_recorder.quality.checks.cameras import PictureFigures
 from robot_recorder.quality.pictures import look_at
 
 _MOST_WAITING = 16  # pictures; more than that is a machine that has no time for them

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from robot_recorder.core.errors import DecodeError
-from robot_recorder.core.image_messages import (
+from robot_recorder.messages.image_messages import (
     RAW,
     UnknownEncoding,
     check_size,
@@ -20,7 +19,8 @@ from robot_recorder.core.image_messages import (
     jpeg_head,
     raw_pixels,
 )
-from robot_recorder.core.quality.cameras import PictureFigures
+from robot_recorder.model.errors import DecodeError
+from robot_recorder.quality.checks.cameras import PictureFigures
 
 _WIDTH = 400  # pixels at most that are looked at: about what policies are trained with
 _DARK, _BRIGHT = 24, 250

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from robot_recorder.core.arrays import Floats
-from robot_recorder.core.errors import BagError
-from robot_recorder.core.repeats import Oddness, oddness
-from robot_recorder.core.value_names import joint_label
-from robot_recorder.playback.contents import Contents, Sort
-from robot_recorder.playback.images import Picture
-from robot_recorder.report.columns import groups, observed_joints, short_name
-from robot_recorder.report.episode_data import EpisodeData, Series, load
-from robot_recorder.storage.episodes import Episode
+from robot_recorder.content.contents import Contents, Sort
+from robot_recorder.content.groups import groups, observed_joints, short_name
+from robot_recorder.content.images import Picture
+from robot_recorder.content.series import EpisodeData, Series, load
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.model.arrays import Floats
+from robot_recorder.model.errors import BagError
+from robot_recorder.model.value_names import joint_label
+from robot_recorder.report.repeats import Oddness, oddness
 
 # Differences that nobody minds, by unit; of touch the sum over a pad.
 _LEAST = {"rad": 0.05, "m": 0.005, "N": 2.0, "Pa": 10_000.0}

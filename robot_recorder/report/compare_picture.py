@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from robot_recorder.core.errors import DecodeError
-from robot_recorder.core.labels import Outcome
-from robot_recorder.core.repeats import Oddness
+from robot_recorder.bags.files import replaced
+from robot_recorder.model.errors import DecodeError
+from robot_recorder.model.labels import Outcome
 from robot_recorder.report.compare import Channel, Comparison
 from robot_recorder.report.picture import OUTCOME_COLOURS
 from robot_recorder.report.plots import plt, ylabel
-from robot_recorder.storage.files import replaced
+from robot_recorder.report.repeats import Oddness
 
 _WIDE, _LEFT, _RIGHT = 15.0, 0.10, 0.99
 _STRIPS, _PICTURES = 6, 8

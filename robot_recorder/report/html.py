@@ -7,8 +7,9 @@ import hashlib
 from pathlib import Path
 from string import Template
 
-from robot_recorder.core.labels import fold
-from robot_recorder.report.episode_data import EpisodeData
+from robot_recorder.bags.files import replaced
+from robot_recorder.content.series import EpisodeData
+from robot_recorder.model.labels import fold
 from robot_recorder.report.html_head import facts_of, head, notes_of
 from robot_recorder.report.html_numbers import embedded
 from robot_recorder.report.html_panels import panels
@@ -22,7 +23,6 @@ from robot_recorder.report.html_tables import (
 )
 from robot_recorder.report.html_text import Html, html
 from robot_recorder.report.html_timeline import cameras, lane, marks
-from robot_recorder.storage.files import replaced
 
 
 def write_html(data: EpisodeData, target: Path) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from robot_recorder.core.labels import Labels
-from robot_recorder.core.quality.report import QualityReport, QualityVerdict
+from robot_recorder.episodes.episode import Episode, incompleteness
+from robot_recorder.model.labels import Labels
+from robot_recorder.quality.report import QualityReport, QualityVerdict
 from robot_recorder.report.html_text import (
     UNKNOWN,
     Html,
@@ -17,7 +18,6 @@ from robot_recorder.report.html_text import (
     prose,
     size,
 )
-from robot_recorder.storage.episodes import Episode, incompleteness
 
 
 def head(

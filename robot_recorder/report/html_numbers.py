@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from robot_recorder.core.arrays import Floats
-from robot_recorder.report.episode_data import EpisodeData, Series
+from robot_recorder.content.series import EpisodeData, Series
+from robot_recorder.model.arrays import Floats
 from robot_recorder.report.html_panels import Curve, Panel
 from robot_recorder.report.html_text import Html
 from robot_recorder.report.html_timeline import Mark, span, stop

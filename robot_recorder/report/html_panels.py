@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from robot_recorder.core.value_names import joint_label, joint_of, split_name
-from robot_recorder.playback.contents import Sort
-from robot_recorder.report.columns import (
+from robot_recorder.content.contents import Sort
+from robot_recorder.content.groups import (
     Group,
     commands_of,
     group_of,
@@ -18,7 +17,8 @@ from robot_recorder.report.columns import (
     observed_joints,
     short_name,
 )
-from robot_recorder.report.episode_data import EpisodeData, Series
+from robot_recorder.content.series import EpisodeData, Series
+from robot_recorder.model.value_names import joint_label, joint_of, split_name
 
 _SHOWN = 8  # curves at first; the others are a click away
 _UNASKED = 8  # plots of numbers that nothing is known about; the others are folded away

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from robot_recorder.core.certificate import Certificate, StreamCertificate
-from robot_recorder.core.labels import LabelEvent, LabelKind, outcome_text
-from robot_recorder.core.losses import Place
-from robot_recorder.core.quality.report import QualityReport, QualityVerdict
-from robot_recorder.core.quality.result import Level, Result
-from robot_recorder.core.streams import NS_PER_S
-from robot_recorder.report.episode_data import EpisodeData
+from robot_recorder.alignment.certificate import Certificate, StreamCertificate
+from robot_recorder.content.series import EpisodeData
+from robot_recorder.model.labels import LabelEvent, LabelKind, outcome_text
+from robot_recorder.model.losses import Place
+from robot_recorder.model.quality_result import Level, Result
+from robot_recorder.model.streams import NS_PER_S
+from robot_recorder.quality.report import QualityReport, QualityVerdict
 from robot_recorder.report.html_text import (
     NONE,
     UNKNOWN,

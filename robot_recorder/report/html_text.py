@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timezone
 from html import escape
 
-from robot_recorder.core.streams import NS_PER_S
+from robot_recorder.model.streams import NS_PER_S
 
 # Controls, lone surrogates, and what turns the direction of a text around.
 _UNPRINTABLE = re.compile(

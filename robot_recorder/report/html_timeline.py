@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from robot_recorder.core.labels import LabelEvent, LabelKind, Labels, Outcome
-from robot_recorder.core.streams import NS_PER_S
-from robot_recorder.playback.images import Picture
-from robot_recorder.report.columns import short_name
-from robot_recorder.report.episode_data import EpisodeData, Pictures
+from robot_recorder.content.groups import short_name
+from robot_recorder.content.images import Picture
+from robot_recorder.content.series import EpisodeData, Pictures
+from robot_recorder.model.labels import LabelEvent, LabelKind, Labels, Outcome
+from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.report.html_text import Html, element, plural
 
 _PICTURE_BYTES = 2_300_000  # of all pictures; a page with more is slow to send and to open

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from robot_recorder.core.errors import DecodeError
-from robot_recorder.core.labels import LabelEvent, Outcome
-from robot_recorder.core.quality.report import QualityVerdict
-from robot_recorder.core.streams import NS_PER_S
-from robot_recorder.playback.contents import Sort
-from robot_recorder.report.columns import groups, observed_joints, short_name
-from robot_recorder.report.episode_data import EpisodeData, Pictures
+from robot_recorder.bags.files import replaced
+from robot_recorder.content.contents import Sort
+from robot_recorder.content.groups import groups, observed_joints, short_name
+from robot_recorder.content.series import EpisodeData, Pictures
+from robot_recorder.model.errors import DecodeError
+from robot_recorder.model.labels import LabelEvent, Outcome
+from robot_recorder.model.streams import NS_PER_S
+from robot_recorder.quality.report import QualityVerdict
 from robot_recorder.report.plots import (
     plot_array,
     plot_curves,
@@ -25,7 +26,6 @@ from robot_recorder.report.plots import (
     plt,
     ylabel,
 )
-from robot_recorder.storage.files import replaced
 
 OUTCOME_COLOURS = {
     Outcome.SUCCESS: "#2e7d32", Outcome.FAILURE: "#c62828", Outcome.UNLABELLED: "#616161",

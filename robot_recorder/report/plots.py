@@ -9,9 +9,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from robot_recorder.core.arrays import Floats
-from robot_recorder.core.value_names import joint_label
-from robot_recorder.report.columns import (
+from robot_recorder.content.groups import (
     Group,
     commands_of,
     joint_group,
@@ -19,7 +17,9 @@ from robot_recorder.report.columns import (
     observed_joints,
     short_name,
 )
-from robot_recorder.report.episode_data import EpisodeData, Series
+from robot_recorder.content.series import EpisodeData, Series
+from robot_recorder.model.arrays import Floats
+from robot_recorder.model.value_names import joint_label
 
 matplotlib.use("Agg")
 from matplotlib import font_manager

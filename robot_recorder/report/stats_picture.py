@@ -11,9 +11,9 @@ from typing import Any
 import matplotlib
 from matplotlib import dates, ticker
 
-from robot_recorder.core.labels import Outcome
-from robot_recorder.core.quality.report import QualityVerdict
-from robot_recorder.storage.catalogue_stats import Side, Stats, Tally, Target
+from robot_recorder.catalogue.stats import Side, Stats, Tally, Target
+from robot_recorder.model.labels import Outcome
+from robot_recorder.quality.report import QualityVerdict
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

@@ -8,9 +8,9 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from robot_recorder.core.certificate import Certificate, StreamCertificate
-from robot_recorder.core.frames import Column, Frames, SampleStatus
-from robot_recorder.core.streams import NS_PER_MS, NS_PER_S
+from robot_recorder.alignment.certificate import Certificate, StreamCertificate
+from robot_recorder.alignment.frames import Column, Frames, SampleStatus
+from robot_recorder.model.streams import NS_PER_MS, NS_PER_S
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

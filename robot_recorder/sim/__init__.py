@@ -1,0 +1,1 @@
+"""The simulated humanoid, for the demo and the tests. Entrance: ``node``."""

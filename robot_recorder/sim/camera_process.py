@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from robot_recorder.core.streams import NS_PER_S
+from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.sim.delivery import Delivery, Timing
 
 

@@ -10,16 +10,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from robot_recorder.core.cdr import CdrReader, header_stamp_ns
-from robot_recorder.core.decoding import KINDS
-from robot_recorder.core.profile import parse_profile
-from robot_recorder.core.quality.result import Level
-from robot_recorder.core.streams import NS_PER_MS, NS_PER_S
-from robot_recorder.core.topics import BagTopic, Channel, OfferedQos, Sample
-from robot_recorder.storage.columns import bag_topics
-from robot_recorder.storage.episodes import Episode
-from robot_recorder.storage.mcap_writer import McapWriter
-from robot_recorder.storage.reader import read_messages
+from robot_recorder.bags.columns import bag_topics
+from robot_recorder.bags.mcap_writer import McapWriter
+from robot_recorder.bags.reader import read_messages
+from robot_recorder.configuration.profile import parse_profile
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.messages.cdr import CdrReader, header_stamp_ns
+from robot_recorder.messages.kinds import KINDS
+from robot_recorder.model.quality_result import Level
+from robot_recorder.model.streams import NS_PER_MS, NS_PER_S
+from robot_recorder.model.topics import BagTopic, Channel, OfferedQos, Sample
 
 _STALE_FACTS = ("sync", "verdict", "quality", "streams")  # what a defect makes untrue
 _REMADE = "synchronizer/"

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from robot_recorder.core.streams import NS_PER_MS
-from robot_recorder.core.yaml_source import YamlMap
+from robot_recorder.configuration.yaml_source import YamlMap
+from robot_recorder.model.streams import NS_PER_MS
 
 
 @dataclass(frozen=True)

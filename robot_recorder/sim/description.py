@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import mujoco
 import numpy as np
 
-from robot_recorder.core.arrays import Floats
+from robot_recorder.model.arrays import Floats
 from robot_recorder.sim.cameras import CAMERAS
 from robot_recorder.sim.model import SIDES
 from robot_recorder.sim.visuals import Primitive, primitives

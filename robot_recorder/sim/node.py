@@ -24,10 +24,10 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Imu, JointState
 from std_msgs.msg import String
 
-from robot_recorder.configuration import config_directory
-from robot_recorder.console import log_visibly, say_error
-from robot_recorder.core.errors import ConfigError, RecorderError
-from robot_recorder.core.streams import NS_PER_MS, NS_PER_S
+from robot_recorder.cli.console import log_visibly, say_error
+from robot_recorder.configuration.find import config_directory
+from robot_recorder.model.errors import ConfigError, RecorderError
+from robot_recorder.model.streams import NS_PER_MS, NS_PER_S
 from robot_recorder.msg import TactileArray
 from robot_recorder.nodes.doors import serve
 from robot_recorder.nodes.log import Log

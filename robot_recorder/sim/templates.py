@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from rclpy.serialization import serialize_message
 
-from robot_recorder.core.streams import NS_PER_S
+from robot_recorder.model.streams import NS_PER_S
 
 
 class Template:

@@ -12,7 +12,7 @@ from itertools import pairwise, product
 import mujoco
 import numpy as np
 
-from robot_recorder.core.arrays import Floats
+from robot_recorder.model.arrays import Floats
 
 _SLICE_M = 0.025  # about
 _MOST_SLICES = 12

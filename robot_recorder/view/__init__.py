@@ -1,0 +1,1 @@
+"""Episodes in the Rerun viewer. Entrance: ``episode.log_episode``."""

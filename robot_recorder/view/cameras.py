@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import rerun as rr
 
-from robot_recorder.core.errors import DecodeError
-from robot_recorder.playback.contents import Images, Topic
+from robot_recorder.content.contents import Images, Topic
+from robot_recorder.model.errors import DecodeError
 from robot_recorder.view.log import Log, stream_entity
 
 _AT_ONCE = 8_000_000  # bytes: the first pictures are seen before the last of a batch are read

@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import rerun as rr
 
-from robot_recorder.core.arrays import Floats
-from robot_recorder.core.cdr import header_frame_id
-from robot_recorder.core.errors import BagError, DecodeError
-from robot_recorder.core.urdf import RobotModel
-from robot_recorder.playback.contents import Contents, Numbers, Sort
-from robot_recorder.storage.columns import Column, read_columns
+from robot_recorder.bags.columns import Column, read_columns
+from robot_recorder.content.contents import Contents, Numbers, Sort
+from robot_recorder.messages.cdr import header_frame_id
+from robot_recorder.messages.urdf import RobotModel
+from robot_recorder.model.arrays import Floats
+from robot_recorder.model.errors import BagError, DecodeError
 from robot_recorder.view.frames import EpisodeFrames
 from robot_recorder.view.log import Log, entity, thinned
 from robot_recorder.view.robot import RATE_HZ, ROOT

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import rerun as rr
 
-from robot_recorder.core.arrays import Floats
-from robot_recorder.core.streams import Role
-from robot_recorder.core.value_names import joint_label, split_name
-from robot_recorder.playback.contents import Numbers, Sort, Topic
+from robot_recorder.content.contents import Numbers, Sort, Topic
+from robot_recorder.model.arrays import Floats
+from robot_recorder.model.streams import Role
+from robot_recorder.model.value_names import joint_label, split_name
 from robot_recorder.view.log import Log, stream_entity
 
 Colour = tuple[int, int, int]

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import rerun as rr
 
-from robot_recorder.core.certificate import Certificate
-from robot_recorder.core.quality.report import QualityReport, QualityVerdict
-from robot_recorder.core.quality.result import Level
-from robot_recorder.playback.contents import Contents, Sort
+from robot_recorder.alignment.certificate import Certificate
+from robot_recorder.content.contents import Contents, Sort
+from robot_recorder.model.quality_result import Level
+from robot_recorder.quality.report import QualityReport, QualityVerdict
 from robot_recorder.view.labels import describe, utc
 from robot_recorder.view.log import Log
 

@@ -9,9 +9,9 @@ from itertools import chain, islice
 
 import rerun as rr
 
-from robot_recorder.core.errors import DecodeError
-from robot_recorder.core.urdf import RobotModel, parse_urdf
-from robot_recorder.playback.contents import Batch, Contents, Numbers, Sort
+from robot_recorder.content.contents import Batch, Contents, Numbers, Sort
+from robot_recorder.messages.urdf import RobotModel, parse_urdf
+from robot_recorder.model.errors import DecodeError
 from robot_recorder.view.cameras import CameraLog, estimated_bytes
 from robot_recorder.view.contact import ContactLog, frame_ids
 from robot_recorder.view.curves import CurveLog

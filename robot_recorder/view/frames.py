@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import rerun as rr
 
-from robot_recorder.alignment.episode import Alignment, align_episode
-from robot_recorder.core.arrays import Floats
-from robot_recorder.core.errors import BagError, ConfigError
-from robot_recorder.core.frames import Column, SampleStatus
-from robot_recorder.core.streams import NS_PER_MS, NS_PER_S
-from robot_recorder.playback.contents import Contents
+from robot_recorder.alignment.frames import Column, SampleStatus
+from robot_recorder.content.contents import Contents
+from robot_recorder.model.arrays import Floats
+from robot_recorder.model.errors import BagError, ConfigError
+from robot_recorder.model.streams import NS_PER_MS, NS_PER_S
+from robot_recorder.offline.align import Alignment, align_episode
 from robot_recorder.view.curves import PALETTE
 from robot_recorder.view.log import Log, entity
 

@@ -7,9 +7,9 @@ from datetime import datetime, timezone
 import numpy as np
 import rerun as rr
 
-from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome, outcome_text
-from robot_recorder.core.streams import NS_PER_S
-from robot_recorder.playback.contents import Contents
+from robot_recorder.content.contents import Contents
+from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome, outcome_text
+from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.view.curves import Colour
 from robot_recorder.view.log import Log, entity
 

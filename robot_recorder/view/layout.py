@@ -10,10 +10,10 @@ from typing import TypeAlias
 import numpy as np
 import rerun.blueprint as rrb
 
-from robot_recorder.core.streams import Role
-from robot_recorder.core.urdf import RobotModel
-from robot_recorder.core.value_names import joint_label, joint_of
-from robot_recorder.playback.contents import Contents, Numbers, Sort, Topic
+from robot_recorder.content.contents import Contents, Numbers, Sort, Topic
+from robot_recorder.messages.urdf import RobotModel
+from robot_recorder.model.streams import Role
+from robot_recorder.model.value_names import joint_label, joint_of
 from robot_recorder.view import document, labels, robot
 from robot_recorder.view import frames as alignment
 from robot_recorder.view.curves import MOVING, OTHERS, grouped, of_joints

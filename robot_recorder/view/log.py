@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import rerun as rr
 
-from robot_recorder.core.arrays import Floats, Places
-from robot_recorder.core.errors import RecorderError
+from robot_recorder.model.arrays import Floats, Places
+from robot_recorder.model.errors import RecorderError
 
 TIME, CLOCK = "episode_time", "clock"  # since the episode's start; the robot's clock, UTC
 _STREAMS = "streams"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from robot_recorder.configuration import ament_prefixes
+from robot_recorder.configuration.find import ament_prefixes
 
 # What Rerun draws. A description comes with a bag, from anybody: no other file is put into a recording.
 _SUFFIXES = (".stl", ".obj", ".dae", ".glb", ".gltf")

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import rerun as rr
 
-from robot_recorder.core.arrays import Floats
-from robot_recorder.core.streams import Role
-from robot_recorder.core.urdf import RobotModel, Shape, Visual, quaternions
-from robot_recorder.core.value_names import joint_of
-from robot_recorder.playback.contents import Numbers, Sort, Topic
+from robot_recorder.content.contents import Numbers, Sort, Topic
+from robot_recorder.messages.urdf import RobotModel, Shape, Visual, quaternions
+from robot_recorder.model.arrays import Floats
+from robot_recorder.model.streams import Role
+from robot_recorder.model.value_names import joint_of
 from robot_recorder.view.log import Log, entity, thinned
 
 ROOT = "robot"

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 
 import rerun as rr
 
-from robot_recorder.core.errors import ConfigError
+from robot_recorder.model.errors import ConfigError
 
 APPLICATION = "robot_recorder"
 MEMORY = "4GB"  # of a viewer; what is logged without --all comes to a third of it

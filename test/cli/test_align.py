@@ -11,7 +11,7 @@ from support.bags import PROFILE, small_robot
 from support.pictures import pixels
 
 from robot_recorder.cli.main import main
-from robot_recorder.core.profile import parse_profile
+from robot_recorder.configuration.profile import parse_profile
 
 
 @pytest.fixture(scope="module")

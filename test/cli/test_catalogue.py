@@ -10,11 +10,11 @@ import pytest
 from support.episodes import make_episode
 from support.samples import T0
 
+from robot_recorder.catalogue.catalogue import Catalogue
+from robot_recorder.catalogue.keeper import open_store
+from robot_recorder.catalogue.schema import FILE
 from robot_recorder.cli.main import main
-from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome
-from robot_recorder.storage.catalogue import Catalogue
-from robot_recorder.storage.catalogue_schema import FILE
-from robot_recorder.storage.store import EpisodeStore
+from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
 
 DAY_S = 86_400
 TASKS = """
@@ -30,7 +30,7 @@ tasks:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """Six episodes of two robots on 2023-11-14 and the day after, and one two days later."""
-    store = EpisodeStore(tmp_path / "root")
+    store = open_store(tmp_path / "root")
     make_episode(store, 0, 10, "r1", "fold", "ann", Outcome.SUCCESS, verdict="accept")
     make_episode(store, 60, 20, "r1", "fold", "ann", Outcome.FAILURE, "slip", "accept")
     make_episode(
@@ -93,7 +93,7 @@ def test_the_table_says_the_verdict_and_how_many_there_are(root: Path, run) -> N
 
 
 def test_several_roots_are_one(root: Path, tmp_path: Path, run) -> None:
-    other = EpisodeStore(tmp_path / "other")
+    other = open_store(tmp_path / "other")
     make_episode(other, 90, 15, "r9", "iron", "eve", Outcome.SUCCESS)
     both = [root, other.root]
     lines = [
@@ -145,12 +145,12 @@ def test_what_makes_no_sense_is_refused(
 
 
 def test_what_others_did_shows_at_once(root: Path, tmp_path: Path, run) -> None:
-    first = EpisodeStore(root).paths()[0]
+    first = open_store(root).paths()[0]
     event = LabelEvent(T0, first.name, LabelKind.OUTCOME, outcome=Outcome.FAILURE, cause="drop")
-    EpisodeStore(root).append_label(event)
+    open_store(root).append_label(event)
     assert "failure: drop" in run("episodes", root)
     # A metadata.yaml that was changed on another machine and copied here: the row is looked at again.
-    elsewhere = EpisodeStore(tmp_path / "elsewhere")
+    elsewhere = open_store(tmp_path / "elsewhere")
     shutil.copytree(first, elsewhere.root / first.name)
     elsewhere.append_label(LabelEvent(T0, first.name, LabelKind.OUTCOME, outcome=Outcome.SUCCESS))
     shutil.copy(elsewhere.root / first.name / "metadata.yaml", first / "metadata.yaml")

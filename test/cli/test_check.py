@@ -11,8 +11,8 @@ from support.bags import PROFILE, small_robot
 from support.cases import T0, TYPES, write_bag
 
 from robot_recorder.cli.main import main
-from robot_recorder.core.quality.report import QualityVerdict
-from robot_recorder.storage.episodes import Episode
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.quality.report import QualityVerdict
 
 STEADY = PROFILE.replace("streams:", "quality: {camera_blurred: off}\nstreams:", 1)
 

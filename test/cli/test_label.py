@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from support.samples import T0, wrench, write_bag
 
+from robot_recorder.bags.mcap_writer import McapWriter
+from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.cli.main import main
-from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome
-from robot_recorder.core.tasks import parse_tasks
-from robot_recorder.storage.episodes import Episode, label_facts
-from robot_recorder.storage.mcap_writer import McapWriter
-from robot_recorder.storage.store import EpisodeStore
+from robot_recorder.configuration.tasks import parse_tasks
+from robot_recorder.episodes.episode import Episode, label_facts
+from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
 
 OWN = parse_tasks(
     "tasks: {lift_box: {instruction: Lift it., failure_causes: [slip], annotations: [grasp, place]}}"
@@ -24,7 +24,7 @@ OWN = parse_tasks(
 
 def record(root: Path, number: int) -> Path:
     """An episode of two seconds with half a second of pre-roll."""
-    store, id = EpisodeStore(root), f"arm_20260101T00000{number}_000_lift_box"
+    store, id = open_store(root), f"arm_20260101T00000{number}_000_lift_box"
     partial = store.new_partial(id)
     messages = [("/a", wrench(T0 + i * 10**7), T0 + i * 10**7) for i in range(200)]
     write_bag(McapWriter(), partial, messages)
@@ -139,7 +139,7 @@ def test_a_time_that_is_none_is_explained(episodes: list[Path], capsys) -> None:
 
 
 def test_one_that_fails_does_not_stop_the_rest(episodes: list[Path], capsys) -> None:
-    store = EpisodeStore(episodes[0].parent)
+    store = open_store(episodes[0].parent)
     gone = store.discard(record(episodes[0].parent, 7))
     partial = store.new_partial("arm_20260101T000009_000")
     partial.mkdir()

@@ -10,11 +10,11 @@ import pytest
 import yaml
 from support.samples import T0, wrench, write_bag, write_messages
 
+from robot_recorder.bags.mcap_writer import McapWriter
+from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.cli.main import main
-from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome
-from robot_recorder.storage.episodes import label_facts
-from robot_recorder.storage.mcap_writer import McapWriter
-from robot_recorder.storage.store import EpisodeStore
+from robot_recorder.episodes.episode import label_facts
+from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
 
 NO_ROS = """
 import importlib.abc, sys
@@ -32,7 +32,7 @@ sys.exit(main(sys.argv[1:]))
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """Two finished episodes and one that never was."""
-    store = EpisodeStore(tmp_path / "root")
+    store = open_store(tmp_path / "root")
     for number, outcome in enumerate((Outcome.SUCCESS, Outcome.FAILURE)):
         id = f"arm_20260101T00000{number}_000_lift"
         partial = store.new_partial(id)
@@ -66,13 +66,13 @@ def test_reading_listing_and_checking_need_no_ros(root: Path, tmp_path: Path) ->
     assert listed.returncode == 0, listed.stderr
     assert "arm_20260101T000000_000" in listed.stdout and "failure: slip" in listed.stdout
     assert "died.partial" in listed.stdout
-    checked = run_without_ros("check", *map(str, EpisodeStore(root).paths()))
+    checked = run_without_ros("check", *map(str, open_store(root).paths()))
     assert checked.returncode == 0 and checked.stdout.count(": accept") == 2, checked
     shown = run_without_ros(
-        "show", str(EpisodeStore(root).paths()[0]), "--out", str(tmp_path / "a.png")
+        "show", str(open_store(root).paths()[0]), "--out", str(tmp_path / "a.png")
     )
     assert shown.returncode == 0 and (tmp_path / "a.png").stat().st_size > 10_000, shown.stderr
-    first = str(EpisodeStore(root).paths()[0])
+    first = str(open_store(root).paths()[0])
     aligned = run_without_ros("align", first, "--rate", "50", "--out", str(tmp_path / "a.npz"))
     assert aligned.returncode == 0 and "at 50 Hz, 100.0% complete" in aligned.stdout, aligned.stderr
     profile = run_without_ros("profile", "check", "g1_sim")
@@ -80,7 +80,7 @@ def test_reading_listing_and_checking_need_no_ros(root: Path, tmp_path: Path) ->
 
 
 def test_facts_that_are_rubbish_are_named_and_hide_nothing(root: Path, capsys) -> None:
-    for path, key in zip(EpisodeStore(root).paths(), ("sync", "start_ns")):
+    for path, key in zip(open_store(root).paths(), ("sync", "start_ns")):
         metadata = path / "metadata.yaml"
         content = yaml.safe_load(metadata.read_text())
         content["rosbag2_bagfile_information"]["custom_data"][key] = "{rubbish: ["
@@ -93,7 +93,7 @@ def test_facts_that_are_rubbish_are_named_and_hide_nothing(root: Path, capsys) -
 
 
 def test_check_finds_a_broken_bag(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    good, broken = EpisodeStore(root).paths()
+    good, broken = open_store(root).paths()
     data = next(broken.glob("*.mcap"))
     data.write_bytes(data.read_bytes()[:5000])
     assert main(["check", str(good), str(broken)]) == 1
@@ -128,7 +128,7 @@ def test_profile_check_names_a_type_that_is_not_installed(tmp_path: Path, capsys
 
 
 def test_the_shipped_configuration_is_valid() -> None:
-    from robot_recorder.configuration import config_directory, load_profile, load_tasks
+    from robot_recorder.configuration.find import config_directory, load_profile, load_tasks
     from robot_recorder.sim.scenarios import TASKS
 
     profiles = list((config_directory() / "robots").glob("*.yaml"))
@@ -161,7 +161,7 @@ def test_recover_makes_leftovers_whole_and_says_what_it_could_not(
 
 
 def test_the_trash_is_listed_and_given_back(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    store = EpisodeStore(root)
+    store = open_store(root)
     first, second = store.paths()
     store.discard(first)
     assert main(["trash", str(root)]) == 0
@@ -175,7 +175,7 @@ def test_the_trash_is_listed_and_given_back(root: Path, capsys: pytest.CaptureFi
 def test_what_is_in_the_trash_is_deleted_by_name_and_nothing_else(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store = EpisodeStore(root)
+    store = open_store(root)
     first, second = (store.discard(path) for path in store.paths())
     assert main(["trash", str(root), "--delete", f"../{first.name}"]) == 2
     assert main(["trash", str(root), "--delete", first.name]) == 0

@@ -12,10 +12,10 @@ import pytest
 from support.cases import CASES, COMMANDS, Case, Says
 
 from robot_recorder.cli.main import main
-from robot_recorder.core.errors import RecorderError
-from robot_recorder.playback.choice import choose
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.model.errors import RecorderError
+from robot_recorder.playback.selection import choose
 from robot_recorder.playback.timeline import messages
-from robot_recorder.storage.episodes import Episode
 
 _FAILED = re.compile(r"Traceback|\w+Error:")
 

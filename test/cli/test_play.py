@@ -20,9 +20,9 @@ from typing import Any
 import pytest
 from support.samples import T0, wrench, write_bag
 
+from robot_recorder.bags.mcap_writer import McapWriter
 from robot_recorder.cli.main import main
-from robot_recorder.processes import ended
-from robot_recorder.storage.mcap_writer import McapWriter
+from robot_recorder.cli.processes import ended
 
 MS = 1_000_000
 PLAY = "from robot_recorder.cli.main import main; raise SystemExit(main())"

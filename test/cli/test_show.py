@@ -11,7 +11,7 @@ from support.repeats import repeat
 
 from robot_recorder.cli.chosen import chosen_episode
 from robot_recorder.cli.main import main
-from robot_recorder.core.errors import BagError
+from robot_recorder.model.errors import BagError
 
 
 def test_a_picture_and_a_report_stand_beside_the_episode(tmp_path: Path, capsys) -> None:

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from support.bags import small_robot
 from support.samples import T0, wrench, write_bag
 
+from robot_recorder.bags.mcap_writer import McapWriter
+from robot_recorder.cli.console import VisibleFormatter
 from robot_recorder.cli.main import main
 from robot_recorder.cli.tables import Table, Text, table_console
-from robot_recorder.console import VisibleFormatter
-from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome, dump_events
-from robot_recorder.core.text import visible_lines
-from robot_recorder.storage.mcap_writer import McapWriter
+from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome, dump_events
+from robot_recorder.model.text import visible_lines
 
 PACKAGE = Path(__file__).parents[2] / "robot_recorder"
 HOSTILE = "\x1b[2Ja\nFORGED\r\u202eb[red]c[/]\x85FORGED\u2028FORGED\x9b31m\x07\x7f\u2066"
@@ -51,7 +51,12 @@ def test_everything_is_printed_in_one_place() -> None:
                     printing.add(name)
         if "rich" in imports(path):
             rich.add(name)
-    assert printing <= {"console.py", "nodes/player_terminal.py", "cli/tables.py", "cli/play.py"}
+    assert printing <= {
+        "cli/console.py",
+        "nodes/player_terminal.py",
+        "cli/tables.py",
+        "cli/play.py",
+    }
     assert rich == {"cli/tables.py", "cli/progress.py"}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.robot import process
 
-from robot_recorder.configuration import installed_program
+from robot_recorder.configuration.find import installed_program
 
 pytest.importorskip("rclpy")
 

@@ -22,14 +22,14 @@ from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
 from robot_recorder import srv
-from robot_recorder.core.labels import LabelKind
-from robot_recorder.core.text import visible
+from robot_recorder.bags.reader import read_messages
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.model.labels import LabelKind
+from robot_recorder.model.text import visible
 from robot_recorder.msg import EpisodeStatus, Label, StreamStatus, Task
 from robot_recorder.nodes.conversions import to_time
 from robot_recorder.nodes.doors import make_visible, message_problem, serve
 from robot_recorder.srv import RestoreEpisode, SetTask, StartEpisode, StopEpisode
-from robot_recorder.storage.episodes import Episode
-from robot_recorder.storage.reader import read_messages
 
 PACKAGE = Path(__file__).parents[2] / "robot_recorder"
 LOGGED = pytest.mark.announced("it failed")
@@ -128,9 +128,9 @@ def test_a_service_whose_texts_have_no_limit_is_not_made(
     server: tuple[Bench, Node], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(
-        vars(__import__("robot_recorder.core.text", fromlist=["x"]))["TEXT_LIMITS"], "note"
+        vars(__import__("robot_recorder.model.text", fromlist=["x"]))["TEXT_LIMITS"], "note"
     )
-    with pytest.raises(ValueError, match="note: add a limit to core/text.py"):
+    with pytest.raises(ValueError, match="note: add a limit to model/text.py"):
         serve(server[1], srv.Annotate, "it", answers_later)
 
 

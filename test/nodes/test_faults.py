@@ -26,12 +26,12 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, JointState
 from std_msgs.msg import String
 
-from robot_recorder.core.streams import StreamHealth
+from robot_recorder.bags.reader import read_messages
+from robot_recorder.catalogue.keeper import open_store
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.model.streams import StreamHealth
 from robot_recorder.msg import Dropout
 from robot_recorder.srv import StartEpisode
-from robot_recorder.storage.episodes import Episode
-from robot_recorder.storage.reader import read_messages
-from robot_recorder.storage.store import EpisodeStore
 
 KILLS = int(os.environ.get("FAULTS", "3"))
 HOUR = 3600.0
@@ -106,7 +106,7 @@ def test_killed_at_any_moment(profile: Path, tmp_path: Path) -> None:
                 )
             must = sum(t < killed - 1.0 - stalled for t in times[1:])
             if bench.status.quarantined:
-                assert must == 0 and not EpisodeStore(root).unfinished()
+                assert must == 0 and not open_store(root).unfinished()
                 continue
             episode = Episode.open(root / id)
             assert episode.is_recovered and json.loads(episode.facts["missing"])
@@ -156,7 +156,7 @@ def test_an_episode_stops_before_the_disk_is_full(profile: Path, tmp_path: Path)
         bench.publish_for(0.5)
         ballast.write_bytes(bytes(5_000_000))
         bench.publish_until("the end", lambda: bench.status.state == 0)
-        (path,) = EpisodeStore(disk).paths()
+        (path,) = open_store(disk).paths()
         assert Episode.open(path).facts["stop_reason"] == "disk_full"
         refused = bench.call(StartEpisode, "recorder/start_episode")
         assert not refused.success and "make room" in refused.message
@@ -180,7 +180,7 @@ def test_a_disk_that_is_full_all_of_a_sudden(profile: Path, tmp_path: Path) -> N
             "the end", lambda: bench.status.state == 0 and "No space" in bench.status.error
         )
         ballast.unlink()
-        for partial in EpisodeStore(disk).unfinished():
+        for partial in open_store(disk).unfinished():
             assert partial.is_dir()  # kept, when not even the index had room
         bench.start()
         bench.publish_for(0.2)

@@ -14,9 +14,9 @@ import rclpy
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header, String
 
-from robot_recorder.core.errors import ConfigError
-from robot_recorder.core.losses import Dropout, Place
-from robot_recorder.core.topics import BagTopic, Batch, Channel, Sample
+from robot_recorder.model.errors import ConfigError
+from robot_recorder.model.losses import Dropout, Place
+from robot_recorder.model.topics import BagTopic, Batch, Channel, Sample
 from robot_recorder.nodes import ingest as ingest_module
 from robot_recorder.nodes import topic_reader
 from robot_recorder.nodes.ingest import Ingest

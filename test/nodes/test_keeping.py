@@ -20,10 +20,10 @@ pytest.importorskip("rclpy")
 
 from sensor_msgs.msg import CompressedImage
 
+from robot_recorder.catalogue.keeper import open_store
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.episodes.trash import TRASH
 from robot_recorder.srv import DiscardEpisode, RestoreEpisode, StartEpisode
-from robot_recorder.storage.episodes import Episode
-from robot_recorder.storage.store import EpisodeStore
-from robot_recorder.storage.trash import TRASH
 
 
 @pytest.fixture(scope="module")
@@ -78,14 +78,14 @@ def test_a_discard_says_until_when_and_is_refused_twice(bench: Bench, root: Path
         assert (
             not again.success and "trash" in again.message
         ) or "no episode to discard" in again.message
-    assert [p.name for p in EpisodeStore(root).trashed()] == [episode.id]
+    assert [p.name for p in open_store(root).trashed()] == [episode.id]
     # a trash that is too large is told, and kept
     bench.wait("the warning", lambda: any("trash_max_gb" in w for w in bench.status.warnings))
     started = bench.call(StartEpisode, "recorder/start_episode", force=True)
     assert started.success and "--delete" in started.message
     bench.stop()
     # another robot's, discarded later, does not come back instead
-    other = EpisodeStore(root)
+    other = open_store(root)
     stranger = shutil.copytree(root / TRASH / episode.id, root / "r2_20300101T000000_000")
     (Path(stranger) / "discarded.json").unlink()
     text = (Path(stranger) / "metadata.yaml").read_text()
@@ -190,7 +190,7 @@ def test_the_reserve_of_the_disk_is_left_alone(profile: Path, tmp_path: Path) ->
             bench.publish_for(0.1)
             bench.publish_message(camera, "/camera/image/compressed", image)
         bench.publish_until("the end", lambda: bench.status.state == 0)
-        (path,) = EpisodeStore(disk).paths()
+        (path,) = open_store(disk).paths()
         assert Episode.open(path).facts["stop_reason"] == "disk_full"
         assert shutil.disk_usage(disk).free >= 5_000_000
         (disk / "ballast").write_bytes(bytes(max(0, shutil.disk_usage(disk).free - 5_000_000)))

@@ -16,7 +16,8 @@ pytest.importorskip("rclpy")
 
 from std_srvs.srv import Trigger
 
-from robot_recorder.core.labels import LabelKind, Outcome
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.model.labels import LabelKind, Outcome
 from robot_recorder.msg import EpisodeStatus
 from robot_recorder.nodes.conversions import to_time
 from robot_recorder.srv import (
@@ -28,7 +29,6 @@ from robot_recorder.srv import (
     StartEpisode,
     StopEpisode,
 )
-from robot_recorder.storage.episodes import Episode
 
 COMMAND = "import sys; from robot_recorder.cli.main import main; sys.exit(main(sys.argv[1:]))"
 

@@ -12,12 +12,12 @@ pytest.importorskip("rclpy")
 from std_msgs.msg import String
 from support.robot import LATCHED, PROFILE, Bench
 
-from robot_recorder.core.errors import ConfigError, DecodeError
-from robot_recorder.core.scene.placement import FRAME
-from robot_recorder.core.scene.scene import WRENCH, SensorStream
+from robot_recorder.model.errors import ConfigError, DecodeError
 from robot_recorder.nodes.live_robot import look_at_robot
-from robot_recorder.playback.rviz import Camera
-from robot_recorder.playback.stage import Wish
+from robot_recorder.rviz.layout import Camera
+from robot_recorder.rviz.placement import FRAME
+from robot_recorder.rviz.scene import WRENCH, SensorStream
+from robot_recorder.rviz.stage import Wish
 
 
 @pytest.fixture

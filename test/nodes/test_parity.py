@@ -13,13 +13,13 @@ pytest.importorskip("rclpy")
 from support.robot import Bench, process
 from support.rough_robot import PROFILE, ROUGH, RoughRobot
 
-from robot_recorder.alignment.episode import Alignment, align_episode
-from robot_recorder.alignment.plan import make_plan
-from robot_recorder.core.certificate import Certificate
-from robot_recorder.core.frame_messages import decode_frame
-from robot_recorder.core.frames import Frame, SampleStatus
-from robot_recorder.storage.episodes import Episode
-from robot_recorder.storage.reader import read_messages
+from robot_recorder.alignment.certificate import Certificate
+from robot_recorder.alignment.frame_messages import decode_frame
+from robot_recorder.alignment.frames import Frame, SampleStatus
+from robot_recorder.bags.reader import read_messages
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.offline.align import Alignment, align_episode
+from robot_recorder.offline.plan import make_plan
 
 LATE_S = 9.0  # until the wrench's clock is known and the silence is over
 

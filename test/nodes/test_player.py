@@ -26,14 +26,14 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_srvs.srv import Trigger
 from support.samples import T0, WRENCH, wrench
 
-from robot_recorder.core.topics import BagTopic, Channel, OfferedQos, Sample
-from robot_recorder.installed_types import message_class
+from robot_recorder.bags.mcap_index import McapIndex
+from robot_recorder.bags.mcap_writer import McapWriter
+from robot_recorder.bags.metadata import read_metadata
+from robot_recorder.bags.reader import read_messages
+from robot_recorder.messages.installed_types import message_class
+from robot_recorder.model.topics import BagTopic, Channel, OfferedQos, Sample
 from robot_recorder.nodes.qos import offered_qos
 from robot_recorder.playback.recorded_qos import recorded_offers
-from robot_recorder.storage.mcap_index import McapIndex
-from robot_recorder.storage.mcap_writer import McapWriter
-from robot_recorder.storage.metadata import read_metadata
-from robot_recorder.storage.reader import read_messages
 
 MS = 1_000_000
 NS = 1_000_000_000

@@ -18,9 +18,9 @@ pytest.importorskip("rclpy")
 
 from sensor_msgs.msg import CompressedImage, JointState
 
+from robot_recorder.episodes.episode import Episode
 from robot_recorder.msg import QualityReport
-from robot_recorder.quality.offline import inspect_episode
-from robot_recorder.storage.episodes import Episode
+from robot_recorder.offline.check import inspect_episode
 
 NOISE = np.random.default_rng(0)
 

@@ -18,11 +18,15 @@ from rosbags.interfaces import ConnectionExtRosbag2
 from rosbags.rosbag2 import Reader
 from std_srvs.srv import Trigger
 
-from robot_recorder.core.certificate import TickSpan
-from robot_recorder.core.frame_messages import decode_frame
-from robot_recorder.core.frames import SampleStatus
-from robot_recorder.core.labels import LabelKind, Outcome
-from robot_recorder.core.streams import StreamHealth
+from robot_recorder.alignment.certificate import TickSpan
+from robot_recorder.alignment.frame_messages import decode_frame
+from robot_recorder.alignment.frames import SampleStatus
+from robot_recorder.bags.reader import read_messages
+from robot_recorder.catalogue.keeper import open_store
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.episodes.trash import TRASH
+from robot_recorder.model.labels import LabelKind, Outcome
+from robot_recorder.model.streams import StreamHealth
 from robot_recorder.msg import Label
 from robot_recorder.srv import (
     Annotate,
@@ -33,10 +37,6 @@ from robot_recorder.srv import (
     StartEpisode,
     StopEpisode,
 )
-from robot_recorder.storage.episodes import Episode
-from robot_recorder.storage.reader import read_messages
-from robot_recorder.storage.store import EpisodeStore
-from robot_recorder.storage.trash import TRASH
 
 
 @pytest.fixture(scope="module")
@@ -266,7 +266,7 @@ def test_toggle_and_discard(bench: Bench, root: Path) -> None:
     assert bench.call(Trigger, "recorder/toggle_episode").success
     gone = bench.call(DiscardEpisode, "recorder/discard_episode")
     assert gone.success and (root / TRASH / gone.episode_id).is_dir()
-    assert not EpisodeStore(root).unfinished()
+    assert not open_store(root).unfinished()
 
 
 def test_back_to_back_episodes_lose_nothing_in_between_starts(bench: Bench) -> None:
@@ -317,9 +317,9 @@ def test_a_signal_finalises_the_running_episode(profile: Path, tmp_path: Path, n
         time.sleep(0.1)  # on its way through the middleware; nothing acknowledges arrival
         running.send_signal(number)
         assert running.wait(20) == 0
-        (path,) = EpisodeStore(tmp_path).paths()
+        (path,) = open_store(tmp_path).paths()
         episode = Episode.open(path)
-        assert not EpisodeStore(tmp_path).unfinished()
+        assert not open_store(tmp_path).unfinished()
         for topic, sent in bench.sent.items():
             assert in_bag(episode, f"/sig{topic}") == sent
 

@@ -20,8 +20,8 @@ from support.watcher import Watcher, colour
 from visualization_msgs.msg import Marker
 
 from robot_recorder.cli.main import main
-from robot_recorder.core.scene.shapes import GREEN, GREY, RED, YELLOW
 from robot_recorder.msg import TactileArray
+from robot_recorder.rviz.shapes import GREEN, GREY, RED, YELLOW
 from robot_recorder.srv import SetTask
 
 PROFILE = """

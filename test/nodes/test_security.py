@@ -10,7 +10,7 @@ from support.robot import PROFILE, Bench, process
 
 pytest.importorskip("rclpy")
 
-from robot_recorder.configuration import config_directory
+from robot_recorder.configuration.find import config_directory
 
 ENCLAVE, OPERATOR = "/robot_recorder", "/robot_recorder/operator"
 NAMESPACE = "/secured"

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robot_recorder.core.errors import BagError
-from robot_recorder.core.start_gate import Verdict
+from robot_recorder.model.answers import Verdict
+from robot_recorder.model.errors import BagError
 from robot_recorder.playback.performance import Performance, Request
 from robot_recorder.playback.timeline import Message
 

@@ -15,11 +15,11 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from support.samples import T0, WRENCH, wrench, write_bag
 
-from robot_recorder.core.errors import BagError
+from robot_recorder.bags import columns
+from robot_recorder.bags.mcap_writer import McapWriter
+from robot_recorder.model.errors import BagError
 from robot_recorder.playback import timeline
 from robot_recorder.playback.timeline import Message, ReadAhead, messages, messages_from
-from robot_recorder.storage import columns
-from robot_recorder.storage.mcap_writer import McapWriter
 
 MS = 1_000_000
 sent = st.lists(

@@ -14,9 +14,9 @@ import pytest
 from support.bags import picture
 from support.samples import T0
 
-from robot_recorder.core.image_messages import COMPRESSED
-from robot_recorder.core.quality.cameras import PictureFigures
+from robot_recorder.messages.image_messages import COMPRESSED
 from robot_recorder.quality import picture_worker
+from robot_recorder.quality.checks.cameras import PictureFigures
 from robot_recorder.quality.picture_worker import PictureWorker
 from robot_recorder.quality.pictures import look_at
 

@@ -13,9 +13,9 @@ from support import pictures
 from support.bags import _padded, _text, header
 from support.samples import T0
 
-from robot_recorder.core.image_messages import COMPRESSED, RAW
-from robot_recorder.core.quality.cameras import PictureFigures
-from robot_recorder.core.quality.thresholds import THRESHOLDS
+from robot_recorder.messages.image_messages import COMPRESSED, RAW
+from robot_recorder.model.thresholds import THRESHOLDS
+from robot_recorder.quality.checks.cameras import PictureFigures
 from robot_recorder.quality.pictures import look_at
 
 

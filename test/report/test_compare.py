@@ -10,12 +10,12 @@ from support.pictures import pixels
 from support.repeats import repeat
 from support.samples import T0, wrench, write_bag
 
-from robot_recorder.core.errors import BagError
+from robot_recorder.bags.mcap_writer import McapWriter
+from robot_recorder.model.errors import BagError
 from robot_recorder.report import compare as report_compare
 from robot_recorder.report import compare_picture
 from robot_recorder.report.compare import compare
 from robot_recorder.report.compare_picture import distance, draw_comparison, where
-from robot_recorder.storage.mcap_writer import McapWriter
 
 
 @pytest.fixture(scope="module")

@@ -17,11 +17,11 @@ from support.full_robot import HOSTILE, SILENT, force, full_robot, pressure, rec
 from support.pictures import pixels
 from support.samples import T0, write_bag
 
-from robot_recorder.core.errors import ConfigError
-from robot_recorder.playback.contents import Contents, Sort, Topic
-from robot_recorder.report.episode_data import EpisodeData, Series, load
+from robot_recorder.bags.mcap_writer import McapWriter
+from robot_recorder.content.contents import Contents, Sort, Topic
+from robot_recorder.content.series import EpisodeData, Series, load
+from robot_recorder.model.errors import ConfigError
 from robot_recorder.report.html import page, write_html
-from robot_recorder.storage.mcap_writer import McapWriter
 
 GRIPPER = Path(__file__).parents[3] / "shared" / "data" / "gripper_closes_can"
 START = 0.5  # of the full robot's episode, s after its first message

@@ -10,13 +10,13 @@ from support.bags import HEADER, IMAGE, JOINTS, joint_state, small_robot
 from support.pictures import compressed, pixels
 from support.samples import T0, wrench, write_bag
 
-from robot_recorder.core.errors import ConfigError
-from robot_recorder.core.topics import BagTopic, Channel, OfferedQos, Sample
-from robot_recorder.playback.contents import Contents
-from robot_recorder.report.columns import commands_of, observed_joints
-from robot_recorder.report.episode_data import load
+from robot_recorder.bags.mcap_writer import McapWriter
+from robot_recorder.content.contents import Contents
+from robot_recorder.content.groups import commands_of, observed_joints
+from robot_recorder.content.series import load
+from robot_recorder.model.errors import ConfigError
+from robot_recorder.model.topics import BagTopic, Channel, OfferedQos, Sample
 from robot_recorder.report.picture import draw
-from robot_recorder.storage.mcap_writer import McapWriter
 
 GRIPPER = Path(__file__).parents[3] / "shared" / "data" / "gripper_closes_can"
 
@@ -40,7 +40,7 @@ def test_curves_forces_and_pictures_are_there(tmp_path: Path) -> None:
 
 def test_a_silent_camera_leaves_a_gap(tmp_path: Path) -> None:
     whole = drawn(small_robot(tmp_path / "bag", 4.0), tmp_path / "a.png")
-    from robot_recorder.report import episode_data
+    from robot_recorder.content import series as episode_data
 
     data = load(Contents.open(tmp_path / "bag"))
     camera = data.pictures[0]

@@ -10,11 +10,11 @@ from typing import Any
 import matplotlib.pyplot as plt
 import pytest
 
-from robot_recorder.core.labels import Outcome
-from robot_recorder.core.quality.report import QualityVerdict
+from robot_recorder.catalogue.schema import PAIRS
+from robot_recorder.catalogue.stats import Side, Stats, Tally, Target
+from robot_recorder.model.labels import Outcome
+from robot_recorder.quality.report import QualityVerdict
 from robot_recorder.report import stats_picture
-from robot_recorder.storage.catalogue_schema import PAIRS
-from robot_recorder.storage.catalogue_stats import Side, Stats, Tally, Target
 
 LONG = "the_left_hand_takes_the_item_with_a_very_long_name_from_the_top_shelf"
 

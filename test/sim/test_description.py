@@ -9,10 +9,10 @@ import pytest
 
 mujoco = pytest.importorskip("mujoco")
 
-from robot_recorder.core.decoding import TactileUnit
-from robot_recorder.core.scene.shapes import Cells
-from robot_recorder.core.scene.tactile import PADS, Pad, pad_shapes, parse_pads
-from robot_recorder.core.urdf import Shape, joint_limits, parse_urdf
+from robot_recorder.messages.kinds import TactileUnit
+from robot_recorder.messages.urdf import Shape, joint_limits, parse_urdf
+from robot_recorder.rviz.shapes import Cells
+from robot_recorder.rviz.tactile import PADS, Pad, pad_shapes, parse_pads
 from robot_recorder.sim.cameras import CAMERAS
 from robot_recorder.sim.description import robot_description
 from robot_recorder.sim.model import JOINT_NAMES, SIDES

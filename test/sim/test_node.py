@@ -13,14 +13,14 @@ pytest.importorskip("rclpy")
 
 from std_msgs.msg import String
 
-from robot_recorder.core.cdr import header_stamp_ns
-from robot_recorder.core.decoding import KINDS
-from robot_recorder.playback.contents import Contents
-from robot_recorder.report.episode_data import load
+from robot_recorder.bags.reader import read_messages
+from robot_recorder.content.contents import Contents
+from robot_recorder.content.series import load
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.messages.cdr import header_stamp_ns
+from robot_recorder.messages.kinds import KINDS
 from robot_recorder.report.picture import draw
 from robot_recorder.srv import PerformTask, StartEpisode, StopEpisode
-from robot_recorder.storage.episodes import Episode
-from robot_recorder.storage.reader import read_messages
 
 RATES = {
     "/joint_states": 500, "/joint_commands": 500, "/left_wrist/wrench": 500,

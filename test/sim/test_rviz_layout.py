@@ -19,14 +19,14 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from support.watcher import Watcher
 
-from robot_recorder.configuration import config_directory
-from robot_recorder.core.urdf import parse_urdf
-from robot_recorder.installed_types import message_class
+from robot_recorder.configuration.find import config_directory
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.messages.installed_types import message_class
+from robot_recorder.messages.urdf import parse_urdf
 from robot_recorder.nodes.live_robot import look_at_robot
-from robot_recorder.playback.rviz import Shown, layout_for, look_at
-from robot_recorder.playback.stage import Wish
+from robot_recorder.rviz.layout import Shown, layout_for, look_at
+from robot_recorder.rviz.stage import Wish
 from robot_recorder.srv import StartEpisode, StopEpisode
-from robot_recorder.storage.episodes import Episode
 
 TEMPLATE = (config_directory() / "episode.rviz").read_text()
 LAYOUT = yaml.safe_load(TEMPLATE)

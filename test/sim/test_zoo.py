@@ -15,12 +15,12 @@ import time
 
 from std_msgs.msg import String
 
-from robot_recorder.core.quality.report import QualityVerdict
-from robot_recorder.quality.offline import inspect_episode
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.offline.check import inspect_episode
+from robot_recorder.quality.report import QualityVerdict
 from robot_recorder.sim.defects import Defect, Tape
 from robot_recorder.sim.zoo import zoo
 from robot_recorder.srv import PerformTask, SetTask
-from robot_recorder.storage.episodes import Episode
 
 # One of each kind; all of them, at every severity, are for `make bench-quality`.
 SOME = list({defect.name: defect for defect in zoo()}.values())

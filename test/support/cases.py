@@ -22,7 +22,7 @@ from mcap.writer import Writer as McapLibraryWriter
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from robot_recorder.storage import mcap_records
+from robot_recorder.bags import mcap_records
 
 NS = 1_000_000_000
 T0 = 1_700_000_000 * NS

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome
-from robot_recorder.storage.episodes import episode_id, label_facts
-from robot_recorder.storage.metadata import (
+from robot_recorder.bags.metadata import (
     BagSummary,
     build_metadata,
     topic_metadata,
     write_metadata,
 )
-from robot_recorder.storage.store import EpisodeStore
+from robot_recorder.episodes.episode import episode_id, label_facts
+from robot_recorder.episodes.store import EpisodeStore
+from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
 from support.samples import T0, wrench_topic
 
 SECOND = 1_000_000_000

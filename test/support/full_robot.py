@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from robot_recorder.core.certificate import Certificate
-from robot_recorder.core.labels import LabelEvent, LabelKind, Outcome, appended, dump_events
-from robot_recorder.core.topics import BagTopic, Channel, OfferedQos, Sample
-from robot_recorder.storage.mcap_writer import McapWriter
+from robot_recorder.alignment.certificate import Certificate
+from robot_recorder.bags.mcap_writer import McapWriter
+from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome, appended, dump_events
+from robot_recorder.model.topics import BagTopic, Channel, OfferedQos, Sample
 from support.bags import IMAGE, JOINTS, picture
 from support.samples import T0, WRENCH, wrench
 

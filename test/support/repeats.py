@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from robot_recorder.core.topics import BagTopic, Channel, OfferedQos, Sample
-from robot_recorder.storage.mcap_writer import McapWriter
+from robot_recorder.bags.mcap_writer import McapWriter
+from robot_recorder.model.topics import BagTopic, Channel, OfferedQos, Sample
 from support.bags import HEADER, IMAGE, JOINTS, NS, angle, joint_state, picture, wrench
 from support.samples import T0, WRENCH
 

@@ -20,8 +20,8 @@ from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CompressedImage, JointState
 from std_msgs.msg import String
 
+from robot_recorder.cli.processes import ended, node_command
 from robot_recorder.msg import AlignedFrame, EpisodeStatus
-from robot_recorder.processes import ended, node_command
 from robot_recorder.srv import StartEpisode, StopEpisode
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)

@@ -26,9 +26,9 @@ from support.described import (
 )
 from support.samples import T0
 
-from robot_recorder.alignment.episode import align_episode
-from robot_recorder.core.urdf import parse_urdf, quaternions
-from robot_recorder.playback.contents import Contents
+from robot_recorder.content.contents import Contents
+from robot_recorder.messages.urdf import parse_urdf, quaternions
+from robot_recorder.offline.align import align_episode
 from robot_recorder.view import episode, viewer
 from robot_recorder.view.log import CLOCK, TIME
 

@@ -12,9 +12,9 @@ rr = pytest.importorskip("rerun")
 from rerun.chunk import RrdReader
 from support.described import URDF
 
-from robot_recorder.core.streams import Role
-from robot_recorder.core.urdf import parse_urdf
-from robot_recorder.playback.contents import Numbers, Sort, Topic
+from robot_recorder.content.contents import Numbers, Sort, Topic
+from robot_recorder.messages.urdf import parse_urdf
+from robot_recorder.model.streams import Role
 from robot_recorder.view import viewer
 from robot_recorder.view.log import Log, thinned
 from robot_recorder.view.robot import RobotLog, driving

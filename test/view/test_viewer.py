@@ -18,8 +18,8 @@ import rerun_cli
 from rerun.experimental import ViewerClient
 from support.described import described_robot
 
-from robot_recorder.core.errors import ConfigError
-from robot_recorder.playback.contents import Contents
+from robot_recorder.content.contents import Contents
+from robot_recorder.model.errors import ConfigError
 from robot_recorder.view import viewer
 from robot_recorder.view.episode import log_episode
 

@@ -1,0 +1,240 @@
+"""The aligner: from samples of many streams to frames. The only one; live and offline call it alike.
+
+It knows no clock of its own. Whoever feeds it says what time it is, with every sample's receive stamp
+and with ``advance``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from robot_recorder.alignment.decoder import Decoder, StreamCounts
+from robot_recorder.alignment.frames import Column, Frames, Window
+from robot_recorder.alignment.lane import MAX_PAUSE_NS, Lane, Stamps
+from robot_recorder.alignment.ticks import FixedRate, ReferenceTicks
+from robot_recorder.clocks.source_clock import ClockSetting, Restamp, SourceClock
+from robot_recorder.messages.kinds import KINDS, Decoded, stream_decoder
+from robot_recorder.model.arrays import Int64s
+from robot_recorder.model.payloads import Payloads
+from robot_recorder.model.streams import FrameClock, StreamConfig
+
+_MOST_WAITING = 1000  # pushes; then they are looked at although no tick is due
+
+
+@dataclass(frozen=True)
+class Seed:
+    """What a live run knew of a stream, for doing the same again from its bag.
+
+    Attributes:
+        value_names: in the order of its frames; None: as the first sample has them.
+        clock: settings its stamps were corrected with; None: estimate them.
+    """
+
+    value_names: tuple[str, ...] | None = None
+    clock: Sequence[ClockSetting] | None = None
+
+
+class Aligner:
+    """Streams in, frames out.
+
+    Ticks of a fixed rate lie on ``index / rate`` since the epoch, so that every run at one rate, live or
+    offline, has the same ticks. A frame is emitted once every stream's watermark has passed its tick (see
+    Lane), or when the deadline has passed since the tick. Memory is bounded: the samples since the last tick or of a
+    stream's tolerance, whichever is longer, and never more than ``lane.MAX_SAMPLES``.
+    """
+
+    def __init__(
+        self,
+        streams: Sequence[StreamConfig],
+        frame_clock: FrameClock,
+        deadline_ns: int,
+        emit: Callable[[Frames], None],
+        seeds: Mapping[str, Seed] | None = None,
+        restamp: Restamp | None = None,
+        decoders: Mapping[str, Callable[[bytes], Decoded]] | None = None,
+    ) -> None:
+        """
+        Args:
+            streams: the aligned streams, in the order frames list them.
+            deadline_ns: how long after a tick to wait for late streams.
+            emit: called with frames, ticks strictly rising.
+            seeds: by stream name.
+            restamp: see SourceClock.
+            decoders: by stream name, for types that ``decoding.KINDS`` does not know.
+
+        Raises:
+            ValueError: the reference is none of the streams.
+        """
+        self.lanes: list[Lane] = []
+        for config in streams:
+            seed = (seeds or {}).get(config.name, Seed())
+            kind = KINDS.get(config.type)
+            decode = stream_decoder(config) if kind else (decoders or {}).get(config.name)
+            counts = StreamCounts()
+            decoder = Decoder(
+                decode,
+                kind.quaternions if kind else (),
+                counts,
+                seed.value_names,
+                by_name=kind is not None and kind.by_name,
+            )
+            clock = SourceClock(config, seed.clock, restamp)
+            self.lanes.append(Lane(config, deadline_ns, clock, decoder, counts))
+        self._deadline_ns = deadline_ns
+        self._emit = emit
+        self._now_ns = 0
+        self._begin_ns: int | None = None  # the first tick is not before that
+        self.skipped_ticks = 0
+        self._ticks: FixedRate | ReferenceTicks
+        if frame_clock.reference:
+            names = [s.name for s in streams]
+            if frame_clock.reference not in names:
+                raise ValueError(f"'{frame_clock.reference}' is none of {', '.join(names)}")
+            lane = self.lanes[names.index(frame_clock.reference)]
+            self._ticks = ReferenceTicks(lane, frame_clock.rate_hz)
+        else:
+            assert frame_clock.rate_hz is not None
+            self._ticks = FixedRate(frame_clock.rate_hz)
+
+    @property
+    def counts(self) -> list[StreamCounts]:
+        """Per stream, what became of its samples."""
+        return [lane.counts for lane in self.lanes]
+
+    @property
+    def value_names(self) -> list[tuple[str, ...] | None]:
+        """Per stream, the names of its values; None until a frame has chosen a sample."""
+        return [lane.decoder.names for lane in self.lanes]
+
+    def set_restamp(self, restamp: Restamp | None) -> None:
+        """From now on take jumps of the machine's wall clock out of stamps by this; None: there are none."""
+        for lane in self.lanes:
+            lane.clock.restamp = restamp
+
+    def push(
+        self,
+        stream: int,
+        stamps: Stamps,
+        receives: Sequence[int],
+        payloads: Payloads,
+    ) -> None:
+        """Take samples of one stream. No frame is emitted before ``advance``.
+
+        Args:
+            stream: index into the streams given at construction.
+            stamps: source stamps, ns; 0: none.
+            receives: when they arrived, robot clock, ns; not before those of earlier calls.
+            payloads: their bytes, decoded only if a frame chooses them.
+        """
+        if not len(stamps):
+            return
+        lane = self.lanes[stream]
+        lane.push(stamps, receives, payloads)
+        if lane.waiting > _MOST_WAITING:
+            lane.absorb()
+
+    def advance(self, now_ns: int) -> None:
+        """Say that everything received before ``now_ns`` has been pushed: emits the frames that are due."""
+        self._now_ns = max(self._now_ns, now_ns)
+        if not self.lanes:
+            return
+        hints = [lane.hint_ns for lane in self.lanes]
+        if not self._ticks.due(self._until(hints)):
+            return
+        for lane in self.lanes:
+            lane.absorb()
+        self._take(self._until([lane.watermark_ns for lane in self.lanes]))
+
+    def _take(self, until_ns: int, final: bool = False) -> None:
+        if self._begin_ns is None:
+            self._begin_ns = self._find_begin(final)
+        if self._begin_ns is None:
+            return
+        from_ns = self._begin_ns
+        while True:
+            index, ticks = self._ticks.take(from_ns, until_ns)
+            if not len(ticks):
+                return
+            last_ns = int(ticks[-1])
+            if not self._align(index, ticks):
+                # Of a long pause (years between two recordings, say) not every tick is looked at.
+                later = [n for lane in self.lanes if (n := lane.next_ns(last_ns)) is not None]
+                from_ns = max(last_ns, min(later, default=until_ns) - MAX_PAUSE_NS)
+                self.skipped_ticks += self._ticks.skip(min(from_ns, until_ns))
+
+    def _find_begin(self, final: bool) -> int | None:
+        """Once all streams that begin together have begun: before, frames would only miss the others.
+
+        A stream that begins a deadline later than the first one is missing until then.
+        """
+        begun = [lane for lane in self.lanes if lane.first_receive_ns is not None]
+        if not begun:
+            return None
+        together_ns = min(lane.first_receive_ns or 0 for lane in begun) + self._deadline_ns
+        together = [lane for lane in begun if (lane.first_receive_ns or 0) <= together_ns]
+        settled_ns = max((x.first_receive_ns or 0) + x.config.disorder_ns for x in together)
+        if len(begun) < len(self.lanes):
+            settled_ns = max(settled_ns, together_ns)
+        if self._now_ns <= settled_ns and not final:
+            return None  # what is received until then may still have a say
+        return max(lane.first_ns or 0 for lane in together)
+
+    def _until(self, watermarks: Sequence[int | None]) -> int:
+        """Ticks up to here can be emitted."""
+        passed = [w for w in watermarks if w is not None]
+        by_deadline = self._now_ns - self._deadline_ns
+        return max(min(passed), by_deadline) if len(passed) == len(watermarks) else by_deadline
+
+    def finish(self) -> None:
+        """Emit what is left: the ticks that every stream still running has passed.
+
+        For a later one it can not be said whether a sample was missing or would have come.
+        """
+        for lane in self.lanes:
+            lane.absorb()
+        passed = [w for lane in self.lanes if (w := lane.watermark_ns) is not None]
+        if passed:
+            end_ns = max(self._now_ns, *passed)
+            running = [w for w in passed if w > end_ns - self._deadline_ns]
+            self._now_ns = max(self._now_ns, end_ns + self._deadline_ns)
+            self._take(min(running, default=end_ns), final=True)
+        for lane in self.lanes:
+            lane.clock.end()
+
+    def _align(self, index: Int64s, ticks: Int64s) -> int:
+        """Emit frames; returns of how many ticks."""
+        columns = [lane.align(ticks) for lane in self.lanes]
+        due = ticks + self._deadline_ns
+        due = np.minimum(due, np.max([lane.passed_ns for lane in self.lanes], axis=0))
+        served = np.zeros(len(ticks), dtype=bool)
+        for lane in self.lanes:
+            served |= lane.heard
+            if served.all():
+                break
+        if not served.all():
+            self.skipped_ticks += int(len(ticks) - served.sum())
+            rows = np.flatnonzero(served)
+            index, ticks, due = index[rows], ticks[rows], due[rows]
+            columns = [_rows(column, rows) for column in columns]
+        if len(ticks):
+            self._emit(Frames(index, ticks, due, tuple(columns)))
+        return len(ticks)
+
+
+def _rows(column: Column, rows: Int64s) -> Column:
+    window = column.window
+    if window is not None:  # what belonged to a tick left out goes to nobody
+        inside = np.concatenate(
+            [np.arange(window.splits[r], window.splits[r + 1]) for r in rows] or [rows[:0]]
+        )
+        splits = np.concatenate(([0], np.cumsum(np.diff(window.splits)[rows])))
+        window = Window(
+            splits, window.stamps[inside], window.numbers[inside], window.values[inside]
+        )
+    return Column(
+        column.status[rows], column.stamps[rows], column.skews[rows], column.numbers[rows],
+        column.values[rows], window,
+    )  # fmt: skip

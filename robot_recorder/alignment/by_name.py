@@ -1,0 +1,304 @@
+"""A stream whose messages do not all name the same joints: each joint is followed by itself.
+
+Drivers that share a topic, or add joints later, give every joint samples of its own; a field that is
+filled part of the time has a value only where one was sent. All of it follows from the samples a tick
+may choose from, as in Lane, so live and offline runs agree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from operator import itemgetter
+
+import numpy as np
+import numpy.typing as npt
+
+from robot_recorder.alignment.interpolation import interpolate
+from robot_recorder.alignment.layouts import NO_SHAPE, Group, Layouts
+from robot_recorder.alignment.sample_buffer import Kept
+from robot_recorder.alignment.sample_choice import (
+    HELD,
+    INTERPOLATED,
+    MISSING,
+    NEVER,
+    NONE,
+    Choice,
+    around,
+    available,
+    choose,
+    choose_one,
+    neighbours,
+)
+from robot_recorder.alignment.value_reader import ValueReader
+from robot_recorder.model.arrays import Bools, Floats, Int64s, Places
+from robot_recorder.model.streams import StreamConfig
+
+
+@dataclass
+class Followed:
+    """What ticks got of a stream.
+
+    Attributes:
+        status, stamps, numbers: of the joints that fared worst; those that have not begun do not count.
+        values: float64[n, k], NaN where a value was not sent, or is too old beside those that were.
+        count: intp[n], how many of the samples each tick could choose from.
+        passed: int64[n], when the last joint's watermark passed the tick.
+        used, kept: bool, which of the samples were chosen, and which may be wanted by a later tick.
+    """
+
+    status: npt.NDArray[np.uint8]
+    stamps: Int64s
+    numbers: Int64s
+    values: Floats
+    count: Places
+    passed: Int64s
+    used: Bools
+    kept: Bools
+
+
+class _Candidates:
+    """Samples that have what is wanted, in order of arrival."""
+
+    def __init__(self, kept: Kept, places: Places, shapes: Bools) -> None:
+        self.places = places
+        self.shapes = shapes
+        self.stamps = kept.stamps[places]
+        self.receives = kept.receives[places]
+        self.rising = bool((self.stamps[1:] > self.stamps[:-1]).all())
+
+
+class ByName:
+    """Chooses for every group of joints; see the module."""
+
+    def __init__(
+        self, config: StreamConfig, layouts: Layouts, kept: Kept, reader: ValueReader
+    ) -> None:
+        self._config = config
+        self._layouts = layouts
+        self._kept = kept
+        self._reader = reader
+        self._began: dict[int, int] = {}  # number of the first sample by shape
+
+    def begin(self, shapes: Int64s, numbers: Int64s) -> None:
+        """Note when shapes were first seen.
+
+        Args:
+            numbers: of samples, rising.
+        """
+        found, first = np.unique(shapes, return_index=True)
+        for shape, number in zip(found.tolist(), numbers[first].tolist()):
+            self._began.setdefault(shape, number)
+
+    def newest_ns(self, newest: dict[int, int]) -> int:
+        """The stamp that every joint has got to; long ago where there are none yet.
+
+        Args:
+            newest: newest stamp by shape.
+        """
+        reached = [
+            max(newest[shape] for shape in there)
+            for group in self._layouts.groups
+            if (there := [s for s in np.flatnonzero(group.shapes).tolist() if s in newest])
+        ]
+        return min(reached, default=-NEVER)
+
+    def align(self, ticks: Int64s, wait_ns: int, deadline_ns: int) -> Followed:
+        """This stream's part of frames.
+
+        Args:
+            ticks: as in Lane.align.
+            wait_ns, deadline_ns: see choice.available.
+        """
+        count, size = len(ticks), len(self._kept)
+        found = Followed(
+            np.full(count, MISSING, dtype=np.uint8),
+            np.zeros(count, dtype=np.int64),
+            np.full(count, NONE, dtype=np.int64),
+            np.full((count, len(self._layouts.names or ())), np.nan),
+            np.zeros(count, dtype=np.intp),
+            np.full(count, -NEVER, dtype=np.int64),
+            np.zeros(size, dtype=bool),
+            (self._kept.shapes == NO_SHAPE) & (self._kept.stamps > ticks[-1]),
+        )
+        limits = _limits(self._kept, ticks, deadline_ns)
+        complete = np.full(
+            count, -1, dtype=np.int64
+        )  # number of the sample that made a frame complete
+        for began, group in sorted(
+            ((self._first(group), group) for group in self._layouts.groups), key=itemgetter(0)
+        ):
+            complete = self._follow(
+                group, ticks, (wait_ns, deadline_ns), (began, limits, complete), found
+            )
+        return found
+
+    def _first(self, group: Group) -> int:
+        shapes = np.flatnonzero(group.shapes).tolist()
+        return min((self._began[s] for s in shapes if s in self._began), default=NEVER)
+
+    def _of(self, shapes: Bools, among: Places | None = None) -> _Candidates:
+        kept = self._kept.shapes
+        places = np.flatnonzero(kept != NO_SHAPE) if among is None else among
+        return _Candidates(self._kept, places[shapes[kept[places]]], shapes)
+
+    def _follow(
+        self,
+        group: Group,
+        ticks: Int64s,
+        waits_ns: tuple[int, int],
+        begun: tuple[int, Int64s, Int64s],
+        found: Followed,
+    ) -> Int64s:
+        """One group's part; returns the number of the sample that made each frame complete.
+
+        Joints of which nothing had come when a frame was complete have no part in it: a live run has
+        let it go by then.
+
+        Args:
+            begun: number of the group's first sample; of each tick the last one before its deadline;
+                and the one that made it complete for the groups before.
+        """
+        first_number, limits, complete = begun
+        mine = self._of(group.shapes)
+        if not len(mine.places):
+            return complete
+        count, passed = available(mine.stamps, mine.receives, ticks, *waits_ns)
+        there = first_number <= np.where(complete < 0, limits, complete)
+        count = np.where(there, count, 0)
+        last = self._kept.numbers[mine.places[np.maximum(count, 1) - 1]]
+        reached = np.where(passed < ticks + waits_ns[1], np.minimum(last, limits), limits)
+        complete = np.where(there, np.maximum(complete, reached), complete)
+        choice, first, second = self._choose(mine, ticks, count)
+        self._worst(choice, ticks, found)
+        found.passed = np.where(there, np.maximum(found.passed, passed), found.passed)
+        some = count > 0
+        found.count[some] = np.maximum(found.count[some], mine.places[count[some] - 1] + 1)
+        for columns, shapes in group.fields:
+            if np.array_equal(shapes, group.shapes):
+                self._fill(columns, ticks, choice, first, second, found)
+                continue
+            own = self._of(shapes, mine.places)
+            among = np.concatenate(([0], np.cumsum(shapes[self._kept.shapes[mine.places]])))[count]
+            part, first_own, second_own = self._choose(own, ticks, among)
+            # What was not sent is not there; only the sample that all of it is held at gives the rest, too.
+            same = (part.status == HELD) & (choice.status == HELD) & (part.first == choice.first)
+            part.status[(part.status == HELD) & ~same] = MISSING
+            self._fill(columns, ticks, part, first_own, second_own, found)
+        found.kept[mine.places[self._wanted(mine, int(ticks[-1]), int(count[-1]))]] = True
+        return complete
+
+    def _choose(
+        self, mine: _Candidates, ticks: Int64s, count: Places
+    ) -> tuple[Choice, list[Floats | None], list[Floats | None]]:
+        """By the stream's policy, among candidates that can be read: places in the buffer, and values."""
+        before, after = neighbours(mine.stamps, mine.rising, ticks, count)
+        choice = choose(self._config, mine.stamps, ticks, before, after)
+        chosen, both = choice.status != MISSING, choice.status == INTERPOLATED
+        every = np.concatenate((choice.first[chosen], choice.second[both]))
+        self._reader.prepare(mine.places[every])
+        first: list[Floats | None] = [None] * len(ticks)
+        second: list[Floats | None] = [None] * len(ticks)
+        for row in np.flatnonzero(chosen).tolist():
+            while (status := choice.status[row]) != MISSING:
+                first[row] = self._read(mine, choice.first[row])
+                second[row] = None
+                if status == INTERPOLATED:
+                    second[row] = self._read(mine, choice.second[row])
+                if first[row] is not None and (status != INTERPOLATED or second[row] is not None):
+                    break
+                self._choose_again(mine, row, int(ticks[row]), int(count[row]), choice)
+        chosen, both = choice.status != MISSING, choice.status == INTERPOLATED
+        choice.first[chosen] = mine.places[choice.first[chosen]]
+        choice.second[both] = mine.places[choice.second[both]]
+        return choice, first, second
+
+    def _read(self, mine: _Candidates, number: int) -> Floats | None:
+        """Values of a candidate; None: it can not be read, or is another one than it looked like."""
+        place = int(mine.places[number])
+        values = self._reader.read(place)
+        if values is not None and (shape := self._reader.shape(place)) != self._kept.shapes[place]:
+            self._kept.shapes[place] = shape
+            self._began.setdefault(shape, int(self._kept.numbers[place]))
+        shape = int(self._kept.shapes[place])
+        return values if shape != NO_SHAPE and mine.shapes[shape] else None
+
+    def _choose_again(
+        self, mine: _Candidates, row: int, tick_ns: int, count: int, choice: Choice
+    ) -> None:
+        near = np.flatnonzero(mine.stamps[:count] >= tick_ns - self._config.tolerance_ns)
+        good = [n for n in near.tolist() if self._read(mine, n) is not None]
+        before, after = around(mine.stamps, tick_ns, np.array(good, dtype=np.intp))
+        choice.status[row], choice.first[row], choice.second[row] = choose_one(
+            self._config, mine.stamps, tick_ns, before, after
+        )
+
+    def _fill(
+        self,
+        columns: Places,
+        ticks: Int64s,
+        choice: Choice,
+        first: list[Floats | None],
+        second: list[Floats | None],
+        found: Followed,
+    ) -> None:
+        stamps = self._kept.stamps
+        rows = np.flatnonzero(choice.status != MISSING)
+        if not len(rows):
+            return
+        table = self._reader.table([values for row in rows if (values := first[row]) is not None])
+        found.values[np.ix_(rows, columns)] = table[:, columns]
+        found.used[choice.first[rows]] = True
+        rows = np.flatnonzero(choice.status == INTERPOLATED)
+        if len(rows):
+            later = self._reader.table([v for row in rows if (v := second[row]) is not None])
+            t0, t1 = stamps[choice.first[rows]], stamps[choice.second[rows]]
+            part = np.ix_(rows, columns)
+            shares = (ticks[rows] - t0) / (t1 - t0)
+            found.values[part] = interpolate(found.values[part], later[:, columns], shares)
+            found.used[choice.second[rows]] = True
+
+    def _worst(self, choice: Choice, ticks: Int64s, found: Followed) -> None:
+        """Note where these joints fared worse than the others before."""
+        rows = np.flatnonzero(choice.status != MISSING)
+        status, chosen = choice.status[rows], choice.first[rows].copy()
+        stamps = self._kept.stamps
+        both = np.flatnonzero(status == INTERPOLATED)
+        second = choice.second[rows][both]
+        nearer = stamps[second] - ticks[rows][both] < ticks[rows][both] - stamps[chosen[both]]
+        chosen[both[nearer]] = second[nearer]
+        skew, numbers = stamps[chosen] - ticks[rows], self._kept.numbers[chosen]
+        known = found.numbers[rows] != NONE
+        best = found.status[rows].astype(np.int64)
+        own = found.stamps[rows] - ticks[rows]
+        worse = _later(
+            (status, np.abs(skew), skew, numbers), (best, np.abs(own), own, found.numbers[rows])
+        )
+        worse |= ~known
+        rows, chosen = rows[worse], chosen[worse]
+        found.status[rows] = status[worse]
+        found.stamps[rows], found.numbers[rows] = stamps[chosen], numbers[worse]
+
+    def _wanted(self, mine: _Candidates, tick_ns: int, count: int) -> Bools:
+        """bool[n]: which a later tick may want; the others are older than the newest one and the tolerance."""
+        arrived = np.arange(len(mine.stamps)) < count
+        before = mine.stamps[arrived & (mine.stamps <= tick_ns)]
+        if not len(before):
+            return np.ones(len(mine.stamps), dtype=bool)
+        oldest = min(int(before.max()), tick_ns - self._config.tolerance_ns)
+        return np.asarray(~(arrived & (mine.stamps < oldest)))
+
+
+def _limits(kept: Kept, ticks: Int64s, deadline_ns: int) -> Int64s:
+    """int64[n], number of the last sample received before each tick's deadline; -1: none."""
+    places = np.searchsorted(kept.receives, ticks + deadline_ns, "left") - 1
+    return np.where(places >= 0, kept.numbers[np.maximum(places, 0)], -1)
+
+
+def _later(one: tuple[np.ndarray, ...], other: tuple[np.ndarray, ...]) -> Bools:
+    """bool[n]: where one comes after the other by the first column in which they differ."""
+    later = np.zeros(len(one[0]), dtype=bool)
+    equal = np.ones(len(one[0]), dtype=bool)
+    for mine, theirs in zip(one, other):
+        later |= equal & (mine > theirs)
+        equal &= mine == theirs
+    return later

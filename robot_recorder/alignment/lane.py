@@ -1,0 +1,444 @@
+"""One stream inside the aligner: its samples, and the choice of them for ticks.
+
+What a tick gets is a function of this stream's own samples alone: of those received up to the moment
+the stream's watermark passed the tick, or until the deadline. It depends neither on when it is asked nor
+on how samples were batched, so live and offline runs agree to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain, pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from robot_recorder.alignment.by_name import ByName
+from robot_recorder.alignment.decoder import Decoder, StreamCounts
+from robot_recorder.alignment.frames import NO_INTS, Column, Window
+from robot_recorder.alignment.layouts import NO_SHAPE
+from robot_recorder.alignment.sample_buffer import Kept
+from robot_recorder.alignment.sample_choice import (
+    INTERPOLATED,
+    MISSING,
+    NEVER,
+    NONE,
+    Choice,
+    available,
+    choose,
+    choose_one,
+    neighbours,
+)
+from robot_recorder.alignment.seen_stamps import SeenStamps
+from robot_recorder.alignment.value_reader import ValueReader
+from robot_recorder.clocks.source_clock import SourceClock
+from robot_recorder.messages.cdr import HeaderStamps
+from robot_recorder.model.arrays import Bools, Int64s, Places
+from robot_recorder.model.payloads import Payloads
+from robot_recorder.model.streams import (
+    NS_PER_MS,
+    NS_PER_S,
+    Policy,
+    SourceClockKind,
+    StreamConfig,
+)
+
+# A stamp this far ahead of its own arrival is a broken clock, not a sample to wait for. Without a
+# limit one such stamp would pass every watermark and fill the buffer.
+MAX_AHEAD_NS = NS_PER_S
+# With a device's clock corrected, that is so from where no estimate is off by as much: it was set.
+MAX_DEVICE_AHEAD_NS = 20 * NS_PER_MS
+
+# A tick that no stream has anything newer for than this is left out: all of them paused (a suspended
+# machine, sensors switched off), and frames of nothing but old values serve nobody.
+MAX_PAUSE_NS = 10 * NS_PER_S
+
+MAX_SAMPLES = 20_000  # kept of one stream, whatever happens: seconds at the highest rates there are
+
+# A sample this share of a period before the tick is the nearest one, unless the next is a fifth of a
+# period early: a frame need not wait for that.
+_ENOUGH_SHARE = 0.4
+
+Stamps = Sequence[int] | HeaderStamps  # of one kind for one stream
+
+
+class Lane:
+    """Samples go in by ``push``; ``align`` gives their part of frames, ticks strictly rising."""
+
+    def __init__(
+        self,
+        config: StreamConfig,
+        deadline_ns: int,
+        clock: SourceClock,
+        decoder: Decoder,
+        counts: StreamCounts,
+    ) -> None:
+        """
+        Args:
+            deadline_ns: how long after a tick a sample still counts for it.
+            clock: from this stream's stamps to robot time.
+            decoder: from this stream's bytes to numbers.
+            counts: the ones that the decoder counts in.
+        """
+        self.config = config
+        self.clock = clock
+        self.decoder = decoder
+        self.counts = counts
+        self.hint_ns: int | None = None  # of the watermark, before what was pushed is looked at
+        self.watermark_ns: int | None = None  # no tick up to here changes any more
+        self.first_ns: int | None = None  # the earliest corrected stamp there was at the beginning
+        self.first_receive_ns: int | None = None
+        self.ticks: list[int] | None = None  # of a reference stream: stamps that are new ticks
+        self.passed_ns = NO_INTS  # of the ticks aligned last: when the watermark passed them
+        device = config.clock is SourceClockKind.DEVICE
+        self._ahead_ns = MAX_DEVICE_AHEAD_NS if device else MAX_AHEAD_NS
+        self._deadline_ns = deadline_ns
+        self._wait_ns = config.disorder_ns - _enough_before_ns(config)
+        self._pending: list[tuple[Stamps, Sequence[int], Payloads]] = []
+        self._kept = Kept()
+        self._reader = ValueReader(config, decoder, self._kept)
+        self._by_name = ByName(config, decoder.layouts, self._kept, self._reader)
+        self._mixed = False  # messages do not all name the same values
+        self._newest: dict[int, int] = {}  # stamp by shape
+        self._reached_ns = -NEVER
+        self.heard: Bools = np.zeros(0, dtype=bool)  # of the ticks aligned last: something had come
+        self._seen = SeenStamps(counts)
+        self._newest_ns = self._last_tick_ns = -NEVER
+
+    def make_reference(self) -> None:
+        """Every sample is a tick: gather them in ``ticks``, and wait for the one that is."""
+        self.ticks = []
+        self._wait_ns = self.config.disorder_ns
+
+    # -- in
+
+    def push(self, stamps: Stamps, receives: Sequence[int], payloads: Payloads) -> None:
+        """Take samples in order of receipt; nothing is looked at before ``absorb``.
+
+        Args:
+            stamps: source stamps, ns; 0: there is none, its receipt counts.
+            receives: robot clock, ns, not falling.
+            payloads: their bytes.
+        """
+        self._pending.append((stamps, receives, payloads))
+        stamp_ns, receive_ns = int(stamps[-1]), int(receives[-1])
+        stamp_ns = self.clock.one(stamp_ns, receive_ns)
+        if stamp_ns <= receive_ns + self._ahead_ns:
+            hint = stamp_ns - self._wait_ns
+            self.hint_ns = hint if self.hint_ns is None else max(self.hint_ns, hint)
+
+    @property
+    def waiting(self) -> int:
+        """Pushed, and not looked at yet: how many pushes."""
+        return len(self._pending)
+
+    def absorb(self) -> None:
+        """Sort in what has been pushed."""
+        if not self._pending:
+            return
+        first = self.counts.received
+        parts, shapes = [], []
+        for pushed, _, payloads in self._pending:
+            parts.append((self.counts.received, payloads))
+            self.counts.received += len(pushed)
+            if self.decoder.by_name:
+                shapes.append(self.decoder.shapes(payloads))
+        numbers = np.arange(first, self.counts.received)
+        stamps = _joined([p[0] for p in self._pending])
+        receives = _joined([p[1] for p in self._pending])
+        self._pending = []
+        corrected, known = self.clock.correct(stamps, receives)
+        sane = corrected <= receives + self._ahead_ns
+        good = known & sane
+        if not good.all():
+            self.counts.no_clock += int((~known).sum())
+            self.counts.ahead += int((known & ~sane).sum())
+            corrected, receives, numbers = corrected[good], receives[good], numbers[good]
+        if len(corrected):
+            named = np.zeros(len(numbers), dtype=np.intp)
+            if self.decoder.by_name:
+                named = np.concatenate(shapes)[numbers - first]
+                self._mixed = self._mixed or bool(named.any())
+            numbers = self._add(corrected, receives, numbers, named)
+        for at, payloads in parts:  # bytes of what was not taken are not kept either
+            place = int(numbers.searchsorted(at))
+            if place < len(numbers) and numbers[place] < at + len(payloads):
+                self._reader.add(at, payloads)
+
+    def _add(self, stamps: Int64s, receives: Int64s, numbers: Int64s, shapes: Places) -> Int64s:
+        """Keep samples; returns the numbers of those that are new."""
+        kept, known = self._kept, len(self._kept)
+        self._seen.add(stamps, shapes)
+        rising = bool(stamps[0] > self._newest_ns and (stamps[1:] > stamps[:-1]).all())
+        if not rising:
+            newest = self._newest if self._mixed else {0: self._newest_ns}
+            new = self._seen.first_of_each(stamps, shapes, newest)
+            stamps, receives, numbers = stamps[new], receives[new], numbers[new]
+            shapes = shapes[new]
+        self._seen.forget()
+        if not len(stamps):
+            return numbers
+        kept.add(stamps, receives, numbers, shapes, rising)
+        if self.ticks is not None:
+            self._add_ticks(known)
+        self._begin(stamps, kept.receives[known:])
+        self._newest_ns = max(self._newest_ns, int(stamps.max()))
+        self.watermark_ns = self._reached(stamps, shapes, numbers) - self._wait_ns
+        surplus = len(kept) - MAX_SAMPLES
+        if surplus > 0:
+            self.counts.overflow += int(surplus - kept.used[:surplus].sum())
+            kept.drop(surplus)
+            self._forget()
+        return numbers
+
+    def _reached(self, stamps: Int64s, shapes: Places, numbers: Int64s) -> int:
+        """The stamp that all of the stream has got to; it never falls."""
+        if not self.decoder.by_name:
+            return self._newest_ns
+        if self._mixed or not self._newest:
+            self._by_name.begin(shapes, numbers)
+        if not self._mixed:
+            self._newest[0] = self._reached_ns = self._newest_ns
+            return self._newest_ns
+        # What was complete before joints came that nobody knew of stays complete.
+        first = [int(np.argmax(shapes == s)) for s in np.unique(shapes) if s not in self._newest]
+        for at, end in pairwise(sorted({0, *first, len(stamps)})):
+            for shape in np.unique(shapes[at:end]).tolist():
+                newest = int(stamps[at:end][shapes[at:end] == shape].max())
+                self._newest[shape] = max(self._newest.get(shape, -NEVER), newest)
+            self._reached_ns = max(self._reached_ns, self._by_name.newest_ns(self._newest))
+        return self._reached_ns
+
+    def _begin(self, stamps: Int64s, receives: Int64s) -> None:
+        if self.first_receive_ns is None:
+            self.first_receive_ns = int(receives[0])
+        early = stamps[receives <= self.first_receive_ns + self.config.disorder_ns]
+        if len(early):
+            first_ns = max(int(early.min()), self.first_receive_ns - self._deadline_ns)
+            self.first_ns = first_ns if self.first_ns is None else min(self.first_ns, first_ns)
+
+    def _add_ticks(self, known: int) -> None:
+        assert self.ticks is not None
+        every = self._kept.stamps
+        before = np.maximum.accumulate(np.concatenate(([self._last_tick_ns], every)))[known:-1]
+        new = every[known:]
+        rising = new > before - self.config.disorder_ns
+        in_time = self._kept.receives[known:] < new + self._deadline_ns
+        self.counts.tickless += int((rising & ~in_time).sum())
+        self.ticks += new[rising & in_time].tolist()
+
+    # -- out
+
+    def next_ns(self, after_ns: int) -> int | None:
+        """The first kept stamp after a time."""
+        later = self._kept.stamps[self._kept.stamps > after_ns]
+        return int(later.min()) if len(later) else None
+
+    def align(self, ticks: Int64s) -> Column:
+        """This stream's part of frames.
+
+        Args:
+            ticks: int64[n], rising, after all earlier ones; each is either passed by the watermark, or
+                everything received up to its deadline has been pushed.
+        """
+        if self._mixed:
+            return self._align_by_name(ticks)
+        if len(ticks) == 1 and self._kept.rising and not self.config.window:
+            return self._align_one(ticks)
+        kept, config = self._kept, self.config
+        count, self.passed_ns = available(
+            kept.stamps, kept.receives, ticks, self._wait_ns, self._deadline_ns
+        )
+        around_them = neighbours(kept.stamps, kept.rising, ticks, count)
+        choice = choose(config, kept.stamps, ticks, *around_them)
+        self.heard = self._heard(ticks, choice.status != MISSING, choice.first)
+        values = self._reader.values(ticks, count, choice)
+        column = self._column(ticks, choice)
+        window = self._home(ticks, count)
+        chosen = choice.status != MISSING
+        self._use(choice.first[chosen])
+        self._use(choice.second[choice.status == INTERPOLATED])
+        self._retire(int(ticks[-1]), int(count[-1]))
+        return Column(*column, values, window)
+
+    def _align_one(self, ticks: Int64s) -> Column:
+        """The same for one tick and stamps in order, which is what a live robot has: a third of the cost."""
+        kept, config, tick_ns = self._kept, self.config, int(ticks[0])
+        stamps, receives = kept.stamps, kept.receives
+        watermark = int(stamps.searchsorted(tick_ns + self._wait_ns))
+        passed_ns = int(receives[watermark]) if watermark < len(kept) else NEVER
+        self.passed_ns = np.array([passed_ns])
+        count = min(watermark + 1, int(receives.searchsorted(tick_ns + self._deadline_ns)))
+        after = int(stamps.searchsorted(tick_ns))
+        until = int(stamps.searchsorted(tick_ns, "right"))  # those at the tick or before
+        places = min(until - 1, count - 1), after if after < count else NONE
+        status, first, second = choose_one(config, stamps, tick_ns, *places)
+        self.heard = np.array([status != MISSING and tick_ns - stamps[first] < MAX_PAUSE_NS])
+        choice = Choice(np.array([status], dtype=np.uint8), np.array([first]), np.array([second]))
+        values = self._reader.values(ticks, np.array([count]), choice)
+        self._home_one(tick_ns, min(until, count))
+        status, first, second = (int(x[0]) for x in (choice.status, choice.first, choice.second))
+        chosen, stamp_ns = NONE, tick_ns
+        if status != MISSING:
+            self._use_one(first)
+            chosen = first
+            if status == INTERPOLATED:
+                self._use_one(second)
+                if int(stamps[second]) - tick_ns < tick_ns - int(stamps[first]):
+                    chosen = second
+            stamp_ns = int(stamps[chosen])
+        number = int(kept.numbers[chosen]) if chosen != NONE else NONE
+        column = Column(
+            choice.status,
+            np.array([stamp_ns if chosen != NONE else 0]),
+            np.array([stamp_ns - tick_ns]),
+            np.array([number]),
+            values,
+        )
+        before = min(until, count)
+        if before:
+            oldest_ns = min(int(stamps[before - 1]), tick_ns - config.tolerance_ns)
+            self._drop(int(stamps.searchsorted(oldest_ns)))
+        return column
+
+    def _align_by_name(self, ticks: Int64s) -> Column:
+        """The same where messages do not all name the same values."""
+        kept = self._kept
+        found = self._by_name.align(ticks, self._wait_ns, self._deadline_ns)
+        self.passed_ns = found.passed
+        whole, _ = available(kept.stamps, kept.receives, ticks, self._wait_ns, self._deadline_ns)
+        before, _ = neighbours(kept.stamps, kept.rising, ticks, whole)
+        self.heard = self._heard(ticks, before != NONE, before)
+        if before[-1] != NONE:
+            found.kept[before[-1]] = True
+        window = self._home(ticks, np.maximum.accumulate(np.maximum(found.count, whole)))
+        self._use(np.flatnonzero(found.used))
+        there = found.status != MISSING
+        skews = np.where(there, found.stamps - ticks, 0)
+        column = Column(found.status, found.stamps, skews, found.numbers, found.values, window)
+        gone = ~found.kept & (kept.homed == 1)
+        if gone.any():
+            self.counts.superseded += int((gone & (kept.used == 0)).sum())
+            kept.keep(~gone)
+            self._reader.forget_others(kept.numbers)
+        return column
+
+    def _heard(self, ticks: Int64s, there: Bools, places: Places) -> Bools:
+        """bool[n]: whether anything had come of late, readable or not."""
+        heard = there.copy()
+        heard[there] = ticks[there] - self._kept.stamps[places[there]] < MAX_PAUSE_NS
+        return heard
+
+    def _home_one(self, tick_ns: int, before: int) -> None:
+        """``_home`` for the first ``before`` samples, of which those that are homed are the first."""
+        homed = self._kept.homed[:before]
+        homeless = before - int(homed.sum())
+        if homeless:
+            fresh = self._kept.stamps[before - homeless : before]
+            if int(fresh[0]) <= self._last_tick_ns:
+                self.counts.late += int((fresh <= self._last_tick_ns).sum())
+            homed[:] = 1
+        self._last_tick_ns = tick_ns
+
+    def _use_one(self, place: int) -> None:
+        if not self._kept.used[place]:
+            self.counts.used += 1
+            self._kept.used[place] = 1
+
+    def _column(
+        self, ticks: Int64s, choice: Choice
+    ) -> tuple[npt.NDArray[np.uint8], Int64s, Int64s, Int64s]:
+        chosen = choice.first
+        if len(self._kept.stamps):
+            both = choice.status == INTERPOLATED
+            since = ticks - self._kept.stamps[choice.first]
+            until = self._kept.stamps[choice.second] - ticks
+            chosen = np.where(both & (until < since), choice.second, choice.first)
+        found = choice.status != MISSING
+        stamps, numbers = np.zeros(len(ticks), dtype=np.int64), np.full(len(ticks), -1)
+        stamps[found], numbers[found] = (
+            self._kept.stamps[chosen[found]],
+            self._kept.numbers[chosen[found]],
+        )
+        return choice.status, stamps, np.where(found, stamps - ticks, 0), numbers
+
+    def _home(self, ticks: Int64s, available: Places) -> Window | None:
+        """Give every sample to the tick its stamp belongs to, or to the next one if it came too late."""
+        places = np.flatnonzero((self._kept.homed == 0) & (self._kept.stamps <= ticks[-1]))
+        own = np.searchsorted(ticks, self._kept.stamps[places], "left")
+        reached = np.searchsorted(available, places, "right")
+        home = np.maximum(own, reached)
+        now = home < len(ticks)
+        late = now & ((reached > own) | (self._kept.stamps[places] <= self._last_tick_ns))
+        self.counts.late += int(late.sum())
+        places, home = places[now], home[now]
+        self._kept.homed[places] = 1
+        self._last_tick_ns = int(ticks[-1])
+        if not self.config.window:
+            return None
+        order = np.lexsort((self._kept.stamps[places], home))
+        places, home = places[order], home[order]
+        rows = []
+        if self.decoder.decode is not None:
+            shapes = self._kept.shapes
+            read = [
+                self._reader.read(p) if shapes[p] != NO_SHAPE else None for p in places.tolist()
+            ]
+            good = np.array([r is not None for r in read], dtype=bool)
+            rows = [r for r in read if r is not None]
+            places, home = places[good], home[good]
+        self._use(places)
+        values = self._reader.table(rows) if rows else np.empty((len(places), 0))
+        splits = np.searchsorted(home, np.arange(len(ticks) + 1), "left")
+        return Window(splits, self._kept.stamps[places], self._kept.numbers[places], values)
+
+    def _use(self, places: Places) -> None:
+        places = np.unique(places)
+        self.counts.used += int(len(places) - self._kept.used[places].sum())
+        self._kept.used[places] = 1
+
+    def _retire(self, tick_ns: int, available: int) -> None:
+        """Forget what no later tick can want: older than the newest before it, and than the tolerance."""
+        stamps = self._kept.stamps
+        arrived = np.arange(len(stamps)) < available
+        before = stamps[arrived & (stamps <= tick_ns)]
+        if not len(before):
+            return
+        oldest = min(int(before.max()), tick_ns - self.config.tolerance_ns)
+        gone = arrived & (stamps < oldest)
+        if gone.any():
+            self.counts.superseded += int((gone & (self._kept.used == 0)).sum())
+            self._kept.keep(~gone)
+            self._forget()
+
+    def _drop(self, count: int) -> None:
+        if count:
+            self.counts.superseded += count - int(self._kept.used[:count].sum())
+            self._kept.drop(count)
+            self._forget()
+
+    def _forget(self) -> None:
+        """The bytes of what is not kept any more."""
+        self._reader.forget_before(
+            int(self._kept.numbers[0]) if len(self._kept) else self.counts.received
+        )
+
+    @property
+    def unused(self) -> int:
+        """Kept, and wanted by no tick so far."""
+        return int((self._kept.used == 0).sum())
+
+
+def _joined(parts: list[Stamps]) -> Int64s:
+    if isinstance(parts[0], HeaderStamps):
+        return HeaderStamps.joined(parts)  # type: ignore[arg-type]
+    if len(parts) > 1 and isinstance(parts[0], list):
+        return np.array(list(chain.from_iterable(parts)), dtype=np.int64)  # type: ignore[arg-type]
+    return np.concatenate([np.asarray(part, dtype=np.int64) for part in parts])
+
+
+def _enough_before_ns(config: StreamConfig) -> int:
+    """How long before a tick a sample may be stamped for no later one to be waited for."""
+    if config.policy is not Policy.NEAREST or not config.rate_hz or config.window:
+        return 0
+    return min(round(_ENOUGH_SHARE * NS_PER_S / config.rate_hz), config.tolerance_ns)

@@ -1,0 +1,66 @@
+"""The last stamps of a stream, by which a repeated message is known though the first one is gone."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+
+import numpy as np
+
+from robot_recorder.alignment.decoder import StreamCounts
+from robot_recorder.model.arrays import Bools, Int64s, Places
+
+_REMEMBERED = 4096
+_NEVER = -(2**62)
+
+
+class SeenStamps:
+    """One stream's, whether its samples are kept or not."""
+
+    def __init__(self, counts: StreamCounts) -> None:
+        """
+        Args:
+            counts: where repetitions and disorder are counted.
+        """
+        self._counts = counts
+        self._seen: deque[tuple[Int64s, Places]] = deque()
+        self._count = 0
+
+    def add(self, stamps: Int64s, shapes: Places) -> None:
+        """Take samples, and the shapes of their messages, see Layouts."""
+        self._seen.append((stamps, shapes))
+        self._count += len(stamps)
+
+    def forget(self) -> None:
+        """What is too far back."""
+        while self._count - len(self._seen[0][0]) >= _REMEMBERED:
+            self._count -= len(self._seen[0][0])
+            self._seen.popleft()
+
+    def first_of_each(self, stamps: Int64s, shapes: Places, newest: Mapping[int, int]) -> Bools:
+        """Which of the stamps added last were not among those before; counts the others.
+
+        Drivers that share a topic may stamp alike: only messages of one shape repeat each other.
+
+        Args:
+            newest: of the samples before these, by shape.
+        """
+        seen = np.concatenate([part for part, _ in self._seen])
+        of = np.concatenate([part for _, part in self._seen])
+        order = (
+            np.lexsort((seen, of))
+            if len(newest) > 1 or of.any()
+            else np.argsort(seen, kind="stable")
+        )
+        # Only so far back: how many came at once must not change what counts as a repetition.
+        near = (np.diff(seen[order]) == 0) & (np.diff(order) <= _REMEMBERED)
+        repeated = np.zeros(len(seen), dtype=bool)
+        repeated[order[1:][near & (np.diff(of[order]) == 0)]] = True
+        new = ~repeated[-len(stamps) :]
+        self._counts.duplicate += int((~new).sum())
+        for shape in np.unique(shapes).tolist():
+            mine, fresh = stamps[shapes == shape], new[shapes == shape]
+            start = [newest.get(shape, _NEVER)]
+            before = np.maximum.accumulate(np.concatenate((start, mine)))[:-1]
+            self._counts.out_of_order += int((fresh & (mine < before)).sum())
+        return new

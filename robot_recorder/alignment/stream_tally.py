@@ -1,0 +1,143 @@
+"""What one stream did over an episode: counted while its samples pass, without keeping them."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+
+from robot_recorder.clocks.clock_model import ClockEstimate, ClockEvent, ClockModel
+from robot_recorder.clocks.source_clock import Restamp
+from robot_recorder.model.arrays import Int64s
+from robot_recorder.model.streams import NS_PER_S, SourceClockKind, StreamConfig
+
+_LEAP_NS = 10 * NS_PER_S  # between two stamps in order of receipt
+
+
+@dataclass(frozen=True)
+class StreamFacts:
+    """A stream's own figures.
+
+    Attributes:
+        count: samples received.
+        rate_hz: between the first and the last one; None with fewer than two.
+        longest_gap_ns: between two, by their stamps and their receipts alike, so that neither one broken stamp
+            nor a burst after a delay is a gap; or between one of them and the beginning or end of the episode.
+        duplicates: with the same stamp as one before.
+        out_of_order: stamped before one that arrived earlier.
+        disorder_ns: by how much at most; what ``disorder_ms`` in the profile would have to allow.
+        stamped: they carry stamps.
+        unstamped: how many have a header whose stamp is 0.
+        clock: offset and drift of their clock; None without stamps.
+        events: what was wrong with it.
+    """
+
+    count: int
+    rate_hz: float | None
+    longest_gap_ns: int
+    duplicates: int
+    out_of_order: int
+    disorder_ns: int
+    stamped: bool
+    unstamped: int
+    clock: ClockEstimate | None
+    events: tuple[ClockEvent, ...]
+
+
+class StreamTally:
+    """Counts one stream. Memory: that of a clock model."""
+
+    def __init__(self, config: StreamConfig, has_header: bool = True) -> None:
+        """
+        Args:
+            has_header: its type begins with one, so that a stamp of 0 is one that its driver did not fill in.
+        """
+        self._has_header = has_header
+        self._unstamped = 0
+        self._own_clock = config.clock is SourceClockKind.DEVICE
+        self._model = ClockModel(self._own_clock)
+        self._count = 0
+        self._first_ns = self._last_ns = 0  # receipt
+        self._newest_ns: int | None = None  # stamp
+        self._last = 0, 0  # stamp and receipt
+        self._gap_ns = 0
+        self._duplicates = self._out_of_order = 0
+        self._disorder_ns = 0
+        self._stamped = False
+
+    def push(self, stamps: Int64s, receives: Int64s, restamp: Restamp | None = None) -> None:
+        """Take samples in order of receipt.
+
+        Args:
+            stamps: int64[n], ns, source clock; 0: none.
+            receives: int64[n], ns, robot clock.
+            restamp: takes jumps of the machine's clock out of its stamps; not of a device's.
+        """
+        if not len(stamps):
+            return
+        self._first_ns = self._first_ns if self._count else int(receives[0])
+        self._last_ns = int(receives[-1])
+        self._count += len(receives)
+        known = stamps != 0
+        self._unstamped += int(self._has_header) * int(len(stamps) - known.sum())
+        if known.any():
+            self._stamped = True
+            stamps, receives = stamps[known], receives[known]
+            if restamp is not None and not self._own_clock:
+                stamps = restamp(stamps, receives)
+            self._model.push(stamps, np.maximum.accumulate(receives))
+        elif self._stamped:
+            return  # these say nothing about their order
+        self._compare(stamps if self._stamped else receives, receives)
+
+    def _compare(self, times: Int64s, receives: Int64s) -> None:
+        """Gaps, repetitions and disorder. Where times leap, as when a clock is set, only receipts tell."""
+        leaps = np.flatnonzero(np.abs(np.diff(times, prepend=self._last[0])) > _LEAP_NS)
+        borders = [0, *leaps.tolist(), len(times)]
+        for first, end in itertools.pairwise(borders):
+            if first in leaps:
+                if self._last[1]:
+                    self._gap_ns = max(self._gap_ns, int(receives[first]) - self._last[1])
+                self._newest_ns = None
+            if first < end:
+                self._compare_steady(times[first:end], receives[first:end])
+                self._last = int(times[end - 1]), int(receives[end - 1])
+
+    def _compare_steady(self, times: Int64s, receives: Int64s) -> None:
+        before = times[0] - 1 if self._newest_ns is None else self._newest_ns
+        newest = np.maximum.accumulate(np.concatenate(([before], times)))
+        steps = times - newest[:-1]
+        arrivals = np.diff(receives, prepend=self._last[1] or receives[0])
+        if self._newest_ns is None:
+            steps, arrivals = steps[1:], arrivals[1:]
+        if len(steps):
+            self._gap_ns = max(self._gap_ns, int(np.minimum(steps, arrivals).max()))
+            self._disorder_ns = max(self._disorder_ns, -int(steps.min()))
+            self._duplicates += int((steps == 0).sum())
+            self._out_of_order += int((steps < 0).sum())
+        self._newest_ns = int(newest[-1])
+
+    def facts(self, from_ns: int, to_ns: int) -> StreamFacts:
+        """The figures; nothing can be pushed any more.
+
+        Args:
+            from_ns, to_ns: what of the robot clock the episode spans.
+        """
+        self._model.end()
+        span = self._last_ns - self._first_ns
+        ends = (
+            (self._first_ns - from_ns, to_ns - self._last_ns) if self._count else (to_ns - from_ns,)
+        )
+        return StreamFacts(
+            count=self._count,
+            rate_hz=(self._count - 1) * NS_PER_S / span if span > 0 else None,
+            longest_gap_ns=max(self._gap_ns, *ends, 0),
+            duplicates=self._duplicates,
+            out_of_order=self._out_of_order,
+            disorder_ns=self._disorder_ns,
+            stamped=self._stamped,
+            unstamped=self._unstamped,
+            clock=self._model.estimate if self._stamped else None,
+            events=tuple(self._model.events),
+        )

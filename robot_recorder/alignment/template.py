@@ -1,0 +1,126 @@
+"""Messages that are laid out alike, known by their bytes: many of them are read at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from robot_recorder.messages.kinds import Decoded
+from robot_recorder.model.arrays import Bools, Bytes, Floats, Places
+from robot_recorder.model.payloads import Rows
+
+_STAMP = slice(4, 12)  # of a message that begins with a header: differs in every one
+_PROBE = 256  # bytes from the beginning by which messages are told apart
+
+
+@dataclass(frozen=True)
+class Template:
+    """A decoded message: another one with the same bytes beside its stamp and numbers has the same layout.
+
+    Attributes:
+        same: which bytes have to be.
+        shape, places: see Layouts.
+        probes: bytes that tell it from messages with other names or fields: where, and which.
+    """
+
+    data: Bytes
+    same: Bools
+    spans: tuple[tuple[int, int, np.dtype], ...]
+    factors: Floats | None
+    shape: int
+    places: Places
+    probes: tuple[tuple[int, bytes], ...]
+
+    @classmethod
+    def of(cls, data: bytes, decoded: Decoded, shape: int, places: Places) -> Template:
+        same = np.ones(len(data), dtype=bool)
+        same[_STAMP] = False
+        for start, count, kind in decoded.spans:
+            same[start : start + count * kind.itemsize] = False
+        for start, end in decoded.gaps:
+            same[start:end] = False
+        begin = decoded.spans[0][0]
+        ends = [start + count * kind.itemsize for start, count, kind in decoded.spans]
+        cuts = {(_STAMP.stop, min(begin, _PROBE)), (max(begin - 16, _STAMP.stop), begin)}
+        cuts |= {(end, min(end + 4, len(data))) for end in ends}
+        probes = tuple((a, bytes(data[a:b])) for a, b in sorted(cuts) if b > a)
+        return cls(
+            np.frombuffer(data, np.uint8),
+            same,
+            decoded.spans,
+            decoded.factors,
+            shape,
+            places,
+            probes,
+        )
+
+    def like(self, data: bytes) -> bool:
+        """Whether a message names the same values, as far as the probes tell."""
+        if len(data) != len(self.data):
+            return False
+        for at, probe in self.probes:
+            if not data.startswith(probe, at):  # it may be no more than other padding
+                mine = np.frombuffer(data, np.uint8)
+                return bool((mine[self.same] == self.data[self.same]).all())
+        return True
+
+    def alike(self, payloads: Rows, numbers: npt.NDArray[np.int64]) -> Bools:
+        """bool[n]: the same of many messages at once."""
+        fits = np.ones(len(numbers), dtype=bool)
+        for at, probe in self.probes:
+            mine = np.flatnonzero(fits)
+            if not len(mine):
+                break
+            there, rows = payloads.cut(numbers[mine], len(self.data), at, at + len(probe))
+            matter = self.same[at : at + len(probe)]
+            equal = rows[:, matter] == self.data[at : at + len(probe)][matter]
+            there[there] = equal.all(axis=1)
+            fits[mine] = there
+        return fits
+
+    def read(self, rows: Bytes) -> tuple[Bools, Floats]:
+        """Which rows have the layout, and the numbers of these."""
+        fits = self._fits(rows)
+        rows = rows if fits.all() else rows[fits]
+        parts = [
+            np.ascontiguousarray(rows[:, start : start + count * kind.itemsize])
+            .view(kind)
+            .astype(np.float64, copy=False)
+            for start, count, kind in self.spans
+        ]
+        values = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+        return fits, values if self.factors is None else values * self.factors
+
+    def _fits(self, rows: Bytes) -> Bools:
+        """bool[n], equal in every byte that matters; words of four at once where all of a word does."""
+        if rows.shape[1] % 4 or not rows.flags.c_contiguous:
+            return np.asarray((rows[:, self.same] == self.data[self.same]).all(axis=1))
+        equal = rows.view(np.uint32) == self.data.view(np.uint32)
+        equal |= ~self._whole_words
+        single = self._single_bytes
+        return np.asarray(equal.all(axis=1) & (rows[:, single] == self.data[single]).all(axis=1))
+
+    @cached_property
+    def _whole_words(self) -> Bools:
+        """Which words of four bytes matter altogether."""
+        return np.asarray(self.same.reshape(-1, 4).all(axis=1))
+
+    @cached_property
+    def _single_bytes(self) -> Places:
+        """Which bytes of the other words do."""
+        return np.flatnonzero(self.same & ~np.repeat(self._whole_words, 4))
+
+    def spread(self, rows: Floats, width: int) -> Floats:
+        """Values in the order of the stream's names, NaN where the message has none."""
+        if len(self.places) == width and self._in_order:
+            return rows
+        wide = np.full((len(rows), width), np.nan)
+        wide[:, self.places] = rows
+        return wide
+
+    @cached_property
+    def _in_order(self) -> bool:
+        return bool((self.places == np.arange(len(self.places))).all())

@@ -1,0 +1,180 @@
+"""From chosen samples to a frame's values; a sample that can not be read makes way for the next best."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from operator import itemgetter
+
+import numpy as np
+
+from robot_recorder.alignment.decoder import Decoder
+from robot_recorder.alignment.interpolation import interpolate
+from robot_recorder.alignment.sample_buffer import Kept
+from robot_recorder.alignment.sample_choice import INTERPOLATED, MISSING, Choice, around, choose_one
+from robot_recorder.model.arrays import Floats, Int64s, Places
+from robot_recorder.model.payloads import Payloads, Rows
+from robot_recorder.model.streams import StreamConfig
+
+_MANY = 16  # samples that are better decoded together
+
+
+class ValueReader:
+    """One stream's."""
+
+    def __init__(self, config: StreamConfig, decoder: Decoder, kept: Kept) -> None:
+        """
+        Args:
+            kept: the samples that choices speak of.
+        """
+        self._config = config
+        self._decoder = decoder
+        self._kept = kept
+        self._payloads: list[tuple[int, Payloads]] = []  # with the first one's number
+
+    def add(self, first: int, payloads: Payloads) -> None:
+        """Bytes of the next samples.
+
+        Args:
+            first: number of the first one.
+        """
+        if self._decoder.decode is not None:
+            self._payloads.append((first, payloads))
+
+    def forget_before(self, number: int) -> None:
+        """Samples of lower numbers will not be chosen again."""
+        while len(self._payloads) > 1 and self._payloads[1][0] <= number:
+            del self._payloads[0]
+        self._decoder.forget_before(number)
+
+    def forget_others(self, numbers: Int64s) -> None:
+        """Only these samples, rising, and new ones will be chosen again."""
+        firsts = numbers.searchsorted([first for first, _ in self._payloads]).tolist()
+        self._payloads = [
+            (first, payloads)
+            for (first, payloads), at in zip(self._payloads, firsts)
+            if at < len(numbers) and numbers[at] < first + len(payloads)
+        ]
+        self._decoder.forget_others(numbers)
+
+    def read(self, place: int) -> Floats | None:
+        """One sample's values; None: they can not be had."""
+        return self._decoder.values(int(self._kept.numbers[place]), self._payload)
+
+    def shape(self, place: int) -> int:
+        """Of a sample that has been read, see Layouts."""
+        return self._decoder.shape(int(self._kept.numbers[place]))
+
+    def table(self, rows: list[Floats]) -> Floats:
+        """float64[n, k] of samples' values, NaN where one does not have them."""
+        width = self._decoder.width
+        if rows and all(len(row) == width for row in rows):
+            return np.array(rows)
+        values = np.full((len(rows), width), np.nan)
+        for row, found in zip(values, rows):
+            row[: len(found)] = found
+        return values
+
+    def prepare(self, places: Places) -> None:
+        """Have samples ready that will be read one by one: together that is quicker."""
+        numbers = np.unique(self._kept.numbers[places])
+        if len(numbers) > _MANY:
+            for found in self._found(numbers):
+                self._decoder.keep(*found)
+
+    def values(self, ticks: Int64s, available: Places, choice: Choice) -> Floats:
+        """float64[n, k], NaN when MISSING. Changes the choice where a sample can not be read.
+
+        Args:
+            available: how many samples each tick may choose from.
+        """
+        count = len(ticks)
+        if self._decoder.decode is None:
+            return np.empty((count, 0))
+        if count > _MANY and (whole := self._at_once(ticks, choice)) is not None:
+            return whole
+        pairs = [
+            self._pair(row, tick, choice, int(available[row]))
+            for row, tick in enumerate(ticks.tolist())
+        ]
+        values = np.full((count, self._decoder.width), np.nan)
+        rows = [row for row, (first, _) in enumerate(pairs) if first is not None]
+        if rows:
+            values[rows] = self.table([first for first, _ in pairs if first is not None])
+        rows = [row for row, (_, second) in enumerate(pairs) if second is not None]
+        if rows:
+            second = self.table([second for _, second in pairs if second is not None])
+            values[rows] = self._between(ticks, choice, np.array(rows), values[rows], second)
+        return values
+
+    def _between(
+        self, ticks: Int64s, choice: Choice, rows: Places, first: Floats, second: Floats
+    ) -> Floats:
+        stamps = self._kept.stamps
+        t0, t1 = stamps[choice.first[rows]], stamps[choice.second[rows]]
+        shares = (ticks[rows] - t0) / (t1 - t0)
+        return interpolate(first, second, shares, self._decoder.quaternions)
+
+    def _pair(
+        self, row: int, tick_ns: int, choice: Choice, available: int
+    ) -> tuple[Floats | None, Floats | None]:
+        """Values of the chosen sample, and of the one to interpolate with."""
+        while (status := choice.status[row]) != MISSING:
+            first = self.read(choice.first[row])
+            if status != INTERPOLATED:
+                if first is not None:
+                    return first, None
+            else:
+                second = self.read(choice.second[row])
+                if first is not None and second is not None:
+                    return first, second
+            self._choose_again(row, tick_ns, available, choice)
+        return None, None
+
+    def _choose_again(self, row: int, tick_ns: int, available: int, choice: Choice) -> None:
+        """Among the samples within tolerance that have not failed, too."""
+        stamps = self._kept.stamps
+        near = stamps[:available] >= tick_ns - self._config.tolerance_ns
+        places = [
+            place
+            for place in np.flatnonzero(near).tolist()
+            if not self._decoder.failed(int(self._kept.numbers[place]))
+        ]
+        before, after = around(stamps, tick_ns, np.array(places, dtype=np.intp))
+        choice.status[row], choice.first[row], choice.second[row] = choose_one(
+            self._config, stamps, tick_ns, before, after
+        )
+
+    def _at_once(self, ticks: Int64s, choice: Choice) -> Floats | None:
+        """``values`` where all samples are laid out like the first one; None: they are not."""
+        chosen, both = choice.status != MISSING, choice.status == INTERPOLATED
+        places = choice.first[chosen]
+        if not len(places) or self.read(int(places[0])) is None:
+            return None
+        kept = self._kept.numbers
+        numbers = np.unique(np.concatenate((kept[places], kept[choice.second[both]])))
+        found = self._found(numbers)
+        if sum(len(n) for n, _, _ in found) < len(numbers):
+            for part in found:
+                self._decoder.keep(*part)
+            return None
+        rows = np.concatenate([v for _, v, _ in found])
+        values = np.full((len(ticks), rows.shape[1]), np.nan)
+        values[chosen] = rows[np.searchsorted(numbers, kept[places])]
+        second = rows[np.searchsorted(numbers, kept[choice.second[both]])]
+        values[both] = self._between(ticks, choice, np.flatnonzero(both), values[both], second)
+        return values
+
+    def _found(self, numbers: Int64s) -> list[tuple[Int64s, Floats, Places]]:
+        """Samples that can be decoded together: numbers, values and shapes."""
+        starts = [first for first, _ in self._payloads]
+        parts = np.split(numbers, np.searchsorted(numbers, starts[1:], "left"))
+        return [
+            self._decoder.many(payloads, first, part)
+            for (first, payloads), part in zip(self._payloads, parts)
+            if len(part) and isinstance(payloads, Rows)
+        ]
+
+    def _payload(self, number: int) -> bytes:
+        at = bisect_right(self._payloads, number, key=itemgetter(0)) - 1
+        first, payloads = self._payloads[at]
+        return payloads[number - first]

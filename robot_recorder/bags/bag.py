@@ -1,0 +1,345 @@
+"""What is at a path: a bag directory, one without ``metadata.yaml``, or a data file alone.
+
+Everything that reads a bag goes through here, so that every command opens the same, and says the same
+of what it cannot open.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+from robot_recorder.bags import db3_file
+from robot_recorder.bags.db3_file import Db3File, FileTopic
+from robot_recorder.bags.files import open_regular, what_is
+from robot_recorder.bags.mcap_index import McapIndex
+from robot_recorder.bags.mcap_records import MAGIC
+from robot_recorder.bags.metadata import (
+    METADATA_FILE,
+    BagSummary,
+    build_metadata,
+    custom_data_of,
+    parse_qos,
+    read_metadata,
+)
+from robot_recorder.model.errors import BagError
+from robot_recorder.model.streams import NS_PER_S
+
+SUFFIXES = (".mcap", db3_file.SUFFIX)
+_PACKED = ".zstd"
+_STORAGES = {MAGIC: "mcap", db3_file.MAGIC: "sqlite3"}
+_SHOWN = 5  # names of what is found in a folder
+_TOLERANCE_NS = NS_PER_S  # by which a duration may be off
+_KEEP_FREE = 1_000_000_000  # bytes, where a compressed file is unpacked
+_REMEDY = "give a bag directory, an .mcap or .db3 file, or a folder of episodes"
+
+DataFile = McapIndex | Db3File
+
+
+@dataclass(frozen=True)
+class OpenBag:
+    """A bag whose data files are open.
+
+    Attributes:
+        packed: each message is compressed by itself, with zstd.
+    """
+
+    path: Path
+    metadata: dict[str, Any]
+    files: list[DataFile]
+    packed: bool = False
+
+    def topics(self) -> list[FileTopic]:
+        """Topics of all files: of each topic, type and encoding one, with all its messages."""
+        found: dict[tuple[str, str, str], FileTopic] = {}
+        for topic in (topic for file in self.files for topic in topics_of(file)):
+            key = topic.name, topic.type, topic.encoding
+            before = found.get(key)
+            found[key] = (
+                topic
+                if before is None
+                else topic._replace(messages=before.messages + topic.messages)
+            )
+        return list(found.values())
+
+
+def full_type(name: str) -> str:
+    """A type's name of three parts: pkg/Name is pkg/msg/Name."""
+    package, _, rest = name.partition("/")
+    return f"{package}/msg/{rest}" if rest and "/" not in rest else name
+
+
+def topics_of(file: DataFile) -> list[FileTopic]:
+    """A data file's topics; types have three parts."""
+    return [topic._replace(type=full_type(topic.type)) for topic in _own_topics(file)]
+
+
+def _own_topics(file: DataFile) -> list[FileTopic]:
+    """The same with the types' names as they are in the file."""
+    if isinstance(file, Db3File):
+        return file.topics()
+    counts, found = file.counts(), []
+    for channel in file.channels.values():
+        schema = file.schemas.get(channel.schema_id)
+        name, encoding = (schema.name, schema.encoding) if schema else ("", "")
+        text = schema.data.decode(errors="replace") if schema else ""
+        found.append(FileTopic(
+            channel.topic, name, channel.message_encoding, text, encoding,
+            channel.metadata.get("offered_qos_profiles", ""),
+            channel.metadata.get("topic_type_hash", ""), counts.get(channel.id, 0),
+        ))  # fmt: skip
+    return found
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[OpenBag]:
+    """A bag, ready to be read.
+
+    Raises:
+        BagError: there is none, or one of its files cannot be read.
+    """
+    metadata, _ = read_bag(path)
+    mode = str(metadata.get("compression_mode") or "").lower()
+    with ExitStack() as stack:
+        files: list[DataFile] = []
+        for file in data_files(path, metadata):
+            if mode == "file" and file.suffix == _PACKED:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+                file = _unpacked(file, folder)
+            files.append(open_file(file))
+            if isinstance(files[-1], Db3File):
+                stack.callback(files[-1].close)
+        yield OpenBag(path, metadata, files, mode == "message")
+
+
+def open_file(file: Path) -> DataFile:
+    """A data file of either storage.
+
+    Raises:
+        BagError: it cannot be read.
+    """
+    return Db3File(file) if storage_of(file) == "sqlite3" else McapIndex.open(file)
+
+
+def read_bag(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The content of ``metadata.yaml``, or what the data files say in its place.
+
+    Returns:
+        And a sentence for each thing that ``metadata.yaml`` says, and the files do not.
+
+    Raises:
+        BagError: there is no bag, or it cannot be read.
+    """
+    if os.path.lexists(path / METADATA_FILE):
+        return _corrected(path, read_metadata(path))
+    return _described(found_files(path)), ()
+
+
+def data_files(path: Path, metadata: dict[str, Any]) -> list[Path]:
+    """A bag's data files.
+
+    Raises:
+        BagError: one of them is not there.
+    """
+    if not path.is_dir():
+        return [path]
+    found = []
+    for name in metadata["relative_file_paths"]:
+        own = path / PurePath(str(name)).name  # others write paths from elsewhere
+        packed = own.with_name(own.name + _PACKED)
+        if not own.exists() and not packed.exists():
+            raise BagError(
+                f"{path} lacks {own.name}, which its {METADATA_FILE} names: copy it again"
+            )
+        found.append(own if own.exists() else packed)
+    return found
+
+
+def found_files(path: Path) -> list[Path]:
+    """The data files at a path without ``metadata.yaml``: itself, or those in the folder.
+
+    Raises:
+        BagError: there are none; says what is there.
+    """
+    try:
+        kind = what_is(os.stat(path).st_mode)
+        if kind == "file" and storage_of(path):
+            return [path]
+        inside = sorted(path.iterdir(), key=_by_number) if kind == "folder" else []
+    except FileNotFoundError:
+        raise BagError(f"{path} does not exist: {_REMEDY}") from None
+    except OSError as error:
+        raise BagError(f"{path} cannot be read: {error.strerror}") from error
+    files = [p for p in inside if p.suffix in SUFFIXES and p.is_file()]
+    if not files:
+        raise BagError(f"{path} is {_what(path, kind, inside)}: {_REMEDY}")
+    storages = {storage_of(file) for file in files}
+    if len(storages) > 1:
+        raise BagError(f"{path} has no {METADATA_FILE} and files of two kinds: give one of them")
+    return files
+
+
+def _what(path: Path, kind: str, inside: list[Path]) -> str:
+    """What is at a path that is not a bag."""
+    if kind == "file":
+        size = path.stat().st_size
+        return f"a file of {size} bytes, and neither MCAP nor a database of rosbag2"
+    if kind != "folder":
+        return f"a {kind}, not a bag"
+    if not inside:
+        return "an empty folder, not a bag"
+    names = ", ".join(p.name for p in inside[:_SHOWN])
+    more = f" and {len(inside) - _SHOWN} more" if len(inside) > _SHOWN else ""
+    return f"not a bag, and a folder of {names}{more}"
+
+
+def _by_number(path: Path) -> list[Any]:
+    """Sorts split files: _2 before _10."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
+
+
+def storage_of(file: Path) -> str:
+    """Storage of a data file by its first bytes; empty: neither of them.
+
+    Raises:
+        BagError: it cannot be read.
+    """
+    try:
+        with open_regular(file) as data:
+            begin = data.read(max(map(len, _STORAGES)))
+    except OSError as error:
+        raise BagError(f"{file} cannot be read: {error.strerror}") from error
+    return next((name for magic, name in _STORAGES.items() if begin.startswith(magic)), "")
+
+
+def _described(files: list[Path]) -> dict[str, Any]:
+    """Metadata made from data files."""
+    with ExitStack() as stack:
+        data = [open_file(file) for file in files]
+        for file in data:
+            if isinstance(file, Db3File):
+                stack.callback(file.close)
+        found = describe(files, data)
+    for entry in found["topics_with_message_count"]:
+        entry["topic_metadata"]["type"] = full_type(entry["topic_metadata"]["type"])
+    return found
+
+
+def describe(files: list[Path], data: list[DataFile]) -> dict[str, Any]:
+    """The content of a ``metadata.yaml`` for open data files; types are named as the files name them."""
+    topics: list[dict[str, Any]] = []
+    counts: list[int] = []
+    for topic in (topic for file in data for topic in _own_topics(file)):
+        described = topic_of(topic)
+        if described not in topics:
+            topics.append(described)
+            counts.append(0)
+        counts[topics.index(described)] += topic.messages
+    spans = [span for file in data if (span := file.span())[1]]
+    first, last = min((s[0] for s in spans), default=0), max((s[1] for s in spans), default=0)
+    metadata = build_metadata(topics, BagSummary(files[0].name, first, last, counts), {})
+    storage = "sqlite3" if isinstance(data[0], Db3File) else "mcap"
+    names = [file.name for file in files]
+    return {**metadata, "storage_identifier": storage, "relative_file_paths": names,
+            "files": _file_entries(names, data)}  # fmt: skip
+
+
+def topic_of(topic: FileTopic) -> dict[str, Any]:
+    """A topic for ``metadata.yaml``."""
+    return {
+        "name": topic.name,
+        "type": topic.type,
+        "serialization_format": topic.encoding,
+        "offered_qos_profiles": parse_qos(topic.qos),
+        "type_description_hash": topic.hash,
+    }
+
+
+def _file_entries(names: list[str], files: list[DataFile]) -> list[dict[str, Any]]:
+    return [
+        {
+            "path": name,
+            "starting_time": {"nanoseconds_since_epoch": file.span()[0]},
+            "duration": {"nanoseconds": file.span()[1] - file.span()[0]},
+            "message_count": sum(topic.messages for topic in topics_of(file)),
+        }
+        for name, file in zip(names, files, strict=True)
+    ]
+
+
+def _corrected(path: Path, metadata: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Metadata with full type names, its storage, and the span that its messages have."""
+    entries = [
+        {**entry, "topic_metadata": {**entry["topic_metadata"],
+                                     "type": full_type(entry["topic_metadata"]["type"])}}
+        for entry in metadata["topics_with_message_count"]
+    ]  # fmt: skip
+    metadata = {**metadata, "topics_with_message_count": entries}
+    if "episode_id" in custom_data_of(metadata):  # written by this package, together with its file
+        return metadata, ()
+    try:
+        files = data_files(path, metadata)
+        if metadata.get("storage_identifier") not in _STORAGES.values() and files:
+            metadata["storage_identifier"] = storage_of(files[0])
+        if str(metadata.get("compression_mode") or "").lower() in ("file", "message") or not files:
+            return metadata, ()
+        with ExitStack() as stack:
+            spans = []
+            for file in map(open_file, files):
+                if isinstance(file, Db3File):
+                    stack.callback(file.close)
+                spans.append(file.span())
+    except BagError:
+        return metadata, ()  # whoever reads it says so
+    return _with_span(metadata, [span for span in spans if span[1]])
+
+
+def _with_span(
+    metadata: dict[str, Any], spans: list[tuple[int, int]]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    if not spans:
+        return metadata, ()
+    first, last = min(s[0] for s in spans), max(s[1] for s in spans)
+    said_first = metadata["starting_time"]["nanoseconds_since_epoch"]
+    said = metadata["duration"]["nanoseconds"]
+    if abs(said - (last - first)) <= _TOLERANCE_NS and abs(said_first - first) <= _TOLERANCE_NS:
+        return metadata, ()
+    corrected = {
+        **metadata,
+        "starting_time": {"nanoseconds_since_epoch": first},
+        "duration": {"nanoseconds": last - first},
+    }
+    note = (
+        f"{METADATA_FILE} says it lasts {said / NS_PER_S:.3f} s from {said_first / NS_PER_S:.3f} s on, its "
+        f"messages span {(last - first) / NS_PER_S:.3f} s from {first / NS_PER_S:.3f} s on"
+    )
+    return corrected, (note,)
+
+
+def _unpacked(file: Path, folder: Path) -> Path:
+    """A file that was compressed as a whole, unpacked; as much of it as the disk has room for.
+
+    Raises:
+        BagError: it cannot be unpacked, or the disk has no room for it.
+    """
+    import zstandard
+
+    target = folder / file.name.removesuffix(_PACKED)
+    try:
+        room = shutil.disk_usage(folder).free - _KEEP_FREE
+        with open_regular(file) as source, open(target, "wb") as sink:
+            for part in zstandard.ZstdDecompressor().read_to_iter(source):
+                room -= len(part)
+                if room < 0:
+                    raise BagError(f"{file} is larger unpacked than the disk of {folder} has room")
+                sink.write(part)
+    except (OSError, zstandard.ZstdError) as error:
+        raise BagError(f"{file} cannot be unpacked: {error}") from error
+    return target

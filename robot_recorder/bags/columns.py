@@ -1,0 +1,542 @@
+"""A bag as columns: every topic's stamps and receipts as arrays, its messages' bytes only when asked for.
+
+An indexed MCAP file says where each message is. So stamps are gathered for thousands of messages at
+once, and an image that nobody asks for is never touched. Every other bag is read message by message.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from heapq import merge
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
+
+from robot_recorder.bags import mcap_records as mcap
+from robot_recorder.bags.bag import OpenBag, full_type, opened
+from robot_recorder.bags.db3_file import Db3File
+from robot_recorder.bags.mcap_index import McapIndex
+from robot_recorder.bags.mcap_records import ChunkInfo, Op
+from robot_recorder.bags.mcap_scan import unpack
+from robot_recorder.bags.metadata import METADATA_FILE
+from robot_recorder.messages.cdr import HEAD, head_rows, header_stamps_ns
+from robot_recorder.model.arrays import Bytes, Int64s
+from robot_recorder.model.errors import BagError
+from robot_recorder.model.payloads import Payloads as MessageBytes
+from robot_recorder.model.payloads import Rows
+
+_SPAN_BYTES = 64_000_000  # looked at at once, unpacked; what is not packed stays where it is
+_SPAN_MESSAGES = 50_000  # looked at at once
+_LARGE_BYTES = 10_000
+_MESSAGES = 20_000  # read at once where there is no index
+MOST_MESSAGE_BYTES = 256_000_000  # of one that is compressed by itself
+CDR = "cdr"
+_HELD_MESSAGES = 200_000  # that stand in the file before what is older than they are
+
+
+class Payloads:
+    """The bytes of many messages, made when they are asked for."""
+
+    def __init__(self, parts: list[tuple[memoryview | mmap.mmap, Int64s]]) -> None:
+        """
+        Args:
+            parts: buffers, and where in each a message record begins.
+        """
+        self._parts = parts
+        self._ends = np.cumsum([len(at) for _, at in parts])
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def __getitem__(self, number: int) -> bytes:
+        which = int(np.searchsorted(self._ends, number, "right"))
+        buffer, places = self._parts[which]
+        at = int(places[number - (self._ends[which - 1] if which else 0)])
+        _, length = mcap.HEAD.unpack_from(buffer, at)
+        first, end = at + mcap.MESSAGE.size, at + mcap.HEAD.size + length
+        if end - first < _LARGE_BYTES:
+            return bytes(buffer[first:end])
+        # Large ones are still on the disk, as a rule. numpy lets other threads run while they are read.
+        return np.frombuffer(buffer, np.uint8)[first:end].copy().tobytes()
+
+    def rows(self, numbers: Int64s, size: int) -> tuple[npt.NDArray[np.bool_], Bytes]:
+        """See core.decoder.Rows."""
+        return self.cut(numbers, size, 0, size)
+
+    def cut(
+        self, numbers: Int64s, size: int, first: int, end: int
+    ) -> tuple[npt.NDArray[np.bool_], Bytes]:
+        """See core.decoder.Rows."""
+        width = end - first
+        fits, found = np.zeros(len(numbers), dtype=bool), [np.empty((0, width), dtype=np.uint8)]
+        which = np.searchsorted(self._ends, numbers, "right")
+        for part in np.unique(which).tolist():
+            buffer, places = self._parts[part]
+            data = np.frombuffer(buffer, np.uint8)
+            mine = np.flatnonzero(which == part)
+            at = places[numbers[mine] - (self._ends[part - 1] if part else 0)]
+            lengths = sliding_window_view(data, mcap.HEAD.size)[at][:, 1:].copy().view("<u8")[:, 0]
+            right = lengths == mcap.MESSAGE_FIXED + size
+            fits[mine[right]] = True
+            if right.any():
+                places = at[right] + (mcap.MESSAGE.size + first)
+                found.append(sliding_window_view(data, width)[places])
+        return fits, np.concatenate(found)
+
+
+class PartOfPayloads:
+    """Some of many messages' bytes."""
+
+    def __init__(self, whole: MessageBytes, first: int, end: int) -> None:
+        self._whole, self._first, self._end = whole, first, end
+
+    def __len__(self) -> int:
+        return self._end - self._first
+
+    def __getitem__(self, number: int) -> bytes:
+        return self._whole[self._first + number]
+
+    def rows(self, numbers: Int64s, size: int) -> tuple[npt.NDArray[np.bool_], Bytes]:
+        """See core.decoder.Rows."""
+        if isinstance(self._whole, Rows):
+            return self._whole.rows(numbers + self._first, size)
+        return np.zeros(len(numbers), dtype=bool), np.empty((0, size), dtype=np.uint8)
+
+    def cut(
+        self, numbers: Int64s, size: int, first: int, end: int
+    ) -> tuple[npt.NDArray[np.bool_], Bytes]:
+        """See core.decoder.Rows."""
+        if isinstance(self._whole, Rows):
+            return self._whole.cut(numbers + self._first, size, first, end)
+        return np.zeros(len(numbers), dtype=bool), np.empty((0, end - first), dtype=np.uint8)
+
+
+class ChosenPayloads:
+    """Some of many messages' bytes, in any order."""
+
+    def __init__(self, whole: MessageBytes, chosen: Int64s) -> None:
+        self._whole, self._chosen = whole, chosen
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def __getitem__(self, number: int) -> bytes:
+        return self._whole[int(self._chosen[number])]
+
+    def rows(self, numbers: Int64s, size: int) -> tuple[npt.NDArray[np.bool_], Bytes]:
+        """See core.decoder.Rows."""
+        if not isinstance(self._whole, Rows):
+            return np.zeros(len(numbers), dtype=bool), np.empty((0, size), dtype=np.uint8)
+        # The whole gives rows by its own order of buffers, which is that of ascending numbers.
+        wanted = self._chosen[numbers]
+        order = np.argsort(wanted, kind="stable")
+        fits_, rows = self._whole.rows(wanted[order], size)
+        fits = np.zeros(len(numbers), dtype=bool)
+        fits[order] = fits_
+        places = np.cumsum(fits) - 1  # of each number that fits, its row
+        found = np.empty_like(rows)
+        found[places[order[fits_]]] = rows
+        return fits, found
+
+
+class JoinedPayloads:
+    """The bytes of several parts, one after another."""
+
+    def __init__(self, parts: list[MessageBytes]) -> None:
+        self._parts = parts
+        self._ends = np.cumsum([len(part) for part in parts])
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def __getitem__(self, number: int) -> bytes:
+        which = int(np.searchsorted(self._ends, number, "right"))
+        return self._parts[which][number - (int(self._ends[which - 1]) if which else 0)]
+
+
+@dataclass(frozen=True)
+class Column:
+    """Messages of one topic, in the order of the file.
+
+    Attributes:
+        receives: int64[n], ns since the epoch.
+        headers: uint8[n, 12], their first bytes; zeros where a message is shorter.
+        payloads: their bytes.
+    """
+
+    receives: Int64s
+    headers: Bytes
+    payloads: MessageBytes
+
+    def part(self, first: int, end: int) -> Column:
+        """Some of the messages."""
+        payloads = PartOfPayloads(self.payloads, first, end)
+        return Column(self.receives[first:end], self.headers[first:end], payloads)
+
+    def chosen(self, numbers: Int64s) -> Column:
+        """Those of the messages, in that order."""
+        payloads = ChosenPayloads(self.payloads, numbers)
+        return Column(self.receives[numbers], self.headers[numbers], payloads)
+
+    def stamps(self) -> Int64s:
+        """int64[n], ns, of messages that begin with a std_msgs/Header."""
+        return header_stamps_ns(self.headers)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What was received in some seconds.
+
+    Attributes:
+        until_ns: everything received before is in this segment or an earlier one.
+        columns: by topic.
+        share: of the bag read so far, 0 to 1.
+    """
+
+    until_ns: int
+    columns: dict[str, Column]
+    share: float
+
+
+def bag_topics(path: Path) -> dict[str, tuple[str, str]]:
+    """Type and message definition of every topic of a bag; the definition may be empty.
+
+    Only topics whose messages are CDR. Of a topic with messages of several types the first type counts,
+    and only its messages are read.
+
+    Raises:
+        BagError: it can not be read.
+    """
+    with opened(path) as bag:
+        return _first_types(bag)
+
+
+def _first_types(bag: OpenBag) -> dict[str, tuple[str, str]]:
+    found: dict[str, tuple[str, str]] = {}
+    for topic in bag.topics():
+        if topic.encoding == CDR and topic.type:
+            found.setdefault(topic.name, (topic.type, topic.definition))
+    return found
+
+
+def unread_topics(path: Path, metadata: dict[str, Any]) -> list[str]:
+    """Messages of a bag that nothing here reads, a sentence for each topic.
+
+    Raises:
+        BagError: the bag can not be read.
+    """
+    entries = [
+        (e["topic_metadata"]["name"], e["topic_metadata"], int(e["message_count"]))
+        for e in metadata["topics_with_message_count"]
+        if e["message_count"]
+    ]
+    names = [name for name, *_ in entries]
+    first = bag_topics(path) if len(set(names)) < len(names) else {}
+    sentences = []
+    for name, topic, count in entries:
+        encoding, kind = topic.get("serialization_format", CDR), topic["type"]
+        if encoding != CDR:
+            sentences.append(f"{name}: its {count} messages are {encoding}, not {CDR}: not read")
+        elif name in first and first[name][0] != kind:
+            sentences.append(
+                f"{name}: its {count} messages of type {kind} are not read; those of {first[name][0]} are"
+            )
+    return sentences
+
+
+def read_columns(path: Path, topics: set[str], from_ns: int = 0) -> Iterator[Segment]:
+    """A bag's messages, some seconds at a time; memory stays bounded.
+
+    Args:
+        topics: only these.
+        from_ns: what was received before may be left out, so that it need not be read.
+
+    Raises:
+        BagError: it can not be read, or holds fewer messages than it says; what could be read has
+            been yielded.
+    """
+    with opened(path) as bag:
+        types = {t: kind for t, (kind, _) in _first_types(bag).items() if t in topics}
+        read: Counter[str] = Counter()
+        for segment in ordered(_segments(bag, types, from_ns)):
+            read.update({t: len(column.receives) for t, column in segment.columns.items()})
+            yield segment
+        if not from_ns:
+            _compare(bag, types, read)
+
+
+def read_types(path: Path, verify: bool = False) -> Iterator[tuple[str, str, Column]]:
+    """All of a bag's messages, also of the second type of a topic: topic, type and some messages of it.
+
+    Args:
+        verify: compare the checksum of every chunk.
+
+    Raises:
+        BagError: see ``read_columns``.
+    """
+    with opened(path) as bag:
+        for file in bag.files:
+            if isinstance(file, McapIndex):
+                file.verify = verify
+        left = [(t.name, t.type) for t in bag.topics() if t.encoding == CDR and t.type]
+        while left:  # a type of each topic at a time: as a rule there is one
+            types = dict(reversed(left))
+            left = [pair for pair in left if types[pair[0]] != pair[1]]
+            for segment in _segments(bag, types, 0):
+                for topic, column in segment.columns.items():
+                    yield topic, types[topic], column
+
+
+def _compare(bag: OpenBag, types: dict[str, str], read: Counter[str]) -> None:
+    """
+    Raises:
+        BagError: fewer messages were read than metadata.yaml says.
+    """
+    for entry in bag.metadata["topics_with_message_count"]:
+        name, kind = entry["topic_metadata"]["name"], entry["topic_metadata"]["type"]
+        declared = entry["message_count"]
+        if types.get(name) == kind and read[name] < declared:
+            raise BagError(
+                f"{bag.path}: {name} has {read[name]} messages, {METADATA_FILE} says {declared}"
+            )
+
+
+def _segments(bag: OpenBag, types: dict[str, str], from_ns: int) -> Iterator[Segment]:
+    indexed = [file for file in bag.files if isinstance(file, McapIndex)]
+    if len(indexed) == len(bag.files):
+        segments = _read_indexed(indexed, types, from_ns)
+    else:
+        segments = _read_plainly(bag, types, from_ns)
+    for segment in segments:
+        yield _unpacked(segment) if bag.packed else segment
+
+
+def _unpacked(segment: Segment) -> Segment:
+    """Messages that are compressed each by itself."""
+    columns = {}
+    for topic, column in segment.columns.items():
+        try:
+            stored = (column.payloads[number] for number in range(len(column.receives)))
+            data = [unpack("zstd", message, MOST_MESSAGE_BYTES) for message in stored]
+        except Exception as error:  # whatever the library calls damage
+            raise BagError(f"{topic}: a message cannot be decompressed: {error}") from error
+        if any(len(message) > MOST_MESSAGE_BYTES for message in data):
+            raise BagError(
+                f"{topic}: a message is larger than {MOST_MESSAGE_BYTES / 1e6:.0f} MB decompressed"
+            )
+        columns[topic] = Column(column.receives, head_rows([m[:HEAD] for m in data]), data)
+    return replace(segment, columns=columns)
+
+
+_Chunks = list[tuple[McapIndex, ChunkInfo]]
+
+
+def _read_indexed(files: list[McapIndex], types: dict[str, str], from_ns: int) -> Iterator[Segment]:
+    chunks = [(f, c) for f in files for c in f.chunks if c.end_ns >= from_ns]
+    end_ns = max((c.end_ns for _, c in chunks), default=0) + 1
+    # After a chunk, what is still to come was received at the earliest then.
+    starts = [chunk.start_ns if file.count(chunk) else end_ns for file, chunk in chunks]
+    later = np.minimum.accumulate([*starts, end_ns][::-1])[::-1]
+    ends = np.cumsum([chunk.length for _, chunk in chunks])
+    for first, end in _groups(chunks):
+        for file in (
+            files
+        ):  # pages of what was read count as this process's memory until they are given back
+            file.data.madvise(mmap.MADV_DONTNEED)
+        try:
+            columns = _columns(chunks[first:end], types)
+        except _DAMAGED:  # what stands before the damage is still to be had
+            for number in range(first, end):
+                columns = _columns_or_error(chunks[number], types)
+                yield Segment(int(later[number + 1]), columns, float(ends[number] / ends[-1]))
+        else:
+            yield Segment(int(later[end]), columns, float(ends[end - 1] / ends[-1]))
+    for file in files:
+        if file.problem:
+            raise BagError(file.problem)
+        found = sum(file.counts().values())
+        if file.messages is not None and found < file.messages:
+            raise BagError(
+                f"{file.path} holds {found} messages, its statistics say {file.messages}"
+            )
+
+
+def _groups(chunks: _Chunks) -> Iterator[tuple[int, int]]:
+    """First and end of the chunks that are looked at together."""
+    first = size = messages = 0
+    for number, (file, chunk) in enumerate(chunks):
+        size += chunk.size
+        messages += file.count(chunk)
+        if size >= _SPAN_BYTES or messages >= _SPAN_MESSAGES or number + 1 == len(chunks):
+            yield first, number + 1
+            first, size, messages = number + 1, 0, 0
+
+
+_DAMAGED = (struct.error, IndexError, KeyError, ValueError, BagError)
+
+
+def ordered(segments: Iterator[Segment]) -> Iterator[Segment]:
+    """Segments in order of time: what stands in the file before older messages waits for those.
+
+    As much as memory allows: of what is further out of order, the order stays as it is.
+    """
+    held: dict[str, Column] = {}
+    problem: BagError | None = None
+    try:
+        for segment in segments:
+            now, held = _split(held, segment)
+            yield replace(segment, columns=now)
+    except BagError as error:  # what was read is given all the same
+        problem = error
+    if held:
+        until_ns = max(int(column.receives.max()) for column in held.values()) + 1
+        yield Segment(until_ns, held, 1.0)
+    if problem is not None:
+        raise problem
+
+
+def _split(
+    held: dict[str, Column], segment: Segment
+) -> tuple[dict[str, Column], dict[str, Column]]:
+    """What is due by the end of a segment, and what has to wait."""
+    now: dict[str, Column] = {}
+    kept: dict[str, Column] = {}
+    count = sum(len(column.receives) for column in held.values())
+    for topic in {*held, *segment.columns}:
+        parts = [c for c in (held.get(topic), segment.columns.get(topic)) if c is not None]
+        column = parts[0] if len(parts) == 1 else _joined(parts)
+        early = column.receives < segment.until_ns
+        if early.all() or count > _HELD_MESSAGES:
+            now[topic] = column
+            continue
+        kept[topic] = column.chosen(np.flatnonzero(~early))
+        if early.any():
+            now[topic] = column.chosen(np.flatnonzero(early))
+    return now, kept
+
+
+def _joined(parts: list[Column]) -> Column:
+    """Columns of one topic as one, by time."""
+    receives = np.concatenate([part.receives for part in parts])
+    headers = np.concatenate([part.headers for part in parts])
+    joined = Column(receives, headers, JoinedPayloads([part.payloads for part in parts]))
+    order = np.argsort(receives, kind="stable")
+    return joined.chosen(order)
+
+
+def _columns_or_error(
+    chunk: tuple[McapIndex, ChunkInfo], types: dict[str, str]
+) -> dict[str, Column]:
+    try:
+        return _columns([chunk], types)
+    except BagError:
+        raise
+    except _DAMAGED as error:
+        file, info = chunk
+        raise BagError(f"{file.path} is damaged near byte {info.offset}: {error}") from error
+
+
+_Part = tuple[memoryview | mmap.mmap, int, Int64s]  # a buffer, where its records begin, entries
+
+
+def _columns(group: _Chunks, types: dict[str, str]) -> dict[str, Column]:
+    """By topic; of each the messages of its type."""
+    found: dict[str, list[_Part]] = {}
+    for file, chunk in group:
+        wanted = []
+        for id, entries in file.entries(chunk):
+            channel = file.channels.get(id)
+            schema = file.schemas.get(channel.schema_id) if channel is not None else None
+            if channel is None or schema is None or channel.message_encoding != CDR:
+                continue
+            if len(entries) and full_type(schema.name) == types.get(channel.topic):
+                wanted.append((id, entries))
+        if wanted:
+            buffer, first = file.records(chunk)
+            for id, entries in wanted:
+                found.setdefault(file.channels[id].topic, []).append((buffer, first, entries))
+    return {topic: _column(parts) for topic, parts in found.items()}
+
+
+def _column(parts: list[_Part]) -> Column:
+    receives, headers, joined = [], [], []
+    for _, same in groupby(parts, key=lambda part: id(part[0])):
+        # Neighbours in one buffer are gathered at once.
+        buffers, firsts, entries = zip(*same)
+        every = np.concatenate(entries)
+        places = every[:, 1] + np.repeat(firsts, [len(e) for e in entries])
+        # By time; what has one time, as it stands in the file, whatever the order of its index.
+        if (np.diff(every[:, 0]) <= 0).any():
+            order = np.lexsort((places, every[:, 0]))
+            every, places = every[order], places[order]
+        receives.append(every[:, 0])
+        headers.append(_headers(buffers[0], places))
+        joined.append((buffers[0], places))
+    column = Column(np.concatenate(receives), np.concatenate(headers), Payloads(joined))
+    if (np.diff(column.receives) < 0).any():  # from one chunk to the next
+        return column.chosen(np.argsort(column.receives, kind="stable"))
+    return column
+
+
+def _headers(buffer: memoryview | mmap.mmap, places: Int64s) -> Bytes:
+    """The first bytes of the messages whose records stand at these places."""
+    data = np.frombuffer(buffer, np.uint8)
+    size = mcap.MESSAGE.size + HEAD
+    if (
+        places.max() + mcap.MESSAGE.size > len(data)
+        or places.min() < 0
+        or len(data) < size
+        or (data[places] != Op.MESSAGE).any()
+    ):
+        raise ValueError("its index does not point at messages")
+    inside = np.minimum(
+        places, len(data) - size
+    )  # of a buffer's very last message there may be less
+    raw = sliding_window_view(data, size)[inside]
+    cut = places != inside
+    for row in np.flatnonzero(cut).tolist():
+        rest = data[places[row] :]
+        raw[row] = np.pad(rest, (0, size - len(rest)))
+    lengths = np.ascontiguousarray(raw[:, 1:9]).view("<u8")[:, 0]
+    headers = raw[:, mcap.MESSAGE.size :]
+    headers[lengths < mcap.MESSAGE_FIXED + HEAD] = 0
+    return headers
+
+
+def _read_plainly(bag: OpenBag, types: dict[str, str], from_ns: int) -> Iterator[Segment]:
+    total = max(sum(topic.messages for topic in bag.topics()), 1)
+    times: dict[str, list[int]] = {}
+    data: dict[str, list[bytes]] = {}
+    count, size, newest = 0, 0, 0
+    files = [file.messages(set(types), from_ns) for file in bag.files if isinstance(file, Db3File)]
+    for read, (at_ns, topic, kind, message) in enumerate(merge(*files, key=itemgetter(0))):
+        if at_ns < from_ns or full_type(kind) != types.get(topic):
+            continue
+        full = count >= _MESSAGES or size >= _SPAN_BYTES
+        if full and at_ns > newest:
+            yield Segment(at_ns, _plain_columns(times, data), min(read / total, 1.0))
+            times, data, count, size = {}, {}, 0, 0
+        times.setdefault(topic, []).append(at_ns)
+        data.setdefault(topic, []).append(message)
+        newest = max(newest, at_ns)
+        count += 1
+        size += len(message)
+    if count:
+        yield Segment(newest + 1, _plain_columns(times, data), 1.0)
+
+
+def _plain_columns(times: dict[str, list[int]], data: dict[str, list[bytes]]) -> dict[str, Column]:
+    columns = {}
+    for topic, messages in data.items():
+        headers = head_rows([m[:HEAD] for m in messages])
+        columns[topic] = Column(np.array(times[topic], dtype=np.int64), headers, messages)
+    return columns

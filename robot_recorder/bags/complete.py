@@ -1,0 +1,223 @@
+"""Bags of data files that have no ``metadata.yaml``: after a crash of any recorder, a download, Foxglove."""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+from collections import Counter
+from pathlib import Path
+from typing import BinaryIO
+
+from robot_recorder.bags import mcap_records as mcap
+from robot_recorder.bags.bag import (
+    DataFile,
+    describe,
+    found_files,
+    open_file,
+    storage_of,
+)
+from robot_recorder.bags.columns import CDR
+from robot_recorder.bags.db3_file import Db3File
+from robot_recorder.bags.mcap_file import CHUNK_BYTES, LIBRARY, Summary
+from robot_recorder.bags.mcap_index import McapIndex
+from robot_recorder.bags.mcap_records import ChunkInfo
+from robot_recorder.bags.metadata import METADATA_FILE, read_metadata, write_metadata
+from robot_recorder.bags.read_back import confirm
+from robot_recorder.model.errors import BagError, DiskError
+from robot_recorder.model.ids import PARTIAL
+
+_ASIDE = METADATA_FILE + ".unreadable"
+_QUIET_S = 60.0  # what was written to since may still be being recorded
+
+
+def incomplete(root: Path, quiet: bool = True) -> list[Path]:
+    """Folders in a root that hold data files and no ``metadata.yaml``.
+
+    Args:
+        quiet: only those that nobody has written to for a minute.
+    """
+    found = []
+    for folder in sorted(p for p in root.iterdir() if p.is_dir() and p.name[0] != "."):
+        if folder.suffix == PARTIAL or os.path.lexists(folder / METADATA_FILE):
+            continue
+        try:
+            files = found_files(folder)
+        except BagError:
+            continue
+        newest = max(file.stat().st_mtime for file in files)
+        if not quiet or time.time() - newest > _QUIET_S:
+            found.append(folder)
+    return found
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a directory has metadata that can be read."""
+    try:
+        read_metadata(path)
+    except BagError:
+        return False
+    return True
+
+
+def complete(path: Path) -> tuple[Path, str]:
+    """Make a bag of a data file alone, or of a directory without readable ``metadata.yaml``.
+
+    The files stay as they are; what not every reader could read whole is copied. Of a file alone the bag
+    is a directory beside it.
+
+    Returns:
+        The bag directory, and a sentence with what is in it.
+
+    Raises:
+        BagError: there is nothing to make a bag of, or no reader finds in it what is there.
+        DiskError: it cannot be written.
+    """
+    files = found_files(path)
+    try:
+        directory = path if path.is_dir() else _around(path)
+        if os.path.lexists(directory / METADATA_FILE):
+            os.replace(directory / METADATA_FILE, directory / _ASIDE)
+        files = [directory / file.name for file in files]
+        problems = _describe(directory, files)
+        by = "" if problems else _confirmed(directory)
+        if not by:
+            files = [_copied(file) for file in files]
+            problems += _describe(directory, files)
+            by = _confirmed(directory)
+    except OSError as error:
+        raise DiskError(f"{path} cannot be made a bag: {error.strerror or error}") from error
+    count = read_metadata(directory)["message_count"]
+    if not by or not count:
+        (directory / METADATA_FILE).unlink()
+        why = "; ".join(dict.fromkeys(problems)) or "there is no message in it"
+        if count:
+            why = f"another reader does not find the {count} messages in it"
+        raise BagError(f"{directory} cannot be made a bag: {why}")
+    told = [f"recovered {directory.name}: {count} messages, {by}", *dict.fromkeys(problems)]
+    return directory, "; ".join(told)
+
+
+def _around(file: Path) -> Path:
+    """A new directory beside a file, with the same file in it."""
+    directory = file.with_suffix("")
+    if directory.exists():
+        raise BagError(f"{file}: {directory} exists already; move it away first")
+    directory.mkdir()
+    os.link(file, directory / file.name)
+    return directory
+
+
+def _describe(directory: Path, files: list[Path]) -> list[str]:
+    """Write ``metadata.yaml``; returns why files could not be read as a whole.
+
+    Other readers have no bounds: they are asked only about files in which every chunk was unpacked here.
+    """
+    data = [open_file(file) for file in files]
+    try:
+        write_metadata(directory, describe(files, data))
+        return [problem for file in data if (problem := file.problem or _damage(file))]
+    finally:
+        _close(data)
+
+
+def _damage(file: DataFile) -> str:
+    """Why a chunk cannot be unpacked; empty: all can."""
+    if isinstance(file, Db3File):
+        return ""
+    file.verify = True
+    for chunk in file.chunks:
+        try:
+            file.records(chunk)
+        except (BagError, struct.error, ValueError) as error:
+            return str(error)
+    return ""
+
+
+def _close(files: list[DataFile]) -> None:
+    for file in files:
+        if isinstance(file, Db3File):
+            file.close()
+
+
+def _confirmed(directory: Path) -> str:
+    """Who has read a bag back, in words; empty: somebody has not found what is in it."""
+    metadata = read_metadata(directory)
+    topics = [entry["topic_metadata"] for entry in metadata["topics_with_message_count"]]
+    if any(topic["serialization_format"] != CDR for topic in topics):
+        return f"not read back: rosbags reads no bag with other messages than {CDR}"
+    counts: dict[str, int] = {}
+    for topic, entry in zip(topics, metadata["topics_with_message_count"]):
+        counts[topic["name"]] = counts.get(topic["name"], 0) + entry["message_count"]
+    try:
+        reader = confirm(directory, counts)
+    except BagError:
+        return ""
+    return f"read back by {reader}" if reader else "not read back: pip install rosbags"
+
+
+def _copied(file: Path) -> Path:
+    """A copy beside a file with every index there is."""
+    if storage_of(file) != "mcap":
+        return file
+    target = file.with_name(f"{file.stem}.recovered.mcap")
+    copy_with_indexes(McapIndex.open(file), target)
+    return target
+
+
+def copy_with_indexes(source: McapIndex, target: Path) -> None:
+    """Write all messages of an MCAP file that can be read into a new one, with every index there is.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    records = bytearray()
+    index: mcap.Index = {}
+    written: list[int] = []  # the channel of each message
+    with open(target, "wb") as file:
+        file.write(mcap.MAGIC + mcap.header("ros2", LIBRARY))
+        for schema in source.schemas.values():
+            records += mcap.schema(schema)
+        for channel in source.channels.values():
+            records += mcap.channel(channel)
+        infos: list[ChunkInfo] = []
+        for chunk in source.chunks:
+            for id, record in _records(source, chunk):
+                log_ns = mcap.MESSAGE.unpack_from(record)[4]
+                index.setdefault(id, []).extend((log_ns, len(records)))
+                records += record
+                written.append(id)
+                if len(records) >= CHUNK_BYTES:
+                    infos.append(_write_chunk(file, index, records))
+                    records, index = bytearray(), {}
+        if index or not infos:
+            infos.append(_write_chunk(file, index, records))
+        chunks = [mcap.chunk_index(info) for info in infos]
+        counts = dict(Counter(written))
+        begin = mcap.data_end()
+        summary = Summary(source.schemas, source.channels, chunks, mcap.span(infos), counts)
+        at = file.tell() + len(begin)
+        file.write(begin + summary.to_bytes(at))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _records(source: McapIndex, chunk: ChunkInfo) -> list[tuple[int, bytes]]:
+    """A chunk's message records with their channels, as they stand in the file; none of a damaged chunk."""
+    try:
+        buffer, first = source.records(chunk)
+    except (BagError, struct.error, ValueError):
+        return []
+    places = sorted((int(at), id) for id, found in source.entries(chunk) for at in found[:, 1])
+    found = []
+    for at, id in places:
+        _, length = mcap.HEAD.unpack_from(buffer, first + at)
+        found.append((id, bytes(buffer[first + at : first + at + mcap.HEAD.size + length])))
+    return found
+
+
+def _write_chunk(file: BinaryIO, index: mcap.Index, records: bytearray) -> ChunkInfo:
+    data = bytes(records)
+    info, head, after = mcap.chunk(index, data, file.tell())
+    file.write(head + data + after)
+    return info

@@ -1,0 +1,204 @@
+"""An MCAP file being written: chunks of messages, then the index that makes it quick to open.
+
+Our own instead of the ``mcap`` library's writer, because messages come in batches: that costs a third of
+the CPU per message (docs/writers.md), and a robot needs nothing but numpy and yaml.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from robot_recorder.bags import mcap_records as mcap
+from robot_recorder.bags.block_file import BlockFile
+from robot_recorder.bags.mcap_records import ChannelRecord, Op, SchemaRecord
+from robot_recorder.bags.metadata import channel_metadata, topic_metadata
+from robot_recorder.model.topics import Channel, Sample
+
+LIBRARY = "robot_recorder"
+CHUNK_BYTES = 1 << 20
+BUFFER_BYTES = 2 * CHUNK_BYTES
+
+
+@dataclass
+class Declarations:
+    """Schemas and channels, numbered in the order in which their topics are added."""
+
+    schemas: dict[int, SchemaRecord] = field(default_factory=dict)
+    channels: dict[int, ChannelRecord] = field(default_factory=dict)
+
+    def add(
+        self, topic: dict[str, Any], definition: str
+    ) -> tuple[SchemaRecord | None, ChannelRecord]:
+        """Number a topic.
+
+        Args:
+            topic: as ``topic_metadata`` gives it.
+
+        Returns:
+            Its schema when that is new, and its channel.
+        """
+        known = next((s for s in self.schemas.values() if s.name == topic["type"]), None)
+        encoding = "ros2msg" if definition else ""
+        schema = known or SchemaRecord(
+            len(self.schemas) + 1, topic["type"], encoding, definition.encode()
+        )
+        self.schemas[schema.id] = schema
+        channel = ChannelRecord(
+            len(self.channels) + 1, schema.id, topic["name"], "cdr", channel_metadata(topic)
+        )
+        self.channels[channel.id] = channel
+        return None if known else schema, channel
+
+
+class McapFile:
+    """Everything up to the last ``sync`` is on the disk.
+
+    Not compressed: camera streams arrive as JPEG, and the writer's time is worth more than the disk
+    the rest would save.
+    """
+
+    def __init__(self, file: BlockFile) -> None:
+        """
+        Args:
+            file: empty.
+        """
+        self.counts: dict[int, int] = {}
+        self.span = (0, 0)  # first and last time of a message; zeros: there is none
+        self._chunks: list[bytes] = []  # their index records, ready: there may be many
+        self._declared = Declarations()
+        self._file = file
+        self._chunk_at = -1  # where in the buffer the running chunk begins; negative: there is none
+        self._index: mcap.Index = {}
+        self._ids: dict[Channel, int] = {}
+        file.append(mcap.MAGIC + mcap.header("ros2", LIBRARY))
+
+    def add_channel(self, channel: Channel) -> None:
+        """Declare a topic; its records go into the running chunk, under its CRC."""
+        topic = channel.bag_topic
+        schema, record = self._declared.add(topic_metadata(topic), topic.definition)
+        if schema is not None:
+            self._append(mcap.schema(schema))
+        self.counts[record.id] = 0
+        self._ids[channel] = record.id
+        self._append(mcap.channel(record))
+
+    def add_messages(self, samples: Iterable[Sample]) -> None:
+        """Append messages; what fills a chunk is written.
+
+        A message's sequence is its number in its channel, from 0: what is missing after damage shows.
+        """
+        ids, counts, pack_into = self._ids, self.counts, mcap.MESSAGE.pack_into
+        message, fixed, record_size = int(Op.MESSAGE), mcap.MESSAGE_FIXED, mcap.MESSAGE.size
+        file = self._file
+        at = limit = 0  # both in the buffer; a limit that is reached makes it look again
+        for channel, data, receive_ns, send_ns, _ in samples:
+            length = len(data)
+            end = at + record_size + length
+            if end > limit:
+                if at:
+                    file.end = at
+                at, limit = self._make_room(record_size + length)
+                end = at + record_size + length
+                buffer, index, first = file.buffer, self._index, self._records_at
+            id = ids[channel]
+            number = counts[id]
+            counts[id] = number + 1
+            pack_into(buffer, at, message, fixed + length, id, number, receive_ns, send_ns)
+            buffer[at + record_size : end] = data
+            entries = index.get(id)
+            if entries is None:
+                entries = index[id] = []
+            entries += (receive_ns, at - first)
+            at = end
+        if at:
+            file.end = at
+
+    @property
+    def channels(self) -> dict[int, ChannelRecord]:
+        """All declared topics, by their ids."""
+        return self._declared.channels
+
+    @property
+    def _records_at(self) -> int:
+        return self._chunk_at + mcap.CHUNK_HEAD_SIZE
+
+    def _make_room(self, size: int) -> tuple[int, int]:
+        """Where in the buffer the next ``size`` bytes of a chunk go, and how far one may go on."""
+        file = self._file
+        # Never one without messages: rosbag2's reader takes a first chunk like that for the end.
+        if self._index and file.end - self._records_at + size > CHUNK_BYTES:
+            self._end_chunk()
+        if self._chunk_at < 0:
+            self._chunk_at = file.end
+            file.reserve(mcap.CHUNK_HEAD_SIZE)
+            file.end += mcap.CHUNK_HEAD_SIZE
+        file.reserve(size)
+        return file.end, max(self._records_at + CHUNK_BYTES, file.end + size)
+
+    def _append(self, record: bytes) -> None:
+        self._make_room(len(record))
+        self._file.append(record)
+
+    def _end_chunk(self) -> None:
+        """Complete the running chunk and write it."""
+        if self._chunk_at < 0:
+            return
+        file, begin, first = self._file, self._chunk_at, self._records_at
+        with memoryview(file.buffer) as view:
+            offset = file.position - (file.end - begin)
+            info, head, after = mcap.chunk(self._index, view[first : file.end], offset)
+        file.buffer[begin:first] = head
+        file.append(after)
+        file.commit()
+        self._chunks.append(mcap.chunk_index(info))
+        if info.end_ns:
+            first, last = self.span if self.span[1] else (info.start_ns, info.end_ns)
+            self.span = min(first, info.start_ns), max(last, info.end_ns)
+        self._chunk_at, self._index = -1, {}
+
+    def sync(self) -> None:
+        """Bring all messages to the disk."""
+        if self._index:
+            self._end_chunk()
+            self._file.sync()
+
+    def finish(self, metadata: dict[str, dict[str, str]]) -> None:
+        """Write metadata records by name, and the index, and bring all of it to the disk."""
+        self._end_chunk()
+        start, data = self._file.position, b""
+        indexes = []
+        for name, values in metadata.items():
+            record = mcap.metadata(name, values)
+            indexes.append(mcap.metadata_index(start + len(data), len(record), name))
+            data += record
+        data += mcap.data_end()
+        summary = Summary(
+            self._declared.schemas, self.channels, self._chunks, self.span, self.counts
+        )
+        self._file.append(data + summary.to_bytes(start + len(data), indexes))
+        self._file.sync()
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What stands at the end of a file, and makes it quick to open; chunks as their index records."""
+
+    schemas: dict[int, SchemaRecord]
+    channels: dict[int, ChannelRecord]
+    chunks: list[bytes]
+    span: tuple[int, int]
+    counts: dict[int, int]
+
+    def to_bytes(self, offset: int, metadata_indexes: Sequence[bytes] = ()) -> bytes:
+        """The summary section, to stand at an offset, up to the end of the file."""
+        counts = {id: self.counts.get(id, 0) for id in self.channels}
+        groups = [
+            (Op.SCHEMA, [mcap.schema(s) for s in self.schemas.values()]),
+            (Op.CHANNEL, [mcap.channel(c) for c in self.channels.values()]),
+            (Op.STATISTICS, [mcap.statistics(len(self.schemas), len(self.chunks), len(metadata_indexes), self.span, counts)]),
+            (Op.METADATA_INDEX, list(metadata_indexes)),
+            (Op.CHUNK_INDEX, self.chunks),
+        ]  # fmt: skip
+        return mcap.tail(offset, groups)

@@ -1,0 +1,376 @@
+"""Reading an MCAP file without trusting it: what is sound, what is not, what is missing."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from robot_recorder.bags import mcap_records as mcap
+from robot_recorder.bags.mcap_file import LIBRARY
+from robot_recorder.bags.mcap_records import (
+    ChannelRecord,
+    ChunkHead,
+    ChunkInfo,
+    Op,
+    SchemaRecord,
+)
+from robot_recorder.model.errors import BagError
+
+_KNOWN = frozenset(Op)
+_PASSED = (Op.METADATA, Op.ATTACHMENT, Op.DAMAGED)  # nothing in them is needed
+_SHORTEST_CHUNK = 40
+MOST_CHUNK_BYTES = 256_000_000  # unpacked; writers make chunks of one to some ten MB
+_CHUNK = bytes([Op.CHUNK])
+_MAGIC_SIZE = len(mcap.MAGIC)
+
+
+@dataclass
+class Contents:
+    """What a scan found.
+
+    Attributes:
+        chunks: those whose messages can be read, in order.
+        patches: (offset, bytes) to write so that all of ``chunks`` are well-formed: the head of an
+            unfinished chunk at the end, message indexes that are missing or broken.
+        damaged: (offset, length) of what can not be read.
+        counts: messages per channel id.
+        gaps: messages per channel id that are missing in between, by the numbers our writer gives.
+        chunk_counts: the same for each chunk.
+        unindexed: chunks that never had message indexes; others write none.
+        given_up: bytes of readable chunks that a repair had to give up for room.
+        end: where the data ends, and the index belongs.
+        begins_well: magic and header are right.
+        finished: so are index and footer.
+    """
+
+    schemas: dict[int, SchemaRecord] = field(default_factory=dict)
+    channels: dict[int, ChannelRecord] = field(default_factory=dict)
+    chunks: list[ChunkInfo] = field(default_factory=list)
+    patches: list[tuple[int, bytes]] = field(default_factory=list)
+    damaged: list[tuple[int, int]] = field(default_factory=list)
+    counts: dict[int, int] = field(default_factory=dict)
+    gaps: dict[int, int] = field(default_factory=dict)
+    chunk_counts: list[dict[int, int]] = field(default_factory=list)
+    unindexed: int = 0
+    given_up: int = 0
+    end: int = _MAGIC_SIZE
+    begins_well: bool = False
+    finished: bool = False
+
+    @property
+    def sound(self) -> bool:
+        """Nothing is wrong with the file."""
+        return self.begins_well and self.finished and not (self.patches or self.damaged)
+
+
+def scan(path: Path) -> Contents:
+    """Read a whole file and check every chunk.
+
+    Raises:
+        BagError: it can not be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            if os.fstat(file.fileno()).st_size == 0:
+                return Contents(end=0)
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                return _Scanner(data).scan()
+    except OSError as error:
+        raise BagError(f"{path} can not be read: {error.strerror}") from error
+
+
+class _Scanner:
+    def __init__(self, data: mmap.mmap) -> None:
+        self.data = data
+        self.found = Contents()
+        self._numbers: dict[int, int] = {}
+        self._numbered = True
+
+    def scan(self) -> Contents:
+        data, found = self.data, self.found
+        at = found.end = self._begin()
+        while at < len(data):
+            op, end = self._record_at(at)
+            if op == Op.DATA_END:
+                found.finished = self._is_summary(end)
+                if found.finished:
+                    self._take_summary(end)
+                break
+            taken = self._take(op, at, end)
+            if taken:
+                at = found.end = taken
+                continue
+            resumed = self._find_chunk(at + mcap.HEAD.size)  # room for the wrapping record
+            if resumed < 0:
+                found.end = self._take_torn(at)
+                break
+            found.damaged.append((at, resumed - at))
+            at = found.end = resumed
+        return found
+
+    def _begin(self) -> int:
+        op, end = self._record_at(_MAGIC_SIZE)
+        try:
+            profile, library = mcap.read_header(self._content(_MAGIC_SIZE, end))
+            good = self.data[:_MAGIC_SIZE] == mcap.MAGIC and op == Op.HEADER and profile == "ros2"
+        except (struct.error, UnicodeDecodeError):
+            good, library = False, ""
+        self.found.begins_well = good
+        self._numbered = not good or library == LIBRARY
+        return end if good else max(0, self._find_chunk(0))
+
+    def _record_at(self, at: int) -> tuple[int, int]:
+        """Opcode and end of a record; end 0 when it is not all there."""
+        if at + mcap.HEAD.size > len(self.data):
+            return 0, 0
+        op, length = mcap.HEAD.unpack_from(self.data, at)
+        end = at + mcap.HEAD.size + length
+        return op, end if end <= len(self.data) else 0
+
+    def _content(self, at: int, end: int) -> bytes:
+        return self.data[at + mcap.HEAD.size : end]
+
+    def _take(self, op: int, at: int, end: int) -> int:
+        """Take one whole record, a chunk with its message indexes; where it ends, 0: it is not sound."""
+        if not end or op not in _KNOWN:
+            return 0
+        if op == Op.CHUNK:
+            return self._take_chunk(at, end)
+        return end if op in _PASSED or self._take_definition(op, at, end) else 0
+
+    def _take_definition(self, op: int, at: int, end: int) -> bool:
+        """A schema or a channel outside of a chunk, as other writers have them."""
+        try:
+            return self._define(op, self._content(at, end))
+        except (struct.error, UnicodeDecodeError):
+            return False
+
+    def _define(self, op: int, content: bytes) -> bool:
+        if op == Op.SCHEMA:
+            schema = mcap.read_schema(content)
+            self.found.schemas.setdefault(schema.id, schema)
+        elif op == Op.CHANNEL:
+            channel = mcap.read_channel(content)
+            self.found.channels.setdefault(channel.id, channel)
+        else:
+            return False
+        return True
+
+    def _chunk(self, at: int, end: int) -> tuple[ChunkHead, bytes] | None:
+        """Head and records of a chunk; None when it is not sound."""
+        content = self._content(at, end)
+        try:
+            head = mcap.read_chunk_head(content)
+        except (struct.error, UnicodeDecodeError):
+            return None
+        if head.records_at + head.stored_size != len(content):
+            return None
+        records = decompress(head, content[head.records_at :])
+        if records is None:
+            return None
+        if head.crc:
+            return (head, records) if zlib.crc32(records) == head.crc else None
+        # rosbag2 writes no CRC: at least it must be records from beginning to end.
+        ends = [end for _, _, end in walk(records)]
+        return (head, records) if ends and ends[-1] == len(records) else None
+
+    def _take_chunk(self, at: int, end: int) -> int:
+        chunk = self._chunk(at, end)
+        if chunk is None:
+            return 0
+        head, records = chunk
+        try:
+            index = self._take_records(records)
+        except (struct.error, UnicodeDecodeError):
+            return 0
+        info, right, _ = mcap.chunk(index, records, at)
+        if head.compression == "":
+            # The checksum covers only the records: what stands before them is compared with what it is
+            # made from. Other writers leave the checksum out.
+            if (head.start_ns, head.end_ns, head.size) != (info.start_ns, info.end_ns, info.size):
+                self.found.patches.append((at, right))
+        else:
+            info = ChunkInfo(
+                head.start_ns, head.end_ns, at, end - at, head.size, head.stored_size,
+                head.compression,
+            )  # fmt: skip
+        info.index_offsets, info.index_length = {}, 0
+        self._add_chunk(info, index)
+        after = self._take_indexes(info, index, end)
+        if not after and self._goes_on(end):
+            info.index_offsets, info.index_length = {}, 0
+            self.found.unindexed += 1
+            return end
+        if not after:
+            indexes = mcap.message_indexes(info, index)
+            self.found.patches.append((end, indexes))
+            after = end + len(indexes)
+        return after
+
+    def _goes_on(self, at: int) -> bool:
+        """Whether a chunk without message indexes is followed by what has a right to stand there."""
+        op, end = self._record_at(at)
+        if op == Op.CHUNK:
+            return bool(end) and self._chunk(at, end) is not None
+        return bool(end) and op in (Op.SCHEMA, Op.CHANNEL, Op.METADATA, Op.DATA_END)
+
+    def _add_chunk(self, info: ChunkInfo, index: mcap.Index) -> None:
+        self.found.chunks.append(info)
+        self.found.chunk_counts.append({id: len(e) // 2 for id, e in index.items()})
+
+    def _take_indexes(self, info: ChunkInfo, index: mcap.Index, at: int) -> int:
+        """Where a chunk's message indexes end; 0: they are not right."""
+        begin = at
+        for _ in index:
+            op, end = self._record_at(at)
+            if op != Op.MESSAGE_INDEX or not end:
+                return 0
+            try:
+                id, entries = mcap.read_message_index(self._content(at, end))
+            except struct.error:
+                return 0
+            if sorted(_pairs(entries)) != sorted(_pairs(index.get(id, []))):
+                return 0
+            info.index_offsets[id] = at
+            at = end
+        info.index_length = at - begin
+        return at
+
+    def _take_records(self, records: bytes) -> mcap.Index:
+        """Count a chunk's messages; gives where they stand. Raises as reading a record does."""
+        found = self.found
+        index: mcap.Index = {}
+        spans = list(walk(records))
+        for op, at, end in spans:  # first, because it may fail, and then nothing is to be counted
+            if op != Op.MESSAGE:
+                self._define(op, records[at + mcap.HEAD.size : end])
+        for op, at, _ in spans:
+            if op != Op.MESSAGE:
+                continue
+            _, _, id, number, log_ns, _ = mcap.MESSAGE.unpack_from(records, at)
+            index.setdefault(id, []).extend((log_ns, at))
+            found.counts[id] = found.counts.get(id, 0) + 1
+            missing = number - self._numbers.get(id, 0)
+            if missing > 0 and self._numbered:
+                found.gaps[id] = found.gaps.get(id, 0) + missing
+            self._numbers[id] = number + 1
+        return index
+
+    def _find_chunk(self, start: int) -> int:
+        """Where the next sound chunk is; -1: there is none."""
+        at = self.data.find(_CHUNK, start)
+        while at >= 0:
+            _, end = self._record_at(at)
+            if end - at > _SHORTEST_CHUNK and self._chunk(at, end) is not None:
+                return at
+            at = self.data.find(_CHUNK, at + 1)
+        return -1
+
+    def _is_summary(self, at: int) -> bool:
+        """The summary that begins here is right to its last byte."""
+        footer_size = mcap.HEAD.size + 20 + _MAGIC_SIZE
+        summary, end = self.data[at:], self.data[-footer_size:]
+        if at == 0 or len(summary) < footer_size or end[-_MAGIC_SIZE:] != mcap.MAGIC:
+            return False
+        (crc,) = struct.unpack_from("<I", end, footer_size - _MAGIC_SIZE - 4)
+        return crc in (0, zlib.crc32(summary[: -_MAGIC_SIZE - 4]))
+
+    def _take_summary(self, at: int) -> None:
+        """Definitions may stand nowhere else, when the chunk that had them is damaged."""
+        while at < len(self.data):
+            op, end = self._record_at(at)
+            if op not in (Op.SCHEMA, Op.CHANNEL) or not self._take_definition(op, at, end):
+                return
+            at = end
+
+    def _take_torn(self, at: int) -> int:
+        """What is left at the end: an unfinished chunk, whose first messages may be whole.
+
+        Returns:
+            Where the data ends.
+        """
+        left = self.data[at:]
+        torn = b""
+        try:
+            op, _ = mcap.HEAD.unpack_from(left)
+            head = mcap.read_chunk_head(left[mcap.HEAD.size :])
+            if op == Op.CHUNK and head.compression == "":
+                records = left[mcap.HEAD.size + head.records_at :]
+                # Not one that is all there: its CRC said already that it can not be trusted.
+                if len(records) < head.stored_size:
+                    torn = records[: max((end for _, _, end in walk(records)), default=0)]
+            index = self._take_records(torn)
+        except (struct.error, UnicodeDecodeError):
+            index = {}
+        if not index:
+            self.found.damaged.append((at, len(left)))
+            return at + len(left)
+        info, begin, after = mcap.chunk(index, torn, at)
+        self._add_chunk(info, index)
+        self.found.patches += [(at, begin), (at + info.length, after)]
+        return at + info.length + len(after)
+
+
+def walk(records: bytes) -> Iterator[tuple[int, int, int]]:
+    """Opcode, start and end of every whole record of a chunk, until one is not."""
+    at, size = 0, len(records)
+    while at + mcap.HEAD.size <= size:
+        op, length = mcap.HEAD.unpack_from(records, at)
+        end = at + mcap.HEAD.size + length
+        if end > size or op not in (Op.SCHEMA, Op.CHANNEL, Op.MESSAGE):
+            return
+        if op == Op.MESSAGE and length < mcap.MESSAGE_FIXED:
+            return
+        yield op, at, end
+        at = end
+
+
+def _pairs(entries: list[int]) -> Iterator[tuple[int, int]]:
+    return zip(entries[::2], entries[1::2])
+
+
+def decompress(head: ChunkHead, stored: bytes) -> bytes | None:
+    """A chunk's records; None when they are damaged. Never more than its head says is unpacked.
+
+    Raises:
+        BagError: a library that is needed is not installed, or it is larger than any chunk is.
+    """
+    if head.compression == "":
+        return stored
+    if head.size > MOST_CHUNK_BYTES:
+        raise BagError(
+            f"a chunk of {len(stored)} bytes says it is {head.size / 1e6:.0f} MB unpacked; more than "
+            f"{MOST_CHUNK_BYTES / 1e6:.0f} MB are not unpacked"
+        )
+    try:
+        records = unpack(head.compression, stored, head.size)
+    except ImportError as error:
+        raise BagError(
+            f"its chunks are compressed with {head.compression}: pip install {error.name}"
+        ) from error
+    except Exception:  # whatever the library calls damage
+        return None
+    return records if len(records) == head.size else None
+
+
+def unpack(compression: str, stored: bytes, most_bytes: int) -> bytes:
+    """Decompress at most ``most_bytes`` and one more; raises what the library raises.
+
+    Raises:
+        ValueError: nobody knows that compression.
+    """
+    if compression == "zstd":
+        import zstandard
+
+        with zstandard.ZstdDecompressor().stream_reader(stored) as stream:
+            return bytes(stream.read(most_bytes + 1))
+    if compression == "lz4":
+        import lz4.frame
+
+        return bytes(lz4.frame.LZ4FrameDecompressor().decompress(stored, most_bytes + 1))
+    raise ValueError(f"compression {compression!r} is unknown")

@@ -1,0 +1,39 @@
+"""This package's executables as processes of another program: the demo, the benches, the tests."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from robot_recorder.configuration.find import installed_program
+
+
+def node_command(name: str, parameters: Mapping[str, object], namespace: str = "") -> list[str]:
+    """The command line of an executable.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    arguments = [x for key, value in parameters.items() for x in ("-p", f"{key}:={value}")]
+    if namespace:
+        arguments += ["-r", f"__ns:=/{namespace}"]
+    return [sys.executable, str(installed_program(name)), "--ros-args", *arguments]
+
+
+@contextmanager
+def ended(process: subprocess.Popen[Any], timeout_s: float = 20) -> Iterator[Any]:
+    """Gives a process, and ends it whatever happens: with SIGINT as Ctrl-C would, or else by force."""
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        try:
+            process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()

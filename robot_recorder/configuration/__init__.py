@@ -1,0 +1,1 @@
+"""Robot profiles and task registries, read from YAML with line numbers. Entrance: ``find.load_profile``."""

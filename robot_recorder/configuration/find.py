@@ -1,0 +1,86 @@
+"""Finding and reading configuration files."""
+
+from __future__ import annotations
+
+import os
+import site
+import sys
+import sysconfig
+from pathlib import Path
+
+from robot_recorder.configuration.profile import parse_profile
+from robot_recorder.configuration.tasks import TaskRegistry, parse_tasks
+from robot_recorder.model.errors import ConfigError
+from robot_recorder.model.streams import RobotProfile
+
+
+def ament_prefixes() -> list[str]:
+    """Where ROS 2 packages are installed, the first to be looked into first."""
+    return [p for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
+
+
+def config_directory() -> Path:
+    """The installed ``config`` folder: of the ROS 2 install, of the Python one, or of the source tree."""
+    # colcon's prefixes, then the places pip puts data files: a virtual environment's, a user's, Debian's
+    prefixes = ament_prefixes()
+    prefixes += [sys.prefix, site.getuserbase(), sysconfig.get_path("data"), "/usr/local"]
+    candidates = [Path(p) / "share/robot_recorder/config" for p in filter(None, prefixes)]
+    candidates.append(Path(__file__).resolve().parents[1] / "config")
+    for candidate in candidates:
+        if candidate.is_dir():
+            return candidate
+    raise ConfigError(
+        f"the config folder is not installed; looked in {', '.join(map(str, candidates))}"
+    )
+
+
+def installed_program(name: str) -> Path:
+    """One of this package's executables, as ``ros2 run`` would find it.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    prefixes = ament_prefixes()
+    for prefix in prefixes:
+        path = Path(prefix, "lib/robot_recorder", name)
+        if path.exists():
+            return path
+    raise ConfigError(f"{name} is not installed in any of {prefixes}: source its setup file")
+
+
+def load_profile(name: str) -> RobotProfile:
+    """Read a robot profile.
+
+    Args:
+        name: a file, or the name of a shipped profile such as ``g1_sim``.
+
+    Raises:
+        ConfigError: no such file, or not a valid profile.
+    """
+    path = Path(name).expanduser()
+    if not path.suffix and os.sep not in name:
+        folder = config_directory() / "robots"
+        path = folder / f"{name}.yaml"
+        if not path.is_file():
+            known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
+            raise ConfigError(f"no profile '{name}' in {folder}; there are {known}; or give a file")
+    return parse_profile(_read(path), str(path))
+
+
+def load_tasks(name: str = "") -> TaskRegistry:
+    """Read a task registry; the shipped one when no file is named.
+
+    Raises:
+        ConfigError: no such file, or not a valid registry.
+    """
+    path = Path(name).expanduser() if name else config_directory() / "tasks.yaml"
+    return parse_tasks(_read(path), str(path))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path} can not be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text: {error}") from error

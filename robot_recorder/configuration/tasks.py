@@ -1,0 +1,254 @@
+"""The task registry: the programmes of a floor, what can be demonstrated in them, and how each task is said."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any
+
+import yaml
+
+from robot_recorder.configuration.quality import parse_quality
+from robot_recorder.configuration.yaml_source import YamlMap, did_you_mean, is_name
+from robot_recorder.model.errors import ConfigError
+from robot_recorder.model.quality_settings import NO_SETTINGS, QualitySettings
+from robot_recorder.model.text import text_problem
+
+_PROGRAMME_KEYS = ("title", "description", "scenes")
+_TASK_KEYS = (
+    "instruction", "programme", "variants", "scene", "objects", "expected_s", "target",
+    "annotations", "contact", "failure_causes", "quality",
+)  # fmt: skip
+# What of BCP 47 a floor needs: a language, and where it matters a script and a region.
+_LANGUAGE = re.compile(r"^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?\Z")
+
+
+class Contact(str, Enum):
+    """Which of the robot's tactile pads touch something in a good take."""
+
+    NONE = "none"
+    ANY = "any"
+    ALL = "all"
+
+
+@dataclass(frozen=True)
+class Programme:
+    """Tasks that belong together: one kind of place that robots are trained for.
+
+    Attributes:
+        id: what tasks call it.
+        title: what people call it.
+        description: one sentence.
+        scenes: the places in it; any when empty.
+    """
+
+    id: str
+    title: str
+    description: str = ""
+    scenes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task of the registry.
+
+    Attributes:
+        id: what services and episodes call it.
+        instruction: the natural-language sentence a policy is trained with.
+        failure_causes: the causes a failed attempt may be given; any when empty.
+        programme: id of the programme it belongs to; empty: none.
+        variants: by language tag, other sentences that mean the same: paraphrases, translations.
+        scene: where it takes place.
+        objects: what is handled.
+        least_s, most_s: how long a good take lasts, s; None: anything.
+        target: how many successful episodes are wanted; None: nobody said.
+        annotations: names of what a finished episode should have annotated.
+        contact: which tactile pads a good take touches something with.
+        quality: what the checks of its episodes are held to.
+        text: YAML of a registry of just this task and its programme; it travels in the episode.
+    """
+
+    id: str
+    instruction: str
+    failure_causes: tuple[str, ...] = ()
+    programme: str = ""
+    variants: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    scene: str = ""
+    objects: tuple[str, ...] = ()
+    least_s: float | None = None
+    most_s: float | None = None
+    target: int | None = None
+    annotations: tuple[str, ...] = ()
+    contact: Contact = Contact.NONE
+    quality: QualitySettings = field(default=NO_SETTINGS, hash=False)
+    text: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class TaskRegistry:
+    """All tasks and programmes of a floor, by id."""
+
+    tasks: dict[str, Task]
+    programmes: dict[str, Programme] = field(default_factory=dict)
+
+    def find(self, task_id: str) -> Task:
+        """The task with this id.
+
+        Raises:
+            ConfigError: unknown; the message holds the nearest known ids.
+        """
+        task = self.tasks.get(task_id)
+        if task is None:
+            raise ConfigError(f"unknown task '{task_id}'; {did_you_mean(task_id, self.tasks)}")
+        return task
+
+    def of(self, programme: str) -> list[Task]:
+        """The tasks of a programme, in the file's order.
+
+        Raises:
+            ConfigError: unknown; the message holds the nearest known ids.
+        """
+        if programme not in self.programmes:
+            hint = did_you_mean(programme, self.programmes)
+            raise ConfigError(f"unknown programme '{programme}'; {hint}")
+        return [task for task in self.tasks.values() if task.programme == programme]
+
+
+def parse_tasks(text: str, source: str = "task_yaml") -> TaskRegistry:
+    """Read a task registry.
+
+    Args:
+        text: the YAML.
+        source: its file name, for messages.
+
+    Raises:
+        ConfigError: naming file, line, key and the fix.
+    """
+    top = YamlMap.parse(text, source)
+    top.allow(("programmes", "tasks"))
+    entries = top.map("programmes").items() if "programmes" in top else ()
+    programmes = {id: _parse_programme(id, entry) for id, entry in entries}
+    tasks = {id: _parse_task(id, entry, programmes) for id, entry in top.map("tasks").items()}
+    return TaskRegistry(tasks, programmes)
+
+
+def _parse_programme(id: str, entry: YamlMap) -> Programme:
+    if not is_name(id):
+        entry.fail(f"programme id '{id}' must be letters, digits and _, a letter first")
+    entry.allow(_PROGRAMME_KEYS)
+    description = " ".join(entry.text("description", "").split())
+    return Programme(id, _sentence(entry, "title"), description, _names(entry, "scenes"))
+
+
+def _parse_task(id: str, entry: YamlMap, programmes: dict[str, Programme]) -> Task:
+    if not is_name(id):
+        entry.fail(f"task id '{id}' must be letters, digits and _; it is part of file names")
+    if problem := text_problem("task", id):
+        entry.fail(problem)
+    entry.allow(_TASK_KEYS)
+    programme = entry.choice("programme", programmes) if "programme" in entry else ""
+    least_s, most_s = _expected_s(entry)
+    task = Task(
+        id=id,
+        instruction=_sentence(entry, "instruction"),
+        failure_causes=_names(entry, "failure_causes"),
+        programme=programme,
+        variants=_variants(entry),
+        scene=_scene(entry, programmes.get(programme)),
+        objects=_names(entry, "objects"),
+        least_s=least_s,
+        most_s=most_s,
+        target=_target(entry),
+        annotations=_names(entry, "annotations"),
+        contact=Contact(entry.choice("contact", [c.value for c in Contact], Contact.NONE.value)),
+        quality=parse_quality(entry),
+    )
+    return replace(task, text=_alone(task, entry, programmes.get(programme)))
+
+
+def _sentence(entry: YamlMap, key: str) -> str:
+    """A text that says something; on one line, however the file breaks it."""
+    sentence = " ".join(entry.text(key).split())
+    if not sentence:
+        entry.fail_at(key, "is empty; write what is to be said")
+    if problem := text_problem("instruction", sentence, "it"):
+        entry.fail_at(key, problem)
+    return sentence
+
+
+def _names(entry: YamlMap, key: str) -> tuple[str, ...]:
+    names = entry.texts(key)
+    for number, name in enumerate(names):
+        if not is_name(name):
+            entry.fail_at(key, f"'{name}' must be letters, digits and _, a letter first")
+        if problem := text_problem("name", name, f"'{name}'"):
+            entry.fail_at(key, problem)
+        if name in names[:number]:
+            entry.fail_at(key, f"'{name}' is listed twice; remove one")
+    return names
+
+
+def _variants(entry: YamlMap) -> dict[str, tuple[str, ...]]:
+    if "variants" not in entry:
+        return {}
+    by_language = entry.map("variants")
+    variants: dict[str, tuple[str, ...]] = {}
+    for tag in by_language:
+        if not _LANGUAGE.match(tag):
+            by_language.fail_at(tag, "is not a language tag such as en, de or zh-CN")
+        variants[tag] = tuple(" ".join(sentence.split()) for sentence in by_language.texts(tag))
+        if not all(variants[tag]):
+            by_language.fail_at(tag, "a sentence is empty; write what is to be said, or remove it")
+        for sentence in variants[tag]:
+            if problem := text_problem("instruction", sentence, "a sentence"):
+                by_language.fail_at(tag, problem)
+    return variants
+
+
+def _scene(entry: YamlMap, programme: Programme | None) -> str:
+    if "scene" not in entry:
+        return ""
+    if programme is not None and programme.scenes:
+        return entry.choice("scene", programme.scenes)
+    scene = entry.text("scene")
+    if not is_name(scene):
+        entry.fail_at("scene", f"'{scene}' must be letters, digits and _, a letter first")
+    return scene
+
+
+def _expected_s(entry: YamlMap) -> tuple[float | None, float | None]:
+    if "expected_s" not in entry:
+        return None, None
+    value = entry.value("expected_s")
+    numbers = isinstance(value, list) and all(type(v) in (int, float) for v in value)
+    if not numbers or len(value) != 2 or not 0 < value[0] < value[1] < float("inf"):
+        entry.fail_at("expected_s", f"expected two rising positive numbers of s, got {value!r}")
+    return float(value[0]), float(value[1])
+
+
+def _target(entry: YamlMap) -> int | None:
+    if "target" not in entry:
+        return None
+    value = entry.value("target")
+    if type(value) is not int or value < 1:
+        entry.fail_at("target", f"expected a positive whole number of episodes, got {value!r}")
+    return value
+
+
+def _alone(task: Task, entry: YamlMap, programme: Programme | None) -> str:
+    """``Task.text``: every key that the file has, so that none is lost on the way into an episode."""
+    plain = {key: entry.value(key) for key in entry}
+    plain["instruction"] = task.instruction
+    if task.variants:  # a tag like "no" is a word to us, and not to YAML
+        plain["variants"] = {tag: list(said) for tag, said in task.variants.items()}
+    registry: dict[str, Any] = {"tasks": {task.id: plain}}
+    if programme is not None:
+        about = {
+            "title": programme.title,
+            "description": programme.description,
+            "scenes": list(programme.scenes),
+        }
+        registry = {"programmes": {programme.id: about}, **registry}
+    return yaml.safe_dump(registry, sort_keys=False, allow_unicode=True, width=100)

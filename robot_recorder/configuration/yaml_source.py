@@ -1,0 +1,171 @@
+"""YAML with line numbers, so that a configuration error can name its line and the nearest key."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, NoReturn
+
+import yaml
+
+from robot_recorder.model.errors import ConfigError
+from robot_recorder.model.plain_data import MOST_CONFIGURATION_BYTES, check_yaml
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+def is_name(word: str) -> bool:
+    """Letters, digits and _, a letter first: fit to be part of a file name and of a message."""
+    return bool(_NAME.fullmatch(word))
+
+
+def nearest(word: str, known: Iterable[str], count: int = 3, least: float = 0.6) -> list[str]:
+    """The known words most like ``word``, best first; ``least`` of 1 asks for the word itself."""
+    return difflib.get_close_matches(word, list(known), n=count, cutoff=least)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A half sentence with the nearest known words, or all of them when none is near."""
+    known = list(known)
+    near = " or ".join(f"'{name}'" for name in nearest(word, known))
+    return f"did you mean {near}?" if near else f"known: {', '.join(sorted(known))}"
+
+
+class YamlMap:
+    """A YAML mapping that knows where it stands. Every getter raises ConfigError with file:line."""
+
+    def __init__(self, source: str, node: yaml.MappingNode, where: str = "") -> None:
+        self._source = source
+        self._node = node
+        self.where = where
+        self._values: dict[str, yaml.Node] = {}
+        for key, value in node.value:
+            name = str(key.value)
+            if name in self._values:
+                self.fail(f"'{name}' appears twice; remove one", key)
+            self._values[name] = value
+
+    @classmethod
+    def parse(cls, text: str, source: str) -> YamlMap:
+        """Parse a document whose top level is a mapping.
+
+        Raises:
+            ConfigError: not YAML, or not a mapping.
+        """
+        try:
+            check_yaml(text, MOST_CONFIGURATION_BYTES)
+            node = yaml.compose(text, Loader=yaml.SafeLoader)
+        except (ValueError, RecursionError) as error:
+            why = "it is nested too deep" if isinstance(error, RecursionError) else error
+            raise ConfigError(f"{source}: cannot be read: {why}") from error
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            line = f":{mark.line + 1}" if mark else ""
+            problem = getattr(error, "problem", None) or error
+            raise ConfigError(f"{source}{line}: not valid YAML: {problem}") from error
+        if not isinstance(node, yaml.MappingNode):
+            raise ConfigError(f"{source}: expected a mapping of keys to values at the top level")
+        return cls(source, node)
+
+    def fail(self, message: str, node: yaml.Node | None = None) -> NoReturn:
+        """Raise ConfigError at this mapping, or at ``node``."""
+        line = (node or self._node).start_mark.line + 1
+        where = f"{self.where}: " if self.where else ""
+        raise ConfigError(f"{self._source}:{line}: {where}{message}")
+
+    def allow(self, known: Iterable[str]) -> None:
+        """Refuse keys that are not in ``known``."""
+        known = list(known)
+        for name, node in self._values.items():
+            if name not in known:
+                self.fail(f"unknown key '{name}'; {did_you_mean(name, known)}", node)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def items(self) -> Iterator[tuple[str, YamlMap]]:
+        """The entries, each of which must itself be a mapping."""
+        for name in self._values:
+            yield name, self.map(name)
+
+    def value(self, name: str, default: Any = None) -> Any:
+        """The plain Python value of a key."""
+        if name not in self._values:
+            return default
+        loader = yaml.SafeLoader("")
+        try:
+            return loader.construct_object(self._values[name], deep=True)
+        except yaml.YAMLError as error:
+            self.fail(f"'{name}' can not be read: {error}", self._values[name])
+        finally:
+            loader.dispose()  # type: ignore[no-untyped-call]
+
+    def fail_at(self, name: str, message: str) -> NoReturn:
+        """Raise ConfigError at the value of a key."""
+        self.fail(f"'{name}': {message}", self._values.get(name))
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """A string; required when no default is given."""
+        value = self.value(name, default)
+        if value is None:
+            self.fail(f"'{name}' is missing; add it")
+        if not isinstance(value, str):
+            self.fail_at(name, f"expected text, got {value!r}; put it in quotes")
+        return value
+
+    def number(
+        self,
+        name: str,
+        default: float | None = None,
+        *,
+        above: float | None = None,
+        most: float | None = None,
+    ) -> float | None:
+        """A finite number, greater than ``above`` and at most ``most`` where they are given."""
+        value = self.value(name)
+        if value is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            self.fail_at(name, f"expected a number, got {value!r}")
+        if value != value or value in (float("inf"), float("-inf")):
+            self.fail_at(name, f"expected a finite number, got {value!r}")
+        if above is not None and value <= above:
+            self.fail_at(name, f"must be greater than {above:g}, got {value:g}")
+        if most is not None and value > most:
+            self.fail_at(name, f"must be at most {most:g}, got {value:g}")
+        return float(value)
+
+    def flag(self, name: str, default: bool) -> bool:
+        """A boolean."""
+        value = self.value(name, default)
+        if not isinstance(value, bool):
+            self.fail_at(name, f"expected true or false, got {value!r}")
+        return value
+
+    def choice(self, name: str, known: Iterable[str], default: str | None = None) -> str:
+        """One word out of ``known``."""
+        value = self.text(name, default)
+        known = list(known)
+        if value not in known:
+            self.fail_at(name, f"'{value}' is not one of them; {did_you_mean(value, known)}")
+        return value
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """A list of strings, empty when the key is absent."""
+        value = self.value(name, [])
+        if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+            self.fail_at(name, f"expected a list of texts, got {value!r}")
+        return tuple(value)
+
+    def map(self, name: str) -> YamlMap:
+        """A nested mapping."""
+        node = self._values.get(name)
+        if node is None:
+            self.fail(f"'{name}' is missing; add it")
+        if not isinstance(node, yaml.MappingNode):
+            self.fail_at(name, "expected a mapping of keys to values")
+        return YamlMap(self._source, node, f"{self.where}.{name}" if self.where else name)

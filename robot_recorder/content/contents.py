@@ -1,0 +1,349 @@
+"""What a bag holds, decoded, some seconds at a time: for pictures, reports and viewers.
+
+Any rosbag2 bag opens. What of it can not be understood is listed, and is not fatal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+import numpy as np
+from rosbags.typesys.store import Typestore
+
+from robot_recorder.alignment.decoder import Decoder, StreamCounts
+from robot_recorder.bags.columns import Column, bag_topics, read_columns
+from robot_recorder.clocks.robot_clock import restamp_by
+from robot_recorder.clocks.source_clock import robot_stamps
+from robot_recorder.configuration.profile import RESERVED_TOPICS
+from robot_recorder.content.images import Picture, picture_of
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.messages.cdr import CdrReader
+from robot_recorder.messages.image_messages import IMAGE_TYPES
+from robot_recorder.messages.kinds import KINDS, Decoded, stream_decoder
+from robot_recorder.model.arrays import Floats
+from robot_recorder.model.errors import BagError, ConfigError, DecodeError
+from robot_recorder.model.payloads import Messages, Payloads, Rows
+from robot_recorder.model.streams import NS_PER_S, Role, StreamConfig
+from robot_recorder.offline.every_number import bag_types, foreign_decoder, without_values
+from robot_recorder.offline.guess import DETAILS, guessed_role
+from robot_recorder.offline.plan import Plan, is_stamped, make_plan
+
+# Stamps further before or after their receipt were made by another clock; messages may take some time.
+_BEFORE_NS, _AFTER_NS = 2 * NS_PER_S, NS_PER_S // 5
+_STRING = "std_msgs/msg/String"
+
+
+class Sort(Enum):
+    """What a topic shows."""
+
+    JOINTS = "joints"
+    WRENCH = "wrench"
+    TACTILE = "tactile"
+    IMU = "IMU"
+    POSE = "pose"
+    IMAGE = "pictures"
+    NUMBERS = "numbers"  # of an unknown type, read field by field
+    TEXT = "text"
+    OTHER = "other"
+
+
+_SORTS = {
+    "sensor_msgs/msg/JointState": Sort.JOINTS,
+    "geometry_msgs/msg/WrenchStamped": Sort.WRENCH,
+    "robot_recorder/msg/TactileArray": Sort.TACTILE,
+    "sensor_msgs/msg/Imu": Sort.IMU,
+    "geometry_msgs/msg/PoseStamped": Sort.POSE,
+    "geometry_msgs/msg/TransformStamped": Sort.POSE,
+    _STRING: Sort.TEXT,
+    **dict.fromkeys(IMAGE_TYPES, Sort.IMAGE),
+}
+# Their numbers make no curves.
+_NOT_CURVES = re.compile(
+    r"/(CameraInfo|TFMessage|Clock|Log|ParameterEvent|DiagnosticArray|PointCloud2?|OccupancyGrid|"
+    r"MarkerArray|Marker|Path)$"
+)
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic of a bag that has messages.
+
+    Attributes:
+        name: fully qualified.
+        stream: its name in the robot profile, or a short one made from the topic.
+        role: by the profile, or guessed; None: it takes no part.
+        unreadable: why nothing of it can be shown; empty when it can.
+    """
+
+    name: str
+    type: str
+    count: int
+    sort: Sort
+    stream: str
+    role: Role | None
+    unreadable: str = ""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Messages of one topic, decoded.
+
+    Attributes:
+        names: of the columns, with units.
+        times_s: float64[n], since the episode's start.
+        values: float64[n, len(names)].
+    """
+
+    topic: Topic
+    names: tuple[str, ...]
+    times_s: Floats
+    values: Floats
+
+
+@dataclass(frozen=True)
+class Images:
+    """Pictures of one topic; their bytes are read when they are asked for.
+
+    Attributes:
+        times_s: float64[n], since the episode's start.
+    """
+
+    topic: Topic
+    times_s: Floats
+    payloads: Payloads
+
+    def picture(self, number: int) -> Picture:
+        """One of them.
+
+        Raises:
+            DecodeError: it can not be decoded.
+        """
+        return picture_of(self.topic.type, self.payloads[number])
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some seconds of a bag.
+
+    Attributes:
+        share: of the bag that has been read so far, 0 to 1.
+    """
+
+    numbers: list[Numbers]
+    images: list[Images]
+    share: float
+
+
+@dataclass
+class Contents:
+    """A bag, ready to be read.
+
+    Attributes:
+        start_ns: when time 0 is: the episode's start, or a foreign bag's first message.
+        first_s, last_s: span of receipts, since the start.
+        plan: how it is aligned; None: nothing in it can be.
+        problems: what could not be understood, one sentence each; more come while it is read.
+    """
+
+    episode: Episode
+    topics: tuple[Topic, ...]
+    start_ns: int
+    first_s: float
+    last_s: float
+    plan: Plan | None
+    _types: Typestore
+    _streams: dict[str, StreamConfig]
+    _stamped: frozenset[str]
+    _problems: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, path: Path) -> Contents:
+        """Look at a bag directory.
+
+        Raises:
+            BagError: it is none, or nothing of it can be read.
+        """
+        episode, unclear = Episode.open(path).readable()
+        definitions = {t: d for t, d in bag_topics(path).items() if episode.counts.get(t, 1)}
+        problems = {sentence: sentence for sentence in (*episode.notes, *unclear)}
+        problems |= {said: said for said in episode.unread if "not cdr" in said}
+        plan = None
+        try:
+            plan = make_plan(episode)
+        except (ConfigError, BagError) as error:
+            problems["plan"] = f"not aligned: {error}"
+        types = bag_types(path)
+        streams = {plan.topics[s.name]: s for s in plan.profile.streams} if plan else {}
+        for entry in episode.metadata["topics_with_message_count"]:
+            name, kind = entry["topic_metadata"]["name"], entry["topic_metadata"]["type"]
+            if definitions.get(name, (kind,))[0] != kind:
+                problems[f"{name} {kind}"] = f"{name}: its messages of type {kind} are not shown"
+        topics = tuple(
+            _topic(name, type_name, episode.counts.get(name, 0), streams.get(name), types)
+            for name, (type_name, _) in sorted(definitions.items())
+        )
+        problems |= {t.name: f"{t.name}: {t.unreadable}" for t in topics if t.unreadable}
+        first_ns = int(episode.metadata["starting_time"]["nanoseconds_since_epoch"])
+        length_ns = int(episode.metadata["duration"]["nanoseconds"])
+        start_ns = episode.start_ns
+        first_s = (first_ns - start_ns) / NS_PER_S if episode.metadata["message_count"] else 0.0
+        stamped = frozenset(
+            t for t, (type_, text) in definitions.items() if is_stamped(type_, text)
+        )
+        return cls(
+            episode, topics, start_ns, first_s, first_s + length_ns / NS_PER_S, plan, types, streams,
+            stamped, problems,
+        )  # fmt: skip
+
+    @property
+    def problems(self) -> list[str]:
+        """See the class."""
+        return list(self._problems.values())
+
+    @property
+    def description(self) -> str:
+        """The robot's URDF, from the bag; empty: it has none."""
+        types = {topic.name: topic.type for topic in self.topics}
+        return next((t for t in descriptions(self.episode.path, types) if "<robot" in t), "")
+
+    def batches(self, topics: Collection[Topic] | None = None) -> Iterator[Batch]:
+        """Read the bag once. A bag that is damaged ends where it is, and ``problems`` says so.
+
+        Args:
+            topics: only these; None: all that show something.
+        """
+        wanted = {t.name: t for t in (self.topics if topics is None else topics)}
+        readers = {n: r for n, t in wanted.items() if (r := self._reader(t)) is not None}
+        try:
+            for segment in read_columns(self.episode.path, set(readers)):
+                batch = Batch([], [], segment.share)
+                for name in sorted(segment.columns):
+                    readers[name].read(segment.columns[name], batch)
+                yield batch
+        except BagError as error:
+            self._problems["bag"] = str(error)
+        for name, reader in readers.items():
+            if reader.problem:
+                self._problems[name] = f"{name}: {reader.problem}"
+
+    def _reader(self, topic: Topic) -> _Reader | None:
+        """None: nothing of it is shown."""
+        if topic.unreadable or topic.sort in (Sort.TEXT, Sort.OTHER):
+            return None
+        times = _Times(self, self._streams.get(topic.name), topic.name in self._stamped)
+        known = KINDS.get(topic.type)
+        stream = self._streams.get(topic.name)
+        if known is not None:
+            decode = stream_decoder(stream) if stream is not None else known.decode
+        else:
+            unit = next(iter(stream.units), None) if stream is not None else None
+            decode = foreign_decoder(self._types, topic.type, unit)
+        return _Reader(topic, times, decode)
+
+
+def descriptions(path: Path, types: Mapping[str, str]) -> Iterator[str]:
+    """Texts that a bag directory has as robot descriptions, whatever they say.
+
+    Args:
+        types: of its topics.
+
+    Raises:
+        BagError: it can not be read.
+    """
+    topics = {t for t, kind in types.items() if kind == _STRING and t.endswith("robot_description")}
+    for segment in read_columns(path, topics) if topics else ():
+        for topic in sorted(segment.columns):
+            payloads = segment.columns[topic].payloads
+            for number in range(len(payloads)):
+                try:
+                    yield CdrReader(payloads[number]).text()
+                except DecodeError:
+                    continue
+
+
+class _Times:
+    """When messages of a topic were made, as far as can be told."""
+
+    def __init__(self, contents: Contents, stream: StreamConfig | None, stamped: bool) -> None:
+        self._start_ns = contents.start_ns
+        self._stream = stream
+        self._restamp = restamp_by(contents.episode.clock_jumps)
+        self._by_stamp: bool | None = None if stamped else False
+        self.problem = ""
+
+    def __call__(self, column: Column) -> Floats:
+        """float64[n], since the episode's start."""
+        times = receives = column.receives
+        if self._by_stamp is not False:
+            stamps = column.stamps()
+            if self._stream is not None:
+                stamps = robot_stamps(self._stream, stamps, receives, self._restamp)
+            early = receives - stamps
+            if self._by_stamp is None:
+                usual = float(np.median(early))
+                self._by_stamp = -_AFTER_NS < usual < _BEFORE_NS
+                if not self._by_stamp and (stamps != 0).any():
+                    self.problem = (
+                        f"stamps are {abs(usual) / NS_PER_S:.1f} s {'before' if usual > 0 else 'after'} their "
+                        "receipt, so they are of another clock: shown by receipt"
+                    )
+            if self._by_stamp:
+                near = (early > -_AFTER_NS) & (early < _BEFORE_NS)
+                times = np.where(near, stamps, receives)
+        return np.asarray((times - self._start_ns) / NS_PER_S, dtype=np.float64)
+
+
+class _Reader:
+    """One topic's messages."""
+
+    def __init__(
+        self,
+        topic: Topic,
+        times: _Times,
+        decode: Callable[[bytes], Decoded] | None,
+    ) -> None:
+        self._topic, self._times = topic, times
+        self._counts = StreamCounts()
+        self._decoder = Decoder(decode, (), self._counts)
+
+    def read(self, column: Column, batch: Batch) -> None:
+        """Add some messages to a batch."""
+        times = self._times(column)
+        if self._topic.sort is Sort.IMAGE:
+            batch.images.append(Images(self._topic, times, column.payloads))
+            return
+        payloads = column.payloads
+        rows = payloads if isinstance(payloads, Rows) else Messages(payloads)  # type: ignore[arg-type]
+        done, values, _ = self._decoder.all(rows)
+        names = self._decoder.names or ()
+        if len(done) and names:
+            batch.numbers.append(Numbers(self._topic, names, times[done], values))
+
+    @property
+    def problem(self) -> str:
+        """What could not be read; empty when everything could."""
+        bad, other = self._counts.undecodable, self._counts.mismatched
+        found = [f"{bad} messages can not be decoded ({self._decoder.first_error})"] if bad else []
+        found += [f"{other} messages name more values than are kept"] if other else []
+        found += self._decoder.notes
+        found += [self._times.problem] if self._times.problem else []
+        return "; ".join(found)
+
+
+def _topic(
+    name: str, type_name: str, count: int, stream: StreamConfig | None, types: Typestore
+) -> Topic:
+    sort, why = _SORTS.get(type_name, Sort.NUMBERS), ""
+    if name.endswith(tuple(f"/{own}" for own in RESERVED_TOPICS)) or _NOT_CURVES.search(type_name):
+        sort = Sort.OTHER
+    elif type_name not in KINDS:
+        why = without_values(types, type_name)
+    short = DETAILS.sub("", name).strip("/").replace("/", "_") or name.strip("/")
+    if stream is not None:
+        return Topic(name, type_name, count, sort, stream.name, stream.role, why)
+    role = None if sort in (Sort.OTHER, Sort.TEXT) else guessed_role(name)
+    return Topic(name, type_name, count, sort, short, role, why)

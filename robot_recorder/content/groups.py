@@ -1,0 +1,126 @@
+"""Which numbers of a series belong together, and what to call them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from robot_recorder.alignment.pairing import JointStream, pair
+from robot_recorder.content.contents import Sort, Topic
+from robot_recorder.content.series import EpisodeData, Series
+from robot_recorder.model.arrays import Floats
+from robot_recorder.model.streams import NS_PER_S, Role
+from robot_recorder.model.value_names import joint_of, split_name
+from robot_recorder.quality.checks.following import alike
+from robot_recorder.quality.checks.values import Trace
+
+_LEAST_CELLS = 8  # numbers of one name that are an array to be looked at as a whole
+_ENDINGS = ("/image/compressed", "/image_raw/compressed", "/compressed", "/image_raw", "/image_rect",
+            "/image", "/wrench", "/tactile", "/data")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Group:
+    """Columns of a series that are one thing: the positions of all joints, one force, one pad.
+
+    Attributes:
+        name: "position", "force", "normal"; a field's name in messages of unknown types.
+        unit: "" when it is not known.
+        items: of each column, what tells it from the others.
+        columns: their places in the series.
+    """
+
+    name: str
+    unit: str
+    items: tuple[str, ...]
+    columns: tuple[int, ...]
+
+    @property
+    def is_array(self) -> bool:
+        """A field of cells, numbered: to be looked at as a picture."""
+        numbered = all(re.fullmatch(r"\d+(,\d+)?", item) for item in self.items)
+        return numbered and len(self.items) >= _LEAST_CELLS
+
+
+def groups(series: Series) -> list[Group]:
+    """The groups of a series, in its order."""
+    found: dict[tuple[str, str], list[tuple[str, int]]] = {}
+    for column, name in enumerate(series.names):
+        path, unit = split_name(name)
+        if series.topic.sort is Sort.NUMBERS:  # every part of the field's place but the last
+            group, _, item = path.rpartition("/")
+        else:
+            group, _, item = path.partition("/") if "/" in path else ("", "", path)
+        found.setdefault((group, unit), []).append((item, column))
+    return [
+        Group(name, unit, tuple(i for i, _ in members), tuple(c for _, c in members))
+        for (name, unit), members in found.items()
+    ]
+
+
+def group_of(series: Series, name: str) -> Group | None:
+    """One of them; None: there is none of this name."""
+    return next((g for g in groups(series) if g.name == name), None)
+
+
+def joint_group(series: Series) -> Group | None:
+    """What of joints is drawn: where they are, or else how fast they turn."""
+    return group_of(series, "position") or group_of(series, "velocity")
+
+
+def observed_joints(data: EpisodeData) -> list[Series]:
+    """Joint states that are no commands; commands where there are no others."""
+    joints = [s for s in data.series if s.topic.sort is Sort.JOINTS and joint_group(s)]
+    return [s for s in joints if s.topic.role is not Role.ACTION] or joints
+
+
+def commands_of(data: EpisodeData, observed: Series) -> dict[str, tuple[Series, int]]:
+    """What was commanded, by the name of the position that it is about; nothing where nobody can say."""
+    joints = {s.topic.stream: s for s in data.series if s.topic.sort is Sort.JOINTS}
+    commands = {
+        n: s for n, s in joints.items() if s.topic.role is Role.ACTION and s is not observed
+    }
+    others = {n: s for n, s in joints.items() if n not in commands}
+    plan = data.contents.plan
+    of = {s.name: s.of for s in plan.profile.streams} if plan else {}
+    found = pair(
+        [_joint_stream(s, of) for s in commands.values()],
+        [_joint_stream(s, of) for s in others.values()],
+        lambda command, stream: alike(_trace(joints[command]), _trace(joints[stream])),
+    )
+    return {
+        name: (commands[command], column)
+        for command in found.commands.get(observed.topic.stream, ())
+        for column, name in enumerate(commands[command].names)
+        if name.startswith("position/") and name in observed.names
+    }
+
+
+def _joint_stream(series: Series, of: dict[str, str]) -> JointStream:
+    joints = frozenset(joint_of(n) for n in series.names if n.startswith("position/"))
+    topic = series.topic
+    return JointStream(topic.stream, topic.name, joints, of.get(topic.stream, ""))
+
+
+def _trace(series: Series) -> Trace:
+    columns = [i for i, name in enumerate(series.names) if name.startswith("position/")]
+    trace = Trace(tuple(joint_of(series.names[i]) for i in columns))
+    trace.add((series.times_s * NS_PER_S).astype(np.int64), series.values[:, columns])
+    return trace
+
+
+def most_moving(values: Floats, count: int) -> list[int]:
+    """Columns with the largest span, largest first."""
+    travel = np.fmax.reduce(values, axis=0) - np.fmin.reduce(values, axis=0)
+    travel = np.nan_to_num(travel, posinf=0.0)
+    return [int(c) for c in np.argsort(-travel, kind="stable")[:count]]
+
+
+def short_name(topic: Topic) -> str:
+    """The part of a topic's name that tells it apart, for a narrow margin."""
+    name = topic.name
+    for ending in _ENDINGS:
+        name = name.removesuffix(ending)
+    return (name.rsplit("/", 1)[-1] or topic.name.strip("/")).replace("_", " ")

@@ -1,0 +1,189 @@
+"""The content of an episode as arrays on one time axis, for pictures and reports; bounded however long it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from robot_recorder.content.contents import Contents, Images, Numbers, Topic
+from robot_recorder.content.images import Picture, shrunk
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.model.arrays import Floats
+from robot_recorder.model.errors import DecodeError
+
+_POINTS = 4000  # of a curve; more than a screen can show
+_WIDTH = 320  # pixels of a picture
+
+
+@dataclass(frozen=True)
+class Series:
+    """One numeric topic.
+
+    Attributes:
+        names: with units.
+        times_s: float64[n], since the episode's start.
+        values: float64[n, len(names)]. Of a long one every bin's lowest and highest value, so that no
+            spike is lost.
+    """
+
+    topic: Topic
+    names: tuple[str, ...]
+    times_s: Floats
+    values: Floats
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """One camera's pictures.
+
+    Attributes:
+        times_s: float64[n], of all of them, since the episode's start.
+        chosen: evenly spread, with their times; where the camera was silent there is none.
+    """
+
+    topic: Topic
+    times_s: Floats
+    chosen: list[tuple[float, Picture]]
+
+
+@dataclass(frozen=True)
+class EpisodeData:
+    """What could be understood of an episode.
+
+    Attributes:
+        problems: sentences about what could not.
+    """
+
+    contents: Contents
+    series: list[Series]
+    pictures: list[Pictures]
+    problems: list[str]
+
+    @property
+    def episode(self) -> Episode:
+        """Whose content it is."""
+        return self.contents.episode
+
+
+def load(
+    contents: Contents, pictures: int = 96, progress: Callable[[float], None] = lambda share: None
+) -> EpisodeData:
+    """Read a whole bag once.
+
+    Args:
+        pictures: that many of each camera.
+        progress: told the share that has been read, 0 to 1.
+    """
+    width_s = max(contents.last_s - contents.first_s, 1e-3) / (_POINTS // 2)
+    curves: dict[Topic, _Curves] = {}
+    strips: dict[Topic, _Strip] = {}
+    for batch in contents.batches():
+        for numbers in batch.numbers:
+            curves.setdefault(numbers.topic, _Curves(width_s)).add(numbers)
+        for images in batch.images:
+            strip = strips.setdefault(images.topic, _Strip(contents, pictures))
+            strip.add(images)
+        progress(batch.share)
+    broken = [f"{t.name}: {s.problem}" for t, s in strips.items() if s.problem]
+    return EpisodeData(
+        contents,
+        [c.series(topic) for topic, c in curves.items()],
+        [s.pictures(topic) for topic, s in strips.items()],
+        [*contents.problems, *broken],
+    )
+
+
+@dataclass
+class _Curves:
+    """Curves of one topic, thinned while they are read."""
+
+    width_s: float
+    names: tuple[str, ...] = ()
+    bins: list[np.ndarray] = field(default_factory=list)
+    times: list[Floats] = field(default_factory=list)  # [bins, 2] first and last
+    values: list[Floats] = field(default_factory=list)  # [bins, 4, k] lowest, highest, first, last
+    raw: list[tuple[Floats, Floats]] | None = field(default_factory=list)
+    count: int = 0
+
+    def add(self, numbers: Numbers) -> None:
+        self.names = numbers.names
+        times, values = numbers.times_s, numbers.values
+        if (np.diff(times) < 0).any():
+            order = np.argsort(times, kind="stable")
+            times, values = times[order], values[order]
+        self.count += len(times)
+        if self.raw is not None and self.count <= _POINTS:
+            self.raw.append((times, values))
+            return
+        for earlier in self.raw or ():
+            self._thin(*earlier)
+        self.raw = None
+        self._thin(times, values)
+
+    def _thin(self, times: Floats, values: Floats) -> None:
+        bins, starts = np.unique((times // self.width_s).astype(np.int64), return_index=True)
+        ends = np.append(starts[1:], len(times)) - 1
+        self.bins.append(bins)
+        self.times.append(np.stack([times[starts], times[ends]], axis=1))
+        low, high = np.fmin.reduceat(values, starts), np.fmax.reduceat(values, starts)
+        self.values.append(np.stack([low, high, values[starts], values[ends]], axis=1))
+
+    def series(self, topic: Topic) -> Series:
+        if self.raw is not None:
+            times, values = (np.concatenate(parts) for parts in zip(*self.raw))
+            return Series(topic, self.names, *_in_order(times, values))
+        times, values = np.concatenate(self.times), np.concatenate(self.values)
+        low, high, first, last = values.transpose(1, 0, 2)
+        bins = np.concatenate(self.bins)
+        starts = np.flatnonzero(np.diff(bins, prepend=bins[0] - 1))
+        if len(starts) < len(bins):  # one on the border of two batches stands there twice
+            ends = np.append(starts[1:], len(bins)) - 1
+            low, high = np.fmin.reduceat(low, starts), np.fmax.reduceat(high, starts)
+            first, last = first[starts], last[ends]
+            times = np.stack([times[starts, 0], times[ends, 1]], axis=1)
+        falls = last < first
+        pairs = np.stack([np.where(falls, high, low), np.where(falls, low, high)], axis=1)
+        return Series(
+            topic, self.names, *_in_order(times.ravel(), pairs.reshape(-1, len(self.names)))
+        )
+
+
+def _in_order(times: Floats, values: Floats) -> tuple[Floats, Floats]:
+    if not (np.diff(times) < 0).any():
+        return times, values
+    order = np.argsort(times, kind="stable")
+    return times[order], values[order]
+
+
+class _Strip:
+    """Pictures of one camera, the nearest to each of some evenly spread times."""
+
+    def __init__(self, contents: Contents, count: int) -> None:
+        self._slot_s = max(contents.last_s - contents.first_s, 1e-3) / count
+        self._centres = contents.first_s + (np.arange(count) + 0.5) * self._slot_s
+        self._apart = np.full(count, self._slot_s)  # further away it shows another time
+        self._chosen: dict[int, tuple[float, Picture]] = {}
+        self._times: list[Floats] = []
+        self.problem = ""
+
+    def add(self, images: Images) -> None:
+        times = images.times_s
+        self._times.append(times)
+        for slot, centre in enumerate(self._centres.tolist()):
+            nearest = int(np.abs(times - centre).argmin())
+            apart = abs(float(times[nearest]) - centre)
+            if apart < self._apart[slot]:
+                try:
+                    picture = shrunk(images.picture(nearest), _WIDTH)
+                except DecodeError as error:
+                    self.problem = str(error)
+                    continue
+                self._chosen[slot] = float(times[nearest]), picture
+                self._apart[slot] = apart
+
+    def pictures(self, topic: Topic) -> Pictures:
+        chosen = [self._chosen[slot] for slot in sorted(self._chosen)]
+        # Of a slow camera one picture is the nearest to several times.
+        return Pictures(topic, np.concatenate(self._times), list(dict.fromkeys(chosen)))

@@ -1,0 +1,1 @@
+"""Aligned frames as files that training reads. Entrance: ``table.write_table``."""

@@ -1,0 +1,1 @@
+"""Episodes under a root: one episode, the store of all, labels, trash, locks, recovery. Entrance: ``store.EpisodeStore``, ``episode.Episode``."""

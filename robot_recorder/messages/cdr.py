@@ -1,0 +1,195 @@
+"""Reading of CDR bytes, the encoding ROS 2 messages travel and are stored in.
+
+Source of the format: OMG DDS-XTypes 1.3, section 7.4.1 (plain CDR, "XCDR1"): a four-byte
+encapsulation header whose second byte is 1 for little endian, then primitives aligned to their own
+size, counted from the end of that header; strings and sequences are led by a uint32 length.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from robot_recorder.model.errors import DecodeError
+from robot_recorder.model.streams import NS_PER_S
+
+HEAD = 12  # bytes of a message up to and including its header's stamp
+_STAMP_LE = struct.Struct("<iI")
+_STAMP_BE = struct.Struct(">iI")
+
+
+def header_stamp_ns(data: bytes) -> int:
+    """Stamp in ns of a message whose first field is a std_msgs/Header.
+
+    Raises:
+        DecodeError: fewer than 12 bytes.
+    """
+    if len(data) < 12:
+        raise DecodeError(f"{len(data)} bytes are too few for a message with a header")
+    sec, nanosec = (_STAMP_LE if data[1] & 1 else _STAMP_BE).unpack_from(data, 4)
+    return int(sec) * NS_PER_S + int(nanosec)
+
+
+def header_frame_id(data: bytes) -> str:
+    """Frame of a message whose first field is a std_msgs/Header.
+
+    Raises:
+        DecodeError: it is cut off.
+    """
+    reader = CdrReader(data)
+    reader.stamp_ns()
+    return reader.text()
+
+
+def header_stamps_ns(heads: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """The same of many messages.
+
+    Args:
+        heads: uint8[n, 12], the first bytes of each.
+
+    Returns:
+        int64[n], ns.
+    """
+    little = np.ascontiguousarray(heads[:, 4:12])
+    parts = little.view("<u4").reshape(-1, 2).astype(np.int64)
+    big = heads[:, 1] & 1 == 0
+    if big.any():
+        parts[big] = little[big].view(">u4").reshape(-1, 2)
+    seconds = parts[:, 0].astype(np.int32).astype(np.int64)  # signed, as builtin_interfaces has it
+    return seconds * NS_PER_S + parts[:, 1]
+
+
+def stamps_of(heads: list[bytes]) -> npt.NDArray[np.int64]:
+    """The same of their first ``HEAD`` bytes; 0 where a message is shorter, which is none then."""
+    return header_stamps_ns(head_rows(heads))
+
+
+def head_rows(heads: list[bytes]) -> npt.NDArray[np.uint8]:
+    """uint8[n, 12]; zeros where a message is shorter."""
+    whole = b"".join(heads)
+    if len(whole) != HEAD * len(heads):
+        whole = b"".join(head if len(head) == HEAD else bytes(HEAD) for head in heads)
+    return np.frombuffer(whole, np.uint8).reshape(-1, HEAD)
+
+
+class HeaderStamps:
+    """Stamps of messages that begin with a std_msgs/Header, read when they are asked for; 0: none."""
+
+    def __init__(self, payloads: list[bytes]) -> None:
+        self.payloads = payloads
+
+    def __len__(self) -> int:
+        return len(self.payloads)
+
+    def __getitem__(self, place: int) -> int:
+        data = self.payloads[place]
+        return header_stamp_ns(data) if len(data) >= HEAD else 0
+
+    @staticmethod
+    def joined(parts: Sequence[HeaderStamps]) -> npt.NDArray[np.int64]:
+        """All of several, at once: that costs little more than one."""
+        return stamps_of([data[:HEAD] for part in parts for data in part.payloads])
+
+
+class CdrReader:
+    """Walks over one message's bytes. Every read raises DecodeError past the end."""
+
+    def __init__(self, data: bytes) -> None:
+        if len(data) < 4:
+            raise DecodeError(f"{len(data)} bytes are too few for a CDR message")
+        self.data = data
+        self.at = 4
+        self.spans: list[tuple[int, int, np.dtype]] = []  # of the numbers taken: place, count, type
+        self.gaps: list[tuple[int, int]] = []
+        self._order = "<" if data[1] & 1 else ">"
+        self._u32 = struct.Struct(self._order + "I")
+        self._f64 = np.dtype(self._order + "f8")
+        self._i64 = np.dtype(self._order + "i8")
+        self._f32 = np.dtype(self._order + "f4")
+
+    def _take(self, size: int, align: int) -> int:
+        start = self.at + (-(self.at - 4)) % align
+        if start > self.at:
+            self.gaps.append((self.at, start))  # padding may hold anything
+        self.at = start + size
+        if self.at > len(self.data):
+            raise DecodeError(f"message ends at byte {len(self.data)}, {self.at} are needed")
+        return start
+
+    def u8(self) -> int:
+        """One uint8 (or bool)."""
+        return self.data[self._take(1, 1)]
+
+    def u32(self) -> int:
+        """One uint32."""
+        value: int = self._u32.unpack_from(self.data, self._take(4, 4))[0]
+        return value
+
+    def i64(self) -> int:
+        """One int64."""
+        value: int = struct.unpack_from(self._order + "q", self.data, self._take(8, 8))[0]
+        return value
+
+    def f64(self) -> float:
+        """One float64."""
+        value: float = struct.unpack_from(self._order + "d", self.data, self._take(8, 8))[0]
+        return value
+
+    def stamp_ns(self) -> int:
+        """A builtin_interfaces/Time in ns."""
+        sec, nanosec = struct.unpack_from(self._order + "iI", self.data, self._take(8, 4))
+        return int(sec) * NS_PER_S + int(nanosec)
+
+    def skip_bytes(self) -> int:
+        """Step over a string or a sequence of bytes; returns its length in bytes."""
+        size = self.u32()
+        self._take(size, 1)
+        return size
+
+    def text(self) -> str:
+        """A string."""
+        size = self.u32()
+        start = self._take(size, 1)
+        return self.data[start : start + max(size - 1, 0)].decode("utf-8", "replace")
+
+    def raw(self) -> memoryview:
+        """A sequence of bytes, not copied."""
+        size = self.u32()
+        start = self._take(size, 1)
+        return memoryview(self.data)[start : start + size]
+
+    def texts(self) -> tuple[str, ...]:
+        """A sequence of strings."""
+        count = self.u32()
+        if count * 4 > len(self.data):
+            raise DecodeError(f"{count} strings do not fit into {len(self.data)} bytes")
+        return tuple(self.text() for _ in range(count))
+
+    def doubles(self, count: int) -> npt.NDArray[np.float64]:
+        """``count`` float64, as a view into the message where the byte order allows."""
+        if count == 0:
+            return np.empty(0)  # an empty sequence has no element to align to
+        start = self._take(8 * count, 8)
+        self.spans.append((start, count, self._f64))
+        return np.frombuffer(self.data, self._f64, count, start).astype(np.float64, copy=False)
+
+    def floats(self, count: int) -> npt.NDArray[np.float64]:
+        """``count`` float32, as float64[count]."""
+        start = self._take(4 * count, 4)
+        self.spans.append((start, count, self._f32))
+        return np.frombuffer(self.data, self._f32, count, start).astype(np.float64)
+
+    def long_sequence(self) -> npt.NDArray[np.int64]:
+        """A sequence of int64."""
+        count = self.u32()
+        if count == 0:
+            return np.empty(0, dtype=np.int64)
+        start = self._take(8 * count, 8)
+        return np.frombuffer(self.data, self._i64, count, start).astype(np.int64, copy=False)
+
+    def double_sequence(self) -> npt.NDArray[np.float64]:
+        """A sequence of float64."""
+        return self.doubles(self.u32())

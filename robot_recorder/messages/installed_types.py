@@ -1,0 +1,120 @@
+"""The message types installed on this machine: their classes, definitions and hashes.
+
+Source of the definition's form: rosbag2_cpp, local_message_definition_source.cpp (dependencies depth
+first, sorted within a level, each once, after a line of 80 ``=``).
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from robot_recorder.messages.kinds import KINDS
+from robot_recorder.model.errors import ConfigError
+
+_FIELD = re.compile(r"^\s*([a-zA-Z][a-zA-Z0-9_/]*)(?:<=\d+)?(?:\[[^\]]*\])?\s+[a-zA-Z]")
+_PRIMITIVES = frozenset(
+    [
+        "bool",
+        "byte",
+        "char",
+        "float32",
+        "float64",
+        "int8",
+        "uint8",
+        "int16",
+        "uint16",
+        "int32",
+        "uint32",
+        "int64",
+        "uint64",
+        "string",
+        "wstring",
+    ]
+)
+
+
+def message_class(type_name: str) -> Any:
+    """The Python class of a message type.
+
+    Raises:
+        ConfigError: it is not installed; the message says how to get it.
+    """
+    package, _, name = type_name.partition("/msg/")
+    try:
+        return getattr(importlib.import_module(f"{package}.msg"), name)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"message type {type_name} is not installed: apt install "
+            f"ros-$ROS_DISTRO-{package.replace('_', '-')}, or build and source the workspace it is in"
+        ) from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ConfigError(f"package {package} has no message {name}: correct the type") from error
+
+
+def has_header(type_name: str) -> bool:
+    """Whether a type's first field is a std_msgs/Header, so that its samples carry a stamp."""
+    if type_name in KINDS:
+        return KINDS[type_name].has_header
+    fields = message_class(type_name).get_fields_and_field_types()
+    return next(iter(fields.values()), "") == "std_msgs/Header"
+
+
+@cache
+def message_definition(type_name: str) -> str:
+    """Concatenated ros2msg text of a type and all it is made of; empty when it is not installed."""
+    seen: set[str] = set()
+
+    def append(name: str) -> str | None:
+        path = _interface_file(name, ".msg")
+        if path is None:
+            return None
+        text = path.read_text(encoding="utf-8")
+        parts = [text]
+        for dependency in sorted(_dependencies(text, name.split("/")[0])):
+            if dependency in seen:
+                continue
+            seen.add(dependency)
+            inner = append(dependency)
+            if inner is None:
+                return None
+            parts.append(f"\n{'=' * 80}\nMSG: {dependency}\n{inner}")
+        return "".join(parts)
+
+    return append(type_name) or ""
+
+
+@cache
+def type_hash(type_name: str) -> str:
+    """RIHS01 hash of an installed type; empty when unknown (Humble has none)."""
+    path = _interface_file(type_name, ".json")
+    if path is None:
+        return ""
+    hashes = json.loads(path.read_text(encoding="utf-8")).get("type_hashes", [])
+    return next((h["hash_string"] for h in hashes if h["type_name"] == type_name), "")
+
+
+def _dependencies(text: str, package: str) -> set[str]:
+    found = set()
+    for line in text.splitlines():
+        match = _FIELD.match(line.split("#", 1)[0])
+        if match and match.group(1) not in _PRIMITIVES:
+            name = match.group(1)
+            found.add(name if "/" in name else f"{package}/{name}")
+    return found
+
+
+def _interface_file(type_name: str, suffix: str) -> Path | None:
+    from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+
+    package, _, name = type_name.rpartition("/")
+    try:
+        share = Path(get_package_share_directory(package.split("/")[0]))
+    except PackageNotFoundError:
+        return None
+    path = share / "msg" / f"{name}{suffix}"
+    return path if path.exists() else None

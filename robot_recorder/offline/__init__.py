@@ -1,0 +1,1 @@
+"""Any bag, later: aligned, checked, its profile guessed, its latency estimated. Entrance: ``align.align_episode``."""

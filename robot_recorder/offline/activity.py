@@ -1,0 +1,156 @@
+"""What a stream shows of the world's motion: its values over time, and their changes; of pictures the flow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import cv2
+import numpy as np
+
+from robot_recorder.clocks.source_clock import SourceClock
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.messages.image_messages import COMPRESSED, encoded_picture
+from robot_recorder.messages.kinds import KINDS
+from robot_recorder.model.errors import DecodeError
+from robot_recorder.model.streams import NS_PER_MS, StreamConfig
+from robot_recorder.offline.plan import Plan
+
+_LEAST_SPAN_NS = 20 * NS_PER_MS  # changes over shorter ones are noise
+_PICTURE, _CELLS = (160, 120), (8, 6)  # size that flow is looked for at, and what is kept of it
+_LONG = 3  # median periods; over a longer gap there is no change to speak of
+
+
+@dataclass(frozen=True)
+class Activity:
+    """One stream.
+
+    Attributes:
+        times: int64[n], corrected stamps, ns, rising.
+        levels: float64[n, k], its values; empty for pictures.
+        starts, ends: int64[m], spans of time, ns.
+        steps: float64[m, l], what changed over each.
+    """
+
+    times: np.ndarray
+    levels: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+    steps: np.ndarray
+
+    @property
+    def period_ns(self) -> float:
+        """Median step."""
+        return float(np.median(np.diff(self.times)))
+
+
+def activities(episode: Episode, plan: Plan) -> dict[str, Activity]:
+    """By stream's name; those that have nothing to show are left out.
+
+    Raises:
+        BagError: the bag can not be read.
+    """
+    streams = {plan.topics[s.name]: s for s in plan.aligned}
+    clocks = {
+        s.name: SourceClock(
+            s, seed.clock if (seed := plan.seeds.get(s.name)) else None, plan.restamp
+        )
+        for s in plan.aligned
+    }
+    readers = {s.name: _reader(s, plan) for s in plan.aligned}
+    times: dict[str, list[int]] = {}
+    rows: dict[str, list[Any]] = {}
+    for segment in plan.read(episode.path, set(streams)):
+        for topic, column in segment.columns.items():
+            stream = streams[topic]
+            read = readers[stream.name]
+            if read is None:
+                continue
+            stamps = plan.stamps(stream.name, column)
+            receives = np.maximum.accumulate(column.receives)
+            corrected, known = clocks[stream.name].correct(stamps, receives)
+            mine, values = times.setdefault(stream.name, []), rows.setdefault(stream.name, [])
+            for number in np.flatnonzero(known).tolist():
+                at = int(corrected[number])
+                if mine and at <= mine[-1]:
+                    continue
+                try:
+                    row = read(column.payloads[number])
+                except (DecodeError, IndexError):
+                    continue
+                if not values or len(row) == len(values[0]):
+                    mine.append(at)
+                    values.append(row)
+    found = {}
+    for name, values in rows.items():
+        activity = _activity(np.array(times[name], dtype=np.int64), values)
+        if activity is not None:
+            found[name] = activity
+    return found
+
+
+def _reader(stream: StreamConfig, plan: Plan) -> Callable[[bytes], np.ndarray] | None:
+    """Bytes to values, or to a small picture; None: neither."""
+    if stream.type == COMPRESSED:
+        return _picture
+    kind = KINDS.get(stream.type)
+    decode = kind.decode if kind else plan.decoders.get(stream.name)
+    if decode is None:
+        return None
+    telling: dict[tuple[str, ...], list[int]] = {}
+
+    def read(data: bytes) -> np.ndarray:
+        decoded = decode(data)
+        if decoded.names not in telling:
+            telling[decoded.names] = _telling(decoded.names)
+        return np.nan_to_num(decoded.values[telling[decoded.names]])
+
+    return read
+
+
+def _telling(names: tuple[str, ...]) -> list[int]:
+    """Of a joint state the positions, of a wrench the force, of touch the normals; of others all."""
+    for start in ("position/", "force/", "normal/", "angular_velocity/"):
+        found = [i for i, name in enumerate(names) if name.startswith(start)]
+        if found:
+            return found
+    return list(range(len(names)))
+
+
+def _picture(data: bytes) -> np.ndarray:
+    image = cv2.imdecode(np.frombuffer(encoded_picture(data), np.uint8), cv2.IMREAD_GRAYSCALE)
+    if image is None:
+        raise DecodeError("not an image that can be decoded")
+    return cv2.resize(image, _PICTURE, interpolation=cv2.INTER_AREA)
+
+
+def _activity(times: np.ndarray, rows: list[Any]) -> Activity | None:
+    if len(times) < 3:
+        return None
+    if rows[0].ndim == 2:
+        levels = np.empty((len(times), 0))
+        grid, steps = times, np.array([_flow(a, b) for a, b in pairwise(rows)])
+    else:
+        levels = np.array(rows)
+        if not levels.shape[1]:
+            return None
+        grid = times
+        if np.median(np.diff(times)) < _LEAST_SPAN_NS:
+            slots = np.unique((times - times[0]) // _LEAST_SPAN_NS)  # none where it was silent
+            grid = times[0] + slots * _LEAST_SPAN_NS
+        place, own = (grid - times[0]).astype(np.float64), (times - times[0]).astype(np.float64)
+        steps = np.diff(np.stack([np.interp(place, own, c) for c in levels.T], axis=1), axis=0)
+    spans = np.diff(grid)
+    whole = spans < _LONG * np.median(spans)
+    if not np.abs(steps[whole]).sum() > 0:
+        return None
+    return Activity(times, levels, grid[:-1][whole], grid[1:][whole], steps[whole])
+
+
+def _flow(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """How far what is seen moved in each cell, pixels."""
+    flow = cv2.calcOpticalFlowFarneback(before, after, None, 0.5, 4, 21, 3, 7, 1.5, 0)  # type: ignore[call-overload]
+    cells = cv2.resize(flow, _CELLS, interpolation=cv2.INTER_AREA)
+    return np.asarray(cells, dtype=np.float64).ravel()

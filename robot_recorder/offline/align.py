@@ -1,0 +1,227 @@
+"""Aligning a whole bag, with the aligner that the robot uses live."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from robot_recorder.alignment.aligner import Aligner
+from robot_recorder.alignment.certificate import (
+    Certificate,
+    FrameStats,
+    StreamEvidence,
+    TickSpan,
+    certify,
+)
+from robot_recorder.alignment.decoder import StreamCounts, widened
+from robot_recorder.alignment.frames import Column as FrameColumn
+from robot_recorder.alignment.frames import Frames, Window
+from robot_recorder.alignment.stream_tally import StreamTally
+from robot_recorder.bags.columns import Column, Segment
+from robot_recorder.episodes.episode import Episode, lost_of
+from robot_recorder.model.errors import BagError
+from robot_recorder.model.streams import FrameClock, StreamConfig
+from robot_recorder.offline.plan import Plan
+
+_AT_ONCE = 12_000  # samples of a stream; lane.MAX_SAMPLES is what there is room for
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """A bag's frames.
+
+    Attributes:
+        streams: aligned ones, in the order of the frames' columns.
+        value_names: of each, with units.
+        counts: of each, what became of its samples.
+        skipped_ticks: left out because nothing at all had arrived for ten seconds.
+        problem: why the bag could not be read to its end; empty when it could.
+        notes: by stream, why its messages have no values.
+    """
+
+    streams: tuple[StreamConfig, ...]
+    frames: Frames
+    value_names: tuple[tuple[str, ...], ...]
+    counts: tuple[StreamCounts, ...]
+    certificate: Certificate
+    skipped_ticks: int = 0
+    problem: str = ""
+    notes: dict[str, list[str]] = field(default_factory=dict)
+
+
+def align_episode(
+    episode: Episode,
+    plan: Plan,
+    frame_clock: FrameClock,
+    progress: Callable[[float], None] = lambda share: None,
+) -> Alignment:
+    """All frames of a bag.
+
+    Args:
+        progress: told the share that has been read, 0 to 1.
+
+    Raises:
+        BagError: nothing of it can be read.
+    """
+    parts: list[Frames] = []
+    aligner = Aligner(
+        plan.aligned, frame_clock, plan.profile.deadline_ns, parts.append,
+        plan.seeds, plan.restamp, plan.decoders,
+    )  # fmt: skip
+    tallies = {s.name: StreamTally(s, s.name in plan.stamped) for s in plan.profile.streams}
+    problem, span = "", (2**62, 0)
+    try:
+        for segment in plan.read(episode.path, set(plan.topics.values())):
+            for until_ns, columns in _pieces(segment):
+                span = _push(columns, plan, aligner, tallies, span)
+                aligner.advance(until_ns)
+            progress(segment.share)
+    except BagError as error:
+        if not span[1]:
+            raise
+        problem = str(error)
+    aligner.finish()
+    words = {lane.config.name: lane.decoder.words for lane in aligner.lanes}
+    return Alignment(
+        plan.aligned,
+        join_frames(parts, aligner),
+        tuple(n or () for n in aligner.value_names),
+        tuple(aligner.counts),
+        _noted(_certificate(episode, plan, frame_clock, parts, tallies, span, words), plan),
+        aligner.skipped_ticks,
+        problem,
+        {name: [why] for name, why in plan.unread.items()},
+    )
+
+
+def _certificate(
+    episode: Episode,
+    plan: Plan,
+    frame_clock: FrameClock,
+    parts: list[Frames],
+    tallies: dict[str, StreamTally],
+    span: tuple[int, int],
+    notes: dict[str, tuple[str, ...]],
+) -> Certificate:
+    """Made as while recording: of an episode of ours the figures are the same."""
+    deadline_ns = plan.profile.deadline_ns
+    episode, _ = episode.readable()
+    if "stop_ns" in episode.facts:
+        of = episode.span
+        span = of.start_ns, of.to_ns or span[1]
+        ticks = TickSpan.of_episode(of.from_ns, *span, deadline_ns)
+    else:
+        ticks = TickSpan.of_bag(*span, deadline_ns)
+    stats = FrameStats(ticks)
+    names = tuple(s.name for s in plan.aligned)
+    for part in parts:
+        stats.add_all(part, names)
+    evidence = [
+        StreamEvidence(
+            s,
+            plan.topics[s.name],
+            tallies[s.name].facts(*span),
+            *lost_of(episode.streams.get(plan.topics[s.name], {})),
+            notes.get(s.name, ()),
+        )
+        for s in plan.profile.streams
+    ]
+    return certify(evidence, stats, frame_clock)
+
+
+def _noted(certificate: Certificate, plan: Plan) -> Certificate:
+    """With what there is to know of the bag's times."""
+    streams = {
+        name: replace(stream, clock_events=(*stream.clock_events, *plan.notes))
+        for name, stream in certificate.streams.items()
+    }
+    return replace(certificate, streams=streams)
+
+
+def _pieces(segment: Segment) -> Iterator[tuple[int, dict[str, Column]]]:
+    """A segment in pieces that no stream's buffer is too small for: until when, and the columns by topic."""
+    busiest = max(segment.columns.values(), key=lambda c: len(c.receives), default=None)
+    if busiest is None or len(busiest.receives) <= _AT_ONCE:
+        yield segment.until_ns, segment.columns
+        return
+    receives = {t: np.maximum.accumulate(c.receives) for t, c in segment.columns.items()}
+    cuts = np.unique(np.maximum.accumulate(busiest.receives)[_AT_ONCE::_AT_ONCE]).tolist()
+    before = dict.fromkeys(segment.columns, 0)
+    for until_ns in [*cuts, segment.until_ns]:
+        columns = {}
+        for topic, column in segment.columns.items():
+            end = int(np.searchsorted(receives[topic], until_ns, "left"))
+            end = len(column.receives) if until_ns == segment.until_ns else end
+            if end > before[topic]:
+                columns[topic] = column.part(before[topic], end)
+                before[topic] = end
+        yield until_ns, columns
+
+
+def _push(
+    columns: dict[str, Column],
+    plan: Plan,
+    aligner: Aligner,
+    tallies: dict[str, StreamTally],
+    span: tuple[int, int],
+) -> tuple[int, int]:
+    numbers = {s.name: i for i, s in enumerate(plan.aligned)}
+    for stream in plan.profile.streams:
+        column = columns.get(plan.topics[stream.name])
+        if column is None:
+            continue
+        receives = column.receives
+        stamps = plan.stamps(stream.name, column)
+        tallies[stream.name].push(stamps, receives, plan.restamp)
+        span = min(span[0], int(receives.min())), max(span[1], int(receives.max()))
+        if stream.name in numbers:
+            aligner.push(numbers[stream.name], stamps, receives, column.payloads)  # type: ignore[arg-type]
+    return span
+
+
+def join_frames(parts: list[Frames], aligner: Aligner) -> Frames:
+    """All that an aligner has emitted, in one."""
+    empty = np.empty(0, dtype=np.int64)
+    if not parts:
+        columns = tuple(
+            FrameColumn(empty.astype(np.uint8), empty, empty, empty, np.empty((0, 0)))
+            for _ in aligner.lanes
+        )
+        return Frames(empty, empty, empty, columns)
+    columns = tuple(_join_column([p.columns[i] for p in parts]) for i in range(len(aligner.lanes)))
+    return Frames(
+        np.concatenate([p.index for p in parts]),
+        np.concatenate([p.ticks for p in parts]),
+        np.concatenate([p.due for p in parts]),
+        columns,
+    )
+
+
+def _join_column(parts: list[FrameColumn]) -> FrameColumn:
+    windows = [p.window for p in parts if p.window is not None]
+    window = None
+    if windows:
+        offsets = np.cumsum([0, *(len(w.stamps) for w in windows)])
+        splits = [w.splits[:-1] + offset for w, offset in zip(windows, offsets)]
+        window = Window(
+            np.concatenate([*splits, offsets[-1:]]),
+            np.concatenate([w.stamps for w in windows]),
+            np.concatenate([w.numbers for w in windows]),
+            _stack([w.values for w in windows]),
+        )
+    return FrameColumn(
+        np.concatenate([p.status for p in parts]),
+        np.concatenate([p.stamps for p in parts]),
+        np.concatenate([p.skews for p in parts]),
+        np.concatenate([p.numbers for p in parts]),
+        _stack([p.values for p in parts]),
+        window,
+    )
+
+
+def _stack(parts: list[np.ndarray]) -> np.ndarray:
+    """Rows under each other; what had no name yet is NaN."""
+    width = max(p.shape[1] for p in parts)
+    return np.concatenate([widened(p, width) for p in parts])

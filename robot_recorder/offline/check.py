@@ -1,0 +1,196 @@
+"""Checks any rosbag2 bag with the checks that the robot makes while recording."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from robot_recorder.alignment.certificate import (
+    Certificate,
+    FrameStats,
+    StreamEvidence,
+    TickSpan,
+    certify,
+)
+from robot_recorder.alignment.stream_tally import StreamTally
+from robot_recorder.clocks.source_clock import robot_stamps
+from robot_recorder.configuration.profile import parse_profile
+from robot_recorder.configuration.tasks import Task, TaskRegistry, parse_tasks
+from robot_recorder.episodes.episode import Episode, incompleteness
+from robot_recorder.model.errors import BagError, ConfigError, RecorderError
+from robot_recorder.model.streams import NS_PER_S, RobotProfile, StreamConfig
+from robot_recorder.offline.align import align_episode
+from robot_recorder.offline.guess import is_about
+from robot_recorder.offline.plan import Plan, make_plan
+from robot_recorder.offline.structure import recording_problems, structure_of
+from robot_recorder.quality.checks.camera_watch import Tell
+from robot_recorder.quality.inspector import Inspector
+from robot_recorder.quality.pictures import look_at
+from robot_recorder.quality.report import UNCHECKED, QualityReport
+
+_AT_ONCE = 2000  # messages
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check of an episode found.
+
+    Attributes:
+        problems: with its files and counts, one sentence each.
+        recording: what went wrong while it was recorded, one sentence each; its report weighs that.
+        messages: how many were read.
+    """
+
+    path: Path
+    episode_id: str
+    problems: list[str]
+    recording: list[str]
+    report: QualityReport
+    messages: int = 0
+
+    @property
+    def sound(self) -> bool:
+        """Nothing is wrong with its files."""
+        return not self.problems
+
+
+class AtOnce:
+    """Looks at pictures right when it is asked to."""
+
+    def look(self, type_name: str, time_ns: int, message: bytes, tell: Tell) -> None:
+        """See Looker."""
+        tell(look_at(type_name, time_ns, message))
+
+    def settle(self, timeout_s: float) -> bool:
+        """See Looker."""
+        return True
+
+
+def check_episode(
+    path: Path,
+    profile: RobotProfile | None = None,
+    tasks: TaskRegistry | None = None,
+) -> Checked:
+    """Files, counts and contents of a bag.
+
+    Args:
+        profile: None: the one in the bag, or else a guess.
+        tasks: None: the task as the episode carries it.
+
+    Raises:
+        BagError: it is not a bag.
+    """
+    episode = Episode.open(path)
+    structure = structure_of(episode)
+    episode, unclear = episode.readable()
+    recording = recording_problems(episode)
+    try:
+        report = inspect_episode(episode, profile, tasks)
+        report = replace(report, broken=(*report.broken, *unclear, *episode.unread))
+    except RecorderError as error:
+        report = replace(
+            UNCHECKED, sentence=f"not checked: {error}", broken=(*unclear, *episode.unread)
+        )
+    return Checked(path, episode.id, structure.problems, recording, report, structure.messages)
+
+
+def inspect_episode(
+    episode: Episode, profile: RobotProfile | None = None, tasks: TaskRegistry | None = None
+) -> QualityReport:
+    """The quality report of a bag, made anew from its messages.
+
+    Raises:
+        BagError: nothing of it can be read.
+        ConfigError: the profile has nothing in common with the bag.
+    """
+    plan = make_plan(episode, profile)
+    everything = _whole_profile(plan)
+    task, unclear = _task(episode, tasks)
+    inspector = Inspector(everything, task, AtOnce(), plan.decoders, plan.guessed, plan.unread)
+    inspector.broken += [unclear] if unclear else []
+    start_ns, stop_ns = episode.start_ns, episode.start_ns + round(episode.duration_s * NS_PER_S)
+    from_ns = start_ns - round(episode.pre_roll_s * NS_PER_S)
+    if plan.span is not None:
+        from_ns, (start_ns, stop_ns) = plan.span[0], plan.span
+    wanted = {s.name: s for s in plan.profile.streams if inspector.wants(s)}
+    cut_off = ""
+    try:
+        for segment in plan.read(episode.path, {plan.topics[name] for name in wanted}):
+            for name, stream in wanted.items():
+                column = segment.columns.get(plan.topics[name])
+                if column is None:
+                    continue
+                stamps = plan.stamps(name, column)
+                stamps = robot_stamps(stream, stamps, column.receives, plan.restamp)
+                for at in range(0, len(stamps), _AT_ONCE):
+                    part = slice(at, at + _AT_ONCE)
+                    inside = range(at, min(at + _AT_ONCE, len(stamps)))
+                    messages = [column.payloads[n] for n in inside]
+                    inspector.add(stream, stamps[part], column.receives[part], messages)
+            inspector.advance(from_ns, min(segment.until_ns, stop_ns))
+    except BagError as error:
+        cut_off = str(error)
+    certificate = _certificate(episode, plan, everything, from_ns, stop_ns)
+    incomplete, lost = incompleteness(episode.facts)
+    report = inspector.report(
+        from_ns, start_ns, stop_ns, certificate, cut_off or incomplete, bool(cut_off) or lost
+    )
+    return replace(
+        report,
+        broken=(*report.broken, *(f"delays: {n}" for n in plan.notes), *_outside(episode, plan)),
+    )
+
+
+def _outside(episode: Episode, plan: Plan) -> list[str]:
+    """Topics of a bag that no stream is made of, and why."""
+    known = {*plan.topics.values()}
+    said = []
+    for topic in episode.metadata["topics_with_message_count"]:
+        name, kind = topic["topic_metadata"]["name"], topic["topic_metadata"]["type"]
+        if name in known or is_about(name):
+            continue
+        if not topic["message_count"]:
+            said.append(f"{name} ({kind}): it has no messages")
+        else:
+            said.append(f"{name} ({kind}): {plan.left_out.get(name, 'no stream of the profile')}")
+    return said
+
+
+def _whole_profile(plan: Plan) -> RobotProfile:
+    """With the streams that the bag has nothing of."""
+    if not plan.absent:
+        return plan.profile
+    return parse_profile(plan.profile.text, "the episode's profile")
+
+
+def _task(episode: Episode, tasks: TaskRegistry | None) -> tuple[Task | None, str]:
+    """As the episode carries it, or as a registry has it; and why what it carries cannot be used."""
+    id = episode.labels.task
+    if tasks is None and "task_yaml" in episode.facts:
+        try:
+            tasks = parse_tasks(episode.facts["task_yaml"])
+        except ConfigError as error:  # a newer registry may say what this version does not know
+            return None, f"what its task asks for: {error}"
+    return (tasks.tasks.get(id) if tasks is not None else None), ""
+
+
+def _certificate(
+    episode: Episode, plan: Plan, everything: RobotProfile, from_ns: int, to_ns: int
+) -> Certificate:
+    """The one it carries, or one made anew; also of streams that the bag has nothing of."""
+    own = episode.certificate if everything.text == episode.facts.get("profile_yaml") else None
+    found = own or align_episode(episode, plan, plan.frame_clock(None, "")).certificate
+    missing = [s for s in everything.streams if s.name not in found.streams]
+    if not missing:
+        return found
+    ticks = TickSpan.of_bag(from_ns, to_ns, everything.deadline_ns)
+    nothing = certify(
+        [_no_evidence(s, from_ns, to_ns) for s in missing],
+        FrameStats(ticks),
+        everything.frame_clock,
+    )
+    return replace(found, streams={**found.streams, **nothing.streams})
+
+
+def _no_evidence(stream: StreamConfig, from_ns: int, to_ns: int) -> StreamEvidence:
+    return StreamEvidence(stream, stream.topic, StreamTally(stream).facts(from_ns, to_ns), None)

@@ -1,0 +1,1 @@
+"""The quality checks, one subject a file. Entrance: ``check.Check``."""

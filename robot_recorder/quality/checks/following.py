@@ -1,0 +1,92 @@
+"""How a stream of joints follows its commands: by how much later, and how closely."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from robot_recorder.model.arrays import Floats
+from robot_recorder.model.streams import NS_PER_S
+from robot_recorder.quality.checks.values import TRACE_PERIOD_NS, Trace
+
+_MOST_LAG_S = 0.6
+_MOVED_RAD = 0.1  # joints that were commanded by less say nothing
+# What grasps is commanded into the object, and held back by it.
+_GRASPS = re.compile(r"gripper|finger|thumb|index|middle|ring|pinky|hand|palm|knuckle")
+_STEP_S = TRACE_PERIOD_NS / NS_PER_S
+
+
+@dataclass(frozen=True)
+class Followed:
+    """One observed joint stream against its command.
+
+    Attributes:
+        lag_s: by which the observation is most like the command.
+        error_rad: 95 % of the time no joint was further from its command of that much earlier.
+        joint: the one that was furthest.
+    """
+
+    lag_s: float
+    error_rad: float
+    joint: str
+
+
+def follow(command: Trace, observed: Trace) -> Followed | None:
+    """Compare two traces of joint positions, by joint name; None: too little moved."""
+    common = _common(command, observed)
+    if common is None:
+        return None
+    names, told, done = common
+    steps, _ = _best_lag(np.diff(told, axis=0), np.diff(done, axis=0))
+    whole = min(max(round(steps), 0), len(told) - 2)
+    errors = np.abs(told[: len(told) - whole] - done[whole:])
+    worst = np.percentile(errors, 95, axis=0)
+    return Followed(steps * _STEP_S, float(worst.max()), names[int(np.argmax(worst))])
+
+
+def alike(command: Trace, observed: Trace) -> float:
+    """How alike two traces move, at the lag at which they are most alike: 1 the same, 0 not at all."""
+    common = _common(command, observed)
+    if common is None:
+        return 0.0
+    _, told, done = common
+    return _best_lag(np.diff(told, axis=0), np.diff(done, axis=0))[1]
+
+
+def _common(command: Trace, observed: Trace) -> tuple[list[str], Floats, Floats] | None:
+    """Joints that both have and that are commanded to move, and their positions at common times."""
+    shared = [n for n in observed.names if n in command.names and not _GRASPS.search(n)]
+    first = max(int(t.times[0]) for t in (command, observed))
+    last = min(int(t.times[-1]) for t in (command, observed))
+    if not shared or last - first < NS_PER_S:
+        return None
+    grid = np.arange(first, last, TRACE_PERIOD_NS, dtype=np.int64)
+    told = np.nan_to_num(command.at(grid)[:, [command.names.index(n) for n in shared]])
+    done = np.nan_to_num(observed.at(grid)[:, [observed.names.index(n) for n in shared]])
+    moved = np.ptp(told, axis=0) > _MOVED_RAD
+    if not moved.any():
+        return None
+    return [n for n, m in zip(shared, moved) if m], told[:, moved], done[:, moved]
+
+
+def _best_lag(told: Floats, done: Floats) -> tuple[float, float]:
+    """Steps by which speeds are most alike, refined by a parabola, and how alike; negative: observed before told."""
+    most = min(int(_MOST_LAG_S / _STEP_S), len(told) // 2)
+    lags = np.arange(-most // 3, most + 1)
+    scores = np.array([_likeness(told, done, lag) for lag in lags.tolist()])
+    best = int(np.argmax(scores))
+    if 0 < best < len(lags) - 1:
+        before, at, after = scores[best - 1 : best + 2]
+        bend = before - 2 * at + after
+        if bend < 0:
+            return float(lags[best] + 0.5 * (before - after) / bend), float(at)
+    return float(lags[best]), float(scores[best])
+
+
+def _likeness(told: Floats, done: Floats, lag: int) -> float:
+    a = told[max(-lag, 0) : len(told) - max(lag, 0)]
+    b = done[max(lag, 0) : len(done) - max(-lag, 0)]
+    size = float(np.sqrt((a * a).sum() * (b * b).sum()))
+    return float((a * b).sum()) / size if size else 0.0

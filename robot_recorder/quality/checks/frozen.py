@@ -1,0 +1,211 @@
+"""Checks of whether a stream stands still while it goes on publishing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from robot_recorder.alignment.decoder import widened
+from robot_recorder.model.arrays import Bools, Floats, Int64s
+from robot_recorder.model.quality_result import Result, Threshold, at_most_warn
+from robot_recorder.model.streams import NS_PER_S
+from robot_recorder.quality.checks.check import Check, EpisodeFacts, ValueCheck
+from robot_recorder.quality.checks.values import (
+    MOST_SPANS,
+    ConstantRuns,
+    Trace,
+    Values,
+    bits,
+    longest,
+)
+
+_TOLD_RAD = 0.1  # how far a joint must be commanded before it may not stand still
+
+
+def frozen_s(spans: list[tuple[int, int]], episode: EpisodeFacts, stream: str) -> float:
+    """How long, at a stretch, a stream did not change at all while the robot moved, s."""
+    motion = episode.motion_without(stream)
+    return max((motion.moving_s(*span) for span in spans), default=0.0)
+
+
+class Frozen(ValueCheck):
+    """All its numbers stay exactly the same while the robot moves.
+
+    A sensor without noise rests, too: at zero, or at what it read first.
+    """
+
+    name = "frozen"
+    remedy = "its driver repeats an old reading; restart it, check the sensor's cable"
+
+    def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
+        """See ValueCheck."""
+        super().__init__(stream, threshold, range)
+        self._runs = ConstantRuns()
+        self._all = ConstantRuns()  # resting ones, too
+        self._last: Int64s | None = None
+        self._first: Floats | None = None
+
+    def add(self, values: Values) -> None:
+        """See ValueCheck."""
+        rows = values.rows
+        if not rows.shape[1]:
+            return
+        if self._first is None:
+            self._first = rows[0].copy()
+        same = self._same(rows)
+        self._all.add(values.times, same)
+        again = np.flatnonzero(same)
+        rests = (bits(rows[again]) == bits(self._first)).all(axis=1) | ~rows[again].any(axis=1)
+        moved = same.copy()
+        moved[again[rests]] = False
+        self._runs.add(values.times, moved)
+
+    def _same(self, rows: Floats) -> Bools:
+        """bool[n], which samples are exactly the one before again."""
+        numbers = bits(rows)
+        if self._last is not None and self._last.shape[1] < numbers.shape[1]:
+            self._last = bits(widened(self._last.view(np.float64), numbers.shape[1]))
+        same = np.empty(len(rows), dtype=bool)
+        same[0] = self._last is not None and bool((numbers[:1] == self._last).all())
+        same[1:] = numbers[1:, 0] == numbers[:-1, 0]  # most samples differ in their first already
+        again = np.flatnonzero(same[1:]) + 1
+        same[again] = (numbers[again] == numbers[again - 1]).all(axis=1)
+        self._last = numbers[-1:].copy()
+        return same
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        if self._all.samples > 1 and self._all.repeats == self._all.samples - 1:
+            yield from self.never_changed(episode)
+        elif self._all.samples:
+            seconds = frozen_s(self._runs.spans, episode, self.stream)
+            yield self.say(seconds, f"did not change for {seconds:.1f} s while the robot moved")
+
+    def never_changed(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """It may be dead, or a sensor without noise that has nothing to say: somebody has to look."""
+        seconds = frozen_s(self._all.spans, episode, self.stream)
+        words = f"never changed, while the robot moved for {seconds:.1f} s"
+        yield self.say(seconds, words, threshold=at_most_warn(self.threshold))
+
+
+class JointsFrozen(Frozen):
+    """The same for joints, which may rest anywhere: frozen are those that have moved on when it ends."""
+
+    _LEAST = 0.015  # rad, or whatever the joints are in: with ...
+    _STEPS = 2.0  # ... so many times the usual step
+
+    def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
+        """See ValueCheck."""
+        super().__init__(stream, threshold, range)
+        self._before: Floats | None = None
+        self._ended: list[tuple[int, int, float]] = []  # runs, and how far it had got meanwhile
+        self._steps, self._way = (
+            0,
+            0.0,
+        )  # of its trace that were any, and how far they went together
+
+    def add(self, values: Values) -> None:
+        """See ValueCheck."""
+        positions = values.columns("position/")
+        if not len(positions):
+            return
+        rows = values.rows
+        same = self._same(rows)
+        ended = self._all.add(values.times, same)
+        for span, place in ended:
+            before = rows[place - 1] if place else self._before
+            if before is not None:
+                before = widened(before[np.newaxis], rows.shape[1])[0]
+                jump = float(np.fmax.reduce(np.abs(rows[place] - before)[positions]))
+                if jump > self._LEAST:
+                    self._ended.append((*span, jump))
+        if len(self._ended) > 2 * MOST_SPANS:
+            self._ended = longest(self._ended)
+        self._before = rows[-1].copy()
+
+    def fold(self, stretch: EpisodeFacts) -> None:
+        """See Check."""
+        trace = stretch.joints.get(self.stream)
+        if trace is not None:
+            steps = np.abs(np.diff(trace.rows, axis=0))
+            steps = np.fmax.reduce(steps, axis=1, initial=0.0)
+            self._steps += int((steps > 0).sum())
+            self._way += float(steps[steps > 0].sum())
+
+    def _frozen(self) -> list[tuple[int, int]]:
+        """When it was: where it had moved on afterwards, by far more than it usually does in a step of its trace."""
+        usual = self._way / self._steps if self._steps else 0.0
+        limit = max(self._LEAST, self._STEPS * usual)
+        return [(start, end) for start, end, jump in longest(self._ended) if jump > limit]
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        self.fold(episode)
+        if self._all.samples:
+            seconds = frozen_s(self._frozen(), episode, self.stream)
+            yield self.say(seconds, f"did not change for {seconds:.1f} s while the robot moved")
+
+
+class JointFrozen(Check):
+    """One joint's position stays exactly the same while that joint is commanded elsewhere."""
+
+    name = "joint_frozen"
+    remedy = "its encoder or motor driver is stuck; power-cycle it"
+
+    def __init__(self, stream: str, threshold: Threshold) -> None:
+        """See Check."""
+        super().__init__(stream, threshold)
+        self._commanded = False
+        self._worst = (0.0, "")
+
+    def fold(self, stretch: EpisodeFacts) -> None:
+        """See Check."""
+        trace = stretch.joints.get(self.stream)
+        if trace is None or len(trace) < 3:
+            return
+        commands = stretch.commands_of(self.stream)
+        known = [
+            (j, c) for j in range(len(trace.names)) for c in commands if trace.names[j] in c.names
+        ]
+        self._commanded = self._commanded or bool(known)
+        times, rows = trace.times, trace.rows
+        for joint, command in known:
+            same = np.diff(rows[:, joint]) == 0
+            if not same.any():
+                continue
+            told = _told(command, trace.names[joint])
+            for first, end in _runs(same):
+                since_ns = told(int(times[first]), int(times[end]))
+                stood_s = (int(times[end]) - since_ns) / NS_PER_S
+                self._worst = max(self._worst, (stood_s, trace.names[joint]))
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        self.fold(episode)
+        if self._commanded:
+            seconds, joint = self._worst
+            which = f" ({joint})" if joint else ""
+            yield self.say(
+                seconds, f"a joint stood still for {seconds:.1f} s while commanded{which}"
+            )
+
+
+def _told(command: Trace, joint: str) -> Callable[[int, int], int]:
+    """Since when a joint is told to be elsewhere."""
+    times, column = command.times, command.rows[:, command.names.index(joint)]
+
+    def told(start_ns: int, end_ns: int) -> int:
+        """In ns; the end, when it is not."""
+        first, last = np.searchsorted(times, (start_ns, end_ns))
+        part = column[max(first - 1, 0) : last]
+        away = np.flatnonzero(np.abs(part - part[:1]) > _TOLD_RAD)
+        return int(times[max(first - 1, 0) + away[0]]) if len(away) else end_ns
+
+    return told
+
+
+def _runs(same: np.ndarray) -> list[tuple[int, int]]:
+    """First and last row of each run of equal rows."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], same.astype(np.int8), [0]))))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist()))

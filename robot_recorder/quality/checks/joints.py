@@ -1,0 +1,233 @@
+"""Checks of joint states."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from functools import lru_cache
+
+import numpy as np
+
+from robot_recorder.alignment.decoder import widened
+from robot_recorder.model.arrays import Bools, Floats, Places
+from robot_recorder.model.quality_result import Result, Threshold
+from robot_recorder.model.streams import NS_PER_S
+from robot_recorder.model.units import is_measured
+from robot_recorder.model.value_names import joint_of, split_name
+from robot_recorder.quality.checks.check import Check, EpisodeFacts, ValueCheck
+from robot_recorder.quality.checks.values import Values
+
+_MOST_LEAPS = 2000  # kept one by one
+
+
+@lru_cache(maxsize=64)
+def judged(names: tuple[str, ...]) -> Places:
+    """Where the positions stand that are angles or lengths: what is in other units nobody can judge."""
+    return np.array(
+        [i for i, n in enumerate(names) if n.startswith("position/") and is_measured(n)],
+        dtype=np.intp,
+    )
+
+
+class NotANumber(ValueCheck):
+    """Numbers that are none: NaN or infinite. What never is a number is not there, as an effort nobody measures."""
+
+    name = "not_a_number"
+    remedy = "its driver publishes what it has not read; check the sensor's connection"
+
+    def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
+        """See ValueCheck."""
+        super().__init__(stream, threshold, range)
+        self._bad = np.zeros(0, dtype=np.int64)  # samples, of each value
+        self._sent = np.zeros(0, dtype=np.int64)
+        self._names: tuple[str, ...] = ()
+
+    def add(self, values: Values) -> None:
+        """See ValueCheck."""
+        more = (0, values.rows.shape[1] - len(self._bad))
+        if more[1] > 0:
+            self._bad, self._sent = np.pad(self._bad, more), np.pad(self._sent, more)
+            self._names = values.names
+        self._sent += len(values.rows)
+        with np.errstate(invalid="ignore", over="ignore"):
+            if np.isfinite(values.rows.sum()):  # one pass; a sum of finite numbers is finite
+                return
+        bad = ~np.isfinite(values.rows)
+        if values.absent is not None:
+            bad &= ~values.absent
+            self._sent -= values.absent.sum(axis=0)
+        self._bad += bad.sum(axis=0)
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        mixed = np.where(self._bad < self._sent, self._bad, 0)
+        worst = int(mixed.max(initial=0))
+        which = f" in {self._names[int(mixed.argmax())]}" if worst else ""
+        yield self.say(worst, f"has {worst} samples that are not numbers{which}")
+
+
+class JointJump(ValueCheck):
+    """A position that no joint can have got to since the sample before."""
+
+    name = "joint_jump"
+    remedy = "its encoder loses counts, or two drivers publish the topic"
+    _LEAST = 0.05  # rad or m
+    _FASTEST = 20.0  # a second
+    _TURN_RAD = 0.3
+    _FAR = 4 * np.pi  # where an angle seldom is, and a percentage nearly always
+    _FAR_SHARE = 0.2
+    _FEW = 2  # jumps, which an encoder may make that counts on from somewhere far
+
+    def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
+        """See ValueCheck."""
+        super().__init__(stream, threshold, range)
+        self._last: tuple[int, int, Floats] | None = None
+        self._names: tuple[str, ...] = ()
+        self._samples = 0
+        self._far = np.zeros(0, dtype=np.int64)  # samples, of each joint
+        self._jumps = np.zeros(0, dtype=np.int64)
+        self._largest = np.zeros(0)
+        self._leaps: list[Bools] = []  # of samples with a jump, the joints that made it
+
+    def add(self, values: Values) -> None:
+        """See ValueCheck."""
+        columns = judged(values.names)
+        if not len(columns):
+            return
+        positions, times, receives = values.rows[:, columns], values.times, values.receives
+        self._grow(tuple(values.names[c] for c in columns))
+        self._samples += len(positions)
+        with np.errstate(invalid="ignore"):
+            if not (np.abs(positions).max() <= self._FAR):
+                self._far += (np.abs(positions) > self._FAR).sum(axis=0)
+        if self._last is not None:
+            times = np.concatenate(([self._last[0]], times))
+            receives = np.concatenate(([self._last[1]], receives))
+            positions = np.concatenate((widened(self._last[2], len(columns)), positions))
+        self._last = int(times[-1]), int(receives[-1]), positions[-1:].copy()
+        steps = np.abs(np.diff(positions, axis=0))
+        if not len(steps) or not np.fmax.reduce(steps, axis=None) > self._LEAST:
+            return
+        # Stamps may be coarse; whichever tells of more time.
+        spans = np.maximum(np.diff(times), np.diff(receives))[:, None] / NS_PER_S
+        jumps = steps > np.maximum(self._LEAST, self._FASTEST * spans)
+        jumps &= np.abs(steps - 2 * np.pi) > self._TURN_RAD  # a wheel or a wrist that starts over
+        if jumps.any():
+            self._jumps += jumps.sum(axis=0)
+            self._largest = np.maximum(self._largest, np.where(jumps, steps, 0).max(axis=0))
+            if len(self._leaps) < _MOST_LEAPS:
+                self._leaps += list(jumps[jumps.any(axis=1)])
+
+    def _grow(self, names: tuple[str, ...]) -> None:
+        more = (0, len(names) - len(self._names))
+        if more[1] > 0:
+            self._names = names
+            self._far, self._jumps = np.pad(self._far, more), np.pad(self._jumps, more)
+            self._largest = np.pad(self._largest, more)
+
+    def unjudged(self, limited: Collection[str]) -> set[str]:
+        """Joints whose positions can be no angles: they leap about where angles seldom are.
+
+        Args:
+            limited: joints that the robot's description has limits for, in rad or m.
+        """
+        odd = (self._far > self._FAR_SHARE * max(self._samples, 1)) & (self._jumps > self._FEW)
+        return {
+            joint
+            for joint, is_odd in zip(map(joint_of, self._names), odd.tolist())
+            if is_odd and joint not in limited
+        }
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        odd = self.unjudged(episode.joint_limits.get(self.stream, {}))
+        counted = np.array([joint_of(name) not in odd for name in self._names], dtype=bool)
+        if len(self._leaps) < _MOST_LEAPS:
+            count = sum(bool((leap & counted[: len(leap)]).any()) for leap in self._leaps)
+        else:
+            count = int(self._jumps[counted].max(initial=0))
+        most = ""
+        if count:
+            at = int(np.argmax(np.where(counted, self._largest, 0)))
+            joint, unit = joint_of(self._names[at]), split_name(self._names[at])[1]
+            most = f", the largest {self._largest[at]:.2f} {unit} at {joint}"
+        yield self.say(count, f"jumped {count} times{most}")
+
+
+class JointLimits(ValueCheck):
+    """Positions beyond what the robot's description allows."""
+
+    name = "joint_limits"
+    remedy = "home the joint again, or correct the robot description"
+
+    def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
+        """See ValueCheck."""
+        super().__init__(stream, threshold, range)
+        self._lowest: Floats = np.empty(0)
+        self._highest: Floats = np.empty(0)
+        self._names: tuple[str, ...] = ()
+
+    def add(self, values: Values) -> None:
+        """See ValueCheck."""
+        columns = judged(values.names)
+        if not len(columns):
+            return
+        more = (0, len(columns) - len(self._names))
+        if more[1] > 0:
+            self._names = tuple(joint_of(values.names[c]) for c in columns)
+            self._lowest = np.pad(self._lowest, more, constant_values=np.nan)
+            self._highest = np.pad(self._highest, more, constant_values=np.nan)
+        positions = values.rows[:, columns]
+        self._lowest = np.fmin(self._lowest, np.fmin.reduce(positions))
+        self._highest = np.fmax(self._highest, np.fmax.reduce(positions))
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        reached = zip(self._names, self._lowest.tolist(), self._highest.tolist())
+        limits = episode.joint_limits.get(self.stream, {})
+        beyond = {}
+        for joint, lowest, highest in reached:
+            if joint in limits and lowest == lowest:
+                low, high = limits[joint]
+                beyond[joint] = max(low - lowest, highest - high, 0.0)
+        if not beyond:
+            return
+        worst = max(beyond, key=lambda joint: beyond[joint])
+        by = beyond[worst]
+        yield self.say(
+            by, f"{worst} was {by:.2f} rad beyond its limits" if by else "within all limits"
+        )
+
+
+class Undecodable(Check):
+    """Messages whose bytes do not fit their type."""
+
+    name = "undecodable"
+    remedy = "is its driver built against the same version of the message?"
+
+    def __init__(self, stream: str, threshold: Threshold) -> None:
+        """See Check."""
+        super().__init__(stream, threshold)
+        self.bad = self.messages = 0
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        if self.messages:
+            words = f"{self.bad} of {self.messages} messages can not be decoded"
+            yield self.say(self.bad / self.messages, words)
+
+
+class JointNames(Check):
+    """Messages that leave something open: joints without names, fields of another length."""
+
+    name = "joint_names"
+
+    def __init__(self, stream: str, threshold: Threshold) -> None:
+        """See Check."""
+        super().__init__(stream, threshold)
+        self.odd = 0
+        self.why = ""
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        words = f"{self.odd} messages: {self.why}" if self.odd else "all joints are named"
+        yield self.say(self.odd, words)

@@ -1,0 +1,212 @@
+"""One stream of numbers: its messages decoded, its checks told, its trace kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from robot_recorder.alignment.decoder import Decoder, StreamCounts
+from robot_recorder.messages.kinds import Decoded
+from robot_recorder.model.arrays import Bools, Floats, Int64s
+from robot_recorder.model.payloads import Messages
+from robot_recorder.model.streams import StreamConfig
+from robot_recorder.model.units import is_measured
+from robot_recorder.model.value_names import joint_of, split_name
+from robot_recorder.quality.checks.check import Check, Limits, ValueCheck
+from robot_recorder.quality.checks.joints import JointJump, JointNames, Undecodable, judged
+from robot_recorder.quality.checks.values import Trace, Values, joined
+
+JOINTS = "sensor_msgs/msg/JointState"
+TACTILE = "robot_recorder/msg/TactileArray"
+
+_NARROW = 32  # columns
+_Messages = tuple[Int64s, Int64s, Sequence[bytes]]  # times, receipts, bytes
+
+
+@dataclass
+class _Part:
+    """Joints of one driver; other streams have one part.
+
+    Attributes:
+        columns: where its values stand among the stream's; more may come.
+    """
+
+    checks: list[ValueCheck]
+    columns: list[int] = field(default_factory=list)
+    trace: Trace = field(default_factory=Trace)
+
+
+class NumberWatch:
+    """One numeric stream: decodes its messages at once, tells its checks, keeps its trace.
+
+    Where drivers with joints of their own share the topic, each is looked at by itself.
+    """
+
+    def __init__(
+        self,
+        stream: StreamConfig,
+        decode: Callable[[bytes], Decoded],
+        build: Callable[[], list[Check]],
+        undecodable: list[Check],
+    ) -> None:
+        """
+        Args:
+            build: makes the checks of its values; called once for each driver.
+            undecodable: of what has none.
+        """
+        self.stream = stream
+        self._waiting: _Messages | None = None
+        self._counts = StreamCounts()
+        self._decoder = Decoder(decode, (), self._counts)
+        self._build = build
+        self._undecodable = [c for c in undecodable if isinstance(c, Undecodable)]
+        self._names = [c for c in undecodable if isinstance(c, JointNames)]
+        self._parts = [self._new_part()]
+
+    def _new_part(self) -> _Part:
+        return _Part([c for c in self._build() if isinstance(c, ValueCheck)])
+
+    @property
+    def others(self) -> int:
+        """Messages that name more values than are kept of a stream."""
+        return self._counts.mismatched
+
+    @property
+    def notes(self) -> list[str]:
+        """What is odd about its messages, one sentence each."""
+        return self._decoder.notes
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The same, and which values only some of them have."""
+        return self._decoder.words
+
+    @property
+    def drivers(self) -> tuple[int, ...]:
+        """How many messages there are of each driver that shares its topic; of one, too."""
+        return self._decoder.layouts.drivers(self._decoder.seen)
+
+    @property
+    def trace(self) -> Trace:
+        """Of all of its joints, or of the sum over its pad."""
+        return joined([p.trace for p in self._parts if len(p.trace)] or [Trace()])
+
+    def cut(self, time_ns: int) -> None:
+        """Let go of the trace before a time."""
+        for part in self._parts:
+            part.trace.cut(time_ns)
+
+    def in_other_units(self) -> dict[str, list[str]]:
+        """Joints whose positions are declared to be neither angles nor lengths, by unit."""
+        found: dict[str, list[str]] = {}
+        for name in self._decoder.names or () if self.stream.type == JOINTS else ():
+            if name.startswith("position/") and not is_measured(name):
+                found.setdefault(split_name(name)[1] or "no unit", []).append(joint_of(name))
+        return found
+
+    def unjudged(self, limits: Limits) -> set[str]:
+        """Joints whose positions can be no angles, though nobody said so."""
+        jumps = (c for part in self._parts for c in part.checks if isinstance(c, JointJump))
+        return {joint for check in jumps for joint in check.unjudged(limits)}
+
+    def add(self, times: Int64s, receives: Int64s, messages: Sequence[bytes]) -> None:
+        """Take messages in order of receipt.
+
+        Args:
+            times, receives: int64[n], ns, robot clock.
+        """
+        if self.stream.disorder_ns:
+            times, receives, messages = self._in_order(times, receives, messages)
+        if len(times):
+            self._take(times, receives, messages)
+
+    def end(self) -> None:
+        """Nothing more comes."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None and len(waiting[0]):
+            self._take(*waiting)
+        self._build = list  # whoever builds them holds this, too: finished, neither keeps the other
+
+    def _in_order(self, times: Int64s, receives: Int64s, messages: Sequence[bytes]) -> _Messages:
+        """What nothing earlier can follow any more, in order of the stamps; the rest waits."""
+        if self._waiting is not None:
+            times = np.concatenate((self._waiting[0], times))
+            receives = np.concatenate((self._waiting[1], receives))
+            messages = [*self._waiting[2], *messages]
+        order = np.argsort(times, kind="stable")
+        times, receives = times[order], receives[order]
+        messages = [messages[n] for n in order.tolist()]
+        ready = int(np.searchsorted(times, times[-1] - self.stream.disorder_ns, "right"))
+        self._waiting = times[ready:], receives[ready:], messages[ready:]
+        return times[:ready], receives[:ready], messages[:ready]
+
+    def _take(self, times: Int64s, receives: Int64s, messages: Sequence[bytes]) -> None:
+        done, rows, shapes = self._decoder.all(Messages(messages))
+        for undecodable in self._undecodable:
+            undecodable.messages += len(messages)
+            undecodable.bad = self._counts.undecodable
+        for names in self._names:
+            noted = self._decoder.layouts.notes
+            names.odd = sum(self._decoder.seen[shape] for shape in noted)
+            names.why = "; ".join(self.notes)
+        if not len(done):
+            return
+        if len(done) < len(times):
+            times, receives = times[done], receives[done]
+        if len(self._decoder.layouts) == 1 and len(self._parts) == 1:
+            self._parts[0].columns = list(range(rows.shape[1]))
+            self._tell(self._parts[0], times, receives, rows, None)
+            return
+        layouts = self._decoder.layouts
+        for members, columns in layouts.parts():
+            mine = np.isin(shapes, members)
+            if mine.any():
+                part = self._part(columns)
+                places = np.array(part.columns, dtype=np.intp)
+                absent = ~layouts.has(shapes[mine], places)
+                own = rows[mine][:, places]
+                self._tell(part, times[mine], receives[mine], own, absent if absent.any() else None)
+
+    def _part(self, columns: list[int]) -> _Part:
+        """The one with these joints, or a new one."""
+        found = next((p for p in self._parts if not set(columns).isdisjoint(p.columns)), None)
+        if found is None:
+            found = next((p for p in self._parts if not p.columns), None)
+        if found is None:
+            found = self._new_part()
+            self._parts.append(found)
+        found.columns += [c for c in columns if c not in found.columns]
+        return found
+
+    def _tell(
+        self, part: _Part, times: Int64s, receives: Int64s, rows: Floats, absent: Bools | None
+    ) -> None:
+        # Checks work along columns; where there are few, those should lie in one piece.
+        rows = np.asfortranarray(rows) if rows.shape[1] <= _NARROW else rows
+        every = self._decoder.names or ()
+        names = every if len(part.columns) == len(every) else tuple(every[c] for c in part.columns)
+        if part.columns != sorted(part.columns):
+            names = tuple(every[c] for c in part.columns)
+        values = Values(times, receives, rows, names, absent)
+        for check in part.checks:
+            check.add(values)
+        self._trace(part.trace, values)
+
+    def _trace(self, trace: Trace, values: Values) -> None:
+        if self.stream.type == TACTILE:
+            columns = values.columns("normal/")
+        elif self.stream.type == JOINTS:
+            columns = judged(values.names)
+        else:
+            return
+        if not len(columns):
+            return
+        rows = values.rows[:, columns]
+        if self.stream.type == TACTILE:
+            trace.names = (f"normal {values.names[0].rpartition(' ')[2]}",)
+            rows = rows.sum(axis=1, keepdims=True)
+        elif len(trace.names) < len(columns):
+            trace.names = tuple(joint_of(values.names[c]) for c in columns)
+        trace.add(values.times, rows)

@@ -1,0 +1,173 @@
+"""Checks of tactile pads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from robot_recorder.configuration.tasks import Contact
+from robot_recorder.model.arrays import Floats
+from robot_recorder.model.quality_result import Result, Threshold
+from robot_recorder.model.streams import NS_PER_S
+from robot_recorder.quality.checks.check import Check, EpisodeFacts, ValueCheck
+from robot_recorder.quality.checks.clipping import ClipCounter
+from robot_recorder.quality.checks.frozen import Frozen
+from robot_recorder.quality.checks.values import Trace, Values
+
+TOUCHED_PA, TOUCHED_SHARE = 1000.0, 0.05  # above the idle reading of the whole pad; 1 is full range
+_QUIET_NS = 0.5 * NS_PER_S  # a pad has noise when its usual taxel changes its reading sooner
+
+
+class TactileFrozen(Frozen):
+    """The same for a pad; one that never changes was never touched, and that is another check's to say."""
+
+    def never_changed(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Frozen."""
+        yield from ()
+
+
+class _Taxels(ValueCheck):
+    """Finds taxels whose reading stays exactly the same, on a pad that has noise or is pressed around them."""
+
+    def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
+        """See ValueCheck."""
+        super().__init__(stream, threshold, range)
+        self._last: Floats = np.empty(0)
+        self._since: Floats = np.empty(0)  # of each taxel's run of equal readings, ns
+        self._longest: Floats = np.empty(0)
+        self._at: Floats = np.empty(0)  # the reading of that run
+        self._samples = 0
+        self._span = [0, 0]
+        self._most = 0.0
+
+    def add(self, values: Values) -> None:
+        """See ValueCheck."""
+        rows = values.rows[:, values.columns("normal/")]
+        times = values.times.astype(np.float64)
+        if not rows.shape[1]:
+            return
+        if not self._samples:
+            self._last = np.full(rows.shape[1], np.nan)
+            self._since = np.full(rows.shape[1], times[0])
+            self._longest = np.zeros(rows.shape[1])
+            self._at = rows[0].copy()
+            self._span[0] = int(times[0])
+        if rows.shape[1] != len(self._last):
+            return
+        self._samples += len(rows)
+        self._span[1] = int(times[-1])
+        same = rows == np.concatenate((self._last[None], rows[:-1]))
+        # When the run that a sample is part of began.
+        began = np.where(same, -np.inf, times[:, None])
+        began = np.maximum(np.maximum.accumulate(began, axis=0), self._since)
+        runs = times[:, None] - began
+        best = runs.argmax(axis=0)
+        longest = runs[best, np.arange(rows.shape[1])]
+        better = longest > self._longest
+        self._at = np.where(better, rows[best, np.arange(rows.shape[1])], self._at)
+        self._longest = np.maximum(self._longest, longest)
+        self._since, self._last = began[-1], rows[-1].copy()
+        self._most = max(self._most, float(np.nan_to_num(rows).max()))
+
+    def standing(self) -> tuple[list[int], list[float]]:
+        """Taxels that do not change any more, and at which reading."""
+        span = self._span[1] - self._span[0]
+        if self._samples < 20 or np.median(self._longest) > _QUIET_NS:
+            return [], []  # without noise an untouched taxel looks like a dead one
+        still = np.flatnonzero(self._longest > max(0.5 * span, NS_PER_S))
+        return still.tolist(), self._at[still].tolist()
+
+    @property
+    def taxels(self) -> int:
+        """How many the pad has; 0: not known yet."""
+        return len(self._last)
+
+    def _is_idle(self, reading: float) -> bool:
+        return abs(reading) <= 0.002 * max(self._most, 1e-9)
+
+
+class TaxelsDead(_Taxels):
+    """Taxels that never show anything."""
+
+    name = "taxels_dead"
+    remedy = "check the pad's cable, or list how many may be dead in the profile"
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        found = [t for t, at in zip(*self.standing()) if self._is_idle(at)]
+        if self.taxels:
+            which = f" ({', '.join(map(str, found[:6]))})" if found else ""
+            yield self.say(len(found), f"{len(found)} of {self.taxels} taxels are dead{which}")
+
+
+class TaxelsStuck(_Taxels):
+    """Taxels that stand at a reading, touched or not."""
+
+    name = "taxels_stuck"
+    remedy = "check the pad for a trapped object or a short"
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        found = [t for t, at in zip(*self.standing()) if not self._is_idle(at)]
+        if self.taxels:
+            which = f" ({', '.join(map(str, found[:6]))})" if found else ""
+            yield self.say(len(found), f"{len(found)} of {self.taxels} taxels are stuck{which}")
+
+
+class TaxelsSaturated(ValueCheck):
+    """Taxels at the end of their range."""
+
+    name = "taxels_saturated"
+    remedy = "the grip is harder than the pad can measure"
+
+    def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
+        """See ValueCheck."""
+        super().__init__(stream, threshold, range)
+        self._clips = ClipCounter(range, both_ends=False)
+
+    def add(self, values: Values) -> None:
+        """See ValueCheck."""
+        self._clips.add(values.times, values.rows[:, values.columns("normal/")])
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        seconds, taxel, at = self._clips.worst()
+        where = f" (taxel {taxel} at {at:.4g})" if seconds else ""
+        yield self.say(seconds, f"a taxel was saturated for {seconds:.2f} s{where}")
+
+
+class NeverTouched(Check):
+    """Pads that touched nothing although the task is about touching."""
+
+    name = "never_touched"
+    remedy = "was the object missed, is the glove off, or is the pad broken?"
+
+    def __init__(self, stream: str, threshold: Threshold) -> None:
+        """See Check."""
+        super().__init__(stream, threshold)
+        self._touched: dict[str, bool] = {}
+
+    def fold(self, stretch: EpisodeFacts) -> None:
+        """See Check."""
+        for name, trace in stretch.touches.items():
+            self._touched[name] = self._touched.get(name, False) or _touched(trace)
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        self.fold(episode)
+        contact = episode.task.contact if episode.task else Contact.NONE
+        if contact is Contact.NONE or not self._touched:
+            return
+        untouched = [name for name, touched in self._touched.items() if not touched]
+        enough = contact is Contact.ANY and len(untouched) < len(self._touched)
+        names = ", ".join(untouched) or "none"
+        yield self.say(0 if enough else len(untouched), f"pads that touched nothing: {names}")
+
+
+def _touched(trace: Trace) -> bool:
+    if not len(trace):
+        return True  # nothing came of it: that is another check's to say
+    pressed = np.nan_to_num(trace.rows[:, 0])
+    limit = TOUCHED_PA if "(Pa)" in trace.names[0] else TOUCHED_SHARE
+    return bool(pressed.max() - np.percentile(pressed, 5) > limit)

@@ -1,0 +1,202 @@
+"""Numbers of a stream as checks see them, and the thinned-out trace that is kept of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from robot_recorder.alignment.decoder import widened
+from robot_recorder.model.arrays import Bools, Floats, Int64s
+from robot_recorder.model.streams import NS_PER_MS, NS_PER_S
+
+TRACE_PERIOD_NS = 20 * NS_PER_MS
+MOST_SPANS = 500  # that are kept of an episode: the longest
+_FAR_NS = NS_PER_S
+
+_Span = TypeVar("_Span", bound=tuple[Any, ...])
+
+
+@dataclass(frozen=True)
+class Values:
+    """Samples of one stream, in order of receipt.
+
+    Attributes:
+        times: int64[n], ns, robot clock: the stamp, or the receipt where a stamp is of another clock.
+        receives: int64[n], ns, robot clock.
+        rows: float64[n, len(names)].
+        names: with units; of later samples there may be more, behind these.
+        absent: bool[n, len(names)], NaN because the message has no such value; None: all have all.
+    """
+
+    times: Int64s
+    receives: Int64s
+    rows: Floats
+    names: tuple[str, ...]
+    absent: Bools | None = None
+
+    def columns(self, prefix: str) -> npt.NDArray[np.intp]:
+        """Where the values stand whose names begin like this."""
+        return _columns(self.names, prefix)
+
+
+@lru_cache(maxsize=64)
+def _columns(names: tuple[str, ...], prefix: str) -> npt.NDArray[np.intp]:
+    return np.array([i for i, name in enumerate(names) if name.startswith(prefix)], dtype=np.intp)
+
+
+def robot_times(stamps: Int64s, receives: Int64s) -> Int64s:
+    """Stamps where they can be of the robot's clock, and receipts where they can not. int64[n], ns."""
+    near = (stamps != 0) & (np.abs(receives - stamps) < _FAR_NS)
+    return np.where(near, stamps, receives)
+
+
+def bits(rows: Floats) -> Int64s:
+    """The same numbers as whole numbers, for comparing: not-a-number is equal to itself then."""
+    return rows.view(np.int64)
+
+
+@dataclass
+class Trace:
+    """A stream at 50 Hz at most, kept until somebody cuts it.
+
+    Attributes:
+        names: of the columns.
+    """
+
+    names: tuple[str, ...] = ()
+    _times: list[Int64s] = field(default_factory=list)
+    _rows: list[Floats] = field(default_factory=list)
+    _slot: int = -1
+
+    def add(self, times: Int64s, rows: Floats) -> None:
+        """Take samples; the first of each period stays."""
+        slots = times // TRACE_PERIOD_NS
+        newest = np.maximum.accumulate(np.concatenate(([self._slot], slots)))
+        kept = slots > newest[:-1]
+        if not kept.any():
+            return
+        self._slot = int(newest[-1])
+        self._times.append(times[kept])
+        self._rows.append(rows[kept])
+
+    def __len__(self) -> int:
+        return sum(map(len, self._times))
+
+    @property
+    def times(self) -> Int64s:
+        """int64[n], ns, robot clock, rising."""
+        if len(self._times) > 1:
+            self._times = [np.concatenate(self._times)]
+        return self._times[0] if self._times else np.empty(0, dtype=np.int64)
+
+    @property
+    def rows(self) -> Floats:
+        """float64[n, k]; NaN before a column came."""
+        if len(self._rows) > 1:
+            width = max(part.shape[1] for part in self._rows)
+            self._rows = [np.concatenate([widened(part, width) for part in self._rows])]
+        return self._rows[0] if self._rows else np.empty((0, len(self.names)))
+
+    def before(self, time_ns: int) -> Trace:
+        """Its beginning, without a copy."""
+        end = int(self.times.searchsorted(time_ns))
+        return Trace(self.names, [self.times[:end]], [self.rows[:end]], self._slot)
+
+    def without(self, names: Collection[str]) -> Trace:
+        """The same, some columns left out."""
+        if not names:
+            return self
+        kept = [at for at, name in enumerate(self.names) if name not in names]
+        left = tuple(self.names[at] for at in kept)
+        return Trace(left, [self.times], [self.rows[:, kept]], self._slot)
+
+    def cut(self, time_ns: int) -> None:
+        """Let go of what is before a time."""
+        if not self._times:
+            return
+        first = int(self.times.searchsorted(time_ns))
+        self._times, self._rows = [self.times[first:].copy()], [self.rows[first:].copy()]
+
+    def at(self, times: Int64s) -> Floats:
+        """float64[m, k], interpolated at other times; the ends are held."""
+        own, rows = self.times, self.rows
+        place, grid = (own - own[0]).astype(np.float64), (times - own[0]).astype(np.float64)
+        return np.stack([np.interp(grid, place, column) for column in rows.T], axis=1)
+
+
+def longest(spans: list[_Span]) -> list[_Span]:
+    """The longest spans, no more than are kept of an episode, in their order.
+
+    Args:
+        spans: tuples that begin with a start and an end, ns.
+    """
+    if len(spans) <= MOST_SPANS:
+        return spans
+    kept = sorted(range(len(spans)), key=lambda n: spans[n][0] - spans[n][1])[:MOST_SPANS]
+    return [spans[n] for n in sorted(kept)]
+
+
+def joined(traces: Sequence[Trace]) -> Trace:
+    """Traces of different joints as one, at the times of the densest; the others interpolated."""
+    if len(traces) == 1:
+        return traces[0]
+    densest = max(traces, key=len)
+    rows = [densest.rows, *(t.at(densest.times) for t in traces if t is not densest)]
+    names = [densest.names, *(t.names for t in traces if t is not densest)]
+    whole = Trace(tuple(name for part in names for name in part))
+    whole.add(densest.times, np.concatenate(rows, axis=1))
+    return whole
+
+
+class ConstantRuns:
+    """When nothing changed at all, found while samples pass; of many times the longest ones."""
+
+    LEAST_NS = 200 * NS_PER_MS
+
+    def __init__(self) -> None:
+        self._spans: list[tuple[int, int]] = []
+        self._since_ns = self._last_ns = 0
+        self.samples = self.repeats = 0
+
+    def add(self, times: Int64s, same: Bools) -> list[tuple[tuple[int, int], int]]:
+        """Take samples.
+
+        Args:
+            times: int64[n], ns.
+            same: bool[n], equal to the sample before.
+
+        Returns:
+            Of every span that has ended, it and the number of the sample that ended it.
+        """
+        self.samples += len(same)
+        self.repeats += int(same.sum())
+        changes = np.flatnonzero(~same)
+        starts = times[changes]
+        ends = np.concatenate(([self._last_ns], times))[changes]  # of the runs before them
+        begins = np.concatenate(([self._since_ns], starts[:-1])) if len(starts) else starts
+        long = ends - begins >= self.LEAST_NS
+        ended = [
+            ((int(a), int(b)), int(c))
+            for a, b, c in zip(begins[long], ends[long], changes[long])
+            if a
+        ]
+        self._spans += [span for span, _ in ended]
+        if len(self._spans) > 2 * MOST_SPANS:
+            self._spans = longest(self._spans)
+        if len(starts):
+            self._since_ns = int(starts[-1])
+        self._last_ns = int(times[-1])
+        return ended
+
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """From when to when, ns; those of at least ``LEAST_NS``."""
+        running = self._since_ns, self._last_ns
+        if running[0] and running[1] - running[0] >= self.LEAST_NS:
+            return longest([*self._spans, running])
+        return longest(self._spans)

@@ -1,0 +1,145 @@
+"""Checks of force and torque sensors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from robot_recorder.model.arrays import Bools, Floats, Int64s
+from robot_recorder.model.quality_result import Result, Threshold, at_most_warn
+from robot_recorder.quality.checks.check import EpisodeFacts, ValueCheck
+from robot_recorder.quality.checks.clipping import ClipCounter
+from robot_recorder.quality.checks.values import Trace, Values
+
+
+class WrenchBias(ValueCheck):
+    """It shows a force although the robot is at rest and touches nothing."""
+
+    name = "wrench_bias"
+    remedy = "tare the sensor while nothing is held; correct the hand's mass in its driver"
+    _WINDOW = 10  # rows of the trace: 0.2 s
+    _TOUCH_SHARE = 0.05  # of a pad's largest reading
+
+    def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
+        """See ValueCheck."""
+        super().__init__(stream, threshold, range)
+        self._trace = Trace()
+        self._biases = [math.inf, math.inf]  # least one at rest, and least one anywhere
+        self._pressed: dict[str, tuple[float, float]] = {}  # least and most that each pad showed
+
+    def add(self, values: Values) -> None:
+        """See ValueCheck."""
+        force = values.columns("force/")
+        if len(force):
+            self._trace.add(values.times, values.rows[:, force])
+
+    def fold(self, stretch: EpisodeFacts) -> None:
+        """See Check."""
+        self._look(self._trace.before(stretch.stop_ns), stretch)
+        self._trace.cut(stretch.stop_ns)
+
+    def _look(self, trace: Trace, stretch: EpisodeFacts) -> None:
+        if len(trace) < self._WINDOW or not stretch.motion.known:
+            return
+        times, force = trace.times, np.nan_to_num(trace.rows)
+        free = self._untouched(times, stretch)
+        # Where it never rests: what a hand in the air weighs on the way is less than a bias worth telling.
+        for number, chosen in enumerate((free & stretch.motion.at_rest(times), free)):
+            whole = [
+                float(np.linalg.norm(np.median(force[i : i + self._WINDOW], axis=0)))
+                for i in range(0, len(times) - self._WINDOW + 1, self._WINDOW // 2)
+                if chosen[i : i + self._WINDOW].all()
+            ]
+            self._biases[number] = min([self._biases[number], *whole])
+
+    def _untouched(self, times: Int64s, stretch: EpisodeFacts) -> Bools:
+        """bool[n], when no pad is pressed: by the least and the most it showed up to now."""
+        free = np.ones(len(times), dtype=bool)
+        for name, touch in stretch.touches.items():
+            if len(touch) > 1:
+                pressed = touch.at(times)[:, 0]
+                idle, most = self._pressed.get(name, (math.inf, -math.inf))
+                idle, most = min(idle, float(pressed.min())), max(most, float(pressed.max()))
+                self._pressed[name] = idle, most
+                free &= pressed - idle <= self._TOUCH_SHARE * max(most - idle, 1e-9)
+        return free
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        self._look(self._trace, episode)
+        bias = next((b for b in self._biases if math.isfinite(b)), None)
+        if bias is None:
+            return
+        if self._pressed or episode.touches:
+            yield self.say(bias, f"shows {bias:.1f} N with nothing touched")
+        else:  # it may carry something, or be a foot
+            limits = at_most_warn(self.threshold)
+            yield self.say(bias, f"shows {bias:.1f} N at least", threshold=limits)
+
+
+class WrenchClipping(ValueCheck):
+    """Readings stop at the end of the sensor's range."""
+
+    name = "wrench_clipping"
+    remedy = "the sensor's range is too small for this task, or set too small in its driver"
+
+    def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
+        """See ValueCheck."""
+        super().__init__(stream, threshold, range)
+        self._clips = ClipCounter(range, both_ends=True)
+
+    def add(self, values: Values) -> None:
+        """See ValueCheck."""
+        columns = values.columns("force/") if self.range else values.columns("")
+        self._clips.add(values.times, values.rows[:, columns])
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        seconds, column, at = self._clips.worst()
+        axis = ("force x", "force y", "force z", "torque x", "torque y", "torque z")[column % 6]
+        where = f" ({axis} at {at:.1f})" if seconds else ""
+        yield self.say(seconds, f"stood at the end of its range for {seconds:.2f} s{where}")
+
+
+class WrenchSpikes(ValueCheck):
+    """Single readings far off both of their neighbours."""
+
+    name = "wrench_spikes"
+    remedy = "check the sensor's cable and shielding"
+    _FORCE_N, _TORQUE_NM = 40.0, 4.0
+
+    def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
+        """See ValueCheck."""
+        super().__init__(stream, threshold, range)
+        self._before: Floats = np.empty((0, 0))
+        self._spikes = 0
+        self._largest = 0.0
+
+    def add(self, values: Values) -> None:
+        """See ValueCheck."""
+        rows = values.rows
+        if len(self._before) and self._before.shape[1] == rows.shape[1]:
+            rows = np.concatenate((self._before, rows))
+        self._before = rows[-2:].copy()
+        if len(rows) < 3:
+            return
+        steps = np.diff(rows, axis=0)
+        # Off both neighbours, to the same side: a step there and one back.
+        off = np.where(
+            np.sign(steps[1:]) * np.sign(steps[:-1]) < 0,
+            np.minimum(abs(steps[1:]), abs(steps[:-1])),
+            0.0,
+        )
+        limits = np.full(rows.shape[1], self._FORCE_N)
+        limits[values.columns("torque/")] = self._TORQUE_NM
+        spikes = (off > limits).any(axis=1)
+        if spikes.any():
+            self._spikes += int(spikes.sum())
+            self._largest = max(self._largest, float(off.max()))
+
+    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+        """See Check."""
+        largest = f" of up to {self._largest:.0f} N" if self._spikes else ""
+        yield self.say(self._spikes, f"has {self._spikes} spikes{largest}")

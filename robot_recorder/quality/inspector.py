@@ -1,0 +1,441 @@
+"""Looks at an episode's samples while they pass, so that its quality report stands when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+
+from robot_recorder.alignment.certificate import Certificate, certified
+from robot_recorder.alignment.pairing import nearest_topics
+from robot_recorder.configuration.tasks import Task
+from robot_recorder.messages.cdr import CdrReader
+from robot_recorder.messages.image_messages import IMAGE_TYPES
+from robot_recorder.messages.kinds import KINDS, Decoded, stream_decoder
+from robot_recorder.messages.urdf import joint_limits
+from robot_recorder.model.arrays import Bools, Int64s
+from robot_recorder.model.quality_result import Result
+from robot_recorder.model.quality_settings import (
+    NO_SETTINGS,
+    QualitySettings,
+    budget_of,
+    threshold_of,
+)
+from robot_recorder.model.streams import NS_PER_S, RobotProfile, Role, StreamConfig
+from robot_recorder.quality.checks.camera_watch import CameraWatch, Looker, Nobody
+from robot_recorder.quality.checks.check import Check, EpisodeFacts, Limits, ValueCheck
+from robot_recorder.quality.checks.frozen import Frozen, JointFrozen, JointsFrozen
+from robot_recorder.quality.checks.joints import (
+    JointJump,
+    JointLimits,
+    JointNames,
+    NotANumber,
+    Undecodable,
+)
+from robot_recorder.quality.checks.motion import STEP_NS
+from robot_recorder.quality.checks.number_watch import JOINTS, TACTILE, NumberWatch
+from robot_recorder.quality.checks.tactile import (
+    NeverTouched,
+    TactileFrozen,
+    TaxelsDead,
+    TaxelsSaturated,
+    TaxelsStuck,
+)
+from robot_recorder.quality.checks.timing import PRESENCE_CHECKS, TIMING_CHECKS, TimingCheck
+from robot_recorder.quality.checks.tracking import TrackingError, TrackingLag
+from robot_recorder.quality.checks.values import Trace, robot_times
+from robot_recorder.quality.checks.whole import WHOLE_CHECKS
+from robot_recorder.quality.checks.wrench import WrenchBias, WrenchClipping, WrenchSpikes
+from robot_recorder.quality.report import QualityReport, unchecked, weigh
+
+_INFO = "sensor_msgs/msg/CameraInfo"
+_TEXT = "std_msgs/msg/String"
+
+_PATIENCE_S = 0.4  # for the last pictures: the verdict has a second
+
+# Traces are kept of one stretch of an episode, and of a little before, for what goes on across its beginning.
+_NAMED = 4  # joints that a sentence names
+STRETCH_NS = 600 * STEP_NS
+_OVERLAP_NS = 10 * NS_PER_S
+_MOST_STRETCHES = 1440  # a day: a bag that says it spans years is not gone through minute by minute
+SETTLE_NS = 5 * NS_PER_S  # no sample is added so long after its time
+
+# What is looked for in the numbers of each type, when they are observed.
+_VALUE_CHECKS: dict[str, tuple[type[ValueCheck], ...]] = {
+    JOINTS: (NotANumber, JointsFrozen, JointJump, JointLimits),
+    "geometry_msgs/msg/WrenchStamped": (
+        NotANumber,
+        Frozen,
+        WrenchBias,
+        WrenchClipping,
+        WrenchSpikes,
+    ),
+    TACTILE: (NotANumber, TactileFrozen, TaxelsDead, TaxelsStuck, TaxelsSaturated),
+    "sensor_msgs/msg/Imu": (NotANumber, Frozen),
+}
+_NAME_CHECKS: dict[str, tuple[type[Check], ...]] = {JOINTS: (JointNames,)}
+_STREAM_CHECKS: dict[str, tuple[type[Check], ...]] = {
+    JOINTS: (JointFrozen, TrackingLag, TrackingError),
+}
+
+
+class Inspector:
+    """All checks of one episode. One that breaks is left out and named: it never costs a take."""
+
+    def __init__(
+        self,
+        profile: RobotProfile,
+        task: Task | None,
+        looker: Looker | None = None,
+        decoders: Mapping[str, Callable[[bytes], Decoded]] | None = None,
+        guessed: bool = False,
+        unread: Mapping[str, str] | None = None,
+    ) -> None:
+        """
+        Args:
+            profile: its streams are those to be looked at.
+            looker: says what is to be seen in pictures; None: nobody looks.
+            decoders: by stream, for types the package does not know.
+            guessed: nobody declared the profile: what it says of times is held against nobody.
+            unread: by stream, why it has no values.
+        """
+        self.broken: list[str] = []
+        self._unread = unread or {}
+        self._profile = profile
+        self._task = task
+        self._guessed = guessed
+        self._looker: Looker = looker or Nobody()
+        self._cameras: dict[str, CameraWatch] = {}
+        self._numbers: dict[str, NumberWatch] = {}
+        self._checks: list[Check] = []
+        self._limits: dict[str, Limits] = {}  # by the description's topic
+        self._sizes: dict[str, tuple[int, int]] = {}  # by the CameraInfo's topic
+        self._failed: set[str] = set()
+        self._broken_checks: set[Check] = set()
+        self._begin_ns = 0  # of the running stretch; 0: it is the first
+        self._doubts: dict[str, str] = {}  # why nobody can say which command a stream follows
+        self._paired: set[str] = set()
+        self._moved: dict[str, dict[int, Bools]] = {}  # by stream and begin of a stretch
+        for stream in profile.streams:
+            try:
+                self._watch(stream, (decoders or {}).get(stream.name))
+            except Exception as error:
+                self._break(f"{stream.name}: {type(error).__name__}: {error}")
+                self._failed.add(stream.name)
+        for whole in (*WHOLE_CHECKS, NeverTouched):
+            self._checks += self._built([whole], None)
+
+    def _settings(self, stream: StreamConfig | None) -> list[QualitySettings]:
+        own = stream.quality if stream else NO_SETTINGS
+        return [self._profile.quality, own, self._task.quality if self._task else NO_SETTINGS]
+
+    def _built(self, kinds: Iterable[type[Check]], stream: StreamConfig | None) -> list[Check]:
+        built: list[Check] = []
+        for kind in kinds:
+            try:
+                built += self._build(kind, stream)
+            except Exception as error:
+                name = f"{kind.name} {stream.name if stream else ''}"
+                self._break(f"{name}: {type(error).__name__}: {error}")
+        return built
+
+    def _build(self, kind: type[Check], stream: StreamConfig | None) -> list[Check]:
+        threshold = threshold_of(kind.name, self._settings(stream))
+        if threshold.most is None:
+            return []  # it is switched off
+        if issubclass(kind, ValueCheck):
+            assert stream is not None
+            return [kind(stream.name, threshold, stream.quality.range)]
+        check = kind(stream.name if stream else "", threshold)
+        if isinstance(check, TimingCheck):
+            check.guessed = self._guessed
+        return [check]
+
+    def _watch(self, stream: StreamConfig, decode: Callable[[bytes], Decoded] | None) -> None:
+        timing = TIMING_CHECKS if certified(stream) else PRESENCE_CHECKS
+        self._checks += self._built(timing, stream)
+        if stream.type in IMAGE_TYPES:
+            camera = CameraWatch(stream, self._looker, lambda kinds: self._built(kinds, stream))
+            self._cameras[stream.name] = camera
+            self._checks += camera.checks
+            return
+        decode = stream_decoder(stream) if stream.type in KINDS else decode
+        if decode is None:
+            return
+        observed = stream.role is Role.OBSERVATION
+        wanted = _VALUE_CHECKS.get(stream.type, (NotANumber,)) if observed else (NotANumber,)
+        undecodable = self._built([Undecodable, *_NAME_CHECKS.get(stream.type, ())], stream)
+        self._numbers[stream.name] = NumberWatch(
+            stream, decode, partial(self._add_built, wanted, stream), undecodable
+        )
+        self._checks += undecodable
+        self._checks += self._built(_STREAM_CHECKS.get(stream.type, ()) if observed else (), stream)
+
+    def _add_built(self, kinds: Iterable[type[Check]], stream: StreamConfig) -> list[Check]:
+        """Checks that are the episode's from now on, too."""
+        built = self._built(kinds, stream)
+        self._checks += built
+        return built
+
+    def wants(self, stream: StreamConfig) -> bool:
+        """Whether there is anything to look at in a stream's messages."""
+        return (
+            stream.name in self._numbers
+            or stream.name in self._cameras
+            or stream.type == _INFO
+            or _is_description(stream)
+        )
+
+    # -- while it is recorded
+
+    def add(
+        self, stream: StreamConfig, stamps: Int64s, receives: Int64s, messages: Sequence[bytes]
+    ) -> None:
+        """Take messages of a stream, in order of receipt.
+
+        Args:
+            stamps: int64[n], ns; 0: none.
+            receives: int64[n], ns, robot clock.
+        """
+        if stream.name in self._failed:
+            return
+        try:
+            if stream.name in self._numbers:
+                self._numbers[stream.name].add(robot_times(stamps, receives), receives, messages)
+            elif stream.name in self._cameras:
+                self._cameras[stream.name].add(robot_times(stamps, receives), messages)
+            elif stream.type == _INFO:
+                self._read_info(stream, messages[0])
+            elif _is_description(stream):
+                self._limits[stream.topic] = joint_limits(CdrReader(messages[-1]).text())
+        except Exception as error:
+            self._break(f"{stream.name}: {type(error).__name__}: {error}")
+            self._failed.add(stream.name)
+
+    def advance(self, from_ns: int, now_ns: int) -> None:
+        """Say that everything received before ``now_ns`` has been added: stretches that are over are folded up.
+
+        Args:
+            from_ns: the episode's beginning with its pre-roll, robot clock.
+        """
+        self._begin_ns = self._begin_ns or from_ns
+        until_ns = min(now_ns, from_ns + _MOST_STRETCHES * STRETCH_NS)
+        while self._begin_ns + STRETCH_NS + SETTLE_NS <= until_ns:
+            end_ns = self._begin_ns + STRETCH_NS
+            stretch = EpisodeFacts(
+                self._begin_ns, self._begin_ns, end_ns, {s.name: s for s in self._profile.streams},
+                joints=self._traces(JOINTS, end_ns), touches=self._traces(TACTILE, end_ns),
+            )  # fmt: skip
+            for check in self._checks:
+                self._guard(check, partial(check.fold, stretch))
+            self._end_stretch(stretch)
+
+    def _end_stretch(self, stretch: EpisodeFacts) -> None:
+        for name, motion in stretch.motions.items():
+            if motion.known:
+                self._moved.setdefault(name, {})[stretch.from_ns] = motion.moving
+        self._note_pairs(stretch)
+        for numbers in self._numbers.values():
+            numbers.cut(stretch.stop_ns - _OVERLAP_NS)
+        self._begin_ns = stretch.stop_ns
+
+    def _note_pairs(self, stretch: EpisodeFacts) -> None:
+        """What could not be paired: in a stretch in which nothing moves that means little."""
+        commands, doubts = stretch.pairing.commands, stretch.pairing.doubts
+        self._doubts = {**doubts, **self._doubts}
+        self._paired |= {name for name in commands if commands[name] and name not in doubts}
+
+    def _guard(self, check: Check, action: Callable[[], None]) -> None:
+        """Do something with a check, unless it or its stream has failed."""
+        if check.stream in self._failed and not isinstance(check, TIMING_CHECKS):
+            return
+        if check in self._broken_checks:
+            return
+        try:
+            action()
+        except Exception as error:
+            self._break(f"{check.name} {check.stream}: {type(error).__name__}: {error}")
+            self._broken_checks.add(check)
+
+    @property
+    def troubles(self) -> dict[str, str]:
+        """What can be seen to go wrong while it is recorded, by stream."""
+        found = {name: "; ".join(numbers.notes) for name, numbers in self._numbers.items()}
+        found |= {name: camera.trouble for name, camera in self._cameras.items()}
+        return {name: trouble for name, trouble in found.items() if trouble}
+
+    def _read_info(self, stream: StreamConfig, message: bytes) -> None:
+        reader = CdrReader(message)
+        reader.stamp_ns()
+        reader.skip_bytes()
+        height, width = reader.u32(), reader.u32()
+        self._sizes[stream.topic] = (width, height)
+
+    def _break(self, what: str) -> None:
+        if what not in self.broken:
+            self.broken.append(what)
+
+    # -- when it has ended
+
+    def layout_notes(self, name: str) -> tuple[str, ...]:
+        """What a stream's messages name and leave out, one sentence each."""
+        numbers = self._numbers.get(name)
+        known = numbers is not None and numbers.stream.type == JOINTS
+        return numbers.words if numbers is not None and known else ()
+
+    def report(
+        self,
+        from_ns: int,
+        start_ns: int,
+        stop_ns: int,
+        certificate: Certificate | None,
+        incomplete: str = "",
+        data_lost: bool = False,
+    ) -> QualityReport:
+        """The quality report; nothing can be added any more.
+
+        Args:
+            from_ns: the episode's beginning with its pre-roll, robot clock.
+            start_ns, stop_ns: when start and stop were asked for.
+            incomplete: why it is not all that was to be recorded.
+            data_lost: some of what arrived is not in the bag.
+        """
+        if not self._looker.settle(_PATIENCE_S):
+            self._break(f"pictures were still being looked at {_PATIENCE_S:g} s after the end")
+        for camera in self._cameras.values():
+            camera.end(self._size_of(camera.stream.topic))
+            if camera.left_out:
+                self._break(f"{camera.stream.name}: {camera.left_out} pictures were not looked at")
+        for name, numbers in self._numbers.items():
+            numbers.end()
+            self._note_unjudged(name, numbers)
+        self.advance(from_ns, stop_ns)
+        episode = EpisodeFacts(
+            from_ns, start_ns, stop_ns, {s.name: s for s in self._profile.streams}, certificate,
+            self._task, incomplete, data_lost, self._traces(JOINTS), self._traces(TACTILE), self._limits_of_streams(),
+            self._moved, self._begin_ns, {n: x.drivers for n, x in self._numbers.items() if x.drivers},
+        )  # fmt: skip
+        self._note_pairs(episode)
+        for name, why in self._doubts.items():
+            if name not in self._paired:
+                self._break(f"tracking of {name}: {why}")
+        for what in self._unjudged(certificate):
+            self._break(what)
+        results: list[Result] = []
+        for check in self._checks:
+            self._guard(check, partial(_finish, check, episode, results))
+        return weigh(results, self.broken, budget_of(self._settings(None)))
+
+    def _unjudged(self, certificate: Certificate | None) -> Iterator[str]:
+        """Streams of which something is not looked at, and why."""
+        certificates = certificate.streams if certificate else {}
+        for stream in self._profile.streams:
+            camera, facts = self._cameras.get(stream.name), certificates.get(stream.name)
+            if facts is not None and not facts.count:
+                if not stream.required:  # a required one fails a check
+                    yield f"{stream.name}: nothing was recorded on {facts.topic}"
+            elif camera is not None and camera.unknown:
+                many = "pictures" if camera.unknown > 1 else "picture"
+                yield (
+                    f"{stream.name}: {camera.unknown} {many} encoded in a way that is not understood, "
+                    "as video is, or too large to be decoded: only their timing"
+                )
+            elif stream.name in self._failed:
+                continue  # that is said already
+            elif not (self.wants(stream) or stream.role is Role.CONTEXT):
+                why = f" ({self._unread[stream.name]})" if stream.name in self._unread else ""
+                yield f"{stream.name}: what is in a {stream.type}: only its timing{why}"
+
+    def _note_unjudged(self, name: str, numbers: NumberWatch) -> None:
+        """What of a stream's numbers nobody can judge."""
+        if numbers.others:
+            self._break(f"{name}: {numbers.others} messages name more values than are kept")
+        if numbers.stream.type not in KINDS:
+            for note in numbers.notes:
+                self._break(f"{name}: what is in a {numbers.stream.type}: only its timing ({note})")
+        for unit, joints in numbers.in_other_units().items():
+            self._break(f"{name}: positions in {unit} are not judged ({_some(joints)})")
+        odd = numbers.unjudged(self._limits_of_streams().get(name, {}))
+        if odd:
+            self._break(
+                f"{name}: positions of {_some(sorted(odd))} can be no angles and are not judged; say their "
+                "unit in the profile"
+            )
+
+    def _size_of(self, topic: str) -> tuple[int, int] | None:
+        """By the CameraInfo that stands nearest to a camera's topic; None: nobody can say which that is."""
+        parent = topic.rpartition("/")[0]
+        for folder in (parent, parent.rpartition("/")[0]):  # an image transport stands one below
+            sizes = {t: size for t, size in self._sizes.items() if t.rpartition("/")[0] == folder}
+            if sizes and folder:
+                nearest = nearest_topics(topic, sizes)
+                return sizes[nearest[0]] if len({sizes[t] for t in nearest}) == 1 else None
+        return None
+
+    def _limits_of_streams(self) -> dict[str, Limits]:
+        """Of every joint stream, by the description whose namespace is nearest to its own."""
+        found: dict[str, Limits] = {}
+        for name, numbers in self._numbers.items():
+            nearest = nearest_topics(numbers.stream.topic, self._limits)
+            if numbers.stream.type == JOINTS and nearest:
+                limits = [self._limits[topic] for topic in nearest]
+                agreed = set(limits[0].items()).intersection(*(one.items() for one in limits))
+                found[name] = dict(agreed)
+        return found
+
+    def _trace(self, numbers: NumberWatch, before_ns: int) -> Trace:
+        """Without joints whose positions can be no angles."""
+        limits = self._limits_of_streams().get(numbers.stream.name, {})
+        trace = numbers.trace.without(numbers.unjudged(limits))
+        return trace.before(before_ns) if before_ns else trace
+
+    def _traces(self, type_name: str, before_ns: int = 0) -> dict[str, Trace]:
+        """What is kept of the streams of a type, up to a time; 0: all of it."""
+        found = {
+            name: self._trace(numbers, before_ns)
+            for name, numbers in self._numbers.items()
+            if numbers.stream.type == type_name and name not in self._failed
+        }
+        return {name: trace for name, trace in found.items() if len(trace)}
+
+
+def _some(joints: Sequence[str]) -> str:
+    return ", ".join(joints[:_NAMED]) + (", ..." if len(joints) > _NAMED else "")
+
+
+def _finish(check: Check, episode: EpisodeFacts, results: list[Result]) -> None:
+    results += check.finish(episode)
+
+
+class NoInspector(Inspector):
+    """For an episode whose inspector could not be built: looks at nothing, and its report says why."""
+
+    def __init__(self, error: Exception) -> None:
+        """
+        Args:
+            error: why.
+        """
+        self._report = unchecked(error)
+
+    def wants(self, stream: StreamConfig) -> bool:
+        """See Inspector."""
+        return False
+
+    def advance(self, from_ns: int, now_ns: int) -> None:
+        """See Inspector."""
+
+    @property
+    def troubles(self) -> dict[str, str]:
+        """See Inspector."""
+        return {}
+
+    def layout_notes(self, name: str) -> tuple[str, ...]:
+        """See Inspector."""
+        return ()
+
+    def report(self, *_: object, **__: object) -> QualityReport:
+        """See Inspector."""
+        return self._report
+
+
+def _is_description(stream: StreamConfig) -> bool:
+    return stream.type == _TEXT and stream.topic.endswith("robot_description")

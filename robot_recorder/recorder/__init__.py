@@ -1,0 +1,1 @@
+"""The recorder without its node: from batches of samples to episodes on disk. Entrance: ``recorder.Recorder``."""

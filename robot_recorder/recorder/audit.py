@@ -1,0 +1,228 @@
+"""Gathers what an episode's sync certificate and quality report are made from, while its samples pass."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import cast
+
+import numpy as np
+
+from robot_recorder.alignment.certificate import (
+    Certificate,
+    FrameStats,
+    StreamEvidence,
+    TickSpan,
+    certify,
+)
+from robot_recorder.alignment.frame_messages import OWN_READERS
+from robot_recorder.alignment.frames import Frame
+from robot_recorder.alignment.stream_tally import StreamTally
+from robot_recorder.clocks.source_clock import Restamp, robot_stamps
+from robot_recorder.messages.cdr import HEAD, stamps_of
+from robot_recorder.model.errors import DecodeError
+from robot_recorder.model.streams import NS_PER_S, RobotProfile, StreamConfig
+from robot_recorder.model.topics import Channel, Sample
+from robot_recorder.quality.inspector import Inspector
+from robot_recorder.quality.report import UNCHECKED, QualityReport
+
+# Samples; many looked at together cost little more than one. Of pictures they would fill the memory.
+_AT_ONCE, _BYTES_AT_ONCE, _LEAST_AT_ONCE = 2000, 1_000_000, 30
+_WAIT_NS = 5 * NS_PER_S  # the longest that a sample waits for others
+# With the deadline: a frame received so long after its tick is of before any stop to come.
+_SURELY_NS = NS_PER_S
+_NEVER = 1 << 62
+
+
+@dataclass
+class _Stream:
+    config: StreamConfig
+    tally: StreamTally
+    inspected: bool
+    at_once: int = _LEAST_AT_ONCE
+    receives: list[int] = field(default_factory=list)
+    messages: list[bytes] = field(default_factory=list)
+
+
+class _OwnMessages:
+    """Reads what the recorder writes beside the streams, and counts what nobody can read."""
+
+    def __init__(self, frames: Channel, profile: RobotProfile, span: TickSpan) -> None:
+        """
+        Args:
+            frames: where aligned frames arrive.
+            span: which ticks count; its end is not known yet.
+        """
+        self.unreadable = 0
+        self.why = ""
+        self._frames = frames
+        self._aligned = tuple(s.name for s in profile.aligned)
+        self._before_ns = _SURELY_NS + profile.deadline_ns
+        self._stats = FrameStats(span)
+        # Until it is sure that they are of before the stop.
+        self._waiting: deque[Frame] = deque()
+        self._tick_ns = -1
+
+    def add(self, channel: Channel, data: bytes, receive_ns: int) -> None:
+        """Take a message that is of no stream."""
+        read = OWN_READERS.get(channel.bag_topic.type)
+        if read is None:
+            return
+        try:
+            found = read(data)
+        except DecodeError as error:
+            self._spoiled(channel, str(error))
+            return
+        if channel is self._frames:
+            frame, names = cast("tuple[Frame, tuple[str, ...]]", found)
+            if frame.tick_ns < self._stats.span.first_ns:
+                return  # frames are late: the first are of before
+            if names != self._aligned:
+                self._spoiled(channel, f"made of {', '.join(names) or 'no streams'}")
+            elif frame.tick_ns <= self._tick_ns:
+                self._spoiled(channel, "a frame of a tick that was told before: two synchronizers?")
+            else:
+                self._wait(frame, receive_ns)
+
+    def _spoiled(self, channel: Channel, why: str) -> None:
+        self.unreadable += 1
+        self.why = self.why or f"{channel.topic}: {why}"
+
+    def _wait(self, frame: Frame, receive_ns: int) -> None:
+        self._tick_ns = frame.tick_ns
+        self._waiting.append(frame)
+        while self._waiting and self._waiting[0].tick_ns < receive_ns - self._before_ns:
+            self._stats.add(self._waiting.popleft(), self._aligned)
+
+    def stats(self, span: TickSpan) -> FrameStats:
+        """The frames of the whole span."""
+        self._stats.span = span
+        while self._waiting:
+            self._stats.add(self._waiting.popleft(), self._aligned)
+        return self._stats
+
+
+class Evidence:
+    """Counts an episode's samples and frames. Memory: that of a clock model and a minute's traces a stream."""
+
+    def __init__(
+        self,
+        streams: Mapping[Channel, StreamConfig],
+        profile: RobotProfile,
+        frames: Channel,
+        from_ns: int,
+        start_ns: int,
+        restamp: Callable[[], Restamp | None],
+        inspector: Inspector | None = None,
+    ) -> None:
+        """
+        Args:
+            frames: where aligned frames arrive.
+            from_ns: what the episode begins with, robot clock.
+            start_ns: its nominal start. What is not there of the pre-roll before is no gap.
+            restamp: asked for what takes the clock's jumps up to now out of stamps.
+            inspector: told of all samples, too; None: nobody asks for a quality report.
+        """
+        self._streams: dict[Channel, _Stream] = {}
+        for channel, config in streams.items():
+            inspected = inspector is not None and inspector.wants(config)
+            self._streams[channel] = _Stream(
+                config, StreamTally(config, channel.stamped), inspected
+            )
+        self._profile = profile
+        self._from_ns, self._start_ns = from_ns, start_ns
+        self._own = _OwnMessages(frames, profile, self._span(_NEVER))
+        self._restamp = restamp
+        self._inspector = inspector
+        self._looked_ns = from_ns
+
+    def _span(self, stop_ns: int) -> TickSpan:
+        return TickSpan.of_episode(
+            self._from_ns, self._start_ns, stop_ns, self._profile.deadline_ns
+        )
+
+    def add(self, samples: Iterable[Sample]) -> None:
+        """Take samples in order of receipt."""
+        streams = self._streams
+        receive_ns = self._looked_ns
+        for channel, data, receive_ns, *_ in samples:
+            stream = streams.get(channel)
+            if stream is not None:
+                stream.receives.append(receive_ns)
+                stream.messages.append(data)
+                if len(stream.messages) >= stream.at_once:
+                    self._tally(channel, stream)
+            else:
+                self._own.add(channel, data, receive_ns)
+        if receive_ns >= self._looked_ns + _WAIT_NS:
+            self._look(receive_ns)
+
+    def _look(self, now_ns: int) -> None:
+        """Look at everything that waits."""
+        self._looked_ns = now_ns
+        for channel, stream in self._streams.items():
+            if stream.messages:
+                self._tally(channel, stream)
+        if self._inspector is not None:
+            self._inspector.advance(self._from_ns, now_ns)
+
+    def _tally(self, channel: Channel, stream: _Stream) -> None:
+        receives = np.array(stream.receives, dtype=np.int64)
+        messages = stream.messages
+        stamps = np.zeros_like(receives)
+        if channel.stamped:
+            stamps = stamps_of([message[:HEAD] for message in messages])
+        restamp = self._restamp()
+        stream.tally.push(stamps, receives, restamp)
+        stream.receives, stream.messages = [], []
+        stream.at_once = max(
+            min(_AT_ONCE, _BYTES_AT_ONCE // (len(messages[0]) + 1)), _LEAST_AT_ONCE
+        )
+        if self._inspector is not None and stream.inspected:
+            stamps = robot_stamps(stream.config, stamps, receives, restamp)
+            self._inspector.add(stream.config, stamps, receives, messages)
+
+    def certificate(self, to_ns: int, lost: Callable[[str], tuple[int | None, str]]) -> Certificate:
+        """The certificate; nothing can be added any more.
+
+        Args:
+            to_ns: the episode's end, robot clock.
+            lost: messages of a topic that are missing; None: not known, and why.
+        """
+        self._look(to_ns)
+        evidence = [
+            StreamEvidence(
+                s.config,
+                channel.topic,
+                s.tally.facts(self._start_ns, to_ns),
+                *lost(channel.topic),
+                self._inspector.layout_notes(s.config.name) if self._inspector is not None else (),
+            )
+            for channel, s in self._streams.items()
+        ]
+        stats, own = self._own.stats(self._span(to_ns)), self._own
+        return certify(evidence, stats, self._profile.frame_clock, own.unreadable, own.why)
+
+    def report(
+        self,
+        to_ns: int,
+        certificate: Certificate,
+        incomplete: tuple[str, bool],
+    ) -> QualityReport:
+        """The quality report, once there is a certificate.
+
+        Args:
+            to_ns: its end, robot clock.
+            incomplete: why it is not all that was to be recorded, and whether data is lost.
+        """
+        if self._inspector is None:
+            return UNCHECKED
+        return self._inspector.report(
+            self._from_ns, self._start_ns, to_ns, certificate, *incomplete
+        )
+
+    @property
+    def troubles(self) -> dict[str, str]:
+        """What can be seen to go wrong now, by stream."""
+        return self._inspector.troubles if self._inspector is not None else {}

@@ -1,0 +1,58 @@
+"""What the quality report is sure to say of an episode that starts now, by the last messages before it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from robot_recorder.configuration.tasks import Task
+from robot_recorder.messages.image_messages import IMAGE_TYPES
+from robot_recorder.model.quality_result import Level, Result
+from robot_recorder.model.quality_settings import NO_SETTINGS, budget_of
+from robot_recorder.model.streams import RobotProfile, StreamConfig
+from robot_recorder.model.topics import Channel, Sample
+from robot_recorder.quality.inspector import Inspector
+from robot_recorder.recorder.audit import Evidence
+
+# Checks that bad messages fail whatever comes later. Rates and clocks are the health's, by the same rules.
+_SURE = ("undecodable", "not_a_number", "repeated_stamps")
+_LAST = 20  # messages of each stream
+
+
+def foresee(
+    profile: RobotProfile,
+    task: Task | None,
+    streams: Mapping[Channel, StreamConfig],
+    samples: Sequence[Sample],
+) -> list[Result]:
+    """Failures that an episode with these samples cannot get rid of; empty: it may be accepted.
+
+    Made by the very checks that make the report. Pictures are not looked at.
+
+    Args:
+        samples: what was received last, in order of receipt.
+    """
+    looked_at = {c: s for c, s in streams.items() if s.type not in IMAGE_TYPES}
+    last = _last_of_each([s for s in samples if s.channel in looked_at])
+    if not last:
+        return []
+    nobody = Channel(last[0].channel.bag_topic)  # frames are none of them
+    first_ns, last_ns = last[0].receive_ns, last[-1].receive_ns
+    inspector = Inspector(profile, task)
+    evidence = Evidence(looked_at, profile, nobody, first_ns, first_ns, lambda: None, inspector)
+    evidence.add(last)
+    certificate = evidence.certificate(last_ns, lambda topic: (None, ""))
+    report = evidence.report(last_ns, certificate, ("", False))
+    found = [r for r in report.results if r.level is Level.FAIL and r.check in _SURE]
+    budget = budget_of([profile.quality, task.quality if task else NO_SETTINGS])
+    return found if len(found) > budget.fail else []
+
+
+def _last_of_each(samples: Sequence[Sample]) -> list[Sample]:
+    counts: Counter[Channel] = Counter()
+    last = []
+    for sample in reversed(samples):
+        if counts[sample.channel] < _LAST:
+            counts[sample.channel] += 1
+            last.append(sample)
+    return last[::-1]

@@ -1,0 +1,453 @@
+"""The recorder without its node: from batches of samples to episodes on disk."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from enum import IntEnum
+
+from robot_recorder.bags.writer import BagWriter
+from robot_recorder.clocks.robot_clock import RobotClock
+from robot_recorder.configuration.tasks import Task, TaskRegistry
+from robot_recorder.episodes.episode import episode_id
+from robot_recorder.episodes.labelling import Labelled
+from robot_recorder.episodes.locks import Claim
+from robot_recorder.episodes.store import QUARANTINE, EpisodeStore
+from robot_recorder.episodes.trash import TrashLimits
+from robot_recorder.model.answers import Verdict
+from robot_recorder.model.errors import BagError, ConfigError
+from robot_recorder.model.ids import PARTIAL
+from robot_recorder.model.labels import LabelEvent, LabelKind
+from robot_recorder.model.streams import NS_PER_S, RobotProfile
+from robot_recorder.model.topics import Batch
+from robot_recorder.quality.checks.camera_watch import Looker, Nobody
+from robot_recorder.quality.inspector import Inspector, NoInspector
+from robot_recorder.recorder.audit import Evidence
+from robot_recorder.recorder.disk import (
+    DiskLimits,
+    episodes_left,
+    free_bytes,
+    reserve_reached,
+    running_out,
+    shortage,
+)
+from robot_recorder.recorder.forecast import foresee
+from robot_recorder.recorder.health import HealthMonitor, HealthReport
+from robot_recorder.recorder.recording import Beginning, Package, Recording, StopReason
+from robot_recorder.recorder.ring import Ring
+from robot_recorder.recorder.start_gate import judge_start
+from robot_recorder.recorder.stream_watch import Observer
+
+_MOST_ENDING = 3  # each has a queue of its own
+
+
+class RecorderState(IntEnum):
+    """Mirrors EpisodeStatus.STATE_*."""
+
+    IDLE = 0
+    RECORDING = 1
+    FINALISING = 2
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What an episode demonstrates, and who drives."""
+
+    task: str = ""
+    instruction: str = ""
+    operator_name: str = ""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to record.
+
+    Attributes:
+        pre_roll_s: kept in memory, and an episode's beginning unless its start says otherwise.
+        max_ring_bytes: the most the pre-roll may take.
+        max_queue_bytes: the most that may wait for the disk.
+        check: episodes get a quality report when they end.
+        tasks: what episodes are checked against.
+        looker: says what is to be seen in pictures.
+        trash: what is kept of what was discarded.
+    """
+
+    new_writer: Callable[[], BagWriter]
+    pre_roll_s: float = 2.0
+    max_ring_bytes: int = 256_000_000
+    max_queue_bytes: int = 256_000_000
+    disk: DiskLimits = field(default_factory=DiskLimits)
+    check: bool = True
+    tasks: TaskRegistry = field(default_factory=lambda: TaskRegistry({}))
+    looker: Looker = field(default_factory=Nobody)
+    trash: TrashLimits = field(default_factory=TrashLimits)
+
+
+class Recorder:
+    """Starts, feeds and ends episodes of one robot.
+
+    ``on_batch`` comes from the ingest thread. ``finish`` may be called from any thread, so that the
+    next episode can start while one is being finalised. The rest is for one thread.
+    """
+
+    def __init__(
+        self,
+        robot: str,
+        profile: RobotProfile,
+        store: EpisodeStore,
+        settings: Settings,
+        clock: RobotClock,
+        package: Package,
+        namespace: str = "/",
+    ) -> None:
+        """
+        Args:
+            robot: name of the robot, part of every episode id.
+            clock: of the batches' stamps.
+            package: what the recorder writes into every bag by itself.
+            namespace: that the profile's relative topics are in.
+        """
+        self.robot = robot
+        self.namespace = namespace
+        self.store = store
+        self.settings = settings
+        self.clock = clock
+        self.running: Recording | None = None
+        self.last: Recording | None = None  # the running episode, or the one before
+        self.finished = 0
+        self.observer = Observer(profile, clock)
+        # A second at least: the data rate is measured over it, and a start takes its time.
+        span_s = max(settings.pre_roll_s, 1.0)
+        self.ring = Ring(round(span_s * NS_PER_S), settings.max_ring_bytes)
+        self._profile = profile
+        self._package = package
+        self._lock = threading.Lock()  # of the ring, the latched and who is fed
+        self._fed: list[Recording] = []
+        self._ending: list[Recording] = []  # not on disk yet
+        self._starting_ns = 0  # samples received since then must not leave the ring
+        self._sizes: deque[int] = deque(maxlen=20)  # of the last episodes
+        self._free = (0.0, 0)  # when the disk was looked at, and what was free
+        self.claim: Claim | None = None  # None: others may record this robot, too
+
+    # -- samples
+
+    def on_batch(self, batch: Batch) -> None:
+        """Take samples in order of receipt."""
+        with self._lock:
+            if batch.shift_ns:
+                self.ring.shift(batch.shift_ns)
+                self.observer.shift(batch.shift_ns)
+            for recording in self._fed:
+                recording.offer(batch)
+            if not batch.samples:
+                return
+            self.ring.push(batch, self._starting_ns)
+            self.observer.add(batch.samples)
+
+    # -- state
+
+    @property
+    def state(self) -> RecorderState:
+        """What a start would meet."""
+        if self.running is not None:
+            return RecorderState.RECORDING
+        return RecorderState.FINALISING if self._ending else RecorderState.IDLE
+
+    @property
+    def finalising(self) -> int:
+        """Episodes that have ended and are not on disk yet."""
+        return len(self._ending)
+
+    def health(self, now_ns: int) -> list[tuple[HealthMonitor, HealthReport]]:
+        """Every profile stream's state, in the profile's order."""
+        with self._lock:
+            return self.observer.health(now_ns)
+
+    def duration_s(self) -> float:
+        """Of the running or last episode, by the monotonic clock."""
+        if self.last is None:
+            return 0.0
+        return ((self.last.stopped_at or time.monotonic_ns()) - self.last.started_at) / NS_PER_S
+
+    def free_bytes(self) -> int:
+        """Free on the disk; looked at most once a second."""
+        now = time.monotonic()
+        if now - self._free[0] > 1.0:
+            self._free = now, free_bytes(self.store.root)
+        return self._free[1]
+
+    @property
+    def bytes_per_s(self) -> float:
+        """Data rate of all streams together, now."""
+        with self._lock:
+            return self.ring.bytes_per_s
+
+    def episodes_left(self) -> int:
+        """How many more fit: of the last ones' mean size, or else of the maximum length; -1: unknown."""
+        limits = self.settings.disk
+        size = self.bytes_per_s * limits.max_episode_s
+        if self._sizes:
+            size = sum(self._sizes) / len(self._sizes)
+        return episodes_left(self.free_bytes(), size, limits)
+
+    def must_stop(self) -> tuple[StopReason | None, str]:
+        """Why the running episode has to end now; or only what there is to warn of."""
+        recording = self.running
+        if recording is None:
+            return None, ""
+        if recording.problem is not None:
+            return StopReason.WRITE_ERROR, str(recording.problem)
+        limits = self.settings.disk
+        if self.duration_s() > limits.max_episode_s:
+            return StopReason.MAX_LENGTH, f"max_episode_s ({limits.max_episode_s:g} s) was reached"
+        self._free = (0.0, 0)  # look again
+        waiting = recording.queued_bytes + self._waiting_bytes()
+        full, warning = running_out(self.free_bytes(), self.bytes_per_s, waiting, limits)
+        return StopReason.DISK_FULL if full else None, warning
+
+    def _waiting_bytes(self) -> int:
+        """Of episodes that have ended."""
+        return sum(recording.queued_bytes for recording in list(self._ending))
+
+    def warnings(self) -> list[str]:
+        """What should be seen to before long, each with what to do."""
+        rival = self.claim.problem() if self.claim is not None else ""
+        return list(filter(None, [rival, self.store.trash.excess(self.settings.trash)]))
+
+    # -- commands
+
+    def start(
+        self, assignment: Assignment, force: bool, now_ns: int, pre_roll_s: float = -1.0
+    ) -> Verdict:
+        """Begin an episode at ``now_ns``; its pre-roll is before that.
+
+        Args:
+            pre_roll_s: negative: as configured.
+        """
+        if self.running is not None:
+            return Verdict(False, f"{self.running.id} is being recorded: stop it first")
+        if len(self._ending) >= _MOST_ENDING:
+            return Verdict(
+                False,
+                f"not started: {len(self._ending)} episodes are still being written: the disk is too slow",
+            )
+        if math.isnan(pre_roll_s):
+            return Verdict(False, "not started: pre_roll_s is not a number")
+        if now_ns == 0:
+            return Verdict(False, "not started: use_sim_time is set, and nothing arrives on /clock")
+        configured_s = self.settings.pre_roll_s
+        pre_roll_s = configured_s if pre_roll_s < 0 else min(pre_roll_s, configured_s)
+        from_ns = max(1, now_ns - round(pre_roll_s * NS_PER_S))  # simulated time begins at 0
+        verdict = self._may_start(assignment.task, force, now_ns, from_ns)
+        if not verdict.ok:
+            return verdict
+        self._starting_ns = from_ns
+        try:
+            self._open(assignment, now_ns, from_ns, verdict.forced)
+        except (BagError, OSError) as error:
+            return Verdict(False, f"not started: {error}")
+        finally:
+            self._starting_ns = 0
+        return verdict
+
+    def _may_start(self, task: str, force: bool, now_ns: int, from_ns: int) -> Verdict:
+        if self.claim is not None:
+            try:
+                self.store.make_root()
+            except OSError as error:
+                return Verdict(False, f"not started: {error}")
+            if rival := self.claim.problem():
+                return Verdict(False, f"not started: {rival}")
+        reports = [(monitor.config, report) for monitor, report in self.health(now_ns)]
+        limits, root = self.settings.disk, self.store.root
+        self._free = (0.0, 0)  # look again
+        with self._lock:
+            waiting = self.ring.since(from_ns).bytes
+        disk = self.free_bytes(), self.bytes_per_s, waiting + self._waiting_bytes(), limits, root
+        if reached := reserve_reached(*disk):
+            return Verdict(False, f"not started: {reached}")
+        verdict = judge_start(reports, shortage(*disk), force, self._foreseen(task, now_ns))
+        if not verdict.ok:
+            return verdict
+        return replace(verdict, reason="; ".join(filter(None, [verdict.reason, *self.warnings()])))
+
+    def _foreseen(self, task: str, now_ns: int) -> list[str]:
+        """What an episode that starts now is sure to be rejected for, by what arrived last."""
+        if not self.settings.check:
+            return []
+        with self._lock:
+            streams = dict(self.observer.streams)
+            samples = self.ring.since(now_ns - NS_PER_S).samples
+        try:
+            known = self.settings.tasks.tasks.get(task)
+            results = foresee(self._profile, known, streams, samples)
+        except Exception:  # a start that cannot be judged is no reason not to record
+            logging.getLogger(__name__).exception("what the verdict will be cannot be foreseen")
+            return []
+        return [f"{result.stream} {result.sentence}" for result in results]
+
+    def _open(self, assignment: Assignment, now_ns: int, from_ns: int, forced: bool) -> None:
+        partial = self.store.new_partial(episode_id(self.robot, assignment.task, now_ns))
+        id, by = partial.with_suffix("").name, assignment.operator_name
+        task = self.settings.tasks.tasks.get(assignment.task)
+        begin = Beginning(
+            id, partial, now_ns, from_ns, time.monotonic_ns(), forced, self.clock.followed,
+            {
+                "robot": self.robot,
+                "namespace": self.namespace,
+                "profile": self._profile.robot,
+                "profile_yaml": self._profile.text,
+                **({"task_yaml": task.text} if task else {}),
+            },
+        )  # fmt: skip
+        clock, followed = self.clock, self.clock.followed
+        evidence = Evidence(
+            self.observer.streams, self._profile, self._package.frames, from_ns, now_ns,
+            lambda: clock.restamp(followed), self._inspector(task),
+        )  # fmt: skip
+        with self._lock:
+            latched = self.observer.latched.before(from_ns)
+        recording = Recording(
+            begin, self.store, self.settings.new_writer(), self._package, list(self.observer.streams),
+            latched, evidence, self.settings.max_queue_bytes,
+            LabelEvent(now_ns, id, LabelKind.TASK, by=by, **asdict(assignment)),
+        )  # fmt: skip
+        self.clock.hold()
+        with self._lock:
+            recording.offer(self.ring.since(from_ns), free=True)
+            self._fed.append(recording)
+            self.running = self.last = recording
+
+    def _inspector(self, task: Task | None) -> Inspector | None:
+        try:
+            if not self.settings.check:
+                return None
+            return Inspector(self._profile, task, self.settings.looker)
+        except Exception as error:  # a bag can be checked later, a take not recorded later
+            logging.getLogger(__name__).exception("episodes are not checked")
+            return NoInspector(error)
+
+    def limping(self, now_ns: int) -> list[str]:
+        """What has gone wrong with the running episode's streams since this was asked last."""
+        if self.running is None:
+            return []
+        reports = [(monitor.config, report) for monitor, report in self.health(now_ns)]
+        return self.running.limping.news(reports, self.running.troubles)
+
+    def end(self, now_ns: int, reason: StopReason) -> Recording | None:
+        """The running episode ends at ``now_ns``: what is received later is not part of it.
+
+        Returns:
+            It, to be given to ``finish``; None: nothing is being recorded.
+        """
+        recording, self.running = self.running, None
+        if recording is not None:
+            recording.stop_ns, recording.stopped_at = now_ns, time.monotonic_ns()
+            recording.stop_reason = reason
+            self._ending.append(recording)
+        return recording
+
+    def finish(self, recording: Recording, flush: Callable[[], bool]) -> Verdict:
+        """Make an episode of what has been recorded.
+
+        Args:
+            flush: returns once every sample received up to now has come through ``on_batch``; False
+                when it gave up.
+        """
+        delivered = flush()
+
+        def detach() -> None:
+            with self._lock:
+                self._fed.remove(recording)
+            recording.jumps = self.clock.jumps[recording.jumps_before :]
+            self.clock.release()
+
+        try:
+            verdict = recording.finish(detach)
+        finally:
+            self._ending.remove(recording)
+        if not verdict.ok:
+            return verdict
+        self.finished += 1
+        self._sizes.append(recording.size_bytes)
+        return Verdict(
+            True, "" if delivered else "the ingest is overloaded: its last messages are missing"
+        )
+
+    def stop(self, now_ns: int, flush: Callable[[], bool]) -> Verdict:
+        """``end`` and ``finish``."""
+        recording = self.end(now_ns, StopReason.REQUEST)
+        return NOTHING if recording is None else self.finish(recording, flush)
+
+    def discard(self, id: str = "") -> Verdict:
+        """Move a finished episode to the trash; ``reason`` says where it is.
+
+        Args:
+            id: empty: the last one.
+        """
+        last, days = self.last, self.settings.trash.days
+        if not id and (last is None or last.discarded):
+            return Verdict(False, "there is no episode to discard: name one by its episode_id")
+        is_last = last is not None and id in ("", last.id)
+        if is_last and last is not None and last.discarded:
+            return Verdict(
+                False, f"{last.id} is in the trash already: restore it, or leave it there"
+            )
+        if is_last and last is not None and not last.finished:
+            return Verdict(False, f"{last.id} is not finished yet: stop it, then discard it")
+        if is_last and last is not None and last.path.parent.name == QUARANTINE:
+            return Verdict(False, f"{last.id} could not be repaired, and stays in {last.path}")
+        try:
+            # By its path: one that could not be finalised is still called .partial.
+            if not is_last and self.store.discarded(id) is not None:
+                return Verdict(False, f"{id} is in the trash already")
+            path = last.path if is_last and last is not None else self.store.find(id)
+            target = self.store.discard(path, days)
+        except BagError as error:
+            return Verdict(False, str(error))
+        if is_last and last is not None:
+            last.path, last.discarded = target, True
+        return Verdict(True, str(target))
+
+    def restore(self, id: str = "") -> Verdict:
+        """Bring an episode back from the trash; ``reason`` says where it is.
+
+        Args:
+            id: empty: the one of this robot discarded last.
+        """
+        try:
+            path = self.store.restore(id, robot="" if id else self.robot)
+        except BagError as error:
+            return Verdict(False, str(error))
+        if self.last is not None and self.last.id == path.name.removesuffix(PARTIAL):
+            self.last.path, self.last.discarded = path, False
+        return Verdict(True, str(path))
+
+    def label(self, event: LabelEvent) -> Verdict:
+        """Take a label, when the rules do: into the running episode, or into a finished one's metadata."""
+
+        def decide(now: Labelled) -> LabelEvent:
+            taken = now.admit(event, self.settings.tasks, self.clock.now_ns())
+            if isinstance(taken, Verdict):
+                raise ConfigError(taken.reason)
+            return taken
+
+        try:
+            for recording in {*self._ending, *filter(None, [self.last])}:
+                if recording.id == event.episode_id and recording.add_event(decide):
+                    return Verdict(True)
+            path = self.store.find(event.episode_id)
+            events = self.store.append_labels(path, lambda e: [decide(Labelled.of(e))]).events
+        except (BagError, ConfigError) as error:
+            return Verdict(False, str(error))
+        if self.last is not None and self.last.id == event.episode_id:
+            self.last.events = events  # others may have labelled it, too
+        return Verdict(True)
+
+
+NOTHING = Verdict(False, "nothing is being recorded: call start_episode first")

@@ -1,0 +1,182 @@
+"""The lines of text beside the robot: what is done, when, how it went, and whether streams are well."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from robot_recorder.alignment.frames import Frame, SampleStatus
+from robot_recorder.model.labels import Labels, Outcome, outcome_text
+from robot_recorder.model.streams import NS_PER_S
+from robot_recorder.quality.report import QualityVerdict
+from robot_recorder.rviz.shapes import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    RED,
+    WHITE,
+    YELLOW,
+    Colour,
+    Key,
+    Text,
+)
+
+_LETTER_M = 0.032
+_TITLE_M = 0.045
+_LINE = 1.5  # heights from one line to the next
+_WIDTH = 56  # letters
+_NAMES = 4  # of streams in trouble; the rest is counted
+_REMEMBER_S = 0.7  # what troubled one frame only can still be read
+
+
+class State(Enum):
+    """What goes on."""
+
+    WAITING = "waiting for the recorder"
+    IDLE = "idle"
+    RECORDING = "RECORDING"
+    FINALISING = "closing the episode"
+    PLAYBACK = "playback"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """An annotation; s since the episode's start, equal for an instant."""
+
+    name: str
+    start_s: float
+    end_s: float
+
+
+def marks_of(labels: Labels, start_ns: int) -> tuple[Mark, ...]:
+    """The annotations that hold for an episode that began then."""
+    return tuple(
+        Mark(a.name, (a.start_ns - start_ns) / NS_PER_S, (a.end_ns - start_ns) / NS_PER_S)
+        for a in labels.annotations
+    )
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the lines tell.
+
+    Attributes:
+        at_s: now, since the episode's start; None: nothing runs.
+        duration_s: of the whole episode; None: it is not over.
+        sentence: why the verdict is what it is.
+        trouble: streams that are not well, each with a word of how.
+        streams: how many are watched; 0: nothing is known of them.
+    """
+
+    state: State
+    task: str = ""
+    instruction: str = ""
+    operator: str = ""
+    at_s: float | None = None
+    duration_s: float | None = None
+    outcome: Outcome = Outcome.UNLABELLED
+    cause: str = ""
+    verdict: QualityVerdict = QualityVerdict.UNKNOWN
+    sentence: str = ""
+    marks: tuple[Mark, ...] = ()
+    trouble: tuple[str, ...] = ()
+    streams: int = 0
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line; ``height`` of a capital letter in m."""
+
+    text: str
+    colour: Colour
+    height: float = _LETTER_M
+
+
+_STATES = {State.RECORDING: RED, State.PLAYBACK: BLUE, State.WAITING: ORANGE}
+_OUTCOMES = {Outcome.SUCCESS: GREEN, Outcome.FAILURE: RED, Outcome.UNLABELLED: GREY}
+_VERDICTS = {
+    QualityVerdict.ACCEPT: GREY,
+    QualityVerdict.REVIEW: ORANGE,
+    QualityVerdict.REJECT: RED,
+}
+
+
+def overlay_lines(now: Situation) -> list[Line]:
+    """From top to bottom; what there is nothing to say about is left out."""
+    who = f" - {now.operator}" if now.operator and now.task else ""
+    lines = [Line(now.task + who, WHITE, _TITLE_M)] if now.task else []
+    lines += [Line(text, WHITE) for text in textwrap.wrap(now.instruction, _WIDTH)]
+    lines.append(Line(_when(now), _STATES.get(now.state, GREY)))
+    if now.at_s is not None or now.duration_s is not None:
+        lines.append(Line(outcome_text(now.outcome, now.cause), _OUTCOMES[now.outcome]))
+    if now.verdict in _VERDICTS:
+        lines.append(Line(f"recording: {now.verdict.text}", _VERDICTS[now.verdict]))
+        if now.verdict is not QualityVerdict.ACCEPT:
+            wrapped = textwrap.wrap(now.sentence, _WIDTH, max_lines=2, placeholder=" ...")
+            lines += [Line(text, _VERDICTS[now.verdict]) for text in wrapped]
+    lines += _mark_lines(now.marks, now.at_s)
+    lines += _stream_lines(now.trouble, now.streams)
+    return lines
+
+
+def overlay_shapes(lines: Sequence[Line], frame: str, x: float, y: float, z: float) -> list[Text]:
+    """The lines stacked, the lowest at ``z`` (m, in ``frame``): they grow upwards, away from the robot."""
+    shapes: list[Text] = []
+    for number, line in reversed(list(enumerate(lines))):
+        if shapes:  # each is centred where it stands
+            z += (shapes[-1].height + line.height) / 2 * _LINE
+        at = (x, y, round(z, 4))
+        shapes.append(Text(Key("episode", number), frame, at, line.height, line.text, line.colour))
+    return shapes
+
+
+def _when(now: Situation) -> str:
+    if now.at_s is None:
+        return now.state.value
+    of = f" of {now.duration_s:.1f}" if now.duration_s is not None else ""
+    # Of a tenth of a second; what is before the start was remembered when it began.
+    before = " (before the start)" if now.at_s < -0.05 else ""
+    return f"{now.state.value}   {round(now.at_s, 1) + 0.0:.1f}{of} s{before}"
+
+
+def _mark_lines(marks: Iterable[Mark], at_s: float | None) -> list[Line]:
+    """The annotations that run now; when none does, the last one."""
+    if at_s is None:
+        return []
+    begun = sorted((m for m in marks if m.start_s <= at_s), key=lambda m: (m.start_s, m.end_s))
+    running = [m for m in begun if at_s <= m.end_s and m.end_s > m.start_s]
+    if running:
+        return [Line(", ".join(m.name for m in running), YELLOW)]
+    return [Line(f"{m.name} at {m.start_s:.1f} s", YELLOW) for m in begun[-1:]]
+
+
+def _stream_lines(trouble: Sequence[str], streams: int) -> list[Line]:
+    if trouble:
+        more = f" and {len(trouble) - _NAMES} more" if len(trouble) > _NAMES else ""
+        text = ", ".join(trouble[:_NAMES]) + more
+        return [Line(part, ORANGE) for part in textwrap.wrap(text, _WIDTH)]
+    return [Line(f"all {streams} streams fine", GREY)] if streams else []
+
+
+class FrameTrouble:
+    """Which streams the frames of a recording lack, long enough to be read."""
+
+    def __init__(self) -> None:
+        self.streams = 0
+        self._seen: dict[str, tuple[SampleStatus, float]] = {}
+
+    def see(self, frame: Frame, names: Sequence[str], now_s: float) -> None:
+        """Take a frame in; ``now_s`` on the clock that ``words`` is asked with."""
+        self.streams = len(names)
+        for name, sample in zip(names, frame.samples):
+            if sample.status > SampleStatus.INTERPOLATED:
+                self._seen[name] = sample.status, now_s
+
+    def words(self, now_s: float) -> tuple[str, ...]:
+        """Streams with what is wrong with them: ``left_wrench missing``."""
+        # Absolute: a recording that is played again begins anew.
+        self._seen = {n: s for n, s in self._seen.items() if abs(now_s - s[1]) <= _REMEMBER_S}
+        return tuple(f"{n} {status.name.lower()}" for n, (status, _) in sorted(self._seen.items()))

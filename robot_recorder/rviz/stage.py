@@ -1,0 +1,279 @@
+"""What has to run for an episode, or a robot, to be seen in rviz: programs and their arguments, without ``launch``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from robot_recorder.configuration.find import ament_prefixes, config_directory
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.model.errors import ConfigError
+from robot_recorder.playback.playhead import checked_rate
+from robot_recorder.playback.selection import choose
+from robot_recorder.rviz.layout import Shown, layout_for, look_at
+
+_CLOCK_HZ = 100.0
+_LINKS_HZ = 50.0  # robot_state_publisher's own 20 Hz stutters
+_TF = (("/tf", "tf"), ("/tf_static", "tf_static"))
+_STATE_PUBLISHER = "robot_state_publisher"
+Parameter = str | float | bool
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the arguments of the launch file say.
+
+    Attributes:
+        start_s: s from the first message.
+        description: file with a URDF to show instead of the bag's or robot's; empty: that one.
+        live: profile of a robot to show as it is now, instead of an episode; empty: the episode.
+        namespace: of that robot, with a slash before; empty: the root.
+    """
+
+    episode: Path
+    rate: float = 1.0
+    start_s: float = 0.0
+    loop: bool = False
+    paused: bool = False
+    description: str = ""
+    rviz: bool = True
+    live: str = ""
+    namespace: str = ""
+
+    @classmethod
+    def from_texts(cls, texts: Mapping[str, str]) -> Wish:
+        """
+        Args:
+            texts: the launch file's arguments.
+
+        Raises:
+            ConfigError: one of them is not what it should be.
+        """
+        if bool(texts["episode"]) == bool(texts["live"]):
+            raise ConfigError(
+                "give either episode:=PATH of a bag directory, or live:=PROFILE of a robot to look at"
+            )
+        # Of an episode it is not looked at: that is shown in the one it is from.
+        namespace = texts["namespace"].strip("/")
+        namespace = namespace if texts["live"] else ""
+        return cls(
+            Path(texts["episode"]).expanduser().absolute(),
+            checked_rate(_number("rate", texts["rate"])),
+            _number("start", texts["start"]),
+            _yes("loop", texts["loop"]),
+            _yes("paused", texts["paused"]),
+            texts["description"],
+            _yes("rviz", texts["rviz"]),
+            texts["live"],
+            f"/{namespace}" if namespace else "",
+        )
+
+
+@dataclass(frozen=True)
+class Program:
+    """One process.
+
+    Attributes:
+        package: that has the executable; empty: ``arguments`` are the whole command line.
+        essential: when it ends, all is over.
+    """
+
+    package: str
+    executable: str = ""
+    arguments: tuple[str, ...] = ()
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    remappings: tuple[tuple[str, str], ...] = ()
+    essential: bool = False
+
+
+@dataclass(frozen=True)
+class Stage:
+    """All that runs.
+
+    Attributes:
+        namespace: of the nodes, with a slash before; empty: the root.
+        notes: sentences about what is missing, or done otherwise than expected.
+    """
+
+    namespace: str
+    programs: tuple[Program, ...]
+    notes: tuple[str, ...]
+
+
+def installed_package(name: str) -> bool:
+    """Whether a ROS package is in the ament index of this environment."""
+    index = "share/ament_index/resource_index/packages"
+    return any(Path(prefix, index, name).exists() for prefix in ament_prefixes())
+
+
+def stage_for(
+    wish: Wish, folder: Path, installed: Callable[[str], bool] = installed_package
+) -> Stage:
+    """Decide what runs.
+
+    Args:
+        folder: to write rviz's layout into.
+
+    Raises:
+        BagError: the episode can not be read.
+        ConfigError: ``start`` is not within it, or the description can not be read.
+        DecodeError: the description is no URDF.
+    """
+    episode = Episode.open(wish.episode)
+    choose(episode, [], wish.start_s)
+    shown = look_at(episode, described(wish.description))
+    notes: list[str] = []
+    scene: dict[str, Parameter] = {"episode": str(wish.episode), "frame": shown.frame}
+    programs = [
+        _player(wish, episode, installed, notes),
+        Program("robot_recorder", "scene", parameters=scene),
+        *_state_publisher(wish, shown, installed, notes),
+    ]
+    if shown.problem:
+        notes.append(f"forces and touch are not shown: {shown.problem}")
+    programs += _rviz(wish, shown, folder, installed, notes)
+    return Stage(shown.namespace, tuple(programs), tuple(notes))
+
+
+def live_stage(
+    wish: Wish, shown: Shown, folder: Path, installed: Callable[[str], bool] = installed_package
+) -> Stage:
+    """Decide what runs beside a robot that is working.
+
+    Args:
+        shown: what of it can be shown.
+        folder: to write rviz's layout into.
+    """
+    notes: list[str] = []
+    scene: dict[str, Parameter] = {"profile": wish.live}
+    if not shown.description:
+        notes.append(f"everything is drawn in {shown.frame}; start again once the robot is up")
+    programs = [
+        Program("robot_recorder", "scene", parameters=scene, essential=True),
+        *_state_publisher(wish, shown, installed, notes),
+        *_rviz(wish, shown, folder, installed, notes),
+    ]
+    return Stage(shown.namespace, tuple(programs), tuple(notes))
+
+
+def _rviz(
+    wish: Wish, shown: Shown, folder: Path, installed: Callable[[str], bool], notes: list[str]
+) -> list[Program]:
+    if not (wish.rviz and _there("rviz2", installed, "nothing is shown here", notes)):
+        return []
+    if any(camera.topic.endswith("/compressed") for camera in shown.cameras):
+        _there("compressed_image_transport", installed, "compressed pictures stay dark", notes)
+    file = Path(wish.description).expanduser().absolute() if wish.description else None
+    template = (config_directory() / "episode.rviz").read_text(encoding="utf-8")
+    layout = folder / "episode.rviz"
+    layout.write_text(layout_for(shown, template, file), encoding="utf-8")
+    # rviz draws nothing in a frame that no transform names, as it is where there is no description.
+    known = ("--frame-id", shown.frame, "--child-frame-id", "episode")
+    time: dict[str, Parameter] = {"use_sim_time": not wish.live}
+    remappings = _TF if shown.own_tf else ()
+    return [
+        Program("tf2_ros", "static_transform_publisher", known, remappings=remappings),
+        Program("rviz2", "rviz2", ("-d", str(layout)), time, remappings, essential=True),
+    ]
+
+
+def _player(
+    wish: Wish, episode: Episode, installed: Callable[[str], bool], notes: list[str]
+) -> Program:
+    storage = str(episode.metadata.get("storage_identifier", ""))
+    has_bag_play = installed("ros2bag") and installed(f"rosbag2_storage_{storage}")
+    if has_bag_play and not wish.start_s:
+        words = ["ros2", "bag", "play", str(wish.episode), "--disable-keyboard-controls"]
+        words += ["--clock", f"{_CLOCK_HZ:g}", "--rate", f"{wish.rate:g}"]
+        words += ["--loop"] if wish.loop else []
+        words += ["--start-paused"] if wish.paused else []
+        return Program("", arguments=tuple(words), essential=True)
+    if has_bag_play:
+        notes.append(
+            "robot_recorder's own player is used: from the middle on, ros2 bag play would leave out "
+            "the robot's description and other latched messages of before"
+        )
+    parameters: dict[str, Parameter] = {
+        "episode": str(wish.episode), "rate": wish.rate, "start": wish.start_s, "loop": wish.loop,
+        "paused": wish.paused, "clock_hz": _CLOCK_HZ, "keyboard": False,
+    }  # fmt: skip
+    return Program("robot_recorder", "player", parameters=parameters, essential=True)
+
+
+def _state_publisher(
+    wish: Wish, shown: Shown, installed: Callable[[str], bool], notes: list[str]
+) -> list[Program]:
+    """Who says where the robot's links are: bag or robot itself, or a node, where there is a description."""
+    source = "profile" if wish.live else "bag"
+    if not shown.description:
+        notes.append(
+            f"the robot is not shown: {'it publishes' if wish.live else 'the bag has'} no description; "
+            "description:=FILE.urdf"
+        )
+        return []
+    if shown.moved:
+        return []
+    if not shown.joint_states:
+        notes.append(f"the robot does not move: the {source} has no joint states")
+    if not _there(_STATE_PUBLISHER, installed, "nobody knows where the robot's links are", notes):
+        return []
+    joints = (("joint_states", shown.joint_states),) if shown.joint_states else ()
+    # The bag's or the robot's own description is published already.
+    aside = (("robot_description", "shown_description"),)
+    parameters: dict[str, Parameter] = {
+        "robot_description": shown.description,
+        "publish_frequency": _LINKS_HZ,
+        "use_sim_time": not wish.live,
+    }
+    remappings = _TF if shown.own_tf else ()
+    return [
+        Program(
+            _STATE_PUBLISHER,
+            _STATE_PUBLISHER,
+            parameters=parameters,
+            remappings=(*joints, *aside, *remappings),
+        )
+    ]
+
+
+def _there(
+    package: str, installed: Callable[[str], bool], otherwise: str, notes: list[str]
+) -> bool:
+    if installed(package):
+        return True
+    name = package.replace("_", "-")
+    notes.append(
+        f"{package} is not installed, so {otherwise}: sudo apt install ros-$ROS_DISTRO-{name}"
+    )
+    return False
+
+
+def described(name: str) -> str:
+    """Text of a file with a URDF; empty when none is named.
+
+    Raises:
+        ConfigError: it can not be read.
+    """
+    if not name:
+        return ""
+    path = Path(name).expanduser()
+    if path.suffix == ".xacro":
+        raise ConfigError(f"{path} has to be expanded first: xacro {path} > {path.stem}")
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"description {path} can not be read: {error}") from error
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ConfigError(f"{name}:={text} is not a number") from error
+
+
+def _yes(name: str, text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ConfigError(f"{name}:={text} is neither true nor false")
+    return text.lower() == "true"

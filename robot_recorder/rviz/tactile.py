@@ -1,0 +1,176 @@
+"""A tactile pad as coloured cells on its surface."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+
+from robot_recorder.messages.cdr import CdrReader
+from robot_recorder.messages.kinds import TactileUnit, decode_tactile
+from robot_recorder.model.arrays import Floats
+from robot_recorder.model.errors import ConfigError, DecodeError
+from robot_recorder.rviz.shapes import GREY, Cells, Colour, Key, Point, Shape, Text, between
+
+# Of dark violet over red to light yellow, as heat is drawn: what is touched stands out, what is not is dark.
+_HEAT: tuple[Colour, ...] = (
+    (0.10, 0.09, 0.16, 1.0),
+    (0.38, 0.10, 0.44, 1.0),
+    (0.78, 0.22, 0.33, 1.0),
+    (0.97, 0.55, 0.15, 1.0),
+    (0.99, 0.95, 0.60, 1.0),
+)
+_FLOORS = {TactileUnit.PASCAL: 5000.0, TactileUnit.NORMALISED: 0.2}  # noise must not glow
+_TOUCHED = 0.05  # share of the scale; below a cell is dark, and the pad has no number
+# Of the simulated G1; rows are counted from the index finger on, which is against y on the left.
+PADS = "left_palm:0.014,-0.020 right_palm:0.014,0.020"
+_THICK_M = 0.003
+_GAP = 0.88  # share of the pitch that a cell fills
+_LETTER_M = 0.018
+_STEPS = 32  # of the colours: noise does not change them
+
+
+@dataclass(frozen=True)
+class PadLayout:
+    """Where the cells of a grid lie.
+
+    Attributes:
+        pitch_x: m from one column to the next, along x of the pad's frame.
+        pitch_y: m from one row to the next, along y; negative: rows are counted against y.
+    """
+
+    pitch_x: float = 0.010
+    pitch_y: float = 0.010
+
+
+@dataclass(frozen=True)
+class Pad:
+    """One reading.
+
+    Attributes:
+        frame: x along columns, y along rows, z out of the surface; its origin is the pad's middle.
+        cols: cells in a row; the nearly square grid that names without places are laid out in.
+        normal: float64[n], row by row.
+    """
+
+    frame: str
+    unit: TactileUnit
+    cols: int
+    normal: Floats
+
+
+@dataclass
+class PressureScale:
+    """What full colour means, by unit: the most that was ever felt, so that colours can be compared."""
+
+    most: dict[TactileUnit, float] = field(default_factory=lambda: dict(_FLOORS))
+
+    def see(self, pad: Pad) -> float:
+        """Take a reading in; returns what full colour means from now on."""
+        peak = float(pad.normal.max(initial=0.0))
+        if math.isfinite(peak) and peak > self.most[pad.unit]:
+            # In steps, or every cell would change with every reading while the pressure rises.
+            self.most[pad.unit] = float(f"{peak * 1.1:.2g}")
+        return self.most[pad.unit]
+
+
+def read_pad(data: bytes) -> Pad:
+    """A robot_recorder/TactileArray.
+
+    Raises:
+        DecodeError: it is none.
+    """
+    reader = CdrReader(data)
+    reader.stamp_ns()
+    frame, unit, rows, cols = reader.text(), reader.u8(), reader.u32(), reader.u32()
+    decoded = decode_tactile(data)
+    count = rows * cols or sum(name.startswith("normal/") for name in decoded.names)
+    if unit not in _FLOORS:
+        raise DecodeError(f"a tactile array in unit {unit}, which there is not")
+    width = cols if rows * cols else max(1, math.ceil(math.sqrt(count)))
+    return Pad(frame, TactileUnit(unit), width, decoded.values[:count])
+
+
+def parse_pads(text: str) -> dict[str, PadLayout]:
+    """Layouts by frame, from ``left_palm:0.014,-0.020 right_palm:0.014,0.020``.
+
+    Raises:
+        ConfigError: it is not of this form.
+    """
+    layouts = {}
+    for entry in text.split():
+        frame, _, pitches = entry.partition(":")
+        try:
+            x, y = (float(p) for p in pitches.split(","))
+        except ValueError:
+            x = y = 0.0
+        if not (frame and x > 0 and y != 0 and math.isfinite(x + y)):
+            raise ConfigError(
+                f"'{entry}' of parameter 'pads' is not FRAME:X,Y with the m from cell to cell along x and y of "
+                "the pad's frame, for example left_palm:0.014,-0.020; y is negative where rows count against it"
+            )
+        layouts[frame] = PadLayout(x, y)
+    return layouts
+
+
+def pad_shapes(
+    number: int,
+    pad: Pad,
+    full: float,
+    layouts: Mapping[str, PadLayout],
+    silent: bool = False,
+) -> list[Shape]:
+    """A pad's cells, and the highest pressure beside them when it is touched.
+
+    Args:
+        number: of the stream, for the keys.
+        full: what full colour means, in the pad's unit.
+        silent: it is old: shown in grey.
+    """
+    if not len(pad.normal):
+        return []
+    layout = layouts.get(pad.frame, PadLayout())
+    centres = _centres(len(pad.normal), pad.cols, layout)
+    shares = np.nan_to_num(pad.normal / full, nan=0.0, posinf=1.0, neginf=0.0)
+    colours = tuple(GREY if silent else _heat(share) for share in shares.tolist())
+    size = (layout.pitch_x * _GAP, abs(layout.pitch_y) * _GAP, _THICK_M)
+    shapes: list[Shape] = [Cells(Key("touch", 2 * number), pad.frame, centres, size, colours)]
+    peak = float(shares.max())
+    if peak >= _TOUCHED and not silent:
+        # Beside the pad, on the side of its last column: in front of it is what it touches.
+        at = (round(centres[-1][0] + 4 * _LETTER_M, 4), 0.0, _THICK_M)
+        text = _pressure(peak * full, pad.unit)
+        colour = _heat(max(peak, 0.6))
+        shapes.append(Text(Key("touch", 2 * number + 1), pad.frame, at, _LETTER_M, text, colour))
+    return shapes
+
+
+def _heat(share: float) -> Colour:
+    return _heat_step(round(min(max(share, 0.0), 1.0) * _STEPS) if share >= _TOUCHED else 0)
+
+
+@cache
+def _heat_step(step: int) -> Colour:
+    return between(step / _STEPS, _HEAT)
+
+
+@cache
+def _centres(count: int, cols: int, layout: PadLayout) -> tuple[Point, ...]:
+    rows = math.ceil(count / cols)
+    return tuple(
+        (
+            round((i % cols - (cols - 1) / 2) * layout.pitch_x, 5),
+            round((i // cols - (rows - 1) / 2) * layout.pitch_y, 5),
+            _THICK_M / 2,
+        )
+        for i in range(count)
+    )
+
+
+def _pressure(value: float, unit: TactileUnit) -> str:
+    if unit is TactileUnit.NORMALISED:
+        return f"{value:.0%}"
+    return f"{value / 1000:.2g} kPa" if value < 10_000 else f"{value / 1000:.0f} kPa"

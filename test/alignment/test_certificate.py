@@ -1,0 +1,256 @@
+"""The sync certificate: figures, sentences, and that it can be kept as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from robot_recorder.alignment.certificate import (
+    Certificate,
+    FrameStats,
+    StreamCertificate,
+    StreamEvidence,
+    TickSpan,
+    certify,
+)
+from robot_recorder.alignment.frames import NO_FLOATS, NO_INTS, Frame, FrameSample, SampleStatus
+from robot_recorder.alignment.stream_tally import StreamTally
+from robot_recorder.clocks.robot_clock import restamp_by
+from robot_recorder.model.streams import FrameClock, Policy, Role, SourceClockKind, StreamConfig
+
+MS = 1_000_000
+T0 = 1_700_000_000_000_000_000
+CAMERA = StreamConfig(
+    "camera",
+    "camera",
+    "x/msg/Y",
+    Role.OBSERVATION,
+    30.0,
+    policy=Policy.NEAREST,
+    tolerance_ns=50 * MS,
+)
+
+
+EVERY = TickSpan.of_bag(T0, T0, 0)
+
+
+def frame(number: int, *samples: tuple[SampleStatus, float]) -> Frame:
+    return Frame(
+        number,
+        T0 + number * 33 * MS,
+        tuple(
+            FrameSample(s, T0, round(skew * MS), NO_FLOATS, NO_INTS, NO_FLOATS)
+            for s, skew in samples
+        ),
+    )
+
+
+def certificate(stamps_ms: list[float], frames: list[Frame], lost: int | None = 0) -> Certificate:
+    tally = StreamTally(CAMERA)
+    at = T0 + (np.array(stamps_ms) * MS).astype(np.int64)
+    tally.push(at, np.maximum.accumulate(at) + 5 * MS)
+    stats = FrameStats(EVERY)
+    for one in frames:
+        stats.add(one, ("camera",))
+    end = T0 + round(max(stamps_ms) * MS) + 5 * MS
+    evidence = [StreamEvidence(CAMERA, "/camera", tally.facts(T0, end), lost)]
+    return certify(evidence, stats, FrameClock(30.0))
+
+
+def test_a_good_stream_has_nothing_said_against_it() -> None:
+    stamps = [i * 100 / 3 for i in range(300)]
+    found = certificate(stamps, [frame(i, (SampleStatus.FRESH, i % 10)) for i in range(200)])
+    stream = found.streams["camera"]
+    assert stream.findings() == []
+    assert (found.frames, found.complete, stream.count) == (200, 200, 300)
+    assert stream.measured_hz is not None and abs(stream.measured_hz - 30) < 0.01
+    assert (stream.skew_p50_ms, stream.skew_max_ms) == (4.5, 9.0)
+    assert abs(stream.longest_gap_ms - 33.3) < 0.1
+    assert stream.offset_ms == 5.0 and stream.drift_ppm is not None and abs(stream.drift_ppm) < 0.1
+    assert found.summary == "200 frames at 30 Hz, 100.0% complete; worst skew p95 9.0 ms (camera)"
+
+
+def test_what_is_wrong_is_said_with_the_remedy() -> None:
+    stamps = [i * 100 / 3 for i in range(150) if not 40 <= i < 70] + [4950.0, 4900.0]
+    statuses = [SampleStatus.FRESH] * 6 + [SampleStatus.HELD] * 3 + [SampleStatus.MISSING]
+    found = certificate(stamps, [frame(i, (s, 1)) for i, s in enumerate(statuses)], lost=7)
+    text = " / ".join(found.streams["camera"].findings())
+    assert "missing in 10.0% of the frames" in text and "held in 30.0%" in text
+    assert "7 messages lost" in text and "silent for 1033 ms" in text
+    assert "Hz instead of 30 Hz" in text
+    assert "2 samples out of order by up to 66.7 ms" in text and "disorder_ms: 67" in text
+    assert found.complete == 6
+    back = certificate([i * 33 for i in range(200)] + [120.0], []).streams["camera"].findings()
+    assert any("by up to 6.4 s: was its clock set back" in t for t in back)
+
+
+def test_one_stamp_that_is_far_off_spoils_no_figure() -> None:
+    stamps = [i * 100 / 3 for i in range(300)]
+    stamps[100] = 3.6e9
+    tally = StreamTally(CAMERA)
+    at = T0 + (np.arange(300) * 100 * MS) // 3
+    tally.push(T0 + (np.array(stamps) * MS).astype(np.int64), at)
+    tally.push(np.zeros(5, dtype=np.int64), at[-1] + np.arange(5) * 33 * MS)
+    facts = tally.facts(T0, int(at[-1]) + 132 * MS)
+    assert (facts.out_of_order, facts.duplicates, facts.disorder_ns) == (0, 0, 0)
+    assert facts.longest_gap_ns < 70 * MS
+    quiet = StreamTally(CAMERA)
+    later = np.concatenate((at, at[-1] + 3600 * 10**9 + np.arange(9) * 33 * MS))
+    quiet.push(later, later)
+    assert abs(quiet.facts(T0, int(later[-1])).longest_gap_ns - 3600 * 10**9) < 40 * MS
+
+
+def test_a_stream_that_never_came_is_missing_in_every_frame() -> None:
+    stats = FrameStats(EVERY)
+    stats.add(frame(0), ())
+    evidence = [StreamEvidence(CAMERA, "/camera", StreamTally(CAMERA).facts(T0, T0 + 9 * MS), None)]
+    stream = certify(evidence, stats, FrameClock(None, "other")).streams["camera"]
+    assert (stream.missing, stream.lost, stream.clock) == (1, None, "none")
+    assert stream.findings() == ["nothing was recorded of it: is /camera published?"]
+
+
+def test_drift_of_an_undisciplined_clock_is_told_only_when_it_is_sure() -> None:
+    stamps = [i * 100 / 3 for i in range(900)]
+    tally = StreamTally(CAMERA)
+    at = T0 + (np.array(stamps) * MS).astype(np.int64)
+    tally.push(at + (np.array(stamps) * MS * 80e-6).astype(np.int64), at + 5 * MS)
+    evidence = [StreamEvidence(CAMERA, "/camera", tally.facts(T0, int(at[-1])), 0)]
+    stream = certify(evidence, FrameStats(EVERY), FrameClock(30.0)).streams["camera"]
+    assert stream.drift_ppm is not None and abs(stream.drift_ppm - 80) < 1
+    assert any(
+        "drifts by +80 ppm" in text and "clock: device" in text for text in stream.findings()
+    )
+    assert stream.clock == SourceClockKind.ROBOT.value
+
+
+def test_it_survives_json_and_what_an_older_version_did_not_say() -> None:
+    found = certificate([0, 33, 66], [frame(0, (SampleStatus.FRESH, 1))])
+    assert Certificate.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    old = {
+        "frames": 3,
+        "complete": 2,
+        "streams": {"joints": {"skew_p95_ms": 1.5, "fresh": 3, "x": 1}},
+    }
+    read = Certificate.from_dict(old)
+    assert read.streams["joints"].fresh == 3 and read.streams["joints"].offset_ms is None
+    assert isinstance(read.streams["joints"], StreamCertificate)
+    assert Certificate.from_dict({}).summary == "no frames: nothing was aligned"
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [{"frames": "x"}, {"frames": -1}, {"rate_hz": []}, {"reference": 5},
+     *({"streams": {"a": stream}} for stream in (
+        {"offset_ms": "y"}, {"fresh": 1.5}, {"longest_gap_ms": None}, {"clock_events": 5},
+        {"clock_events": [1]}, {"policy": None}, 5))],
+)  # fmt: skip
+def test_what_is_no_certificate_is_refused(rubbish: dict) -> None:
+    with pytest.raises((ValueError, TypeError, AttributeError)):
+        Certificate.from_dict(rubbish)
+
+
+def test_the_machines_clock_jumps_are_no_matter_of_a_devices_clock() -> None:
+    at = T0 + np.arange(300) * 33 * MS
+    jump = restamp_by([(int(at[150]), 5000 * MS)])
+    device = StreamTally(replace(CAMERA, clock=SourceClockKind.DEVICE))
+    device.push(at - 700 * MS, at, jump)
+    own = StreamTally(CAMERA)
+    own.push(at + np.where(np.arange(300) < 150, 0, 5000 * MS), at + 5 * MS, jump)
+    for facts in (device.facts(T0, int(at[-1])), own.facts(T0, int(at[-1]))):
+        assert facts.events == () and facts.out_of_order == 0
+        assert facts.longest_gap_ns < 40 * MS
+
+
+def test_many_pushes_count_like_one() -> None:
+    rng = np.random.default_rng(0)
+    stamps = T0 + (np.arange(500) * 10 * MS) + rng.integers(-15 * MS, 15 * MS, 500)
+    stamps[100] = stamps[99]
+    receives = np.maximum.accumulate(stamps + 20 * MS)
+    one, many = StreamTally(CAMERA), StreamTally(CAMERA)
+    one.push(stamps, receives)
+    for first in range(0, 500, 7):
+        many.push(stamps[first : first + 7], receives[first : first + 7])
+    assert one.facts(T0, int(receives[-1])) == many.facts(T0, int(receives[-1]))
+
+
+def spanned(frames: list[Frame], clock: FrameClock) -> Certificate:
+    """Of an episode of ten seconds with a second of pre-roll and a deadline of 100 ms."""
+    ticks = TickSpan.of_episode(T0, T0 + 1000 * MS, T0 + 11_000 * MS, 100 * MS)
+    stats = FrameStats(ticks)
+    for one in frames:
+        stats.add(one, ("camera",))
+    tally = StreamTally(CAMERA)
+    at = T0 + (np.arange(330) * 100 * MS) // 3
+    tally.push(at, at)
+    evidence = [StreamEvidence(CAMERA, "/camera", tally.facts(T0, T0 + 11_000 * MS), 0)]
+    return certify(evidence, stats, clock)
+
+
+def ticking(*numbers: int) -> list[Frame]:
+    sample = FrameSample(SampleStatus.FRESH, T0, 0, NO_FLOATS, NO_INTS, NO_FLOATS)
+    return [Frame(n, T0 + n * 1000 * MS // 30, (sample,)) for n in numbers]
+
+
+@pytest.mark.parametrize("clock", [FrameClock(30.0), FrameClock(None, "camera")])
+def test_frames_are_counted_against_what_the_duration_asks_for(clock: FrameClock) -> None:
+    whole = spanned(ticking(*range(0, 330)), clock)
+    assert whole.expected in (289, 290) and whole.absent == 0, "10 s but the last third of a second"
+    assert whole.frames == 305, "from half a second after the pre-roll began"
+    assert "not there" not in whole.summary
+    half = spanned(ticking(*range(0, 330, 2)), clock)
+    assert half.absent is not None and 144 <= half.absent <= 145
+    assert f"{half.absent} of {half.expected} frames are not there" in half.summary
+    none = spanned([], clock)
+    assert (none.frames, none.absent) == (0, none.expected)
+    assert spanned(ticking(*range(20, 400)), clock).absent == 0, "the pre-roll need not be there"
+
+
+def test_a_slower_limit_of_a_reference_asks_for_fewer_frames() -> None:
+    assert spanned([], FrameClock(10.0, "camera")).expected == 96
+
+
+def test_nobody_can_say_how_many_frames_a_stream_that_never_came_asks_for() -> None:
+    free = replace(CAMERA, rate_hz=None)
+    evidence = [StreamEvidence(free, "/camera", StreamTally(free).facts(T0, T0 + MS), None)]
+    ticks = TickSpan.of_episode(T0, T0, T0 + 10_000 * MS, 100 * MS)
+    found = certify(evidence, FrameStats(ticks), FrameClock(None, "camera"))
+    assert (found.expected, found.absent, found.frames) == (None, None, 0)
+
+
+def test_a_gap_is_one_of_stamps_and_of_arrivals() -> None:
+    """Neither one broken stamp nor a burst after a delay on the network is silence."""
+    at = T0 + np.arange(300) * 10 * MS
+    broken = at.copy()
+    broken[100], broken[101] = -1000 * MS, 5000 * MS
+    early = at.copy()
+    early[200] += 5000 * MS
+    burst = np.maximum.accumulate(np.where((at - T0) % (500 * MS) == 0, at, T0))
+    for stamps, receives in ((broken, at), (early, at), (at, np.maximum(at, burst) + 500 * MS)):
+        tally = StreamTally(CAMERA)
+        tally.push(stamps, np.maximum.accumulate(receives))
+        facts = tally.facts(int(receives[0]), int(receives[-1]))
+        assert facts.longest_gap_ns < 60 * MS, facts
+    silent = np.delete(at, slice(100, 180))
+    tally = StreamTally(CAMERA)
+    tally.push(silent, silent + MS)
+    assert tally.facts(T0, int(at[-1])).longest_gap_ns == 810 * MS
+
+
+def test_stamps_of_zero_are_told() -> None:
+    at = T0 + np.arange(100) * 33 * MS
+    some = np.where(np.arange(100) % 4 == 0, 0, at)
+    for stamps, words in (
+        (np.zeros_like(at), "all of its stamps are 0"),
+        (some, "25 of 100 of its"),
+    ):
+        tally = StreamTally(CAMERA)
+        tally.push(stamps, at)
+        evidence = [StreamEvidence(CAMERA, "/camera", tally.facts(T0, int(at[-1])), 0)]
+        found = certify(evidence, FrameStats(EVERY), FrameClock(30.0)).streams["camera"].findings()
+        assert any(words in text and "receipt is used" in text for text in found)
+    headerless = StreamTally(CAMERA, has_header=False)
+    headerless.push(np.zeros_like(at), at)
+    assert headerless.facts(T0, int(at[-1])).unstamped == 0

@@ -1,0 +1,48 @@
+"""Interpolation: rotations by the shorter arc, and rows that do not know of each other."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from robot_recorder.alignment.interpolation import interpolate, slerp
+
+
+def test_slerp_takes_the_shorter_arc() -> None:
+    half = math.sin(math.pi / 4)
+    quarter_turn = [0, 0, half, half]
+    middle = slerp([0, 0, 0, 1.0], [-q for q in quarter_turn], 0.5)
+    eighth = np.array([0, 0, math.sin(math.pi / 8), math.cos(math.pi / 8)])
+    assert abs(middle @ eighth) == pytest.approx(1)
+    assert np.linalg.norm(slerp(quarter_turn, quarter_turn, 0.3)) == pytest.approx(1)
+
+
+angles = st.floats(-3.0, 3.0)
+
+
+@given(angles, angles, st.floats(0, 1))
+def test_slerp_turns_evenly(first: float, second: float, share: float) -> None:
+    """About one axis the angle is interpolated, by the shorter way."""
+    a, b = ([0, math.sin(x / 2), 0, math.cos(x / 2)] for x in (first, second))
+    turn = (second - first + math.pi) % (2 * math.pi) - math.pi
+    expected = (first + share * turn) / 2
+    got = slerp(a, b, share)
+    same = abs(np.dot(got, [0, math.sin(expected), 0, math.cos(expected)]))
+    assert same == pytest.approx(1, abs=1e-9) or abs(turn) == pytest.approx(math.pi)
+
+
+rows = arrays.arrays(np.float64, (7, 6), elements=st.floats(-1e6, 1e6))
+
+
+@given(rows, rows, arrays.arrays(np.float64, 7, elements=st.floats(0, 1)))
+def test_a_row_does_not_depend_on_the_others(first, second, shares) -> None:
+    together = interpolate(first, second, shares, quaternions=(1,))
+    for row in range(7):
+        part = slice(row, row + 1)
+        alone = interpolate(first[part], second[part], shares[part], quaternions=(1,))
+        assert alone.tobytes() == together[part].tobytes()

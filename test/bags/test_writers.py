@@ -1,0 +1,169 @@
+"""One conformance suite for every bag writer: same input, same messages, same stamps, same metadata."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rosbags.rosbag2 import Reader
+from support.samples import T0, WRENCH, wrench, wrench_topic, write_bag, write_messages
+
+from robot_recorder.bags.mcap_writer import McapWriter
+from robot_recorder.bags.metadata import custom_data_of, read_metadata
+from robot_recorder.bags.reader import read_messages
+from robot_recorder.bags.writer import writer_factory
+from robot_recorder.model.errors import BagError, ConfigError
+from robot_recorder.model.topics import Channel, OfferedQos, Sample
+
+
+@pytest.fixture(params=["mcap", "rosbag2_py"])
+def writer(request: pytest.FixtureRequest):
+    if not importlib.util.find_spec(request.param):
+        pytest.skip(f"{request.param} is not installed here")
+    return writer_factory(request.param)()
+
+
+MESSAGES = [
+    ("/b", wrench(T0 + i * 1000, (i, 0, 0, 0, 0, 0), f"frame {i}"), T0 + 500 + i * 1000)
+    for i in range(50)
+] + [("/a", wrench(T0 + 7), T0 + 100_000)]  # fmt: skip
+
+
+def test_messages_stamps_and_metadata(writer, tmp_path: Path) -> None:
+    path = tmp_path / "bag"
+    write_bag(writer, path, MESSAGES)
+    assert [(m.topic, m.data, m.receive_ns) for m in read_messages(path)] == MESSAGES
+    metadata = read_metadata(path)
+    assert metadata["version"] >= 5 and metadata["storage_identifier"] == "mcap"
+    assert metadata["message_count"] == 51
+    assert metadata["starting_time"]["nanoseconds_since_epoch"] == T0 + 500
+    assert metadata["duration"]["nanoseconds"] == 99_500
+    assert metadata["relative_file_paths"] == ["bag_0.mcap"]
+    topics = {t["topic_metadata"]["name"]: t for t in metadata["topics_with_message_count"]}
+    assert topics["/b"]["message_count"] == 50
+    assert topics["/b"]["topic_metadata"]["type"] == WRENCH
+    assert topics["/b"]["topic_metadata"]["type_description_hash"].startswith("RIHS01_")
+    assert topics["/b"]["topic_metadata"]["offered_qos_profiles"][0]["reliability"] == "reliable"
+    assert custom_data_of(metadata) == {"who": "test"}
+
+
+def test_others_open_it(writer, tmp_path: Path) -> None:
+    from mcap.reader import make_reader
+
+    path = tmp_path / "bag"
+    write_bag(writer, path, MESSAGES)
+    with Reader(path) as reader:
+        assert reader.message_count == 51
+    with open(path / "bag_0.mcap", "rb") as file:
+        reader = make_reader(file)
+        assert reader.get_header().profile == "ros2"
+        found = [
+            (c.topic, m.data, m.log_time, m.publish_time) for s, c, m in reader.iter_messages()
+        ]
+        summary = reader.get_summary()
+    assert found == [(t, d, at, at - 1000) for t, d, at in MESSAGES]
+    assert {s.encoding for s in summary.schemas.values()} == {"ros2msg"}
+    assert all("offered_qos_profiles" in c.metadata for c in summary.channels.values())
+
+
+def test_an_empty_bag_is_a_bag(writer, tmp_path: Path) -> None:
+    write_bag(writer, tmp_path / "bag", [])
+    assert list(read_messages(tmp_path / "bag")) == []
+    assert read_metadata(tmp_path / "bag")["message_count"] == 0
+
+
+def test_sync_puts_messages_into_the_file(writer, tmp_path: Path) -> None:
+    if type(writer).__name__ != "McapWriter":
+        pytest.skip("rosbag2 has no flush; what its chunk holds reaches the file later")
+    from mcap.stream_reader import StreamReader
+
+    path = tmp_path / "bag"
+    writer.open(path, {})
+    write_messages(writer, MESSAGES[:50])
+    writer.sync()
+    seen = 0
+    with open(path / "bag_0.mcap", "rb") as file:
+        try:
+            for record in StreamReader(file).records:
+                seen += type(record).__name__ == "Message"
+        except Exception:  # the file has no end yet
+            pass
+    assert seen == 50
+
+
+def test_a_publisher_that_comes_later_does_not_hide_the_topic(writer, tmp_path: Path) -> None:
+    """Readers compare what metadata.yaml says of a topic with what its channel says."""
+    path, channel = tmp_path / "bag", Channel(wrench_topic("/a"))
+    writer.open(path, {})
+    writer.add_topic(channel)
+    writer.write([Sample(channel, wrench(T0), T0, T0)])
+    best_effort = OfferedQos(reliability="best_effort")
+    channel.bag_topic = replace(channel.bag_topic, offered_qos=(OfferedQos(), best_effort))
+    writer.write([Sample(channel, wrench(T0 + 1), T0 + 1, T0)])
+    writer.close()
+    assert [m.receive_ns for m in read_messages(path)] == [T0, T0 + 1]
+
+
+def test_huge_messages_come_first_and_last(writer, tmp_path: Path) -> None:
+    """rosbag2's reader gives up at a first chunk that has no messages, only descriptions."""
+    from mcap.reader import make_reader
+
+    path = tmp_path / "bag"
+    huge = [(topic, bytes(3_000_000), T0 + at) for at, topic in enumerate(("/a", "/b", "/a"))]
+    write_bag(writer, path, huge)
+    assert [(m.topic, len(m.data)) for m in read_messages(path)] == [
+        (topic, 3_000_000) for topic in ("/a", "/b", "/a")
+    ]
+    with open(next(path.glob("*.mcap")), "rb") as file:
+        chunks = make_reader(file).get_summary().chunk_indexes
+    assert all(chunk.message_index_offsets for chunk in chunks)
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_any_bytes_in_any_pieces(tmp_path: Path, direct: bool, monkeypatch) -> None:
+    """The file is what was appended, whatever the sizes, the syncs, and the file system."""
+    import random
+
+    from robot_recorder.bags import block_file
+
+    if not direct:
+        monkeypatch.setattr(os, "O_DIRECT", 0)
+    random_ = random.Random(4)
+    for number in range(30):
+        path = tmp_path / str(number)
+        file, expected = block_file.BlockFile(path, 8192), b""
+        for _ in range(random_.randrange(20)):
+            piece = random_.randbytes(random_.choice([1, 100, 4096, 5000, 50_000]))
+            file.append(piece)
+            expected += piece
+            assert file.position == len(expected)
+            action = random_.choice([file.commit, file.sync, lambda: None])
+            action()
+            if action == file.sync:
+                assert path.read_bytes() == expected
+        file.sync()
+        file.close()
+        assert path.read_bytes() == expected
+
+
+def test_an_existing_directory_is_never_touched(writer, tmp_path: Path) -> None:
+    (tmp_path / "bag").mkdir()
+    with pytest.raises(BagError, match="bag"):
+        writer.open(tmp_path / "bag", {})
+
+
+def test_an_unwritable_place_is_told(writer) -> None:
+    with pytest.raises(BagError, match="/proc/nowhere"):
+        writer.open(Path("/proc/nowhere/bag"), {})
+
+
+def test_the_choice_of_writer() -> None:
+    assert isinstance(writer_factory("mcap")(), McapWriter)
+    with pytest.raises(ConfigError, match="sqlite"):
+        writer_factory("sqlite")
+    if not importlib.util.find_spec("rosbag2_py"):
+        with pytest.raises(ConfigError, match="apt install"):
+            writer_factory("rosbag2_py")

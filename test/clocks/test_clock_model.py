@@ -1,0 +1,150 @@
+"""Clock models: offset and drift from stamps and receipts alone, and what is wrong with a clock."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from robot_recorder.clocks.clock_model import ClockModel, ClockTrouble
+from robot_recorder.clocks.source_clock import ClockSetting, SourceClock
+from robot_recorder.model.streams import Policy, Role, SourceClockKind, StreamConfig
+
+NS = 1_000_000_000
+T0 = 1_700_000_000 * NS
+
+
+def stream(
+    seconds: float = 30,
+    rate_hz: float = 100,
+    offset_s: float = 0.0,
+    drift_ppm: float = 0.0,
+    seed: int = 0,
+    shortest_s: float = 0.002,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Stamps and receipts of a sensor with exponential delays of 2 ms on top of the shortest."""
+    rng = np.random.default_rng(seed)
+    at = np.arange(int(seconds * rate_hz)) / rate_hz
+    stamps = T0 + ((at * (1 + drift_ppm * 1e-6) - offset_s) * NS).astype(np.int64)
+    receives = T0 + ((at + shortest_s + rng.exponential(0.002, len(at))) * NS).astype(np.int64)
+    return stamps, np.maximum.accumulate(receives)
+
+
+def judged(stamps: np.ndarray, receives: np.ndarray, own_clock: bool = True) -> ClockModel:
+    model = ClockModel(own_clock)
+    model.push(stamps, receives)
+    model.end()
+    return model
+
+
+@pytest.mark.parametrize("rate_hz", [30, 100, 500])
+@pytest.mark.parametrize(("offset_s", "drift_ppm"), [(0.04, 100), (-0.03, -100), (3600.0, 0)])
+def test_offset_and_drift_are_found(rate_hz: float, offset_s: float, drift_ppm: float) -> None:
+    for seed in range(5):
+        found = judged(*stream(30, rate_hz, offset_s, drift_ppm, seed)).estimate
+        assert found is not None
+        own_s = (found.at_ns - T0) / NS
+        truth_s = (own_s + offset_s) / (1 + drift_ppm * 1e-6) - own_s + 0.002
+        assert abs(found.offset_ns / NS - truth_s) < 0.001
+        assert abs(found.drift_ppm - drift_ppm) < 10
+        assert abs(found.drift_ppm - drift_ppm) < 2 * found.drift_pm_ppm
+
+
+def test_bursts_and_broken_stamps_do_not_move_it() -> None:
+    stamps, receives = stream(offset_s=0.02, drift_ppm=50)
+    late = (np.arange(len(stamps)) % 700) < 60  # a congested network for 0.6 s of every 7
+    receives = np.maximum.accumulate(np.where(late, receives + NS // 10, receives))
+    stamps[[500, 1500]] -= 3600 * NS
+    model = judged(stamps, receives)
+    assert model.estimate is not None and abs(model.estimate.drift_ppm - 50) < 10
+    assert not [e for e in model.events if e.kind is ClockTrouble.JUMP]
+
+
+@pytest.mark.parametrize("by_s", [0.5, -0.5, 3600.0, -0.05])
+def test_a_clock_that_is_set_is_noticed_and_followed(by_s: float) -> None:
+    stamps, receives = stream(40)
+    stamps[2000:] += round(by_s * NS)
+    model = judged(stamps, receives)
+    jumps = [e for e in model.events if e.kind is ClockTrouble.JUMP]
+    assert len(jumps) == 1
+    assert abs(jumps[0].by_ns / NS - by_s) < 0.02
+    assert abs(jumps[0].at_ns - receives[2000]) < 2 * NS
+    assert f"jumped by {by_s:+.1f}"[:13] in jumps[0].text
+    assert model.estimate is not None
+    assert abs(model.estimate.offset_ns / NS - (0.002 - by_s)) < 0.001
+
+
+def test_a_stamp_that_stands_still_is_told() -> None:
+    stamps, receives = stream(10)
+    stamps[300:400] = stamps[300]
+    events = judged(stamps, receives).events
+    assert [e.kind for e in events] == [ClockTrouble.FROZEN]
+    assert 0.9 < events[0].by_ns / NS < 1.1 and "driver repeats itself" in events[0].text
+
+
+def test_stamps_from_the_future_and_of_another_epoch_are_told_unless_the_clock_is_its_own() -> None:
+    for offset_s, kind in ((-0.1, ClockTrouble.FUTURE), (1.7e9, ClockTrouble.EPOCH)):
+        stamps, receives = stream(5, offset_s=offset_s)
+        assert [e.kind for e in judged(stamps, receives, own_clock=False).events] == [kind]
+        assert judged(stamps, receives, own_clock=True).events == []
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=20), st.integers(0, 5))
+def test_how_it_is_batched_does_not_matter(sizes: list[int], seed: int) -> None:
+    stamps, receives = stream(8, drift_ppm=30, seed=seed)
+    stamps[300:330] = stamps[300]
+    model, first = ClockModel(True), 0
+    while first < len(stamps):
+        last = first + sizes[0]
+        sizes = sizes[1:] + sizes[:1]
+        model.push(stamps[first:last], receives[first:last])
+        first = last
+    model.end()
+    whole = judged(stamps, receives)
+    assert (model.estimate, model.events) == (whole.estimate, whole.events)
+
+
+def config(kind: SourceClockKind) -> StreamConfig:
+    return StreamConfig(
+        "s", "s", "x/msg/Y", Role.OBSERVATION, 100.0, policy=Policy.NEAREST,
+        tolerance_ns=10**7, latency_ns=2_000_000, clock=kind,
+    )  # fmt: skip
+
+
+def test_a_devices_stamps_are_corrected_once_a_second_is_known() -> None:
+    stamps, receives = stream(offset_s=0.5, drift_ppm=100)
+    clock = SourceClock(config(SourceClockKind.DEVICE))
+    corrected, known = clock.correct(stamps, receives)
+    assert not known[0] and known[-1] and known.sum() > 2800
+    truth = T0 + (np.arange(3000) * NS // 100)
+    error = (corrected - truth)[known]
+    assert np.abs(error).max() < 1_500_000 and np.abs(error[-1000:]).max() < 300_000
+
+
+def test_recorded_settings_give_the_same_stamps_again() -> None:
+    stamps, receives = stream(offset_s=0.5, drift_ppm=100)
+    live = SourceClock(config(SourceClockKind.DEVICE))
+    settings_used: list[ClockSetting] = []
+    parts = []
+    for first in range(0, 3000, 7):
+        part = slice(first, first + 7)
+        parts.append(live.correct(stamps[part], receives[part])[0])
+        settings_used += live.changes
+        live.changes = []
+    again = SourceClock(config(SourceClockKind.DEVICE), settings_used)
+    corrected, known = again.correct(stamps, receives)
+    assert (corrected[known] == np.concatenate(parts)[known]).all()
+
+
+def test_a_robots_stamps_are_only_watched() -> None:
+    stamps, receives = stream(offset_s=0.5)
+    clock = SourceClock(config(SourceClockKind.ROBOT))
+    corrected, known = clock.correct(stamps, receives)
+    clock.end()
+    assert known.all() and (corrected == stamps - 2_000_000).all()
+    assert clock.model.estimate is not None
+    assert abs(clock.model.estimate.offset_ns / NS - 0.502) < 0.001
+    unstamped, _ = clock.correct(np.zeros(3, dtype=np.int64), receives[:3])
+    assert (unstamped == receives[:3] - 2_000_000).all()

@@ -1,0 +1,187 @@
+"""Any bag, decoded some seconds at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.bags import HEADER, JOINTS, NS, angle, joint_state, small_robot
+from support.samples import T0, WRENCH, wrench, write_bag
+
+from robot_recorder.bags import columns, mcap_file
+from robot_recorder.bags.mcap_writer import McapWriter
+from robot_recorder.content.contents import Batch, Contents, Sort
+from robot_recorder.model.streams import Role
+from robot_recorder.model.topics import BagTopic, Channel, OfferedQos, Sample
+
+GRIPPER = Path(__file__).parents[3] / "shared" / "data" / "gripper_closes_can"
+
+
+def two_types(path: Path, messages: list[tuple[str, bytes, int]]) -> Path:
+    """A bag whose topic /x has messages of these types, bytes, receipts."""
+    writer = McapWriter()
+    writer.open(path, {})
+    channels = {
+        kind: Channel(BagTopic("/x", kind, (OfferedQos(),), "", HEADER), stamped=True)
+        for kind in dict.fromkeys(m[0] for m in messages)
+    }
+    for channel in channels.values():
+        writer.add_topic(channel)
+    writer.write([Sample(channels[kind], data, at, at) for kind, data, at in messages])
+    writer.close()
+    return path
+
+
+def joined(batches: list[Batch]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Times and values of each topic."""
+    found: dict[str, list] = {}
+    for batch in batches:
+        for numbers in batch.numbers:
+            found.setdefault(numbers.topic.name, []).append(numbers)
+    return {
+        name: (
+            np.concatenate([p.times_s for p in parts]),
+            np.concatenate([p.values for p in parts]),
+        )
+        for name, parts in found.items()
+    }
+
+
+def test_every_number_and_picture_of_a_bag_is_had_once(tmp_path: Path, monkeypatch) -> None:
+    contents = Contents.open(small_robot(tmp_path / "bag", 4.0))
+    assert [(t.name, t.sort, t.count) for t in contents.topics] == [
+        ("/camera/image/compressed", Sort.IMAGE, 80),
+        ("/joint_states", Sort.JOINTS, 400),
+        ("/wrist/wrench", Sort.WRENCH, 400),
+    ]
+    assert all(t.role is Role.OBSERVATION for t in contents.topics)
+    batches = list(contents.batches())
+    times, values = joined(batches)["/joint_states"]
+    assert len(times) == 400 and np.allclose(
+        values[:, 0], angle(times + contents.start_ns / NS - T0 / NS), atol=1e-4
+    )
+    assert sum(len(i.times_s) for b in batches for i in b.images) == 80
+    assert batches[0].images[0].picture(0).pixels().shape == (240, 240, 3)
+    assert batches[-1].share == 1.0 and not contents.problems
+    # The same in many small parts.
+    monkeypatch.setattr(columns, "_SPAN_MESSAGES", 50)
+    again = joined(list(contents.batches()))["/joint_states"]
+    assert (again[0] == times).all() and (again[1] == values).all()
+
+
+def test_stamps_of_another_clock_give_way_to_receipts(tmp_path: Path) -> None:
+    messages = [("/w", wrench(5 * NS + i * 10**7), T0 + i * 10**7) for i in range(50)]
+    write_bag(McapWriter(), tmp_path / "bag", messages)
+    times, _ = joined(list(Contents.open(tmp_path / "bag").batches()))["/w"]
+    assert np.allclose(times, np.arange(50) / 100)
+
+
+def test_a_stamp_that_went_astray_does_not_bend_the_time_axis(tmp_path: Path) -> None:
+    stamps = [T0 + i * 10**7 if i != 20 else 0 for i in range(50)]
+    write_bag(
+        McapWriter(),
+        tmp_path / "bag",
+        [("/w", wrench(s), T0 + i * 10**7) for i, s in enumerate(stamps)],
+    )
+    times, _ = joined(list(Contents.open(tmp_path / "bag").batches()))["/w"]
+    assert np.allclose(times, np.arange(50) / 100)
+
+
+def test_what_can_not_be_decoded_is_counted_and_the_rest_is_had(tmp_path: Path) -> None:
+    messages = [
+        ("/w", wrench(T0 + at) if at % 50_000_000 else b"\0\1\0\0" + bytes(9), T0 + at)
+        for at in range(0, 500_000_000, 10_000_000)
+    ]
+    write_bag(McapWriter(), tmp_path / "bag", messages)
+    contents = Contents.open(tmp_path / "bag")
+    assert len(joined(list(contents.batches()))["/w"][0]) == 40
+    assert contents.problems == [
+        "/w: 10 messages can not be decoded (message ends at byte 13, 16 are needed)"
+    ]
+
+
+def test_a_bag_that_is_damaged_gives_what_is_before(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(columns, "_SPAN_MESSAGES", 50)
+    monkeypatch.setattr(mcap_file, "CHUNK_BYTES", 20_000)
+    bag = small_robot(tmp_path / "bag", 4.0)
+    (file,) = bag.glob("*.mcap")
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 100_000] = bytes(100_000)
+    file.write_bytes(data)
+    contents = Contents.open(bag)
+    numbers = joined(list(contents.batches()))
+    assert 50 < len(numbers["/joint_states"][0]) < 400
+    assert len(contents.problems) == 1 and "is damaged at byte" in contents.problems[0]
+
+
+def test_a_bag_that_is_cut_off_gives_what_is_there_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mcap_file, "CHUNK_BYTES", 20_000)
+    bag = small_robot(tmp_path / "bag", 4.0)
+    (file,) = bag.glob("*.mcap")
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    contents = Contents.open(bag)
+    assert 0 < len(joined(list(contents.batches()))["/joint_states"][0]) < 400
+    assert any("cut off" in problem for problem in contents.problems), contents.problems
+
+
+def test_an_empty_bag_opens(tmp_path: Path) -> None:
+    write_bag(McapWriter(), tmp_path / "bag", [])
+    contents = Contents.open(tmp_path / "bag")
+    assert contents.topics == () and list(contents.batches()) == [] and contents.description == ""
+
+
+def test_a_real_recording_of_a_type_nobody_here_knows() -> None:
+    if not GRIPPER.exists():
+        pytest.skip("the recording gripper_closes_can is not beside the checkout")
+    contents = Contents.open(GRIPPER)
+    pads = next(t for t in contents.topics if t.sort is Sort.NUMBERS)
+    times, values = joined(list(contents.batches([pads])))[pads.name]
+    assert pads.type == "pr2_msgs/msg/PressureState" and values.shape == (468, 44)
+    assert 1 / np.median(np.diff(times)) == pytest.approx(25, rel=0.1)
+    assert values[-1].sum() > values[0].sum(), "it has closed on the can"
+
+
+def test_a_driver_that_is_not_up_yet_does_not_spoil_what_follows(tmp_path: Path) -> None:
+    messages = [
+        ("/j", joint_state(T0 + i * 10**7, *([] if i < 3 else [0.1, 0.2])), i) for i in range(20)
+    ]
+    bag = two_types(tmp_path / "bag", [(JOINTS, m[1], T0 + m[2] * 10**7) for m in messages])
+    contents = Contents.open(bag)
+    times, values = joined(list(contents.batches()))["/x"]
+    assert values.shape == (17, 2) and times[0] == pytest.approx(0.03) and not contents.problems
+
+
+def test_of_a_topic_with_two_types_only_one_is_shown_and_the_other_named(tmp_path: Path) -> None:
+    at = [T0 + i * 10**7 for i in range(20)]
+    wrenches = [(WRENCH, wrench(t), t) for t in at]
+    bag = two_types(
+        tmp_path / "bag", [*wrenches, *((JOINTS, joint_state(t, 1.0), t + 1) for t in at)]
+    )
+    contents = Contents.open(bag)
+    found = joined(list(contents.batches()))
+    assert found["/x"][1].shape == (20, 6)
+    assert any(JOINTS in problem for problem in contents.problems)
+
+
+def test_rubbish_in_custom_data_is_named_and_hides_nothing(tmp_path: Path) -> None:
+    facts = {"labels": "[[", "quality": "{}x", "pre_roll_s": "soon", "task": "lift_box"}
+    contents = Contents.open(small_robot(tmp_path / "bag", 1.0, 0.0, "/", **facts))
+    assert contents.episode.events == [] and contents.episode.pre_roll_s == 0
+    assert contents.episode.facts["task"] == "lift_box"
+    assert [w for w in ("labels", "quality", "pre_roll_s") if any(w in p for p in contents.problems)] == [
+        "labels", "quality", "pre_roll_s"
+    ]  # fmt: skip
+    assert len(joined(list(contents.batches()))) == 2
+
+
+@pytest.mark.parametrize(("shift_s", "words"), [(3, "3.0 s after"), (-9, "9.0 s before")])
+def test_a_clock_that_is_off_is_told(tmp_path: Path, shift_s: int, words: str) -> None:
+    messages = [("/w", wrench(T0 + shift_s * NS + i * 10**7), T0 + i * 10**7) for i in range(50)]
+    write_bag(McapWriter(), tmp_path / "bag", messages)
+    contents = Contents.open(tmp_path / "bag")
+    times, _ = joined(list(contents.batches()))["/w"]
+    assert np.allclose(times, np.arange(50) / 100)
+    assert len(contents.problems) == 1 and words in contents.problems[0]

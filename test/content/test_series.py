@@ -1,0 +1,86 @@
+"""Any bag as arrays, bounded however long it is: also one that this package never saw before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.bags import small_robot
+from support.samples import T0, wrench, write_bag
+
+from robot_recorder.bags import columns
+from robot_recorder.bags.mcap_writer import McapWriter
+from robot_recorder.content import series as episode_data
+from robot_recorder.content.contents import Contents, Sort
+from robot_recorder.content.series import EpisodeData, load
+
+GRIPPER = Path(__file__).parents[3] / "shared" / "data" / "gripper_closes_can"
+
+
+def loaded(path: Path, pictures: int = 96) -> EpisodeData:
+    return load(Contents.open(path), pictures)
+
+
+def forces(path: Path, values: np.ndarray) -> Path:
+    """A bag of one wrench stream at 100 Hz."""
+    at = [T0 + i * 10**7 for i in range(len(values))]
+    write_bag(
+        McapWriter(), path, [("/w", wrench(t, (v, 0, 0, 0, 0, 0)), t) for t, v in zip(at, values)]
+    )
+    return path
+
+
+def test_a_foreign_bag_gives_its_numbers_on_its_own_clock(tmp_path: Path) -> None:
+    (series,) = loaded(forces(tmp_path / "bag", np.arange(100.0))).series
+    assert series.names[0] == "force/x (N)"
+    assert np.allclose(series.times_s, np.arange(100) / 100)
+    assert np.allclose(series.values[:, 0], np.arange(100))
+
+
+@pytest.mark.parametrize("span", [50_000, 37])
+def test_of_a_long_one_every_extreme_is_kept(tmp_path: Path, monkeypatch, span: int) -> None:
+    monkeypatch.setattr(episode_data, "_POINTS", 100)
+    monkeypatch.setattr(columns, "_SPAN_MESSAGES", span)
+    values = np.sin(np.arange(3000) / 100)
+    values[1234], values[777] = 50.0, -60.0
+    (series,) = loaded(forces(tmp_path / "bag", values)).series
+    force = series.values[:, 0]
+    assert len(force) <= 104 and (np.diff(series.times_s) >= 0).all()
+    assert force.max() == 50.0 and force.min() == -60.0
+    assert series.times_s[force.argmax()] == pytest.approx(12.34, abs=0.6)
+    assert series.times_s[[0, -1]] == pytest.approx([0, 29.99])
+    usual = np.abs(force) < 2
+    assert np.abs(force - np.sin(series.times_s))[usual].max() < 0.6, "it is the same curve"
+
+
+def test_pictures_are_spread_evenly_and_are_the_nearest(tmp_path: Path) -> None:
+    (camera,) = loaded(small_robot(tmp_path / "bag", 10.0), pictures=20).pictures
+    assert len(camera.times_s) == 200 and len(camera.chosen) == 20
+    times = np.array([time for time, _ in camera.chosen])
+    assert np.abs(times - (np.arange(20) + 0.5) / 2).max() < 0.05
+    assert camera.chosen[3][1].pixels().shape == (240, 240, 3)
+
+
+def test_of_a_slow_camera_no_picture_is_there_twice(tmp_path: Path) -> None:
+    (camera,) = loaded(small_robot(tmp_path / "bag", 1.0), pictures=96).pictures
+    times = [time for time, _ in camera.chosen]
+    assert len(set(times)) == len(times) <= 20
+
+
+def test_what_can_not_be_read_is_listed(tmp_path: Path) -> None:
+    write_bag(
+        McapWriter(), tmp_path / "bag", [("/w", wrench(T0), T0), ("/x", b"\0\1\0\0zz", T0 + 10**9)]
+    )
+    data = loaded(tmp_path / "bag")
+    assert [s.topic.name for s in data.series] == ["/w"]
+    assert len(data.problems) == 2 and "/x" in data.problems[1]
+    assert "not aligned" in data.problems[0] and "steady rate" in data.problems[0]
+
+
+def test_a_real_recording() -> None:
+    if not GRIPPER.exists():
+        pytest.skip("the recording gripper_closes_can is not beside the checkout")
+    force, pads = loaded(GRIPPER).series
+    assert len(force.times_s) <= 4004 and force.times_s[-1] == pytest.approx(18.72, abs=0.01)
+    assert pads.topic.sort is Sort.NUMBERS and pads.values.shape == (468, 44)

@@ -1,0 +1,209 @@
+"""Locks that nobody else can hold, waits that end, and modes that no umask changes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from storage.test_recorder import Bench
+from support.episodes import make_episode
+
+from robot_recorder.episodes.locks import LOCKS, SERVICE_WAIT_S, Claim, HeldError, Lock
+from robot_recorder.episodes.recovery import recover_all
+from robot_recorder.episodes.store import EpisodeStore
+from robot_recorder.model.errors import BagError
+from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
+
+
+def success(id: str) -> LabelEvent:
+    return LabelEvent(1, id, LabelKind.OUTCOME, outcome=Outcome.SUCCESS)
+
+
+@contextmanager
+def another(code: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """Another process, once it has said that it is ready."""
+    command = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert running.stdout is not None and running.stdout.readline() == "ready\n"
+        yield running
+    finally:
+        running.kill()
+        running.communicate()
+
+
+HOLD = """
+    import sys, time
+    from pathlib import Path
+    from robot_recorder.episodes.locks import Lock
+    lock = Lock(Path(sys.argv[1]), sys.argv[2])
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+# What anybody may do who can read: open whatever can be opened, and hold it.
+GRAB = """
+    import fcntl, os, sys, time
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+    for place, folders, names in os.walk(sys.argv[1]):
+        for path in [place, *(os.path.join(place, n) for n in names)]:
+            try:
+                fcntl.flock(os.open(path, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                pass
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_lock_is_private_and_leaves_nothing(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    lock = Lock(tmp_path, "one")
+    assert stat.S_IMODE(lock.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(lock.path.parent.stat().st_mode) == 0o700
+    with pytest.raises(HeldError, match=f"process {os.getpid()} on"):
+        Lock(tmp_path, "one", wait_s=0)
+    lock.release()
+    lock.release()
+    assert list((tmp_path / LOCKS).iterdir()) == []
+    Lock(tmp_path, "one", wait_s=0).release()
+
+
+def test_who_may_write_to_a_shared_root_may_lock_there(tmp_path: Path) -> None:
+    tmp_path.chmod(0o2775)
+    with Lock(tmp_path, "one") as lock:
+        assert stat.S_IMODE(lock.path.stat().st_mode) == 0o660
+
+
+def test_a_label_waits_for_another_no_longer_than_its_deadline(tmp_path: Path) -> None:
+    store = EpisodeStore(tmp_path, wait_s=SERVICE_WAIT_S)
+    path = make_episode(store)
+    with another(HOLD, tmp_path, path.name) as holder:
+        began = time.monotonic()
+        with pytest.raises(BagError, match=f"being changed by process {holder.pid} on"):
+            store.append_label(success(path.name))
+        assert 1.5 < time.monotonic() - began < 6
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        store.append_label(success(path.name))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becoming somebody else needs root")
+def test_who_may_only_read_can_freeze_nothing(tmp_path_factory: pytest.TempPathFactory) -> None:
+    root = tmp_path_factory.mktemp("readable")
+    for folder in (root, *root.parents[:3]):
+        folder.chmod(folder.stat().st_mode | 0o055)
+    bench = Bench(root)
+    bench.feed(10)
+    bench.start()
+    bench.stop()
+    with another(GRAB, root):
+        began = time.monotonic()
+        assert bench.start().ok
+        bench.feed(10)
+        id = bench.last.id
+        assert bench.recorder.label(success(id)).ok
+        assert bench.stop().ok
+        assert bench.recorder.label(success(id)).ok
+        assert bench.recorder.discard().ok and bench.recorder.restore().ok
+        assert time.monotonic() - began < 5
+
+
+def test_a_root_that_is_held_as_a_directory_holds_up_nobody(tmp_path: Path) -> None:
+    """As what an older version locked, and anybody could."""
+    import fcntl
+
+    fd = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    bench = Bench(tmp_path)
+    bench.feed(10)
+    began = time.monotonic()
+    assert bench.start().ok and bench.stop().ok
+    (tmp_path / "empty.partial").mkdir()
+    assert len(recover_all(EpisodeStore(tmp_path))) == 1
+    assert time.monotonic() - began < 5
+    os.close(fd)
+
+
+@pytest.mark.parametrize("what", ["fifo", "link", "directory"])
+def test_what_lies_where_a_lock_should_be_is_told(tmp_path: Path, what: str) -> None:
+    store = EpisodeStore(tmp_path)
+    path = make_episode(store)
+    place = tmp_path / LOCKS / f"{path.name}.lock"
+    place.parent.mkdir()
+    if what == "fifo":
+        os.mkfifo(place)
+    elif what == "link":
+        place.symlink_to(tmp_path / "victim")
+    else:
+        place.mkdir()
+    with pytest.raises(BagError, match=str(place)):
+        store.append_label(success(path.name))
+    assert not (tmp_path / "victim").exists()
+
+
+def test_a_second_recorder_is_told_of_the_first_until_that_ends(tmp_path: Path) -> None:
+    with another(HOLD, tmp_path, ".recorder_arm") as first:
+        second = Claim(tmp_path, "arm")
+        assert f"process {first.pid} on" in second.problem()
+        assert Claim(tmp_path, "leg").problem() == ""
+        bench = Bench(tmp_path)
+        bench.recorder.claim = second
+        bench.feed(10)
+        refused = bench.start(force=True)
+        assert not refused.ok and f"process {first.pid}" in refused.reason
+        assert "second_recorder" in refused.reason and bench.recorder.warnings()
+        assert not EpisodeStore(tmp_path).unfinished()
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        assert bench.start().ok and bench.stop().ok
+    assert "another recorder of arm" in Claim(tmp_path, "arm").problem()
+    second.release()
+    assert Claim(tmp_path, "arm").problem() == ""
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+@pytest.mark.parametrize("mode", [0o640, 0o600, 0o664])
+def test_modes_are_those_that_were_asked_for(tmp_path: Path, umask: int, mode: int) -> None:
+    root = tmp_path / "root"
+    before = os.umask(umask)
+    try:
+        bench = Bench(root)
+        bench.recorder.store = store = EpisodeStore(root, mode)
+        bench.feed(10)
+        assert bench.start().ok
+        bench.feed(10)
+        partial = bench.last.path
+        bench.recorder.label(success(bench.last.id))
+        running = [partial, *partial.iterdir()]
+        assert len(running) == 3 and all(fits(p, mode) for p in running)
+        bench.stop()
+        store.append_label(success(bench.last.id))
+        bench.recorder.discard()
+    finally:
+        os.umask(before)
+    found = [p for p in [root, *root.rglob("*")] if LOCKS not in str(p)]
+    assert {p.name for p in found} >= {"metadata.yaml", "discarded.json", "episodes.sqlite"}
+    assert {p.name for p in found} >= {".trash", ".seen"}
+    assert [str(p) for p in found if not fits(p, mode)] == []
+
+
+def fits(path: Path, mode: int) -> bool:
+    found = stat.S_IMODE(path.stat().st_mode)
+    return found == (mode | (mode & 0o444) >> 2 if path.is_dir() else mode)
+
+
+def test_a_label_keeps_the_mode_an_episode_has(tmp_path: Path) -> None:
+    store = EpisodeStore(tmp_path)
+    path = make_episode(store)
+    (path / "metadata.yaml").chmod(0o664)
+    store.append_label(success(path.name))
+    assert stat.S_IMODE((path / "metadata.yaml").stat().st_mode) == 0o664

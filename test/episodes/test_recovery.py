@@ -1,0 +1,376 @@
+"""Leftovers of a crash: made whole or put away, whatever a crash, a power cut or a bad disk did to them."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mcap.reader import make_reader
+from rosbags.rosbag2 import Reader
+from support.samples import T0, wrench, wrench_topic
+
+from robot_recorder.bags import mcap_records as mcap
+from robot_recorder.bags import read_back
+from robot_recorder.bags.mcap_file import McapFile
+from robot_recorder.bags.mcap_scan import scan
+from robot_recorder.bags.mcap_writer import McapWriter
+from robot_recorder.bags.metadata import channel_metadata, topic_metadata
+from robot_recorder.bags.reader import read_messages
+from robot_recorder.episodes.episode import Episode, label_facts
+from robot_recorder.episodes.recovery import RecordingLock, recover, recover_all
+from robot_recorder.episodes.store import EpisodeStore, Note
+from robot_recorder.model.errors import BagError
+from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
+from robot_recorder.model.topics import Channel, OfferedQos, Sample
+from robot_recorder.offline.structure import structure_problems
+
+ID = "arm_20231114T221320_000_lift"
+EVENTS = [
+    LabelEvent(T0, ID, LabelKind.TASK, task="lift"),
+    LabelEvent(T0, ID, LabelKind.OUTCOME, outcome=Outcome.FAILURE, cause="slip"),
+]
+TOPICS = ("/a", "/b", "/c")
+ROUNDS, PER_ROUND = 8, 300
+FIXED = len(mcap.MAGIC) + len(mcap.header("ros2", "robot_recorder"))
+
+
+def record(root: Path, close: bool = False) -> tuple[Path, dict[str, list[bytes]]]:
+    """A ``.partial`` with eight synced chunks of three topics, as a killed recorder leaves it."""
+    store = EpisodeStore(root)
+    partial = root / f"{ID}.partial"
+    writer = McapWriter()
+    sent: dict[str, list[bytes]] = {topic: [] for topic in TOPICS}
+    channels = [Channel(wrench_topic(topic)) for topic in TOPICS]
+    writer.open(partial, {})
+    for channel in channels:
+        writer.add_topic(channel)
+    now = T0
+    for _ in range(ROUNDS):
+        samples = []
+        for number in range(PER_ROUND):
+            now += 1_000_000
+            channel = channels[number % 3]
+            data = wrench(now, frame_id=f"{channel.topic} {number}")
+            sent[channel.topic].append(data)
+            samples.append(Sample(channel, data, now, now))
+        writer.write(samples)
+        writer.sync()
+    topics = [
+        {**topic_metadata(c.bag_topic), "definition": c.bag_topic.definition} for c in channels
+    ]
+    facts = {"episode_id": ID, "robot": "arm", "start_ns": str(T0), **label_facts(EVENTS)}
+    store.write_note(partial, Note(facts, topics))
+    if close:
+        writer.close()
+    return partial, sent
+
+
+@pytest.fixture(scope="module")
+def leftover(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[bytes]]]:
+    return record(tmp_path_factory.mktemp("leftover"))
+
+
+def copied(leftover: tuple[Path, dict[str, list[bytes]]], root: Path) -> Path:
+    shutil.rmtree(root, ignore_errors=True)
+    return Path(shutil.copytree(leftover[0], root / leftover[0].name))
+
+
+def data_file(folder: Path) -> Path:
+    (path,) = folder.glob("*.mcap")
+    return path
+
+
+def kept(path: Path) -> dict[str, list[bytes]]:
+    """What is in the bag, by two readers that are not ours."""
+    messages: dict[str, list[bytes]] = {topic: [] for topic in TOPICS}
+    for message in read_messages(path):
+        messages[message.topic].append(message.data)
+    with open(data_file(path), "rb") as file:
+        by_mcap = [m.data for *_, m in make_reader(file, validate_crcs=True).iter_messages()]
+    assert len(by_mcap) == sum(map(len, messages.values()))
+    return messages
+
+
+def test_a_killed_recorder_loses_nothing_that_was_synced(leftover, tmp_path: Path) -> None:
+    partial = copied(leftover, tmp_path / "root")
+    result = recover(EpisodeStore(partial.parent), partial)
+    assert result.ok and result.messages == ROUNDS * PER_ROUND
+    assert kept(result.path) == leftover[1]
+    episode = Episode.open(result.path)
+    assert episode.path.name == ID and episode.is_recovered
+    assert episode.labels.outcome is Outcome.FAILURE and episode.labels.cause == "slip"
+    assert episode.facts["robot"] == "arm" and episode.start_ns == T0
+    assert episode.metadata["message_count"] == ROUNDS * PER_ROUND
+    assert episode.lost[1] is False, "what was lost at the end is not known, and said so"
+    qos = episode.metadata["topics_with_message_count"][0]["topic_metadata"]["offered_qos_profiles"]
+    assert qos[0]["reliability"] == "reliable"
+    assert not EpisodeStore(partial.parent).unfinished()
+    assert [p for p in structure_problems(Episode.open(result.path)) if "recovered" not in p] == []
+    assert sorted(p.name for p in result.path.iterdir()) == [f"{ID}_0.mcap", "metadata.yaml"]
+
+
+def test_one_that_was_closed_but_not_renamed(tmp_path: Path) -> None:
+    partial, sent = record(tmp_path, close=True)
+    result = recover(EpisodeStore(tmp_path), partial)
+    assert result.ok and kept(result.path) == sent
+
+
+@settings(max_examples=60, deadline=None)
+@given(share=st.floats(0, 1))
+def test_cut_anywhere_it_keeps_every_whole_message_before_the_cut(
+    leftover, tmp_path_factory: pytest.TempPathFactory, share: float
+) -> None:
+    """As a power cut leaves it. Nothing that was in the file before the cut is lost but one message."""
+    root = tmp_path_factory.getbasetemp() / "cut"
+    partial = copied(leftover, root)
+    path = data_file(partial)
+    size = int(path.stat().st_size * share)
+    whole = count_before(path, size)
+    with open(path, "r+b") as file:
+        file.truncate(size)
+    result = recover(EpisodeStore(root), partial)
+    if not result.ok:
+        assert whole == 0 and (result.path / "reason.txt").is_file()
+        assert data_file(result.path).stat().st_size == size, "put away as it was"
+        return
+    messages = kept(result.path)
+    assert sum(map(len, messages.values())) == whole
+    for topic, sent in leftover[1].items():
+        assert messages[topic] == sent[: len(messages[topic])]
+    assert scan(data_file(result.path)).sound
+
+
+def count_before(path: Path, size: int) -> int:
+    """Message records that lie before a place in the file, counted by hand."""
+    data, count = path.read_bytes(), 0
+    at = FIXED
+    while at + 9 <= len(data):
+        op, length = mcap.HEAD.unpack_from(data, at)
+        if op == mcap.Op.CHUNK:
+            head = mcap.read_chunk_head(data[at + 9 : at + 9 + length])
+            inner = at + 9 + head.records_at
+            while inner < at + 9 + length:
+                inner_op, inner_length = mcap.HEAD.unpack_from(data, inner)
+                inner += 9 + inner_length
+                count += inner_op == mcap.Op.MESSAGE and inner <= size
+        at += 9 + length
+    return count
+
+
+def test_flipped_bits_cost_at_most_their_chunk_and_are_counted(leftover, tmp_path: Path) -> None:
+    random_ = random.Random(1)
+    size = data_file(leftover[0]).stat().st_size
+    total = ROUNDS * PER_ROUND
+    for number in range(200):
+        partial = copied(leftover, tmp_path / "flip")
+        path, at = data_file(partial), random_.randrange(size)
+        with open(path, "r+b") as file:
+            file.seek(at)
+            byte = file.read(1)[0]
+            file.seek(at)
+            file.write(bytes([byte ^ (1 << random_.randrange(8))]))
+        result = recover(EpisodeStore(partial.parent), partial)
+        assert result.ok, f"flip {number} at {at}: {result.message}"
+        messages = kept(result.path)
+        lost = total - sum(map(len, messages.values()))
+        assert lost in (0, PER_ROUND), f"flip {number} at {at}"
+        for topic, sent in leftover[1].items():
+            assert set(messages[topic]) <= set(sent), "nothing that is wrong is kept"
+        episode = Episode.open(result.path)
+        missing = json.loads(episode.facts["missing"])
+        told = sum(s["lost"]["writer"] for s in episode.streams.values())
+        # What is missing after the last message nobody can count; before it, all is told.
+        assert told == lost or (told == 0 and missing["unreadable_bytes"] > 0)
+
+
+def test_a_flip_in_a_finished_episode_is_found_by_check(tmp_path: Path) -> None:
+    partial, _ = record(tmp_path, close=True)
+    path = EpisodeStore(tmp_path).finalise(partial, {"episode_id": ID})
+    assert structure_problems(Episode.open(path)) == []
+    whole = data_file(path).read_bytes()
+    for at in (5000, len(whole) // 2, len(whole) - 100):
+        broken = bytearray(whole)
+        broken[at] ^= 4
+        data_file(path).write_bytes(broken)
+        assert structure_problems(Episode.open(path)), at
+
+
+def test_what_can_not_be_repaired_is_put_away_with_the_reason(tmp_path: Path) -> None:
+    store = EpisodeStore(tmp_path)
+    (tmp_path / "empty.partial").mkdir()
+    rubbish = tmp_path / "rubbish.partial"
+    rubbish.mkdir()
+    (rubbish / "rubbish_0.mcap").write_bytes(random.Random(2).randbytes(100_000))
+    results = {r.path.name: r for r in recover_all(store)}
+    assert not any(r.ok for r in results.values()) and not store.unfinished()
+    assert "no data file" in (tmp_path / ".quarantine/empty.partial/reason.txt").read_text()
+    put_away = tmp_path / ".quarantine/rubbish.partial"
+    assert "no message" in (put_away / "reason.txt").read_text()
+    assert (put_away / "rubbish_0.mcap").stat().st_size == 100_000
+    assert store.quarantined() == sorted(r.path for r in results.values())
+
+
+def test_a_running_recording_is_left_alone(leftover, tmp_path: Path) -> None:
+    partial = copied(leftover, tmp_path / "root")
+    lock = RecordingLock(partial)
+    assert recover_all(EpisodeStore(partial.parent)) == [] and partial.is_dir()
+    lock.release()
+    assert len(recover_all(EpisodeStore(partial.parent))) == 1
+
+
+def test_a_bag_of_rosbag2s_own_writer_is_recovered_too(tmp_path: Path) -> None:
+    """Chunks without checksum, no note, another library: what rosbag2_py leaves after a crash."""
+    from mcap.writer import CompressionType, Writer
+
+    partial = tmp_path / "g1_x.partial"
+    partial.mkdir()
+    path = partial / "g1_x.partial_0.mcap"
+    with open(path, "wb") as file:
+        writer = Writer(
+            file, chunk_size=20_000, compression=CompressionType.ZSTD, enable_crcs=False
+        )
+        writer.start("ros2", "libmcap 1.4.0")
+        schema = writer.register_schema("geometry_msgs/msg/WrenchStamped", "ros2msg", b"x")
+        channel = writer.register_channel("/a", "cdr", schema, {"offered_qos_profiles": ""})
+        for number in range(1000):
+            writer.add_message(channel, T0 + number, wrench(number), T0, 777)
+        writer.flush()
+        size = file.tell()
+    with open(path, "r+b") as file:
+        file.truncate(size - 10)
+    result = recover(EpisodeStore(tmp_path), partial)
+    assert result.ok and 900 < result.messages <= 1000
+    assert len(list(read_messages(result.path))) == result.messages
+
+
+def read_by_others(path: Path) -> list[int]:
+    """Messages that the mcap library and the rosbags library read of a bag directory."""
+    with open(data_file(path), "rb") as file:
+        by_mcap = sum(1 for _ in make_reader(file, validate_crcs=True).iter_messages())
+    with Reader(path) as reader:
+        return [by_mcap, sum(1 for _ in reader.messages())]
+
+
+def test_a_leftover_of_rosbag2_is_read_whole_by_every_reader(tmp_path: Path) -> None:
+    """rosbag2 writes the depth it subscribes with into the channel, where the note has what was offered."""
+    from mcap.writer import CompressionType, Writer
+
+    partial = tmp_path / f"{ID}.partial"
+    partial.mkdir()
+    topic = {**topic_metadata(wrench_topic("/a")), "definition": "x"}
+    EpisodeStore(tmp_path).write_note(partial, Note({"episode_id": ID}, [topic]))
+    stored = channel_metadata({**topic, "offered_qos_profiles": [OfferedQos(depth=10).to_dict()]})
+    with open(partial / f"{partial.name}_0.mcap", "wb") as file:
+        writer = Writer(file, chunk_size=20_000, compression=CompressionType.NONE)
+        writer.start("ros2", "libmcap 1.4.0")
+        schema = writer.register_schema("geometry_msgs/msg/WrenchStamped", "ros2msg", b"x")
+        for name in ("/a", "/a", "/b"):  # two publishers of one topic, of different QoS
+            channel = writer.register_channel(name, "cdr", schema, stored)
+            stored = channel_metadata(topic)
+            for number in range(300):
+                writer.add_message(channel, T0 + number, wrench(number), T0, number)
+        writer.flush()
+    result = recover(EpisodeStore(tmp_path), partial)
+    assert result.ok and result.messages == 900, result.message
+    assert "read back by rosbags" in result.message
+    assert read_by_others(result.path) == [900, 900]
+    assert Episode.open(result.path).metadata["message_count"] == 900
+    assert sum(1 for _ in read_messages(result.path)) == 900
+
+
+def test_the_leftover_of_a_killed_rosbag2_py(tmp_path: Path) -> None:
+    case = Path(__file__).parents[3] / "shared" / "cases" / "rosbag2_leftover"
+    if not case.is_dir():
+        pytest.skip("rosbag2_leftover, a file from a run with rosbag2_py, is not here")
+    root = Path(shutil.copytree(case, tmp_path / "root"))
+    for path in (root, *root.rglob("*")):
+        path.chmod(0o755)
+    (result,) = recover_all(EpisodeStore(root))
+    assert result.ok and result.messages == 1104, result.message
+    assert read_by_others(result.path) == [1104, 1104]
+    assert [p for p in structure_problems(Episode.open(result.path)) if "recovered" not in p] == []
+
+
+def test_a_repair_that_another_reader_does_not_confirm_is_put_away(
+    leftover, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partial = copied(leftover, tmp_path / "root")
+    monkeypatch.setattr(read_back, "_READERS", {"rosbags": lambda path: {"/a": 7}})
+    result = recover(EpisodeStore(partial.parent), partial)
+    assert not result.ok and "rosbags reads 7 of 800 messages of /a" in result.message
+    assert data_file(result.path).is_file() and ".quarantine" in str(result.path)
+
+
+def test_a_finished_bag_is_read_whole_by_every_reader(tmp_path: Path) -> None:
+    partial, sent = record(tmp_path, close=True)
+    assert read_by_others(partial) == [sum(map(len, sent.values()))] * 2
+
+
+def test_a_file_that_changed_while_it_was_written_is_noticed_when_it_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = McapFile.finish
+
+    def interfere(self: McapFile, metadata: dict[str, dict[str, str]]) -> None:
+        finish(self, metadata)
+        path = data_file(tmp_path / f"{ID}.partial")
+        with open(path, "r+b") as file:
+            file.truncate(path.stat().st_size - 1)
+
+    monkeypatch.setattr(McapFile, "finish", interfere)
+    with pytest.raises(BagError, match="somebody else changed the file"):
+        record(tmp_path, close=True)
+
+
+def test_one_bad_leftover_does_not_keep_the_others(leftover, tmp_path: Path) -> None:
+    """Torn records that lie about themselves, a note that is none, a description that is missing."""
+    root = tmp_path / "root"
+    good = copied(leftover, root)
+    size = data_file(good).stat().st_size
+    for number, damage in enumerate(
+        (
+            mcap.record(mcap.Op.MESSAGE, b"short"),
+            mcap.record(mcap.Op.CHANNEL, b"\xff" * 40),
+            mcap.record(mcap.Op.SCHEMA, b""),
+        )
+    ):
+        bad = Path(shutil.copytree(good, root / f"a{number}.partial"))
+        head = mcap.chunk({1: [1, 0]}, damage + bytes(1000), size)[1]
+        with open(data_file(bad), "ab") as file:
+            file.write(head + damage)
+        (bad / "recording.json").write_text('{"facts": {}, "topics": [{"name": "/a"}]}')
+    nameless = Path(shutil.copytree(good, root / "b.partial"))
+    (nameless / "recording.json").unlink()
+    with open(data_file(nameless), "r+b") as file:
+        file.seek(FIXED + 60)
+        file.write(bytes(20))  # the chunk that has the only descriptions
+    results = {r.path.name: r for r in recover_all(EpisodeStore(root))}
+    assert len(results) == 5 and not EpisodeStore(root).unfinished()
+    assert not results["b.partial"].ok and "no name" in results["b.partial"].message
+    assert all(r.messages == ROUNDS * PER_ROUND for name, r in results.items() if r.ok)
+    assert sum(r.ok for r in results.values()) == 4
+    told = {
+        name: json.loads(Episode.open(r.path).facts["missing"]).get("note", "")
+        for name, r in results.items()
+        if r.ok
+    }
+    assert {name for name, why in told.items() if "cannot be read" in why} == {"a0", "a1", "a2"}
+
+
+def test_what_finalising_had_written_is_kept(tmp_path: Path) -> None:
+    """Killed between metadata and rename: its figures are better than what recovery can find out."""
+    partial, sent = record(tmp_path, close=True)
+    store = EpisodeStore(tmp_path)
+    facts = {"stop_ns": str(T0 + 5), "sync": "{}", "streams": "{}", **label_facts(EVENTS)}
+    path = store.finalise(partial, facts)
+    path.rename(partial)
+    result = recover(store, partial)
+    episode = Episode.open(result.path)
+    assert result.ok and kept(result.path) == sent and episode.is_recovered
+    assert episode.facts["sync"] == "{}" and episode.facts["stop_ns"] == str(T0 + 5)
+    assert episode.labels.cause == "slip"

@@ -1,0 +1,140 @@
+"""Labels: events, their fold, their text form."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robot_recorder.model.labels import (
+    LabelEvent,
+    LabelKind,
+    Outcome,
+    append_text,
+    appended,
+    dump_events,
+    fold,
+    load_events,
+)
+
+text = st.text(max_size=20)
+events = st.builds(
+    LabelEvent, st.integers(0, 2**62), text, st.sampled_from(LabelKind), text, text, text, text, text,
+    text, st.sampled_from(Outcome), text, text, st.integers(0, 2**62), st.integers(0, 2**62),
+)  # fmt: skip
+
+
+@given(st.lists(events, max_size=5))
+def test_events_survive_their_text_form(log: list[LabelEvent]) -> None:
+    back = load_events(dump_events(log))
+    for one, other in zip(log, back):
+        if one.kind is not LabelKind.OUTCOME:  # only outcome events carry one
+            one = LabelEvent(**{**one.__dict__, "outcome": Outcome.UNLABELLED})
+            other = LabelEvent(**{**other.__dict__, "outcome": Outcome.UNLABELLED})
+        assert one == other
+    assert len(log) == len(back)
+
+
+def test_the_last_outcome_holds_and_annotations_add_up() -> None:
+    log = [
+        LabelEvent(1, "e", LabelKind.TASK, task="lift", operator_name="ann"),
+        LabelEvent(2, "e", LabelKind.OUTCOME, outcome=Outcome.SUCCESS),
+        LabelEvent(3, "e", LabelKind.ANNOTATION, name="grasp"),
+        LabelEvent(4, "e", LabelKind.OUTCOME, outcome=Outcome.FAILURE, cause="slip"),
+        LabelEvent(5, "e", LabelKind.ANNOTATION, name="drop"),
+    ]
+    now = fold(log)
+    assert (now.task, now.operator_name, now.outcome, now.cause) == (
+        "lift",
+        "ann",
+        Outcome.FAILURE,
+        "slip",
+    )
+    assert [a.name for a in now.annotations] == ["grasp", "drop"]
+
+
+def test_newer_files_with_unknown_keys_open() -> None:
+    assert (
+        load_events('[{"stamp_ns": 1, "kind": "task", "task": "a", "mood": "good"}]')[0].task == "a"
+    )
+
+
+def test_what_a_retraction_withdraws() -> None:
+    def note(name: str, at: int, kind: LabelKind = LabelKind.ANNOTATION) -> LabelEvent:
+        return LabelEvent(1, "e", kind, name=name, start_ns=at, end_ns=at + 1)
+
+    log = [note("grasp", 5), note("grasp", 7), note("place", 5), note("grasp", 7)]
+    gone = note("grasp", 7, LabelKind.RETRACTION)
+    assert [(a.name, a.start_ns) for a in fold([*log, gone]).annotations] == [
+        ("grasp", 5), ("place", 5),
+    ]  # fmt: skip
+    assert fold([*log, note("lift", 7, LabelKind.RETRACTION)]) == fold(log)
+    again = fold([*log, gone, note("grasp", 7)]).annotations
+    assert [(a.name, a.start_ns) for a in again] == [("grasp", 5), ("place", 5), ("grasp", 7)]
+
+
+@given(st.lists(events, max_size=8))
+def test_an_appended_event_says_what_it_replaces(given: list[LabelEvent]) -> None:
+    log = appended([], *given)
+    for number, event in enumerate(log):
+        before = fold(log[:number])
+        expected = {
+            LabelKind.TASK: before.task,
+            LabelKind.OUTCOME: before.outcome_text,
+        }.get(event.kind, "")
+        assert event == replace(given[number], previous=expected)
+    assert fold(log) == fold(appended(log[:3], *given[3:]))
+
+
+@given(st.lists(events, max_size=5), st.lists(events, max_size=3))
+def test_a_fold_is_what_its_definition_says(one: list[LabelEvent], two: list[LabelEvent]) -> None:
+    log = [*one, *two]
+    now = fold(log)
+    outcomes = [e for e in log if e.kind is LabelKind.OUTCOME]
+    tasks = [e for e in log if e.kind is LabelKind.TASK]
+    if outcomes:
+        assert (now.outcome, now.cause) == (outcomes[-1].outcome, outcomes[-1].cause)
+    if tasks:
+        assert (now.task, now.operator_name) == (tasks[-1].task, tasks[-1].operator_name)
+    kept = [
+        e
+        for number, e in enumerate(log)
+        if e.kind is LabelKind.ANNOTATION
+        and not any(
+            later.kind is LabelKind.RETRACTION
+            and (later.name, later.start_ns, later.end_ns) == (e.name, e.start_ns, e.end_ns)
+            for later in log[number:]
+        )
+    ]
+    assert list(now.annotations) == kept
+
+
+newer = st.one_of(
+    st.builds(lambda e, word: {**e.to_dict(), "mood": word}, events, text),
+    st.just({"kind": "rating", "stars": 5}),
+    st.just({"kind": "outcome", "outcome": "partial", "stamp_ns": 3}),
+)
+
+
+@given(st.lists(newer, max_size=5), st.lists(events, max_size=3))
+def test_what_a_newer_version_wrote_stays_in_the_log(
+    old: list[dict], added: list[LabelEvent]
+) -> None:
+    text = json.dumps(old)
+    grown = append_text(text, added)
+    assert json.loads(grown)[: len(old)] == old
+    understood = [p for p in old if "mood" in p]
+    assert len(load_events(grown)) == len(understood) + len(added)
+    assert append_text("", added) == dump_events(added)
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "7", "[7]", '{"kind": "task"}', '[{"kind": "task", "task": 7}]',
+             '[{"kind": "task", "stamp_ns": "now"}]', '[{"kind": "task", "stamp_ns": 1%s}]' % ("0" * 30)],
+)  # fmt: skip
+def test_rubbish_is_no_log(text: str) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        load_events(text)

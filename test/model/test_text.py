@@ -1,0 +1,90 @@
+"""What of a text is taken, and how it is shown."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robot_recorder.model.text import (
+    TEXT_LIMITS,
+    json_visible,
+    text_problem,
+    visible,
+    visible_lines,
+)
+
+# Every character there is, halves of characters too, and often one that steers.
+HOSTILE = (
+    "\x00\x07\x08\t\n\r\x1b\x7f\x85\x9b\u061c\u200e\u200f\u2028\u2029\u202a\u202e\u2066\u2069\ud800"
+)
+TEXTS = st.text(
+    st.one_of(st.sampled_from(HOSTILE), st.characters(exclude_categories=())), max_size=40
+)
+
+
+def steers(character: str) -> bool:
+    """By the Unicode database, not by our own list."""
+    return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or (
+        unicodedata.bidirectional(character)
+        in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+    )
+
+
+@given(TEXTS)
+def test_what_is_shown_is_one_line_that_steers_nothing_and_can_be_sent(text: str) -> None:
+    shown = visible(text)
+    assert not any(map(steers, shown)) and not set(shown) & set("\u061c\u200e\u200f")
+    assert len(shown.splitlines()) <= 1
+    shown.encode("utf-8")
+    assert visible(shown) == shown
+
+
+@given(TEXTS)
+def test_what_steers_nothing_is_shown_as_it_is(text: str) -> None:
+    harmless = "".join(c for c in text if not steers(c) and c not in "\u061c\u200e\u200f")
+    assert visible(harmless) == harmless
+
+
+@given(st.lists(TEXTS, max_size=4))
+def test_only_line_ends_stay_in_lines(texts: list[str]) -> None:
+    shown = visible_lines("\n".join(texts))
+    assert len(shown.split("\n")) == sum(text.count("\n") + 1 for text in texts) or not texts
+    assert not any(map(steers, shown.replace("\n", "")))
+
+
+def test_escapes_are_those_of_source_code() -> None:
+    assert visible("a\x1b[2J\n\x9b\u202eb\tö抓\U0001f916") == r"a\x1b[2J\n\x9b\u202eb\tö抓🤖"
+
+
+@given(st.recursive(TEXTS, lambda inner: st.dictionaries(TEXTS, inner) | st.lists(inner)))
+def test_json_stays_json_and_says_the_same(value: object) -> None:
+    for indent in (None, 1):
+        shown = json_visible(json.dumps(value, ensure_ascii=False, indent=indent))
+        assert json.loads(shown) == value
+        assert not any(map(steers, shown.replace("\n", "")))
+        shown.encode("utf-8")
+
+
+@given(st.sampled_from(sorted(TEXT_LIMITS)), TEXTS)
+def test_what_is_taken_is_shown_as_it_is(field: str, text: str) -> None:
+    if not text_problem(field, text):
+        lines = TEXT_LIMITS[field].lines
+        assert (visible_lines(text.replace("\t", "")) if lines else visible(text)) == (
+            text.replace("\t", "") if lines else text
+        )
+
+
+@pytest.mark.parametrize("field", TEXT_LIMITS)
+def test_every_limit_is_kept_and_said(field: str) -> None:
+    most = TEXT_LIMITS[field].most
+    assert not text_problem(field, "ä" * most)
+    said = text_problem(field, "ä" * (most + 1))
+    assert f"{field} has {most + 1:,} characters, at most {most:,} are allowed" in said
+    for character in "\0\x1b\x85\u202e\u2028\udcff":
+        said = text_problem(field, f"a{character}", "--it")
+        assert said.startswith(f"--it contains the character {visible(character)}")
+    assert bool(text_problem(field, "a\nb")) == (not TEXT_LIMITS[field].lines)

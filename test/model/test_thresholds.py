@@ -1,0 +1,36 @@
+"""What docs/quality.md says of the checks is what they do."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from robot_recorder.model.quality_result import Threshold
+from robot_recorder.model.thresholds import THRESHOLDS
+
+DOCS = Path(__file__).parents[2] / "docs" / "quality.md"
+
+
+def number(cell: str) -> float | None:
+    found = re.match(r"[<>] ([\d.]+)", cell)
+    return float(found[1]) if found else None
+
+
+def test_the_documented_checks_are_all_of_them_with_their_limits() -> None:
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in DOCS.read_text().splitlines()
+        if re.match(r"\| `[a-z_]+`(, `[a-z_]+`)* \|", line) and line.count("|") == 6
+    ]
+    limits: dict[str, tuple[float | None, float | None]] = {}
+    for names, _, _, warns, fails in rows:
+        for name in re.findall(r"`([a-z_]+)`", names):
+            limits[name] = number(warns), number(fails)
+    assert set(limits) == set(THRESHOLDS)
+    for name, (warn, fail) in limits.items():
+        threshold: Threshold = THRESHOLDS[name]
+        if name.startswith("too_"):
+            continue  # against the task
+        assert fail == threshold.fail, name
+        same = threshold.warn == threshold.fail  # it never only warns
+        assert warn == (None if same else threshold.warn), name

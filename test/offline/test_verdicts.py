@@ -1,0 +1,175 @@
+"""Good recordings of other people's robots are not rejected, and what cannot be judged is said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from support import cases
+from support.bags import IMAGE
+from support.made import bag, swings
+from support.pictures import compressed
+from support.samples import T0
+
+from robot_recorder.configuration.profile import parse_profile
+from robot_recorder.model.quality_result import Level
+from robot_recorder.model.streams import RobotProfile
+from robot_recorder.offline.check import check_episode
+from robot_recorder.quality.report import QualityReport, QualityVerdict
+
+
+def profile(**streams: str) -> RobotProfile:
+    """A profile of joint streams: by name, what stands in the mapping beside the type."""
+    lines = [
+        f"  {name}: {{type: sensor_msgs/msg/JointState, rate_hz: 100, {more}}}"
+        for name, more in streams.items()
+    ]
+    return parse_profile("\n".join(["robot: aloha", "streams:", *lines]), "test")
+
+
+LEADERS = {
+    "lead_l": "topic: leader_left/joint_states, role: action",
+    "lead_r": "topic: leader_right/joint_states, role: action",
+}
+ALOHA = profile(
+    right="topic: follower_right/joint_states, role: observation",
+    left="topic: follower_left/joint_states, role: observation",
+    **LEADERS,
+)
+
+
+def aloha(path: Path, *left_out: str) -> Path:
+    """Two arms with the same joint names, each 30 ms behind its own leader."""
+    topics = {
+        "/follower_right/joint_states": swings(2.0, 0.03),
+        "/follower_left/joint_states": swings(0.0, 0.03),
+        "/leader_left/joint_states": swings(0.0),
+        "/leader_right/joint_states": swings(2.0),
+    }
+    return bag(path, {t: m for t, m in topics.items() if t not in left_out})
+
+
+def figures(report: QualityReport, check: str) -> dict[str, float]:
+    return {r.stream: r.figure for r in report.results if r.check == check}
+
+
+def test_two_arms_with_the_same_joint_names_are_each_held_to_their_own_leader(
+    tmp_path: Path,
+) -> None:
+    report = check_episode(aloha(tmp_path / "two"), ALOHA).report
+    assert report.verdict is QualityVerdict.ACCEPT, report.sentence
+    lags = figures(report, "tracking_lag")
+    assert set(lags) == {"left", "right"} and all(0.02 < lag < 0.04 for lag in lags.values())
+    assert set(figures(report, "joint_frozen")) == {"left", "right"} and not report.broken
+
+
+def test_an_arm_without_a_leader_is_named_and_not_held_to_the_other_s(tmp_path: Path) -> None:
+    path = aloha(tmp_path / "half", "/leader_right/joint_states")
+    report = check_episode(path, profile(
+        right="topic: follower_right/joint_states, role: observation",
+        left="topic: follower_left/joint_states, role: observation",
+        lead_l=LEADERS["lead_l"],
+    )).report  # fmt: skip
+    assert report.verdict is QualityVerdict.ACCEPT, report.sentence
+    assert set(figures(report, "tracking_lag")) == {"left"}
+    (said,) = [b for b in report.broken if b.startswith("tracking of right: ")]
+    assert "'of: right'" in said
+
+
+def test_the_profile_can_say_what_follows_what(tmp_path: Path) -> None:
+    swapped = profile(
+        right="topic: follower_right/joint_states, role: observation",
+        left="topic: follower_left/joint_states, role: observation",
+        **{n: f"{m}, of: {o}" for (n, m), o in zip(LEADERS.items(), ("right", "left"))},
+    )
+    report = check_episode(aloha(tmp_path / "swapped"), swapped).report
+    assert {"tracking_error"} <= set(report.reasons), "as the profile says, wrong as it is"
+
+
+OPTIONAL = """
+robot: bare
+streams:
+  joints: {topic: joint_states, type: sensor_msgs/msg/JointState, role: observation, rate_hz: 100, required: false}
+  hand: {topic: hand, type: sensor_msgs/msg/JointState, role: observation, rate_hz: 100, required: false}
+"""
+
+
+def test_nothing_recorded_is_nothing_to_accept(tmp_path: Path) -> None:
+    path = bag(tmp_path / "nothing", {}, profile_yaml=OPTIONAL, namespace="/", episode_id="e",
+               start_ns=str(T0), stop_ns=str(T0 + 4 * 10**9))  # fmt: skip
+    report = check_episode(path).report
+    assert report.verdict is QualityVerdict.REJECT and report.reasons[0] == "nothing_recorded"
+    assert report.sentence.startswith("reject: not one stream was recorded: start the robot's")
+
+
+def test_what_is_not_there_or_not_understood_is_said(tmp_path: Path) -> None:
+    video = [
+        (
+            T0 + i * 50_000_000,
+            compressed(bytes([0, 0, 0, 1]) + bytes([i]) * 200, "h264", T0 + i * 50_000_000),
+        )
+        for i in range(80)
+    ]
+    scans = [(T0 + i * 50_000_000, bytes(40)) for i in range(80)]
+    text = (
+        OPTIONAL
+        + """
+  eye: {topic: eye/image/compressed, type: sensor_msgs/msg/CompressedImage, role: observation, rate_hz: 20}
+  lidar: {topic: scan, type: sensor_msgs/msg/LaserScan, role: observation, rate_hz: 20}
+"""
+    )
+    path = bag(tmp_path / "blind", {
+        "/joint_states": swings(0.0), "/eye/image/compressed": (IMAGE, video),
+        "/scan": ("sensor_msgs/msg/LaserScan", scans), "/other": swings(1.0), "/silent": (IMAGE, []),
+    }, profile_yaml=text, namespace="/", episode_id="e")  # fmt: skip
+    report = check_episode(path).report
+    assert report.verdict is QualityVerdict.ACCEPT, report.sentence
+    said = "\n".join(report.broken)
+    assert "hand: nothing was recorded on " in said
+    assert "eye: " in said and "encoded in a way that is not understood" in said
+    assert "lidar: what is in a sensor_msgs/msg/LaserScan: only its timing" in said
+    assert "/other (sensor_msgs/msg/JointState): no stream of the profile" in said
+    assert "/silent (sensor_msgs/msg/CompressedImage): it has no messages" in said
+    assert len(report.broken) == 5
+    assert json.loads(json.dumps(report.to_dict()))["broken"] == list(report.broken)
+
+
+def test_a_guess_is_held_against_nobody(tmp_path: Path) -> None:
+    kind, messages = swings(0.0, seconds=8.0)
+    silent = [m for m in messages if not 3.0 < (m[0] - T0) / 1e9 < 4.5]
+    burst = [(at, data) for at, data in messages if 3.0 < (at - T0) / 1e9 < 3.4]
+    path = bag(
+        tmp_path / "foreign", {"/joint_states": (kind, silent), "/other/joints": (kind, burst)}
+    )
+    report = check_episode(path).report
+    assert report.verdict is QualityVerdict.REVIEW, report.sentence
+    assert all(r.level <= Level.WARN for r in report.results), report.findings
+    (gap,) = [r for r in report.findings if r.check == "gap"]
+    assert "(the profile is guessed)" in gap.sentence
+    assert any("/other/joints" in b and "did not come at a steady rate" in b for b in report.broken)
+
+
+def two_drivers(path: Path, hand_every: int = 1) -> Path:
+    """An arm's driver and a hand's on one topic, each at 100 Hz."""
+    messages = []
+    for k in range(300):
+        at = cases.T0 + k * cases.STEP
+        arm = cases.joint_state(at, ["arm_1", "arm_2"], cases.swing(k, 2))
+        messages.append(("/joint_states", at, arm))
+        if k % hand_every == 0:
+            hand = cases.joint_state(at + 2_000_000, ["thumb"], cases.swing(k, 1))
+            messages.append(("/joint_states", at + 2_000_000, hand))
+    return cases.write_bag(path, {"/joint_states": cases.JOINT_STATE}, messages)
+
+
+def test_a_rate_is_that_of_each_driver_or_of_all_together(tmp_path: Path) -> None:
+    both, slow = two_drivers(tmp_path / "both"), two_drivers(tmp_path / "slow", hand_every=4)
+    each = profile(joints="topic: joint_states, role: observation")
+    for rate_hz in (100, 200):
+        declared = parse_profile(each.text.replace("rate_hz: 100", f"rate_hz: {rate_hz}"), "test")
+        report = check_episode(both, declared).report
+        assert report.verdict is QualityVerdict.ACCEPT, report.sentence
+    report = check_episode(slow, each).report
+    assert figures(report, "rate")["joints"] > 0.2
+    (finding,) = [r for r in report.findings if r.check == "rate"]
+    assert "of 2 drivers together" in finding.sentence

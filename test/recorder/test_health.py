@@ -1,0 +1,212 @@
+"""Stream health and the start gate."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from robot_recorder.configuration.profile import parse_profile
+from robot_recorder.model.streams import (
+    NS_PER_S,
+    FrameClock,
+    RobotProfile,
+    Role,
+    SourceClockKind,
+    StreamConfig,
+    StreamHealth,
+)
+from robot_recorder.model.topics import BagTopic, Channel
+from robot_recorder.recorder.health import HealthMonitor
+from robot_recorder.recorder.start_gate import judge_start
+
+T0 = 1_700_000_000_000_000_000
+
+
+def monitor(rate_hz: float | None = 100, required: bool = True) -> HealthMonitor:
+    config = StreamConfig("s", "t", "a/msg/B", Role.OBSERVATION, rate_hz, required)
+    profile = RobotProfile("robot", FrameClock(30.0), 10**8, (config,))
+    return HealthMonitor(config, Channel(BagTopic("/robot/t", "a/msg/B")), profile)
+
+
+def fed(rate_hz: float, seconds: float, declared: float | None = 100) -> tuple[HealthMonitor, int]:
+    m, now = monitor(declared), T0
+    for i in range(int(rate_hz * seconds)):
+        now = T0 + int(i * NS_PER_S / rate_hz)
+        m.on_samples(1, now)
+    return m, now
+
+
+def test_never_heard_names_the_topic() -> None:
+    report = monitor().report(T0)
+    assert (report.health, report.age_s) == (StreamHealth.NEVER, -1)
+    assert "/robot/t: start its driver" in report.remedy
+
+
+def test_never_heard_though_somebody_publishes_is_another_matter() -> None:
+    silent = monitor()
+    silent.channel.publishers = 1
+    report = silent.report(T0)
+    assert report.health is StreamHealth.NEVER
+    assert "/robot/t, though it has a publisher" in report.remedy and "killed" in report.remedy
+
+
+@pytest.mark.parametrize("rate", [5, 30, 100, 1000])
+def test_the_rate_is_measured(rate: float) -> None:
+    m, now = fed(rate, 5, declared=rate)
+    report = m.report(now)
+    assert report.rate_hz == pytest.approx(rate, rel=0.12)
+    assert report.health is StreamHealth.OK
+
+
+def test_slow_stale_and_recovered() -> None:
+    m, now = fed(60, 5)
+    assert m.report(now).health is StreamHealth.SLOW
+    assert m.report(now + NS_PER_S).health is StreamHealth.STALE
+    for i in range(300):
+        m.on_samples(1, now + 10 * NS_PER_S + i * NS_PER_S // 100)
+    assert m.report(now + 13 * NS_PER_S).health is StreamHealth.OK
+
+
+def test_a_stream_that_has_just_begun_is_not_slow() -> None:
+    m, now = fed(100, 0.2)
+    assert m.report(now).health is StreamHealth.OK
+
+
+def test_without_a_declared_rate_silence_is_fine() -> None:
+    m = monitor(None)
+    m.on_samples(1, T0)
+    assert m.report(T0 + 100 * NS_PER_S).health is StreamHealth.OK
+
+
+def test_a_slow_camera_gets_patience() -> None:
+    m, now = fed(2, 5, declared=2)
+    assert m.report(now + NS_PER_S).health is StreamHealth.OK
+
+
+def test_wrong_type_is_told() -> None:
+    m = monitor()
+    m.channel.wrong_type = "c/msg/D"
+    report = m.report(T0)
+    assert report.health is StreamHealth.WRONG_TYPE
+    assert "c/msg/D" in report.remedy and "a/msg/B" in report.remedy
+
+
+def test_the_gate_names_what_is_missing_and_force_overrides() -> None:
+    absent = monitor()
+    reports = [(absent.config, absent.report(T0))]
+    verdict = judge_start(reports, "", force=False)
+    assert not verdict.ok and "s is never heard" in verdict.reason and "force" in verdict.reason
+    forced = judge_start(reports, "", force=True)
+    assert forced.ok and "never heard" in forced.reason
+
+
+def test_only_what_is_required_stops_a_start() -> None:
+    optional = monitor(required=False)
+    slow, now = fed(60, 5)
+    reports = [(optional.config, optional.report(T0))]
+    assert judge_start(reports, "", force=False).ok
+    reports.append((slow.config, slow.report(now)))
+    verdict = judge_start(reports, "", force=False)
+    assert not verdict.ok and "s is too slow" in verdict.reason and "60.0 Hz" in verdict.reason
+
+
+def test_a_short_disk_stops_a_start_and_force_is_remembered() -> None:
+    verdict = judge_start([], "the disk is short", force=False)
+    assert not verdict.ok and "the disk is short" in verdict.reason
+    assert not judge_start([], "", force=True).forced
+    assert judge_start([], "the disk is short", force=True).forced
+
+
+@pytest.mark.parametrize("offset_s", [3, -3])
+def test_a_clock_that_is_off_is_told_apart_from_a_slow_network(offset_s: float) -> None:
+    def stamped(delays_s: list[float]) -> HealthMonitor:
+        m, now = fed(100, 3)
+        for delay_s in delays_s:
+            m.on_stamp(now, now - int(delay_s * NS_PER_S))
+        return m
+
+    now = fed(100, 3)[1]
+    late_now_and_then = stamped([0.001, 3.0, 0.002, 2.0])
+    assert late_now_and_then.report(now).health is StreamHealth.OK
+    assert late_now_and_then.report(now).clock_offset_s == pytest.approx(0.001)
+    off = stamped([offset_s, offset_s + 0.001])
+    report = off.report(now)
+    assert report.health is StreamHealth.CLOCK and "chrony" in report.remedy
+    assert "clock: device" in report.remedy
+    off.config = replace(off.config, clock=SourceClockKind.DEVICE)  # whose offset is taken out
+    assert off.report(now).health is StreamHealth.OK
+    assert stamped([]).report(now).clock_offset_s is None
+
+
+def test_a_forced_qos_that_hears_nobody_is_told() -> None:
+    m = monitor()
+    m.channel.publishers = m.channel.unheard = 2
+    assert m.report(T0).health is StreamHealth.UNHEARD
+    m.channel.publishers = 3
+    assert m.report(T0).health is StreamHealth.NEVER
+
+
+def test_a_clock_that_was_set_does_not_make_a_stream_stale() -> None:
+    m, now = fed(100, 3)
+    hour = 3600 * NS_PER_S
+    m.shift(-hour)
+    for i in range(50):
+        m.on_samples(1, now - hour + i * NS_PER_S // 100)
+    assert m.report(now - hour + NS_PER_S // 2).health is StreamHealth.OK
+
+
+def with_quality(text: str = "") -> HealthMonitor:
+    profile = parse_profile(
+        f"robot: r\nstreams:\n  s: {{topic: t, type: a/msg/B, role: observation, rate_hz: 100, {text}}}",
+        "p",
+    )
+    (config,) = profile.streams
+    return HealthMonitor(config, Channel(BagTopic("/robot/t", "a/msg/B")), profile)
+
+
+def arriving(m: HealthMonitor, rate_hz: float, ahead_ms: float = -1.0) -> tuple[HealthMonitor, int]:
+    now = T0
+    for i in range(int(rate_hz * 5)):
+        now = T0 + int(i * NS_PER_S / rate_hz)
+        m.on_samples(1, now)
+        m.on_stamp(now, now + int(ahead_ms * 1e6))
+    return m, now
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "ahead_ms", "quality", "check"),
+    [
+        (100, -1, "", ""),
+        (85, -1, "", ""),
+        (70, -1, "", "rate"),
+        (130, -1, "", "rate"),
+        (70, -1, "quality: {rate: warn}", ""),
+        (70, -1, "quality: {rate: off}", ""),
+        (70, -1, "quality: {rate: {fail: 0.4}}", ""),
+        (100, 20, "", "clock_future"),
+        (100, 8, "", ""),
+        (100, 20, "clock: device", ""),
+        (100, 20, "quality: {clock_future: {fail: 50}}", ""),
+        (100, -300, "", "clock_delay"),
+        (100, -300, "quality: {clock_delay: warn}, required: false", ""),
+        (100, -300, "required: false", "clock_delay"),
+        (130, -1, "required: false", "rate"),
+    ],
+)  # fmt: skip
+def test_what_a_check_is_sure_to_fail_stops_a_start_by_the_check_s_own_limits(
+    rate_hz: float, ahead_ms: float, quality: str, check: str
+) -> None:
+    m, now = arriving(with_quality(quality), rate_hz, ahead_ms)
+    report = m.report(now)
+    assert report.fails == check, report
+    if "clock_delay: warn" not in quality:
+        assert judge_start([(m.config, report)], "", force=False).ok == (not check)
+    assert judge_start([(m.config, report)], "", force=True).ok
+
+
+def test_a_stream_that_is_too_fast_is_told() -> None:
+    m, now = arriving(with_quality(), 150)
+    report = m.report(now)
+    assert report.health is StreamHealth.OK and "150.0 Hz" in report.remedy
+    assert "s is too fast" in judge_start([(m.config, report)], "", force=False).reason

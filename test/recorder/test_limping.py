@@ -1,0 +1,37 @@
+"""A stream that limps is told once."""
+
+from __future__ import annotations
+
+from robot_recorder.model.streams import Role, StreamConfig, StreamHealth
+from robot_recorder.recorder.health import HealthReport
+from robot_recorder.recorder.limping import Limping
+
+
+def stream(name: str, required: bool = True) -> StreamConfig:
+    return StreamConfig(name, name, "sensor_msgs/msg/Imu", Role.OBSERVATION, required=required)
+
+
+def report(health: StreamHealth) -> HealthReport:
+    return HealthReport(health, 0.0, 0.0, None, f"remedy for {health.name}")
+
+
+def test_each_is_told_once_by_name_with_the_remedy() -> None:
+    limping = Limping()
+    ok, silent = report(StreamHealth.OK), report(StreamHealth.STALE)
+    streams = [stream("imu"), stream("joints")]
+    assert limping.news(zip(streams, (ok, ok)), {}) == []
+    assert limping.news(zip(streams, (silent, ok)), {}) == ["imu limps: remedy for STALE"]
+    assert limping.news(zip(streams, (silent, ok)), {}) == []
+    assert limping.news(zip(streams, (ok, silent)), {"eye": "it is black"}) == [
+        "eye limps: it is black",
+        "joints limps: remedy for STALE",
+    ]
+    assert limping.news(zip(streams, (silent, silent)), {"eye": "it is black"}) == []
+    assert list(limping.told) == ["imu", "eye", "joints"]
+
+
+def test_what_was_never_there_and_need_not_be_is_no_news() -> None:
+    spare = stream("spare", required=False)
+    assert Limping().news([(spare, report(StreamHealth.NEVER))], {}) == []
+    assert Limping().news([(spare, report(StreamHealth.SLOW))], {}) != []
+    assert Limping().news([(stream("a"), report(StreamHealth.NEVER))], {}) != []

