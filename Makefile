@@ -18,7 +18,9 @@ demo: setup
 	$(IN) python .venv/lib/robot_recorder/demo $(if $(EPISODES),--episodes $(EPISODES))
 
 test: setup-tests
-	$(IN) pytest --basetemp=.cache/pytest $(ARGS)
+	$(IN) $(if $(ARGS),pytest --basetemp=.cache/pytest $(ARGS),\
+	  pytest --basetemp=.cache/pytest -n 3 --dist loadfile -m "not alone" && \
+	  pytest --basetemp=.cache/pytest -m alone)
 
 faults: setup
 	$(IN) FAULTS=100 pytest --basetemp=.cache/pytest test/nodes/test_faults.py test/episodes/test_recovery.py

@@ -44,7 +44,7 @@ from robot_recorder.episodes.episode import label_facts
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.model.topics import BagTopic, OfferedQos
-from robot_recorder.quality.report import QualityVerdict
+from robot_recorder.quality.report import Verdict
 
 CONSOLE = Console(width=130)
 LIMIT = 50  # as the command line has it
@@ -72,7 +72,7 @@ def question(kind: tuple[str, ...], some: Entry, other: Entry, rng: random.Rando
     if "outcome" in kind and rng.random() < 0.5:  # most are successes that were accepted
         filter = replace(filter, outcome=rng.choice(list(Outcome)))
     if "verdict" in kind and rng.random() < 0.5:
-        filter = replace(filter, verdict=rng.choice(list(QualityVerdict)))
+        filter = replace(filter, verdict=rng.choice(list(Verdict)))
     if "dates" in kind:
         first = pick().start_ns // DAY_NS
         days = round(350 ** rng.random())

@@ -17,7 +17,7 @@ from robot_recorder.catalogue.schema import FILE, INDEXES, SUMS, create_indexes
 from robot_recorder.configuration.find import load_tasks
 from robot_recorder.configuration.tasks import Task
 from robot_recorder.model.labels import Outcome
-from robot_recorder.quality.report import QualityVerdict
+from robot_recorder.quality.report import Verdict
 
 FIRST_DAY = int(datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp())
 ROBOTS, OPERATORS, PER_SHIFT = 100, 150, 100
@@ -101,7 +101,7 @@ class Floor:
             "outcome": outcome,
             "cause": np.where(outcome == Outcome.FAILURE, cause, 0),
             "verdict": verdict,
-            "reason": np.where(verdict >= QualityVerdict.REVIEW, reason, 0),
+            "reason": np.where(verdict >= Verdict.REVIEW, reason, 0),
             "messages": (seconds * 2500).astype(np.int64),
             "size_bytes": (seconds * 2.7e6).astype(np.int64),
             "lost": rng.poisson(0.05, size),

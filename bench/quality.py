@@ -27,7 +27,7 @@ from robot_recorder.episodes.episode import Episode
 from robot_recorder.episodes.store import EpisodeStore
 from robot_recorder.model.errors import RecorderError
 from robot_recorder.offline.check import inspect_episode
-from robot_recorder.quality.report import QualityVerdict
+from robot_recorder.quality.report import Verdict
 from robot_recorder.sim.defects import Tape
 from robot_recorder.sim.zoo import zoo
 
@@ -62,7 +62,7 @@ class Found:
     number: int
     found: bool
     named: str
-    verdict: QualityVerdict
+    verdict: Verdict
 
 
 def try_defect(number: int, path: Path, copy: int) -> Found:
@@ -77,7 +77,7 @@ def try_defect(number: int, path: Path, copy: int) -> Found:
         shutil.rmtree(bad, ignore_errors=True)
     hits = [r for r in report.findings if r.check == defect.check and r.stream == defect.stream]
     found = bool(hits) and hits[0].level >= defect.level
-    rejected = report.verdict is not QualityVerdict.ACCEPT
+    rejected = report.verdict is not Verdict.ACCEPT
     return Found(number, found and rejected, ", ".join(report.reasons), report.verdict)
 
 
@@ -119,7 +119,7 @@ def show_zoo(results: list[Found]) -> None:
     CONSOLE.print(table)
 
 
-def measure_good(good: list[Path]) -> tuple[list[QualityVerdict], int]:
+def measure_good(good: list[Path]) -> tuple[list[Verdict], int]:
     """Verdicts of good episodes, made again from the bags; and how many differ from those at the stop."""
     verdicts, differ = [], 0
     for path in track(good, "checking good episodes", console=CONSOLE):

@@ -23,7 +23,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch import LaunchDescription
 
 try:
-    from robot_recorder.rviz.stage import Wish, live_stage, stage_for
+    from robot_recorder.rviz.stage import LaunchArguments, live_stage, stage_for
 except ModuleNotFoundError as error:  # what only reading bags needs may be missing on a robot
     install = f"rosdep install --from-paths src -i, or pip install {error.name}"
     raise RuntimeError(f"playback needs {error.name}: {install}") from error
@@ -43,7 +43,9 @@ ARGUMENTS = {
 
 
 def play(context):
-    wish = Wish.from_texts({n: LaunchConfiguration(n).perform(context) for n in ARGUMENTS})
+    wish = LaunchArguments.from_texts(
+        {n: LaunchConfiguration(n).perform(context) for n in ARGUMENTS}
+    )
     folder = Path(tempfile.mkdtemp(prefix="robot_recorder_"))
     if wish.live:
         from robot_recorder.nodes.live_robot import look_at_robot

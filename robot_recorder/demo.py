@@ -24,7 +24,13 @@ from std_msgs.msg import String
 from robot_recorder.catalogue.entry import entry_of
 from robot_recorder.cli.certificate_table import print_certificate
 from robot_recorder.cli.processes import ended, node_command
-from robot_recorder.cli.tables import Console, Text, episodes_table, streams_table, table_console
+from robot_recorder.cli.tables import (
+    Console,
+    PlainText,
+    episodes_table,
+    streams_table,
+    table_console,
+)
 from robot_recorder.content.contents import Contents
 from robot_recorder.content.series import load
 from robot_recorder.episodes.episode import Episode
@@ -154,7 +160,7 @@ class Operator(Node):
         lost = self.result["real_time_given_up_ms"], self.result["pictures_left_out"]
         if lost != self.lost:
             console.print(
-                Text("  this machine is busy:", "yellow"),
+                PlainText("  this machine is busy:", "yellow"),
                 f"the simulation gave up {lost[0] - self.lost[0]:.0f} ms "
                 f"of real time and left out {lost[1] - self.lost[1]} pictures",
             )
@@ -233,7 +239,7 @@ def main() -> int:
                 if number == 0:
                     console.print(f"  first episode after {time.monotonic() - began:.0f} s")
     except RecorderError as error:
-        console.print(Text("error:", "red"), str(error))
+        console.print(PlainText("error:", "red"), str(error))
         console.print(f"logs are in {logs}")
         return 1
     finally:

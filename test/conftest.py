@@ -1,4 +1,4 @@
-"""One private ROS domain for the whole run, no traffic beyond this machine, and nothing logged unseen."""
+"""One private ROS domain for each process of the run, no traffic beyond this machine, and nothing logged unseen."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # test/support is importable as `support`
 
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 100))
+# Tests run side by side: no two processes of a run share a domain.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or random.SystemRandom().random()
+os.environ["ROS_DOMAIN_ID"] = str((random.Random(_RUN).randrange(12) * 8 + _WORKER % 8) + 1)
 
 from support.complaints import Complaints, verdict
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from robot_recorder.alignment.decoder import Decoder, StreamCounts
-from robot_recorder.alignment.frames import Column, Frames, Window
+from robot_recorder.alignment.frames import FrameColumn, Frames, Window
 from robot_recorder.alignment.lane import MAX_PAUSE_NS, Lane, Stamps
 from robot_recorder.alignment.ticks import FixedRate, ReferenceTicks
 from robot_recorder.clocks.source_clock import ClockSetting, Restamp, SourceClock
@@ -224,7 +224,7 @@ class Aligner:
         return len(ticks)
 
 
-def _rows(column: Column, rows: Int64s) -> Column:
+def _rows(column: FrameColumn, rows: Int64s) -> FrameColumn:
     window = column.window
     if window is not None:  # what belonged to a tick left out goes to nobody
         inside = np.concatenate(
@@ -234,7 +234,7 @@ def _rows(column: Column, rows: Int64s) -> Column:
         window = Window(
             splits, window.stamps[inside], window.numbers[inside], window.values[inside]
         )
-    return Column(
+    return FrameColumn(
         column.status[rows], column.stamps[rows], column.skews[rows], column.numbers[rows],
         column.values[rows], window,
     )  # fmt: skip

@@ -14,15 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from robot_recorder.alignment.interpolation import interpolate
-from robot_recorder.alignment.layouts import NO_SHAPE, Group, Layouts
-from robot_recorder.alignment.sample_buffer import Kept
+from robot_recorder.alignment.layouts import NO_SHAPE, JointGroup, Layouts
+from robot_recorder.alignment.sample_buffer import SampleBuffer
 from robot_recorder.alignment.sample_choice import (
     HELD,
     INTERPOLATED,
     MISSING,
     NEVER,
     NONE,
-    Choice,
+    SampleChoice,
     around,
     available,
     choose,
@@ -35,7 +35,7 @@ from robot_recorder.model.streams import StreamConfig
 
 
 @dataclass
-class Followed:
+class TickValues:
     """What ticks got of a stream.
 
     Attributes:
@@ -59,7 +59,7 @@ class Followed:
 class _Candidates:
     """Samples that have what is wanted, in order of arrival."""
 
-    def __init__(self, kept: Kept, places: Places, shapes: Bools) -> None:
+    def __init__(self, kept: SampleBuffer, places: Places, shapes: Bools) -> None:
         self.places = places
         self.shapes = shapes
         self.stamps = kept.stamps[places]
@@ -71,7 +71,7 @@ class ByName:
     """Chooses for every group of joints; see the module."""
 
     def __init__(
-        self, config: StreamConfig, layouts: Layouts, kept: Kept, reader: ValueReader
+        self, config: StreamConfig, layouts: Layouts, kept: SampleBuffer, reader: ValueReader
     ) -> None:
         self._config = config
         self._layouts = layouts
@@ -102,7 +102,7 @@ class ByName:
         ]
         return min(reached, default=-NEVER)
 
-    def align(self, ticks: Int64s, wait_ns: int, deadline_ns: int) -> Followed:
+    def align(self, ticks: Int64s, wait_ns: int, deadline_ns: int) -> TickValues:
         """This stream's part of frames.
 
         Args:
@@ -110,7 +110,7 @@ class ByName:
             wait_ns, deadline_ns: see choice.available.
         """
         count, size = len(ticks), len(self._kept)
-        found = Followed(
+        found = TickValues(
             np.full(count, MISSING, dtype=np.uint8),
             np.zeros(count, dtype=np.int64),
             np.full(count, NONE, dtype=np.int64),
@@ -132,7 +132,7 @@ class ByName:
             )
         return found
 
-    def _first(self, group: Group) -> int:
+    def _first(self, group: JointGroup) -> int:
         shapes = np.flatnonzero(group.shapes).tolist()
         return min((self._began[s] for s in shapes if s in self._began), default=NEVER)
 
@@ -143,11 +143,11 @@ class ByName:
 
     def _follow(
         self,
-        group: Group,
+        group: JointGroup,
         ticks: Int64s,
         waits_ns: tuple[int, int],
         begun: tuple[int, Int64s, Int64s],
-        found: Followed,
+        found: TickValues,
     ) -> Int64s:
         """One group's part; returns the number of the sample that made each frame complete.
 
@@ -189,7 +189,7 @@ class ByName:
 
     def _choose(
         self, mine: _Candidates, ticks: Int64s, count: Places
-    ) -> tuple[Choice, list[Floats | None], list[Floats | None]]:
+    ) -> tuple[SampleChoice, list[Floats | None], list[Floats | None]]:
         """By the stream's policy, among candidates that can be read: places in the buffer, and values."""
         before, after = neighbours(mine.stamps, mine.rising, ticks, count)
         choice = choose(self._config, mine.stamps, ticks, before, after)
@@ -223,7 +223,7 @@ class ByName:
         return values if shape != NO_SHAPE and mine.shapes[shape] else None
 
     def _choose_again(
-        self, mine: _Candidates, row: int, tick_ns: int, count: int, choice: Choice
+        self, mine: _Candidates, row: int, tick_ns: int, count: int, choice: SampleChoice
     ) -> None:
         near = np.flatnonzero(mine.stamps[:count] >= tick_ns - self._config.tolerance_ns)
         good = [n for n in near.tolist() if self._read(mine, n) is not None]
@@ -236,10 +236,10 @@ class ByName:
         self,
         columns: Places,
         ticks: Int64s,
-        choice: Choice,
+        choice: SampleChoice,
         first: list[Floats | None],
         second: list[Floats | None],
-        found: Followed,
+        found: TickValues,
     ) -> None:
         stamps = self._kept.stamps
         rows = np.flatnonzero(choice.status != MISSING)
@@ -257,7 +257,7 @@ class ByName:
             found.values[part] = interpolate(found.values[part], later[:, columns], shares)
             found.used[choice.second[rows]] = True
 
-    def _worst(self, choice: Choice, ticks: Int64s, found: Followed) -> None:
+    def _worst(self, choice: SampleChoice, ticks: Int64s, found: TickValues) -> None:
         """Note where these joints fared worse than the others before."""
         rows = np.flatnonzero(choice.status != MISSING)
         status, chosen = choice.status[rows], choice.first[rows].copy()
@@ -288,7 +288,7 @@ class ByName:
         return np.asarray(~(arrived & (mine.stamps < oldest)))
 
 
-def _limits(kept: Kept, ticks: Int64s, deadline_ns: int) -> Int64s:
+def _limits(kept: SampleBuffer, ticks: Int64s, deadline_ns: int) -> Int64s:
     """int64[n], number of the last sample received before each tick's deadline; -1: none."""
     places = np.searchsorted(kept.receives, ticks + deadline_ns, "left") - 1
     return np.where(places >= 0, kept.numbers[np.maximum(places, 0)], -1)

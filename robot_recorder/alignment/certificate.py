@@ -10,7 +10,7 @@ import numpy as np
 
 from robot_recorder.alignment.frames import Frame, Frames, SampleStatus
 from robot_recorder.alignment.skews import Skews
-from robot_recorder.alignment.stream_tally import StreamFacts
+from robot_recorder.alignment.stream_tally import StreamFigures
 from robot_recorder.clocks.clock_model import ClockTrouble
 from robot_recorder.model.streams import (
     NS_PER_MS,
@@ -349,19 +349,19 @@ class FrameStats:
 
 
 @dataclass(frozen=True)
-class StreamEvidence:
+class StreamInput:
     """What a stream's certificate is made from, beside the frames."""
 
     config: StreamConfig
     topic: str
-    facts: StreamFacts
+    facts: StreamFigures
     lost: int | None
     lost_unknown: str = ""
     notes: tuple[str, ...] = ()
 
 
 def certify(
-    evidence: list[StreamEvidence],
+    inputs: list[StreamInput],
     stats: FrameStats,
     frame_clock: FrameClock,
     unreadable: int | None = None,
@@ -373,8 +373,8 @@ def certify(
         unreadable: messages of the recorder's own that cannot be read; None: nobody counted.
         unreadable_why: what is wrong with the first one.
     """
-    streams = {e.config.name: _certify_stream(e, stats) for e in evidence}
-    expected = _expected_frames(evidence, stats.span, frame_clock)
+    streams = {e.config.name: _certify_stream(e, stats) for e in inputs}
+    expected = _expected_frames(inputs, stats.span, frame_clock)
     return Certificate(
         frame_clock.rate_hz, frame_clock.reference, stats.frames, stats.complete, streams,
         expected, None if expected is None else max(expected - stats.asked, 0),
@@ -383,13 +383,13 @@ def certify(
 
 
 def _expected_frames(
-    evidence: list[StreamEvidence], span: TickSpan, frame_clock: FrameClock
+    inputs: list[StreamInput], span: TickSpan, frame_clock: FrameClock
 ) -> int | None:
     """Of a reference stream as many as it gave ticks, by its mean rate; None where nothing is aligned."""
-    if all(e.config.policy is Policy.NONE for e in evidence):
+    if all(e.config.policy is Policy.NONE for e in inputs):
         return None
     rates = [frame_clock.rate_hz] if frame_clock.rate_hz else []
-    for config, facts in ((e.config, e.facts) for e in evidence):
+    for config, facts in ((e.config, e.facts) for e in inputs):
         if config.name == frame_clock.reference:
             rate_hz = facts.rate_hz or config.rate_hz or 0.0
             # Ticks rise: what was overtaken on its way is none.
@@ -398,8 +398,8 @@ def _expected_frames(
     return span.ticks(min(rates)) if rates else None
 
 
-def _certify_stream(evidence: StreamEvidence, stats: FrameStats) -> StreamCertificate:
-    config, facts, clock = evidence.config, evidence.facts, evidence.facts.clock
+def _certify_stream(stream: StreamInput, stats: FrameStats) -> StreamCertificate:
+    config, facts, clock = stream.config, stream.facts, stream.facts.clock
     statuses = stats.statuses(config.name)
     p50, p95, p99, most = stats.quantiles_ms(config.name)
     jumps = [abs(e.by_ns) / NS_PER_MS for e in facts.events if e.kind is ClockTrouble.JUMP]
@@ -407,14 +407,14 @@ def _certify_stream(evidence: StreamEvidence, stats: FrameStats) -> StreamCertif
     if aligned and not sum(statuses):
         statuses = (0, 0, 0, stats.frames)
     return StreamCertificate(
-        topic=evidence.topic,
+        topic=stream.topic,
         policy=config.policy.value,
         tolerance_ms=round(config.tolerance_ns / NS_PER_MS, 3),
         expected_hz=config.rate_hz,
         measured_hz=_rounded(facts.rate_hz),
         count=facts.count,
-        lost=evidence.lost,
-        lost_unknown=evidence.lost_unknown,
+        lost=stream.lost,
+        lost_unknown=stream.lost_unknown,
         longest_gap_ms=round(facts.longest_gap_ns / NS_PER_MS, 3),
         duplicates=facts.duplicates,
         out_of_order=facts.out_of_order,
@@ -429,7 +429,7 @@ def _certify_stream(evidence: StreamEvidence, stats: FrameStats) -> StreamCertif
         if clock and math.isfinite(clock.drift_pm_ppm)
         else None,
         clock_events=(*_unstamped(facts), *(e.text for e in facts.events)),
-        layout_notes=evidence.notes,
+        layout_notes=stream.notes,
         clock_jump_ms=round(max(jumps, default=0.0), 3),
         skew_p50_ms=p50,
         skew_p95_ms=p95,
@@ -442,7 +442,7 @@ def _certify_stream(evidence: StreamEvidence, stats: FrameStats) -> StreamCertif
     )
 
 
-def _unstamped(facts: StreamFacts) -> tuple[str, ...]:
+def _unstamped(facts: StreamFigures) -> tuple[str, ...]:
     if not facts.unstamped:
         return ()
     many = "all" if facts.unstamped == facts.count else f"{facts.unstamped} of {facts.count}"

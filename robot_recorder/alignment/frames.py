@@ -84,7 +84,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Column:
+class FrameColumn:
     """One stream's part of many frames.
 
     Attributes:
@@ -130,7 +130,7 @@ class Frames:
     index: Int64s
     ticks: Int64s
     due: Int64s
-    columns: tuple[Column, ...]
+    columns: tuple[FrameColumn, ...]
 
     def __len__(self) -> int:
         return len(self.ticks)

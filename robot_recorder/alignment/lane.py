@@ -15,15 +15,15 @@ import numpy.typing as npt
 
 from robot_recorder.alignment.by_name import ByName
 from robot_recorder.alignment.decoder import Decoder, StreamCounts
-from robot_recorder.alignment.frames import NO_INTS, Column, Window
+from robot_recorder.alignment.frames import NO_INTS, FrameColumn, Window
 from robot_recorder.alignment.layouts import NO_SHAPE
-from robot_recorder.alignment.sample_buffer import Kept
+from robot_recorder.alignment.sample_buffer import SampleBuffer
 from robot_recorder.alignment.sample_choice import (
     INTERPOLATED,
     MISSING,
     NEVER,
     NONE,
-    Choice,
+    SampleChoice,
     available,
     choose,
     choose_one,
@@ -95,7 +95,7 @@ class Lane:
         self._deadline_ns = deadline_ns
         self._wait_ns = config.disorder_ns - _enough_before_ns(config)
         self._pending: list[tuple[Stamps, Sequence[int], Payloads]] = []
-        self._kept = Kept()
+        self._kept = SampleBuffer()
         self._reader = ValueReader(config, decoder, self._kept)
         self._by_name = ByName(config, decoder.layouts, self._kept, self._reader)
         self._mixed = False  # messages do not all name the same values
@@ -234,7 +234,7 @@ class Lane:
         later = self._kept.stamps[self._kept.stamps > after_ns]
         return int(later.min()) if len(later) else None
 
-    def align(self, ticks: Int64s) -> Column:
+    def align(self, ticks: Int64s) -> FrameColumn:
         """This stream's part of frames.
 
         Args:
@@ -259,9 +259,9 @@ class Lane:
         self._use(choice.first[chosen])
         self._use(choice.second[choice.status == INTERPOLATED])
         self._retire(int(ticks[-1]), int(count[-1]))
-        return Column(*column, values, window)
+        return FrameColumn(*column, values, window)
 
-    def _align_one(self, ticks: Int64s) -> Column:
+    def _align_one(self, ticks: Int64s) -> FrameColumn:
         """The same for one tick and stamps in order, which is what a live robot has: a third of the cost."""
         kept, config, tick_ns = self._kept, self.config, int(ticks[0])
         stamps, receives = kept.stamps, kept.receives
@@ -274,7 +274,9 @@ class Lane:
         places = min(until - 1, count - 1), after if after < count else NONE
         status, first, second = choose_one(config, stamps, tick_ns, *places)
         self.heard = np.array([status != MISSING and tick_ns - stamps[first] < MAX_PAUSE_NS])
-        choice = Choice(np.array([status], dtype=np.uint8), np.array([first]), np.array([second]))
+        choice = SampleChoice(
+            np.array([status], dtype=np.uint8), np.array([first]), np.array([second])
+        )
         values = self._reader.values(ticks, np.array([count]), choice)
         self._home_one(tick_ns, min(until, count))
         status, first, second = (int(x[0]) for x in (choice.status, choice.first, choice.second))
@@ -288,7 +290,7 @@ class Lane:
                     chosen = second
             stamp_ns = int(stamps[chosen])
         number = int(kept.numbers[chosen]) if chosen != NONE else NONE
-        column = Column(
+        column = FrameColumn(
             choice.status,
             np.array([stamp_ns if chosen != NONE else 0]),
             np.array([stamp_ns - tick_ns]),
@@ -301,7 +303,7 @@ class Lane:
             self._drop(int(stamps.searchsorted(oldest_ns)))
         return column
 
-    def _align_by_name(self, ticks: Int64s) -> Column:
+    def _align_by_name(self, ticks: Int64s) -> FrameColumn:
         """The same where messages do not all name the same values."""
         kept = self._kept
         found = self._by_name.align(ticks, self._wait_ns, self._deadline_ns)
@@ -315,7 +317,7 @@ class Lane:
         self._use(np.flatnonzero(found.used))
         there = found.status != MISSING
         skews = np.where(there, found.stamps - ticks, 0)
-        column = Column(found.status, found.stamps, skews, found.numbers, found.values, window)
+        column = FrameColumn(found.status, found.stamps, skews, found.numbers, found.values, window)
         gone = ~found.kept & (kept.homed == 1)
         if gone.any():
             self.counts.superseded += int((gone & (kept.used == 0)).sum())
@@ -346,7 +348,7 @@ class Lane:
             self._kept.used[place] = 1
 
     def _column(
-        self, ticks: Int64s, choice: Choice
+        self, ticks: Int64s, choice: SampleChoice
     ) -> tuple[npt.NDArray[np.uint8], Int64s, Int64s, Int64s]:
         chosen = choice.first
         if len(self._kept.stamps):

@@ -26,7 +26,7 @@ Order = tuple[int, Places]  # a shape, and where each of a message's values stan
 
 
 @dataclass(frozen=True)
-class Group:
+class JointGroup:
     """Joints that are always named together.
 
     Attributes:
@@ -55,7 +55,7 @@ class Layouts:
         self._orders: dict[tuple[str, ...], Order | None] = {}
         self._shapes: dict[bytes, int] = {}
         self._members: list[Places] = []
-        self._groups: list[Group] = []
+        self._groups: list[JointGroup] = []
 
     def __len__(self) -> int:
         """How many shapes there are."""
@@ -96,7 +96,7 @@ class Layouts:
         return shape, places
 
     @property
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[JointGroup]:
         """Joints by the messages that name them."""
         return self._groups
 
@@ -175,7 +175,7 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(joints[:_NAMED]) + (", ..." if len(joints) > _NAMED else "")
 
 
-def _grouped(members: Sequence[Places], names: Sequence[str]) -> list[Group]:
+def _grouped(members: Sequence[Places], names: Sequence[str]) -> list[JointGroup]:
     has = np.zeros((len(members), len(names)), dtype=bool)
     for shape, places in enumerate(members):
         has[shape, places] = True
@@ -188,7 +188,7 @@ def _grouped(members: Sequence[Places], names: Sequence[str]) -> list[Group]:
         for place in own_places:
             fields.setdefault(has[:, place].tobytes(), []).append(place)
     return [
-        Group(
+        JointGroup(
             np.frombuffer(shapes, dtype=bool),
             tuple(
                 (np.array(places, dtype=np.intp), np.frombuffer(own, dtype=bool))

@@ -9,7 +9,7 @@ from robot_recorder.model.arrays import Bools, Int64s
 _STAMP, _RECEIVE, _NUMBER, _USED, _HOMED, _SHAPE = range(6)
 
 
-class Kept:
+class SampleBuffer:
     """Columns of one length.
 
     Attributes:

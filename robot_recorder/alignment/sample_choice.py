@@ -17,7 +17,7 @@ NEVER = 2**62
 
 
 @dataclass
-class Choice:
+class SampleChoice:
     """Of each tick its status, the sample it got, and of an interpolated one the next; places in the buffer."""
 
     status: npt.NDArray[np.uint8]
@@ -73,7 +73,7 @@ def around(stamps: Int64s, tick_ns: int, places: Places) -> tuple[int, int]:
 
 def choose(
     config: StreamConfig, stamps: Int64s, ticks: Int64s, before: Places, after: Places
-) -> Choice:
+) -> SampleChoice:
     """By the stream's policy, of the samples before and after each tick."""
     policy, tolerance = config.policy, config.tolerance_ns
     has_before, has_after = before != NONE, after != NONE
@@ -93,7 +93,7 @@ def choose(
     elif policy in (Policy.LINEAR, Policy.SLERP):
         between = has_before & has_after & ~exact & (since + until <= tolerance)
         status[between] = INTERPOLATED
-    return Choice(status, first, second)
+    return SampleChoice(status, first, second)
 
 
 def choose_one(

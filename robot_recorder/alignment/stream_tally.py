@@ -16,7 +16,7 @@ _LEAP_NS = 10 * NS_PER_S  # between two stamps in order of receipt
 
 
 @dataclass(frozen=True)
-class StreamFacts:
+class StreamFigures:
     """A stream's own figures.
 
     Attributes:
@@ -118,7 +118,7 @@ class StreamTally:
             self._out_of_order += int((steps < 0).sum())
         self._newest_ns = int(newest[-1])
 
-    def facts(self, from_ns: int, to_ns: int) -> StreamFacts:
+    def facts(self, from_ns: int, to_ns: int) -> StreamFigures:
         """The figures; nothing can be pushed any more.
 
         Args:
@@ -129,7 +129,7 @@ class StreamTally:
         ends = (
             (self._first_ns - from_ns, to_ns - self._last_ns) if self._count else (to_ns - from_ns,)
         )
-        return StreamFacts(
+        return StreamFigures(
             count=self._count,
             rate_hz=(self._count - 1) * NS_PER_S / span if span > 0 else None,
             longest_gap_ns=max(self._gap_ns, *ends, 0),

@@ -9,8 +9,14 @@ import numpy as np
 
 from robot_recorder.alignment.decoder import Decoder
 from robot_recorder.alignment.interpolation import interpolate
-from robot_recorder.alignment.sample_buffer import Kept
-from robot_recorder.alignment.sample_choice import INTERPOLATED, MISSING, Choice, around, choose_one
+from robot_recorder.alignment.sample_buffer import SampleBuffer
+from robot_recorder.alignment.sample_choice import (
+    INTERPOLATED,
+    MISSING,
+    SampleChoice,
+    around,
+    choose_one,
+)
 from robot_recorder.model.arrays import Floats, Int64s, Places
 from robot_recorder.model.payloads import Payloads, Rows
 from robot_recorder.model.streams import StreamConfig
@@ -21,7 +27,7 @@ _MANY = 16  # samples that are better decoded together
 class ValueReader:
     """One stream's."""
 
-    def __init__(self, config: StreamConfig, decoder: Decoder, kept: Kept) -> None:
+    def __init__(self, config: StreamConfig, decoder: Decoder, kept: SampleBuffer) -> None:
         """
         Args:
             kept: the samples that choices speak of.
@@ -81,7 +87,7 @@ class ValueReader:
             for found in self._found(numbers):
                 self._decoder.keep(*found)
 
-    def values(self, ticks: Int64s, available: Places, choice: Choice) -> Floats:
+    def values(self, ticks: Int64s, available: Places, choice: SampleChoice) -> Floats:
         """float64[n, k], NaN when MISSING. Changes the choice where a sample can not be read.
 
         Args:
@@ -107,7 +113,7 @@ class ValueReader:
         return values
 
     def _between(
-        self, ticks: Int64s, choice: Choice, rows: Places, first: Floats, second: Floats
+        self, ticks: Int64s, choice: SampleChoice, rows: Places, first: Floats, second: Floats
     ) -> Floats:
         stamps = self._kept.stamps
         t0, t1 = stamps[choice.first[rows]], stamps[choice.second[rows]]
@@ -115,7 +121,7 @@ class ValueReader:
         return interpolate(first, second, shares, self._decoder.quaternions)
 
     def _pair(
-        self, row: int, tick_ns: int, choice: Choice, available: int
+        self, row: int, tick_ns: int, choice: SampleChoice, available: int
     ) -> tuple[Floats | None, Floats | None]:
         """Values of the chosen sample, and of the one to interpolate with."""
         while (status := choice.status[row]) != MISSING:
@@ -130,7 +136,7 @@ class ValueReader:
             self._choose_again(row, tick_ns, available, choice)
         return None, None
 
-    def _choose_again(self, row: int, tick_ns: int, available: int, choice: Choice) -> None:
+    def _choose_again(self, row: int, tick_ns: int, available: int, choice: SampleChoice) -> None:
         """Among the samples within tolerance that have not failed, too."""
         stamps = self._kept.stamps
         near = stamps[:available] >= tick_ns - self._config.tolerance_ns
@@ -144,7 +150,7 @@ class ValueReader:
             self._config, stamps, tick_ns, before, after
         )
 
-    def _at_once(self, ticks: Int64s, choice: Choice) -> Floats | None:
+    def _at_once(self, ticks: Int64s, choice: SampleChoice) -> Floats | None:
         """``values`` where all samples are laid out like the first one; None: they are not."""
         chosen, both = choice.status != MISSING, choice.status == INTERPOLATED
         places = choice.first[chosen]

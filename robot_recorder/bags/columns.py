@@ -31,8 +31,7 @@ from robot_recorder.bags.metadata import METADATA_FILE
 from robot_recorder.messages.cdr import HEAD, head_rows, header_stamps_ns
 from robot_recorder.model.arrays import Bytes, Int64s
 from robot_recorder.model.errors import BagError
-from robot_recorder.model.payloads import Payloads as MessageBytes
-from robot_recorder.model.payloads import Rows
+from robot_recorder.model.payloads import Payloads, Rows
 
 _SPAN_BYTES = 64_000_000  # looked at at once, unpacked; what is not packed stays where it is
 _SPAN_MESSAGES = 50_000  # looked at at once
@@ -43,7 +42,7 @@ CDR = "cdr"
 _HELD_MESSAGES = 200_000  # that stand in the file before what is older than they are
 
 
-class Payloads:
+class LazyPayloads:
     """The bytes of many messages, made when they are asked for."""
 
     def __init__(self, parts: list[tuple[memoryview | mmap.mmap, Int64s]]) -> None:
@@ -96,7 +95,7 @@ class Payloads:
 class PartOfPayloads:
     """Some of many messages' bytes."""
 
-    def __init__(self, whole: MessageBytes, first: int, end: int) -> None:
+    def __init__(self, whole: Payloads, first: int, end: int) -> None:
         self._whole, self._first, self._end = whole, first, end
 
     def __len__(self) -> int:
@@ -123,7 +122,7 @@ class PartOfPayloads:
 class ChosenPayloads:
     """Some of many messages' bytes, in any order."""
 
-    def __init__(self, whole: MessageBytes, chosen: Int64s) -> None:
+    def __init__(self, whole: Payloads, chosen: Int64s) -> None:
         self._whole, self._chosen = whole, chosen
 
     def __len__(self) -> int:
@@ -151,7 +150,7 @@ class ChosenPayloads:
 class JoinedPayloads:
     """The bytes of several parts, one after another."""
 
-    def __init__(self, parts: list[MessageBytes]) -> None:
+    def __init__(self, parts: list[Payloads]) -> None:
         self._parts = parts
         self._ends = np.cumsum([len(part) for part in parts])
 
@@ -175,7 +174,7 @@ class Column:
 
     receives: Int64s
     headers: Bytes
-    payloads: MessageBytes
+    payloads: Payloads
 
     def part(self, first: int, end: int) -> Column:
         """Some of the messages."""
@@ -481,7 +480,7 @@ def _column(parts: list[_Part]) -> Column:
         receives.append(every[:, 0])
         headers.append(_headers(buffers[0], places))
         joined.append((buffers[0], places))
-    column = Column(np.concatenate(receives), np.concatenate(headers), Payloads(joined))
+    column = Column(np.concatenate(receives), np.concatenate(headers), LazyPayloads(joined))
     if (np.diff(column.receives) < 0).any():  # from one chunk to the next
         return column.chosen(np.argsort(column.receives, kind="stable"))
     return column

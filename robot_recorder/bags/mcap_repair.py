@@ -13,13 +13,13 @@ from pathlib import Path
 from robot_recorder.bags import mcap_records as mcap
 from robot_recorder.bags.mcap_file import CHUNK_BYTES, LIBRARY, Declarations, Summary
 from robot_recorder.bags.mcap_records import Op
-from robot_recorder.bags.mcap_scan import Contents, scan
+from robot_recorder.bags.mcap_scan import ScanResult, scan
 from robot_recorder.model.errors import BagError, DiskError
 
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
-def repair(path: Path, known: Declarations) -> Contents:
+def repair(path: Path, known: Declarations) -> ScanResult:
     """Finish a file; nothing happens to one that is sound.
 
     Args:
@@ -50,7 +50,7 @@ def repair(path: Path, known: Declarations) -> Contents:
     return found
 
 
-def _give_up_last_chunk(found: Contents) -> bool:
+def _give_up_last_chunk(found: ScanResult) -> bool:
     """Make room for the index on a full disk: the end of an episode for the use of the rest."""
     if len(found.chunks) < 2 or found.given_up > CHUNK_BYTES:
         return False
@@ -65,7 +65,7 @@ def _give_up_last_chunk(found: Contents) -> bool:
     return True
 
 
-def _finish(path: Path, found: Contents) -> None:
+def _finish(path: Path, found: ScanResult) -> None:
     with open(path, "r+b") as file:
         if not found.begins_well:
             # Ours is the only header that can be put back: it is always the same.

@@ -30,7 +30,7 @@ _MAGIC_SIZE = len(mcap.MAGIC)
 
 
 @dataclass
-class Contents:
+class ScanResult:
     """What a scan found.
 
     Attributes:
@@ -68,7 +68,7 @@ class Contents:
         return self.begins_well and self.finished and not (self.patches or self.damaged)
 
 
-def scan(path: Path) -> Contents:
+def scan(path: Path) -> ScanResult:
     """Read a whole file and check every chunk.
 
     Raises:
@@ -77,7 +77,7 @@ def scan(path: Path) -> Contents:
     try:
         with open(path, "rb") as file:
             if os.fstat(file.fileno()).st_size == 0:
-                return Contents(end=0)
+                return ScanResult(end=0)
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 return _Scanner(data).scan()
     except OSError as error:
@@ -87,11 +87,11 @@ def scan(path: Path) -> Contents:
 class _Scanner:
     def __init__(self, data: mmap.mmap) -> None:
         self.data = data
-        self.found = Contents()
+        self.found = ScanResult()
         self._numbers: dict[int, int] = {}
         self._numbered = True
 
-    def scan(self) -> Contents:
+    def scan(self) -> ScanResult:
         data, found = self.data, self.found
         at = found.end = self._begin()
         while at < len(data):

@@ -28,7 +28,7 @@ from robot_recorder.catalogue.schema import (
 )
 from robot_recorder.model.labels import Outcome
 from robot_recorder.model.streams import NS_PER_MS
-from robot_recorder.quality.report import QualityVerdict
+from robot_recorder.quality.report import Verdict
 
 COLUMNS = tuple(f.name for f in fields(Entry) if f.name != "root")
 _TEXTS = {"robot", "task", "operator", "cause", "reason", "skew_stream"}  # by number, see ``names``
@@ -237,7 +237,7 @@ class Catalogue:
         values = dict(zip(COLUMNS, row, strict=True))
         values["id"] = values["id"] or values["name"]
         values["outcome"] = Outcome(values["outcome"])
-        values["verdict"] = QualityVerdict(values["verdict"])
+        values["verdict"] = Verdict(values["verdict"])
         for flag in ("all_lost_known", "recovered", "aborted"):
             values[flag] = bool(values[flag])
         return Entry(root=self.root, **values)

@@ -15,7 +15,7 @@ from robot_recorder.model.errors import BagError
 from robot_recorder.model.labels import Outcome
 from robot_recorder.model.plain_data import load_json
 from robot_recorder.model.streams import NS_PER_MS
-from robot_recorder.quality.report import QualityVerdict
+from robot_recorder.quality.report import Verdict
 
 LATEST_NS = 2**63 - 1  # what SQLite can hold, and what rosbag2 writes as the start of an empty bag
 
@@ -53,7 +53,7 @@ class Entry:
     operator: str
     outcome: Outcome
     cause: str
-    verdict: QualityVerdict
+    verdict: Verdict
     reason: str
     messages: int
     size_bytes: int
@@ -199,12 +199,12 @@ def _worst_skew(episode: Episode) -> tuple[int | None, str]:
     return round(1000 * skews[worst]), worst
 
 
-def _quality(facts: dict[str, str]) -> tuple[QualityVerdict, str]:
+def _quality(facts: dict[str, str]) -> tuple[Verdict, str]:
     """Verdict and what weighed most. Anybody's tool may have written them: rubbish is unknown."""
     try:
-        verdict = QualityVerdict[facts.get("verdict", "").upper()]
+        verdict = Verdict[facts.get("verdict", "").upper()]
     except KeyError:
-        return QualityVerdict.UNKNOWN, ""
+        return Verdict.UNKNOWN, ""
     try:
         reasons = load_json(facts.get("quality", ""))["reasons"]
         return verdict, reasons[0] if reasons and isinstance(reasons[0], str) else ""

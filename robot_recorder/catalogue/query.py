@@ -15,7 +15,7 @@ from typing import Any
 from robot_recorder.catalogue.catalogue import Catalogue
 from robot_recorder.catalogue.entry import LATEST_NS, Entry
 from robot_recorder.model.labels import Outcome
-from robot_recorder.quality.report import QualityVerdict
+from robot_recorder.quality.report import Verdict
 
 COUNTED = 10_000  # further on, nobody wants to know
 _FEW = 50_000  # by length: so many can be sorted by time at once
@@ -44,7 +44,7 @@ class Filter:
     robot: str | None = None
     operator: str | None = None
     outcome: Outcome | None = None
-    verdict: QualityVerdict | None = None
+    verdict: Verdict | None = None
     since_ns: int | None = None
     until_ns: int | None = None
     longer_ms: int | None = None
@@ -57,7 +57,7 @@ class Filter:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _IndexRange:
     """A range of an index: what follows ``SELECT ...``, and its values."""
 
     tail: str
@@ -101,7 +101,7 @@ class Query:
         return total
 
 
-def _count(catalogue: Catalogue, part: _Part, most: int) -> int:
+def _count(catalogue: Catalogue, part: _IndexRange, most: int) -> int:
     sql = f"SELECT COUNT(*) FROM (SELECT 1 {part.tail} LIMIT ?)"
     return int(catalogue.connection.execute(sql, (*part.values, most)).fetchone()[0])
 
@@ -112,7 +112,7 @@ def names(catalogue: Catalogue, column: str) -> list[str]:
     return [text for (text,) in catalogue.connection.execute(sql)]
 
 
-def _parts(catalogue: Catalogue, filter: Filter) -> list[_Part]:
+def _parts(catalogue: Catalogue, filter: Filter) -> list[_IndexRange]:
     """The ranges that together hold what matches."""
     ids: dict[str, int] = {}
     for column in ("robot", "operator", "task"):
@@ -133,7 +133,7 @@ def _parts(catalogue: Catalogue, filter: Filter) -> list[_Part]:
     return _by_time(filter, f"by_{first or 'time'}", first, ids)
 
 
-def _by_time(filter: Filter, index: str, first: str, ids: dict[str, int]) -> list[_Part]:
+def _by_time(filter: Filter, index: str, first: str, ids: dict[str, int]) -> list[_IndexRange]:
     """A range per pair of outcome and verdict, in order of time."""
     conditions = [f"{first} = ?"] if first else []
     conditions += ["outcome = ?", "verdict = ?", "start_ns >= ?", "start_ns < ?"]
@@ -147,13 +147,13 @@ def _by_time(filter: Filter, index: str, first: str, ids: dict[str, int]) -> lis
     tail = f"FROM episodes INDEXED BY {index} WHERE {' AND '.join(conditions)}"
     head = (ids[first],) if first else ()
     return [
-        _Part(tail, (*head, outcome, verdict, *limits, *values))
+        _IndexRange(tail, (*head, outcome, verdict, *limits, *values))
         for outcome in _outcomes(filter)
         for verdict in _verdicts(filter)
     ]
 
 
-def _by_length(catalogue: Catalogue, filter: Filter, ids: dict[str, int]) -> _Part:
+def _by_length(catalogue: Catalogue, filter: Filter, ids: dict[str, int]) -> _IndexRange:
     """Everything that lasted so long, of one task or of all."""
     tasks = [ids["task"]] if ids else [t for (t,) in catalogue.connection.execute(_TASKS)]
     tail = (
@@ -163,15 +163,15 @@ def _by_length(catalogue: Catalogue, filter: Filter, ids: dict[str, int]) -> _Pa
     )
     limits = (filter.since_ns or 0, LATEST_NS if filter.until_ns is None else filter.until_ns)
     values = (*tasks, *_outcomes(filter), *_verdicts(filter), *_lengths(filter), *limits)
-    return _Part(tail, values)
+    return _IndexRange(tail, values)
 
 
 def _outcomes(filter: Filter) -> list[Outcome]:
     return list(Outcome) if filter.outcome is None else [filter.outcome]
 
 
-def _verdicts(filter: Filter) -> list[QualityVerdict]:
-    return list(QualityVerdict) if filter.verdict is None else [filter.verdict]
+def _verdicts(filter: Filter) -> list[Verdict]:
+    return list(Verdict) if filter.verdict is None else [filter.verdict]
 
 
 def _lengths(filter: Filter) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from robot_recorder.bags.files import FILE_MODE, is_real_directory, make_folder,
 from robot_recorder.model.errors import BagError, ConfigError
 from robot_recorder.model.labels import Outcome
 from robot_recorder.model.streams import NS_PER_S
-from robot_recorder.quality.report import QualityVerdict
+from robot_recorder.quality.report import Verdict
 
 FILE = Path(
     ".catalogue", "episodes.sqlite"
@@ -27,7 +27,7 @@ VERSION = 1
 DAY_NS = 86_400 * NS_PER_S
 HOUR_NS = 3600 * NS_PER_S
 # Every pair of outcome and verdict has a counter of its own in a row of ``tally``.
-PAIRS = [(o, v) for o in Outcome for v in QualityVerdict]
+PAIRS = [(o, v) for o in Outcome for v in Verdict]
 COUNTERS = [f"n{o:d}{v:d}" for o, v in PAIRS]
 
 TABLES = f"""

@@ -25,7 +25,7 @@ from robot_recorder.catalogue.schema import COUNTERS, DAY_NS, HOUR_NS, PAIRS
 from robot_recorder.configuration.tasks import TaskRegistry
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.labels import Outcome
-from robot_recorder.quality.report import QualityVerdict
+from robot_recorder.quality.report import Verdict
 
 _EPOCH = date(1970, 1, 1)
 # How long each robot was at work on each day, by how much it recorded then.
@@ -61,7 +61,7 @@ class Side(str, Enum):
 
 
 @dataclass(frozen=True)
-class Tally:
+class EpisodeCounts:
     """Some episodes, counted.
 
     Attributes:
@@ -76,8 +76,8 @@ class Tally:
     size_bytes: int = 0
     hours: float = 0.0
 
-    def __add__(self, other: Tally) -> Tally:
-        return Tally(
+    def __add__(self, other: EpisodeCounts) -> EpisodeCounts:
+        return EpisodeCounts(
             tuple(a + b for a, b in zip(self.counts, other.counts, strict=True)),
             self.recorded_s + other.recorded_s,
             self.size_bytes + other.size_bytes,
@@ -93,14 +93,14 @@ class Tally:
         """How many had this outcome."""
         return sum(n for n, (o, _) in zip(self.counts, PAIRS, strict=True) if o is outcome)
 
-    def judged(self, verdict: QualityVerdict) -> int:
+    def judged(self, verdict: Verdict) -> int:
         """How many got this verdict."""
         return sum(n for n, (_, v) in zip(self.counts, PAIRS, strict=True) if v is verdict)
 
     @property
     def good(self) -> int:
         """Successes that were not rejected."""
-        rejected = self.counts[PAIRS.index((Outcome.SUCCESS, QualityVerdict.REJECT))]
+        rejected = self.counts[PAIRS.index((Outcome.SUCCESS, Verdict.REJECT))]
         return self.of(Outcome.SUCCESS) - rejected
 
     @property
@@ -120,7 +120,7 @@ class Tally:
             "episodes": self.episodes,
             **{outcome.text: self.of(outcome) for outcome in Outcome},
             "success_rate": self.success_rate,
-            "verdicts": {verdict.text: self.judged(verdict) for verdict in QualityVerdict},
+            "verdicts": {verdict.text: self.judged(verdict) for verdict in Verdict},
             "good": self.good,
             "hours": self.hours,
             "yield_per_hour": self.yield_per_hour,
@@ -130,7 +130,7 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Target:
+class TaskTarget:
     """How many good episodes a task has, and how many are wanted."""
 
     good: int
@@ -152,23 +152,23 @@ class Stats:
         reasons: what was put to review or rejected, by the check that weighed most.
     """
 
-    by: Mapping[Side, Mapping[str, Tally]] = field(default_factory=dict)
+    by: Mapping[Side, Mapping[str, EpisodeCounts]] = field(default_factory=dict)
     causes: Mapping[str, int] = field(default_factory=dict)
-    reasons: Mapping[str, Mapping[QualityVerdict, int]] = field(default_factory=dict)
+    reasons: Mapping[str, Mapping[Verdict, int]] = field(default_factory=dict)
 
     @property
-    def total(self) -> Tally:
+    def total(self) -> EpisodeCounts:
         """All of them together."""
-        return sum(self.by.get(Side.DAY, {}).values(), Tally())
+        return sum(self.by.get(Side.DAY, {}).values(), EpisodeCounts())
 
     def grouped(self, tasks: TaskRegistry) -> Stats:
         """The same with programmes; tasks the registry does not know have an empty one."""
-        found: dict[str, Tally] = defaultdict(Tally)
+        found: dict[str, EpisodeCounts] = defaultdict(EpisodeCounts)
         for name, tally in self.by[Side.TASK].items():
             found[tasks.tasks[name].programme if name in tasks.tasks else ""] += tally
         return Stats({**self.by, Side.PROGRAMME: dict(found)}, self.causes, self.reasons)
 
-    def targets(self, tasks: TaskRegistry, only: str | None = None) -> dict[str, Target]:
+    def targets(self, tasks: TaskRegistry, only: str | None = None) -> dict[str, TaskTarget]:
         """How far each task has got that has a target and whose programme has begun; after ``grouped``.
 
         Args:
@@ -176,12 +176,12 @@ class Stats:
         """
         begun = self.by[Side.PROGRAMME].keys()
         return {
-            task.id: Target(self.by[Side.TASK].get(task.id, Tally()).good, task.target)
+            task.id: TaskTarget(self.by[Side.TASK].get(task.id, EpisodeCounts()).good, task.target)
             for task in tasks.tasks.values()
             if task.target and task.programme in begun and only in (None, task.id)
         }
 
-    def to_dict(self, targets: Mapping[str, Target]) -> dict[str, Any]:
+    def to_dict(self, targets: Mapping[str, TaskTarget]) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
             "total": self.total.to_dict(),
@@ -203,11 +203,11 @@ class Stats:
 
 def together(all_stats: Iterable[Stats]) -> Stats:
     """What several roots' episodes come to."""
-    by: dict[Side, dict[str, Tally]] = {
-        side: defaultdict(Tally) for side in Side if side is not Side.PROGRAMME
+    by: dict[Side, dict[str, EpisodeCounts]] = {
+        side: defaultdict(EpisodeCounts) for side in Side if side is not Side.PROGRAMME
     }
     causes: dict[str, int] = defaultdict(int)
-    reasons: dict[str, dict[QualityVerdict, int]] = defaultdict(lambda: defaultdict(int))
+    reasons: dict[str, dict[Verdict, int]] = defaultdict(lambda: defaultdict(int))
     for stats in all_stats:
         for side, tallies in stats.by.items():
             for name, tally in tallies.items():
@@ -243,7 +243,7 @@ def count_up(catalogue: Catalogue, filter: Filter = Filter()) -> Stats:  # noqa:
     catalogue.connection.execute("DROP TABLE IF EXISTS temp.worked")
     catalogue.connection.execute(_WORKED)
     catalogue.connection.execute(_WORK)
-    by: dict[Side, dict[str, Tally]] = {
+    by: dict[Side, dict[str, EpisodeCounts]] = {
         side: _by(catalogue, side, where, values, filter)
         for side in Side
         if side is not Side.PROGRAMME
@@ -253,7 +253,7 @@ def count_up(catalogue: Catalogue, filter: Filter = Filter()) -> Stats:  # noqa:
 
 def _by(
     catalogue: Catalogue, side: Side, where: list[str], values: list[Any], filter: Filter
-) -> dict[str, Tally]:
+) -> dict[str, EpisodeCounts]:
     limits = [(filter.since_ns or 0) // DAY_NS, (filter.until_ns or 2**62) // DAY_NS]
     sums = ", ".join(f"SUM({counter})" for counter in COUNTERS)
     name = "day" if side is Side.DAY else f"(SELECT text FROM names WHERE id = {side.value})"
@@ -263,7 +263,7 @@ def _by(
         f"AND day >= ? AND day < ? GROUP BY {side.value}", [*values, *limits],
     )  # fmt: skip
     return {
-        str(_EPOCH + timedelta(days=row[0])) if side is Side.DAY else row[0]: Tally(
+        str(_EPOCH + timedelta(days=row[0])) if side is Side.DAY else row[0]: EpisodeCounts(
             tuple(row[1 : 1 + len(PAIRS)]), row[-3] / 1000, row[-2], row[-1]
         )
         for row in rows
@@ -272,7 +272,7 @@ def _by(
 
 def _named(
     catalogue: Catalogue, where: list[str], values: list[Any], filter: Filter
-) -> tuple[dict[str, int], dict[str, dict[QualityVerdict, int]]]:
+) -> tuple[dict[str, int], dict[str, dict[Verdict, int]]]:
     """Causes of failures and reasons of verdicts; from indexes that hold nothing else."""
     limits = [filter.since_ns or 0, filter.until_ns or 2**62]
     rest = f"{' AND '.join(where)} AND start_ns >= ? AND start_ns < ?"
@@ -284,10 +284,10 @@ def _named(
     causes = dict(rows.fetchall())
     rows = catalogue.connection.execute(
         f"SELECT {name.format('reason')}, verdict, COUNT(*) FROM episodes INDEXED BY by_reason "
-        f"WHERE verdict >= {QualityVerdict.REVIEW:d} AND {rest} GROUP BY reason, verdict",
+        f"WHERE verdict >= {Verdict.REVIEW:d} AND {rest} GROUP BY reason, verdict",
         [*values, *limits],
     )
-    reasons: dict[str, dict[QualityVerdict, int]] = defaultdict(dict)
+    reasons: dict[str, dict[Verdict, int]] = defaultdict(dict)
     for text, verdict, count in rows:
-        reasons[text][QualityVerdict(verdict)] = count
+        reasons[text][Verdict(verdict)] = count
     return causes, dict(reasons)

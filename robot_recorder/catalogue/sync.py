@@ -27,7 +27,7 @@ _SETTLED_NS = 2_000_000_000  # a folder's stamp may be as coarse as that
 
 
 @dataclass(frozen=True)
-class Synced:
+class SyncResult:
     """What was done.
 
     Attributes:
@@ -40,7 +40,7 @@ class Synced:
 
 
 @dataclass(frozen=True)
-class _Look:
+class _Found:
     """What a look into a directory gave: an entry, or why there is none. Empty: it is no episode."""
 
     name: str
@@ -51,7 +51,7 @@ class _Look:
 
 def sync(
     catalogue: Catalogue, thorough: bool = False, told: Callable[[int, int], None] = lambda *_: None
-) -> Synced:
+) -> SyncResult:
     """Find out what came and went.
 
     Without changes to the root folder itself this is one look at it. New directories are read, on all
@@ -93,7 +93,7 @@ def sync(
         settled = time.time_ns() - stamp_ns > _SETTLED_NS
         with catalogue.writing():
             catalogue.set_fact("listed_ns", stamp_ns if settled else 0)
-    return Synced(len(wanted), len(gone))
+    return SyncResult(len(wanted), len(gone))
 
 
 def refresh(catalogue: Catalogue, entries: Iterable[Entry]) -> bool:
@@ -142,14 +142,14 @@ def _read(
         told(done, len(names))
 
 
-def _put(catalogue: Catalogue, look: _Look) -> None:
+def _put(catalogue: Catalogue, look: _Found) -> None:
     if look.entry is not None:
         catalogue.put(look.entry)
     else:
         catalogue.put_aside(look.name, look.problem, look.stamp_ns)
 
 
-def _looks(root: Path, names: list[str]) -> Iterator[_Look]:
+def _looks(root: Path, names: list[str]) -> Iterator[_Found]:
     if len(names) < _PARALLEL:
         yield from (_look(root, name) for name in names)
         return
@@ -160,14 +160,14 @@ def _looks(root: Path, names: list[str]) -> Iterator[_Look]:
         pool.shutdown(cancel_futures=True)
 
 
-def _look(root: Path, name: str) -> _Look:
+def _look(root: Path, name: str) -> _Found:
     stamp_ns = metadata_stamp_ns(root / name)
     if not stamp_ns:
-        return _Look(name, 0, None)
+        return _Found(name, 0, None)
     try:
-        return _Look(name, stamp_ns, read_entry(root / name))
+        return _Found(name, stamp_ns, read_entry(root / name))
     except BagError as error:
-        return _Look(name, stamp_ns, None, str(error))
+        return _Found(name, stamp_ns, None, str(error))
 
 
 def _batches(items: Iterable[_T]) -> Iterator[list[_T]]:

@@ -20,7 +20,7 @@ from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.catalogue.query import COUNTED, Filter, Query, names
 from robot_recorder.catalogue.schema import FILE, is_broken
 from robot_recorder.catalogue.stats import Side
-from robot_recorder.catalogue.sync import Synced, refresh, sync
+from robot_recorder.catalogue.sync import SyncResult, refresh, sync
 from robot_recorder.cli.console import say, say_error, say_json
 from robot_recorder.cli.progress import counted
 from robot_recorder.configuration.yaml_source import did_you_mean
@@ -28,7 +28,7 @@ from robot_recorder.model.errors import BagError, ConfigError
 from robot_recorder.model.labels import Outcome
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.model.text import visible
-from robot_recorder.quality.report import QualityVerdict
+from robot_recorder.quality.report import Verdict
 
 _LIMIT = 50
 _MANY = 1000  # episodes to read, of which somebody will ask how far it is
@@ -41,9 +41,7 @@ def add_catalogue(commands: Any) -> None:
     _add_roots(listing)
     _add_filter(listing)
     listing.add_argument("--outcome", type=_word(Outcome), metavar="OUTCOME", help=_words(Outcome))
-    listing.add_argument(
-        "--verdict", type=_word(QualityVerdict), metavar="VERDICT", help=_words(QualityVerdict)
-    )
+    listing.add_argument("--verdict", type=_word(Verdict), metavar="VERDICT", help=_words(Verdict))
     listing.add_argument("--longer", type=_ms, metavar="S", help="lasted at least so long")
     listing.add_argument("--shorter", type=_ms, metavar="S", help="lasted less")
     listing.add_argument(
@@ -190,7 +188,7 @@ def _refuse(root: Path) -> NoReturn:
     )
 
 
-def _synced(catalogue: Catalogue, thorough: bool = False) -> Synced:
+def _synced(catalogue: Catalogue, thorough: bool = False) -> SyncResult:
     # Most of the time there is nothing to wait for, and nothing shall be seen.
     with counted(f"reading {catalogue.root}", least=_MANY) as told:
         return sync(catalogue, thorough, told)

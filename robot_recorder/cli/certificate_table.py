@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from robot_recorder.alignment.certificate import Certificate, StreamCertificate
-from robot_recorder.cli.tables import Table, Text, table_console
+from robot_recorder.cli.tables import PlainText, Table, table_console
 
 
 def print_certificate(title: str, certificate: Certificate) -> None:
@@ -26,7 +26,7 @@ def certificate_table(certificate: Certificate) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for name, stream in certificate.streams.items():
         table.add_row(
-            Text(name, "red" if stream.findings() else "green"),
+            PlainText(name, "red" if stream.findings() else "green"),
             stream.policy,
             f"{_number(stream.measured_hz)} ({_number(stream.expected_hz)})",
             str(stream.count),

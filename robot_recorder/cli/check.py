@@ -22,14 +22,14 @@ from robot_recorder.episodes.episode import quality_facts
 from robot_recorder.model.errors import RecorderError
 from robot_recorder.model.ids import PARTIAL
 from robot_recorder.model.quality_result import Level
-from robot_recorder.offline.check import Checked, check_episode
-from robot_recorder.quality.report import QualityVerdict
+from robot_recorder.offline.check import CheckResult, check_episode
+from robot_recorder.quality.report import Verdict
 
 _STYLES = {
-    QualityVerdict.ACCEPT: "green",
-    QualityVerdict.REVIEW: "yellow",
-    QualityVerdict.REJECT: "red",
-    QualityVerdict.UNKNOWN: "",
+    Verdict.ACCEPT: "green",
+    Verdict.REVIEW: "yellow",
+    Verdict.REJECT: "red",
+    Verdict.UNKNOWN: "",
 }
 _FEW = 3  # episodes that are checked before processes have started
 
@@ -64,7 +64,7 @@ def _check(options: argparse.Namespace) -> int:
             if not options.json:
                 say(f"{path}: {found}")
             continue
-        sound = sound and found.sound and found.report.verdict is QualityVerdict.ACCEPT
+        sound = sound and found.sound and found.report.verdict is Verdict.ACCEPT
         plain.append(_plain(found))
         if options.save:
             open_store(path.parent).amend(path, lambda _, r=found.report: quality_facts(r))  # type: ignore[misc]
@@ -92,7 +92,7 @@ def _episodes_of(path: Path) -> list[Path]:
     return found
 
 
-def _try(path: Path, profile: Any, tasks: Any) -> Checked | str:
+def _try(path: Path, profile: Any, tasks: Any) -> CheckResult | str:
     try:
         return check_episode(path, profile, tasks)
     except RecorderError as error:
@@ -103,7 +103,7 @@ def _try(path: Path, profile: Any, tasks: Any) -> Checked | str:
 
 def _all_checked(
     paths: list[Path], jobs: int, profile: Any, tasks: Any
-) -> Iterator[tuple[Path, Checked | str]]:
+) -> Iterator[tuple[Path, CheckResult | str]]:
     """Each as soon as it is done."""
     with ExitStack() as stack:
         few = len(paths) <= _FEW or jobs < 2
@@ -126,7 +126,7 @@ def _all_checked(
                 yield pending[future], f"checking {pending[future]} killed its process"
 
 
-def _plain(found: Checked) -> dict[str, Any]:
+def _plain(found: CheckResult) -> dict[str, Any]:
     return {
         "path": str(found.path),
         "episode_id": found.episode_id,
@@ -137,31 +137,31 @@ def _plain(found: Checked) -> dict[str, Any]:
     }
 
 
-def _print(found: Checked, everything: bool) -> None:
-    from robot_recorder.cli.tables import Text, table_console
+def _print(found: CheckResult, everything: bool) -> None:
+    from robot_recorder.cli.tables import PlainText, table_console
 
     console, report = table_console(), found.report
     style = _STYLES[report.verdict]
     console.print(
-        Text(f"{found.path}: ").append(report.verdict.text, style),
+        PlainText(f"{found.path}: ").append(report.verdict.text, style),
         f"({found.messages} messages, {len(report.results)} checks, {len(report.findings)} findings)",
         soft_wrap=True,
     )
     for problem in found.problems:
-        console.print(Text(f"  file: {problem}", "red"), soft_wrap=True)
+        console.print(PlainText(f"  file: {problem}", "red"), soft_wrap=True)
     for problem in found.recording:
-        console.print(Text(f"  recording: {problem}", "yellow"), soft_wrap=True)
-    if report.verdict is QualityVerdict.UNKNOWN:
-        console.print(Text(f"  {report.sentence}", "yellow"), soft_wrap=True)
+        console.print(PlainText(f"  recording: {problem}", "yellow"), soft_wrap=True)
+    if report.verdict is Verdict.UNKNOWN:
+        console.print(PlainText(f"  {report.sentence}", "yellow"), soft_wrap=True)
     for result in report.results if everything else report.findings:
         where = f"{result.check} {result.stream}".strip()
         look = {Level.FAIL: "red", Level.WARN: "yellow"}.get(result.level, "")
-        line = Text(f"  {result.level.name.lower()} ", look).append(
+        line = PlainText(f"  {result.level.name.lower()} ", look).append(
             f"{where}: {result.sentence}", ""
         )
         console.print(line, soft_wrap=True)
     for broken in report.broken:
-        console.print(Text(f"  not checked: {broken}", "yellow"), soft_wrap=True)
+        console.print(PlainText(f"  not checked: {broken}", "yellow"), soft_wrap=True)
 
 
 def _print_summary(plain: list[dict[str, Any]]) -> None:

@@ -22,7 +22,7 @@ from robot_recorder.episodes.label_rules import missing_annotations, to_be_annot
 from robot_recorder.episodes.labelling import Labelled
 from robot_recorder.episodes.store import EpisodeStore, not_finished
 from robot_recorder.episodes.trash import TRASH
-from robot_recorder.model.answers import Verdict
+from robot_recorder.model.answers import Answer
 from robot_recorder.model.errors import ConfigError, RecorderError
 from robot_recorder.model.ids import PARTIAL
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome, appended, outcome_text
@@ -34,7 +34,7 @@ _MOST_S = 1e6
 
 
 @dataclass(frozen=True)
-class _Place:
+class _TimeSpan:
     """``NAME@START[-END]``, s on the episode's clock; no end: an instant."""
 
     name: str
@@ -79,7 +79,7 @@ def add_label(commands: Any) -> None:
     label.set_defaults(run=_label)
 
 
-def _place(text: str) -> _Place:
+def _place(text: str) -> _TimeSpan:
     match = _PLACE.match(text)
     if match is None:
         raise argparse.ArgumentTypeError(f"'{text}' is not NAME@START[-END] in s, as grasp@1.2-3")
@@ -87,7 +87,7 @@ def _place(text: str) -> _Place:
     start_s, end_s = float(match["start"]), None if end is None else float(end)
     if max(abs(start_s), abs(end_s or 0.0)) > _MOST_S:
         raise argparse.ArgumentTypeError(f"'{text}': no episode is that long")
-    return _Place(match["name"], start_s, end_s)
+    return _TimeSpan(match["name"], start_s, end_s)
 
 
 def _label(options: argparse.Namespace) -> int:
@@ -132,7 +132,7 @@ def _labelled(
         rules = bool(options.tasks)  # a registry that was asked for comes before what it carries
         for asked in _asked(options, now):
             event = now.admit(asked, registry, time.time_ns(), rules)
-            if isinstance(event, Verdict):
+            if isinstance(event, Answer):
                 raise ConfigError(f"{now.id}: {event.reason}")
             now = replace(now, events=tuple(appended(now.events, event)))
             told.append(_sentence(now.events[-1], now))
@@ -170,7 +170,7 @@ def _asked(options: argparse.Namespace, now: Labelled) -> Iterator[LabelEvent]:
     def event(kind: LabelKind, **fields: Any) -> LabelEvent:
         return LabelEvent(next(stamps), now.id, kind, by=options.by, note=options.note, **fields)
 
-    def segment(kind: LabelKind, place: _Place) -> LabelEvent:
+    def segment(kind: LabelKind, place: _TimeSpan) -> LabelEvent:
         start_ns = now.span.at_ns(place.start_s)
         end_ns = start_ns if place.end_s is None else now.span.at_ns(place.end_s)
         return event(kind, name=place.name, start_ns=start_ns, end_ns=end_ns)

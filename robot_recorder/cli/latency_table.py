@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from robot_recorder.cli.tables import Table, Text
+from robot_recorder.cli.tables import PlainText, Table
 from robot_recorder.offline.latency import LatencyEstimate
 
 
@@ -16,7 +16,7 @@ def latency_table(estimates: list[LatencyEstimate]) -> Table:
     table.add_column("", no_wrap=True)
     for estimate in estimates:
         table.add_row(
-            Text(estimate.stream, "green" if estimate.known else "yellow"),
+            PlainText(estimate.stream, "green" if estimate.known else "yellow"),
             estimate.reference,
             f"{estimate.profile_ms:g} ms",
             f"{estimate.remaining_ms:+.1f} ± {estimate.pm_ms:.1f} ms",

@@ -17,7 +17,7 @@ from robot_recorder.model.errors import BagError
 from robot_recorder.model.ids import PARTIAL
 
 if TYPE_CHECKING:
-    from robot_recorder.episodes.recovery import Recovered
+    from robot_recorder.episodes.recovery import RecoveryResult
 
 
 def add_recover(commands: Any) -> None:
@@ -113,5 +113,5 @@ def _recover_all(root: Path) -> int:
     return int(whole < total)
 
 
-def _outcome(result: Recovered) -> str:
+def _outcome(result: RecoveryResult) -> str:
     return result.message if result.ok else f"not recovered: {result.message}; see {result.path}"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from robot_recorder.catalogue.stats import Side, Stats, Tally, Target
-from robot_recorder.cli.tables import Table, Text, table_console
+from robot_recorder.catalogue.stats import EpisodeCounts, Side, Stats, TaskTarget
+from robot_recorder.cli.tables import PlainText, Table, table_console
 from robot_recorder.model.labels import Outcome
-from robot_recorder.quality.report import QualityVerdict
+from robot_recorder.quality.report import Verdict
 
 CAPTION = (
     "success rate = success / (success + failure). good = success and not rejected. hours = from starts to stops",
@@ -23,7 +23,7 @@ def name_of(side: Side, name: str) -> str:
     return name or f"({_NAMELESS[side]})"
 
 
-def print_stats(stats: Stats, targets: Mapping[str, Target], only: Side | None) -> None:
+def print_stats(stats: Stats, targets: Mapping[str, TaskTarget], only: Side | None) -> None:
     """All tables, or one.
 
     Args:
@@ -64,18 +64,21 @@ def _summary(stats: Stats) -> str:
 
 
 def _ordered(
-    side: Side, tallies: Mapping[str, Tally], targets: Mapping[str, Target]
-) -> list[tuple[str, Tally]]:
+    side: Side, tallies: Mapping[str, EpisodeCounts], targets: Mapping[str, TaskTarget]
+) -> list[tuple[str, EpisodeCounts]]:
     if side is Side.DAY:
         return sorted(tallies.items())
     all_of_them = {**tallies}
     if side is Side.TASK:  # what was never begun is what is missing most
-        all_of_them |= {name: Tally() for name in targets if name not in tallies}
+        all_of_them |= {name: EpisodeCounts() for name in targets if name not in tallies}
     return sorted(all_of_them.items(), key=lambda row: (-row[1].episodes, row[0]))
 
 
 def _tally_table(
-    side: Side, rows: Iterable[tuple[str, Tally]], targets: Mapping[str, Target], total: Tally
+    side: Side,
+    rows: Iterable[tuple[str, EpisodeCounts]],
+    targets: Mapping[str, TaskTarget],
+    total: EpisodeCounts,
 ) -> Table:
     table = Table()
     table.add_column(side.value, no_wrap=True)
@@ -89,32 +92,34 @@ def _tally_table(
         if with_targets:
             target = targets.get(name)
             cells += (
-                [Text(f"{target.wanted:,}"), _reached(target)] if target else [Text("-"), Text("-")]
+                [PlainText(f"{target.wanted:,}"), _reached(target)]
+                if target
+                else [PlainText("-"), PlainText("-")]
             )
-        table.add_row(Text(name_of(side, name)), *cells)
+        table.add_row(PlainText(name_of(side, name)), *cells)
     table.add_section()
-    table.add_row(Text("all", "bold"), *_cells(total))
+    table.add_row(PlainText("all", "bold"), *_cells(total))
     return table
 
 
-def _cells(tally: Tally) -> Iterable[Text]:
-    yield Text(f"{tally.episodes:,}")
+def _cells(tally: EpisodeCounts) -> Iterable[PlainText]:
+    yield PlainText(f"{tally.episodes:,}")
     for outcome in (Outcome.SUCCESS, Outcome.FAILURE, Outcome.UNLABELLED):
-        yield Text(f"{tally.of(outcome):,}")
-    yield Text("-" if tally.success_rate is None else f"{tally.success_rate:.1%}")
-    for verdict in (QualityVerdict.ACCEPT, QualityVerdict.REVIEW, QualityVerdict.REJECT):
-        yield Text(f"{tally.judged(verdict):,}")
-    yield Text(f"{tally.hours:,.2f}")
-    yield Text(f"{tally.good:,}")
-    yield Text(_per_hour(tally))
+        yield PlainText(f"{tally.of(outcome):,}")
+    yield PlainText("-" if tally.success_rate is None else f"{tally.success_rate:.1%}")
+    for verdict in (Verdict.ACCEPT, Verdict.REVIEW, Verdict.REJECT):
+        yield PlainText(f"{tally.judged(verdict):,}")
+    yield PlainText(f"{tally.hours:,.2f}")
+    yield PlainText(f"{tally.good:,}")
+    yield PlainText(_per_hour(tally))
 
 
-def _per_hour(tally: Tally) -> str:
+def _per_hour(tally: EpisodeCounts) -> str:
     return "-" if tally.yield_per_hour is None else f"{tally.yield_per_hour:.1f}"
 
 
-def _reached(target: Target) -> Text:
-    return Text(f"{target.reached:.0%}", "green" if target.reached >= 1 else "")
+def _reached(target: TaskTarget) -> PlainText:
+    return PlainText(f"{target.reached:.0%}", "green" if target.reached >= 1 else "")
 
 
 def _cause_table(stats: Stats) -> Table:
@@ -124,7 +129,9 @@ def _cause_table(stats: Stats) -> Table:
     for heading in ("failures", "of all failures"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, number in sorted(stats.causes.items(), key=lambda item: -item[1]):
-        table.add_row(Text(name or "(no cause given)"), f"{number:,}", f"{number / failures:.1%}")
+        table.add_row(
+            PlainText(name or "(no cause given)"), f"{number:,}", f"{number / failures:.1%}"
+        )
     return table
 
 
@@ -136,9 +143,9 @@ def _reason_table(stats: Stats) -> Table:
     rows = sorted(stats.reasons.items(), key=lambda item: -sum(item[1].values()))
     for name, counts in rows:
         table.add_row(
-            Text(name or "(not said)"),
-            f"{counts.get(QualityVerdict.REJECT, 0):,}",
-            f"{counts.get(QualityVerdict.REVIEW, 0):,}",
+            PlainText(name or "(not said)"),
+            f"{counts.get(Verdict.REJECT, 0):,}",
+            f"{counts.get(Verdict.REVIEW, 0):,}",
             f"{sum(counts.values()) / stats.total.episodes:.2%}",
         )
     return table

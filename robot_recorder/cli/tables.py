@@ -14,16 +14,16 @@ from robot_recorder.catalogue.entry import Entry
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.model.labels import Outcome
 from robot_recorder.model.text import visible
-from robot_recorder.quality.report import QualityVerdict
+from robot_recorder.quality.report import Verdict
 
 _OUTCOMES = {Outcome.SUCCESS: "green", Outcome.FAILURE: "red", Outcome.UNLABELLED: "yellow"}
 _VERDICTS = {
-    QualityVerdict.ACCEPT: "green", QualityVerdict.REVIEW: "yellow", QualityVerdict.REJECT: "red",
-    QualityVerdict.UNKNOWN: "",
+    Verdict.ACCEPT: "green", Verdict.REVIEW: "yellow", Verdict.REJECT: "red",
+    Verdict.UNKNOWN: "",
 }  # fmt: skip
 
 
-class Text(rich.text.Text):
+class PlainText(rich.text.Text):
     """Text on one line, as it was written: without markup, and nothing in it steers the terminal."""
 
     def __init__(self, text: str = "", style: Any = "", **options: Any) -> None:
@@ -35,7 +35,7 @@ class Text(rich.text.Text):
 
 
 def _shown(what: Any) -> Any:
-    return Text(what) if isinstance(what, str) else what
+    return PlainText(what) if isinstance(what, str) else what
 
 
 class Table(rich.table.Table):
@@ -80,16 +80,16 @@ def episodes_table(entries: Iterable[Entry]) -> Table:
         skew = "-" if entry.skew_p95_us is None else f"{entry.skew_p95_us / 1000:.1f} ms"
         table.add_row(
             str(number),
-            Text(entry.id.removesuffix(f"_{entry.task}")),
-            Text(entry.task or "-"),
-            Text(outcome, _OUTCOMES[entry.outcome]),
-            Text(verdict if entry.verdict else "-", _VERDICTS[entry.verdict]),
+            PlainText(entry.id.removesuffix(f"_{entry.task}")),
+            PlainText(entry.task or "-"),
+            PlainText(outcome, _OUTCOMES[entry.outcome]),
+            PlainText(verdict if entry.verdict else "-", _VERDICTS[entry.verdict]),
             f"{entry.duration_ms / 1000:.1f} s",
             str(entry.messages),
             f"{entry.size_bytes / 1e6:.1f} MB",
             str(entry.lost) if entry.all_lost_known else f"{entry.lost} + ?",
             f"{100 * entry.complete / entry.frames:.1f} %" if entry.frames else "-",
-            Text(f"{skew} {entry.skew_stream}".rstrip()),
+            PlainText(f"{skew} {entry.skew_stream}".rstrip()),
         )
     return table
 

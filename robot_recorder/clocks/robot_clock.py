@@ -19,7 +19,7 @@ _RECENT_NS = 2_000_000_000  # messages stamped before a jump are all taken after
 
 
 @dataclass(frozen=True)
-class ClockJump:
+class ClockStep:
     """The wall clock (or the simulated time) was set.
 
     Attributes:
@@ -76,7 +76,7 @@ class RobotClock:
         wall_ns: Callable[[], int] = time.time_ns,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self.jumps: list[ClockJump] = []
+        self.jumps: list[ClockStep] = []
         self.simulated = False
         self._wall_ns, self._monotonic_ns = wall_ns, monotonic_ns
         self._lock = threading.Lock()
@@ -182,4 +182,4 @@ class RobotClock:
         self._correction_ns += by_ns
         self._jumped_ns = self._monotonic_ns()
         at_ns = self._sim_ns if self.simulated else self._wall_ns() - self._correction_ns
-        self.jumps.append(ClockJump(at_ns, by_ns))
+        self.jumps.append(ClockStep(at_ns, by_ns))

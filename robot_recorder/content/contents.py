@@ -19,7 +19,7 @@ from robot_recorder.bags.columns import Column, bag_topics, read_columns
 from robot_recorder.clocks.robot_clock import restamp_by
 from robot_recorder.clocks.source_clock import robot_stamps
 from robot_recorder.configuration.profile import RESERVED_TOPICS
-from robot_recorder.content.images import Picture, picture_of
+from robot_recorder.content.images import ImageFile, picture_of
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.messages.cdr import CdrReader
 from robot_recorder.messages.image_messages import IMAGE_TYPES
@@ -116,7 +116,7 @@ class Images:
     times_s: Floats
     payloads: Payloads
 
-    def picture(self, number: int) -> Picture:
+    def picture(self, number: int) -> ImageFile:
         """One of them.
 
         Raises:
@@ -126,7 +126,7 @@ class Images:
 
 
 @dataclass(frozen=True)
-class Batch:
+class ContentBatch:
     """Some seconds of a bag.
 
     Attributes:
@@ -210,7 +210,7 @@ class Contents:
         types = {topic.name: topic.type for topic in self.topics}
         return next((t for t in descriptions(self.episode.path, types) if "<robot" in t), "")
 
-    def batches(self, topics: Collection[Topic] | None = None) -> Iterator[Batch]:
+    def batches(self, topics: Collection[Topic] | None = None) -> Iterator[ContentBatch]:
         """Read the bag once. A bag that is damaged ends where it is, and ``problems`` says so.
 
         Args:
@@ -220,7 +220,7 @@ class Contents:
         readers = {n: r for n, t in wanted.items() if (r := self._reader(t)) is not None}
         try:
             for segment in read_columns(self.episode.path, set(readers)):
-                batch = Batch([], [], segment.share)
+                batch = ContentBatch([], [], segment.share)
                 for name in sorted(segment.columns):
                     readers[name].read(segment.columns[name], batch)
                 yield batch
@@ -310,7 +310,7 @@ class _Reader:
         self._counts = StreamCounts()
         self._decoder = Decoder(decode, (), self._counts)
 
-    def read(self, column: Column, batch: Batch) -> None:
+    def read(self, column: Column, batch: ContentBatch) -> None:
         """Add some messages to a batch."""
         times = self._times(column)
         if self._topic.sort is Sort.IMAGE:

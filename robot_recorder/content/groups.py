@@ -22,7 +22,7 @@ _ENDINGS = ("/image/compressed", "/image_raw/compressed", "/compressed", "/image
 
 
 @dataclass(frozen=True)
-class Group:
+class CurveGroup:
     """Columns of a series that are one thing: the positions of all joints, one force, one pad.
 
     Attributes:
@@ -44,7 +44,7 @@ class Group:
         return numbered and len(self.items) >= _LEAST_CELLS
 
 
-def groups(series: Series) -> list[Group]:
+def groups(series: Series) -> list[CurveGroup]:
     """The groups of a series, in its order."""
     found: dict[tuple[str, str], list[tuple[str, int]]] = {}
     for column, name in enumerate(series.names):
@@ -55,17 +55,17 @@ def groups(series: Series) -> list[Group]:
             group, _, item = path.partition("/") if "/" in path else ("", "", path)
         found.setdefault((group, unit), []).append((item, column))
     return [
-        Group(name, unit, tuple(i for i, _ in members), tuple(c for _, c in members))
+        CurveGroup(name, unit, tuple(i for i, _ in members), tuple(c for _, c in members))
         for (name, unit), members in found.items()
     ]
 
 
-def group_of(series: Series, name: str) -> Group | None:
+def group_of(series: Series, name: str) -> CurveGroup | None:
     """One of them; None: there is none of this name."""
     return next((g for g in groups(series) if g.name == name), None)
 
 
-def joint_group(series: Series) -> Group | None:
+def joint_group(series: Series) -> CurveGroup | None:
     """What of joints is drawn: where they are, or else how fast they turn."""
     return group_of(series, "position") or group_of(series, "velocity")
 

@@ -33,7 +33,7 @@ _TO_BGR = {
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageFile:
     """A picture as a file.
 
     Attributes:
@@ -52,7 +52,7 @@ class Picture:
         return cv2.cvtColor(_decoded(self.data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
-def picture_of(type_name: str, message: bytes) -> Picture:
+def picture_of(type_name: str, message: bytes) -> ImageFile:
     """The picture in an Image or CompressedImage message. What viewers know passes as it is.
 
     Args:
@@ -69,7 +69,7 @@ def picture_of(type_name: str, message: bytes) -> Picture:
         raise DecodeError(f"no picture: {error}") from error
 
 
-def width_of(picture: Picture) -> int:
+def width_of(picture: ImageFile) -> int:
     """Pixels, without decoding it.
 
     Raises:
@@ -80,7 +80,7 @@ def width_of(picture: Picture) -> int:
     return int.from_bytes(picture.data[16:20], "big")
 
 
-def shrunk(picture: Picture, width: int) -> Picture:
+def shrunk(picture: ImageFile, width: int) -> ImageFile:
     """At most that many pixels wide.
 
     Raises:
@@ -96,13 +96,13 @@ def shrunk(picture: Picture, width: int) -> Picture:
     return _jpeg(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
 
 
-def _file(data: bytes, inverse: tuple[float, float] | None) -> Picture:
+def _file(data: bytes, inverse: tuple[float, float] | None) -> ImageFile:
     check_size(data)
     if data.startswith(b"\xff\xd8"):
-        return Picture(data)
+        return ImageFile(data)
     if data.startswith(b"\x89PNG"):
         if len(data) > 24 and data[24] == 8:  # bits of a pixel
-            return Picture(data, _PNG)
+            return ImageFile(data, _PNG)
     pixels = _decoded(data, cv2.IMREAD_UNCHANGED)
     if pixels.dtype == np.uint8:
         return _jpeg(pixels[..., :3] if pixels.ndim > 2 else pixels)
@@ -114,7 +114,7 @@ def _file(data: bytes, inverse: tuple[float, float] | None) -> Picture:
     return _depth(values)
 
 
-def _raw(pixels: Pixels) -> Picture:
+def _raw(pixels: Pixels) -> ImageFile:
     if not pixels.values.size:
         raise DecodeError("a picture without pixels")
     if pixels.values.dtype != np.uint8:
@@ -125,7 +125,7 @@ def _raw(pixels: Pixels) -> Picture:
     )
 
 
-def _depth(values: np.ndarray) -> Picture:
+def _depth(values: np.ndarray) -> ImageFile:
     """In colour, what is near in blue, what is far in red; black: nothing seen."""
     grey = depth_as_grey(values)
     spread = np.clip((grey.astype(np.float32) - 64) * 1.7, 0, 255).astype(np.uint8)
@@ -134,11 +134,11 @@ def _depth(values: np.ndarray) -> Picture:
     return _jpeg(colours)
 
 
-def _jpeg(pixels: np.ndarray) -> Picture:
+def _jpeg(pixels: np.ndarray) -> ImageFile:
     done, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not done:
         raise DecodeError(f"a picture of {pixels.shape} can not be encoded")
-    return Picture(data.tobytes())
+    return ImageFile(data.tobytes())
 
 
 def _decoded(data: bytes, flags: int) -> np.ndarray:

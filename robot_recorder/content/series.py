@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from robot_recorder.content.contents import Contents, Images, Numbers, Topic
-from robot_recorder.content.images import Picture, shrunk
+from robot_recorder.content.images import ImageFile, shrunk
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.errors import DecodeError
@@ -45,7 +45,7 @@ class Pictures:
 
     topic: Topic
     times_s: Floats
-    chosen: list[tuple[float, Picture]]
+    chosen: list[tuple[float, ImageFile]]
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,11 @@ def load(
         progress: told the share that has been read, 0 to 1.
     """
     width_s = max(contents.last_s - contents.first_s, 1e-3) / (_POINTS // 2)
-    curves: dict[Topic, _Curves] = {}
+    curves: dict[Topic, _ThinnedCurves] = {}
     strips: dict[Topic, _Strip] = {}
     for batch in contents.batches():
         for numbers in batch.numbers:
-            curves.setdefault(numbers.topic, _Curves(width_s)).add(numbers)
+            curves.setdefault(numbers.topic, _ThinnedCurves(width_s)).add(numbers)
         for images in batch.images:
             strip = strips.setdefault(images.topic, _Strip(contents, pictures))
             strip.add(images)
@@ -96,7 +96,7 @@ def load(
 
 
 @dataclass
-class _Curves:
+class _ThinnedCurves:
     """Curves of one topic, thinned while they are read."""
 
     width_s: float
@@ -164,7 +164,7 @@ class _Strip:
         self._slot_s = max(contents.last_s - contents.first_s, 1e-3) / count
         self._centres = contents.first_s + (np.arange(count) + 0.5) * self._slot_s
         self._apart = np.full(count, self._slot_s)  # further away it shows another time
-        self._chosen: dict[int, tuple[float, Picture]] = {}
+        self._chosen: dict[int, tuple[float, ImageFile]] = {}
         self._times: list[Floats] = []
         self.problem = ""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from robot_recorder.alignment.frames import Column, SampleStatus
+from robot_recorder.alignment.frames import FrameColumn, SampleStatus
 from robot_recorder.bags.files import replaced
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.offline.align import Alignment
@@ -74,7 +74,7 @@ def _arrays(alignment: Alignment) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _stream_arrays(column: Column) -> dict[str, np.ndarray]:
+def _stream_arrays(column: FrameColumn) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {
         "status": column.status,
         "stamp_ns": column.stamps,

@@ -32,7 +32,7 @@ from robot_recorder.model.labels import (
 )
 from robot_recorder.model.plain_data import load_json
 from robot_recorder.model.streams import NS_PER_S
-from robot_recorder.quality.report import UNCHECKED, QualityReport, QualityVerdict
+from robot_recorder.quality.report import UNCHECKED, QualityReport, Verdict
 
 _ID = re.compile(r"(?P<robot>.+?)_\d{8}T\d{6}_\d{3}(_|-|\.|$)")  # as ``episode_id`` makes it
 # What a key of custom_data is read by.
@@ -65,7 +65,7 @@ def label_facts(events: list[LabelEvent]) -> dict[str, str]:
 
 def quality_facts(report: QualityReport) -> dict[str, str]:
     """The custom_data entries of a quality report; none when nobody tried to check."""
-    if report.verdict is not QualityVerdict.UNKNOWN:
+    if report.verdict is not Verdict.UNKNOWN:
         return {"verdict": report.verdict.text, "quality": json.dumps(report.to_dict())}
     return {"quality": json.dumps(report.to_dict())} if report.broken else {}
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from robot_recorder.configuration.tasks import Task, TaskRegistry
 from robot_recorder.configuration.yaml_source import did_you_mean, nearest
-from robot_recorder.model.answers import Verdict
+from robot_recorder.model.answers import Answer
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.labels import LabelEvent, LabelKind, Labels, Outcome, fold
 from robot_recorder.model.streams import NS_PER_MS, NS_PER_S
@@ -67,7 +67,7 @@ class Labelling:
     now_ns: int
 
 
-def admit(asked: LabelEvent, into: Labelling) -> LabelEvent | Verdict:
+def admit(asked: LabelEvent, into: Labelling) -> LabelEvent | Answer:
     """What becomes of a label in an episode's log; or why it is not taken.
 
     Args:
@@ -83,7 +83,7 @@ def admit(asked: LabelEvent, into: Labelling) -> LabelEvent | Verdict:
     if not problem and not 0 < asked.stamp_ns <= into.now_ns + AHEAD_NS:
         problem = "the label is stamped in the future, or not at all: check the clock of its sender"
     if problem:
-        return Verdict(False, problem)
+        return Answer(False, problem)
     bare = LabelEvent(
         asked.stamp_ns, asked.episode_id, asked.kind,
         by=asked.by.strip() or "unknown", note=asked.note,
@@ -99,14 +99,14 @@ def admit(asked: LabelEvent, into: Labelling) -> LabelEvent | Verdict:
     if asked.kind is LabelKind.ANNOTATION:
         return _admit_annotation(asked, bare, task, into)
     found = find_annotation(labels, asked.name, asked.start_ns or None, into.span)
-    if isinstance(found, Verdict):
+    if isinstance(found, Answer):
         return found
     return replace(bare, name=found.name, start_ns=found.start_ns, end_ns=found.end_ns)
 
 
 def _admit_task(
     asked: LabelEvent, bare: LabelEvent, labels: Labels, into: Labelling
-) -> LabelEvent | Verdict:
+) -> LabelEvent | Answer:
     instruction = labels.instruction
     if asked.task:
         task = into.task(asked.task)
@@ -114,7 +114,7 @@ def _admit_task(
             try:
                 task = into.registry.find(asked.task)
             except ConfigError as error:
-                return Verdict(False, str(error))
+                return Answer(False, str(error))
         instruction = task.instruction
     return replace(
         bare,
@@ -126,68 +126,68 @@ def _admit_task(
 
 def _admit_annotation(
     asked: LabelEvent, bare: LabelEvent, task: Task | None, into: Labelling
-) -> LabelEvent | Verdict:
+) -> LabelEvent | Answer:
     verdict = check_annotation(asked.name, asked.start_ns, asked.end_ns, into.span, task)
     if verdict.ok and into.span.to_ns is None and asked.end_ns > into.now_ns + AHEAD_NS:
         where = into.span.text(asked.start_ns, asked.end_ns)
         now = f"it is {into.span.seconds(into.now_ns):.3f} s into the episode"
-        verdict = Verdict(False, f"{asked.name} at {where} is in the future: {now}")
+        verdict = Answer(False, f"{asked.name} at {where} is in the future: {now}")
     if not verdict.ok:
         return verdict
     return replace(bare, name=asked.name, start_ns=asked.start_ns, end_ns=asked.end_ns)
 
 
-def check_outcome(outcome: int, cause: str, task: Task | None) -> Verdict:
+def check_outcome(outcome: int, cause: str, task: Task | None) -> Answer:
     """May an attempt at ``task`` be given this outcome? None: nothing is known about the task."""
     if outcome not in tuple(Outcome):
-        return Verdict(False, f"outcome {outcome} is not 0, 1 or 2")
+        return Answer(False, f"outcome {outcome} is not 0, 1 or 2")
     if cause and outcome != Outcome.FAILURE:
-        return Verdict(False, "only a failure has a cause: leave cause empty or mark a failure")
+        return Answer(False, "only a failure has a cause: leave cause empty or mark a failure")
     if cause and task and task.failure_causes and cause not in task.failure_causes:
         hint = did_you_mean(cause, task.failure_causes)
-        return Verdict(False, f"'{cause}' is not a failure cause of {task.id}; {hint}")
-    return Verdict(True)
+        return Answer(False, f"'{cause}' is not a failure cause of {task.id}; {hint}")
+    return Answer(True)
 
 
 def check_annotation(
     name: str, start_ns: int, end_ns: int, span: Span, task: Task | None
-) -> Verdict:
+) -> Answer:
     """May this segment, on the robot clock, be annotated?
 
     A name that the task does not list is taken, as floors improvise, unless it looks like a slip of
     the pen in one that it lists.
     """
     if not name.strip():
-        return Verdict(False, "an annotation needs a name, such as grasp")
+        return Answer(False, "an annotation needs a name, such as grasp")
     listed = task.annotations if task else ()
     if task and name not in listed and (near := nearest(name.lower(), listed, 1, _TYPO)):
-        return Verdict(
+        return Answer(
             False,
             f"'{name}' is not an annotation of {task.id}; did you mean '{near[0]}'? "
             "To use both, list it in the task registry",
         )
     if end_ns < start_ns:
-        return Verdict(False, "the annotation ends before it starts")
+        return Answer(False, "the annotation ends before it starts")
     latest_ns = end_ns if span.to_ns is None else span.to_ns
     if start_ns < span.from_ns - SLACK_NS or end_ns > latest_ns + SLACK_NS:
         reach = f"begins at {span.seconds(span.from_ns):.3f} s"
         if span.to_ns is not None:
             reach = f"goes from {span.text(span.from_ns, span.to_ns)}"
         where = f"{name} at {span.text(start_ns, end_ns)}"
-        return Verdict(False, f"{where} is outside of the episode, which {reach} on its clock")
-    return Verdict(True)
+        return Answer(False, f"{where} is outside of the episode, which {reach} on its clock")
+    return Answer(True)
 
 
 def find_annotation(
     labels: Labels, name: str, start_ns: int | None, span: Span
-) -> LabelEvent | Verdict:
+) -> LabelEvent | Answer:
     """The last annotation of this name, and of this start unless that is None; or why there is none."""
     for event in reversed(labels.annotations):
         if event.name == name and (start_ns is None or abs(event.start_ns - start_ns) <= SLACK_NS):
             return event
     there = [f"{a.name} at {span.text(a.start_ns, a.end_ns)}" for a in labels.annotations]
     when = "" if start_ns is None else f" at {span.seconds(start_ns):.3f} s"
-    return Verdict(
+    return Answer(
         False, f"no {name}{when} to be withdrawn; annotated: {', '.join(there) or 'nothing'}"
     )
 

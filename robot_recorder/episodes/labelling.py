@@ -8,7 +8,7 @@ from robot_recorder.configuration.tasks import Task, TaskRegistry, parse_tasks
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.episodes.label_rules import Labelling, Span, admit
 from robot_recorder.episodes.store import EpisodeStore
-from robot_recorder.model.answers import Verdict
+from robot_recorder.model.answers import Answer
 from robot_recorder.model.errors import BagError, ConfigError
 from robot_recorder.model.ids import PARTIAL, checked_id
 from robot_recorder.model.labels import LabelEvent, Labels, fold, load_events
@@ -63,7 +63,7 @@ class Labelled:
 
     def admit(
         self, asked: LabelEvent, registry: TaskRegistry, now_ns: int, registry_rules: bool = False
-    ) -> LabelEvent | Verdict:
+    ) -> LabelEvent | Answer:
         """What becomes of a label for this episode, see ``core.label_rules.admit``; or why it is not taken."""
 
         def task(id: str) -> Task | None:

@@ -15,7 +15,7 @@ from robot_recorder.bags.mcap_file import Declarations
 from robot_recorder.bags.mcap_index import McapIndex
 from robot_recorder.bags.mcap_records import ChannelRecord, SchemaRecord, span
 from robot_recorder.bags.mcap_repair import repair
-from robot_recorder.bags.mcap_scan import Contents, scan
+from robot_recorder.bags.mcap_scan import ScanResult, scan
 from robot_recorder.bags.metadata import (
     METADATA_FILE,
     BagSummary,
@@ -32,7 +32,7 @@ from robot_recorder.model.errors import BagError, DiskError
 
 
 @dataclass(frozen=True)
-class Recovered:
+class RecoveryResult:
     """What became of one leftover.
 
     Attributes:
@@ -64,8 +64,8 @@ class RecordingLock(Lock):
 
 
 def recover_all(
-    store: EpisodeStore, told: Callable[[Recovered], None] = lambda _: None
-) -> list[Recovered]:
+    store: EpisodeStore, told: Callable[[RecoveryResult], None] = lambda _: None
+) -> list[RecoveryResult]:
     """Recover every leftover under a root that nobody is recording.
 
     Args:
@@ -78,7 +78,7 @@ def recover_all(
         except HeldError:
             continue
         except DiskError as error:
-            results.append(Recovered(partial, False, str(error)))
+            results.append(RecoveryResult(partial, False, str(error)))
         else:
             with lock:
                 if not partial.exists():  # it was finished, or recovered by somebody else
@@ -92,7 +92,7 @@ def recover(
     store: EpisodeStore,
     partial: Path,
     facts: Callable[[dict[str, int]], dict[str, str]] = lambda _: {},
-) -> Recovered:
+) -> RecoveryResult:
     """Make an episode of a ``.partial`` directory, or put it into quarantine.
 
     Args:
@@ -103,34 +103,34 @@ def recover(
         contents, counts, by = repair_partial(store, partial, facts)
     except DiskError as error:
         kept = "it is kept, and tried again at the next start" if partial.exists() else "it is gone"
-        return Recovered(partial, False, f"{error}; {kept}")
+        return RecoveryResult(partial, False, f"{error}; {kept}")
     except BagError as error:
         if isinstance(error.__cause__, OSError):  # of the machine, not of what lies there
-            return Recovered(partial, False, f"{error}; it is kept, and tried again")
+            return RecoveryResult(partial, False, f"{error}; it is kept, and tried again")
         return _put_away(store, partial, str(error))
     except OSError as error:
-        return Recovered(partial, False, f"{partial}: {error}; it is kept, and tried again")
+        return RecoveryResult(partial, False, f"{partial}: {error}; it is kept, and tried again")
     except Exception as error:  # whatever was found there: the other leftovers have their turn, too
         return _put_away(store, partial, f"repairing failed: {type(error).__name__}: {error}")
     try:
         path = store.finalise(partial, {})
     except BagError as error:
-        return Recovered(partial, False, str(error))
+        return RecoveryResult(partial, False, str(error))
     total, missing = sum(counts.values()), sum(contents.gaps.values())
     text = f"recovered {path.name}: {total} messages" + (f", {missing} missing" if missing else "")
-    return Recovered(path, True, f"{text}, {by}", total)
+    return RecoveryResult(path, True, f"{text}, {by}", total)
 
 
-def _put_away(store: EpisodeStore, partial: Path, reason: str) -> Recovered:
+def _put_away(store: EpisodeStore, partial: Path, reason: str) -> RecoveryResult:
     try:
-        return Recovered(store.quarantine(partial, reason), False, reason)
+        return RecoveryResult(store.quarantine(partial, reason), False, reason)
     except BagError as error:
-        return Recovered(partial, False, f"{reason}; {error}")
+        return RecoveryResult(partial, False, f"{reason}; {error}")
 
 
 def repair_partial(
     store: EpisodeStore, partial: Path, facts: Callable[[dict[str, int]], dict[str, str]]
-) -> tuple[Contents, dict[str, int], str]:
+) -> tuple[ScanResult, dict[str, int], str]:
     """Make a ``.partial`` directory a valid bag, still under its name.
 
     Returns:
@@ -181,7 +181,7 @@ def _copy_in_place(file: Path) -> None:
         raise DiskError(f"copying {file} failed: {error.strerror}") from error
 
 
-def counted(contents: Contents) -> dict[str, int]:
+def counted(contents: ScanResult) -> dict[str, int]:
     """Messages by topic; several channels may share a topic."""
     counts: dict[str, int] = {}
     for channel in contents.channels.values():
@@ -213,7 +213,7 @@ def _check_again(path: Path, counts: dict[str, int]) -> None:
         )
 
 
-def _missing(contents: Contents, note: Note) -> dict[str, str]:
+def _missing(contents: ScanResult, note: Note) -> dict[str, str]:
     """What a recovered episode says about itself. What had not reached the file is known to nobody."""
     streams: dict[str, dict[str, Any]] = {}
     for channel in contents.channels.values():
@@ -240,7 +240,7 @@ def _noted(note: Note) -> Declarations:
     return declared
 
 
-def _topics(contents: Contents, note: Note) -> tuple[list[dict[str, Any]], list[int]]:
+def _topics(contents: ScanResult, note: Note) -> tuple[list[dict[str, Any]], list[int]]:
     """Topics for ``metadata.yaml``, and the messages of each."""
     found: list[dict[str, Any]] = []
     counts: list[int] = []

@@ -11,7 +11,7 @@ from rclpy.node import Node
 from rclpy.serialization import serialize_message
 
 from robot_recorder.model.text import TEXT_LIMITS, text_problem, visible
-from robot_recorder.nodes.log import Log
+from robot_recorder.nodes.log import NodeLog
 
 _TEXT, _NUMBERS = "string", ("double", "float")
 _MOST_SAID = 1000  # characters of an exception that an answer carries
@@ -71,7 +71,7 @@ def serve(
         try:
             problem = message_problem(request)
             if problem:
-                Log(node).warning(f"{name} refused: {problem}")
+                NodeLog(node).warning(f"{name} refused: {problem}")
                 return kind.Response(success=False, message=problem)
             answer = callback(request, response)
             if inspect.isawaitable(answer):
@@ -81,7 +81,7 @@ def serve(
             serialize_message(make_visible(answer))  # what cannot be sent would be no answer
             return answer
         except Exception as error:
-            Log(node).failure(f"{name} failed")
+            NodeLog(node).failure(f"{name} failed")
             what = visible(f"{type(error).__name__}: {error}"[:_MOST_SAID])
             return kind.Response(success=False, message=f"{name} failed: {what}; its log says more")
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from robot_recorder.episodes.recovery import Recovered, recover_all
+from robot_recorder.episodes.recovery import RecoveryResult, recover_all
 from robot_recorder.episodes.store import EpisodeStore
 from robot_recorder.episodes.trash import TrashLimits
 from robot_recorder.model.errors import RecorderError
@@ -79,7 +79,7 @@ class Housekeeping:
         # Off for very long, or its clock was set while it was: nobody can tell.
         return now_ns - seen_ns
 
-    def _tell(self, result: Recovered) -> None:
+    def _tell(self, result: RecoveryResult) -> None:
         self._recovered += result.ok
         if result.ok or result.path not in self._told:
             self._say(result.message)

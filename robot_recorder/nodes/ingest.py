@@ -33,7 +33,7 @@ from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.losses import Dropout, Place
 from robot_recorder.model.streams import Durability, Qos, follow_publishers, hears
 from robot_recorder.model.topics import BagTopic, Batch, Channel, Sample
-from robot_recorder.nodes.log import Log
+from robot_recorder.nodes.log import NodeLog
 from robot_recorder.nodes.qos import core_qos, offered_qos, subscription_qos
 from robot_recorder.nodes.topic_reader import TopicReader
 
@@ -58,7 +58,7 @@ class Ingest:
         self._node: Node = rclpy.create_node(
             name, namespace=namespace, enable_rosout=False, start_parameter_services=False
         )
-        self._log = Log(self._node)
+        self._log = NodeLog(self._node)
         self._readers: dict[str, TopicReader] = {}
         self._sinks: list[Sink] = []
         self._held: list[Sample] = []  # stamped, but not settled yet

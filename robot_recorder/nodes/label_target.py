@@ -8,7 +8,7 @@ from pathlib import Path
 from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.episodes.label_rules import Span
 from robot_recorder.episodes.labelling import Labelled, look_up
-from robot_recorder.model.answers import Verdict
+from robot_recorder.model.answers import Answer
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.ids import PARTIAL
 from robot_recorder.model.labels import LabelEvent, LabelKind
@@ -18,7 +18,7 @@ from robot_recorder.nodes.conversions import to_ns
 
 
 @dataclass(frozen=True)
-class Target:
+class LabelTarget:
     """An episode that is to be labelled.
 
     Attributes:
@@ -33,7 +33,7 @@ class Target:
         return f"{self.now.id} ({self.which})" if self.which else self.now.id
 
 
-def find_target(status: EpisodeStatus, episode_id: str) -> Target | Verdict:
+def find_target(status: EpisodeStatus, episode_id: str) -> LabelTarget | Answer:
     """The episode of this id; or the running one; or else the last one, also of an earlier recorder.
 
     Args:
@@ -47,15 +47,15 @@ def find_target(status: EpisodeStatus, episode_id: str) -> Target | Verdict:
     if not episode_id:  # the recorder has recorded nothing since it was started
         newest = store.newest(status.robot)
         if newest is None:
-            return Verdict(False, "there is no episode yet: start one, or name one by episode_id")
+            return Answer(False, "there is no episode yet: start one, or name one by episode_id")
         episode_id, which = newest.name.removesuffix(PARTIAL), "the last one on disk"
     try:
         now = look_up(store, episode_id)
     except BagError as error:
-        return Verdict(False, str(error))
+        return Answer(False, str(error))
     if not now.facts and episode_id == status.episode_id:
         now = _just_begun(status)
-    return Target(now, which)
+    return LabelTarget(now, which)
 
 
 def _just_begun(status: EpisodeStatus) -> Labelled:

@@ -14,15 +14,15 @@ from std_srvs.srv import Trigger
 from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.episodes.label_rules import to_be_annotated
 from robot_recorder.episodes.labelling import Labelled, look_up
-from robot_recorder.model.answers import Verdict
+from robot_recorder.model.answers import Answer
 from robot_recorder.model.errors import BagError, ConfigError
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome, outcome_text
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.msg import EpisodeStatus, Label, Task
 from robot_recorder.nodes.conversions import requested_assignment, to_label, to_ns, to_time
 from robot_recorder.nodes.doors import serve
-from robot_recorder.nodes.label_target import Target, find_target
-from robot_recorder.nodes.log import Log
+from robot_recorder.nodes.label_target import LabelTarget, find_target
+from robot_recorder.nodes.log import NodeLog
 from robot_recorder.nodes.runtime import (
     LATCHED,
     LATCHED_ALL,
@@ -109,7 +109,7 @@ class LabellerNode(Node):
             response.message = f"next episodes: {self._assignment.task or 'no task'}"
         except ConfigError as error:
             response.message = str(error)
-            Log(self).warning(response.message)
+            NodeLog(self).warning(response.message)
         response.task = self._assignment.task
         response.instruction = self._assignment.instruction
         response.operator_name = self._assignment.operator_name
@@ -125,42 +125,42 @@ class LabellerNode(Node):
 
     async def _mark(self, request: Any, response: Any) -> Any:
         target = self._target(request.episode_id)
-        if isinstance(target, Verdict):
+        if isinstance(target, Answer):
             return self._answer(response, target)
         now = target.now
         previous = now.labels.outcome_text
         event = self._admitted(self._outcome(request, now), now)
-        verdict = event if isinstance(event, Verdict) else Verdict(True)
+        verdict = event if isinstance(event, Answer) else Answer(True)
         if isinstance(event, LabelEvent):
             verdict, now = await self._store(event, now)
             previous = next((e.previous for e in now.events if _same(e, event)), previous)
             if verdict.ok:
                 marked = f"{target} marked as {outcome_text(event.outcome, event.cause)}"
                 missing = to_be_annotated(now.labels, now.task(self._tasks))
-                verdict = Verdict(True, f"{marked} (was {previous}){missing}")
+                verdict = Answer(True, f"{marked} (was {previous}){missing}")
         if isinstance(response, MarkOutcome.Response):
             response.episode_id, response.previous = now.id, previous
         return self._answer(response, verdict)
 
     async def _annotate(self, request: Any, response: Any) -> Any:
         target = self._target(request.episode_id)
-        if isinstance(target, Verdict):
+        if isinstance(target, Answer):
             return self._answer(response, target)
         now = target.now
         response.episode_id = now.id
         event = self._admitted(self._annotation(request, now), now)
-        if isinstance(event, Verdict):
+        if isinstance(event, Answer):
             return self._answer(response, event)
         verdict, now = await self._store(event, now)
         if verdict.ok:
             what = f"{event.name} at {now.span.text(event.start_ns, event.end_ns)}"
             done = "withdrawn from" if request.retract else "noted in"
-            verdict = Verdict(True, f"{what} {done} {target}")
+            verdict = Answer(True, f"{what} {done} {target}")
         return self._answer(response, verdict)
 
-    def _outcome(self, request: Any, now: Labelled) -> LabelEvent | Verdict:
+    def _outcome(self, request: Any, now: Labelled) -> LabelEvent | Answer:
         if request.outcome not in tuple(Outcome):
-            return Verdict(False, f"outcome {request.outcome} is not 0, 1 or 2")
+            return Answer(False, f"outcome {request.outcome} is not 0, 1 or 2")
         return LabelEvent(
             self._stamp_ns(), now.id, LabelKind.OUTCOME, by=self._who(request, now),
             note=request.note, outcome=Outcome(request.outcome), cause=request.cause,
@@ -176,9 +176,9 @@ class LabellerNode(Node):
             name=request.name, start_ns=start_ns, end_ns=to_ns(request.end) or start_ns,
         )  # fmt: skip
 
-    def _admitted(self, asked: LabelEvent | Verdict, now: Labelled) -> LabelEvent | Verdict:
+    def _admitted(self, asked: LabelEvent | Answer, now: Labelled) -> LabelEvent | Answer:
         """As the recorder will take it, or why it will not, as far as can be known here."""
-        if isinstance(asked, Verdict):
+        if isinstance(asked, Answer):
             return asked
         return now.admit(asked, self._tasks, self._now_ns())
 
@@ -186,7 +186,7 @@ class LabellerNode(Node):
         operator = self._assignment.operator_name or now.labels.operator_name
         return str(request.by or operator or "unknown")
 
-    async def _store(self, event: LabelEvent, now: Labelled) -> tuple[Verdict, Labelled]:
+    async def _store(self, event: LabelEvent, now: Labelled) -> tuple[Answer, Labelled]:
         """Publish a label and wait until the recorder says that it is stored.
 
         Returns:
@@ -211,17 +211,17 @@ class LabellerNode(Node):
             now = look_up(open_store(Path(self._status.root)), now.id)
         except BagError:  # of another machine: what was known before has to do
             pass
-        return Verdict(not problem, problem or ""), now
+        return Answer(not problem, problem or ""), now
 
-    def _answer(self, response: Any, verdict: Verdict) -> Any:
+    def _answer(self, response: Any, verdict: Answer) -> Any:
         response.success, response.message = verdict.ok, verdict.reason
         log_verdict(self, verdict)
         return response
 
-    def _target(self, episode_id: str) -> Target | Verdict:
+    def _target(self, episode_id: str) -> LabelTarget | Answer:
         """The episode a label is meant for, or why there is none."""
         if self._status is None or self._labels.get_subscription_count() == 0:
-            return Verdict(False, "no recorder is listening: start it in the same namespace")
+            return Answer(False, "no recorder is listening: start it in the same namespace")
         return find_target(self._status, episode_id)
 
 

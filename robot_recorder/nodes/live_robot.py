@@ -12,17 +12,17 @@ from std_msgs.msg import String
 from robot_recorder.configuration.find import load_profile
 from robot_recorder.messages.urdf import parse_urdf
 from robot_recorder.model.errors import ConfigError, DecodeError
-from robot_recorder.nodes.log import Log
+from robot_recorder.nodes.log import NodeLog
 from robot_recorder.nodes.runtime import LATCHED
-from robot_recorder.rviz.layout import Shown, cameras, observed_joints, resolved_sensors
+from robot_recorder.rviz.layout import RvizContent, cameras, observed_joints, resolved_sensors
 from robot_recorder.rviz.placement import FRAME
-from robot_recorder.rviz.stage import Wish, described
+from robot_recorder.rviz.stage import LaunchArguments, described
 
 _LISTEN_S = 5.0  # at most; a latched description comes as soon as its publisher is discovered
 _DISCOVERY_S = 2.0  # after it, or without it: who publishes transforms shows about then
 
 
-def look_at_robot(wish: Wish) -> Shown:
+def look_at_robot(wish: LaunchArguments) -> RvizContent:
     """Listen for the description, and for who says where the links are.
 
     Raises:
@@ -40,7 +40,7 @@ def look_at_robot(wish: Wish) -> Shown:
         s.name: s.topic if s.topic.startswith("/") else f"{namespace}/{s.topic}"
         for s in profile.streams
     }
-    return Shown(
+    return RvizContent(
         namespace,
         description,
         parse_urdf(description).roots[0] if description else FRAME,
@@ -70,7 +70,7 @@ def _listen(namespace: str, wait: bool) -> tuple[str, bool, bool]:
         try:
             parse_urdf(message.data)
         except DecodeError as error:
-            Log(node).warning(str(error))
+            NodeLog(node).warning(str(error))
         else:
             texts.append(message.data)
 

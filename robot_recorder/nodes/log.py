@@ -12,7 +12,7 @@ from robot_recorder.model.text import visible
 _SELDOM_S = 5.0
 
 
-class Log:
+class NodeLog:
     """Writes to a node's logger.
 
     rclpy tells callers apart by their lines, and each has one severity and one filter for ever: so

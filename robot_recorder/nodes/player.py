@@ -20,17 +20,17 @@ from std_srvs.srv import Trigger
 
 from robot_recorder.cli.console import say_error, say_while_read
 from robot_recorder.episodes.episode import Episode
-from robot_recorder.model.answers import Verdict
+from robot_recorder.model.answers import Answer
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.nodes.doors import serve
-from robot_recorder.nodes.log import Log
+from robot_recorder.nodes.log import NodeLog
 from robot_recorder.nodes.player_publishers import Publishers
 from robot_recorder.nodes.player_terminal import HELP, Keyboard, Progress
 from robot_recorder.nodes.runtime import STEADY, parameter, run
 from robot_recorder.playback.performance import Action, Performance
 from robot_recorder.playback.playhead import checked_rate
-from robot_recorder.playback.selection import Choice, choose
+from robot_recorder.playback.selection import Selection, choose
 from robot_recorder.playback.timeline import ReadAhead, messages_from
 
 _CLOCK = "/clock"
@@ -126,7 +126,7 @@ class PlayerNode(Node):
             raise ConfigError(f"parameter 'topics' must be names of topics, not {value!r}")
         return names
 
-    def _say_what_is_played(self, choice: Choice) -> None:
+    def _say_what_is_played(self, choice: Selection) -> None:
         playing = self._bag_publishers.topics
         for name, reason in sorted(self._bag_publishers.problems.items()):
             say_while_read(f"not played: {name}: {reason}")
@@ -152,7 +152,7 @@ class PlayerNode(Node):
             if self._clock_publisher is not None and self.count_publishers(_CLOCK) > 1:
                 shared.append(_CLOCK)
             if shared:
-                Log(self).warning(
+                NodeLog(self).warning(
                     f"somebody else publishes {', '.join(shared)}, too, perhaps a robot: readers hear both. "
                     "Play in a ROS_DOMAIN_ID of its own, or remap"
                 )
@@ -160,7 +160,7 @@ class PlayerNode(Node):
             self._bag_publishers.finish()
         except Exception:  # never be silently not playing
             self.failed = True
-            Log(self).fatal("playing failed, ending")
+            NodeLog(self).fatal("playing failed, ending")
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _publish_clock(self, at_ns: int) -> None:
@@ -192,7 +192,7 @@ class PlayerNode(Node):
             verdict = asked.result(_ANSWER_S)
         except AnswerTimeout:
             asked.cancel()
-            verdict = Verdict(False, "it is not playing yet, or has just ended")
+            verdict = Answer(False, "it is not playing yet, or has just ended")
         response.success, response.message = verdict.ok, verdict.reason
         return response
 

@@ -22,7 +22,7 @@ from robot_recorder.messages.installed_types import message_class, type_hash
 from robot_recorder.model.streams import INFINITE_NS
 from robot_recorder.model.topics import OfferedQos
 from robot_recorder.playback.recorded_qos import offer_for_all
-from robot_recorder.playback.selection import Choice
+from robot_recorder.playback.selection import Selection
 from robot_recorder.playback.timeline import Message
 
 _MOST_DEPTH = 10_000
@@ -43,7 +43,7 @@ class Publishers:
         refused: messages that the middleware did not take, by topic.
     """
 
-    def __init__(self, node: Node, choice: Choice, without: frozenset[str]) -> None:
+    def __init__(self, node: Node, choice: Selection, without: frozenset[str]) -> None:
         """
         Args:
             without: topics of the bag that the node publishes itself.

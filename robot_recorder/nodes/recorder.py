@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -10,21 +9,22 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
-from robot_recorder.model.answers import Verdict
+from robot_recorder.model.answers import Answer
 from robot_recorder.model.errors import ConfigError
+from robot_recorder.model.ids import PARTIAL
 from robot_recorder.msg import EpisodeStatus, Label, Task
 from robot_recorder.nodes import heap
 from robot_recorder.nodes.conversions import from_label, requested_assignment, to_ns, to_time
 from robot_recorder.nodes.doors import make_visible, serve
-from robot_recorder.nodes.finisher import Finisher
+from robot_recorder.nodes.finaliser import Finaliser
 from robot_recorder.nodes.housekeeping import Housekeeping
 from robot_recorder.nodes.ingest import Ingest
-from robot_recorder.nodes.log import Log
+from robot_recorder.nodes.log import NodeLog
 from robot_recorder.nodes.quality_topic import QualityTopic
 from robot_recorder.nodes.recorder_setup import (
     claim,
     episode_store,
-    recorder_package,
+    own_channels,
     recorder_settings,
 )
 from robot_recorder.nodes.runtime import (
@@ -68,7 +68,7 @@ class RecorderNode(Node):
             store,
             recorder_settings(self, self._tasks, self._quality.pictures),
             ingest.clock,
-            recorder_package(self, ingest),
+            own_channels(self, ingest),
             self.get_namespace(),
         )
         self._recorder.claim = claim(self, store, robot)
@@ -77,9 +77,9 @@ class RecorderNode(Node):
                 channel = ingest.subscribe(stream.topic, stream.type, stream.qos)
             except ConfigError as error:
                 raise ConfigError(f"stream '{stream.name}': {error}") from error
-            self._recorder.observer.watch(channel, stream)
+            self._recorder.streams.watch(channel, stream)
         ingest.add_sink(self._recorder.on_batch)
-        self._finisher = Finisher(
+        self._finaliser = Finaliser(
             self._recorder, ingest.flush, self._say_verdict, self._quality.publish, self._wake
         )
         self._housekeeping = Housekeeping(store, self._recorder.settings.trash, self._say)
@@ -107,10 +107,10 @@ class RecorderNode(Node):
 
     def close(self) -> None:
         """Finalise the running episode, and those that are being finalised."""
-        recording = self._recorder.end(self._ingest.clock.now_ns(), StopReason.SHUTDOWN)
+        recording = self._recorder.stop(self._ingest.clock.now_ns(), StopReason.SHUTDOWN)
         if recording is not None:
-            self._finisher.finish(recording)
-        self._finisher.close()
+            self._finaliser.finalise(recording)
+        self._finaliser.close()
         self._housekeeping.close()
         self._quality.close()
         if self._recorder.claim is not None:
@@ -125,12 +125,12 @@ class RecorderNode(Node):
     def _start(self, request: Any, response: Any) -> Any:
         verdict = self._begin(request)
         response.success, response.message = verdict.ok, verdict.reason
-        if verdict.ok and self._recorder.last is not None:
-            response.episode_id = self._recorder.last.id
-            response.path = str(self._recorder.last.path)
+        if verdict.value is not None:
+            response.episode_id = verdict.value.name.removesuffix(PARTIAL)
+            response.path = str(verdict.value)
         return response
 
-    def _begin(self, request: Any) -> Verdict:
+    def _begin(self, request: Any) -> Answer:
         clock = self._ingest.clock
         clock.hold()  # from the moment that is the start, not from when the bag is open
         try:
@@ -138,22 +138,25 @@ class RecorderNode(Node):
         finally:
             clock.release()
 
-    def _begin_at(self, request: Any, now_ns: int) -> Verdict:
+    def _begin_at(self, request: Any, now_ns: int) -> Answer:
         try:
             assignment = requested_assignment(request, self._assignment, self._tasks)
         except ConfigError as error:
-            return self._say_verdict(Verdict(False, f"not started: {error}"))
+            return self._say_verdict(Answer(False, f"not started: {error}"))
         verdict = self._recorder.start(assignment, request.force, now_ns, request.pre_roll_s)
-        if verdict.ok and self._recorder.last is not None:
+        if verdict.value is not None:
             task_text = f"task {assignment.task}" if assignment.task else "no task set"
             warning = f"; warning: {verdict.reason}" if verdict.reason else ""
-            verdict = Verdict(True, f"recording {self._recorder.last.id} ({task_text}){warning}")
+            sentence = (
+                f"recording {verdict.value.name.removesuffix(PARTIAL)} ({task_text}){warning}"
+            )
+            verdict = Answer(True, sentence, verdict.value)
         return self._say_verdict(verdict)
 
     async def _stop(self, request: Any, response: Any) -> Any:
         del request
-        recording = self._recorder.end(self._ingest.clock.now_ns(), StopReason.REQUEST)
-        verdict = NOTHING if recording is None else await self._finisher.finish(recording)
+        recording = self._recorder.stop(self._ingest.clock.now_ns(), StopReason.REQUEST)
+        verdict = NOTHING if recording is None else await self._finaliser.finalise(recording)
         response.success, response.message = verdict.ok, verdict.reason
         if recording is not None:
             fill_stop(response, recording)
@@ -161,43 +164,41 @@ class RecorderNode(Node):
 
     async def _toggle(self, request: Any, response: Any) -> Any:
         del request
-        recording = self._recorder.end(self._ingest.clock.now_ns(), StopReason.REQUEST)
+        recording = self._recorder.stop(self._ingest.clock.now_ns(), StopReason.REQUEST)
         if recording is None:
             verdict = self._begin(StartEpisode.Request())
         else:
-            verdict = await self._finisher.finish(recording)
+            verdict = await self._finaliser.finalise(recording)
         response.success, response.message = verdict.ok, verdict.reason
         return response
 
     async def _discard(self, request: Any, response: Any) -> Any:
         recorder, id = self._recorder, request.episode_id
         if recorder.running is not None and id in ("", recorder.running.id):
-            recording = recorder.end(self._ingest.clock.now_ns(), StopReason.REQUEST)
+            recording = recorder.stop(self._ingest.clock.now_ns(), StopReason.REQUEST)
             assert recording is not None
             # A failed end leaves something to move all the same.
-            await self._finisher.finish(recording)
+            await self._finaliser.finalise(recording)
             id = recording.id
         else:
-            await self._finisher.pending(id or (recorder.last.id if recorder.last else ""))
+            await self._finaliser.pending(id or (recorder.last.id if recorder.last else ""))
         verdict = recorder.discard(id)
         response.episode_id = id or (recorder.last.id if recorder.last is not None else "")
         done = "is in the trash"
-        if verdict.ok and (moment := recorder.store.trash.moment(Path(verdict.reason))):
+        if verdict.value and (moment := recorder.store.trash.moment(verdict.value)):
             done += f", and can be restored until {moment.until} at least"
         return self._moved(response, verdict, done)
 
     def _restore(self, request: Any, response: Any) -> Any:
         verdict = self._recorder.restore(request.episode_id)
-        response.episode_id = request.episode_id
-        if verdict.ok:
-            response.episode_id = verdict.reason.rpartition("/")[2]
+        response.episode_id = verdict.value.name if verdict.value else request.episode_id
         return self._moved(response, verdict, "is restored")
 
-    def _moved(self, response: Any, verdict: Verdict, done: str) -> Any:
+    def _moved(self, response: Any, verdict: Answer, done: str) -> Any:
         response.success = verdict.ok
         if verdict.ok:
-            response.path = verdict.reason
-            verdict = Verdict(True, f"{response.episode_id} {done}: {response.path}")
+            response.path = str(verdict.value)
+            verdict = Answer(True, f"{response.episode_id} {done}: {response.path}")
         response.message = self._say_verdict(verdict).reason
         return response
 
@@ -208,19 +209,19 @@ class RecorderNode(Node):
             self._assignment = requested_assignment(task, Assignment(), self._tasks)
         except ConfigError as error:
             self._message = f"labeller/task not taken, the task before holds: {error}"
-            Log(self).seldom_warning(self._message)
+            NodeLog(self).seldom_warning(self._message)
 
     def _on_label(self, label: Label) -> None:
         try:
             verdict = self._recorder.label(from_label(label))
         except ValueError as error:
-            verdict = Verdict(False, str(error))
+            verdict = Answer(False, str(error))
         except Exception as error:  # whoever gave it waits for a word
-            Log(self).failure("a label failed")
-            verdict = Verdict(False, f"{type(error).__name__}: {error}")
+            NodeLog(self).failure("a label failed")
+            verdict = Answer(False, f"{type(error).__name__}: {error}")
         if not verdict.ok:
             self._message = f"label not stored: {verdict.reason}"
-            Log(self).seldom_warning(self._message)
+            NodeLog(self).seldom_warning(self._message)
         self._last_label = (to_ns(label.header.stamp), verdict.reason)
         self._publish_status()
 
@@ -229,17 +230,17 @@ class RecorderNode(Node):
     def _watch(self) -> None:
         """Tell of streams that limp; end an episode that can not go on."""
         for sentence in self._recorder.limping(self._ingest.clock.now_ns()):
-            Log(self).warning(sentence)
+            NodeLog(self).warning(sentence)
             self._message = sentence
         reason, text = self._recorder.must_stop()
         if reason is not None:
-            recording = self._recorder.end(self._ingest.clock.now_ns(), reason)
+            recording = self._recorder.stop(self._ingest.clock.now_ns(), reason)
             assert recording is not None
-            Log(self).error(f"stopping {recording.id}: {text}")
-            self._finisher.finish(recording)
+            NodeLog(self).error(f"stopping {recording.id}: {text}")
+            self._finaliser.finalise(recording)
         elif text and text != self._message:
             self._message = text
-            Log(self).seldom_warning(text)
+            NodeLog(self).seldom_warning(text)
 
     def _every_second(self) -> None:
         self._publish_status()
@@ -248,10 +249,10 @@ class RecorderNode(Node):
         self._diagnostics.publish(make_visible(told))
 
     def _say(self, text: str) -> None:
-        Log(self).info(text)
+        NodeLog(self).info(text)
         self._message = text
 
-    def _say_verdict(self, verdict: Verdict) -> Verdict:
+    def _say_verdict(self, verdict: Answer) -> Answer:
         self._message = verdict.reason
         log_verdict(self, verdict)
         self._publish_status()

@@ -19,12 +19,12 @@ from robot_recorder.model.topics import BagTopic, Channel, OfferedQos
 from robot_recorder.msg import ClockModels, FrameLayout
 from robot_recorder.nodes.conversions import to_dropout, to_label, to_task
 from robot_recorder.nodes.ingest import Ingest
-from robot_recorder.nodes.log import Log
+from robot_recorder.nodes.log import NodeLog
 from robot_recorder.nodes.runtime import episodes_root, parameter
 from robot_recorder.quality.picture_worker import PictureWorker
 from robot_recorder.recorder.disk import DiskLimits
 from robot_recorder.recorder.recorder import Settings
-from robot_recorder.recorder.recording import Package
+from robot_recorder.recorder.recording import OwnChannels
 
 _LATCHED = Qos(Reliability.RELIABLE, Durability.TRANSIENT_LOCAL)
 _MB = 1_000_000
@@ -95,11 +95,11 @@ def claim(node: Node, store: EpisodeStore, robot: str) -> Claim | None:
         return None
     claimed = Claim(store.root, robot)
     if problem := claimed.problem():
-        Log(node).error(problem)
+        NodeLog(node).error(problem)
     return claimed
 
 
-def recorder_package(node: Node, ingest: Ingest) -> Package:
+def own_channels(node: Node, ingest: Ingest) -> OwnChannels:
     """Subscribes to what of this package is recorded beside the robot's streams."""
     frames = ingest.subscribe("synchronizer/frames", "robot_recorder/msg/AlignedFrame")
     for topic, kind in (
@@ -107,7 +107,7 @@ def recorder_package(node: Node, ingest: Ingest) -> Package:
         ("synchronizer/clocks", ClockModels),
     ):
         ingest.subscribe(topic, f"robot_recorder/msg/{kind.__name__}", _LATCHED)
-    return Package(
+    return OwnChannels(
         _own_channel(node, "labeller/labels", "robot_recorder/msg/Label"),
         frames,
         _own_channel(node, "recorder/dropouts", "robot_recorder/msg/Dropout"),

@@ -25,13 +25,13 @@ from rclpy.signals import SignalHandlerOptions
 from robot_recorder.cli.console import log_visibly, say_error
 from robot_recorder.configuration.find import load_profile, load_tasks
 from robot_recorder.configuration.tasks import TaskRegistry
-from robot_recorder.model.answers import Verdict
+from robot_recorder.model.answers import Answer
 from robot_recorder.model.errors import ConfigError, RecorderError
 from robot_recorder.model.ids import id_problem, shown_id
 from robot_recorder.model.streams import RobotProfile
 from robot_recorder.model.text import text_problem
 from robot_recorder.nodes import heap
-from robot_recorder.nodes.log import Log
+from robot_recorder.nodes.log import NodeLog
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 # For a reader that must see every change, not only the newest state.
@@ -112,9 +112,9 @@ def robot_name(node: Node, profile: RobotProfile) -> str:
     return name
 
 
-def log_verdict(node: Node, verdict: Verdict) -> None:
+def log_verdict(node: Node, verdict: Answer) -> None:
     """Write a yes or no into the log."""
-    say = Log(node).info if verdict.ok else Log(node).warning
+    say = NodeLog(node).info if verdict.ok else NodeLog(node).warning
     say(verdict.reason)
 
 
@@ -185,4 +185,4 @@ def spin_once(executor: SingleThreadedExecutor, node: Node, timeout_s: float = 1
     except ExternalShutdownException:
         raise
     except Exception:
-        Log(node).failure("a callback failed")
+        NodeLog(node).failure("a callback failed")

@@ -14,7 +14,7 @@ from rclpy.node import Node
 from visualization_msgs.msg import MarkerArray
 
 from robot_recorder.model.errors import ConfigError, DecodeError
-from robot_recorder.nodes.log import Log
+from robot_recorder.nodes.log import NodeLog
 from robot_recorder.nodes.newest import Newest
 from robot_recorder.nodes.runtime import STEADY, parameter, profile_parameter, run
 from robot_recorder.nodes.scene_live import Live
@@ -104,7 +104,7 @@ class SceneNode(Node):
                 except DecodeError as error:
                     if stream.name not in self._told:
                         self._told.add(stream.name)
-                        Log(self).warning(f"{stream.name}: {error}")
+                        NodeLog(self).warning(f"{stream.name}: {error}")
         place = self._source.placement or Placement()
         lines = overlay_lines(self._source.situation())
         overlay = overlay_shapes(lines, self._frame or place.frame, 0.0, 0.0, place.z_m)

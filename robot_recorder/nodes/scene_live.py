@@ -14,9 +14,9 @@ from robot_recorder.model.streams import RobotProfile, StreamHealth
 from robot_recorder.msg import EpisodeStatus, Label, Task
 from robot_recorder.nodes.conversions import from_label, to_ns
 from robot_recorder.nodes.doors import message_problem
-from robot_recorder.nodes.log import Log
+from robot_recorder.nodes.log import NodeLog
 from robot_recorder.nodes.runtime import LATCHED
-from robot_recorder.quality.report import QualityVerdict
+from robot_recorder.quality.report import Verdict
 from robot_recorder.rviz.overlay import Situation, State, marks_of
 from robot_recorder.rviz.placement import Placement, placement
 from robot_recorder.rviz.scene import sensors
@@ -81,7 +81,7 @@ class Live:
             duration_s=None if recording else duration_s,
             outcome=outcome,
             cause=labels.cause if labels.outcome is outcome else "",
-            verdict=QualityVerdict(status.verdict),
+            verdict=Verdict(status.verdict),
             sentence=status.verdict_sentence,
             marks=marks_of(labels, to_ns(status.start)),
             trouble=tuple(
@@ -108,4 +108,4 @@ class Live:
         try:
             self.placement = placement(description.data)
         except DecodeError as error:
-            Log(self._node).warning(f"the overlay stands where it may: {error}")
+            NodeLog(self._node).warning(f"the overlay stands where it may: {error}")

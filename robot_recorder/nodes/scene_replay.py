@@ -13,7 +13,7 @@ from robot_recorder.bags.metadata import METADATA_FILE
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.model.errors import DecodeError, RecorderError
 from robot_recorder.model.streams import NS_PER_S
-from robot_recorder.nodes.log import Log
+from robot_recorder.nodes.log import NodeLog
 from robot_recorder.nodes.newest import Newest
 from robot_recorder.rviz.layout import look_at
 from robot_recorder.rviz.overlay import FrameTrouble, Situation, State, marks_of
@@ -40,7 +40,7 @@ class Replay:
         episode = Episode.open(path)
         shown = look_at(episode)
         if shown.problem:
-            Log(node).warning(f"only the overlay is shown: {shown.problem}")
+            NodeLog(node).warning(f"only the overlay is shown: {shown.problem}")
         self.streams = list(shown.sensors)
         self.placement: Placement | None = (
             placement(shown.description) if shown.description else Placement(shown.frame)
@@ -103,7 +103,7 @@ class Replay:
         try:
             self._told = _told(Episode.open(self._path))
         except RecorderError as error:
-            Log(self._node).warning(f"what was told before still is: {error}")
+            NodeLog(self._node).warning(f"what was told before still is: {error}")
 
 
 def _told(episode: Episode) -> Situation:

@@ -32,7 +32,7 @@ def status_message(recorder: Recorder, now_ns: int, last_event: str) -> EpisodeS
         pre_roll_s=recorder.settings.pre_roll_s,
         pre_roll_bytes=recorder.ring.bytes,
         clock_jumps=len(recorder.clock.jumps),
-        episodes_recorded=recorder.finished,
+        episodes_recorded=recorder.finalised,
         finalising=recorder.finalising,
         message=last_event,
         warnings=recorder.warnings(),

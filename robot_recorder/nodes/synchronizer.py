@@ -22,9 +22,9 @@ from robot_recorder.model.streams import NS_PER_MS
 from robot_recorder.model.topics import Batch, Channel, Sample
 from robot_recorder.msg import AlignedFrame, ClockModels, FrameLayout
 from robot_recorder.nodes.conversions import to_time
-from robot_recorder.nodes.frame_messages import to_clock_models, to_layout
 from robot_recorder.nodes.ingest import Ingest
-from robot_recorder.nodes.log import Log
+from robot_recorder.nodes.layout_messages import to_clock_models, to_layout
+from robot_recorder.nodes.log import NodeLog
 from robot_recorder.nodes.runtime import LATCHED, profile_parameter, run
 
 # What became of samples that a person should know of; the rest is as it has to be.
@@ -83,7 +83,7 @@ class SynchronizerNode(Node):
             self._tell(batch.until_ns)
         except Exception:  # alignment can be done again from the bag; it must not end the recording
             self._failed += 1
-            Log(self).seldom_failure("a batch was not aligned")
+            NodeLog(self).seldom_failure("a batch was not aligned")
 
     def _push(self, samples: list[Sample]) -> None:
         parts: dict[Channel, tuple[list[int], list[bytes]]] = {}
@@ -126,7 +126,7 @@ class SynchronizerNode(Node):
         for lane in self._aligner.lanes:
             events, name = lane.clock.model.events, lane.config.name
             for event in events[self._events_told.get(name, 0) :]:
-                Log(self).warning(f"{name}: {event.text}")
+                NodeLog(self).warning(f"{name}: {event.text}")
             self._events_told[name] = len(events)
 
     def _publish_diagnostics(self, now_ns: int) -> None:

@@ -11,13 +11,12 @@ from robot_recorder.alignment.aligner import Aligner
 from robot_recorder.alignment.certificate import (
     Certificate,
     FrameStats,
-    StreamEvidence,
+    StreamInput,
     TickSpan,
     certify,
 )
 from robot_recorder.alignment.decoder import StreamCounts, widened
-from robot_recorder.alignment.frames import Column as FrameColumn
-from robot_recorder.alignment.frames import Frames, Window
+from robot_recorder.alignment.frames import FrameColumn, Frames, Window
 from robot_recorder.alignment.stream_tally import StreamTally
 from robot_recorder.bags.columns import Column, Segment
 from robot_recorder.episodes.episode import Episode, lost_of
@@ -118,8 +117,8 @@ def _certificate(
     names = tuple(s.name for s in plan.aligned)
     for part in parts:
         stats.add_all(part, names)
-    evidence = [
-        StreamEvidence(
+    inputs = [
+        StreamInput(
             s,
             plan.topics[s.name],
             tallies[s.name].facts(*span),
@@ -128,7 +127,7 @@ def _certificate(
         )
         for s in plan.profile.streams
     ]
-    return certify(evidence, stats, frame_clock)
+    return certify(inputs, stats, frame_clock)
 
 
 def _noted(certificate: Certificate, plan: Plan) -> Certificate:

@@ -8,7 +8,7 @@ from pathlib import Path
 from robot_recorder.alignment.certificate import (
     Certificate,
     FrameStats,
-    StreamEvidence,
+    StreamInput,
     TickSpan,
     certify,
 )
@@ -32,7 +32,7 @@ _AT_ONCE = 2000  # messages
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckResult:
     """What a check of an episode found.
 
     Attributes:
@@ -54,7 +54,7 @@ class Checked:
         return not self.problems
 
 
-class AtOnce:
+class InProcessLooker:
     """Looks at pictures right when it is asked to."""
 
     def look(self, type_name: str, time_ns: int, message: bytes, tell: Tell) -> None:
@@ -70,7 +70,7 @@ def check_episode(
     path: Path,
     profile: RobotProfile | None = None,
     tasks: TaskRegistry | None = None,
-) -> Checked:
+) -> CheckResult:
     """Files, counts and contents of a bag.
 
     Args:
@@ -91,7 +91,7 @@ def check_episode(
         report = replace(
             UNCHECKED, sentence=f"not checked: {error}", broken=(*unclear, *episode.unread)
         )
-    return Checked(path, episode.id, structure.problems, recording, report, structure.messages)
+    return CheckResult(path, episode.id, structure.problems, recording, report, structure.messages)
 
 
 def inspect_episode(
@@ -106,7 +106,9 @@ def inspect_episode(
     plan = make_plan(episode, profile)
     everything = _whole_profile(plan)
     task, unclear = _task(episode, tasks)
-    inspector = Inspector(everything, task, AtOnce(), plan.decoders, plan.guessed, plan.unread)
+    inspector = Inspector(
+        everything, task, InProcessLooker(), plan.decoders, plan.guessed, plan.unread
+    )
     inspector.broken += [unclear] if unclear else []
     start_ns, stop_ns = episode.start_ns, episode.start_ns + round(episode.duration_s * NS_PER_S)
     from_ns = start_ns - round(episode.pre_roll_s * NS_PER_S)
@@ -185,12 +187,12 @@ def _certificate(
         return found
     ticks = TickSpan.of_bag(from_ns, to_ns, everything.deadline_ns)
     nothing = certify(
-        [_no_evidence(s, from_ns, to_ns) for s in missing],
+        [_unheard(s, from_ns, to_ns) for s in missing],
         FrameStats(ticks),
         everything.frame_clock,
     )
     return replace(found, streams={**found.streams, **nothing.streams})
 
 
-def _no_evidence(stream: StreamConfig, from_ns: int, to_ns: int) -> StreamEvidence:
-    return StreamEvidence(stream, stream.topic, StreamTally(stream).facts(from_ns, to_ns), None)
+def _unheard(stream: StreamConfig, from_ns: int, to_ns: int) -> StreamInput:
+    return StreamInput(stream, stream.topic, StreamTally(stream).facts(from_ns, to_ns), None)

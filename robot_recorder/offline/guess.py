@@ -62,7 +62,7 @@ DETAILS = re.compile(r"/(image_raw|image_rect|image|compressed|data|wrench|tacti
 
 
 @dataclass(frozen=True)
-class TopicFacts:
+class TopicSummary:
     """What a bag says of a topic.
 
     Attributes:
@@ -96,7 +96,7 @@ def is_about(topic: str) -> bool:
     return ours or bool(_CONTEXT.search(topic))
 
 
-def guess_profile(robot: str, topics: list[TopicFacts], seconds: float) -> Guess:
+def guess_profile(robot: str, topics: list[TopicSummary], seconds: float) -> Guess:
     """A profile that names every topic which looks like a sensor or a command.
 
     Args:
@@ -130,7 +130,7 @@ def guess_profile(robot: str, topics: list[TopicFacts], seconds: float) -> Guess
 
 
 def _written(
-    robot: str, topics: list[TopicFacts], rates: dict[str, float], left_out: dict[str, str]
+    robot: str, topics: list[TopicSummary], rates: dict[str, float], left_out: dict[str, str]
 ) -> str:
     late_ms = {t.name: math.ceil(t.disorder_ns / NS_PER_MS) for t in topics}
     late_ms = {n: ms for n, ms in late_ms.items() if 0 < ms * NS_PER_MS <= _LATE_NS}
@@ -162,7 +162,7 @@ def _written(
     return "\n".join(lines) + "\n"
 
 
-def _names(topics: list[TopicFacts]) -> dict[str, str]:
+def _names(topics: list[TopicSummary]) -> dict[str, str]:
     """Of streams, by topic: each another."""
     names: dict[str, str] = {}
     for topic in topics:
@@ -173,7 +173,7 @@ def _names(topics: list[TopicFacts]) -> dict[str, str]:
     return names
 
 
-def _followers(topics: list[TopicFacts], names: dict[str, str]) -> dict[str, str]:
+def _followers(topics: list[TopicSummary], names: dict[str, str]) -> dict[str, str]:
     """By a command's topic, the stream that follows it, where names alone tell."""
     joints = frozenset({"any"})
     sides: dict[Role, list[JointStream]] = {Role.ACTION: [], Role.OBSERVATION: []}
@@ -187,7 +187,7 @@ def _followers(topics: list[TopicFacts], names: dict[str, str]) -> dict[str, str
     return {command: names[observed] for command, observed in pairs.items()}
 
 
-def _rate(topic: TopicFacts, seconds: float) -> tuple[float, str]:
+def _rate(topic: TopicSummary, seconds: float) -> tuple[float, str]:
     """Messages a second, and why it is no sensor's rate; empty: it may be one."""
     if not topic.count:
         return 0.0, "it has no messages"

@@ -23,7 +23,7 @@ from robot_recorder.model.errors import BagError, ConfigError, DecodeError
 from robot_recorder.model.streams import NS_PER_MS, FrameClock, RobotProfile, StreamConfig
 from robot_recorder.offline.by_stamp import log_times_stand, read_by_stamp
 from robot_recorder.offline.every_number import bag_types, foreign_decoder, without_values
-from robot_recorder.offline.guess import Guess, TopicFacts, guess_profile
+from robot_recorder.offline.guess import Guess, TopicSummary, guess_profile
 
 _HEADER = re.compile(r"^\s*(std_msgs/(msg/)?)?Header\s+\w+\s*$")
 _LAYOUT, _CLOCKS = "synchronizer/layout", "synchronizer/clocks"
@@ -197,7 +197,7 @@ def _guess(episode: Episode, definitions: dict[str, tuple[str, str]]) -> Guess:
         read_s = float(max(t[-1] for t in times) - min(t[0] for t in times)) / 1e9
         seconds = min(seconds, read_s)
     facts = [
-        TopicFacts(name, type_name, episode.counts.get(name, 0), *known.get(name, ()))
+        TopicSummary(name, type_name, episode.counts.get(name, 0), *known.get(name, ()))
         for name, (type_name, _) in sorted(definitions.items())
     ]
     if span:  # messages will be read in the order of their stamps

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import NamedTuple, Protocol
 
-from robot_recorder.model.answers import Verdict
+from robot_recorder.model.answers import Answer
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.playback.playhead import Playhead, TimingErrors
 from robot_recorder.playback.timeline import Message, ReadAhead
@@ -23,14 +23,14 @@ _LEAST_TICK_NS = 1_000_000
 _LEAST_PASS_NS = NS_PER_S // 10  # or a bag of one message would be published without end
 
 
-Action = Callable[[int], Verdict]  # takes the steady time
+Action = Callable[[int], Answer]  # takes the steady time
 
 
 class Request(NamedTuple):
     """Something asked of a performance, done in its own thread."""
 
     action: Action
-    answer: Future[Verdict]
+    answer: Future[Answer]
 
 
 class Pace(Protocol):
@@ -134,7 +134,7 @@ class Performance:
         self._tick = tick
         self._tick_period_ns = max(round(NS_PER_S / rate_hz), _LEAST_TICK_NS)
 
-    def ask(self, action: Action) -> Future[Verdict]:
+    def ask(self, action: Action) -> Future[Answer]:
         """Have one of the actions below done; from any thread."""
         request = Request(action, Future())
         self._pace.put(request)
@@ -156,7 +156,7 @@ class Performance:
             self._stream.close()
             while (late := self._pace.wait(0)) is not None:
                 if late.answer.set_running_or_notify_cancel():
-                    late.answer.set_result(Verdict(False, "it has ended"))
+                    late.answer.set_result(Answer(False, "it has ended"))
 
     def _wait(self, until_ns: int | None) -> Request | None:
         began_ns = self._pace.now_ns()
@@ -168,56 +168,56 @@ class Performance:
 
     # Actions: in the thread that plays.
 
-    def toggle_paused(self, now_ns: int) -> Verdict:
+    def toggle_paused(self, now_ns: int) -> Answer:
         """Pause, or go on."""
         if self._playhead.paused:
             self._playhead.resume(now_ns)
-            return Verdict(True, f"playing from {self.position_s:.3f} s")
+            return Answer(True, f"playing from {self.position_s:.3f} s")
         self._playhead.pause(now_ns)
-        return Verdict(True, f"paused at {self.position_s:.3f} s")
+        return Answer(True, f"paused at {self.position_s:.3f} s")
 
-    def play_next(self, now_ns: int) -> Verdict:
+    def play_next(self, now_ns: int) -> Answer:
         """Publish the next message, while paused."""
         if not self._playhead.paused:
-            return Verdict(False, "it is playing: pause first")
+            return Answer(False, "it is playing: pause first")
         head = self._publish_latched()
         if head is None:
-            return Verdict(False, "nothing follows" if self._stream.ended else "it is being read")
+            return Answer(False, "nothing follows" if self._stream.ended else "it is being read")
         self._publish(head)
         self._playhead.step_to(head.at_ns)
-        return Verdict(True, f"{head.topic} at {self.position_s:.3f} s")
+        return Answer(True, f"{head.topic} at {self.position_s:.3f} s")
 
-    def faster(self, now_ns: int) -> Verdict:
+    def faster(self, now_ns: int) -> Answer:
         """Ten per cent."""
         return self._set_rate(self.rate * _FASTER, now_ns)
 
-    def slower(self, now_ns: int) -> Verdict:
+    def slower(self, now_ns: int) -> Answer:
         """As much as ``faster`` was faster."""
         return self._set_rate(self.rate / _FASTER, now_ns)
 
-    def back(self, seconds: float, now_ns: int) -> Verdict:
+    def back(self, seconds: float, now_ns: int) -> Answer:
         """Go back some seconds of the bag."""
         position_ns = self._playhead.position_ns(now_ns)
         target_ns = max(position_ns - round(seconds * NS_PER_S), self._start_ns)
         self._begin(target_ns)
         self._playhead.seek(target_ns, now_ns)
-        return Verdict(True, f"back at {self.position_s:.3f} s")
+        return Answer(True, f"back at {self.position_s:.3f} s")
 
-    def go_on(self, now_ns: int) -> Verdict:
+    def go_on(self, now_ns: int) -> Answer:
         """After the process stood still, as with Ctrl-Z: as if that time had not passed."""
         head, position_ns = self._stream.head(), self._playhead.position_ns(now_ns)
         if head is not None:
             self._playhead.seek(min(head.at_ns, position_ns), now_ns)
-        return Verdict(True, f"going on at {self.position_s:.3f} s")
+        return Answer(True, f"going on at {self.position_s:.3f} s")
 
-    def end(self, now_ns: int) -> Verdict:
+    def end(self, now_ns: int) -> Answer:
         """End now."""
         self._ending = True
-        return Verdict(True, "ended")
+        return Answer(True, "ended")
 
-    def _set_rate(self, rate: float, now_ns: int) -> Verdict:
+    def _set_rate(self, rate: float, now_ns: int) -> Answer:
         self._playhead.set_rate(rate, now_ns)
-        return Verdict(True, f"rate {self.rate:.2f}")
+        return Answer(True, f"rate {self.rate:.2f}")
 
     # What is due.
 

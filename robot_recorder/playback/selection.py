@@ -19,7 +19,7 @@ _CDR = "cdr"
 
 
 @dataclass(frozen=True)
-class Choice:
+class Selection:
     """What is to be played.
 
     Attributes:
@@ -43,7 +43,7 @@ class Choice:
         return (self.span_ns[2] - self.span_ns[0]) / NS_PER_S
 
 
-def choose(episode: Episode, topics: Sequence[str] = (), start_s: float = 0.0) -> Choice:
+def choose(episode: Episode, topics: Sequence[str] = (), start_s: float = 0.0) -> Selection:
     """Choose of a bag what can be played.
 
     Args:
@@ -78,7 +78,7 @@ def choose(episode: Episode, topics: Sequence[str] = (), start_s: float = 0.0) -
             f"start {start_s:g} s is not within {episode.path}, which is {duration_ns / NS_PER_S:.1f} s long"
         )
     span_ns = first_ns, first_ns + round(start_s * NS_PER_S), first_ns + duration_ns
-    return Choice(chosen, unplayable, span_ns)
+    return Selection(chosen, unplayable, span_ns)
 
 
 def _one_of_each(episode: Episode, unplayable: dict[str, str]) -> dict[str, Any]:

@@ -21,8 +21,8 @@ from robot_recorder.model.quality_settings import (
     threshold_of,
 )
 from robot_recorder.model.streams import NS_PER_S, RobotProfile, Role, StreamConfig
-from robot_recorder.quality.checks.camera_watch import CameraWatch, Looker, Nobody
-from robot_recorder.quality.checks.check import Check, EpisodeFacts, Limits, ValueCheck
+from robot_recorder.quality.checks.camera_watch import CameraWatch, Looker, NullLooker
+from robot_recorder.quality.checks.check import Check, EpisodeSummary, Limits, ValueCheck
 from robot_recorder.quality.checks.frozen import Frozen, JointFrozen, JointsFrozen
 from robot_recorder.quality.checks.joints import (
     JointJump,
@@ -103,7 +103,7 @@ class Inspector:
         self._profile = profile
         self._task = task
         self._guessed = guessed
-        self._looker: Looker = looker or Nobody()
+        self._looker: Looker = looker or NullLooker()
         self._cameras: dict[str, CameraWatch] = {}
         self._numbers: dict[str, NumberWatch] = {}
         self._checks: list[Check] = []
@@ -221,7 +221,7 @@ class Inspector:
         until_ns = min(now_ns, from_ns + _MOST_STRETCHES * STRETCH_NS)
         while self._begin_ns + STRETCH_NS + SETTLE_NS <= until_ns:
             end_ns = self._begin_ns + STRETCH_NS
-            stretch = EpisodeFacts(
+            stretch = EpisodeSummary(
                 self._begin_ns, self._begin_ns, end_ns, {s.name: s for s in self._profile.streams},
                 joints=self._traces(JOINTS, end_ns), touches=self._traces(TACTILE, end_ns),
             )  # fmt: skip
@@ -229,7 +229,7 @@ class Inspector:
                 self._guard(check, partial(check.fold, stretch))
             self._end_stretch(stretch)
 
-    def _end_stretch(self, stretch: EpisodeFacts) -> None:
+    def _end_stretch(self, stretch: EpisodeSummary) -> None:
         for name, motion in stretch.motions.items():
             if motion.known:
                 self._moved.setdefault(name, {})[stretch.from_ns] = motion.moving
@@ -238,7 +238,7 @@ class Inspector:
             numbers.cut(stretch.stop_ns - _OVERLAP_NS)
         self._begin_ns = stretch.stop_ns
 
-    def _note_pairs(self, stretch: EpisodeFacts) -> None:
+    def _note_pairs(self, stretch: EpisodeSummary) -> None:
         """What could not be paired: in a stretch in which nothing moves that means little."""
         commands, doubts = stretch.pairing.commands, stretch.pairing.doubts
         self._doubts = {**doubts, **self._doubts}
@@ -309,7 +309,7 @@ class Inspector:
             numbers.end()
             self._note_unjudged(name, numbers)
         self.advance(from_ns, stop_ns)
-        episode = EpisodeFacts(
+        episode = EpisodeSummary(
             from_ns, start_ns, stop_ns, {s.name: s for s in self._profile.streams}, certificate,
             self._task, incomplete, data_lost, self._traces(JOINTS), self._traces(TACTILE), self._limits_of_streams(),
             self._moved, self._begin_ns, {n: x.drivers for n, x in self._numbers.items() if x.drivers},
@@ -402,11 +402,11 @@ def _some(joints: Sequence[str]) -> str:
     return ", ".join(joints[:_NAMED]) + (", ..." if len(joints) > _NAMED else "")
 
 
-def _finish(check: Check, episode: EpisodeFacts, results: list[Result]) -> None:
+def _finish(check: Check, episode: EpisodeSummary, results: list[Result]) -> None:
     results += check.finish(episode)
 
 
-class NoInspector(Inspector):
+class NullInspector(Inspector):
     """For an episode whose inspector could not be built: looks at nothing, and its report says why."""
 
     def __init__(self, error: Exception) -> None:

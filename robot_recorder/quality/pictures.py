@@ -65,7 +65,7 @@ def look_at(type_name: str, time_ns: int, message: bytes) -> PictureFigures | No
 
 
 @dataclass(frozen=True)
-class _Picture:
+class _Decoded:
     """Width and height of the whole, uint8[h, w] of what is looked at, and whether it is light that is measured."""
 
     width: int
@@ -74,7 +74,7 @@ class _Picture:
     light: bool = True
 
 
-def _compressed(message: bytes) -> _Picture | None:
+def _compressed(message: bytes) -> _Decoded | None:
     cv2 = _cv2()
     encoded = encoded_picture(message)
     check_size(encoded)
@@ -85,10 +85,10 @@ def _compressed(message: bytes) -> _Picture | None:
         height, width = picture.shape[:2]
         if picture.dtype != np.uint8:
             grey = depth_as_grey(picture[..., 0] if picture.ndim > 2 else picture)
-            return _Picture(width, height, grey, False)
+            return _Decoded(width, height, grey, False)
         codes = {3: cv2.COLOR_BGR2GRAY, 4: cv2.COLOR_BGRA2GRAY}
         grey = picture if picture.ndim == 2 else cv2.cvtColor(picture, codes[picture.shape[2]])
-        return _Picture(width, height, grey)
+        return _Decoded(width, height, grey)
     width, height, scan = jpeg_head(encoded)
     flags = {1: cv2.IMREAD_GRAYSCALE, 2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
              4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 8: cv2.IMREAD_REDUCED_GRAYSCALE_8}  # fmt: skip
@@ -97,25 +97,25 @@ def _compressed(message: bytes) -> _Picture | None:
     if encoded.rfind(b"\xff\xd9") < scan:
         return None
     grey = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags[scale])
-    return None if grey is None else _Picture(width, height, grey)
+    return None if grey is None else _Decoded(width, height, grey)
 
 
-def _raw(message: bytes) -> _Picture:
+def _raw(message: bytes) -> _Decoded:
     cv2 = _cv2()
     pixels = raw_pixels(message)
     values = pixels.values
     height, width, channels = values.shape
     if values.dtype != np.uint8:
-        return _Picture(width, height, depth_as_grey(values[..., 0]), False)
+        return _Decoded(width, height, depth_as_grey(values[..., 0]), False)
     if channels == 2:  # brightness takes turns with colour
-        return _Picture(width, height, values[..., int(pixels.encoding in ("yuv422", "uyvy"))])
+        return _Decoded(width, height, values[..., int(pixels.encoding in ("yuv422", "uyvy"))])
     if channels == 1:
-        return _Picture(width, height, values[..., 0])
+        return _Decoded(width, height, values[..., 0])
     convert = {3: cv2.COLOR_RGB2GRAY, 4: cv2.COLOR_RGBA2GRAY}[channels]
-    return _Picture(width, height, cv2.cvtColor(values, convert))
+    return _Decoded(width, height, cv2.cvtColor(values, convert))
 
 
-def _figures(time_ns: int, picture: _Picture) -> PictureFigures:
+def _figures(time_ns: int, picture: _Decoded) -> PictureFigures:
     cv2 = _cv2()
     grey = picture.grey
     if grey.shape[1] > _WIDTH:

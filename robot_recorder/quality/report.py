@@ -13,7 +13,7 @@ from robot_recorder.model.quality_settings import Budget
 from robot_recorder.model.thresholds import THRESHOLDS
 
 
-class QualityVerdict(IntEnum):
+class Verdict(IntEnum):
     """Mirrors QualityReport.VERDICT_*."""
 
     UNKNOWN = 0
@@ -38,7 +38,7 @@ class QualityReport:
             or that are not there; decides nothing.
     """
 
-    verdict: QualityVerdict
+    verdict: Verdict
     sentence: str
     results: tuple[Result, ...] = ()
     broken: tuple[str, ...] = ()
@@ -51,7 +51,7 @@ class QualityReport:
     @property
     def reasons(self) -> list[str]:
         """Names of the checks that led to the verdict, worst first, each once."""
-        if self.verdict in (QualityVerdict.ACCEPT, QualityVerdict.UNKNOWN):
+        if self.verdict in (Verdict.ACCEPT, Verdict.UNKNOWN):
             return []
         return list(dict.fromkeys(r.check for r in self.findings))
 
@@ -83,20 +83,20 @@ class QualityReport:
             for stream, figure in streams.items()
         ]
         return cls(
-            QualityVerdict[str(plain["verdict"]).upper()],
+            Verdict[str(plain["verdict"]).upper()],
             str(plain.get("sentence", "")),
             (*(Result.from_dict(r) for r in plain.get("findings", [])), *passed),
             tuple(str(b) for b in plain.get("broken", [])),
         )
 
 
-UNCHECKED = QualityReport(QualityVerdict.UNKNOWN, "not checked")
+UNCHECKED = QualityReport(Verdict.UNKNOWN, "not checked")
 
 
 def unchecked(error: BaseException) -> QualityReport:
     """For an episode whose checks failed as a whole: it says so, and why."""
     why = f"{type(error).__name__}: {error}"
-    return QualityReport(QualityVerdict.UNKNOWN, f"not checked: {why}", broken=(why,))
+    return QualityReport(Verdict.UNKNOWN, f"not checked: {why}", broken=(why,))
 
 
 def weigh(results: Iterable[Result], broken: Iterable[str], budget: Budget) -> QualityReport:
@@ -108,17 +108,17 @@ def weigh(results: Iterable[Result], broken: Iterable[str], budget: Budget) -> Q
     fails = sum(r.level is Level.FAIL for r in findings)
     warns = len(findings) - fails
     if fails > budget.fail:
-        verdict = QualityVerdict.REJECT
+        verdict = Verdict.REJECT
     elif fails or warns > budget.warn:
-        verdict = QualityVerdict.REVIEW
+        verdict = Verdict.REVIEW
     else:
-        verdict = QualityVerdict.ACCEPT
+        verdict = Verdict.ACCEPT
     unchecked = tuple(broken)
     sentence = _sentence(verdict, findings, unchecked)
     return QualityReport(verdict, sentence, tuple(ordered), unchecked)
 
 
-def _sentence(verdict: QualityVerdict, findings: list[Result], unchecked: tuple[str, ...]) -> str:
+def _sentence(verdict: Verdict, findings: list[Result], unchecked: tuple[str, ...]) -> str:
     if not findings:
         left_out = f"; not checked: {unchecked[0]}{_and_more(unchecked)}" if unchecked else ""
         return f"{verdict.text}: nothing to remark{left_out}"

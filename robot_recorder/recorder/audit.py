@@ -12,7 +12,7 @@ import numpy as np
 from robot_recorder.alignment.certificate import (
     Certificate,
     FrameStats,
-    StreamEvidence,
+    StreamInput,
     TickSpan,
     certify,
 )
@@ -103,7 +103,7 @@ class _OwnMessages:
         return self._stats
 
 
-class Evidence:
+class EpisodeAudit:
     """Counts an episode's samples and frames. Memory: that of a clock model and a minute's traces a stream."""
 
     def __init__(
@@ -136,6 +136,11 @@ class Evidence:
         self._restamp = restamp
         self._inspector = inspector
         self._looked_ns = from_ns
+
+    @property
+    def channels(self) -> list[Channel]:
+        """Of the streams, in the profile's order."""
+        return list(self._streams)
 
     def _span(self, stop_ns: int) -> TickSpan:
         return TickSpan.of_episode(
@@ -191,8 +196,8 @@ class Evidence:
             lost: messages of a topic that are missing; None: not known, and why.
         """
         self._look(to_ns)
-        evidence = [
-            StreamEvidence(
+        inputs = [
+            StreamInput(
                 s.config,
                 channel.topic,
                 s.tally.facts(self._start_ns, to_ns),
@@ -202,7 +207,7 @@ class Evidence:
             for channel, s in self._streams.items()
         ]
         stats, own = self._own.stats(self._span(to_ns)), self._own
-        return certify(evidence, stats, self._profile.frame_clock, own.unreadable, own.why)
+        return certify(inputs, stats, self._profile.frame_clock, own.unreadable, own.why)
 
     def report(
         self,

@@ -12,7 +12,7 @@ from robot_recorder.model.quality_settings import NO_SETTINGS, budget_of
 from robot_recorder.model.streams import RobotProfile, StreamConfig
 from robot_recorder.model.topics import Channel, Sample
 from robot_recorder.quality.inspector import Inspector
-from robot_recorder.recorder.audit import Evidence
+from robot_recorder.recorder.audit import EpisodeAudit
 
 # Checks that bad messages fail whatever comes later. Rates and clocks are the health's, by the same rules.
 _SURE = ("undecodable", "not_a_number", "repeated_stamps")
@@ -39,10 +39,10 @@ def foresee(
     nobody = Channel(last[0].channel.bag_topic)  # frames are none of them
     first_ns, last_ns = last[0].receive_ns, last[-1].receive_ns
     inspector = Inspector(profile, task)
-    evidence = Evidence(looked_at, profile, nobody, first_ns, first_ns, lambda: None, inspector)
-    evidence.add(last)
-    certificate = evidence.certificate(last_ns, lambda topic: (None, ""))
-    report = evidence.report(last_ns, certificate, ("", False))
+    audit = EpisodeAudit(looked_at, profile, nobody, first_ns, first_ns, lambda: None, inspector)
+    audit.add(last)
+    certificate = audit.certificate(last_ns, lambda topic: (None, ""))
+    report = audit.report(last_ns, certificate, ("", False))
     found = [r for r in report.results if r.level is Level.FAIL and r.check in _SURE]
     budget = budget_of([profile.quality, task.quality if task else NO_SETTINGS])
     return found if len(found) > budget.fail else []

@@ -19,15 +19,15 @@ from robot_recorder.episodes.labelling import Labelled
 from robot_recorder.episodes.locks import Claim
 from robot_recorder.episodes.store import QUARANTINE, EpisodeStore
 from robot_recorder.episodes.trash import TrashLimits
-from robot_recorder.model.answers import Verdict
+from robot_recorder.model.answers import Answer
 from robot_recorder.model.errors import BagError, ConfigError
 from robot_recorder.model.ids import PARTIAL
 from robot_recorder.model.labels import LabelEvent, LabelKind
 from robot_recorder.model.streams import NS_PER_S, RobotProfile
 from robot_recorder.model.topics import Batch
-from robot_recorder.quality.checks.camera_watch import Looker, Nobody
-from robot_recorder.quality.inspector import Inspector, NoInspector
-from robot_recorder.recorder.audit import Evidence
+from robot_recorder.quality.checks.camera_watch import Looker, NullLooker
+from robot_recorder.quality.inspector import Inspector, NullInspector
+from robot_recorder.recorder.audit import EpisodeAudit
 from robot_recorder.recorder.disk import (
     DiskLimits,
     episodes_left,
@@ -38,12 +38,12 @@ from robot_recorder.recorder.disk import (
 )
 from robot_recorder.recorder.forecast import foresee
 from robot_recorder.recorder.health import HealthMonitor, HealthReport
-from robot_recorder.recorder.recording import Beginning, Package, Recording, StopReason
+from robot_recorder.recorder.recording import EpisodeStart, OwnChannels, Recording, StopReason
 from robot_recorder.recorder.ring import Ring
 from robot_recorder.recorder.start_gate import judge_start
-from robot_recorder.recorder.stream_watch import Observer
+from robot_recorder.recorder.stream_watch import StreamWatch
 
-_MOST_ENDING = 3  # each has a queue of its own
+_MOST_FINALISING = 3  # each has a queue of its own
 
 
 class RecorderState(IntEnum):
@@ -84,14 +84,14 @@ class Settings:
     disk: DiskLimits = field(default_factory=DiskLimits)
     check: bool = True
     tasks: TaskRegistry = field(default_factory=lambda: TaskRegistry({}))
-    looker: Looker = field(default_factory=Nobody)
+    looker: Looker = field(default_factory=NullLooker)
     trash: TrashLimits = field(default_factory=TrashLimits)
 
 
 class Recorder:
-    """Starts, feeds and ends episodes of one robot.
+    """Starts, feeds and stops episodes of one robot.
 
-    ``on_batch`` comes from the ingest thread. ``finish`` may be called from any thread, so that the
+    ``on_batch`` comes from the ingest thread. ``finalise`` may be called from any thread, so that the
     next episode can start while one is being finalised. The rest is for one thread.
     """
 
@@ -102,14 +102,14 @@ class Recorder:
         store: EpisodeStore,
         settings: Settings,
         clock: RobotClock,
-        package: Package,
+        own: OwnChannels,
         namespace: str = "/",
     ) -> None:
         """
         Args:
             robot: name of the robot, part of every episode id.
             clock: of the batches' stamps.
-            package: what the recorder writes into every bag by itself.
+            own: what the recorder writes into every bag by itself.
             namespace: that the profile's relative topics are in.
         """
         self.robot = robot
@@ -119,16 +119,16 @@ class Recorder:
         self.clock = clock
         self.running: Recording | None = None
         self.last: Recording | None = None  # the running episode, or the one before
-        self.finished = 0
-        self.observer = Observer(profile, clock)
+        self.finalised = 0
+        self.streams = StreamWatch(profile, clock)
         # A second at least: the data rate is measured over it, and a start takes its time.
         span_s = max(settings.pre_roll_s, 1.0)
         self.ring = Ring(round(span_s * NS_PER_S), settings.max_ring_bytes)
         self._profile = profile
-        self._package = package
+        self._own = own
         self._lock = threading.Lock()  # of the ring, the latched and who is fed
         self._fed: list[Recording] = []
-        self._ending: list[Recording] = []  # not on disk yet
+        self._finalising: list[Recording] = []  # not on disk yet
         self._starting_ns = 0  # samples received since then must not leave the ring
         self._sizes: deque[int] = deque(maxlen=20)  # of the last episodes
         self._free = (0.0, 0)  # when the disk was looked at, and what was free
@@ -141,13 +141,13 @@ class Recorder:
         with self._lock:
             if batch.shift_ns:
                 self.ring.shift(batch.shift_ns)
-                self.observer.shift(batch.shift_ns)
+                self.streams.shift(batch.shift_ns)
             for recording in self._fed:
                 recording.offer(batch)
             if not batch.samples:
                 return
             self.ring.push(batch, self._starting_ns)
-            self.observer.add(batch.samples)
+            self.streams.add(batch.samples)
 
     # -- state
 
@@ -156,17 +156,17 @@ class Recorder:
         """What a start would meet."""
         if self.running is not None:
             return RecorderState.RECORDING
-        return RecorderState.FINALISING if self._ending else RecorderState.IDLE
+        return RecorderState.FINALISING if self._finalising else RecorderState.IDLE
 
     @property
     def finalising(self) -> int:
         """Episodes that have ended and are not on disk yet."""
-        return len(self._ending)
+        return len(self._finalising)
 
     def health(self, now_ns: int) -> list[tuple[HealthMonitor, HealthReport]]:
         """Every profile stream's state, in the profile's order."""
         with self._lock:
-            return self.observer.health(now_ns)
+            return self.streams.health(now_ns)
 
     def duration_s(self) -> float:
         """Of the running or last episode, by the monotonic clock."""
@@ -212,7 +212,7 @@ class Recorder:
 
     def _waiting_bytes(self) -> int:
         """Of episodes that have ended."""
-        return sum(recording.queued_bytes for recording in list(self._ending))
+        return sum(recording.queued_bytes for recording in list(self._finalising))
 
     def warnings(self) -> list[str]:
         """What should be seen to before long, each with what to do."""
@@ -223,23 +223,23 @@ class Recorder:
 
     def start(
         self, assignment: Assignment, force: bool, now_ns: int, pre_roll_s: float = -1.0
-    ) -> Verdict:
+    ) -> Answer:
         """Begin an episode at ``now_ns``; its pre-roll is before that.
 
         Args:
             pre_roll_s: negative: as configured.
         """
         if self.running is not None:
-            return Verdict(False, f"{self.running.id} is being recorded: stop it first")
-        if len(self._ending) >= _MOST_ENDING:
-            return Verdict(
+            return Answer(False, f"{self.running.id} is being recorded: stop it first")
+        if len(self._finalising) >= _MOST_FINALISING:
+            return Answer(
                 False,
-                f"not started: {len(self._ending)} episodes are still being written: the disk is too slow",
+                f"not started: {len(self._finalising)} episodes are still being written: the disk is too slow",
             )
         if math.isnan(pre_roll_s):
-            return Verdict(False, "not started: pre_roll_s is not a number")
+            return Answer(False, "not started: pre_roll_s is not a number")
         if now_ns == 0:
-            return Verdict(False, "not started: use_sim_time is set, and nothing arrives on /clock")
+            return Answer(False, "not started: use_sim_time is set, and nothing arrives on /clock")
         configured_s = self.settings.pre_roll_s
         pre_roll_s = configured_s if pre_roll_s < 0 else min(pre_roll_s, configured_s)
         from_ns = max(1, now_ns - round(pre_roll_s * NS_PER_S))  # simulated time begins at 0
@@ -250,19 +250,19 @@ class Recorder:
         try:
             self._open(assignment, now_ns, from_ns, verdict.forced)
         except (BagError, OSError) as error:
-            return Verdict(False, f"not started: {error}")
+            return Answer(False, f"not started: {error}")
         finally:
             self._starting_ns = 0
-        return verdict
+        return replace(verdict, value=self.running.path if self.running else None)
 
-    def _may_start(self, task: str, force: bool, now_ns: int, from_ns: int) -> Verdict:
+    def _may_start(self, task: str, force: bool, now_ns: int, from_ns: int) -> Answer:
         if self.claim is not None:
             try:
                 self.store.make_root()
             except OSError as error:
-                return Verdict(False, f"not started: {error}")
+                return Answer(False, f"not started: {error}")
             if rival := self.claim.problem():
-                return Verdict(False, f"not started: {rival}")
+                return Answer(False, f"not started: {rival}")
         reports = [(monitor.config, report) for monitor, report in self.health(now_ns)]
         limits, root = self.settings.disk, self.store.root
         self._free = (0.0, 0)  # look again
@@ -270,7 +270,7 @@ class Recorder:
             waiting = self.ring.since(from_ns).bytes
         disk = self.free_bytes(), self.bytes_per_s, waiting + self._waiting_bytes(), limits, root
         if reached := reserve_reached(*disk):
-            return Verdict(False, f"not started: {reached}")
+            return Answer(False, f"not started: {reached}")
         verdict = judge_start(reports, shortage(*disk), force, self._foreseen(task, now_ns))
         if not verdict.ok:
             return verdict
@@ -281,7 +281,7 @@ class Recorder:
         if not self.settings.check:
             return []
         with self._lock:
-            streams = dict(self.observer.streams)
+            streams = dict(self.streams.streams)
             samples = self.ring.since(now_ns - NS_PER_S).samples
         try:
             known = self.settings.tasks.tasks.get(task)
@@ -295,8 +295,9 @@ class Recorder:
         partial = self.store.new_partial(episode_id(self.robot, assignment.task, now_ns))
         id, by = partial.with_suffix("").name, assignment.operator_name
         task = self.settings.tasks.tasks.get(assignment.task)
-        begin = Beginning(
-            id, partial, now_ns, from_ns, time.monotonic_ns(), forced, self.clock.followed,
+        label = LabelEvent(now_ns, id, LabelKind.TASK, by=by, **asdict(assignment))
+        begin = EpisodeStart(
+            id, partial, now_ns, from_ns, time.monotonic_ns(), forced, label, self.clock.followed,
             {
                 "robot": self.robot,
                 "namespace": self.namespace,
@@ -306,17 +307,14 @@ class Recorder:
             },
         )  # fmt: skip
         clock, followed = self.clock, self.clock.followed
-        evidence = Evidence(
-            self.observer.streams, self._profile, self._package.frames, from_ns, now_ns,
+        audit = EpisodeAudit(
+            self.streams.streams, self._profile, self._own.frames, from_ns, now_ns,
             lambda: clock.restamp(followed), self._inspector(task),
         )  # fmt: skip
         with self._lock:
-            latched = self.observer.latched.before(from_ns)
-        recording = Recording(
-            begin, self.store, self.settings.new_writer(), self._package, list(self.observer.streams),
-            latched, evidence, self.settings.max_queue_bytes,
-            LabelEvent(now_ns, id, LabelKind.TASK, by=by, **asdict(assignment)),
-        )  # fmt: skip
+            latched = self.streams.latched.before(from_ns)
+        recording = Recording(begin, self.store, self._own, audit)
+        recording.open(self.settings.new_writer(), latched, self.settings.max_queue_bytes)
         self.clock.hold()
         with self._lock:
             recording.offer(self.ring.since(from_ns), free=True)
@@ -330,7 +328,7 @@ class Recorder:
             return Inspector(self._profile, task, self.settings.looker)
         except Exception as error:  # a bag can be checked later, a take not recorded later
             logging.getLogger(__name__).exception("episodes are not checked")
-            return NoInspector(error)
+            return NullInspector(error)
 
     def limping(self, now_ns: int) -> list[str]:
         """What has gone wrong with the running episode's streams since this was asked last."""
@@ -339,20 +337,20 @@ class Recorder:
         reports = [(monitor.config, report) for monitor, report in self.health(now_ns)]
         return self.running.limping.news(reports, self.running.troubles)
 
-    def end(self, now_ns: int, reason: StopReason) -> Recording | None:
-        """The running episode ends at ``now_ns``: what is received later is not part of it.
+    def stop(self, now_ns: int, reason: StopReason) -> Recording | None:
+        """Cut the running episode at ``now_ns``: what is received later is not part of it.
 
         Returns:
-            It, to be given to ``finish``; None: nothing is being recorded.
+            It, to be given to ``finalise``; None: nothing is being recorded.
         """
         recording, self.running = self.running, None
         if recording is not None:
             recording.stop_ns, recording.stopped_at = now_ns, time.monotonic_ns()
             recording.stop_reason = reason
-            self._ending.append(recording)
+            self._finalising.append(recording)
         return recording
 
-    def finish(self, recording: Recording, flush: Callable[[], bool]) -> Verdict:
+    def finalise(self, recording: Recording, flush: Callable[[], bool]) -> Answer:
         """Make an episode of what has been recorded.
 
         Args:
@@ -368,54 +366,53 @@ class Recorder:
             self.clock.release()
 
         try:
-            verdict = recording.finish(detach)
+            verdict = recording.finalise(detach)
         finally:
-            self._ending.remove(recording)
+            self._finalising.remove(recording)
         if not verdict.ok:
             return verdict
-        self.finished += 1
+        self.finalised += 1
         self._sizes.append(recording.size_bytes)
-        return Verdict(
-            True, "" if delivered else "the ingest is overloaded: its last messages are missing"
-        )
+        reason = "" if delivered else "the ingest is overloaded: its last messages are missing"
+        return Answer(True, reason, verdict.value)
 
-    def stop(self, now_ns: int, flush: Callable[[], bool]) -> Verdict:
-        """``end`` and ``finish``."""
-        recording = self.end(now_ns, StopReason.REQUEST)
-        return NOTHING if recording is None else self.finish(recording, flush)
+    def stop_and_finalise(self, now_ns: int, flush: Callable[[], bool]) -> Answer:
+        """Both, one after the other."""
+        recording = self.stop(now_ns, StopReason.REQUEST)
+        return NOTHING if recording is None else self.finalise(recording, flush)
 
-    def discard(self, id: str = "") -> Verdict:
-        """Move a finished episode to the trash; ``reason`` says where it is.
+    def discard(self, id: str = "") -> Answer:
+        """Move a finished episode to the trash; ``value`` is where it is then.
 
         Args:
             id: empty: the last one.
         """
         last, days = self.last, self.settings.trash.days
         if not id and (last is None or last.discarded):
-            return Verdict(False, "there is no episode to discard: name one by its episode_id")
+            return Answer(False, "there is no episode to discard: name one by its episode_id")
         is_last = last is not None and id in ("", last.id)
         if is_last and last is not None and last.discarded:
-            return Verdict(
+            return Answer(
                 False, f"{last.id} is in the trash already: restore it, or leave it there"
             )
-        if is_last and last is not None and not last.finished:
-            return Verdict(False, f"{last.id} is not finished yet: stop it, then discard it")
+        if is_last and last is not None and not last.finalised:
+            return Answer(False, f"{last.id} is not finished yet: stop it, then discard it")
         if is_last and last is not None and last.path.parent.name == QUARANTINE:
-            return Verdict(False, f"{last.id} could not be repaired, and stays in {last.path}")
+            return Answer(False, f"{last.id} could not be repaired, and stays in {last.path}")
         try:
             # By its path: one that could not be finalised is still called .partial.
             if not is_last and self.store.discarded(id) is not None:
-                return Verdict(False, f"{id} is in the trash already")
+                return Answer(False, f"{id} is in the trash already")
             path = last.path if is_last and last is not None else self.store.find(id)
             target = self.store.discard(path, days)
         except BagError as error:
-            return Verdict(False, str(error))
+            return Answer(False, str(error))
         if is_last and last is not None:
             last.path, last.discarded = target, True
-        return Verdict(True, str(target))
+        return Answer(True, "", target)
 
-    def restore(self, id: str = "") -> Verdict:
-        """Bring an episode back from the trash; ``reason`` says where it is.
+    def restore(self, id: str = "") -> Answer:
+        """Bring an episode back from the trash; ``value`` is where it is then.
 
         Args:
             id: empty: the one of this robot discarded last.
@@ -423,31 +420,31 @@ class Recorder:
         try:
             path = self.store.restore(id, robot="" if id else self.robot)
         except BagError as error:
-            return Verdict(False, str(error))
+            return Answer(False, str(error))
         if self.last is not None and self.last.id == path.name.removesuffix(PARTIAL):
             self.last.path, self.last.discarded = path, False
-        return Verdict(True, str(path))
+        return Answer(True, "", path)
 
-    def label(self, event: LabelEvent) -> Verdict:
+    def label(self, event: LabelEvent) -> Answer:
         """Take a label, when the rules do: into the running episode, or into a finished one's metadata."""
 
         def decide(now: Labelled) -> LabelEvent:
             taken = now.admit(event, self.settings.tasks, self.clock.now_ns())
-            if isinstance(taken, Verdict):
+            if isinstance(taken, Answer):
                 raise ConfigError(taken.reason)
             return taken
 
         try:
-            for recording in {*self._ending, *filter(None, [self.last])}:
+            for recording in {*self._finalising, *filter(None, [self.last])}:
                 if recording.id == event.episode_id and recording.add_event(decide):
-                    return Verdict(True)
+                    return Answer(True)
             path = self.store.find(event.episode_id)
             events = self.store.append_labels(path, lambda e: [decide(Labelled.of(e))]).events
         except (BagError, ConfigError) as error:
-            return Verdict(False, str(error))
+            return Answer(False, str(error))
         if self.last is not None and self.last.id == event.episode_id:
             self.last.events = events  # others may have labelled it, too
-        return Verdict(True)
+        return Answer(True)
 
 
-NOTHING = Verdict(False, "nothing is being recorded: call start_episode first")
+NOTHING = Answer(False, "nothing is being recorded: call start_episode first")

@@ -17,20 +17,20 @@ from robot_recorder.alignment.certificate import Certificate
 from robot_recorder.bags.files import Spare, folder_bytes, is_regular, share
 from robot_recorder.bags.metadata import METADATA_FILE, topic_metadata
 from robot_recorder.bags.writer import BagWriter
-from robot_recorder.clocks.robot_clock import ClockJump
+from robot_recorder.clocks.robot_clock import ClockStep
 from robot_recorder.episodes.episode import incompleteness, label_facts, lost_of, quality_facts
 from robot_recorder.episodes.label_rules import Span
 from robot_recorder.episodes.labelling import Labelled
 from robot_recorder.episodes.recovery import RecordingLock, recover
 from robot_recorder.episodes.store import EpisodeStore, Note
-from robot_recorder.model.answers import Verdict
+from robot_recorder.model.answers import Answer
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.labels import LabelEvent, Labels, appended, fold
 from robot_recorder.model.losses import Dropout, LossLedger, Place
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.model.topics import Batch, Channel, Sample
 from robot_recorder.quality.report import UNCHECKED, unchecked
-from robot_recorder.recorder.audit import Evidence
+from robot_recorder.recorder.audit import EpisodeAudit
 from robot_recorder.recorder.limping import Limping
 from robot_recorder.recorder.write_behind import EpisodeWriter
 
@@ -46,7 +46,7 @@ class StopReason(str, Enum):
 
 
 @dataclass(frozen=True)
-class Package:
+class OwnChannels:
     """What the recorder itself writes into every bag: on which channels, and how it is encoded.
 
     Attributes:
@@ -63,10 +63,11 @@ class Package:
 
 
 @dataclass
-class Beginning:
+class EpisodeStart:
     """What is fixed when an episode starts.
 
     Attributes:
+        label: its first: the task, and who drives.
         start_ns: nominal start, robot clock: when it was asked for.
         from_ns: what was received since then belongs to it: earlier by the pre-roll.
         started_at: monotonic clock, ns.
@@ -80,6 +81,7 @@ class Beginning:
     from_ns: int
     started_at: int
     forced: bool
+    label: LabelEvent
     jumps_before: int = 0
     facts: dict[str, str] = field(default_factory=dict)
 
@@ -96,30 +98,16 @@ def software_version() -> str:
 class Recording:
     """Takes batches and labels, writes them behind, and ends as an episode; kept as "the last one".
 
-    ``offer`` comes from the ingest thread; the writer's thread calls back; the rest is for others.
+    Built, then opened, then fed. ``offer`` comes from the ingest thread; the writer's thread calls back; the
+    rest is for others.
     """
 
     def __init__(
-        self,
-        begin: Beginning,
-        store: EpisodeStore,
-        writer: BagWriter,
-        package: Package,
-        channels: list[Channel],
-        latched: list[Sample],
-        evidence: Evidence,
-        max_queue_bytes: int,
-        first_label: LabelEvent,
+        self, begin: EpisodeStart, store: EpisodeStore, own: OwnChannels, audit: EpisodeAudit
     ) -> None:
         """
         Args:
-            writer: fresh.
-            channels: whose losses are reported even when nothing of them arrives.
-            latched: what stands at the head of the bag.
-            evidence: fresh; makes the certificate.
-
-        Raises:
-            BagError, OSError: the bag can not be created.
+            audit: fresh; makes the certificate and the quality report.
         """
         self.id, self.path = begin.id, begin.path
         self.start_ns, self.from_ns, self.forced = begin.start_ns, begin.from_ns, begin.forced
@@ -127,52 +115,62 @@ class Recording:
         self.stop_ns = 0
         self.stopped_at = 0
         self.stop_reason = StopReason.REQUEST
-        self.events = [first_label]
+        self.events = [begin.label]
         self.losses = LossLedger()
-        self.jumps: list[ClockJump] = []
+        self.jumps: list[ClockStep] = []
         self.jumps_before = begin.jumps_before
         self.error = ""  # why it was aborted
         self.quality = UNCHECKED
         self.limping = Limping()
-        self.finished = False
+        self.finalised = False
         self.discarded = False
         self.written: dict[str, int] = {}
         self.size_bytes = 0
         self._begin = begin
         self._store = store
-        self._package = package
-        self._channels = channels
-        self._evidence: Evidence | None = evidence
+        self._own = own
+        self._channels = audit.channels  # whose losses are told even when nothing of them arrives
+        self._audit: EpisodeAudit | None = audit
         self._certificate: Certificate | None = None
         self._last_ns = begin.from_ns
         self._noted = (0, 0)
         self._labels_to_write: list[LabelEvent] = []
         self._counted_lost: dict[str, int] = {}
         self._lock = threading.Lock()  # of events and the note
-        store.make_root()
+
+    def open(self, writer: BagWriter, latched: list[Sample], max_queue_bytes: int) -> None:
+        """Create the bag, lock it and start to write.
+
+        Args:
+            writer: fresh.
+            latched: what stands at the head of the bag.
+
+        Raises:
+            BagError, OSError: the bag cannot be created.
+        """
+        begin, own = self._begin, self._own
+        self._store.make_root()
         self._held = RecordingLock(begin.path)  # nobody shall take it for a leftover
         try:
             writer.open(begin.path, self.facts())
         except BaseException:
             self._held.release()
             raise
-        share(begin.path, store.file_mode)
+        share(begin.path, self._store.file_mode)
         self._spare = Spare()
-        kept = frozenset(
-            [package.labels, package.task, package.dropouts, *(s.channel for s in latched)]
-        )
         self._writer = EpisodeWriter(
             writer,
             begin.path,
             max_queue_bytes,
             self.losses,
-            kept,
+            frozenset([own.labels, own.task, own.dropouts, *(s.channel for s in latched)]),
             self._on_written,
             self._before_sync,
         )
-        told = ((package.labels, package.encode_label), (package.task, package.encode_task))
-        head = [Sample(c, e(first_label), begin.from_ns, begin.start_ns) for c, e in told] + latched
-        self._writer.offer(Batch(head), free=True)
+        self._writer.start()
+        told = ((own.labels, own.encode_label), (own.task, own.encode_task))
+        head = [Sample(c, e(begin.label), begin.from_ns, begin.start_ns) for c, e in told]
+        self._writer.offer(Batch(head + latched), free=True)
 
     # -- while it runs
 
@@ -201,7 +199,7 @@ class Recording:
             self._writer.offer(batch, free)
 
     def add_event(self, decide: Callable[[Labelled], LabelEvent]) -> bool:
-        """Take a label and bring it to the disk; False when the episode is finished already.
+        """Take a label and bring it to the disk; False when the episode is finalised already.
 
         Args:
             decide: the label, for the episode as it stands, which nobody changes meanwhile.
@@ -210,7 +208,7 @@ class Recording:
             BagError: the disk does not take it; or what ``decide`` raises.
         """
         with self._lock:
-            if self.finished:
+            if self.finalised:
                 return False
             before = self.events
             self.events = appended(before, decide(self._labelled()))
@@ -248,7 +246,7 @@ class Recording:
 
     def counts(self) -> dict[str, int]:
         """Messages in the bag so far, per topic."""
-        if self.finished:
+        if self.finalised:
             return self.written
         return {channel.topic: n for channel, n in self._writer.traffic.written.items()}
 
@@ -271,7 +269,7 @@ class Recording:
 
     # -- the end
 
-    def finish(self, detach: Callable[[], None]) -> Verdict:
+    def finalise(self, detach: Callable[[], None]) -> Answer:
         """Write what is queued and make an episode of it; takes its time.
 
         After a write error what is readable becomes an episode that says it was aborted.
@@ -288,23 +286,23 @@ class Recording:
             problem = str(error)
         detach()
         self.error = problem
-        self._conclude()
+        self._judge()
         with self._lock:
             try:
-                return self._abort() if problem else self._finalise()
+                return self._abort() if problem else self._keep()
             finally:
-                self.finished = True
+                self.finalised = True
                 self._held.release()
 
-    def _finalise(self) -> Verdict:
+    def _keep(self) -> Answer:
         self.written = self.counts()
         try:
             self.path = self._store.finalise(self.path, self.facts())
         except BagError as error:
             self.error = str(error)
-            return Verdict(False, self.error)
+            return Answer(False, self.error, self.path)
         self.size_bytes = self._size()
-        return Verdict(True)
+        return Answer(True, "", self.path)
 
     def _size(self) -> int:
         """Bytes on disk. It is an episode already: nothing that fails here may say it is none."""
@@ -314,7 +312,7 @@ class Recording:
             files = [self.path / METADATA_FILE, self.path / f"{self.path.name}_0.mcap"]
             return sum(path.stat().st_size for path in files if is_regular(path))
 
-    def _abort(self) -> Verdict:
+    def _abort(self) -> Answer:
         handed_over = self.counts()
         self.stop_reason = StopReason.WRITE_ERROR
         found = recover(
@@ -323,10 +321,10 @@ class Recording:
         self.path = found.path
         if not found.ok:
             self._after_abort(handed_over, {})
-            return Verdict(False, f"aborted: {self.error}; {found.message}")
+            return Answer(False, f"aborted: {self.error}; {found.message}", self.path)
         self.size_bytes = self._size()
         kept = f"{found.messages} messages are kept in {found.path}"
-        return Verdict(False, f"aborted: {self.error}; {kept}")
+        return Answer(False, f"aborted: {self.error}; {kept}", self.path)
 
     def _after_abort(self, handed_over: dict[str, int], in_file: dict[str, int]) -> dict[str, str]:
         """Facts of an aborted episode, once its file has been counted."""
@@ -339,40 +337,40 @@ class Recording:
                 self._counted_lost[topic] = self._counted_lost.get(topic, 0) + lost
         return {**self.facts(), "aborted": "true", "error": self.error}
 
-    def _conclude(self) -> None:
+    def _judge(self) -> None:
         """Certificate and quality report: they can be made again from the bag; they must not cost the take."""
-        if self._evidence is None:
+        if self._audit is None:
             return
         try:
             streams, end_ns = self._streams(), self.stop_ns or self._last_ns
-            self._certificate = self._evidence.certificate(
+            self._certificate = self._audit.certificate(
                 end_ns,
                 lambda topic: lost_of(streams.get(topic, {})),
             )
             ending = incompleteness({"error": self.error, "stop_reason": self.stop_reason.value})
-            self.quality = self._evidence.report(end_ns, self._certificate, ending)
+            self.quality = self._audit.report(end_ns, self._certificate, ending)
         except Exception as error:
             logging.getLogger(__name__).exception("%s is not checked", self.id)
             self.quality = unchecked(error)
         # This stays as "the last one"; what the episode was judged by does not.
-        self._evidence = None
+        self._audit = None
 
     @property
     def troubles(self) -> dict[str, str]:
         """What can be seen to go wrong with its streams now, by stream."""
-        evidence = self._evidence
-        return evidence.troubles if evidence is not None else {}
+        audit = self._audit
+        return audit.troubles if audit is not None else {}
 
     # -- in the writer's thread
 
     def _on_written(self, samples: list[Sample]) -> None:
         self._last_ns = samples[-1].receive_ns
-        if self._evidence is not None:
+        if self._audit is not None:
             try:
-                self._evidence.add(samples)
+                self._audit.add(samples)
             except Exception as error:  # a certificate can be made again, a take not
                 logging.getLogger(__name__).exception("%s is not checked", self.id)
-                self._evidence, self.quality = None, unchecked(error)
+                self._audit, self.quality = None, unchecked(error)
 
     def _before_sync(self) -> Iterable[Sample]:
         with self._lock:
@@ -380,11 +378,11 @@ class Recording:
                 self._write_note()
             labels, self._labels_to_write = self._labels_to_write, []
         for event in labels:  # as they were taken: what was refused is not in the bag
-            data = self._package.encode_label(event)
-            yield Sample(self._package.labels, data, self._last_ns, event.stamp_ns)
+            data = self._own.encode_label(event)
+            yield Sample(self._own.labels, data, self._last_ns, event.stamp_ns)
         for loss in self.losses.take_reports():
-            data = self._package.encode_dropout(loss)
-            yield Sample(self._package.dropouts, data, self._last_ns, self._last_ns)
+            data = self._own.encode_dropout(loss)
+            yield Sample(self._own.dropouts, data, self._last_ns, self._last_ns)
 
     def _write_note(self) -> None:
         written = list(self._writer.traffic.written)

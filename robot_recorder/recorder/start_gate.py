@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from robot_recorder.model.answers import Verdict
+from robot_recorder.model.answers import Answer
 from robot_recorder.model.streams import StreamConfig, StreamHealth
 from robot_recorder.recorder.health import HealthReport
 
@@ -23,7 +23,7 @@ def judge_start(
     shortage: str,
     force: bool,
     foreseen: Iterable[str] = (),
-) -> Verdict:
+) -> Answer:
     """Refuse while a required stream is not as it should be, the disk is short, or the episode is sure to be
     rejected; ``force`` only warns.
 
@@ -40,8 +40,8 @@ def judge_start(
     if shortage:
         blocking.append(shortage)
     if blocking and not force:
-        return Verdict(False, "not started: " + "; ".join(blocking) + "; or start with force: true")
-    return Verdict(True, "; ".join(blocking), forced=bool(blocking))
+        return Answer(False, "not started: " + "; ".join(blocking) + "; or start with force: true")
+    return Answer(True, "; ".join(blocking), forced=bool(blocking))
 
 
 def _blocks(config: StreamConfig, report: HealthReport) -> bool:

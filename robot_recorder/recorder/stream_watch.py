@@ -18,7 +18,7 @@ _PERIOD_NS = 50 * NS_PER_MS
 _MOST = 5000  # samples
 
 
-class Observer:
+class StreamWatch:
     """Looks at samples some at a time: many at once cost little more than one."""
 
     def __init__(self, profile: RobotProfile, clock: RobotClock) -> None:

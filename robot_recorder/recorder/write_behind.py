@@ -85,6 +85,9 @@ class EpisodeWriter:
         self._grown = (0, 0)  # size of the files, and what had been written, when they last grew
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="episode_writer", daemon=True)
+
+    def start(self) -> None:
+        """Start to write; until then what is offered waits."""
         self._thread.start()
 
     @property

@@ -10,7 +10,7 @@ import numpy as np
 
 from robot_recorder.content.contents import Contents, Sort
 from robot_recorder.content.groups import groups, observed_joints, short_name
-from robot_recorder.content.images import Picture
+from robot_recorder.content.images import ImageFile
 from robot_recorder.content.series import EpisodeData, Series, load
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.model.arrays import Floats
@@ -26,7 +26,7 @@ _PICTURES = 24  # of each, from which those of common times are taken
 
 
 @dataclass(frozen=True)
-class Channel:
+class Quantity:
     """One quantity that repeats have in common.
 
     Attributes:
@@ -50,8 +50,8 @@ class Repeat:
     """
 
     episode: Episode
-    curves: dict[Channel, tuple[Floats, Floats]]
-    pictures: list[tuple[float, Picture]]
+    curves: dict[Quantity, tuple[Floats, Floats]]
+    pictures: list[tuple[float, ImageFile]]
     problems: list[str]
 
     @property
@@ -74,7 +74,7 @@ class Comparison:
 
     repeats: list[Repeat]
     times_s: Floats
-    channels: list[Channel]
+    channels: list[Quantity]
     values: Floats
     oddness: list[Oddness]
     problems: list[str]
@@ -101,7 +101,7 @@ def compare(
     repeats, problems = _read(paths, progress)
     step_s = max(_STEP_S, max(r.seconds for r in repeats) / _MOST_STEPS)
     times = np.arange(0.0, max(r.seconds for r in repeats), step_s, dtype=np.float64)
-    count: dict[Channel, int] = {}
+    count: dict[Quantity, int] = {}
     for repeat in repeats:
         for channel in repeat.curves:
             count[channel] = count.get(channel, 0) + 1
@@ -138,7 +138,7 @@ def _read(
 
 
 def _repeat(data: EpisodeData) -> Repeat:
-    curves: dict[Channel, tuple[Floats, Floats]] = {}
+    curves: dict[Quantity, tuple[Floats, Floats]] = {}
     for series in data.series:
         for channel, values in _channels(series, data):
             curves[channel] = series.times_s, values
@@ -146,32 +146,35 @@ def _repeat(data: EpisodeData) -> Repeat:
     return Repeat(data.episode, curves, pictures, data.problems)
 
 
-def _channels(series: Series, data: EpisodeData) -> list[tuple[Channel, Floats]]:
+def _channels(series: Series, data: EpisodeData) -> list[tuple[Quantity, Floats]]:
     stream, sort = series.topic.stream, series.topic.sort
     found = []
     for group in groups(series):
         values = series.values[:, group.columns]
         if sort is Sort.JOINTS and group.name == "position" and series in observed_joints(data):
             found += [
-                (Channel("joint", stream, joint_label(item), group.unit), values[:, i])
+                (Quantity("joint", stream, joint_label(item), group.unit), values[:, i])
                 for i, item in enumerate(group.items)
             ]
         elif sort is Sort.WRENCH and group.name == "force":
             size = np.linalg.norm(values, axis=1)
-            found.append((Channel("force", stream, short_name(series.topic), group.unit), size))
+            found.append((Quantity("force", stream, short_name(series.topic), group.unit), size))
         elif sort is Sort.TACTILE and group.name == "normal":
             found.append(
-                (Channel("touch", stream, short_name(series.topic), group.unit), values.sum(axis=1))
+                (
+                    Quantity("touch", stream, short_name(series.topic), group.unit),
+                    values.sum(axis=1),
+                )
             )
         elif sort is Sort.NUMBERS:
             name = f"{short_name(series.topic)} {group.name}".strip()
             if group.is_array:
                 found.append(
-                    (Channel("number", stream, f"{name}, sum", group.unit), values.sum(axis=1))
+                    (Quantity("number", stream, f"{name}, sum", group.unit), values.sum(axis=1))
                 )
             else:
                 found += [
-                    (Channel("number", stream, f"{name} {item}", group.unit), values[:, i])
+                    (Quantity("number", stream, f"{name} {item}", group.unit), values[:, i])
                     for i, item in enumerate(group.items)
                 ]
     return found

@@ -13,7 +13,7 @@ import numpy as np
 from robot_recorder.bags.files import replaced
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.model.labels import Outcome
-from robot_recorder.report.compare import Channel, Comparison
+from robot_recorder.report.compare import Comparison, Quantity
 from robot_recorder.report.picture import OUTCOME_COLOURS
 from robot_recorder.report.plots import plt, ylabel
 from robot_recorder.report.repeats import Oddness
@@ -227,5 +227,5 @@ def _curves(axes: Any, comparison: Comparison, number: int, looks: list[_Look]) 
     axes.grid(alpha=0.25)
 
 
-def _unit(channel: Channel) -> tuple[str, float]:
+def _unit(channel: Quantity) -> tuple[str, float]:
     return ("sum, kPa", 1e-3) if channel.unit == "Pa" else (channel.unit, 1.0)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from robot_recorder.episodes.episode import Episode, incompleteness
 from robot_recorder.model.labels import Labels
-from robot_recorder.quality.report import QualityReport, QualityVerdict
+from robot_recorder.quality.report import QualityReport, Verdict
 from robot_recorder.report.html_text import (
     UNKNOWN,
     Html,
@@ -32,7 +32,7 @@ def head(
     Args:
         notes, facts: of ``notes_of`` and ``facts_of``.
     """
-    unchecked = quality.verdict is QualityVerdict.UNKNOWN
+    unchecked = quality.verdict is Verdict.UNKNOWN
     verdict = "not checked" if unchecked else quality.verdict.text
     sentence = prose("Nobody has checked how well it is recorded; `robot-recorder check` does.")
     if not unchecked:

@@ -12,9 +12,9 @@ import numpy as np
 
 from robot_recorder.content.series import EpisodeData, Series
 from robot_recorder.model.arrays import Floats
-from robot_recorder.report.html_panels import Curve, Panel
+from robot_recorder.report.html_panels import Curve, Plot
 from robot_recorder.report.html_text import Html
-from robot_recorder.report.html_timeline import Mark, span, stop
+from robot_recorder.report.html_timeline import TimelineMark, span, stop
 
 _NUMBERS = 1_300_000  # of all curves together
 _FEWEST = 200  # points of a curve
@@ -22,7 +22,7 @@ _STEPS = 65534  # of a column's range; one code more means that there is no numb
 _SPIKY = 500  # times most of its values' range; steps of the whole range would blur those
 
 
-def embedded(data: EpisodeData, panels: Sequence[Panel], marks: Sequence[Mark]) -> Html:
+def embedded(data: EpisodeData, panels: Sequence[Plot], marks: Sequence[TimelineMark]) -> Html:
     """What the page's script draws, as JSON that can stand in a script element."""
     store = _Store(_thinning(panels))
     first, last = span(data)
@@ -39,7 +39,7 @@ def embedded(data: EpisodeData, panels: Sequence[Panel], marks: Sequence[Mark]) 
     return Html(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
-def _panel(panel: Panel, store: _Store) -> dict[str, Any]:
+def _panel(panel: Plot, store: _Store) -> dict[str, Any]:
     return {
         "title": panel.title,
         "unit": panel.unit,
@@ -88,7 +88,7 @@ class _Store:
         return number, self._columns[number, column]
 
 
-def _thinning(panels: Sequence[Panel]) -> int:
+def _thinning(panels: Sequence[Plot]) -> int:
     """By how much curves are thinned so that all of them together fit."""
     counts = {
         (id(s), column): len(s.times_s)

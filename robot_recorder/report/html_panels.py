@@ -9,7 +9,7 @@ import numpy as np
 
 from robot_recorder.content.contents import Sort
 from robot_recorder.content.groups import (
-    Group,
+    CurveGroup,
     commands_of,
     group_of,
     groups,
@@ -37,7 +37,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Panel:
+class Plot:
     """A plot.
 
     Attributes:
@@ -63,14 +63,14 @@ class Panel:
     folded: bool = False
 
 
-def panels(data: EpisodeData) -> list[Panel]:
+def panels(data: EpisodeData) -> list[Plot]:
     """All plots of a report, what a robot does before what nobody knows."""
     found = [*_joints(data), *_forces(data), *_touch(data), *_others(data, Sort.IMU, Sort.POSE)]
     unknown = list(_others(data, Sort.NUMBERS))
     return found + [replace(p, folded=i >= _UNASKED) for i, p in enumerate(unknown)]
 
 
-def _joints(data: EpisodeData) -> Iterator[Panel]:
+def _joints(data: EpisodeData) -> Iterator[Plot]:
     """Measured ones with their commands; commands that nothing measured answers by themselves."""
     observed = observed_joints(data)
     commanded = {id(s) for o in observed for s, _ in commands_of(data, o).values()}
@@ -87,7 +87,7 @@ def _joints(data: EpisodeData) -> Iterator[Panel]:
                 continue
             curves.sort(key=lambda curve: order.get(curve.name, len(order)))
             dotted = any(curve.command for curve in curves)
-            yield Panel(
+            yield Plot(
                 f"{where}{title}" + (" (dotted: commanded)" if dotted else ""),
                 split_name(series.names[curves[0].column])[1],
                 series.topic.name, curves, series.topic.name, height,
@@ -114,7 +114,7 @@ def _order(series: Series) -> dict[str, int]:
     return {joints[place][0]: rank for rank, place in enumerate(ranked)}
 
 
-def _forces(data: EpisodeData) -> Iterator[Panel]:
+def _forces(data: EpisodeData) -> Iterator[Plot]:
     wrenches = [s for s in data.series if s.topic.sort is Sort.WRENCH]
     for name in ("force", "torque"):
         for series in wrenches:
@@ -122,23 +122,23 @@ def _forces(data: EpisodeData) -> Iterator[Panel]:
             if group is not None:
                 curves = _in_order(series, group)
                 title = f"{short_name(series.topic)}: {name}"
-                yield Panel(title, group.unit, series.topic.name, curves, f"{name}s", 120)
+                yield Plot(title, group.unit, series.topic.name, curves, f"{name}s", 120)
 
 
-def _touch(data: EpisodeData) -> Iterator[Panel]:
+def _touch(data: EpisodeData) -> Iterator[Plot]:
     for series in data.series:
         if series.topic.sort is Sort.TACTILE:
             for group in groups(series):
                 yield _heat_map(series, group)
 
 
-def _others(data: EpisodeData, *sorts: Sort) -> Iterator[Panel]:
+def _others(data: EpisodeData, *sorts: Sort) -> Iterator[Plot]:
     for series in data.series:
         if series.topic.sort in sorts:
             yield from _curves(series)
 
 
-def _curves(series: Series) -> Iterator[Panel]:
+def _curves(series: Series) -> Iterator[Plot]:
     for group in groups(series):
         if group.is_array:
             yield _heat_map(series, group)
@@ -150,20 +150,20 @@ def _curves(series: Series) -> Iterator[Panel]:
             curves = [curves[c] for c in ranked]
         title = f"{short_name(series.topic)}: {group.name.replace('_', ' ')}".rstrip(": ")
         name = f"{series.topic.name} {group.name}"
-        yield Panel(title, group.unit, series.topic.name, curves, name)
+        yield Plot(title, group.unit, series.topic.name, curves, name)
 
 
-def _in_order(series: Series, group: Group) -> list[Curve]:
+def _in_order(series: Series, group: CurveGroup) -> list[Curve]:
     return [Curve(i, series, c) for i, c in zip(group.items, group.columns, strict=True)]
 
 
-def _heat_map(series: Series, group: Group) -> Panel:
+def _heat_map(series: Series, group: CurveGroup) -> Plot:
     title = short_name(series.topic)
     if group.name not in ("normal", ""):
         title += f": {group.name.replace('_', ' ')}"
     cells = _shape(group.items)
     height = min(max(7 * len(group.items), 84), 200)
-    return Panel(
+    return Plot(
         title, group.unit, series.topic.name, _in_order(series, group),
         f"{series.topic.name} {group.name}", height, len(group.items), cells,
         _limits(series.values[:, group.columns], group.unit),

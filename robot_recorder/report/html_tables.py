@@ -11,7 +11,7 @@ from robot_recorder.model.labels import LabelEvent, LabelKind, outcome_text
 from robot_recorder.model.losses import Place
 from robot_recorder.model.quality_result import Level, Result
 from robot_recorder.model.streams import NS_PER_S
-from robot_recorder.quality.report import QualityReport, QualityVerdict
+from robot_recorder.quality.report import QualityReport, Verdict
 from robot_recorder.report.html_text import (
     NONE,
     UNKNOWN,
@@ -123,7 +123,7 @@ def _with_interval(value: float | None, half: float | None, form: str, unit: str
 
 def quality_section(quality: QualityReport) -> Html:
     """What is not as it should be, worst first, then what passed, and what nobody could check."""
-    if quality.verdict is QualityVerdict.UNKNOWN:
+    if quality.verdict is Verdict.UNKNOWN:
         return element("p", prose("Not checked; `robot-recorder check --save` does."))
     passed = [r for r in quality.results if r.level is Level.PASS]
     headings = ("", "check", "stream", "finding", "figure", "limit")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from robot_recorder.content.groups import short_name
-from robot_recorder.content.images import Picture
+from robot_recorder.content.images import ImageFile
 from robot_recorder.content.series import EpisodeData, Pictures
 from robot_recorder.model.labels import LabelEvent, LabelKind, Labels, Outcome
 from robot_recorder.model.streams import NS_PER_S
@@ -24,7 +24,7 @@ _LONGEST = 40  # letters of a name on the lane
 
 
 @dataclass(frozen=True)
-class Mark:
+class TimelineMark:
     """Something on the lane.
 
     Attributes:
@@ -40,7 +40,7 @@ class Mark:
     colour: int = 0
 
 
-def marks(data: EpisodeData, labels: Labels, events: list[LabelEvent]) -> list[Mark]:
+def marks(data: EpisodeData, labels: Labels, events: list[LabelEvent]) -> list[TimelineMark]:
     """Annotations, and the outcome if it was given while it was recorded; only what still holds."""
     start_ns, found = data.contents.start_ns, []
     colours: dict[str, int] = {}
@@ -48,11 +48,11 @@ def marks(data: EpisodeData, labels: Labels, events: list[LabelEvent]) -> list[M
         start, end = ((at - start_ns) / NS_PER_S for at in (event.start_ns, event.end_ns))
         kind = "segment" if end > start else "instant"
         colour = colours.setdefault(event.name, len(colours)) if kind == "segment" else 0
-        found.append(Mark(start, max(end, start), event.name, kind, colour % _COLOURS))
+        found.append(TimelineMark(start, max(end, start), event.name, kind, colour % _COLOURS))
     outcomes = [e for e in events if e.kind is LabelKind.OUTCOME]
     if outcomes and outcomes[-1].outcome is not Outcome.UNLABELLED:
         at = (outcomes[-1].stamp_ns - start_ns) / NS_PER_S
-        found.append(Mark(at, at, labels.outcome_text, labels.outcome.text))
+        found.append(TimelineMark(at, at, labels.outcome_text, labels.outcome.text))
     first, last = span(data)
     return sorted(
         (m for m in found if m.end_s >= first and m.start_s <= last), key=lambda m: m.start_s
@@ -70,7 +70,7 @@ def stop(data: EpisodeData) -> float:
     return data.episode.duration_s
 
 
-def lane(data: EpisodeData, found: list[Mark]) -> Html:
+def lane(data: EpisodeData, found: list[TimelineMark]) -> Html:
     """Pre-roll, segments and instants, each in a row where there is room for its name."""
     first, last = span(data)
 
@@ -105,7 +105,7 @@ def lane(data: EpisodeData, found: list[Mark]) -> Html:
     )  # fmt: skip
 
 
-def _placed(found: list[tuple[float, float, Mark]]) -> list[tuple[Mark, int, bool]]:
+def _placed(found: list[tuple[float, float, TimelineMark]]) -> list[tuple[TimelineMark, int, bool]]:
     """Each with its row, and whether its name stands left of it, for want of room on the right.
 
     Args:
@@ -131,7 +131,7 @@ def _short(name: str) -> str:
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
 
-def _when(mark: Mark) -> str:
+def _when(mark: TimelineMark) -> str:
     until = f" to {mark.end_s:.2f} s" if mark.end_s > mark.start_s else ""
     return f"{mark.start_s:.2f} s{until}"
 
@@ -177,6 +177,6 @@ def _camera(pictures: Pictures, most: int) -> Html:
     )
 
 
-def _source(picture: Picture) -> str:
+def _source(picture: ImageFile) -> str:
     kind = "image/png" if picture.media_type == "image/png" else "image/jpeg"
     return f"data:{kind};base64,{base64.b64encode(picture.data).decode()}"

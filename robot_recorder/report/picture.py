@@ -17,7 +17,7 @@ from robot_recorder.content.series import EpisodeData, Pictures
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.model.labels import LabelEvent, Outcome
 from robot_recorder.model.streams import NS_PER_S
-from robot_recorder.quality.report import QualityVerdict
+from robot_recorder.quality.report import Verdict
 from robot_recorder.report.plots import (
     plot_array,
     plot_curves,
@@ -31,8 +31,8 @@ OUTCOME_COLOURS = {
     Outcome.SUCCESS: "#2e7d32", Outcome.FAILURE: "#c62828", Outcome.UNLABELLED: "#616161",
 }  # fmt: skip
 VERDICT_COLOURS = {
-    QualityVerdict.ACCEPT: "#2e7d32", QualityVerdict.REVIEW: "#ef6c00",
-    QualityVerdict.REJECT: "#c62828", QualityVerdict.UNKNOWN: "#616161",
+    Verdict.ACCEPT: "#2e7d32", Verdict.REVIEW: "#ef6c00",
+    Verdict.REJECT: "#c62828", Verdict.UNKNOWN: "#616161",
 }  # fmt: skip
 _STRIP = 8  # pictures in a film strip
 _SEGMENTS = ("#90caf9", "#a5d6a7", "#ffe082", "#ef9a9a", "#ce93d8", "#80deea", "#bcaaa4")
@@ -124,7 +124,7 @@ def _title(figure: Any, data: EpisodeData, inch: float) -> None:
     by = f", operator {labels.operator_name}" if labels.operator_name else ""
     text = f"{labels.instruction or 'no instruction'}   ({episode.duration_s:.1f} s{by})"
     figure.text(_LEFT, 1 - 0.57 * inch, text, fontsize=11, color="#424242", va="center")
-    if quality.verdict is not QualityVerdict.UNKNOWN:
+    if quality.verdict is not Verdict.UNKNOWN:
         text = textwrap.shorten(f"recording: {quality.sentence}", 150, placeholder=" …")
         colour = VERDICT_COLOURS[quality.verdict]
         figure.text(_LEFT, 1 - 0.8 * inch, text, fontsize=10, color=colour, va="center")

@@ -10,7 +10,7 @@ import matplotlib
 import numpy as np
 
 from robot_recorder.content.groups import (
-    Group,
+    CurveGroup,
     commands_of,
     joint_group,
     most_moving,
@@ -78,7 +78,7 @@ def plot_force(axes: Any, wrenches: list[Series], data: EpisodeData) -> None:
     legend(axes)
 
 
-def plot_curves(axes: Any, content: tuple[Series, Group], data: EpisodeData) -> None:
+def plot_curves(axes: Any, content: tuple[Series, CurveGroup], data: EpisodeData) -> None:
     """Numbers of any kind; of many those that change most."""
     del data
     series, group = content
@@ -90,7 +90,7 @@ def plot_curves(axes: Any, content: tuple[Series, Group], data: EpisodeData) -> 
     legend(axes)
 
 
-def plot_array(axes: Any, content: tuple[Series, Group], data: EpisodeData) -> None:
+def plot_array(axes: Any, content: tuple[Series, CurveGroup], data: EpisodeData) -> None:
     """A pad's cells against time, as a heat map."""
     del data
     series, group = content
@@ -113,7 +113,7 @@ def plot_array(axes: Any, content: tuple[Series, Group], data: EpisodeData) -> N
     axes.figure.colorbar(drawn, cax=place).set_label("kPa" if pascal else group.unit)
 
 
-def _gridded(series: Series, group: Group) -> tuple[Floats, Floats]:
+def _gridded(series: Series, group: CurveGroup) -> tuple[Floats, Floats]:
     """Evenly spaced times, and float64[n, cells], the highest value of each; NaN where the pad was silent."""
     times, values = series.times_s, series.values[:, group.columns]
     step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0

@@ -11,9 +11,9 @@ from typing import Any
 import matplotlib
 from matplotlib import dates, ticker
 
-from robot_recorder.catalogue.stats import Side, Stats, Tally, Target
+from robot_recorder.catalogue.stats import EpisodeCounts, Side, Stats, TaskTarget
 from robot_recorder.model.labels import Outcome
-from robot_recorder.quality.report import QualityVerdict
+from robot_recorder.quality.report import Verdict
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -35,7 +35,7 @@ _DAY_LABELS = 14  # days that are each named
 
 
 @dataclass(frozen=True)
-class Row:
+class Bar:
     """A bar.
 
     Attributes:
@@ -49,7 +49,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Panel:
+class BarPanel:
     """Bars that can be compared.
 
     Attributes:
@@ -57,7 +57,7 @@ class Panel:
     """
 
     title: str
-    rows: list[Row]
+    rows: list[Bar]
     full: float = 1.0
 
     @property
@@ -66,7 +66,7 @@ class Panel:
         return _BAR_INCH * len(self.rows)
 
 
-def draw_stats(stats: Stats, targets: Mapping[str, Target], target: Path) -> None:
+def draw_stats(stats: Stats, targets: Mapping[str, TaskTarget], target: Path) -> None:
     """Write the picture as PNG.
 
     Args:
@@ -81,7 +81,7 @@ def draw_stats(stats: Stats, targets: Mapping[str, Target], target: Path) -> Non
     ]  # fmt: skip
     above = _HEAD_INCH + 0.35 + _DAYS_INCH + _GAP_INCH
     ends = [above] * len(_COLUMNS)
-    placed: list[tuple[int, float, Panel]] = []
+    placed: list[tuple[int, float, BarPanel]] = []
     for panel in panels:
         if panel is not None:  # into the column that ends first
             column = ends.index(min(ends))
@@ -137,10 +137,10 @@ def _days(figure: Any, stats: Stats, bottom: float, height: float) -> None:
     days = {date.fromisoformat(day): tally for day, tally in stats.by[Side.DAY].items()}
     span = (max(days) - min(days)).days + 1
     width = 1 if span <= _MOST_DAYS else 7
-    bins: dict[date, Tally] = {}
+    bins: dict[date, EpisodeCounts] = {}
     for day, tally in days.items():
         first = day - timedelta(days=day.weekday() if width == 7 else 0)
-        bins[first] = bins.get(first, Tally()) + tally
+        bins[first] = bins.get(first, EpisodeCounts()) + tally
     axes = figure.add_axes((0.075, bottom, 0.875, height))
     below = dict.fromkeys(bins, 0)
     for outcome, colour, label in _OUTCOMES:
@@ -177,7 +177,7 @@ def _days(figure: Any, stats: Stats, bottom: float, height: float) -> None:
     )
 
 
-def _bars(axes: Any, panel: Panel) -> None:
+def _bars(axes: Any, panel: BarPanel) -> None:
     """Horizontal bars, the first on top, each with what it says."""
     axes.set_title(panel.title, loc="left", fontsize=11, weight="bold")
     for place, row in enumerate(panel.rows):
@@ -201,7 +201,7 @@ def _short(name: str) -> str:
     return name if len(name) <= _LONGEST else f"{name[: half - 1]}…{name[-half:]}"
 
 
-def _rate_panel(stats: Stats, side: Side) -> Panel | None:
+def _rate_panel(stats: Stats, side: Side) -> BarPanel | None:
     """Success rates; of robots and operators, where they are many, those that need a look."""
     named = {name: t for name, t in stats.by[side].items() if name and t.success_rate is not None}
     if not named or (side is Side.PROGRAMME and len(stats.by[side]) < 2):
@@ -220,15 +220,15 @@ def _rate_panel(stats: Stats, side: Side) -> Panel | None:
         tally = named[name]
         rate = tally.success_rate or 0.0
         text = f"{rate:.1%}   {tally.of(Outcome.SUCCESS):,} of {_labelled(tally):,}"
-        rows.append(Row(name, ((rate, _GOOD), (1 - rate, _BAD)), text))
-    return Panel(title, rows)
+        rows.append(Bar(name, ((rate, _GOOD), (1 - rate, _BAD)), text))
+    return BarPanel(title, rows)
 
 
-def _labelled(tally: Tally) -> int:
+def _labelled(tally: EpisodeCounts) -> int:
     return tally.of(Outcome.SUCCESS) + tally.of(Outcome.FAILURE)
 
 
-def _target_panel(targets: Mapping[str, Target]) -> Panel | None:
+def _target_panel(targets: Mapping[str, TaskTarget]) -> BarPanel | None:
     if not targets:
         return None
     chosen = sorted(targets, key=lambda n: (targets[n].reached, n))
@@ -241,43 +241,43 @@ def _target_panel(targets: Mapping[str, Target]) -> Panel | None:
         done = target.reached >= 1
         share = "reached" if done else f"{int(100 * target.reached)} %"
         text = f"{share}   {target.good:,} good of {target.wanted:,}"
-        rows.append(Row(name, ((target.reached, _GOOD if done else _UNDERWAY),), text))
-    return Panel(title, rows)
+        rows.append(Bar(name, ((target.reached, _GOOD if done else _UNDERWAY),), text))
+    return BarPanel(title, rows)
 
 
-def _yield_panel(stats: Stats) -> Panel | None:
+def _yield_panel(stats: Stats) -> BarPanel | None:
     tasks = {n: t for n, t in stats.by[Side.TASK].items() if n and t.yield_per_hour is not None}
     if not tasks:
         return None
     chosen = sorted(tasks, key=lambda n: (-tasks[n].episodes, n))[:_BARS]
     rates = {name: tasks[name].yield_per_hour or 0.0 for name in chosen}
     rows = [
-        Row(name, ((rate, _YIELD),), f"{rate:.1f}   {tasks[name].good:,} in {_hours(tasks[name])}")
+        Bar(name, ((rate, _YIELD),), f"{rate:.1f}   {tasks[name].good:,} in {_hours(tasks[name])}")
         for name, rate in rates.items()
     ]
-    return Panel("good episodes per hour of a robot at work", rows, max(*rates.values(), 1e-9))
+    return BarPanel("good episodes per hour of a robot at work", rows, max(*rates.values(), 1e-9))
 
 
-def _hours(tally: Tally) -> str:
+def _hours(tally: EpisodeCounts) -> str:
     return f"{tally.hours:,.0f} h" if tally.hours >= 10 else f"{tally.hours:.2f} h"
 
 
-def _cause_panel(stats: Stats) -> Panel | None:
+def _cause_panel(stats: Stats) -> BarPanel | None:
     if not stats.causes:
         return None
     failures = sum(stats.causes.values())
     ranked = sorted(stats.causes.items(), key=lambda item: (-item[1], item[0]))
     rows = [
-        Row(name or "(no cause given)", ((count, _BAD),), f"{count / failures:.1%}   {count:,}")
+        Bar(name or "(no cause given)", ((count, _BAD),), f"{count / failures:.1%}   {count:,}")
         for name, count in ranked[:_BARS]
     ]
-    return Panel(f"why {_plural(failures, 'attempt')} failed", rows, ranked[0][1])
+    return BarPanel(f"why {_plural(failures, 'attempt')} failed", rows, ranked[0][1])
 
 
-def _reason_panel(stats: Stats) -> Panel | None:
+def _reason_panel(stats: Stats) -> BarPanel | None:
     """What the quality checks found: rejected first, for that is lost."""
     counts = {
-        name: (of.get(QualityVerdict.REJECT, 0), of.get(QualityVerdict.REVIEW, 0))
+        name: (of.get(Verdict.REJECT, 0), of.get(Verdict.REVIEW, 0))
         for name, of in stats.reasons.items()
     }
     if not counts:
@@ -287,6 +287,6 @@ def _reason_panel(stats: Stats) -> Panel | None:
     for name in ranked:
         reject, review = counts[name]
         parts = ((reject, _BAD), (review, _MAYBE))
-        rows.append(Row(name or "(not said)", parts, f"{reject:,} rejected   {review:,} to review"))
+        rows.append(Bar(name or "(not said)", parts, f"{reject:,} rejected   {review:,} to review"))
     title = "why episodes were rejected (red), or are to be reviewed"
-    return Panel(title, rows, max(map(sum, counts.values())))
+    return BarPanel(title, rows, max(map(sum, counts.values())))

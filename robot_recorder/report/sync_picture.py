@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 
 from robot_recorder.alignment.certificate import Certificate, StreamCertificate
-from robot_recorder.alignment.frames import Column, Frames, SampleStatus
+from robot_recorder.alignment.frames import FrameColumn, Frames, SampleStatus
 from robot_recorder.model.streams import NS_PER_MS, NS_PER_S
 
 matplotlib.use("Agg")
@@ -62,7 +62,7 @@ def draw_sync(
     plt.close(figure)
 
 
-def _row(axes: Any, times: np.ndarray, column: Column, stream: StreamCertificate) -> None:
+def _row(axes: Any, times: np.ndarray, column: FrameColumn, stream: StreamCertificate) -> None:
     skews = column.skews / NS_PER_MS
     there = column.status != SampleStatus.MISSING
     widest = float(np.abs(skews[there]).max()) if there.any() else 0.0

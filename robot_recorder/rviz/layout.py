@@ -42,7 +42,7 @@ class Camera:
 
 
 @dataclass(frozen=True)
-class Shown:
+class RvizContent:
     """What of an episode, or a robot, can be shown.
 
     Attributes:
@@ -70,7 +70,7 @@ class Shown:
     problem: str = field(default="", compare=False)
 
 
-def look_at(episode: Episode, description: str = "") -> Shown:
+def look_at(episode: Episode, description: str = "") -> RvizContent:
     """Look at what a bag has.
 
     Args:
@@ -99,7 +99,7 @@ def look_at(episode: Episode, description: str = "") -> Shown:
     parents = _tf_parents(episode, types)
     tops = (parent for parent in parents.values() if parent not in parents)
     moving = {j.child for j in robot.joints if j.kind != "fixed"} if robot else set()
-    return Shown(
+    return RvizContent(
         namespace,
         description,
         robot.roots[0] if robot else next(tops, "") or _first_frame(episode, found),
@@ -196,7 +196,7 @@ def _first_frame(episode: Episode, found: tuple[SensorStream, ...]) -> str:
     return FRAME
 
 
-def layout_for(shown: Shown, template: str, description_file: Path | None = None) -> str:
+def layout_for(shown: RvizContent, template: str, description_file: Path | None = None) -> str:
     """rviz's layout for an episode.
 
     Args:

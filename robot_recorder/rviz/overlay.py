@@ -10,7 +10,7 @@ from enum import Enum
 from robot_recorder.alignment.frames import Frame, SampleStatus
 from robot_recorder.model.labels import Labels, Outcome, outcome_text
 from robot_recorder.model.streams import NS_PER_S
-from robot_recorder.quality.report import QualityVerdict
+from robot_recorder.quality.report import Verdict
 from robot_recorder.rviz.shapes import (
     BLUE,
     GREEN,
@@ -43,7 +43,7 @@ class State(Enum):
 
 
 @dataclass(frozen=True)
-class Mark:
+class Annotation:
     """An annotation; s since the episode's start, equal for an instant."""
 
     name: str
@@ -51,10 +51,10 @@ class Mark:
     end_s: float
 
 
-def marks_of(labels: Labels, start_ns: int) -> tuple[Mark, ...]:
+def marks_of(labels: Labels, start_ns: int) -> tuple[Annotation, ...]:
     """The annotations that hold for an episode that began then."""
     return tuple(
-        Mark(a.name, (a.start_ns - start_ns) / NS_PER_S, (a.end_ns - start_ns) / NS_PER_S)
+        Annotation(a.name, (a.start_ns - start_ns) / NS_PER_S, (a.end_ns - start_ns) / NS_PER_S)
         for a in labels.annotations
     )
 
@@ -79,9 +79,9 @@ class Situation:
     duration_s: float | None = None
     outcome: Outcome = Outcome.UNLABELLED
     cause: str = ""
-    verdict: QualityVerdict = QualityVerdict.UNKNOWN
+    verdict: Verdict = Verdict.UNKNOWN
     sentence: str = ""
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[Annotation, ...] = ()
     trouble: tuple[str, ...] = ()
     streams: int = 0
 
@@ -98,9 +98,9 @@ class Line:
 _STATES = {State.RECORDING: RED, State.PLAYBACK: BLUE, State.WAITING: ORANGE}
 _OUTCOMES = {Outcome.SUCCESS: GREEN, Outcome.FAILURE: RED, Outcome.UNLABELLED: GREY}
 _VERDICTS = {
-    QualityVerdict.ACCEPT: GREY,
-    QualityVerdict.REVIEW: ORANGE,
-    QualityVerdict.REJECT: RED,
+    Verdict.ACCEPT: GREY,
+    Verdict.REVIEW: ORANGE,
+    Verdict.REJECT: RED,
 }
 
 
@@ -114,7 +114,7 @@ def overlay_lines(now: Situation) -> list[Line]:
         lines.append(Line(outcome_text(now.outcome, now.cause), _OUTCOMES[now.outcome]))
     if now.verdict in _VERDICTS:
         lines.append(Line(f"recording: {now.verdict.text}", _VERDICTS[now.verdict]))
-        if now.verdict is not QualityVerdict.ACCEPT:
+        if now.verdict is not Verdict.ACCEPT:
             wrapped = textwrap.wrap(now.sentence, _WIDTH, max_lines=2, placeholder=" ...")
             lines += [Line(text, _VERDICTS[now.verdict]) for text in wrapped]
     lines += _mark_lines(now.marks, now.at_s)
@@ -142,7 +142,7 @@ def _when(now: Situation) -> str:
     return f"{now.state.value}   {round(now.at_s, 1) + 0.0:.1f}{of} s{before}"
 
 
-def _mark_lines(marks: Iterable[Mark], at_s: float | None) -> list[Line]:
+def _mark_lines(marks: Iterable[Annotation], at_s: float | None) -> list[Line]:
     """The annotations that run now; when none does, the last one."""
     if at_s is None:
         return []

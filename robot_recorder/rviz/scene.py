@@ -10,7 +10,7 @@ from robot_recorder.messages.kinds import KINDS
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.streams import RobotProfile, Role
 from robot_recorder.rviz.shapes import Shape
-from robot_recorder.rviz.tactile import Pad, PadLayout, PressureScale, pad_shapes, read_pad
+from robot_recorder.rviz.tactile import PadLayout, PadReading, PressureScale, pad_shapes, read_pad
 from robot_recorder.rviz.wrench import WrenchScale, wrench_shapes
 
 WRENCH, TACTILE = "geometry_msgs/msg/WrenchStamped", "robot_recorder/msg/TactileArray"
@@ -39,12 +39,12 @@ def sensors(profile: RobotProfile) -> list[SensorStream]:
 
 
 @dataclass
-class _Shown:
+class _LastHeard:
     """What was heard last of a stream."""
 
     frame: str = ""
     wrench: Floats | None = None
-    pad: Pad | None = None
+    pad: PadReading | None = None
     heard_s: float = 0.0
     looks: int = 0
 
@@ -62,7 +62,7 @@ class SensorScene:
     scale: WrenchScale = field(default_factory=WrenchScale)
     layouts: Mapping[str, PadLayout] = field(default_factory=dict)
     pressure: PressureScale = field(default_factory=PressureScale)
-    _shown: dict[str, _Shown] = field(default_factory=dict)
+    _shown: dict[str, _LastHeard] = field(default_factory=dict)
 
     def see(self, stream: SensorStream, data: bytes, now_s: float) -> None:
         """Take a message in.
@@ -77,12 +77,12 @@ class SensorScene:
         if stream.type == TACTILE:
             pad = read_pad(data)
             self.pressure.see(pad)
-            self._shown[stream.name] = _Shown(pad.frame, pad=pad, heard_s=now_s)
+            self._shown[stream.name] = _LastHeard(pad.frame, pad=pad, heard_s=now_s)
             return
         decode = KINDS[stream.type].decode
         assert decode is not None
         frame, values = header_frame_id(data), decode(data).values
-        self._shown[stream.name] = _Shown(frame, wrench=values, heard_s=now_s)
+        self._shown[stream.name] = _LastHeard(frame, wrench=values, heard_s=now_s)
 
     def forget(self) -> None:
         """Everything heard, as nobody has listened for a while."""

@@ -11,7 +11,7 @@ from robot_recorder.episodes.episode import Episode
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.playback.playhead import checked_rate
 from robot_recorder.playback.selection import choose
-from robot_recorder.rviz.layout import Shown, layout_for, look_at
+from robot_recorder.rviz.layout import RvizContent, layout_for, look_at
 
 _CLOCK_HZ = 100.0
 _LINKS_HZ = 50.0  # robot_state_publisher's own 20 Hz stutters
@@ -21,7 +21,7 @@ Parameter = str | float | bool
 
 
 @dataclass(frozen=True)
-class Wish:
+class LaunchArguments:
     """What the arguments of the launch file say.
 
     Attributes:
@@ -42,7 +42,7 @@ class Wish:
     namespace: str = ""
 
     @classmethod
-    def from_texts(cls, texts: Mapping[str, str]) -> Wish:
+    def from_texts(cls, texts: Mapping[str, str]) -> LaunchArguments:
         """
         Args:
             texts: the launch file's arguments.
@@ -108,7 +108,7 @@ def installed_package(name: str) -> bool:
 
 
 def stage_for(
-    wish: Wish, folder: Path, installed: Callable[[str], bool] = installed_package
+    wish: LaunchArguments, folder: Path, installed: Callable[[str], bool] = installed_package
 ) -> Stage:
     """Decide what runs.
 
@@ -137,7 +137,10 @@ def stage_for(
 
 
 def live_stage(
-    wish: Wish, shown: Shown, folder: Path, installed: Callable[[str], bool] = installed_package
+    wish: LaunchArguments,
+    shown: RvizContent,
+    folder: Path,
+    installed: Callable[[str], bool] = installed_package,
 ) -> Stage:
     """Decide what runs beside a robot that is working.
 
@@ -158,7 +161,11 @@ def live_stage(
 
 
 def _rviz(
-    wish: Wish, shown: Shown, folder: Path, installed: Callable[[str], bool], notes: list[str]
+    wish: LaunchArguments,
+    shown: RvizContent,
+    folder: Path,
+    installed: Callable[[str], bool],
+    notes: list[str],
 ) -> list[Program]:
     if not (wish.rviz and _there("rviz2", installed, "nothing is shown here", notes)):
         return []
@@ -179,7 +186,7 @@ def _rviz(
 
 
 def _player(
-    wish: Wish, episode: Episode, installed: Callable[[str], bool], notes: list[str]
+    wish: LaunchArguments, episode: Episode, installed: Callable[[str], bool], notes: list[str]
 ) -> Program:
     storage = str(episode.metadata.get("storage_identifier", ""))
     has_bag_play = installed("ros2bag") and installed(f"rosbag2_storage_{storage}")
@@ -202,7 +209,7 @@ def _player(
 
 
 def _state_publisher(
-    wish: Wish, shown: Shown, installed: Callable[[str], bool], notes: list[str]
+    wish: LaunchArguments, shown: RvizContent, installed: Callable[[str], bool], notes: list[str]
 ) -> list[Program]:
     """Who says where the robot's links are: bag or robot itself, or a node, where there is a description."""
     source = "profile" if wish.live else "bag"

@@ -47,7 +47,7 @@ class PadLayout:
 
 
 @dataclass(frozen=True)
-class Pad:
+class PadReading:
     """One reading.
 
     Attributes:
@@ -68,7 +68,7 @@ class PressureScale:
 
     most: dict[TactileUnit, float] = field(default_factory=lambda: dict(_FLOORS))
 
-    def see(self, pad: Pad) -> float:
+    def see(self, pad: PadReading) -> float:
         """Take a reading in; returns what full colour means from now on."""
         peak = float(pad.normal.max(initial=0.0))
         if math.isfinite(peak) and peak > self.most[pad.unit]:
@@ -77,7 +77,7 @@ class PressureScale:
         return self.most[pad.unit]
 
 
-def read_pad(data: bytes) -> Pad:
+def read_pad(data: bytes) -> PadReading:
     """A robot_recorder/TactileArray.
 
     Raises:
@@ -91,7 +91,7 @@ def read_pad(data: bytes) -> Pad:
     if unit not in _FLOORS:
         raise DecodeError(f"a tactile array in unit {unit}, which there is not")
     width = cols if rows * cols else max(1, math.ceil(math.sqrt(count)))
-    return Pad(frame, TactileUnit(unit), width, decoded.values[:count])
+    return PadReading(frame, TactileUnit(unit), width, decoded.values[:count])
 
 
 def parse_pads(text: str) -> dict[str, PadLayout]:
@@ -118,7 +118,7 @@ def parse_pads(text: str) -> dict[str, PadLayout]:
 
 def pad_shapes(
     number: int,
-    pad: Pad,
+    pad: PadReading,
     full: float,
     layouts: Mapping[str, PadLayout],
     silent: bool = False,

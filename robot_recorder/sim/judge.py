@@ -20,7 +20,7 @@ _MISS_RAD = math.radians(12)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class AttemptResult:
     """How an attempt ended. `cause` is empty on success, else one word; `detail` is a sentence."""
 
     success: bool
@@ -87,10 +87,10 @@ class Judge:
             self._seen.add(name)
             self.events.append((time_s, name))
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> AttemptResult:
         """Return the verdict on what was seen so far; final once the script is done."""
         if self._final is None or self._start_m is None:
-            return Outcome(False, "unfinished", "Nothing has happened yet.")
+            return AttemptResult(False, "unfinished", "Nothing has happened yet.")
         at, cup, yaw, tilt = self._final
         name = "box" if self._task == "lift_box" else "tray"
         top_cm = 100 * self._top_m
@@ -98,34 +98,38 @@ class Judge:
         miss_m = float(np.linalg.norm(at[:2] - goal))
         turn_rad = 0.0 if name == "box" else abs(math.remainder(yaw - SPOT_ANGLE_RAD, 2 * math.pi))
         if "contact" not in self._seen and self._top_m < 0.02:
-            return Outcome(False, "missed_grasp", f"Both palms never touched the {name} together.")
+            return AttemptResult(
+                False, "missed_grasp", f"Both palms never touched the {name} together."
+            )
         if "drop" in self._seen or at[2] < DESK_TOP_M - 0.05:
-            return Outcome(False, "drop", f"The {name} fell after it was raised {top_cm:.0f} cm.")
+            return AttemptResult(
+                False, "drop", f"The {name} fell after it was raised {top_cm:.0f} cm."
+            )
         if "tipped" in self._seen or tilt > math.radians(10):
             what = "cup" if name == "tray" else "box"
-            return Outcome(False, "tipped", f"The {what} did not stay upright.")
+            return AttemptResult(False, "tipped", f"The {what} did not stay upright.")
         if self._best_lift_s < _LIFT_S:
-            return Outcome(
+            return AttemptResult(
                 False,
                 "slip",
                 f"The {name} slid through the palms: raised {top_cm:.0f} cm, "
                 f"held up {self._best_lift_s:.1f} s.",
             )
         if name == "tray" and (abs(cup[0]) > 0.11 or abs(cup[1]) > 0.14 or cup[2] < 0.03):
-            return Outcome(False, "tipped", "The cup left the tray.")
+            return AttemptResult(False, "tipped", "The cup left the tray.")
         if miss_m > _MISS_M[self._task] or turn_rad > _MISS_RAD:
             turned = f" and {math.degrees(turn_rad):.0f} degrees" if name == "tray" else ""
             detail = f"The {name} ended {100 * miss_m:.1f} cm{turned} off its spot"
             if self._slid_m > 0.04:
-                return Outcome(
+                return AttemptResult(
                     False,
                     "slip",
                     f"{detail}; it had slid {100 * self._slid_m:.0f} cm in the palms.",
                 )
-            return Outcome(False, "missed_spot", f"{detail}.")
+            return AttemptResult(False, "missed_spot", f"{detail}.")
         if not self._released or abs(at[2] - self._start_m[2]) > 0.015:
-            return Outcome(False, "unfinished", f"The {name} was not set down and let go.")
-        return Outcome(
+            return AttemptResult(False, "unfinished", f"The {name} was not set down and let go.")
+        return AttemptResult(
             True,
             "",
             f"The {name} was raised {top_cm:.0f} cm for {self._best_lift_s:.1f} s "

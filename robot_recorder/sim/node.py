@@ -30,7 +30,7 @@ from robot_recorder.model.errors import ConfigError, RecorderError
 from robot_recorder.model.streams import NS_PER_MS, NS_PER_S
 from robot_recorder.msg import TactileArray
 from robot_recorder.nodes.doors import serve
-from robot_recorder.nodes.log import Log
+from robot_recorder.nodes.log import NodeLog
 from robot_recorder.nodes.runtime import LATCHED, parameter, spin_once
 from robot_recorder.sim.camera_process import Shot, run_cameras
 from robot_recorder.sim.delivery import Delivery, Timing, parse_timings
@@ -38,7 +38,7 @@ from robot_recorder.sim.description import robot_description
 from robot_recorder.sim.model import JOINT_NAMES, build_model
 from robot_recorder.sim.robot import Robot
 from robot_recorder.sim.scenarios import TASKS, Scenario, draw
-from robot_recorder.sim.templates import Template, markers
+from robot_recorder.sim.templates import MessageTemplate, markers
 from robot_recorder.srv import PerformTask
 
 STEP_NS = 2 * NS_PER_MS
@@ -126,11 +126,14 @@ class SimRobot:
             name=JOINT_NAMES, position=doubles(q), velocity=doubles(v), effort=doubles(t)
         )
         self._states = (
-            Template(states, {"q": q, "v": v, "t": t}),
+            MessageTemplate(states, {"q": q, "v": v, "t": t}),
             publisher(JointState, "joint_states"),
         )
         commands = JointState(name=JOINT_NAMES, position=doubles(q))
-        self._commands = Template(commands, {"q": q}), publisher(JointState, "joint_commands")
+        self._commands = (
+            MessageTemplate(commands, {"q": q}),
+            publisher(JointState, "joint_commands"),
+        )
         self._wrench, self._tactile = {}, {}
         for side in _SIDES:
             wrench, w = WrenchStamped(), markers(3, 6)
@@ -138,7 +141,7 @@ class SimRobot:
             f, m = wrench.wrench.force, wrench.wrench.torque
             f.x, f.y, f.z, m.x, m.y, m.z = (float(x) for x in w)
             topic = f"{side}_wrist/wrench"
-            self._wrench[side] = Template(wrench, {"w": w}), publisher(WrenchStamped, topic)
+            self._wrench[side] = MessageTemplate(wrench, {"w": w}), publisher(WrenchStamped, topic)
             pad, p = (
                 TactileArray(unit=TactileArray.UNIT_PASCAL, rows=4, cols=4),
                 markers(4, 16, np.float32),
@@ -146,13 +149,13 @@ class SimRobot:
             pad.header.frame_id = f"{side}_palm"
             pad.normal = array.array("f", p)
             topic = f"{side}_palm/tactile"
-            self._tactile[side] = Template(pad, {"p": p}), publisher(TactileArray, topic)
+            self._tactile[side] = MessageTemplate(pad, {"p": p}), publisher(TactileArray, topic)
         imu, i = Imu(), markers(5, 10)
         imu.header.frame_id = "imu_in_torso"
         o, g, a = imu.orientation, imu.angular_velocity, imu.linear_acceleration
         o.x, o.y, o.z, o.w, g.x, g.y, g.z, a.x, a.y, a.z = (float(x) for x in i)
         parts = {"o": i[:4], "g": i[4:7], "a": i[7:]}
-        self._imu = Template(imu, parts), publisher(Imu, "imu")
+        self._imu = MessageTemplate(imu, parts), publisher(Imu, "imu")
 
     def _perform(self, request: Any, response: Any) -> Any:
         if request.task not in TASKS:
@@ -290,7 +293,7 @@ class SimRobot:
     def _report(self) -> None:
         lost = self.slipped_ns, self.shots_left_out
         if lost != self._reported:
-            Log(self._node).warning(
+            NodeLog(self._node).warning(
                 f"not holding real time: {self.slipped_ns / 1e6:.0f} ms given up, "
                 f"{self.shots_left_out} pictures left out since the start"
             )
@@ -333,7 +336,7 @@ def main() -> int:
 
     services = threading.Thread(target=spin, daemon=True)
     services.start()
-    Log(node).info("the simulated robot is running")
+    NodeLog(node).info("the simulated robot is running")
     robot.run(ending)
     services.join()
     rclpy.try_shutdown()

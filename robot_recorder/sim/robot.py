@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 
 from robot_recorder.sim.ik import ArmIk
-from robot_recorder.sim.judge import Judge, Outcome
+from robot_recorder.sim.judge import AttemptResult, Judge
 from robot_recorder.sim.model import (
     JOINT_NAMES,
     SIDES,
@@ -27,7 +27,7 @@ from robot_recorder.sim.scene import (
 )
 from robot_recorder.sim.script import Script, plan
 
-__all__ = ["Outcome", "Robot"]
+__all__ = ["AttemptResult", "Robot"]
 
 _JOINTS = len(JOINT_NAMES)
 _TAXELS = TAXEL_ROWS * TAXEL_COLS
@@ -220,10 +220,10 @@ class Robot:
         physical = self._judge.events if self._judge else []
         return sorted([*self._phases, *physical], key=lambda event: event[0])
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> AttemptResult:
         """Judge the attempt from the physics so far; call it once `done`."""
         if self._judge is None:
-            return Outcome(False, "unfinished", "No scenario was set.")
+            return AttemptResult(False, "unfinished", "No scenario was set.")
         return self._judge.outcome()
 
     def snapshot(self) -> np.ndarray:

@@ -11,7 +11,7 @@ from rclpy.serialization import serialize_message
 from robot_recorder.model.streams import NS_PER_S
 
 
-class Template:
+class MessageTemplate:
     """A message whose stamp and some fixed-size arrays change, and nothing else."""
 
     def __init__(self, message: Any, fields: dict[str, np.ndarray]) -> None:

@@ -10,7 +10,7 @@ import rerun as rr
 
 from robot_recorder.content.contents import Images, Topic
 from robot_recorder.model.errors import DecodeError
-from robot_recorder.view.log import Log, stream_entity
+from robot_recorder.view.log import RerunLog, stream_entity
 
 _AT_ONCE = 8_000_000  # bytes: the first pictures are seen before the last of a batch are read
 _SAMPLES = 8  # pictures of a camera that the rest's size is judged by
@@ -19,7 +19,7 @@ _SAMPLES = 8  # pictures of a camera that the rest's size is judged by
 class CameraLog:
     """Logs pictures as they are encoded; what is not is encoded by ``Images.picture``."""
 
-    def __init__(self, log: Log, every: int) -> None:
+    def __init__(self, log: RerunLog, every: int) -> None:
         """
         Args:
             every: log the first picture of so many.

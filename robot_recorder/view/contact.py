@@ -15,9 +15,9 @@ from robot_recorder.messages.urdf import RobotModel
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.errors import BagError, DecodeError
 from robot_recorder.view.frames import EpisodeFrames
-from robot_recorder.view.log import Log, entity, thinned
+from robot_recorder.view.log import RerunLog, entity, thinned
 from robot_recorder.view.robot import RATE_HZ, ROOT
-from robot_recorder.view.touch import Pad, pads
+from robot_recorder.view.touch import TouchPad, pads
 
 _ARROW_M = 0.35  # of the largest force of the episode
 _ARROW_RADIUS_M = 0.012
@@ -30,7 +30,7 @@ class ContactLog:
     """Logs forces as arrows and taxels as coloured points, in the frames that their messages name."""
 
     def __init__(
-        self, log: Log, model: RobotModel, frame_ids: Mapping[str, str], frames: EpisodeFrames
+        self, log: RerunLog, model: RobotModel, frame_ids: Mapping[str, str], frames: EpisodeFrames
     ) -> None:
         """
         Args:
@@ -60,7 +60,9 @@ class ContactLog:
         for pad in pads(topic, numbers.names) if topic.sort is Sort.TACTILE else ():
             self._touch(path, pad, numbers, times_s, values[:, list(pad.columns)])
 
-    def _touch(self, path: str, pad: Pad, numbers: Numbers, times_s: Floats, cells: Floats) -> None:
+    def _touch(
+        self, path: str, pad: TouchPad, numbers: Numbers, times_s: Floats, cells: Floats
+    ) -> None:
         rows, cols = pad.shape
         row, col = np.divmod(np.arange(rows * cols), cols)
         places = np.zeros((rows * cols, 3))

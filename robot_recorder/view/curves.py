@@ -12,7 +12,7 @@ from robot_recorder.content.contents import Numbers, Sort, Topic
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.streams import Role
 from robot_recorder.model.value_names import joint_label, split_name
-from robot_recorder.view.log import Log, stream_entity
+from robot_recorder.view.log import RerunLog, stream_entity
 
 Colour = tuple[int, int, int]
 MOVING, OTHERS = "moving", "others"
@@ -89,7 +89,7 @@ def joint_colour(number: int) -> Colour:
 class CurveLog:
     """Logs all numbers there are as curves."""
 
-    def __init__(self, log: Log, topics: Iterable[Topic], most: Sequence[str]) -> None:
+    def __init__(self, log: RerunLog, topics: Iterable[Topic], most: Sequence[str]) -> None:
         """
         Args:
             topics: all of the bag.

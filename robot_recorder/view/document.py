@@ -9,15 +9,15 @@ import rerun as rr
 from robot_recorder.alignment.certificate import Certificate
 from robot_recorder.content.contents import Contents, Sort
 from robot_recorder.model.quality_result import Level
-from robot_recorder.quality.report import QualityReport, QualityVerdict
+from robot_recorder.quality.report import QualityReport, Verdict
 from robot_recorder.view.labels import describe, utc
-from robot_recorder.view.log import Log
+from robot_recorder.view.log import RerunLog
 
 PATH = "episode"
 
 
 def log_document(
-    log: Log, contents: Contents, certificate: Certificate | None, notes: Iterable[str]
+    log: RerunLog, contents: Contents, certificate: Certificate | None, notes: Iterable[str]
 ) -> None:
     """Log the page.
 
@@ -58,7 +58,7 @@ def _head(contents: Contents) -> str:
 
 
 def _quality(report: QualityReport) -> str:
-    if report.verdict is QualityVerdict.UNKNOWN:
+    if report.verdict is Verdict.UNKNOWN:
         return "## Recording: not checked"
     findings = [
         f"**{result.level.name.lower()}** {f'{result.stream}: ' if result.stream else ''}{_plain(result.sentence)}"

@@ -9,7 +9,7 @@ from itertools import chain, islice
 
 import rerun as rr
 
-from robot_recorder.content.contents import Batch, Contents, Numbers, Sort
+from robot_recorder.content.contents import ContentBatch, Contents, Numbers, Sort
 from robot_recorder.messages.urdf import RobotModel, parse_urdf
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.view.cameras import CameraLog, estimated_bytes
@@ -19,7 +19,7 @@ from robot_recorder.view.document import log_document
 from robot_recorder.view.frames import EpisodeFrames, log_frames
 from robot_recorder.view.labels import log_labels
 from robot_recorder.view.layout import Layout
-from robot_recorder.view.log import Log
+from robot_recorder.view.log import RerunLog
 from robot_recorder.view.meshes import find_mesh
 from robot_recorder.view.robot import RobotLog, driving
 from robot_recorder.view.touch import TouchLog
@@ -30,7 +30,7 @@ Progress = Callable[[str, float], None]
 
 
 @dataclass
-class Viewed:
+class ViewResult:
     """What became of an episode.
 
     Attributes:
@@ -49,7 +49,7 @@ class _Amount:
     every_value: int
 
     @classmethod
-    def of(cls, contents: Contents, first: Batch, everything: bool) -> _Amount:
+    def of(cls, contents: Contents, first: ContentBatch, everything: bool) -> _Amount:
         if everything:
             return cls(1, 1)
         pictures = estimated_bytes(first.images)
@@ -74,7 +74,7 @@ def log_episode(
     recording: rr.RecordingStream,
     everything: bool = False,
     progress: Progress = lambda what, share: None,
-) -> Viewed:
+) -> ViewResult:
     """Log all that can be understood.
 
     Args:
@@ -84,13 +84,13 @@ def log_episode(
     Raises:
         NotTaken: where it is to go has no room for it, or is gone.
     """
-    log = Log(recording, contents.start_ns)
+    log = RerunLog(recording, contents.start_ns)
     recording.send_recording_name(contents.episode.id)
     frames = EpisodeFrames.of(contents, lambda share: progress("aligning", share))
     batches = contents.batches()
-    first = next(batches, Batch([], [], 1.0))
+    first = next(batches, ContentBatch([], [], 1.0))
     amount = _Amount.of(contents, first, everything)
-    viewed = Viewed(notes=amount.notes)
+    viewed = ViewResult(notes=amount.notes)
     model = _model(contents, viewed.notes)
     layout = Layout(contents, {n.topic.name: n for n in first.numbers}, frames, model)
     recording.send_blueprint(layout.blueprint())
@@ -132,7 +132,7 @@ class _Writer:
 
     def __init__(
         self,
-        log: Log,
+        log: RerunLog,
         contents: Contents,
         frames: EpisodeFrames,
         layout: Layout,
@@ -147,7 +147,7 @@ class _Writer:
         self._robot = RobotLog(log, model, find_mesh) if model else None
         self._contact = ContactLog(log, model, frame_ids(contents), frames) if model else None
 
-    def add(self, batch: Batch) -> None:
+    def add(self, batch: ContentBatch) -> None:
         for images in batch.images:
             self.cameras.add(images)
         if self._robot is not None:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import rerun as rr
 
-from robot_recorder.alignment.frames import Column, SampleStatus
+from robot_recorder.alignment.frames import FrameColumn, SampleStatus
 from robot_recorder.content.contents import Contents
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.errors import BagError, ConfigError
 from robot_recorder.model.streams import NS_PER_MS, NS_PER_S
 from robot_recorder.offline.align import Alignment, align_episode
 from robot_recorder.view.curves import PALETTE
-from robot_recorder.view.log import Log, entity
+from robot_recorder.view.log import RerunLog, entity
 
 FINE, HELD, MISSING = "fine", "held", "missing"
 _COLOURS = ((70, 85, 75), (230, 140, 0), (220, 50, 50))
@@ -79,7 +79,7 @@ def status_entity(stream: str) -> str:
     return entity(ROOT, stream, "status")
 
 
-def log_frames(log: Log, frames: EpisodeFrames, start_ns: int) -> None:
+def log_frames(log: RerunLog, frames: EpisodeFrames, start_ns: int) -> None:
     """Log every stream's skew in ms, and whether it was fine, held or missing."""
     found = frames.alignment
     if found is None or not len(found.frames):
@@ -98,7 +98,7 @@ def log_frames(log: Log, frames: EpisodeFrames, start_ns: int) -> None:
         log.send(path, times_s[changes], rr.StateChange.columns(state=states))
 
 
-def _changes(column: Column) -> tuple[np.ndarray, list[str]]:
+def _changes(column: FrameColumn) -> tuple[np.ndarray, list[str]]:
     """At which frames a stream's state changes, and to what."""
     bad = np.maximum(column.status.astype(np.int64) - SampleStatus.INTERPOLATED, 0)
     changes = np.flatnonzero(np.diff(bad, prepend=-1))

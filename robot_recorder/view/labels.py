@@ -11,7 +11,7 @@ from robot_recorder.content.contents import Contents
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome, outcome_text
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.view.curves import Colour
-from robot_recorder.view.log import Log, entity
+from robot_recorder.view.log import RerunLog, entity
 
 ROOT = "labels"
 HISTORY = entity(ROOT, "history")
@@ -33,7 +33,7 @@ _SHADES = (
 )
 
 
-def log_labels(log: Log, contents: Contents) -> None:
+def log_labels(log: RerunLog, contents: Contents) -> None:
     """Log lanes and history."""
     episode, labels = contents.episode, contents.episode.labels
     state = labels.outcome_text if episode.events else _RECORDED
@@ -74,7 +74,7 @@ def annotation_lanes(contents: Contents) -> list[list[tuple[float, float, str]]]
 
 
 def _lane(
-    log: Log,
+    log: RerunLog,
     name: str,
     spans: list[tuple[float, float, str]],
     colours: dict[str, Colour],

@@ -19,7 +19,7 @@ class NotTaken(RecorderError):
     """What is logged is not taken any more. Rerun's library then never ends a process by itself."""
 
 
-class Log:
+class RerunLog:
     """One recording."""
 
     def __init__(self, recording: rr.RecordingStream, start_ns: int) -> None:

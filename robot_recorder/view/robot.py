@@ -13,7 +13,7 @@ from robot_recorder.messages.urdf import RobotModel, Shape, Visual, quaternions
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.streams import Role
 from robot_recorder.model.value_names import joint_of
-from robot_recorder.view.log import Log, entity, thinned
+from robot_recorder.view.log import RerunLog, entity, thinned
 
 ROOT = "robot"
 RATE_HZ = 50.0
@@ -24,7 +24,9 @@ _BONE_COLOUR, _BONE_M, _NODE_M = (120, 170, 220), 0.008, 0.014
 class RobotLog:
     """Logs where every link is, in the frame of the description's root."""
 
-    def __init__(self, log: Log, model: RobotModel, find: Callable[[str], Path | None]) -> None:
+    def __init__(
+        self, log: RerunLog, model: RobotModel, find: Callable[[str], Path | None]
+    ) -> None:
         """
         Args:
             find: where the file of a mesh is; None: it is not on this machine.

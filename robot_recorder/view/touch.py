@@ -14,7 +14,7 @@ from robot_recorder.model.arrays import Floats
 from robot_recorder.model.value_names import split_name
 from robot_recorder.view.curves import grouped
 from robot_recorder.view.frames import EpisodeFrames
-from robot_recorder.view.log import Log, stream_entity, thinned
+from robot_recorder.view.log import RerunLog, stream_entity, thinned
 
 LEAST_CELLS = 8  # of an array without rows and columns, to be worth a map
 _RATE_HZ = 100.0  # of the maps; curves have all
@@ -25,7 +25,7 @@ _SPIKES = 99.9  # per cent of the values that the colours span
 
 
 @dataclass(frozen=True)
-class Pad:
+class TouchPad:
     """An array of one stream.
 
     Attributes:
@@ -42,7 +42,7 @@ class Pad:
     taxels: bool
 
 
-def pads(topic: Topic, names: Sequence[str]) -> list[Pad]:
+def pads(topic: Topic, names: Sequence[str]) -> list[TouchPad]:
     """The arrays among a stream's values."""
     if topic.sort is Sort.TACTILE:
         normal = [i for i, name in enumerate(names) if name.startswith("normal/")]
@@ -54,27 +54,27 @@ def pads(topic: Topic, names: Sequence[str]) -> list[Pad]:
         if all(cells):
             rows, cols = (1 + max(int(c[axis]) for c in cells if c) for axis in (1, 2))
             shape = (rows, cols) if rows * cols == len(normal) else shape
-        return [Pad(("normal",), unit, tuple(normal), shape, taxels=True)]
+        return [TouchPad(("normal",), unit, tuple(normal), shape, taxels=True)]
     if topic.sort is not Sort.NUMBERS:
         return []
     return [
-        Pad(group.parts, group.unit, group.columns, (1, len(group.columns)), taxels=False)
+        TouchPad(group.parts, group.unit, group.columns, (1, len(group.columns)), taxels=False)
         for group in grouped(names)
         if len(group.columns) >= LEAST_CELLS and all(label.isdecimal() for label in group.labels)
     ]
 
 
-def pad_name(topic: Topic, pad: Pad) -> str:
+def pad_name(topic: Topic, pad: TouchPad) -> str:
     """What to call a pad."""
     return topic.stream if pad.taxels else f"{'/'.join(pad.parts)} of {topic.stream}"
 
 
-def map_entity(stream: str, pad: Pad) -> str:
+def map_entity(stream: str, pad: TouchPad) -> str:
     """Where a pad's map is logged."""
     return stream_entity(stream, *pad.parts, "map")
 
 
-def total_entity(stream: str, pad: Pad) -> str:
+def total_entity(stream: str, pad: TouchPad) -> str:
     """Where the sum of a pad's values is logged."""
     return stream_entity(stream, *pad.parts, "total")
 
@@ -82,14 +82,14 @@ def total_entity(stream: str, pad: Pad) -> str:
 class TouchLog:
     """Logs arrays as maps, in colours that mean the same all the time."""
 
-    def __init__(self, log: Log, frames: EpisodeFrames) -> None:
+    def __init__(self, log: RerunLog, frames: EpisodeFrames) -> None:
         """
         Args:
             frames: of the whole episode: what the colours span.
         """
         self._log = log
         self._frames = frames
-        self._pads: dict[tuple[str, tuple[str, ...]], list[Pad]] = {}
+        self._pads: dict[tuple[str, tuple[str, ...]], list[TouchPad]] = {}
 
     def add(self, numbers: Numbers) -> None:
         """Some more samples."""
@@ -107,7 +107,7 @@ class TouchLog:
             maps = rr.DepthImage.columns(buffer=cells.view(np.uint8))
             self._log.send(map_entity(stream, pad), numbers.times_s[few], maps)
 
-    def _begin(self, stream: str, pad: Pad, numbers: Numbers) -> None:
+    def _begin(self, stream: str, pad: TouchPad, numbers: Numbers) -> None:
         whole = self._frames.values(stream, numbers.names)
         values = (numbers.values if whole is None else whole)[:, list(pad.columns)]
         rows, cols = pad.shape
@@ -128,7 +128,7 @@ class TouchLog:
         )
 
 
-def _span(pad: Pad, values: Floats) -> tuple[float, float]:
+def _span(pad: TouchPad, values: Floats) -> tuple[float, float]:
     """The values of the darkest and of the brightest colour."""
     finite = values[np.isfinite(values)]
     if not finite.size:

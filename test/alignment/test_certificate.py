@@ -12,7 +12,7 @@ from robot_recorder.alignment.certificate import (
     Certificate,
     FrameStats,
     StreamCertificate,
-    StreamEvidence,
+    StreamInput,
     TickSpan,
     certify,
 )
@@ -56,8 +56,8 @@ def certificate(stamps_ms: list[float], frames: list[Frame], lost: int | None = 
     for one in frames:
         stats.add(one, ("camera",))
     end = T0 + round(max(stamps_ms) * MS) + 5 * MS
-    evidence = [StreamEvidence(CAMERA, "/camera", tally.facts(T0, end), lost)]
-    return certify(evidence, stats, FrameClock(30.0))
+    inputs = [StreamInput(CAMERA, "/camera", tally.facts(T0, end), lost)]
+    return certify(inputs, stats, FrameClock(30.0))
 
 
 def test_a_good_stream_has_nothing_said_against_it() -> None:
@@ -106,8 +106,8 @@ def test_one_stamp_that_is_far_off_spoils_no_figure() -> None:
 def test_a_stream_that_never_came_is_missing_in_every_frame() -> None:
     stats = FrameStats(EVERY)
     stats.add(frame(0), ())
-    evidence = [StreamEvidence(CAMERA, "/camera", StreamTally(CAMERA).facts(T0, T0 + 9 * MS), None)]
-    stream = certify(evidence, stats, FrameClock(None, "other")).streams["camera"]
+    inputs = [StreamInput(CAMERA, "/camera", StreamTally(CAMERA).facts(T0, T0 + 9 * MS), None)]
+    stream = certify(inputs, stats, FrameClock(None, "other")).streams["camera"]
     assert (stream.missing, stream.lost, stream.clock) == (1, None, "none")
     assert stream.findings() == ["nothing was recorded of it: is /camera published?"]
 
@@ -117,8 +117,8 @@ def test_drift_of_an_undisciplined_clock_is_told_only_when_it_is_sure() -> None:
     tally = StreamTally(CAMERA)
     at = T0 + (np.array(stamps) * MS).astype(np.int64)
     tally.push(at + (np.array(stamps) * MS * 80e-6).astype(np.int64), at + 5 * MS)
-    evidence = [StreamEvidence(CAMERA, "/camera", tally.facts(T0, int(at[-1])), 0)]
-    stream = certify(evidence, FrameStats(EVERY), FrameClock(30.0)).streams["camera"]
+    inputs = [StreamInput(CAMERA, "/camera", tally.facts(T0, int(at[-1])), 0)]
+    stream = certify(inputs, FrameStats(EVERY), FrameClock(30.0)).streams["camera"]
     assert stream.drift_ppm is not None and abs(stream.drift_ppm - 80) < 1
     assert any(
         "drifts by +80 ppm" in text and "clock: device" in text for text in stream.findings()
@@ -185,8 +185,8 @@ def spanned(frames: list[Frame], clock: FrameClock) -> Certificate:
     tally = StreamTally(CAMERA)
     at = T0 + (np.arange(330) * 100 * MS) // 3
     tally.push(at, at)
-    evidence = [StreamEvidence(CAMERA, "/camera", tally.facts(T0, T0 + 11_000 * MS), 0)]
-    return certify(evidence, stats, clock)
+    inputs = [StreamInput(CAMERA, "/camera", tally.facts(T0, T0 + 11_000 * MS), 0)]
+    return certify(inputs, stats, clock)
 
 
 def ticking(*numbers: int) -> list[Frame]:
@@ -214,9 +214,9 @@ def test_a_slower_limit_of_a_reference_asks_for_fewer_frames() -> None:
 
 def test_nobody_can_say_how_many_frames_a_stream_that_never_came_asks_for() -> None:
     free = replace(CAMERA, rate_hz=None)
-    evidence = [StreamEvidence(free, "/camera", StreamTally(free).facts(T0, T0 + MS), None)]
+    inputs = [StreamInput(free, "/camera", StreamTally(free).facts(T0, T0 + MS), None)]
     ticks = TickSpan.of_episode(T0, T0, T0 + 10_000 * MS, 100 * MS)
-    found = certify(evidence, FrameStats(ticks), FrameClock(None, "camera"))
+    found = certify(inputs, FrameStats(ticks), FrameClock(None, "camera"))
     assert (found.expected, found.absent, found.frames) == (None, None, 0)
 
 
@@ -248,8 +248,8 @@ def test_stamps_of_zero_are_told() -> None:
     ):
         tally = StreamTally(CAMERA)
         tally.push(stamps, at)
-        evidence = [StreamEvidence(CAMERA, "/camera", tally.facts(T0, int(at[-1])), 0)]
-        found = certify(evidence, FrameStats(EVERY), FrameClock(30.0)).streams["camera"].findings()
+        inputs = [StreamInput(CAMERA, "/camera", tally.facts(T0, int(at[-1])), 0)]
+        found = certify(inputs, FrameStats(EVERY), FrameClock(30.0)).streams["camera"].findings()
         assert any(words in text and "receipt is used" in text for text in found)
     headerless = StreamTally(CAMERA, has_header=False)
     headerless.push(np.zeros_like(at), at)

@@ -39,7 +39,7 @@ from robot_recorder.episodes.store import EpisodeStore
 from robot_recorder.episodes.trash import TRASH
 from robot_recorder.model.errors import BagError, ConfigError
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
-from robot_recorder.quality.report import QualityVerdict
+from robot_recorder.quality.report import Verdict
 
 MS, SECOND = 1_000_000, 1_000_000_000
 
@@ -109,7 +109,7 @@ def test_an_entry_is_what_the_episode_says(tmp_path: Path) -> None:
     )  # fmt: skip
     assert (entry.start_ns, entry.duration_ms) == (T0 + 5 * SECOND, 12_500)
     assert (entry.outcome, entry.cause) == (Outcome.FAILURE, "slip")
-    assert (entry.verdict, entry.reason) == (QualityVerdict.REJECT, "camera_black")
+    assert (entry.verdict, entry.reason) == (Verdict.REJECT, "camera_black")
     assert (entry.lost, entry.all_lost_known, entry.messages) == (3, False, 100)
     assert (entry.frames, entry.complete) == (300, 297)
     assert (entry.skew_p95_us, entry.skew_stream) == (25_250, "hand")
@@ -126,18 +126,18 @@ def test_an_entry_is_what_the_episode_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("facts", "verdict", "reason"),
     [
-        ({}, QualityVerdict.UNKNOWN, ""),
-        ({"verdict": "accept"}, QualityVerdict.ACCEPT, ""),
-        ({"verdict": "review", "quality": '{"reasons": ["gap"]}'}, QualityVerdict.REVIEW, "gap"),
-        ({"verdict": "splendid", "quality": '{"reasons": ["gap"]}'}, QualityVerdict.UNKNOWN, ""),
-        ({"verdict": "reject", "quality": "{rubbish"}, QualityVerdict.REJECT, ""),
-        ({"verdict": "reject", "quality": "[1]"}, QualityVerdict.REJECT, ""),
-        ({"verdict": "reject", "quality": '{"reasons": {}}'}, QualityVerdict.REJECT, ""),
-        ({"verdict": "reject", "quality": '{"reasons": [7]}'}, QualityVerdict.REJECT, ""),
+        ({}, Verdict.UNKNOWN, ""),
+        ({"verdict": "accept"}, Verdict.ACCEPT, ""),
+        ({"verdict": "review", "quality": '{"reasons": ["gap"]}'}, Verdict.REVIEW, "gap"),
+        ({"verdict": "splendid", "quality": '{"reasons": ["gap"]}'}, Verdict.UNKNOWN, ""),
+        ({"verdict": "reject", "quality": "{rubbish"}, Verdict.REJECT, ""),
+        ({"verdict": "reject", "quality": "[1]"}, Verdict.REJECT, ""),
+        ({"verdict": "reject", "quality": '{"reasons": {}}'}, Verdict.REJECT, ""),
+        ({"verdict": "reject", "quality": '{"reasons": [7]}'}, Verdict.REJECT, ""),
     ],
 )
 def test_a_verdict_nobody_understands_is_unknown(
-    tmp_path: Path, facts: dict[str, Any], verdict: QualityVerdict, reason: str
+    tmp_path: Path, facts: dict[str, Any], verdict: Verdict, reason: str
 ) -> None:
     entry = read_entry(make_episode(open_store(tmp_path), **facts))
     assert (entry.verdict, entry.reason) == (verdict, reason)
@@ -285,7 +285,7 @@ def test_nothing_is_listed_or_read_when_nothing_changed(tmp_path: Path, monkeypa
         change(path, verdict="accept")
         assert sync(catalogue, thorough=True).read == 1
         found = catalogue.find(path.name)
-        assert found and found.verdict is QualityVerdict.ACCEPT
+        assert found and found.verdict is Verdict.ACCEPT
     assert [p.name for p in tmp_path.iterdir() if p.name[0] != "."] == [path.name]
 
 
@@ -498,7 +498,7 @@ def floor(seed: int, number: int, root: Path = Path("/nowhere")) -> list[Entry]:
     base = make_base(root)
     entries = []
     for i in range(number):
-        outcome, verdict = Outcome(rng.randrange(3)), QualityVerdict(rng.randrange(4))
+        outcome, verdict = Outcome(rng.randrange(3)), Verdict(rng.randrange(4))
         start_ns = T0 + rng.randrange(9 * DAY_NS // 60) * 60 if rng.random() < 0.3 else (
             T0 + rng.randrange(3) * DAY_NS + rng.randrange(5 * HOUR_NS)
         )  # fmt: skip
@@ -507,7 +507,7 @@ def floor(seed: int, number: int, root: Path = Path("/nowhere")) -> list[Entry]:
             robot=rng.choice(["r1", "r2", "r3"]), task=rng.choice(["fold", "lift", "carry", ""]),
             operator=rng.choice(["ann", "bob", ""]), outcome=outcome, verdict=verdict,
             cause=rng.choice(["", "slip", "drop"]) if outcome is Outcome.FAILURE else "",
-            reason=rng.choice(["", "gap", "rate"]) if verdict >= QualityVerdict.REVIEW else "",
+            reason=rng.choice(["", "gap", "rate"]) if verdict >= Verdict.REVIEW else "",
             size_bytes=rng.randrange(10**6),
         ))  # fmt: skip
     return entries
@@ -515,7 +515,7 @@ def floor(seed: int, number: int, root: Path = Path("/nowhere")) -> list[Entry]:
 
 def make_base(root: Path) -> Entry:
     return Entry(
-        root, "", "", 0, 0, "", "", "", Outcome.UNLABELLED, "", QualityVerdict.UNKNOWN, "", 5, 0, 0, True, 0, 0, None,
+        root, "", "", 0, 0, "", "", "", Outcome.UNLABELLED, "", Verdict.UNKNOWN, "", 5, 0, 0, True, 0, 0, None,
         "", False, False, 1,
     )  # fmt: skip
 
@@ -542,7 +542,7 @@ filters = st.builds(
     robot=maybe(st.sampled_from(["r1", "r2", "unheard_of"])),
     operator=maybe(st.sampled_from(["ann", "bob", ""])),
     outcome=maybe(st.sampled_from(Outcome)),
-    verdict=maybe(st.sampled_from(QualityVerdict)),
+    verdict=maybe(st.sampled_from(Verdict)),
     since_ns=maybe(instants),
     until_ns=maybe(instants),
     longer_ms=maybe(st.sampled_from([0, 500, 8000, 50_000, 10**9])),
@@ -585,7 +585,7 @@ def test_no_question_looks_at_rows_it_need_not(filled) -> None:
     catalogue, _ = filled
     asked: dict[str, Any] = {
         "task": "fold", "robot": "r1", "operator": "ann", "outcome": Outcome.SUCCESS,
-        "verdict": QualityVerdict.ACCEPT, "since_ns": T0, "longer_ms": 8000,
+        "verdict": Verdict.ACCEPT, "since_ns": T0, "longer_ms": 8000,
     }  # fmt: skip
     for number in range(len(asked) + 1):
         for chosen in itertools.combinations(asked, number):
@@ -651,13 +651,9 @@ def compare(stats, entries: list[Entry]) -> None:
     assert total.episodes == len(entries)
     for outcome in Outcome:
         assert total.of(outcome) == sum(e.outcome is outcome for e in entries)
-    for verdict in QualityVerdict:
+    for verdict in Verdict:
         assert total.judged(verdict) == sum(e.verdict is verdict for e in entries)
-    good = [
-        e
-        for e in entries
-        if e.outcome is Outcome.SUCCESS and e.verdict is not QualityVerdict.REJECT
-    ]
+    good = [e for e in entries if e.outcome is Outcome.SUCCESS and e.verdict is not Verdict.REJECT]
     assert total.good == len(good)
     assert total.recorded_s == pytest.approx(sum(e.duration_ms for e in entries) / 1000)
     assert total.size_bytes == sum(e.size_bytes for e in entries)
@@ -668,7 +664,7 @@ def compare(stats, entries: list[Entry]) -> None:
     assert stats.causes == Counter(e.cause for e in failures)
     expected: dict[str, Counter] = defaultdict(Counter)
     for entry in entries:
-        if entry.verdict >= QualityVerdict.REVIEW:
+        if entry.verdict >= Verdict.REVIEW:
             expected[entry.reason][entry.verdict] += 1
     assert stats.reasons == expected
 

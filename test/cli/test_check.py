@@ -12,7 +12,7 @@ from support.cases import T0, TYPES, write_bag
 
 from robot_recorder.cli.main import main
 from robot_recorder.episodes.episode import Episode
-from robot_recorder.quality.report import QualityVerdict
+from robot_recorder.quality.report import Verdict
 
 STEADY = PROFILE.replace("streams:", "quality: {camera_blurred: off}\nstreams:", 1)
 
@@ -65,7 +65,7 @@ def test_all_shows_what_passed_too(root: Path, capsys: pytest.CaptureFixture[str
 def test_save_keeps_the_verdict_and_touches_no_data(root: Path) -> None:
     path = root / "bad"
     data = {p.name: p.read_bytes() for p in path.glob("*.mcap")}
-    assert Episode.open(path).quality.verdict is QualityVerdict.UNKNOWN
+    assert Episode.open(path).quality.verdict is Verdict.UNKNOWN
     assert main(["check", "--save", str(path)]) == 1
     saved = Episode.open(path)
     assert saved.facts["verdict"] == "reject" and saved.quality.reasons == ["incomplete"]

@@ -19,7 +19,7 @@ from support.samples import T0, wrench, write_bag
 from robot_recorder.bags.mcap_writer import McapWriter
 from robot_recorder.cli.console import VisibleFormatter
 from robot_recorder.cli.main import main
-from robot_recorder.cli.tables import Table, Text, table_console
+from robot_recorder.cli.tables import PlainText, Table, table_console
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome, dump_events
 from robot_recorder.model.text import visible_lines
 
@@ -237,11 +237,11 @@ def test_a_program_that_breaks_forges_no_line(monkeypatch: pytest.MonkeyPatch, c
 def test_tables_hold_any_text_on_one_line(text: str, heading: str) -> None:
     table = Table(heading)
     table.add_row(text)
-    table.add_row(Text(text, "red").append(text))
+    table.add_row(PlainText(text, "red").append(text))
     console = table_console(2000)
     with console.capture() as captured:
         console.print(table)
-        console.print(text, Text(text), soft_wrap=True)
+        console.print(text, PlainText(text), soft_wrap=True)
     assert_no_control = captured.get()
     assert visible_lines(assert_no_control) == assert_no_control
     assert assert_no_control.count("\n") == 5

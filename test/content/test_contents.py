@@ -11,7 +11,7 @@ from support.samples import T0, WRENCH, wrench, write_bag
 
 from robot_recorder.bags import columns, mcap_file
 from robot_recorder.bags.mcap_writer import McapWriter
-from robot_recorder.content.contents import Batch, Contents, Sort
+from robot_recorder.content.contents import ContentBatch, Contents, Sort
 from robot_recorder.model.streams import Role
 from robot_recorder.model.topics import BagTopic, Channel, OfferedQos, Sample
 
@@ -33,7 +33,7 @@ def two_types(path: Path, messages: list[tuple[str, bytes, int]]) -> Path:
     return path
 
 
-def joined(batches: list[Batch]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def joined(batches: list[ContentBatch]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Times and values of each topic."""
     found: dict[str, list] = {}
     for batch in batches:

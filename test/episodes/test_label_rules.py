@@ -21,7 +21,7 @@ from robot_recorder.episodes.label_rules import (
     missing_annotations,
     to_be_annotated,
 )
-from robot_recorder.model.answers import Verdict
+from robot_recorder.model.answers import Answer
 from robot_recorder.model.labels import LabelEvent, LabelKind, Labels, Outcome
 from robot_recorder.model.text import text_problem
 from robot_recorder.sim.scenarios import TASKS as SIMULATED
@@ -93,13 +93,13 @@ def test_the_last_annotation_of_a_name_and_time_is_found() -> None:
     assert find_annotation(labels, "grasp", None, SPAN) == second
     assert find_annotation(labels, "grasp", SPAN.at_ns(1.0004), SPAN) == first
     none = find_annotation(labels, "grasp", SPAN.at_ns(2), SPAN)
-    assert isinstance(none, Verdict) and not none.ok
+    assert isinstance(none, Answer) and not none.ok
     assert none.reason == (
         "no grasp at 2.000 s to be withdrawn; "
         "annotated: grasp at 1.000 s, grasp at 3.000 s, lift at 2.000 s"
     )
     nothing = find_annotation(Labels(), "grasp", None, SPAN)
-    assert isinstance(nothing, Verdict) and nothing.reason.endswith("annotated: nothing")
+    assert isinstance(nothing, Answer) and nothing.reason.endswith("annotated: nothing")
 
 
 def test_what_is_still_to_be_annotated() -> None:
@@ -164,7 +164,7 @@ def test_whatever_comes_in_the_log_holds_only_what_the_rules_take(
     for event in asked:
         now = into(*log, span=span)
         taken = admit(event, now)
-        if isinstance(taken, Verdict):
+        if isinstance(taken, Answer):
             assert not taken.ok and 10 < len(taken.reason) < 500
             continue
         if taken.kind is not LabelKind.RETRACTION:
@@ -207,7 +207,7 @@ def test_where_a_task_label_is_silent_what_holds_stays() -> None:
     assert isinstance(again, LabelEvent)
     assert (again.instruction, again.operator_name) == ("Lift it.", "ann"), "the task's sentence"
     unknown = admit(replace(asked, task="lift_bx"), into(first))
-    assert isinstance(unknown, Verdict) and "did you mean 'lift_box'?" in unknown.reason
+    assert isinstance(unknown, Answer) and "did you mean 'lift_box'?" in unknown.reason
 
 
 def test_a_running_episode_takes_nothing_of_the_future() -> None:
@@ -215,7 +215,7 @@ def test_a_running_episode_takes_nothing_of_the_future() -> None:
     at = T0 + 99 * S
     asked = LabelEvent(T0 + S, "e", LabelKind.ANNOTATION, name="grasp", start_ns=T0, end_ns=at)
     verdict = admit(asked, running)
-    assert isinstance(verdict, Verdict) and verdict.reason == (
+    assert isinstance(verdict, Answer) and verdict.reason == (
         "grasp at 0.000 to 99.000 s is in the future: it is 3.000 s into the episode"
     )
 
@@ -224,4 +224,4 @@ def test_an_episode_takes_only_so_many_labels() -> None:
     event = LabelEvent(T0, "e", LabelKind.OUTCOME, by="eve", outcome=Outcome.SUCCESS)
     assert admit(event, into(*[event] * (MOST_LABELS - 1))) == event
     verdict = admit(event, into(*[event] * MOST_LABELS))
-    assert isinstance(verdict, Verdict) and f"{MOST_LABELS} labels" in verdict.reason
+    assert isinstance(verdict, Answer) and f"{MOST_LABELS} labels" in verdict.reason

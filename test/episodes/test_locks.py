@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import stat
-import subprocess
-import sys
-import textwrap
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from storage.test_recorder import Bench
+from support.bench import Bench
 from support.episodes import make_episode
+from support.others import GRAB, another
 
+from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.episodes.locks import LOCKS, SERVICE_WAIT_S, Claim, HeldError, Lock
 from robot_recorder.episodes.recovery import recover_all
 from robot_recorder.episodes.store import EpisodeStore
@@ -28,37 +25,11 @@ def success(id: str) -> LabelEvent:
     return LabelEvent(1, id, LabelKind.OUTCOME, outcome=Outcome.SUCCESS)
 
 
-@contextmanager
-def another(code: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """Another process, once it has said that it is ready."""
-    command = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert running.stdout is not None and running.stdout.readline() == "ready\n"
-        yield running
-    finally:
-        running.kill()
-        running.communicate()
-
-
 HOLD = """
     import sys, time
     from pathlib import Path
     from robot_recorder.episodes.locks import Lock
     lock = Lock(Path(sys.argv[1]), sys.argv[2])
-    print("ready", flush=True)
-    time.sleep(60)
-"""
-# What anybody may do who can read: open whatever can be opened, and hold it.
-GRAB = """
-    import fcntl, os, sys, time
-    os.setgroups([]); os.setgid(65534); os.setuid(65534)
-    for place, folders, names in os.walk(sys.argv[1]):
-        for path in [place, *(os.path.join(place, n) for n in names)]:
-            try:
-                fcntl.flock(os.open(path, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                pass
     print("ready", flush=True)
     time.sleep(60)
 """
@@ -177,7 +148,7 @@ def test_modes_are_those_that_were_asked_for(tmp_path: Path, umask: int, mode: i
     before = os.umask(umask)
     try:
         bench = Bench(root)
-        bench.recorder.store = store = EpisodeStore(root, mode)
+        bench.recorder.store = store = open_store(root, mode)
         bench.feed(10)
         assert bench.start().ok
         bench.feed(10)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.described import described_robot
 
-from robot_recorder.rviz.stage import Program, Stage, Wish
+from robot_recorder.rviz.stage import LaunchArguments, Program, Stage
 
 FILE = Path(__file__).parents[1] / "launch/playback.launch.py"
 TREE = ast.parse(FILE.read_text())
@@ -38,9 +38,9 @@ def test_its_arguments_are_those_that_are_asked_for() -> None:
             asked.add(name)
             return super().__getitem__(name)
 
-    wish = Wish.from_texts(Asked(defaults, episode="somewhere"))
+    wish = LaunchArguments.from_texts(Asked(defaults, episode="somewhere"))
     assert asked == set(defaults)
-    assert wish == Wish(wish.episode), "the same defaults"
+    assert wish == LaunchArguments(wish.episode), "the same defaults"
 
 
 def test_it_uses_what_there_is() -> None:

@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from robot_recorder.alignment.frame_messages import decode_frame, encode_frame
-from robot_recorder.alignment.frames import Column, Frame, Frames, FrameSample, SampleStatus, Window
+from robot_recorder.alignment.frames import (
+    Frame,
+    FrameColumn,
+    Frames,
+    FrameSample,
+    SampleStatus,
+    Window,
+)
 from robot_recorder.messages.cdr import CdrReader, header_stamp_ns
 from robot_recorder.messages.kinds import KINDS, decode_joint_state, decode_tactile
 from robot_recorder.model.errors import DecodeError
@@ -172,7 +179,7 @@ def test_frames_of_every_status_are_read_by_rclpy(rows: int, width: int, window:
     values = np.arange(count * width, dtype=np.float64).reshape(count, width)
     rolled = [np.roll(np.arange(count, dtype=np.uint8), n) for n in range(count + 1)]
     columns = tuple(
-        Column(
+        FrameColumn(
             status, np.where(status == SampleStatus.MISSING, 0, 10**9), np.full(count, -7),
             np.arange(count), values, part if window else None,
         )

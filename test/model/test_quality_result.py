@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from robot_recorder.model.quality_result import Level, Result, Threshold
 from robot_recorder.model.quality_settings import Budget
 from robot_recorder.model.thresholds import THRESHOLDS
-from robot_recorder.quality.report import QualityReport, QualityVerdict, weigh
+from robot_recorder.quality.report import QualityReport, Verdict, weigh
 
 
 @pytest.mark.parametrize(
@@ -61,15 +61,15 @@ def test_the_verdict_is_what_the_budget_says(found: list[Result], fail: int, war
     fails = sum(r.level is Level.FAIL for r in found)
     warns = sum(r.level is Level.WARN for r in found)
     expected = (
-        QualityVerdict.REJECT
+        Verdict.REJECT
         if fails > fail
-        else QualityVerdict.REVIEW
+        else Verdict.REVIEW
         if fails or warns > warn
-        else QualityVerdict.ACCEPT
+        else Verdict.ACCEPT
     )
     assert report.verdict is expected and report.sentence.startswith(expected.text)
     assert [r.level for r in report.results] == sorted((r.level for r in found), reverse=True)
-    assert bool(report.reasons) == (expected is not QualityVerdict.ACCEPT)
+    assert bool(report.reasons) == (expected is not Verdict.ACCEPT)
     again = QualityReport.from_dict(json.loads(json.dumps(report.to_dict(), allow_nan=False)))
     assert (again.verdict, again.sentence, again.findings) == (
         report.verdict, report.sentence, report.findings,

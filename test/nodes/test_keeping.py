@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from storage.test_locks import GRAB, another
 from support.disks import small_disk
+from support.others import GRAB, another
 from support.robot import PROFILE, Bench, process
 
 pytest.importorskip("rclpy")

@@ -17,7 +17,7 @@ from robot_recorder.nodes.live_robot import look_at_robot
 from robot_recorder.rviz.layout import Camera
 from robot_recorder.rviz.placement import FRAME
 from robot_recorder.rviz.scene import WRENCH, SensorStream
-from robot_recorder.rviz.stage import Wish
+from robot_recorder.rviz.stage import LaunchArguments
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def profile(tmp_path: Path) -> str:
 def test_a_robot_that_says_little(profile: str) -> None:
     """Its description has no links: it is told, and what is there is shown."""
     with Bench("little"):
-        shown = look_at_robot(Wish(Path(), live=profile, namespace="/little"))
+        shown = look_at_robot(LaunchArguments(Path(), live=profile, namespace="/little"))
     assert (shown.description, shown.frame, shown.moved) == ("", FRAME, False)
     assert shown.joint_states == "/little/joint_states", "not what is commanded"
     assert shown.sensors == (SensorStream("wrench", "/little/wrist/wrench", WRENCH),)
@@ -43,7 +43,7 @@ def test_a_robot_that_says_where_its_links_are(profile: str, namespace: str) -> 
         description.publish(String(data=URDF))
         # What counts is who is there, not what he says.
         bench.node.create_publisher(String, f"{namespace}/tf", 10)
-        shown = look_at_robot(Wish(Path(), live=profile, namespace=namespace))
+        shown = look_at_robot(LaunchArguments(Path(), live=profile, namespace=namespace))
     assert (shown.description, shown.frame) == (URDF, "base")
     assert shown.moved and shown.own_tf == bool(namespace)
 
@@ -51,10 +51,10 @@ def test_a_robot_that_says_where_its_links_are(profile: str, namespace: str) -> 
 def test_transforms_of_everybody_are_not_those_of_a_robot_with_a_namespace(profile: str) -> None:
     with Bench("other") as bench:
         bench.node.create_publisher(String, "/tf", 10)
-        without = look_at_robot(Wish(Path(), live=profile, namespace="/seventh"))
+        without = look_at_robot(LaunchArguments(Path(), live=profile, namespace="/seventh"))
         description = bench.node.create_publisher(String, "/seventh/robot_description", LATCHED)
         description.publish(String(data=URDF))
-        shown = look_at_robot(Wish(Path(), live=profile, namespace="/seventh"))
+        shown = look_at_robot(LaunchArguments(Path(), live=profile, namespace="/seventh"))
     assert not without.moved and not without.own_tf, "they are all there is"
     assert not shown.moved and shown.own_tf, "a robot_state_publisher of the viewer's, aside"
 
@@ -63,8 +63,8 @@ def test_what_can_not_be_shown_is_refused(profile: str, tmp_path: Path) -> None:
     broken = tmp_path / "broken.urdf"
     broken.write_text("<robot")
     with pytest.raises(ConfigError, match="no_such"):
-        look_at_robot(Wish(Path(), live="no_such"))
+        look_at_robot(LaunchArguments(Path(), live="no_such"))
     with pytest.raises(ConfigError, match="robot-07"):
-        look_at_robot(Wish(Path(), live=profile, namespace="/robot-07"))
+        look_at_robot(LaunchArguments(Path(), live=profile, namespace="/robot-07"))
     with pytest.raises(DecodeError, match="robot description"):
-        look_at_robot(Wish(Path(), live=profile, description=str(broken)))
+        look_at_robot(LaunchArguments(Path(), live=profile, description=str(broken)))

@@ -18,7 +18,7 @@ from robot_recorder.episodes.episode import Episode
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.streams import FrameClock, Policy, Role
 from robot_recorder.offline.align import align_episode
-from robot_recorder.offline.guess import TopicFacts, guess_profile
+from robot_recorder.offline.guess import TopicSummary, guess_profile
 from robot_recorder.offline.plan import make_plan, profile_yaml
 
 
@@ -62,10 +62,12 @@ def test_bags_that_tell_too_little_for_a_guess_are_refused_with_the_remedy() -> 
     with pytest.raises(
         ConfigError, match=r"no topic with messages at a steady rate.*/a: .*--profile"
     ):
-        guess_profile("short", [TopicFacts("/a", "b/msg/C", 1)], 0.0)
+        guess_profile("short", [TopicSummary("/a", "b/msg/C", 1)], 0.0)
     for name in ("null", "yes", "7", "épisode", "---"):
-        assert parse_profile(guess_profile(name, [TopicFacts("/a", "b/msg/C", 50)], 1.0).text, "g")
-    odd = [TopicFacts("/x", "b/srv/Add_Event", 50), TopicFacts("/a", "b/msg/C", 50)]
+        assert parse_profile(
+            guess_profile(name, [TopicSummary("/a", "b/msg/C", 50)], 1.0).text, "g"
+        )
+    odd = [TopicSummary("/x", "b/srv/Add_Event", 50), TopicSummary("/a", "b/msg/C", 50)]
     assert len(parse_profile(guess_profile("r", odd, 1.0).text, "g").streams) == 1
 
 
@@ -73,13 +75,13 @@ def test_the_guess_knows_commands_and_leaves_out_what_is_no_sensor() -> None:
     text = guess_profile(
         "My Robot 2!",
         [
-            TopicFacts("/arm/joint_commands", "sensor_msgs/msg/JointState", 1000),
-            TopicFacts("/tf", "tf2_msgs/msg/TFMessage", 1000),
-            TopicFacts("/rosout", "rcl_interfaces/msg/Log", 1000),
-            TopicFacts("/synchronizer/frames", "robot_recorder/msg/AlignedFrame", 300),
-            TopicFacts("/map", "nav_msgs/msg/OccupancyGrid", 1),
-            TopicFacts("/cam/image_raw", "sensor_msgs/msg/Image", 249),
-            TopicFacts("/cam2/image_raw", "sensor_msgs/msg/Image", 173),
+            TopicSummary("/arm/joint_commands", "sensor_msgs/msg/JointState", 1000),
+            TopicSummary("/tf", "tf2_msgs/msg/TFMessage", 1000),
+            TopicSummary("/rosout", "rcl_interfaces/msg/Log", 1000),
+            TopicSummary("/synchronizer/frames", "robot_recorder/msg/AlignedFrame", 300),
+            TopicSummary("/map", "nav_msgs/msg/OccupancyGrid", 1),
+            TopicSummary("/cam/image_raw", "sensor_msgs/msg/Image", 249),
+            TopicSummary("/cam2/image_raw", "sensor_msgs/msg/Image", 173),
         ],
         10.0,
     )
@@ -163,8 +165,10 @@ def at(times_s: object) -> np.ndarray:
     return T0 + np.round(np.asarray(times_s, dtype=np.float64) * 1e9).astype(np.int64)
 
 
-def topic(name: str, times: np.ndarray, type_name: str = "b/msg/C", late_ms: int = 0) -> TopicFacts:
-    return TopicFacts(name, type_name, len(times), np.sort(times), late_ms * 1_000_000)
+def topic(
+    name: str, times: np.ndarray, type_name: str = "b/msg/C", late_ms: int = 0
+) -> TopicSummary:
+    return TopicSummary(name, type_name, len(times), np.sort(times), late_ms * 1_000_000)
 
 
 @pytest.mark.parametrize(

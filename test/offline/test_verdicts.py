@@ -15,7 +15,7 @@ from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.model.quality_result import Level
 from robot_recorder.model.streams import RobotProfile
 from robot_recorder.offline.check import check_episode
-from robot_recorder.quality.report import QualityReport, QualityVerdict
+from robot_recorder.quality.report import QualityReport, Verdict
 
 
 def profile(**streams: str) -> RobotProfile:
@@ -57,7 +57,7 @@ def test_two_arms_with_the_same_joint_names_are_each_held_to_their_own_leader(
     tmp_path: Path,
 ) -> None:
     report = check_episode(aloha(tmp_path / "two"), ALOHA).report
-    assert report.verdict is QualityVerdict.ACCEPT, report.sentence
+    assert report.verdict is Verdict.ACCEPT, report.sentence
     lags = figures(report, "tracking_lag")
     assert set(lags) == {"left", "right"} and all(0.02 < lag < 0.04 for lag in lags.values())
     assert set(figures(report, "joint_frozen")) == {"left", "right"} and not report.broken
@@ -70,7 +70,7 @@ def test_an_arm_without_a_leader_is_named_and_not_held_to_the_other_s(tmp_path: 
         left="topic: follower_left/joint_states, role: observation",
         lead_l=LEADERS["lead_l"],
     )).report  # fmt: skip
-    assert report.verdict is QualityVerdict.ACCEPT, report.sentence
+    assert report.verdict is Verdict.ACCEPT, report.sentence
     assert set(figures(report, "tracking_lag")) == {"left"}
     (said,) = [b for b in report.broken if b.startswith("tracking of right: ")]
     assert "'of: right'" in said
@@ -98,7 +98,7 @@ def test_nothing_recorded_is_nothing_to_accept(tmp_path: Path) -> None:
     path = bag(tmp_path / "nothing", {}, profile_yaml=OPTIONAL, namespace="/", episode_id="e",
                start_ns=str(T0), stop_ns=str(T0 + 4 * 10**9))  # fmt: skip
     report = check_episode(path).report
-    assert report.verdict is QualityVerdict.REJECT and report.reasons[0] == "nothing_recorded"
+    assert report.verdict is Verdict.REJECT and report.reasons[0] == "nothing_recorded"
     assert report.sentence.startswith("reject: not one stream was recorded: start the robot's")
 
 
@@ -123,7 +123,7 @@ def test_what_is_not_there_or_not_understood_is_said(tmp_path: Path) -> None:
         "/scan": ("sensor_msgs/msg/LaserScan", scans), "/other": swings(1.0), "/silent": (IMAGE, []),
     }, profile_yaml=text, namespace="/", episode_id="e")  # fmt: skip
     report = check_episode(path).report
-    assert report.verdict is QualityVerdict.ACCEPT, report.sentence
+    assert report.verdict is Verdict.ACCEPT, report.sentence
     said = "\n".join(report.broken)
     assert "hand: nothing was recorded on " in said
     assert "eye: " in said and "encoded in a way that is not understood" in said
@@ -142,7 +142,7 @@ def test_a_guess_is_held_against_nobody(tmp_path: Path) -> None:
         tmp_path / "foreign", {"/joint_states": (kind, silent), "/other/joints": (kind, burst)}
     )
     report = check_episode(path).report
-    assert report.verdict is QualityVerdict.REVIEW, report.sentence
+    assert report.verdict is Verdict.REVIEW, report.sentence
     assert all(r.level <= Level.WARN for r in report.results), report.findings
     (gap,) = [r for r in report.findings if r.check == "gap"]
     assert "(the profile is guessed)" in gap.sentence
@@ -168,7 +168,7 @@ def test_a_rate_is_that_of_each_driver_or_of_all_together(tmp_path: Path) -> Non
     for rate_hz in (100, 200):
         declared = parse_profile(each.text.replace("rate_hz: 100", f"rate_hz: {rate_hz}"), "test")
         report = check_episode(both, declared).report
-        assert report.verdict is QualityVerdict.ACCEPT, report.sentence
+        assert report.verdict is Verdict.ACCEPT, report.sentence
     report = check_episode(slow, each).report
     assert figures(report, "rate")["joints"] > 0.2
     (finding,) = [r for r in report.findings if r.check == "rate"]

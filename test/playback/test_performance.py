@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robot_recorder.model.answers import Verdict
+from robot_recorder.model.answers import Answer
 from robot_recorder.model.errors import BagError
 from robot_recorder.playback.performance import Performance, Request
 from robot_recorder.playback.timeline import Message
@@ -53,7 +53,7 @@ class Stage:
         self.now = 77
         self.heard: list[tuple[int, Message]] = []
         self.script: list[tuple[int, str]] = []
-        self.answers: list[tuple[str, Verdict]] = []
+        self.answers: list[tuple[str, Answer]] = []
         self.asked: list[Request] = []
         self.publish_takes = 0
         self.ticks: list[tuple[int, int]] = []
@@ -94,7 +94,7 @@ class Stage:
             if name != "back"
             else partial(self.performance.back, 0.02)
         )
-        answer: Future[Verdict] = Future()
+        answer: Future[Answer] = Future()
         answer.add_done_callback(lambda done: self.answers.append((name, done.result())))
         return Request(action, answer)
 
@@ -251,7 +251,7 @@ def test_whoever_asks_after_the_end_gets_an_answer() -> None:
     asked = stage.performance.ask(stage.performance.end)
     too_late = stage.performance.ask(stage.performance.toggle_paused)
     assert stage.play() in ([], [b"0"])
-    assert asked.result(0).ok and too_late.result(0) == Verdict(False, "it has ended")
+    assert asked.result(0).ok and too_late.result(0) == Answer(False, "it has ended")
     assert not late.done()
 
 

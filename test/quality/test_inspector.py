@@ -21,7 +21,7 @@ from robot_recorder.quality.checks.cameras import PictureFigures
 from robot_recorder.quality.checks.joints import JointJump
 from robot_recorder.quality.checks.wrench import WrenchBias
 from robot_recorder.quality.inspector import STRETCH_NS, Inspector
-from robot_recorder.quality.report import QualityReport, QualityVerdict
+from robot_recorder.quality.report import QualityReport, Verdict
 
 NS = 1_000_000_000
 PROFILE = """
@@ -89,7 +89,7 @@ def test_a_good_episode_is_accepted_and_everything_was_looked_at() -> None:
     inspector = Inspector(profile(), None, eyes)
     feed(inspector)
     found = report(inspector)
-    assert found.verdict is QualityVerdict.ACCEPT and not found.broken, found
+    assert found.verdict is Verdict.ACCEPT and not found.broken, found
     checks = {(r.check, r.stream) for r in found.results}
     assert {("frozen", "joints"), ("joint_jump", "joints"), ("wrench_spikes", "wrench"),
             ("camera_black", "camera"), ("camera_frozen", "camera"), ("never_moved", "")} <= checks  # fmt: skip
@@ -139,13 +139,13 @@ def test_a_check_that_breaks_is_named_and_costs_nothing(monkeypatch: pytest.Monk
     inspector = Inspector(profile(), None, Eyes())
     feed(inspector)
     found = report(inspector)
-    assert found.verdict is QualityVerdict.ACCEPT
+    assert found.verdict is Verdict.ACCEPT
     assert found.broken == ("joint_jump joints: RuntimeError: bang",)
     monkeypatch.setattr(JointJump, "add", broken)
     inspector = Inspector(profile(), None, Eyes())
     feed(inspector)
     found = report(inspector)
-    assert found.verdict is QualityVerdict.ACCEPT and any("bang" in b for b in found.broken)
+    assert found.verdict is Verdict.ACCEPT and any("bang" in b for b in found.broken)
     assert any(r.check == "wrench_spikes" for r in found.results), "the others go on"
 
 

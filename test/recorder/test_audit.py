@@ -13,8 +13,8 @@ from robot_recorder.alignment.frames import NO_FLOATS, NO_INTS, Frame, FrameSamp
 from robot_recorder.model.streams import FrameClock, Policy, RobotProfile, Role, StreamConfig
 from robot_recorder.model.topics import BagTopic, Channel, Sample
 from robot_recorder.quality.inspector import Inspector
-from robot_recorder.quality.report import QualityVerdict
-from robot_recorder.recorder.audit import Evidence
+from robot_recorder.quality.report import Verdict
+from robot_recorder.recorder.audit import EpisodeAudit
 
 MS, S = 1_000_000, 1_000_000_000
 STREAM = StreamConfig(
@@ -41,9 +41,9 @@ def good_frames() -> list[tuple[Channel, bytes]]:
     return [(FRAMES, frame(T0 + n * 100 * MS)) for n in range(50)]
 
 
-def recorded(messages: list[tuple[Channel, bytes]]) -> tuple[Certificate, Evidence]:
+def recorded(messages: list[tuple[Channel, bytes]]) -> tuple[Certificate, EpisodeAudit]:
     inspector = Inspector(PROFILE, None)
-    found = Evidence({CHANNEL: STREAM}, PROFILE, FRAMES, T0, T0, lambda: None, inspector)
+    found = EpisodeAudit({CHANNEL: STREAM}, PROFILE, FRAMES, T0, T0, lambda: None, inspector)
     moving = [wrench(T0 + n * 10 * MS, (n % 7, n % 5, n % 3, 0, 0, 0)) for n in range(500)]
     found.add(
         Sample(CHANNEL, data, T0 + n * 10 * MS, T0 + n * 10 * MS) for n, data in enumerate(moving)
@@ -53,9 +53,9 @@ def recorded(messages: list[tuple[Channel, bytes]]) -> tuple[Certificate, Eviden
 
 
 def test_frames_that_can_be_read_fail_nothing() -> None:
-    certificate, evidence = recorded(good_frames())
+    certificate, audit = recorded(good_frames())
     assert (certificate.unreadable, certificate.absent) == (0, 0)
-    report = evidence.report(STOP, certificate, ("", False))
+    report = audit.report(STOP, certificate, ("", False))
     assert not {r.check for r in report.findings} & {"unreadable", "too_few_frames"}
 
 
@@ -77,23 +77,23 @@ def test_frames_that_can_be_read_fail_nothing() -> None:
 def test_a_message_of_our_own_that_cannot_be_read_is_counted_and_fails(
     message: tuple[Channel, bytes], why: str
 ) -> None:
-    certificate, evidence = recorded([*good_frames(), message])
+    certificate, audit = recorded([*good_frames(), message])
     assert certificate.unreadable == 1
     assert message[0].topic in certificate.unreadable_why and why in certificate.unreadable_why
     assert certificate.unreadable_why in certificate.summary
-    report = evidence.report(STOP, certificate, ("", False))
-    assert report.verdict is QualityVerdict.REJECT
+    report = audit.report(STOP, certificate, ("", False))
+    assert report.verdict is Verdict.REJECT
     assert "unreadable" in report.reasons and message[0].topic in str(report.findings)
 
 
 @pytest.mark.parametrize("kept", [0, 25, 45])
 def test_frames_that_are_not_there_fail(kept: int) -> None:
-    certificate, evidence = recorded(good_frames()[:kept])
+    certificate, audit = recorded(good_frames()[:kept])
     assert certificate.expected == 46 and certificate.absent == 46 - kept
-    report = evidence.report(STOP, certificate, ("", False))
+    report = audit.report(STOP, certificate, ("", False))
     found = [r for r in report.findings if r.check == "too_few_frames"]
     assert len(found) == (kept < 44)
-    assert (report.verdict is QualityVerdict.REJECT) == (kept < 44)
+    assert (report.verdict is Verdict.REJECT) == (kept < 44)
 
 
 def test_frames_of_after_the_stop_or_before_the_pre_roll_do_not_count() -> None:
@@ -108,6 +108,6 @@ def test_a_stream_of_a_type_of_ours_is_no_message_of_our_own() -> None:
     """As when one robot's frames are a stream of another one."""
     stream = StreamConfig("frames", "other/frames", FRAMES.bag_topic.type, Role.CONTEXT)
     channel = own("/other/frames", "AlignedFrame")
-    found = Evidence({channel: stream}, PROFILE, FRAMES, T0, T0, lambda: None)
+    found = EpisodeAudit({channel: stream}, PROFILE, FRAMES, T0, T0, lambda: None)
     found.add([Sample(channel, b"\0\1\0\0", T0, T0)])
     assert found.certificate(STOP, lambda topic: (0, "")).unreadable == 0

@@ -17,13 +17,13 @@ from support.samples import T0, wrench
 from robot_recorder.alignment.frame_messages import encode_frame
 from robot_recorder.alignment.frames import NO_FLOATS, NO_INTS, Frame, FrameSample, SampleStatus
 from robot_recorder.bags.mcap_writer import McapWriter
+from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.clocks.robot_clock import RobotClock
 from robot_recorder.configuration.profile import parse_profile
-from robot_recorder.episodes.store import EpisodeStore
 from robot_recorder.model.topics import BagTopic, Batch, Channel, Sample
 from robot_recorder.recorder.disk import DiskLimits
 from robot_recorder.recorder.recorder import Assignment, Recorder, Settings
-from robot_recorder.recorder.recording import Package, Recording
+from robot_recorder.recorder.recording import OwnChannels, Recording
 
 NS = 1_000_000_000
 HZ = 25
@@ -45,7 +45,7 @@ class Robot:
 
     def __init__(self, root: Path, writer: type[McapWriter] = McapWriter) -> None:
         self.frames = Channel(BagTopic("/synchronizer/frames", "robot_recorder/msg/AlignedFrame"))
-        package = Package(
+        package = OwnChannels(
             Channel(BagTopic("/labeller/labels", "robot_recorder/msg/Label")),
             self.frames,
             Channel(BagTopic("/recorder/dropouts", "robot_recorder/msg/Dropout")),
@@ -56,12 +56,12 @@ class Robot:
         )
         limits = DiskLimits(min_free_bytes=0, max_episode_s=10_000)
         self.recorder = Recorder(
-            "arm", PROFILE, EpisodeStore(root), Settings(writer, disk=limits), RobotClock(), package
+            "arm", PROFILE, open_store(root), Settings(writer, disk=limits), RobotClock(), package
         )
         self.channels = []
         for stream in PROFILE.streams:
             channel = Channel(BagTopic(f"/{stream.topic}", stream.type), stamped=True)
-            self.recorder.observer.watch(channel, stream)
+            self.recorder.streams.watch(channel, stream)
             self.channels.append(channel)
         self.now = T0
         self.fed = 0
@@ -102,7 +102,7 @@ class Robot:
         return self.recorder.running
 
     def stop(self) -> Any:
-        return self.recorder.stop(self.now, lambda: True)
+        return self.recorder.stop_and_finalise(self.now, lambda: True)
 
 
 class Breaks(McapWriter):
@@ -122,7 +122,7 @@ def no_collector() -> Iterator[None]:
 
 
 def parts_of(recording: Recording) -> dict[str, weakref.ref]:
-    evidence: Any = recording._evidence
+    evidence: Any = recording._audit
     writer: Any = recording._writer._writer
     parts = {
         "evidence": evidence, "inspector": evidence._inspector, "frames": evidence._own._stats,

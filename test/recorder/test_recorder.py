@@ -10,91 +10,25 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from support.samples import WRENCH, wrench, wrench_topic
+from support.bench import MS, PROFILE, STREAM, Bench, recorded, until
+from support.samples import wrench, wrench_topic
 
 from robot_recorder.bags.mcap_writer import McapWriter
 from robot_recorder.bags.reader import read_messages
-from robot_recorder.clocks.robot_clock import RobotClock
+from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.episodes.episode import Episode, episode_id
-from robot_recorder.episodes.store import EpisodeStore
 from robot_recorder.episodes.trash import TRASH
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome, load_events
 from robot_recorder.model.losses import Dropout, Place
-from robot_recorder.model.streams import FrameClock, RobotProfile, Role, StreamConfig
+from robot_recorder.model.streams import Role, StreamConfig
 from robot_recorder.model.topics import BagTopic, Batch, Channel, Sample
 from robot_recorder.quality.inspector import Inspector
-from robot_recorder.quality.report import QualityVerdict
-from robot_recorder.recorder.audit import Evidence
+from robot_recorder.quality.report import Verdict
+from robot_recorder.recorder.audit import EpisodeAudit
 from robot_recorder.recorder.disk import DiskLimits
-from robot_recorder.recorder.recorder import Assignment, Recorder, RecorderState, Settings
-from robot_recorder.recorder.recording import Package, Recording, StopReason
-
-STREAM = StreamConfig("wrench", "wrist/wrench", WRENCH, Role.OBSERVATION, 100)
-PROFILE = RobotProfile("arm", FrameClock(30.0), 10**8, (STREAM,))
-MS = 1_000_000
-
-
-class Bench:
-    """A recorder with one stream and a clock of its own."""
-
-    def __init__(self, root: Path, new_writer=McapWriter, **settings) -> None:
-        self.channel = Channel(wrench_topic())
-        self.package = Package(
-            Channel(BagTopic("/labeller/labels", "robot_recorder/msg/Label")),
-            Channel(BagTopic("/synchronizer/frames", "robot_recorder/msg/AlignedFrame")),
-            Channel(BagTopic("/recorder/dropouts", "robot_recorder/msg/Dropout")),
-            Channel(BagTopic("/labeller/task", "robot_recorder/msg/Task")),
-            lambda e: b"\0\1\0\0" + (e.task or e.name or e.outcome.text).encode(),
-            lambda d: f"{d.topic} {d.place.text} {d.count}".encode(),
-            lambda e: e.task.encode(),
-        )
-        limits = settings.pop("disk", DiskLimits(min_free_bytes=0))
-        self.recorder = Recorder(
-            "arm", PROFILE, EpisodeStore(root), Settings(new_writer, disk=limits, **settings),
-            RobotClock(), self.package,
-        )  # fmt: skip
-        self.recorder.observer.watch(self.channel, STREAM)
-        self.now = time.time_ns()
-
-    def feed(self, count: int, channel: Channel | None = None) -> list[bytes]:
-        sent = []
-        for _ in range(count):
-            self.now += 10 * MS
-            sent.append(wrench(self.now, frame_id=str(self.now)))
-            sample = Sample(channel or self.channel, sent[-1], self.now, self.now)
-            self.recorder.on_batch(Batch([sample]))
-        return sent
-
-    def start(self, task: str = "lift", force: bool = False, pre_roll_s: float = 0.0):
-        self.now += 1
-        return self.recorder.start(Assignment(task, "Lift it.", "ann"), force, self.now, pre_roll_s)
-
-    def stop(self):
-        verdict = self.recorder.stop(self.now, lambda: True)
-        if verdict.ok:  # whatever else was tested: it has been judged
-            saved = Episode.open(self.last.path)
-            written = saved.streams.get("/wrist/wrench", {"written": 0})["written"]
-            assert saved.certificate is not None
-            assert saved.certificate.streams["wrench"].count == written
-            assert saved.quality.verdict is not QualityVerdict.UNKNOWN and not saved.quality.broken
-        return verdict
-
-    @property
-    def last(self) -> Recording:
-        assert self.recorder.last is not None
-        return self.recorder.last
-
-
-def until(condition) -> None:
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-def recorded(path: Path, topic: str = "/wrist/wrench") -> list[bytes]:
-    return [m.data for m in read_messages(path, {topic})]
+from robot_recorder.recorder.recorder import RecorderState
+from robot_recorder.recorder.recording import StopReason
 
 
 def test_exactly_what_arrives_between_start_and_stop(tmp_path: Path) -> None:
@@ -113,7 +47,7 @@ def test_exactly_what_arrives_between_start_and_stop(tmp_path: Path) -> None:
     lost = {"dds": None, "ring": 0, "queue": 0, "writer": 0}
     assert episode.streams["/wrist/wrench"] == {"written": 200, "lost": lost}
     assert recorded(path, "/labeller/labels") == [b"\0\1\0\0lift"]
-    assert not EpisodeStore(tmp_path).unfinished()
+    assert not open_store(tmp_path).unfinished()
 
 
 def test_samples_received_while_the_bag_is_opened_are_in_it(tmp_path: Path) -> None:
@@ -146,7 +80,7 @@ def test_refusals_change_nothing(tmp_path: Path) -> None:
     second = bench.start()
     assert not second.ok and bench.last.id in second.reason
     assert bench.stop().ok
-    assert len(EpisodeStore(tmp_path).paths()) == 1
+    assert len(open_store(tmp_path).paths()) == 1
 
 
 def test_force_records_and_says_so(tmp_path: Path) -> None:
@@ -291,7 +225,7 @@ def test_what_others_label_meanwhile_is_kept_and_known(tmp_path: Path) -> None:
     assert [e.previous for e in load_events(noted["labels"])[1:]] == ["unlabelled", "failure: a"]
     bench.stop()
     others = [
-        threading.Thread(target=EpisodeStore(tmp_path).append_label, args=(outcome(f"other_{n}"),))
+        threading.Thread(target=open_store(tmp_path).append_label, args=(outcome(f"other_{n}"),))
         for n in range(5)
     ]
     for number, other in enumerate(others):
@@ -318,20 +252,20 @@ def test_discard_moves_and_deletes_nothing(tmp_path: Path) -> None:
     bench.stop()
     id = bench.last.id
     assert bench.recorder.discard().ok
-    assert not EpisodeStore(tmp_path).paths()
+    assert not open_store(tmp_path).paths()
     assert len(recorded(tmp_path / TRASH / id)) == 10
     assert not bench.recorder.discard().ok
     assert not bench.recorder.discard("../escape").ok
     # and back
     restored = bench.recorder.restore()
-    assert restored.ok and restored.reason == str(tmp_path / id)
-    assert [p.name for p in EpisodeStore(tmp_path).paths()] == [id]
+    assert restored.ok and restored.value == tmp_path / id
+    assert [p.name for p in open_store(tmp_path).paths()] == [id]
     assert not bench.recorder.restore(id).ok
 
 
 def test_ids_sort_by_time_and_never_collide(tmp_path: Path) -> None:
     assert episode_id("g1", "lift", 1_700_000_000_123_456_789) == "g1_20231114T221320_123_lift"
-    store = EpisodeStore(tmp_path)
+    store = open_store(tmp_path)
     for expected in ("a.partial", "a-2.partial", "a-3.partial"):
         path = store.new_partial("a")
         assert path.name == expected
@@ -355,7 +289,7 @@ def test_any_error_of_the_writer_is_told_and_counted(tmp_path: Path) -> None:
     verdict = bench.stop()
     assert not verdict.ok and "no such method" in verdict.reason
     # nothing had reached the file, so there is nothing to make an episode of: it is put away, told
-    (kept,) = EpisodeStore(tmp_path).quarantined()
+    (kept,) = open_store(tmp_path).quarantined()
     assert "no message" in (kept / "reason.txt").read_text() and bench.last.path == kept
     assert bench.last.losses.count("/wrist/wrench", Place.WRITER) == sent
 
@@ -437,7 +371,12 @@ def test_a_label_of_a_discarded_episode_is_refused(tmp_path: Path) -> None:
 @pytest.mark.announced("no such sensor")
 @pytest.mark.parametrize(
     "breaks",
-    [(Inspector, "__init__"), (Inspector, "report"), (Evidence, "certificate"), (Evidence, "add")],
+    [
+        (Inspector, "__init__"),
+        (Inspector, "report"),
+        (EpisodeAudit, "certificate"),
+        (EpisodeAudit, "add"),
+    ],
     ids=lambda where: f"{where[0].__name__}.{where[1]}",
 )
 def test_an_episode_that_can_not_be_judged_says_why(
@@ -451,11 +390,11 @@ def test_an_episode_that_can_not_be_judged_says_why(
     bench.feed(10)
     assert bench.start().ok
     sent = bench.feed(10)
-    assert bench.recorder.stop(bench.now, lambda: True).ok
+    assert bench.recorder.stop_and_finalise(bench.now, lambda: True).ok
     episode = Episode.open(bench.last.path)
     assert recorded(episode.path) == sent
     for quality in (bench.last.quality, episode.quality):
-        assert quality.verdict is QualityVerdict.UNKNOWN
+        assert quality.verdict is Verdict.UNKNOWN
         assert quality.sentence == "not checked: KeyError: 'no such sensor'"
 
 
@@ -527,12 +466,12 @@ def test_what_dds_lost_belongs_to_the_episode_it_was_lost_in(tmp_path: Path) -> 
     bench.feed(10)
     lose(11)
     bench.feed(10)
-    recording = bench.recorder.end(bench.now, StopReason.REQUEST)
+    recording = bench.recorder.stop(bench.now, StopReason.REQUEST)
     assert recording is not None
     lose(13)  # before the stop or after: it shows with the first message that comes
     bench.feed(10)
     lose(17)
-    assert bench.recorder.finish(recording, lambda: True).ok
+    assert bench.recorder.finalise(recording, lambda: True).ok
     episode = Episode.open(bench.last.path)
     assert episode.streams["/wrist/wrench"]["lost"]["dds"] == 7 + 11 + 13
     assert episode.lost == (31, True)
@@ -558,7 +497,7 @@ def test_images_go_before_states_and_labels_never(tmp_path: Path) -> None:
         bench.now += 1
         samples = [
             Sample(camera, bytes(50_000), bench.now, bench.now),
-            Sample(bench.package.labels, b"label", bench.now, bench.now),
+            Sample(bench.own.labels, b"label", bench.now, bench.now),
         ]
         bench.recorder.on_batch(Batch(samples))
     assert bench.last.queued_bytes < 1_000_000
@@ -644,11 +583,11 @@ def test_the_next_episode_starts_while_one_is_finalised(tmp_path: Path) -> None:
     bench.feed(100)
     assert bench.start("one").ok
     one = bench.feed(20)
-    first = bench.recorder.end(bench.now, StopReason.REQUEST)
+    first = bench.recorder.stop(bench.now, StopReason.REQUEST)
     assert first is not None
     verdicts = []
     thread = threading.Thread(
-        target=lambda: verdicts.append(bench.recorder.finish(first, lambda: True))
+        target=lambda: verdicts.append(bench.recorder.finalise(first, lambda: True))
     )
     thread.start()
     before = bench.recorder.state
@@ -691,7 +630,7 @@ def test_losses_of_a_stream_without_a_rate_are_judged_too(tmp_path: Path) -> Non
     notes = Channel(BagTopic("/notes", "std_msgs/msg/String"), numbered=True)
     context = StreamConfig("notes", "notes", "std_msgs/msg/String", Role.CONTEXT)
     bench.recorder._profile = replace(PROFILE, streams=(STREAM, context))
-    bench.recorder.observer.watch(notes, context)
+    bench.recorder.streams.watch(notes, context)
     bench.feed(10)
     assert bench.start(force=True).ok
     bench.feed(100)

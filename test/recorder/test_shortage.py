@@ -15,15 +15,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from storage.test_recorder import Bench, recorded, until
+from support.bench import Bench, recorded, until
 from support.disks import fill, small_disk
 from support.episodes import make_episode
 
 from robot_recorder.catalogue.catalogue import Catalogue
+from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.catalogue.query import Filter, Query
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.episodes.recovery import recover_all
-from robot_recorder.episodes.store import EpisodeStore
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
 
@@ -73,7 +73,7 @@ def test_a_leftover_that_cannot_be_opened_now_is_kept_for_later(tmp_path: Path) 
     leftover = Path(shutil.copytree(path, tmp_path / "copy.partial"))
     os.rename(next(leftover.glob("*.mcap")), leftover / "copy.partial_0.mcap")
     bench.stop()
-    store = EpisodeStore(tmp_path)
+    store = open_store(tmp_path)
     for count in range(4):
         with files_left(count):
             results = recover_all(store)
@@ -104,7 +104,7 @@ def test_what_others_do_to_the_file_is_noticed_at_stop(tmp_path: Path, how: str)
     assert not verdict.ok and "aborted" in verdict.reason
     words = "moved or deleted" if how in ("deleted", "moved") else "changed the file"
     assert words in verdict.reason or "does not grow" in verdict.reason or "seen" in verdict.reason
-    for path in EpisodeStore(tmp_path).paths():
+    for path in open_store(tmp_path).paths():
         episode = Episode.open(path)
         figures = episode.streams["/wrist/wrench"]
         assert episode.facts["aborted"] == "true"
@@ -114,7 +114,7 @@ def test_what_others_do_to_the_file_is_noticed_at_stop(tmp_path: Path, how: str)
 
 def test_the_reason_of_a_quarantine_is_there_on_a_full_disk(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "1m") as disk:
-        store = EpisodeStore(disk)
+        store = open_store(disk)
         (disk / ".quarantine").mkdir()
         rubbish = disk / "rubbish.partial"
         rubbish.mkdir()
@@ -133,7 +133,7 @@ def test_a_catalogue_that_others_hold_costs_no_take_and_little_time(
 ) -> None:
     import sqlite3
 
-    make_episode(EpisodeStore(tmp_path))
+    make_episode(open_store(tmp_path))
     holder = sqlite3.connect(tmp_path / ".catalogue" / "episodes.sqlite", isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
     bench = Bench(tmp_path)
@@ -153,7 +153,7 @@ def test_a_catalogue_that_others_hold_costs_no_take_and_little_time(
 def test_what_comes_after_the_rename_fails_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = EpisodeStore(tmp_path)
+    store = open_store(tmp_path)
 
     def broken(*_: object, **__: object) -> None:
         monkeypatch.setattr(Path, "unlink", broken)  # from the moment it has its name
@@ -169,12 +169,12 @@ def test_what_comes_after_the_rename_fails_nothing(
 
 def test_a_root_that_can_only_be_read_is_said_to_be_so(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "4m") as disk:
-        store = EpisodeStore(disk)
+        store = open_store(disk)
         path = make_episode(store)
         del store
         gc.collect()  # its catalogue is open
         subprocess.run(["mount", "-o", "remount,bind,ro", str(disk)], check=True)
-        store, bench = EpisodeStore(disk), Bench(disk)
+        store, bench = open_store(disk), Bench(disk)
         bench.feed(10)
         refused = bench.start()
         assert not refused.ok and "Read-only" in refused.reason

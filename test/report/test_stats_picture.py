@@ -11,9 +11,9 @@ import matplotlib.pyplot as plt
 import pytest
 
 from robot_recorder.catalogue.schema import PAIRS
-from robot_recorder.catalogue.stats import Side, Stats, Tally, Target
+from robot_recorder.catalogue.stats import EpisodeCounts, Side, Stats, TaskTarget
 from robot_recorder.model.labels import Outcome
-from robot_recorder.quality.report import QualityVerdict
+from robot_recorder.quality.report import Verdict
 from robot_recorder.report import stats_picture
 
 LONG = "the_left_hand_takes_the_item_with_a_very_long_name_from_the_top_shelf"
@@ -21,26 +21,26 @@ LONG = "the_left_hand_takes_the_item_with_a_very_long_name_from_the_top_shelf"
 
 def tally(
     episodes: int, success: float = 0.9, verdicts: bool = True, labelled: bool = True
-) -> Tally:
+) -> EpisodeCounts:
     rng = random.Random(episodes)
     counts = [0] * len(PAIRS)
     for _ in range(min(episodes, 200)):
         outcome = Outcome.SUCCESS if rng.random() < success else Outcome.FAILURE
-        verdict = rng.choice(list(QualityVerdict)) if verdicts else QualityVerdict.UNKNOWN
+        verdict = rng.choice(list(Verdict)) if verdicts else Verdict.UNKNOWN
         counts[PAIRS.index((outcome if labelled else Outcome.UNLABELLED, verdict))] += max(
             episodes // 200, 1
         )
-    return Tally(tuple(counts), 20.0 * episodes, 10**7 * episodes, episodes / 50)
+    return EpisodeCounts(tuple(counts), 20.0 * episodes, 10**7 * episodes, episodes / 50)
 
 
 def stats(
     days: int = 1, tasks: int = 1, robots: int = 1, each: int = 50, name: str = "n", verdicts: bool = True, **more
 ) -> Stats:  # fmt: skip
-    def some(count: int) -> dict[str, Tally]:
+    def some(count: int) -> dict[str, EpisodeCounts]:
         return {f"{name}{i}": tally(each + i, verdicts=verdicts, **more) for i in range(count)}
 
     by_day = {f"2026-{1 + i // 28:02d}-{1 + i % 28:02d}": tally(each, **more) for i in range(days)}
-    reasons = {f"check_{name}{i}": {QualityVerdict.REJECT: each, QualityVerdict.REVIEW: 3 * each}
+    reasons = {f"check_{name}{i}": {Verdict.REJECT: each, Verdict.REVIEW: 3 * each}
                for i in range(20)}  # fmt: skip
     return Stats(
         {
@@ -70,7 +70,8 @@ def test_nothing_is_cut_off_or_covered(
     figures: list[Any] = []
     monkeypatch.setattr(plt, "close", figures.append)
     wanted = {
-        name: Target(37 * i, 300) for i, name in enumerate(list(content.by[Side.TASK])[:targets])
+        name: TaskTarget(37 * i, 300)
+        for i, name in enumerate(list(content.by[Side.TASK])[:targets])
     }
     stats_picture.draw_stats(content, wanted, tmp_path / "a.png")
     monkeypatch.undo()

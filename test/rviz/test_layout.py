@@ -16,15 +16,15 @@ from support.full_robot import full_robot
 from robot_recorder.configuration.find import config_directory
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.model.errors import DecodeError
-from robot_recorder.rviz.layout import Camera, Shown, layout_for, look_at
+from robot_recorder.rviz.layout import Camera, RvizContent, layout_for, look_at
 
 TEMPLATE = (config_directory() / "episode.rviz").read_text()
 HEAD = Camera("head_camera", "/head_camera/image/compressed")
 WRIST = Camera("left_wrist_camera", "/left_wrist_camera/image/compressed")
-G1 = Shown("", "", "pelvis", "/joint_states", (), (HEAD, WRIST), False, False, "")
+G1 = RvizContent("", "", "pelvis", "/joint_states", (), (HEAD, WRIST), False, False, "")
 
 
-def at(path: Path) -> Shown:
+def at(path: Path) -> RvizContent:
     return look_at(Episode.open(path))
 
 

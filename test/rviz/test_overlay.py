@@ -12,11 +12,11 @@ from support.described import URDF
 from robot_recorder.alignment.frames import NO_FLOATS, NO_INTS, Frame, FrameSample, SampleStatus
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.model.labels import Outcome
-from robot_recorder.quality.report import QualityVerdict
+from robot_recorder.quality.report import Verdict
 from robot_recorder.rviz.overlay import (
+    Annotation,
     FrameTrouble,
     Line,
-    Mark,
     Situation,
     State,
     overlay_lines,
@@ -25,7 +25,7 @@ from robot_recorder.rviz.overlay import (
 from robot_recorder.rviz.placement import placement
 from robot_recorder.rviz.shapes import BLUE, GREEN, GREY, ORANGE, RED, YELLOW
 
-MARKS = (Mark("reach", 0.5, 2.0), Mark("slip", 1.5, 2.5), Mark("touch", 3.0, 3.0))
+MARKS = (Annotation("reach", 0.5, 2.0), Annotation("slip", 1.5, 2.5), Annotation("touch", 3.0, 3.0))
 
 
 def said(**fields) -> dict[str, tuple]:
@@ -63,9 +63,9 @@ def test_an_outcome_has_its_colour(outcome, cause, text, colour) -> None:
 
 def test_a_verdict_says_why_unless_all_is_well() -> None:
     why = {"sentence": "imu lost 5 messages", "state": State.IDLE, "duration_s": 8.0}
-    assert "imu lost 5 messages" not in said(verdict=QualityVerdict.ACCEPT, **why)
-    assert said(verdict=QualityVerdict.REVIEW, **why)["imu lost 5 messages"] == ORANGE
-    assert said(verdict=QualityVerdict.REJECT, **why)["recording: reject"] == RED
+    assert "imu lost 5 messages" not in said(verdict=Verdict.ACCEPT, **why)
+    assert said(verdict=Verdict.REVIEW, **why)["imu lost 5 messages"] == ORANGE
+    assert said(verdict=Verdict.REJECT, **why)["recording: reject"] == RED
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ from robot_recorder.rviz.shapes import (
     between,
 )
 from robot_recorder.rviz.tactile import (
-    Pad,
     PadLayout,
+    PadReading,
     PressureScale,
     pad_shapes,
     parse_pads,
@@ -79,8 +79,10 @@ def test_arrows_never_leave_the_view_and_keep_their_direction(values: list[float
             )
 
 
-def pad(values: Sequence[float], cols: int = 4, unit: TactileUnit = TactileUnit.PASCAL) -> Pad:
-    return Pad("palm", unit, cols, np.array(values, dtype=float))
+def pad(
+    values: Sequence[float], cols: int = 4, unit: TactileUnit = TactileUnit.PASCAL
+) -> PadReading:
+    return PadReading("palm", unit, cols, np.array(values, dtype=float))
 
 
 def test_cells_lie_row_by_row_around_the_middle() -> None:

@@ -13,11 +13,11 @@ from support.bags import small_robot
 from support.described import URDF, described_robot
 
 from robot_recorder.model.errors import BagError, ConfigError, DecodeError
-from robot_recorder.rviz.layout import Camera, Shown
+from robot_recorder.rviz.layout import Camera, RvizContent
 from robot_recorder.rviz.stage import (
+    LaunchArguments,
     Program,
     Stage,
-    Wish,
     installed_package,
     live_stage,
     stage_for,
@@ -46,7 +46,7 @@ def have(*packages: str) -> Callable[[str], bool]:
     return lambda name: name in packages
 
 
-def staged(wish: Wish, folder: Path, *packages: str) -> Stage:
+def staged(wish: LaunchArguments, folder: Path, *packages: str) -> Stage:
     return stage_for(wish, folder, have(*packages))
 
 
@@ -55,7 +55,7 @@ def by_name(stage: Stage) -> dict[str, Program]:
 
 
 def test_with_a_distribution_its_programs_do_it(bag: Path, tmp_path: Path) -> None:
-    stage = staged(Wish(bag, rate=0.5, loop=True, paused=True), tmp_path, *ROS)
+    stage = staged(LaunchArguments(bag, rate=0.5, loop=True, paused=True), tmp_path, *ROS)
     programs = by_name(stage)
     assert set(programs) == {
         "ros2", "scene", "robot_state_publisher", "static_transform_publisher", "rviz2"
@@ -76,23 +76,23 @@ def test_with_a_distribution_its_programs_do_it(bag: Path, tmp_path: Path) -> No
 
 
 def test_what_is_missing_is_said_and_the_rest_runs(bag: Path, tmp_path: Path) -> None:
-    stage = staged(Wish(bag), tmp_path)
+    stage = staged(LaunchArguments(bag), tmp_path)
     assert set(by_name(stage)) == {"player", "scene"}
     said = " ".join(stage.notes)
     assert "apt install ros-$ROS_DISTRO-rviz2" in said
     assert "apt install ros-$ROS_DISTRO-robot-state-publisher" in said
-    dark = staged(Wish(bag), tmp_path, "rviz2")
+    dark = staged(LaunchArguments(bag), tmp_path, "rviz2")
     assert "ros-$ROS_DISTRO-compressed-image-transport" in " ".join(dark.notes)
-    without = staged(Wish(bag, rviz=False), tmp_path, *ROS)
+    without = staged(LaunchArguments(bag, rviz=False), tmp_path, *ROS)
     assert "rviz2" not in by_name(without) and without.notes == ()
-    other_storage = staged(Wish(bag), tmp_path, "ros2bag", "rosbag2_storage_sqlite3")
+    other_storage = staged(LaunchArguments(bag), tmp_path, "ros2bag", "rosbag2_storage_sqlite3")
     assert "player" in by_name(other_storage)
 
 
 def test_from_the_middle_our_player_plays_what_was_latched_before(
     bag: Path, tmp_path: Path
 ) -> None:
-    stage = staged(Wish(bag, start_s=1.5, rate=2.0), tmp_path, *ROS)
+    stage = staged(LaunchArguments(bag, start_s=1.5, rate=2.0), tmp_path, *ROS)
     player = by_name(stage)["player"]
     assert player.parameters["start"] == 1.5 and player.parameters["rate"] == 2.0
     assert player.essential and "latched" in stage.notes[0]
@@ -100,12 +100,12 @@ def test_from_the_middle_our_player_plays_what_was_latched_before(
 
 def test_in_a_namespace_and_without_a_description(tmp_path: Path) -> None:
     bag = small_robot(tmp_path / "b", 1.0, prefix="/r/", namespace="/r", profile_yaml=SMALL)
-    stage = staged(Wish(bag), tmp_path, *ROS)
+    stage = staged(LaunchArguments(bag), tmp_path, *ROS)
     assert stage.namespace == "/r" and "robot_state_publisher" not in by_name(stage)
     assert "description:=FILE.urdf" in " ".join(stage.notes)
     file = tmp_path / "arm.urdf"
     file.write_text(URDF)
-    stage = staged(Wish(bag, description=str(file)), tmp_path, *ROS)
+    stage = staged(LaunchArguments(bag, description=str(file)), tmp_path, *ROS)
     links = by_name(stage)["robot_state_publisher"]
     assert ("joint_states", "/r/joint_states") in links.remappings
     assert str(file) in (tmp_path / "episode.rviz").read_text()
@@ -123,18 +123,18 @@ def test_in_a_namespace_and_without_a_description(tmp_path: Path) -> None:
 )
 def test_arguments_that_make_no_sense_are_refused(texts: dict[str, str], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        Wish.from_texts({**TEXTS, **texts})
+        LaunchArguments.from_texts({**TEXTS, **texts})
 
 
 def test_what_can_not_be_played_is_refused(bag: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.urdf"
     broken.write_text("<robot")
     for wish, error, words in (
-        (Wish(tmp_path), BagError, "not a bag"),
-        (Wish(bag, start_s=99.0), ConfigError, "start 99 s is not within"),
-        (Wish(bag, description="/no.urdf"), ConfigError, "/no.urdf can not be read"),
-        (Wish(bag, description="arm.urdf.xacro"), ConfigError, "has to be expanded"),
-        (Wish(bag, description=str(broken)), DecodeError, "robot description"),
+        (LaunchArguments(tmp_path), BagError, "not a bag"),
+        (LaunchArguments(bag, start_s=99.0), ConfigError, "start 99 s is not within"),
+        (LaunchArguments(bag, description="/no.urdf"), ConfigError, "/no.urdf can not be read"),
+        (LaunchArguments(bag, description="arm.urdf.xacro"), ConfigError, "has to be expanded"),
+        (LaunchArguments(bag, description=str(broken)), DecodeError, "robot description"),
     ):
         with pytest.raises(error, match=words):
             staged(wish, tmp_path, *ROS)
@@ -142,16 +142,16 @@ def test_what_can_not_be_played_is_refused(bag: Path, tmp_path: Path) -> None:
 
 def test_arguments_are_understood() -> None:
     given = {"episode": "007", "start": "2", "paused": "True", "rviz": "false"}
-    wish = Wish.from_texts({**TEXTS, **given})
+    wish = LaunchArguments.from_texts({**TEXTS, **given})
     assert (wish.start_s, wish.paused, wish.rviz, wish.rate) == (2.0, True, False, 1.0)
     assert wish.episode.is_absolute() and wish.episode.name == "007"
-    live = Wish.from_texts({**TEXTS, "live": "g1_sim", "namespace": "robot_07/"})
+    live = LaunchArguments.from_texts({**TEXTS, "live": "g1_sim", "namespace": "robot_07/"})
     assert (live.live, live.namespace) == ("g1_sim", "/robot_07")
 
 
 def test_beside_a_robot_nothing_is_played(tmp_path: Path) -> None:
-    wish = Wish(Path(), live="arm.yaml", namespace="/r")
-    shown = Shown(
+    wish = LaunchArguments(Path(), live="arm.yaml", namespace="/r")
+    shown = RvizContent(
         "/r", URDF, "base", "/r/joint_states", (), (Camera("eye", "/r/eye/compressed"),),
         moved=False, own_tf=True, frames="",
     )  # fmt: skip

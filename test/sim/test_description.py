@@ -12,7 +12,7 @@ mujoco = pytest.importorskip("mujoco")
 from robot_recorder.messages.kinds import TactileUnit
 from robot_recorder.messages.urdf import Shape, joint_limits, parse_urdf
 from robot_recorder.rviz.shapes import Cells
-from robot_recorder.rviz.tactile import PADS, Pad, pad_shapes, parse_pads
+from robot_recorder.rviz.tactile import PADS, PadReading, pad_shapes, parse_pads
 from robot_recorder.sim.cameras import CAMERAS
 from robot_recorder.sim.description import robot_description
 from robot_recorder.sim.model import JOINT_NAMES, SIDES
@@ -97,7 +97,7 @@ def test_sensors_are_where_the_model_has_them(model, description: str) -> None:
 def test_cells_are_drawn_where_the_taxels_are(model, description: str, side: str) -> None:
     data = _posed(model, np.zeros(len(JOINT_NAMES)))
     palm = parse_urdf(description).link_poses({})[f"{side}_palm"][0]
-    pad = Pad(f"{side}_palm", TactileUnit.PASCAL, 4, np.zeros(16))
+    pad = PadReading(f"{side}_palm", TactileUnit.PASCAL, 4, np.zeros(16))
     (cells,) = pad_shapes(0, pad, 1.0, parse_pads(PADS))
     assert isinstance(cells, Cells)
     for number, centre in enumerate(cells.centres):

@@ -24,8 +24,8 @@ from robot_recorder.episodes.episode import Episode
 from robot_recorder.messages.installed_types import message_class
 from robot_recorder.messages.urdf import parse_urdf
 from robot_recorder.nodes.live_robot import look_at_robot
-from robot_recorder.rviz.layout import Shown, layout_for, look_at
-from robot_recorder.rviz.stage import Wish
+from robot_recorder.rviz.layout import RvizContent, layout_for, look_at
+from robot_recorder.rviz.stage import LaunchArguments
 from robot_recorder.srv import StartEpisode, StopEpisode
 
 TEMPLATE = (config_directory() / "episode.rviz").read_text()
@@ -62,8 +62,8 @@ class World:
     def __init__(self) -> None:
         self.heard: dict[str, Any] = {}
         self.markers: set[str] = set()
-        self.shown: Shown | None = None
-        self.live: Shown | None = None
+        self.shown: RvizContent | None = None
+        self.live: RvizContent | None = None
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,9 @@ def world(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Iterat
         bench.wait("the recorder's word", watcher.says("RECORDING"))
         bench.wait("healthy streams", watcher.says("all 12 streams fine"))
         world.markers = watcher.frames()
-        world.live = look_at_robot(Wish(Path(), live="g1_sim", namespace=f"/{NAMESPACE}"))
+        world.live = look_at_robot(
+            LaunchArguments(Path(), live="g1_sim", namespace=f"/{NAMESPACE}")
+        )
         bench.wait("pictures in the bag", lambda: bench.status.duration_s > 1.5)
         stopped = bench.call(StopEpisode, "recorder/stop_episode")
         assert stopped.success, stopped.message

@@ -17,7 +17,7 @@ from std_msgs.msg import String
 
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.offline.check import inspect_episode
-from robot_recorder.quality.report import QualityVerdict
+from robot_recorder.quality.report import Verdict
 from robot_recorder.sim.defects import Defect, Tape
 from robot_recorder.sim.zoo import zoo
 from robot_recorder.srv import PerformTask, SetTask
@@ -65,7 +65,7 @@ def good(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Path:
 
 def test_the_good_one_is_not_rejected(good: Path) -> None:
     episode = Episode.open(good)
-    assert episode.quality.verdict is not QualityVerdict.REJECT, episode.quality.findings
+    assert episode.quality.verdict is not Verdict.REJECT, episode.quality.findings
     again = inspect_episode(episode)
     assert again.verdict is episode.quality.verdict and not again.broken
 
@@ -77,4 +77,4 @@ def test_a_defect_is_found_by_its_name(defect: Defect, good: Path, tmp_path: Pat
     report = inspect_episode(Episode.open(tape.write(tmp_path / "bad")))
     found = [r for r in report.findings if r.check == defect.check and r.stream == defect.stream]
     assert found and found[0].level >= defect.level, report.findings
-    assert report.verdict is not QualityVerdict.ACCEPT
+    assert report.verdict is not Verdict.ACCEPT

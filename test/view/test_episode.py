@@ -38,7 +38,7 @@ class Recorded:
     """A recording, read back."""
 
     path: Path
-    viewed: episode.Viewed
+    viewed: episode.ViewResult
     start_ns: int = T0
 
     def rows(self, entity: str, component: str) -> tuple[np.ndarray, list[Any]]:

@@ -16,7 +16,7 @@ from robot_recorder.content.contents import Numbers, Sort, Topic
 from robot_recorder.messages.urdf import parse_urdf
 from robot_recorder.model.streams import Role
 from robot_recorder.view import viewer
-from robot_recorder.view.log import Log, thinned
+from robot_recorder.view.log import RerunLog, thinned
 from robot_recorder.view.robot import RobotLog, driving
 
 JOINTS = "sensor_msgs/msg/JointState"
@@ -30,7 +30,7 @@ def logged(target: Path, urdf: str, mesh: Path | None, *parts: Numbers) -> dict[
     """The columns of every entity."""
     recording = viewer.new_recording()
     with viewer.saved(recording, target):
-        RobotLog(Log(recording, 0), parse_urdf(urdf), lambda uri: mesh).add(parts)
+        RobotLog(RerunLog(recording, 0), parse_urdf(urdf), lambda uri: mesh).add(parts)
     found: dict[str, dict] = {}
     for chunk in RrdReader(target).stream():
         found.setdefault(chunk.entity_path, {}).update(chunk.to_record_batch().to_pydict())

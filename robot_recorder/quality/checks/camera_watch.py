@@ -38,7 +38,7 @@ class Looker(Protocol):
         """Wait until everything has been looked at; False: there was no time for all of it."""
 
 
-class Nobody:
+class NullLooker:
     """Looks at nothing, so nothing is said about what pictures show."""
 
     def look(self, type_name: str, time_ns: int, message: bytes, tell: Tell) -> None:

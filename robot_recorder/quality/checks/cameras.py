@@ -10,7 +10,7 @@ import numpy as np
 from robot_recorder.model.arrays import Bools, Int64s
 from robot_recorder.model.quality_result import Result, Threshold
 from robot_recorder.model.streams import NS_PER_S
-from robot_recorder.quality.checks.check import Check, EpisodeFacts
+from robot_recorder.quality.checks.check import Check, EpisodeSummary
 from robot_recorder.quality.checks.frozen import frozen_s
 from robot_recorder.quality.checks.values import ConstantRuns
 
@@ -67,7 +67,7 @@ class CameraUndecodable(CameraCheck):
     name = "camera_undecodable"
     remedy = "its driver or its network cuts pictures off"
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         if self.pictures:
             bad = [not p.decodable for p in self.pictures]
@@ -83,7 +83,7 @@ class CameraBlack(CameraCheck):
     name = "camera_black"
     remedy = "is its lens covered, or the light off?"
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         if self.pictures:
             seconds = self.seconds([p.decodable and p.dark > BLACK_SHARE for p in self.pictures])
@@ -97,7 +97,7 @@ class CameraOverexposed(CameraCheck):
     remedy = "lower its exposure, or turn it away from the lamp"
     _SHARE = 0.4
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         if self.pictures:
             seconds = self.seconds([p.decodable and p.bright > self._SHARE for p in self.pictures])
@@ -110,7 +110,7 @@ class CameraBlurred(CameraCheck):
     name = "camera_blurred"
     remedy = "focus and clean its lens"
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         seen = [p.sharpness for p in self.pictures if np.isfinite(p.sharpness) and p.dark < 0.9]
         if seen:
@@ -124,7 +124,7 @@ class CameraSize(CameraCheck):
     name = "camera_size"
     remedy = "its calibration does not fit: set the driver's resolution back"
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         seen = [(p.width, p.height) for p in self.pictures if p.decodable]
         if seen:
@@ -150,7 +150,7 @@ class CameraFrozen(Check):
         """Take pictures: when, and whether each is the one before again."""
         self._runs.add(times, same)
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         if self._runs.samples:
             seconds = frozen_s(self._runs.spans, episode, self.stream)

@@ -26,7 +26,7 @@ Limits = Mapping[str, tuple[float, float]]
 
 
 @dataclass(frozen=True)
-class EpisodeFacts:
+class EpisodeSummary:
     """What is known when an episode ends.
 
     Attributes:
@@ -146,10 +146,10 @@ class Check:
         self.stream = stream
         self.threshold = threshold
 
-    def fold(self, stretch: EpisodeFacts) -> None:
+    def fold(self, stretch: EpisodeSummary) -> None:
         """Take what the traces of one stretch tell, which are not kept. Of the last one ``finish`` is told."""
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """What it found; nothing where there is nothing to look at. Called once."""
         raise NotImplementedError
 

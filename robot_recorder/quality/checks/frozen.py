@@ -10,7 +10,7 @@ from robot_recorder.alignment.decoder import widened
 from robot_recorder.model.arrays import Bools, Floats, Int64s
 from robot_recorder.model.quality_result import Result, Threshold, at_most_warn
 from robot_recorder.model.streams import NS_PER_S
-from robot_recorder.quality.checks.check import Check, EpisodeFacts, ValueCheck
+from robot_recorder.quality.checks.check import Check, EpisodeSummary, ValueCheck
 from robot_recorder.quality.checks.values import (
     MOST_SPANS,
     ConstantRuns,
@@ -23,7 +23,7 @@ from robot_recorder.quality.checks.values import (
 _TOLD_RAD = 0.1  # how far a joint must be commanded before it may not stand still
 
 
-def frozen_s(spans: list[tuple[int, int]], episode: EpisodeFacts, stream: str) -> float:
+def frozen_s(spans: list[tuple[int, int]], episode: EpisodeSummary, stream: str) -> float:
     """How long, at a stretch, a stream did not change at all while the robot moved, s."""
     motion = episode.motion_without(stream)
     return max((motion.moving_s(*span) for span in spans), default=0.0)
@@ -74,7 +74,7 @@ class Frozen(ValueCheck):
         self._last = numbers[-1:].copy()
         return same
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         if self._all.samples > 1 and self._all.repeats == self._all.samples - 1:
             yield from self.never_changed(episode)
@@ -82,7 +82,7 @@ class Frozen(ValueCheck):
             seconds = frozen_s(self._runs.spans, episode, self.stream)
             yield self.say(seconds, f"did not change for {seconds:.1f} s while the robot moved")
 
-    def never_changed(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def never_changed(self, episode: EpisodeSummary) -> Iterator[Result]:
         """It may be dead, or a sensor without noise that has nothing to say: somebody has to look."""
         seconds = frozen_s(self._all.spans, episode, self.stream)
         words = f"never changed, while the robot moved for {seconds:.1f} s"
@@ -124,7 +124,7 @@ class JointsFrozen(Frozen):
             self._ended = longest(self._ended)
         self._before = rows[-1].copy()
 
-    def fold(self, stretch: EpisodeFacts) -> None:
+    def fold(self, stretch: EpisodeSummary) -> None:
         """See Check."""
         trace = stretch.joints.get(self.stream)
         if trace is not None:
@@ -139,7 +139,7 @@ class JointsFrozen(Frozen):
         limit = max(self._LEAST, self._STEPS * usual)
         return [(start, end) for start, end, jump in longest(self._ended) if jump > limit]
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         self.fold(episode)
         if self._all.samples:
@@ -159,7 +159,7 @@ class JointFrozen(Check):
         self._commanded = False
         self._worst = (0.0, "")
 
-    def fold(self, stretch: EpisodeFacts) -> None:
+    def fold(self, stretch: EpisodeSummary) -> None:
         """See Check."""
         trace = stretch.joints.get(self.stream)
         if trace is None or len(trace) < 3:
@@ -180,7 +180,7 @@ class JointFrozen(Check):
                 stood_s = (int(times[end]) - since_ns) / NS_PER_S
                 self._worst = max(self._worst, (stood_s, trace.names[joint]))
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         self.fold(episode)
         if self._commanded:

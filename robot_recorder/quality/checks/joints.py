@@ -13,7 +13,7 @@ from robot_recorder.model.quality_result import Result, Threshold
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.model.units import is_measured
 from robot_recorder.model.value_names import joint_of, split_name
-from robot_recorder.quality.checks.check import Check, EpisodeFacts, ValueCheck
+from robot_recorder.quality.checks.check import Check, EpisodeSummary, ValueCheck
 from robot_recorder.quality.checks.values import Values
 
 _MOST_LEAPS = 2000  # kept one by one
@@ -57,7 +57,7 @@ class NotANumber(ValueCheck):
             self._sent -= values.absent.sum(axis=0)
         self._bad += bad.sum(axis=0)
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         mixed = np.where(self._bad < self._sent, self._bad, 0)
         worst = int(mixed.max(initial=0))
@@ -137,7 +137,7 @@ class JointJump(ValueCheck):
             if is_odd and joint not in limited
         }
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         odd = self.unjudged(episode.joint_limits.get(self.stream, {}))
         counted = np.array([joint_of(name) not in odd for name in self._names], dtype=bool)
@@ -180,7 +180,7 @@ class JointLimits(ValueCheck):
         self._lowest = np.fmin(self._lowest, np.fmin.reduce(positions))
         self._highest = np.fmax(self._highest, np.fmax.reduce(positions))
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         reached = zip(self._names, self._lowest.tolist(), self._highest.tolist())
         limits = episode.joint_limits.get(self.stream, {})
@@ -209,7 +209,7 @@ class Undecodable(Check):
         super().__init__(stream, threshold)
         self.bad = self.messages = 0
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         if self.messages:
             words = f"{self.bad} of {self.messages} messages can not be decoded"
@@ -227,7 +227,7 @@ class JointNames(Check):
         self.odd = 0
         self.why = ""
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         words = f"{self.odd} messages: {self.why}" if self.odd else "all joints are named"
         yield self.say(self.odd, words)

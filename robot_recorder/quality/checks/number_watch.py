@@ -26,7 +26,7 @@ _Messages = tuple[Int64s, Int64s, Sequence[bytes]]  # times, receipts, bytes
 
 
 @dataclass
-class _Part:
+class _Driver:
     """Joints of one driver; other streams have one part.
 
     Attributes:
@@ -65,8 +65,8 @@ class NumberWatch:
         self._names = [c for c in undecodable if isinstance(c, JointNames)]
         self._parts = [self._new_part()]
 
-    def _new_part(self) -> _Part:
-        return _Part([c for c in self._build() if isinstance(c, ValueCheck)])
+    def _new_part(self) -> _Driver:
+        return _Driver([c for c in self._build() if isinstance(c, ValueCheck)])
 
     @property
     def others(self) -> int:
@@ -169,7 +169,7 @@ class NumberWatch:
                 own = rows[mine][:, places]
                 self._tell(part, times[mine], receives[mine], own, absent if absent.any() else None)
 
-    def _part(self, columns: list[int]) -> _Part:
+    def _part(self, columns: list[int]) -> _Driver:
         """The one with these joints, or a new one."""
         found = next((p for p in self._parts if not set(columns).isdisjoint(p.columns)), None)
         if found is None:
@@ -181,7 +181,7 @@ class NumberWatch:
         return found
 
     def _tell(
-        self, part: _Part, times: Int64s, receives: Int64s, rows: Floats, absent: Bools | None
+        self, part: _Driver, times: Int64s, receives: Int64s, rows: Floats, absent: Bools | None
     ) -> None:
         # Checks work along columns; where there are few, those should lie in one piece.
         rows = np.asfortranarray(rows) if rows.shape[1] <= _NARROW else rows

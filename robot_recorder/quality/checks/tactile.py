@@ -10,7 +10,7 @@ from robot_recorder.configuration.tasks import Contact
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.quality_result import Result, Threshold
 from robot_recorder.model.streams import NS_PER_S
-from robot_recorder.quality.checks.check import Check, EpisodeFacts, ValueCheck
+from robot_recorder.quality.checks.check import Check, EpisodeSummary, ValueCheck
 from robot_recorder.quality.checks.clipping import ClipCounter
 from robot_recorder.quality.checks.frozen import Frozen
 from robot_recorder.quality.checks.values import Trace, Values
@@ -22,7 +22,7 @@ _QUIET_NS = 0.5 * NS_PER_S  # a pad has noise when its usual taxel changes its r
 class TactileFrozen(Frozen):
     """The same for a pad; one that never changes was never touched, and that is another check's to say."""
 
-    def never_changed(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def never_changed(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Frozen."""
         yield from ()
 
@@ -93,7 +93,7 @@ class TaxelsDead(_Taxels):
     name = "taxels_dead"
     remedy = "check the pad's cable, or list how many may be dead in the profile"
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         found = [t for t, at in zip(*self.standing()) if self._is_idle(at)]
         if self.taxels:
@@ -107,7 +107,7 @@ class TaxelsStuck(_Taxels):
     name = "taxels_stuck"
     remedy = "check the pad for a trapped object or a short"
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         found = [t for t, at in zip(*self.standing()) if not self._is_idle(at)]
         if self.taxels:
@@ -130,7 +130,7 @@ class TaxelsSaturated(ValueCheck):
         """See ValueCheck."""
         self._clips.add(values.times, values.rows[:, values.columns("normal/")])
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         seconds, taxel, at = self._clips.worst()
         where = f" (taxel {taxel} at {at:.4g})" if seconds else ""
@@ -148,12 +148,12 @@ class NeverTouched(Check):
         super().__init__(stream, threshold)
         self._touched: dict[str, bool] = {}
 
-    def fold(self, stretch: EpisodeFacts) -> None:
+    def fold(self, stretch: EpisodeSummary) -> None:
         """See Check."""
         for name, trace in stretch.touches.items():
             self._touched[name] = self._touched.get(name, False) or _touched(trace)
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         self.fold(episode)
         contact = episode.task.contact if episode.task else Contact.NONE

@@ -10,7 +10,7 @@ from robot_recorder.alignment.certificate import StreamCertificate
 from robot_recorder.model.quality_result import Result, Threshold, at_most_warn
 from robot_recorder.model.quality_rules import delay_ms, future_ms, rate_off
 from robot_recorder.model.streams import NS_PER_MS, SourceClockKind, StreamConfig
-from robot_recorder.quality.checks.check import Check, EpisodeFacts
+from robot_recorder.quality.checks.check import Check, EpisodeSummary
 
 
 class TimingCheck(Check):
@@ -22,7 +22,7 @@ class TimingCheck(Check):
 
     guessed = False
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         facts = episode.certificate.streams.get(self.stream) if episode.certificate else None
         if facts is not None:
@@ -63,7 +63,7 @@ class Rate(TimingCheck):
 
     _drivers: tuple[float, ...] = ()
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         counts = episode.drivers.get(self.stream, ())
         self._drivers = tuple(count / sum(counts) for count in counts)

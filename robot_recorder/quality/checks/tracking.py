@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from robot_recorder.model.quality_result import Result, Threshold
-from robot_recorder.quality.checks.check import Check, EpisodeFacts
+from robot_recorder.quality.checks.check import Check, EpisodeSummary
 from robot_recorder.quality.checks.following import Followed, follow
 
 
@@ -21,7 +21,7 @@ class _Tracking(Check):
         """What it is about."""
         raise NotImplementedError
 
-    def fold(self, stretch: EpisodeFacts) -> None:
+    def fold(self, stretch: EpisodeSummary) -> None:
         """See Check."""
         followed = self.followed(stretch)
         if followed:
@@ -32,7 +32,7 @@ class _Tracking(Check):
         found = sorted(self._found, key=self.figure)
         return found[len(found) // 2] if found else None
 
-    def followed(self, episode: EpisodeFacts) -> list[Followed]:
+    def followed(self, episode: EpisodeSummary) -> list[Followed]:
         """How this stream followed each of its commands in one stretch; those that moved too little left out."""
         observed = episode.joints.get(self.stream)
         if observed is None or not len(observed):
@@ -51,7 +51,7 @@ class TrackingLag(_Tracking):
         """See _Tracking."""
         return abs(followed.lag_s)
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         self.fold(episode)
         found = self.usual()
@@ -70,7 +70,7 @@ class TrackingError(_Tracking):
         """See _Tracking."""
         return followed.error_rad
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         self.fold(episode)
         found = self.usual()

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from robot_recorder.model.quality_result import Result
 from robot_recorder.model.streams import NS_PER_S
-from robot_recorder.quality.checks.check import Check, EpisodeFacts
+from robot_recorder.quality.checks.check import Check, EpisodeSummary
 
 
 class NothingRecorded(Check):
@@ -16,7 +16,7 @@ class NothingRecorded(Check):
     name = "nothing_recorded"
     remedy = "start the robot's drivers, or correct the topics in the profile"
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         if episode.certificate is None or not episode.certificate.streams:
             return
@@ -31,7 +31,7 @@ class Incomplete(Check):
 
     name = "incomplete"
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         lost = 1.0 if episode.data_lost else 0.5 * bool(episode.incomplete)
         yield self.say(lost, episode.incomplete or "ended as asked")
@@ -46,7 +46,7 @@ class TooFewFrames(Check):
     )
     _CHANCE = 2  # at the ends, and of a reference stream's mean rate
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         found = episode.certificate
         if found is None or found.expected is None or found.absent is None:
@@ -64,7 +64,7 @@ class Unreadable(Check):
     name = "unreadable"
     remedy = "does another program publish there, or a synchronizer of another version or profile?"
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         found = episode.certificate
         if found is not None and found.unreadable is not None:
@@ -79,7 +79,7 @@ class NeverMoved(Check):
     name = "never_moved"
     remedy = "was the robot enabled, and the operator connected?"
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         if episode.motion.known and not episode.may_drive:
             seconds = episode.motion.moving_s(episode.from_ns, episode.stop_ns)
@@ -92,7 +92,7 @@ class IdleHead(Check):
     name = "idle_head"
     remedy = "start when the motion starts: the pre-roll keeps what was before"
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         if episode.motion.span is not None:
             seconds = max(episode.motion.span[0] - episode.start_ns, 0) / NS_PER_S
@@ -105,7 +105,7 @@ class IdleTail(Check):
     name = "idle_tail"
     remedy = "stop when the task is done"
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         if episode.motion.span is not None:
             seconds = max(episode.stop_ns - episode.motion.span[1], 0) / NS_PER_S
@@ -118,7 +118,7 @@ class TooShort(Check):
     name = "too_short"
     remedy = "was it stopped too early?"
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         least = episode.task.least_s if episode.task else None
         limits = self.threshold
@@ -133,7 +133,7 @@ class TooLong(Check):
     name = "too_long"
     remedy = "was it not stopped, or did the operator try again?"
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         most = episode.task.most_s if episode.task else None
         if most is not None:

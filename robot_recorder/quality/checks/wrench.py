@@ -9,7 +9,7 @@ import numpy as np
 
 from robot_recorder.model.arrays import Bools, Floats, Int64s
 from robot_recorder.model.quality_result import Result, Threshold, at_most_warn
-from robot_recorder.quality.checks.check import EpisodeFacts, ValueCheck
+from robot_recorder.quality.checks.check import EpisodeSummary, ValueCheck
 from robot_recorder.quality.checks.clipping import ClipCounter
 from robot_recorder.quality.checks.values import Trace, Values
 
@@ -35,12 +35,12 @@ class WrenchBias(ValueCheck):
         if len(force):
             self._trace.add(values.times, values.rows[:, force])
 
-    def fold(self, stretch: EpisodeFacts) -> None:
+    def fold(self, stretch: EpisodeSummary) -> None:
         """See Check."""
         self._look(self._trace.before(stretch.stop_ns), stretch)
         self._trace.cut(stretch.stop_ns)
 
-    def _look(self, trace: Trace, stretch: EpisodeFacts) -> None:
+    def _look(self, trace: Trace, stretch: EpisodeSummary) -> None:
         if len(trace) < self._WINDOW or not stretch.motion.known:
             return
         times, force = trace.times, np.nan_to_num(trace.rows)
@@ -54,7 +54,7 @@ class WrenchBias(ValueCheck):
             ]
             self._biases[number] = min([self._biases[number], *whole])
 
-    def _untouched(self, times: Int64s, stretch: EpisodeFacts) -> Bools:
+    def _untouched(self, times: Int64s, stretch: EpisodeSummary) -> Bools:
         """bool[n], when no pad is pressed: by the least and the most it showed up to now."""
         free = np.ones(len(times), dtype=bool)
         for name, touch in stretch.touches.items():
@@ -66,7 +66,7 @@ class WrenchBias(ValueCheck):
                 free &= pressed - idle <= self._TOUCH_SHARE * max(most - idle, 1e-9)
         return free
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         self._look(self._trace, episode)
         bias = next((b for b in self._biases if math.isfinite(b)), None)
@@ -95,7 +95,7 @@ class WrenchClipping(ValueCheck):
         columns = values.columns("force/") if self.range else values.columns("")
         self._clips.add(values.times, values.rows[:, columns])
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         seconds, column, at = self._clips.worst()
         axis = ("force x", "force y", "force z", "torque x", "torque y", "torque z")[column % 6]
@@ -139,7 +139,7 @@ class WrenchSpikes(ValueCheck):
             self._spikes += int(spikes.sum())
             self._largest = max(self._largest, float(off.max()))
 
-    def finish(self, episode: EpisodeFacts) -> Iterator[Result]:
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """See Check."""
         largest = f" of up to {self._largest:.0f} N" if self._spikes else ""
         yield self.say(self._spikes, f"has {self._spikes} spikes{largest}")

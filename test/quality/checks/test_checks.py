@@ -16,7 +16,7 @@ from robot_recorder.messages.urdf import joint_limits
 from robot_recorder.model.quality_result import Level, Result
 from robot_recorder.model.streams import Role, StreamConfig
 from robot_recorder.model.thresholds import THRESHOLDS
-from robot_recorder.quality.checks.check import Check, EpisodeFacts, ValueCheck
+from robot_recorder.quality.checks.check import Check, EpisodeSummary, ValueCheck
 from robot_recorder.quality.checks.clipping import ClipCounter
 from robot_recorder.quality.checks.frozen import Frozen, JointFrozen, JointsFrozen
 from robot_recorder.quality.checks.joints import JointJump, JointLimits, NotANumber
@@ -81,7 +81,7 @@ def wrist() -> np.ndarray:
     return (angle + np.pi) % (2 * np.pi) - np.pi
 
 
-def facts(**more: object) -> EpisodeFacts:
+def facts(**more: object) -> EpisodeSummary:
     """An episode of eight seconds in which the joints swing."""
     observed, commanded = Trace(("j0", "j1", "j2")), Trace(("j0", "j1", "j2"))
     observed.add(TIMES, swing())
@@ -91,7 +91,7 @@ def facts(**more: object) -> EpisodeFacts:
         "commands": StreamConfig("commands", "commands", "sensor_msgs/msg/JointState", Role.ACTION),
     }
     given: dict = {"joints": {"joints": observed, "commands": commanded}, **more}
-    return EpisodeFacts(T0, T0, T0 + 8 * NS, streams, **given)
+    return EpisodeSummary(T0, T0, T0 + 8 * NS, streams, **given)
 
 
 def check(
@@ -111,7 +111,7 @@ def check(
     return result
 
 
-def finish(kind: type[Check], episode: EpisodeFacts, stream: str = "") -> Result:
+def finish(kind: type[Check], episode: EpisodeSummary, stream: str = "") -> Result:
     """What a check of the whole episode says."""
     (result,) = kind(stream, THRESHOLDS[kind.name]).finish(episode)
     return result

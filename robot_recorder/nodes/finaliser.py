@@ -5,29 +5,30 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from rclpy.task import Future
 
-from robot_recorder.model.answers import Verdict
+from robot_recorder.model.answers import Answer
 from robot_recorder.recorder.recorder import Recorder
 from robot_recorder.recorder.recording import Recording, StopReason
 
 
-class Finisher:
+class Finaliser:
     """One thread for each episode that has ended and is not on disk yet."""
 
     def __init__(
         self,
         recorder: Recorder,
         flush: Callable[[], bool],
-        say: Callable[[Verdict], Verdict],
+        say: Callable[[Answer], Answer],
         ended: Callable[[Recording], None],
         wake: Callable[[], None],
     ) -> None:
         """
         Args:
-            flush: see ``Recorder.finish``.
+            flush: see ``Recorder.finalise``.
             say: told how it went; called in the thread.
             ended: told when all is known about an episode; called in the thread.
             wake: makes the executor look whether somebody has waited for that.
@@ -38,20 +39,20 @@ class Finisher:
         self._ended = ended
         self._wake = wake
         self._threads: list[threading.Thread] = []
-        self._pending: dict[str, Future[Verdict]] = {}
+        self._pending: dict[str, Future[Answer]] = {}
 
-    def finish(self, recording: Recording) -> Any:
-        """Begin to finalise; a Future of the Verdict."""
-        future: Future[Verdict] = Future()
+    def finalise(self, recording: Recording) -> Any:
+        """Begin to finalise; a Future of the Answer."""
+        future: Future[Answer] = Future()
 
         def work() -> None:
             try:
-                verdict = self._recorder.finish(recording, self._flush)
-                verdict = Verdict(verdict.ok, _saved(recording, verdict))
+                verdict = self._recorder.finalise(recording, self._flush)
+                verdict = replace(verdict, reason=_saved(recording, verdict))
             except Exception as error:  # whatever it is: the caller gets an answer
                 logging.getLogger(__name__).exception("finalising %s failed", recording.id)
                 what = f"{type(error).__name__}: {error}"
-                verdict = Verdict(False, f"finalising {recording.id} failed: {what}")
+                verdict = Answer(False, f"finalising {recording.id} failed: {what}")
             try:
                 self._say(verdict)
                 self._ended(recording)
@@ -80,7 +81,7 @@ class Finisher:
             thread.join()
 
 
-def _saved(recording: Recording, verdict: Verdict) -> str:
+def _saved(recording: Recording, verdict: Answer) -> str:
     """How an episode ended, in one sentence."""
     if not verdict.ok:
         return verdict.reason
