@@ -22,6 +22,8 @@ from robot_recorder.messages.kinds import KINDS
 from robot_recorder.report.picture import draw
 from robot_recorder.srv import PerformTask, StartEpisode, StopEpisode
 
+pytestmark = pytest.mark.alone
+
 RATES = {
     "/joint_states": 500, "/joint_commands": 500, "/left_wrist/wrench": 500,
     "/right_wrist/wrench": 500, "/left_palm/tactile": 100, "/right_palm/tactile": 100, "/imu": 200,

@@ -28,6 +28,8 @@ from robot_recorder.rviz.layout import RvizContent, layout_for, look_at
 from robot_recorder.rviz.stage import LaunchArguments
 from robot_recorder.srv import StartEpisode, StopEpisode
 
+pytestmark = pytest.mark.alone
+
 TEMPLATE = (config_directory() / "episode.rviz").read_text()
 LAYOUT = yaml.safe_load(TEMPLATE)
 DISPLAYS = LAYOUT["Visualization Manager"]["Displays"]

@@ -22,6 +22,8 @@ from robot_recorder.sim.defects import Defect, Tape
 from robot_recorder.sim.zoo import zoo
 from robot_recorder.srv import PerformTask, SetTask
 
+pytestmark = pytest.mark.alone
+
 # One of each kind; all of them, at every severity, are for `make bench-quality`.
 SOME = list({defect.name: defect for defect in zoo()}.values())
 
