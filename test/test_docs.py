@@ -268,12 +268,17 @@ def test_every_launch_command_has_arguments_that_there_are() -> None:
         assert not unknown, f"{launch}: {file} has no {unknown}"
 
 
-def executables() -> dict[str, str]:
-    """Those that CMakeLists.txt installs, with their modules."""
+def executables() -> dict[str, tuple[str, str]]:
+    """Those that CMakeLists.txt installs, with their modules and functions."""
     text = (ROOT / "CMakeLists.txt").read_text()
-    (loop,) = re.findall(r"foreach\(node ([\w ]+)\)", text)
-    found = {name: f"robot_recorder.nodes.{name}" for name in loop.split()}
-    return found | dict(re.findall(r"install_executable\(([\w-]+) (robot_recorder[\w.]+) ", text))
+    call = r"install_executable\(([\w${}-]+) (robot_recorder[\w.${}]+) ([\w${}]+) "
+    found = {name: (module, function) for name, module, function in re.findall(call, text)}
+    for nodes in re.findall(rf"foreach\(node ([\w ]+)\)\s+{call}", text):
+        found |= {
+            name: (nodes[2].replace("${node}", name), nodes[3].replace("${node}", name))
+            for name in nodes[0].split()
+        }
+    return {name: entry for name, entry in found.items() if "$" not in name}
 
 
 def test_every_executable_that_is_run_is_installed() -> None:
@@ -284,12 +289,12 @@ def test_every_executable_that_is_run_is_installed() -> None:
         assert package == "robot_recorder" and name in executables(), str(line)
 
 
-@pytest.mark.parametrize("module", executables().values())
-def test_every_executable_has_a_main(module: str) -> None:
+@pytest.mark.parametrize("module, function", executables().values())
+def test_every_executable_has_its_function(module: str, function: str) -> None:
     path = ROOT / f"{module.replace('.', '/')}.py"
     assert path.exists(), path
     functions = [n.name for n in ast.parse(path.read_text()).body if isinstance(n, ast.FunctionDef)]
-    assert "main" in functions
+    assert function in functions
 
 
 # -- the checkout

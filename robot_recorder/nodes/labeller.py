@@ -29,7 +29,6 @@ from robot_recorder.nodes.runtime import (
     STEADY,
     log_verdict,
     parameter,
-    run,
     tasks_parameter,
 )
 from robot_recorder.recorder.recorder import Assignment
@@ -227,13 +226,3 @@ class LabellerNode(Node):
 
 def _same(one: LabelEvent, other: LabelEvent) -> bool:
     return (one.stamp_ns, one.kind, one.by) == (other.stamp_ns, other.kind, other.by)
-
-
-def main() -> int:
-    """Entry point of ``ros2 run robot_recorder labeller``."""
-
-    def build() -> tuple[list[Node], list[Any]]:
-        node = LabellerNode()
-        return [node], []
-
-    return run(build)

@@ -21,20 +21,10 @@ from robot_recorder.nodes.housekeeping import Housekeeping
 from robot_recorder.nodes.ingest import Ingest
 from robot_recorder.nodes.log import NodeLog
 from robot_recorder.nodes.quality_topic import QualityTopic
-from robot_recorder.nodes.recorder_setup import (
-    claim,
-    episode_store,
-    own_channels,
-    recorder_settings,
-)
 from robot_recorder.nodes.runtime import (
     LATCHED,
     STEADY,
     log_verdict,
-    profile_parameter,
-    robot_name,
-    run,
-    tasks_parameter,
 )
 from robot_recorder.nodes.status import diagnostics_message, fill_stop, status_message
 from robot_recorder.recorder.recorder import NOTHING, Assignment, Recorder
@@ -46,43 +36,25 @@ _GIVE_BACK_S = 20.0  # costs some milliseconds
 
 
 class RecorderNode(Node):
-    """Services ``recorder/*``; publishes ``recorder/status`` (latched) and ``/diagnostics``."""
+    """Built, then started: ``nodes/record.py`` makes what it serves. Services ``recorder/*``; publishes ``recorder/status`` (latched) and ``/diagnostics``."""
 
-    def __init__(self, ingest: Ingest) -> None:
-        """
-        Args:
-            ingest: not started yet; may be shared with other nodes of the process.
-        """
+    def __init__(self) -> None:
         super().__init__("recorder")
-        self._ingest = ingest
-        profile = profile_parameter(self)
-        self._tasks = tasks_parameter(self)
         self._assignment = Assignment()
-        self._quality = QualityTopic(self)
         self._message = ""
         self._last_label = (0, "")
-        store, robot = episode_store(self), robot_name(self, profile)
-        self._recorder = Recorder(
-            robot,
-            profile,
-            store,
-            recorder_settings(self, self._tasks, self._quality.pictures),
-            ingest.clock,
-            own_channels(self, ingest),
-            self.get_namespace(),
-        )
-        self._recorder.claim = claim(self, store, robot)
-        for stream in profile.streams:
-            try:
-                channel = ingest.subscribe(stream.topic, stream.type, stream.qos)
-            except ConfigError as error:
-                raise ConfigError(f"stream '{stream.name}': {error}") from error
-            self._recorder.streams.watch(channel, stream)
-        ingest.add_sink(self._recorder.on_batch)
+
+    def start(self, recorder: Recorder, ingest: Ingest, quality: QualityTopic) -> None:
+        """Serve what was built.
+
+        Args:
+            ingest: feeds the recorder; not started yet.
+        """
+        self._recorder, self._ingest, self._quality = recorder, ingest, quality
         self._finaliser = Finaliser(
-            self._recorder, ingest.flush, self._say_verdict, self._quality.publish, self._wake
+            recorder, ingest.flush, self._say_verdict, quality.publish, self._wake
         )
-        self._housekeeping = Housekeeping(store, self._recorder.settings.trash, self._say)
+        self._housekeeping = Housekeeping(recorder.store, recorder.settings.trash, self._say)
         self._serve()
         self._publish_status()
 
@@ -140,7 +112,9 @@ class RecorderNode(Node):
 
     def _begin_at(self, request: Any, now_ns: int) -> Answer:
         try:
-            assignment = requested_assignment(request, self._assignment, self._tasks)
+            assignment = requested_assignment(
+                request, self._assignment, self._recorder.settings.tasks
+            )
         except ConfigError as error:
             return self._say_verdict(Answer(False, f"not started: {error}"))
         verdict = self._recorder.start(assignment, request.force, now_ns, request.pre_roll_s)
@@ -206,7 +180,9 @@ class RecorderNode(Node):
 
     def _on_task(self, task: Task) -> None:
         try:
-            self._assignment = requested_assignment(task, Assignment(), self._tasks)
+            self._assignment = requested_assignment(
+                task, Assignment(), self._recorder.settings.tasks
+            )
         except ConfigError as error:
             self._message = f"labeller/task not taken, the task before holds: {error}"
             NodeLog(self).seldom_warning(self._message)
@@ -264,15 +240,3 @@ class RecorderNode(Node):
         stamp_ns, problem = self._last_label
         status.last_label, status.last_label_problem = to_time(stamp_ns), problem
         self._status.publish(make_visible(status))
-
-
-def main() -> int:
-    """Entry point of ``ros2 run robot_recorder recorder``."""
-
-    def build() -> tuple[list[Node], list[Any]]:
-        ingest = Ingest("recorder_ingest")
-        node = RecorderNode(ingest)
-        ingest.start()
-        return [node], [node, ingest]
-
-    return run(build)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -25,7 +24,7 @@ from robot_recorder.nodes.conversions import to_time
 from robot_recorder.nodes.ingest import Ingest
 from robot_recorder.nodes.layout_messages import to_clock_models, to_layout
 from robot_recorder.nodes.log import NodeLog
-from robot_recorder.nodes.runtime import LATCHED, profile_parameter, run
+from robot_recorder.nodes.runtime import LATCHED, profile_parameter
 
 # What became of samples that a person should know of; the rest is as it has to be.
 _TROUBLE = (
@@ -173,15 +172,3 @@ def _stream_status(name: str, lane: Lane) -> DiagnosticStatus:
         message="; ".join(told) or "OK",
         values=[KeyValue(key=k, value=str(v)) for k, v in figures.items()],
     )
-
-
-def main() -> int:
-    """Entry point of ``ros2 run robot_recorder synchronizer``."""
-
-    def build() -> tuple[list[Node], list[Any]]:
-        ingest = Ingest("synchronizer_ingest")
-        node = SynchronizerNode(ingest)
-        ingest.start()
-        return [node], [ingest]
-
-    return run(build)
