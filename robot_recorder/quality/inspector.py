@@ -1,4 +1,5 @@
-"""Looks at an episode's samples while they pass, so that its quality report stands when it ends."""
+"""Inspects samples while they are recorded, so that the quality report is ready when an episode
+ends."""
 
 from __future__ import annotations
 
@@ -50,16 +51,16 @@ from robot_recorder.quality.report import QualityReport, unchecked, weigh
 _INFO = "sensor_msgs/msg/CameraInfo"
 _TEXT = "std_msgs/msg/String"
 
-_PATIENCE_S = 0.4  # for the last pictures: the verdict has a second
+_PATIENCE_S = 0.4  # wait for the last pictures: the verdict is due within a second
 
-# Traces are kept of one stretch of an episode, and of a little before, for what goes on across its beginning.
-_NAMED = 4  # joints that a sentence names
+_NAMED = 4  # most joints that a sentence names
+# Traces are kept for one stretch, with an overlap for what goes on across its begin.
 STRETCH_NS = 600 * STEP_NS
 _OVERLAP_NS = 10 * NS_PER_S
-_MOST_STRETCHES = 1440  # a day: a bag that says it spans years is not gone through minute by minute
-SETTLE_NS = 5 * NS_PER_S  # no sample is added so long after its time
+_MOST_STRETCHES = 1440  # a day: a bag whose times span years is not processed minute by minute
+SETTLE_NS = 5 * NS_PER_S  # no sample arrives later than this after its time
 
-# What is looked for in the numbers of each type, when they are observed.
+# Checks of the values of observed streams, by message type.
 _VALUE_CHECKS: dict[str, tuple[type[ValueCheck], ...]] = {
     JOINTS: (NotANumber, JointsFrozen, JointJump, JointLimits),
     "geometry_msgs/msg/WrenchStamped": (
@@ -79,7 +80,8 @@ _STREAM_CHECKS: dict[str, tuple[type[Check], ...]] = {
 
 
 class Inspector:
-    """All checks of one episode. One that breaks is left out and named: it never costs a take."""
+    """Runs all checks of one episode. A check that raises is dropped and named; it never costs a
+    take."""
 
     def __init__(
         self,
@@ -90,13 +92,16 @@ class Inspector:
         guessed: bool = False,
         unread: Mapping[str, str] | None = None,
     ) -> None:
-        """
+        """Build all checks that the profile and the task ask for.
+
         Args:
-            profile: its streams are those to be looked at.
-            looker: says what is to be seen in pictures; None: nobody looks.
-            decoders: by stream, for types the package does not know.
-            guessed: nobody declared the profile: what it says of times is held against nobody.
-            unread: by stream, why it has no values.
+            profile: its streams are inspected.
+            task: its settings override those of the profile; None: no task.
+            looker: decodes pictures and returns their figures; None: pictures are not decoded.
+            decoders: decoders by stream, for types the package does not know.
+            guessed: the profile was guessed, so deviations from its rates and clocks are warnings
+                at most.
+            unread: why a stream has no values, by stream.
         """
         self.broken: list[str] = []
         self._unread = unread or {}
@@ -107,14 +112,14 @@ class Inspector:
         self._cameras: dict[str, CameraWatch] = {}
         self._numbers: dict[str, NumberWatch] = {}
         self._checks: list[Check] = []
-        self._limits: dict[str, Limits] = {}  # by the description's topic
-        self._sizes: dict[str, tuple[int, int]] = {}  # by the CameraInfo's topic
+        self._limits: dict[str, Limits] = {}  # by topic of the robot_description
+        self._sizes: dict[str, tuple[int, int]] = {}  # width and height by topic of the CameraInfo
         self._failed: set[str] = set()
         self._broken_checks: set[Check] = set()
-        self._begin_ns = 0  # of the running stretch; 0: it is the first
-        self._doubts: dict[str, str] = {}  # why nobody can say which command a stream follows
+        self._begin_ns = 0  # begin of the current stretch; 0: the first has not begun
+        self._doubts: dict[str, str] = {}  # why it is unclear which command a stream follows
         self._paired: set[str] = set()
-        self._moved: dict[str, dict[int, Bools]] = {}  # by stream and begin of a stretch
+        self._moved: dict[str, dict[int, Bools]] = {}  # by stream and by begin of a stretch
         for stream in profile.streams:
             try:
                 self._watch(stream, (decoders or {}).get(stream.name))
@@ -141,7 +146,7 @@ class Inspector:
     def _build(self, kind: type[Check], stream: StreamConfig | None) -> list[Check]:
         threshold = threshold_of(kind.name, self._settings(stream))
         if threshold.most is None:
-            return []  # it is switched off
+            return []  # switched off
         if issubclass(kind, ValueCheck):
             assert stream is not None
             return [kind(stream.name, threshold, stream.quality.range)]
@@ -171,13 +176,13 @@ class Inspector:
         self._checks += self._built(_STREAM_CHECKS.get(stream.type, ()) if observed else (), stream)
 
     def _add_built(self, kinds: Iterable[type[Check]], stream: StreamConfig) -> list[Check]:
-        """Checks that are the episode's from now on, too."""
+        """Build checks while the episode is running and add them to it."""
         built = self._built(kinds, stream)
         self._checks += built
         return built
 
     def wants(self, stream: StreamConfig) -> bool:
-        """Whether there is anything to look at in a stream's messages."""
+        """Return whether a stream's messages are inspected."""
         return (
             stream.name in self._numbers
             or stream.name in self._cameras
@@ -190,11 +195,13 @@ class Inspector:
     def add(
         self, stream: StreamConfig, stamps: Int64s, receives: Int64s, messages: Sequence[bytes]
     ) -> None:
-        """Take messages of a stream, in order of receipt.
+        """Take messages of a stream in order of receipt.
 
         Args:
-            stamps: int64[n], ns; 0: none.
-            receives: int64[n], ns, robot clock.
+            stream: the stream they belong to.
+            stamps: int64[n], header stamps, ns; 0: no stamp.
+            receives: int64[n], times of receipt, ns, robot clock.
+            messages: n whole messages, CDR.
         """
         if stream.name in self._failed:
             return
@@ -212,10 +219,12 @@ class Inspector:
             self._failed.add(stream.name)
 
     def advance(self, from_ns: int, now_ns: int) -> None:
-        """Say that everything received before ``now_ns`` has been added: stretches that are over are folded up.
+        """Fold all stretches that are complete; everything received before ``now_ns`` has been
+        added.
 
         Args:
-            from_ns: the episode's beginning with its pre-roll, robot clock.
+            from_ns: begin of the episode including its pre-roll, robot clock.
+            now_ns: current time, robot clock.
         """
         self._begin_ns = self._begin_ns or from_ns
         until_ns = min(now_ns, from_ns + _MOST_STRETCHES * STRETCH_NS)
@@ -239,13 +248,13 @@ class Inspector:
         self._begin_ns = stretch.stop_ns
 
     def _note_pairs(self, stretch: EpisodeSummary) -> None:
-        """What could not be paired: in a stretch in which nothing moves that means little."""
+        """Remember doubts about pairing; a stretch in which nothing moves proves little."""
         commands, doubts = stretch.pairing.commands, stretch.pairing.doubts
         self._doubts = {**doubts, **self._doubts}
         self._paired |= {name for name in commands if commands[name] and name not in doubts}
 
     def _guard(self, check: Check, action: Callable[[], None]) -> None:
-        """Do something with a check, unless it or its stream has failed."""
+        """Call an action of a check, unless the check or its stream has failed before."""
         if check.stream in self._failed and not isinstance(check, TIMING_CHECKS):
             return
         if check in self._broken_checks:
@@ -258,7 +267,7 @@ class Inspector:
 
     @property
     def troubles(self) -> dict[str, str]:
-        """What can be seen to go wrong while it is recorded, by stream."""
+        """Return what is visibly wrong while recording, by stream."""
         found = {name: "; ".join(numbers.notes) for name, numbers in self._numbers.items()}
         found |= {name: camera.trouble for name, camera in self._cameras.items()}
         return {name: trouble for name, trouble in found.items() if trouble}
@@ -277,7 +286,7 @@ class Inspector:
     # -- when it has ended
 
     def layout_notes(self, name: str) -> tuple[str, ...]:
-        """What a stream's messages name and leave out, one sentence each."""
+        """Return what a stream's messages leave unnamed, one sentence each."""
         numbers = self._numbers.get(name)
         known = numbers is not None and numbers.stream.type == JOINTS
         return numbers.words if numbers is not None and known else ()
@@ -291,13 +300,14 @@ class Inspector:
         incomplete: str = "",
         data_lost: bool = False,
     ) -> QualityReport:
-        """The quality report; nothing can be added any more.
+        """Finish all checks and return the quality report; afterwards nothing can be added.
 
         Args:
-            from_ns: the episode's beginning with its pre-roll, robot clock.
-            start_ns, stop_ns: when start and stop were asked for.
-            incomplete: why it is not all that was to be recorded.
-            data_lost: some of what arrived is not in the bag.
+            from_ns: begin of the episode including its pre-roll, robot clock.
+            start_ns, stop_ns: when start and stop were requested, robot clock.
+            certificate: None: it could not be made.
+            incomplete: why the recording is incomplete; empty: it is complete.
+            data_lost: whether messages that arrived are missing from the bag.
         """
         if not self._looker.settle(_PATIENCE_S):
             self._break(f"pictures were still being looked at {_PATIENCE_S:g} s after the end")
@@ -326,45 +336,56 @@ class Inspector:
         return weigh(results, self.broken, budget_of(self._settings(None)))
 
     def _unjudged(self, certificate: Certificate | None) -> Iterator[str]:
-        """Streams of which something is not looked at, and why."""
+        """Yield a sentence for each stream that is not fully checked, with the reason."""
         certificates = certificate.streams if certificate else {}
         for stream in self._profile.streams:
             camera, facts = self._cameras.get(stream.name), certificates.get(stream.name)
             if facts is not None and not facts.count:
-                if not stream.required:  # a required one fails a check
+                if not stream.required:  # a missing required stream fails a check
                     yield f"{stream.name}: nothing was recorded on {facts.topic}"
             elif camera is not None and camera.unknown:
                 many = "pictures" if camera.unknown > 1 else "picture"
                 yield (
-                    f"{stream.name}: {camera.unknown} {many} encoded in a way that is not understood, "
-                    "as video is, or too large to be decoded: only their timing"
+                    f"{stream.name}: {camera.unknown} {many} in an unsupported encoding (such as "
+                    "video) or too large to decode, only their timing is checked"
                 )
             elif stream.name in self._failed:
-                continue  # that is said already
+                continue  # reported when it failed
             elif not (self.wants(stream) or stream.role is Role.CONTEXT):
                 why = f" ({self._unread[stream.name]})" if stream.name in self._unread else ""
-                yield f"{stream.name}: what is in a {stream.type}: only its timing{why}"
+                yield (
+                    f"{stream.name}: {stream.type} is not understood, "
+                    f"only its timing is checked{why}"
+                )
 
     def _note_unjudged(self, name: str, numbers: NumberWatch) -> None:
-        """What of a stream's numbers nobody can judge."""
+        """Report those values of a stream that cannot be judged."""
         if numbers.others:
-            self._break(f"{name}: {numbers.others} messages name more values than are kept")
+            self._break(
+                f"{name}: {numbers.others} messages have more named values than can be kept"
+            )
         if numbers.stream.type not in KINDS:
             for note in numbers.notes:
-                self._break(f"{name}: what is in a {numbers.stream.type}: only its timing ({note})")
+                self._break(
+                    f"{name}: {numbers.stream.type} is not understood, only its timing is checked "
+                    f"({note})"
+                )
         for unit, joints in numbers.in_other_units().items():
             self._break(f"{name}: positions in {unit} are not judged ({_some(joints)})")
         odd = numbers.unjudged(self._limits_of_streams().get(name, {}))
         if odd:
             self._break(
-                f"{name}: positions of {_some(sorted(odd))} can be no angles and are not judged; say their "
-                "unit in the profile"
+                f"{name}: positions of {_some(sorted(odd))} cannot be angles and are not judged; "
+                "set their unit in the profile"
             )
 
     def _size_of(self, topic: str) -> tuple[int, int] | None:
-        """By the CameraInfo that stands nearest to a camera's topic; None: nobody can say which that is."""
+        """Return the size that the CameraInfo nearest to a camera's topic gives.
+
+        None: there is no CameraInfo nearby, or several that disagree.
+        """
         parent = topic.rpartition("/")[0]
-        for folder in (parent, parent.rpartition("/")[0]):  # an image transport stands one below
+        for folder in (parent, parent.rpartition("/")[0]):  # an image transport is one level below
             sizes = {t: size for t, size in self._sizes.items() if t.rpartition("/")[0] == folder}
             if sizes and folder:
                 nearest = nearest_topics(topic, sizes)
@@ -372,7 +393,8 @@ class Inspector:
         return None
 
     def _limits_of_streams(self) -> dict[str, Limits]:
-        """Of every joint stream, by the description whose namespace is nearest to its own."""
+        """Return the limits of each joint stream, from the description with the nearest
+        namespace."""
         found: dict[str, Limits] = {}
         for name, numbers in self._numbers.items():
             nearest = nearest_topics(numbers.stream.topic, self._limits)
@@ -383,13 +405,13 @@ class Inspector:
         return found
 
     def _trace(self, numbers: NumberWatch, before_ns: int) -> Trace:
-        """Without joints whose positions can be no angles."""
+        """Return a stream's trace without joints whose positions cannot be angles."""
         limits = self._limits_of_streams().get(numbers.stream.name, {})
         trace = numbers.trace.without(numbers.unjudged(limits))
         return trace.before(before_ns) if before_ns else trace
 
     def _traces(self, type_name: str, before_ns: int = 0) -> dict[str, Trace]:
-        """What is kept of the streams of a type, up to a time; 0: all of it."""
+        """Return the traces of all streams of a type, up to a time; 0: all that is kept."""
         found = {
             name: self._trace(numbers, before_ns)
             for name, numbers in self._numbers.items()
@@ -407,33 +429,35 @@ def _finish(check: Check, episode: EpisodeSummary, results: list[Result]) -> Non
 
 
 class NullInspector(Inspector):
-    """For an episode whose inspector could not be built: looks at nothing, and its report says why."""
+    """Stands in when an inspector could not be built: inspects nothing, and its report gives the
+    reason."""
 
     def __init__(self, error: Exception) -> None:
-        """
+        """Create it for an error.
+
         Args:
-            error: why.
+            error: why the inspector could not be built.
         """
         self._report = unchecked(error)
 
     def wants(self, stream: StreamConfig) -> bool:
-        """See Inspector."""
+        """Return False: no messages are inspected."""
         return False
 
     def advance(self, from_ns: int, now_ns: int) -> None:
-        """See Inspector."""
+        """Do nothing."""
 
     @property
     def troubles(self) -> dict[str, str]:
-        """See Inspector."""
+        """Return an empty dictionary."""
         return {}
 
     def layout_notes(self, name: str) -> tuple[str, ...]:
-        """See Inspector."""
+        """Return an empty tuple."""
         return ()
 
     def report(self, *_: object, **__: object) -> QualityReport:
-        """See Inspector."""
+        """Return a report with the verdict UNKNOWN and the error."""
         return self._report
 
 

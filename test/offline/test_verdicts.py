@@ -126,8 +126,8 @@ def test_what_is_not_there_or_not_understood_is_said(tmp_path: Path) -> None:
     assert report.verdict is Verdict.ACCEPT, report.sentence
     said = "\n".join(report.broken)
     assert "hand: nothing was recorded on " in said
-    assert "eye: " in said and "encoded in a way that is not understood" in said
-    assert "lidar: what is in a sensor_msgs/msg/LaserScan: only its timing" in said
+    assert "eye: " in said and "in an unsupported encoding" in said
+    assert "lidar: sensor_msgs/msg/LaserScan is not understood, only its timing is checked" in said
     assert "/other (sensor_msgs/msg/JointState): no stream of the profile" in said
     assert "/silent (sensor_msgs/msg/CompressedImage): it has no messages" in said
     assert len(report.broken) == 5

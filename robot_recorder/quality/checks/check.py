@@ -1,4 +1,4 @@
-"""What every check has in common, and what an episode's end tells them."""
+"""The base classes of all checks, and the summary of an episode that they judge."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ _MOVING = ("Odometry", "Twist", "TwistStamped", "PoseStamped", "TransformStamped
 
 
 Limits = Mapping[str, tuple[float, float]]
-"""Lowest and highest position by joint, rad."""
+"""Lowest and highest allowed position by joint, rad or m."""
 
 
 @dataclass(frozen=True)
 class EpisodeSummary:
-    """What is known when an episode ends.
+    """What is known about an episode, or about one stretch of it, when it ends.
 
     Attributes:
-        from_ns: its beginning with the pre-roll, robot clock.
-        start_ns, stop_ns: when start and stop were asked for.
-        streams: by name.
+        from_ns: begin of the episode including its pre-roll, robot clock.
+        start_ns, stop_ns: when start and stop were requested, robot clock.
+        streams: the profile's streams by name.
         certificate: None: it could not be made.
-        task: None: not in the registry, or none was set.
-        incomplete: why it is not all that was to be recorded; empty: it is.
-        data_lost: some of what arrived is not in the bag.
-        joints: traces of joint positions (rad) by stream; of its last stretch, where there are several.
-        touches: traces of the sum over a tactile pad by stream, alike.
-        joint_limits: of joint streams, from the robot's description.
-        moved: by stream, ``Motion.moving`` of the stretches before the last, by when each began.
-        last_ns: when the last one began; 0: there is only one.
-        drivers: by stream, how many messages each driver sent that shares its topic.
+        task: None: no task was set, or it is not in the registry.
+        incomplete: why the recording is incomplete; empty: it is complete.
+        data_lost: whether messages that arrived are missing from the bag.
+        joints: traces of joint positions (rad) by stream; of a long episode, only its last stretch.
+        touches: traces of the sum over a tactile pad by stream; covers the same time as ``joints``.
+        joint_limits: limits from the robot's description, by joint stream.
+        moved: ``Motion.moving`` of all earlier stretches, by stream and by begin of the stretch.
+        last_ns: begin of the last stretch; 0: there is only one.
+        drivers: message counts of the drivers that share a stream's topic, by stream.
     """
 
     from_ns: int
@@ -62,17 +62,17 @@ class EpisodeSummary:
 
     @property
     def duration_s(self) -> float:
-        """From start to stop."""
+        """Return the time from start to stop, s."""
         return (self.stop_ns - self.start_ns) / NS_PER_S
 
     @cached_property
     def motion(self) -> Motion:
-        """When the robot moved, or was told to."""
+        """Return when the robot moved, according to all its joint streams."""
         return Motion.together(self.motions.values(), self.from_ns, self.stop_ns)
 
     @cached_property
     def motions(self) -> dict[str, Motion]:
-        """When each joint stream moved."""
+        """Return when each joint stream moved, over all stretches."""
         begin_ns = self.last_ns or self.from_ns
         parts = {name: dict(before) for name, before in self.moved.items()}
         for name, trace in self.joints.items():
@@ -83,7 +83,8 @@ class EpisodeSummary:
 
     @property
     def may_drive(self) -> bool:
-        """Something may have moved that joint positions do not show: a base, a wheel."""
+        """Return whether something may have moved that joint positions do not show, such as a
+        base."""
         observed = {n for n, s in self.streams.items() if s.role is Role.OBSERVATION}
         unseen = {n for n in observed if self.streams[n].type.endswith("/JointState")} - set(
             self.motions
@@ -91,7 +92,7 @@ class EpisodeSummary:
         return bool(unseen) or any(s.type.endswith(_MOVING) for s in self.streams.values())
 
     def motion_without(self, stream: str) -> Motion:
-        """The same as all but one stream saw it."""
+        """Return when the robot moved, according to all joint streams except one."""
         if stream not in self.motions:
             return self.motion
         others = [m for name, m in self.motions.items() if name != stream]
@@ -99,7 +100,7 @@ class EpisodeSummary:
 
     @cached_property
     def pairing(self) -> Pairing:
-        """Which commands the observed joint streams follow."""
+        """Return which commands the observed joint streams follow."""
         joints = self.joints
 
         def fit(command: str, observed: str) -> float:
@@ -115,20 +116,22 @@ class EpisodeSummary:
         ]
 
     def commands_of(self, stream: str) -> list[Trace]:
-        """Traces of what an observed joint stream was commanded."""
+        """Return the traces of the commands that an observed joint stream follows."""
         return [self.joints[name] for name in self.pairing.commands.get(stream, ())]
 
 
 class Check:
-    """One check of one stream, or of the episode. It looks for one thing, and has one figure for it."""
+    """A check of one stream or of the whole episode; it looks for one defect and measures it in one
+    figure."""
 
     name: ClassVar[str]
     remedy: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
-        """
+        """Make sure that a check with a name has default thresholds.
+
         Raises:
-            TypeError: it has a name that no threshold is known for.
+            TypeError: THRESHOLDS has no row of this name.
         """
         super().__init_subclass__()
         name = cls.__dict__.get("name")
@@ -139,29 +142,36 @@ class Check:
             )
 
     def __init__(self, stream: str, threshold: Threshold) -> None:
-        """
+        """Create the check of one episode.
+
         Args:
-            stream: its name; empty: the whole episode.
+            stream: name of the stream; empty: the whole episode.
+            threshold: the limits its figure is held against.
         """
         self.stream = stream
         self.threshold = threshold
 
     def fold(self, stretch: EpisodeSummary) -> None:
-        """Take what the traces of one stretch tell, which are not kept. Of the last one ``finish`` is told."""
+        """Note what one finished stretch shows; its traces are dropped afterwards.
+
+        The last stretch of an episode is passed to ``finish`` only.
+        """
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """What it found; nothing where there is nothing to look at. Called once."""
+        """Yield the results, or nothing where there is nothing to judge. Called once, at the
+        end."""
         raise NotImplementedError
 
     def say(
         self, figure: float, sentence: str, remedy: str = "", threshold: Threshold | None = None
     ) -> Result:
-        """The result for a figure.
+        """Build the result for a figure.
 
         Args:
+            figure: in the unit of the threshold.
             sentence: the figure in words.
-            remedy: what to do when it is bad; empty: as usual for this check.
-            threshold: where it depends on the episode; None: as configured.
+            remedy: what to do about a warning or failure; empty: the default of this check.
+            threshold: limits that depend on the episode; None: the configured ones.
         """
         held_against = threshold or self.threshold
         level = held_against.judge(figure)
@@ -172,16 +182,19 @@ class Check:
 
 
 class ValueCheck(Check):
-    """A check that looks at a stream's numbers while they pass."""
+    """A check that looks at a stream's values while they are recorded."""
 
     def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
-        """
+        """Create the check of one stream.
+
         Args:
-            range: the largest reading the sensor can give; None: not known.
+            stream: name of the stream.
+            threshold: the limits its figure is held against.
+            range: largest reading of the sensor; None: unknown.
         """
         super().__init__(stream, threshold)
         self.range = range
 
     def add(self, values: Values) -> None:
-        """Take samples, in order of receipt."""
+        """Take samples in order of receipt."""
         raise NotImplementedError
