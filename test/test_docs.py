@@ -10,7 +10,7 @@ import json
 import re
 import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -329,8 +329,76 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_every_page_is_linked_from_the_readme() -> None:
-    linked = set(re.findall(r"\]\(docs/(\w+\.md)\)", (ROOT / "README.md").read_text()))
-    assert linked == {page.name for page in (ROOT / "docs").glob("*.md")}
+    linked = re.findall(r"\]\(docs/(\w+\.md)\)", (ROOT / "README.md").read_text())
+    assert set(linked) == {page.name for page in (ROOT / "docs").glob("*.md")}
+
+
+def test_every_decision_is_linked_from_the_architecture_in_order_and_has_its_parts() -> None:
+    linked = re.findall(
+        r"- \[(.+)\]\(decisions/(.+)\)", (ROOT / "docs/architecture.md").read_text()
+    )
+    pages = sorted((ROOT / "docs/decisions").glob("*.md"))
+    assert [name for _, name in linked] == [page.name for page in pages]
+    for number, ((title, _), page) in enumerate(zip(linked, pages), 1):
+        text = page.read_text()
+        assert text.startswith(f"# {title}\n") and page.name.startswith(f"{number:04}-"), page.name
+        parts = re.findall(r"^## (.+)$", text, re.M)
+        assert parts == ["Context", "Alternatives", "The figure", "Consequence"], page.name
+
+
+# -- paths
+
+_PATH = re.compile(
+    r"(?<![\w/.*<>~$-])((?:[\w-]+/)+[\w.-]+\.(?:py|md|yaml|json|rviz|xml|txt|toml))\b"
+)
+OF_OTHERS = {"src/message_filters/__init__.py"}  # files of other packages
+
+
+def told_paths(text: str) -> list[str]:
+    """The files that a text names by folder and file."""
+    return _PATH.findall(re.sub(r"\w+://\S+", "", text))
+
+
+def exists(path: str, beside: Path) -> bool:
+    """Whether it is a file of the checkout, of the package, or beside the text that names it."""
+    return any((base / path).is_file() for base in (ROOT, ROOT / "robot_recorder", beside))
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
+def test_every_file_that_a_page_names_exists(page: Path) -> None:
+    gone = [path for path in told_paths(page.read_text()) if not exists(path, page.parent)]
+    assert not gone, f"{page.name} names {gone}"
+
+
+def docstrings(source: Path) -> Iterator[str]:
+    """Of a module, its classes and functions."""
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield ast.get_docstring(node) or ""
+
+
+@pytest.mark.parametrize("folder", ["robot_recorder", "test", "bench", "launch", "tools"])
+def test_every_file_that_a_docstring_names_exists(folder: str) -> None:
+    for source in (ROOT / folder).rglob("*.py"):
+        for path in (path for text in docstrings(source) for path in told_paths(text)):
+            assert exists(path, source.parent) or path in OF_OTHERS, f"{source} names {path}"
+
+
+def test_the_architecture_draws_the_floors_that_are_tested() -> None:
+    from test_architecture import FLOORS
+
+    page = (ROOT / "docs/architecture.md").read_text()
+    drawing = re.split(r"^## .+$", page, flags=re.M)[2].split("```")[1]
+    level = {
+        name.removesuffix(".py"): number
+        for number, line in enumerate(drawing.strip().splitlines())
+        for name in re.findall(r"(\w+)(?:/|\.py)", line)
+    }
+    rows = {row[0]: row[2].split() for row in FLOORS if "." not in row[0]}
+    assert set(level) == set(rows)
+    for folder, below in rows.items():
+        for other in (name for name in below if name in level):
+            assert level[other] >= level[folder], f"{folder} imports {other}, which stands above it"
 
 
 # -- YAML and JSON
