@@ -37,7 +37,7 @@ FLOORS = [
     ("rviz", False,
      "model messages alignment configuration bags quality episodes offline playback content", "yaml"),
     ("report", False,
-     "model alignment bags quality episodes catalogue content", "matplotlib"),
+     "model messages alignment bags quality episodes catalogue content", "matplotlib"),
     ("view", False,
      "model messages alignment configuration bags quality offline content", "rerun cv2"),
     ("dataset", False, "model alignment bags offline", "pyarrow"),

@@ -12,7 +12,7 @@ from robot_recorder.model.quality_settings import (
     Change,
     QualitySettings,
 )
-from robot_recorder.model.thresholds import THRESHOLDS
+from robot_recorder.model.thresholds import thresholds
 
 
 def parse_quality(top: YamlMap, of_stream: bool = False) -> QualitySettings:
@@ -38,8 +38,8 @@ def parse_quality(top: YamlMap, of_stream: bool = False) -> QualitySettings:
             budget = _parse_budget(entry.map(name))
         elif name == "range":
             continue
-        elif name not in THRESHOLDS:
-            entry.fail_at(name, f"there is no such check; {did_you_mean(name, THRESHOLDS)}")
+        elif name not in thresholds():
+            entry.fail_at(name, f"there is no such check; {did_you_mean(name, thresholds())}")
         else:
             changes[name] = _parse_change(entry, name)
     return QualitySettings(changes, budget, entry.number("range", above=0))
@@ -65,7 +65,7 @@ def _parse_change(entry: YamlMap, name: str) -> Change:
         limits.allow(("warn", "fail", "severity"))
         severity = _severity(limits, "severity") if "severity" in limits else None
         change = Change(severity, limits.number("warn"), limits.number("fail"))
-    default = THRESHOLDS[name]
+    default = thresholds()[name]
     found = change.apply(default)
     if severity == "fail" and found.fail is None and not name.startswith("too_"):
         entry.fail_at(

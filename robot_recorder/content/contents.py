@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +21,7 @@ from robot_recorder.configuration.profile import RESERVED_TOPICS
 from robot_recorder.content.images import ImageFile, picture_of
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.messages.cdr import CdrReader
-from robot_recorder.messages.image_messages import IMAGE_TYPES
-from robot_recorder.messages.kinds import KINDS, Decoded, stream_decoder
+from robot_recorder.messages.kinds import KINDS, Decoded, Sort, stream_decoder
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.errors import BagError, ConfigError, DecodeError
 from robot_recorder.model.payloads import Messages, Payloads, Rows
@@ -37,30 +35,6 @@ _BEFORE_NS, _AFTER_NS = 2 * NS_PER_S, NS_PER_S // 5
 _STRING = "std_msgs/msg/String"
 
 
-class Sort(Enum):
-    """What a topic shows."""
-
-    JOINTS = "joints"
-    WRENCH = "wrench"
-    TACTILE = "tactile"
-    IMU = "IMU"
-    POSE = "pose"
-    IMAGE = "pictures"
-    NUMBERS = "numbers"  # of an unknown type, read field by field
-    TEXT = "text"
-    OTHER = "other"
-
-
-_SORTS = {
-    "sensor_msgs/msg/JointState": Sort.JOINTS,
-    "geometry_msgs/msg/WrenchStamped": Sort.WRENCH,
-    "robot_recorder/msg/TactileArray": Sort.TACTILE,
-    "sensor_msgs/msg/Imu": Sort.IMU,
-    "geometry_msgs/msg/PoseStamped": Sort.POSE,
-    "geometry_msgs/msg/TransformStamped": Sort.POSE,
-    _STRING: Sort.TEXT,
-    **dict.fromkeys(IMAGE_TYPES, Sort.IMAGE),
-}
 # Their numbers make no curves.
 _NOT_CURVES = re.compile(
     r"/(CameraInfo|TFMessage|Clock|Log|ParameterEvent|DiagnosticArray|PointCloud2?|OccupancyGrid|"
@@ -337,10 +311,11 @@ class _Reader:
 def _topic(
     name: str, type_name: str, count: int, stream: StreamConfig | None, types: Typestore
 ) -> Topic:
-    sort, why = _SORTS.get(type_name, Sort.NUMBERS), ""
+    known, why = KINDS.get(type_name), ""
+    sort = known.sort if known else Sort.TEXT if type_name == _STRING else Sort.NUMBERS
     if name.endswith(tuple(f"/{own}" for own in RESERVED_TOPICS)) or _NOT_CURVES.search(type_name):
         sort = Sort.OTHER
-    elif type_name not in KINDS:
+    elif known is None:
         why = without_values(types, type_name)
     short = DETAILS.sub("", name).strip("/").replace("/", "_") or name.strip("/")
     if stream is not None:

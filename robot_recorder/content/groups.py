@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from robot_recorder.alignment.pairing import JointStream, pair
-from robot_recorder.content.contents import Sort, Topic
+from robot_recorder.content.contents import Topic
 from robot_recorder.content.series import EpisodeData, Series
+from robot_recorder.messages.kinds import Sort
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.streams import NS_PER_S, Role
 from robot_recorder.model.value_names import joint_of, split_name

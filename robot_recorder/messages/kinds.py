@@ -1,22 +1,26 @@
-"""From a message's bytes to the numbers a frame carries, for the types the package understands.
+"""The kinds of messages that are understood: a row each in ``KINDS``, and their decoders.
 
-One table, ``KINDS``, says what is understood. Everything else is recorded all the same and can be
-aligned by stamp; it only has no values.
+A row says how a message becomes numbers, how it is aligned, drawn and checked. Messages of other types are recorded
+and aligned by timestamp, without values. Installed packages add rows by entry points (docs/extending.md).
 """
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
+from functools import cache
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from robot_recorder.messages.cdr import CdrReader
+from robot_recorder.messages.image_messages import COMPRESSED, RAW
 from robot_recorder.model.errors import DecodeError
+from robot_recorder.model.extensions import KINDS_GROUP, extensions
 from robot_recorder.model.streams import Policy, StreamConfig
 from robot_recorder.model.units import JointUnit, unit_of
 
@@ -54,25 +58,43 @@ class Decoded:
     note: str = ""
 
 
+class Sort(Enum):
+    """How a message's content is drawn."""
+
+    JOINTS = "joints"
+    WRENCH = "wrench"
+    TACTILE = "tactile"
+    IMU = "IMU"
+    POSE = "pose"
+    IMAGE = "pictures"
+    NUMBERS = "numbers"  # of an unknown type, read field by field
+    TEXT = "text"
+    OTHER = "other"
+
+
 @dataclass(frozen=True)
 class Kind:
     """How one message type is understood.
 
     Attributes:
         label: what people call it.
+        sort: how it is drawn.
         default_policy: the alignment policy that fits an observation of this type.
-        decode: bytes to numbers; None when it has none (images).
+        decode: bytes to numbers; None: it has none (images).
         has_header: the first field is a std_msgs/Header.
-        quaternions: where in ``values`` unit quaternions (x, y, z, w) begin.
-        by_name: messages of one stream may name different joints, each of which is followed by itself.
+        quaternions: indexes in ``values`` at which unit quaternions (x, y, z, w) begin.
+        by_name: messages of one stream may name different joints; each joint is followed by its name.
+        checks: names of the quality checks that look at the values of an observation.
     """
 
     label: str
+    sort: Sort
     default_policy: Policy
     decode: Callable[[bytes], Decoded] | None
     has_header: bool = True
     quaternions: tuple[int, ...] = ()
     by_name: bool = False
+    checks: tuple[str, ...] = ("not_a_number",)
 
 
 _FIELDS = ("position", "velocity", "effort")
@@ -250,7 +272,7 @@ def _fixed(*names: str, header: bool = True) -> Callable[[bytes], Decoded]:
     return decode
 
 
-_WRENCH = ("force/x (N)", "force/y (N)", "force/z (N)",
+_WRENCH_NAMES = ("force/x (N)", "force/y (N)", "force/z (N)",
            "torque/x (N m)", "torque/y (N m)", "torque/z (N m)")  # fmt: skip
 _QUATERNION = ("orientation/x (1)", "orientation/y (1)", "orientation/z (1)", "orientation/w (1)")
 _POSITION = ("position/x (m)", "position/y (m)", "position/z (m)")
@@ -284,19 +306,67 @@ _POSE = _fixed(*_POSITION, *_QUATERNION)
 
 JOINT_STATE = "sensor_msgs/msg/JointState"
 
-KINDS: dict[str, Kind] = {
-    JOINT_STATE: Kind("joint state", Policy.LINEAR, decode_joint_state, by_name=True),
-    "geometry_msgs/msg/WrenchStamped": Kind("wrench", Policy.LINEAR, _fixed(*_WRENCH)),
-    "robot_recorder/msg/TactileArray": Kind("tactile", Policy.NEAREST, decode_tactile),
-    "sensor_msgs/msg/Image": Kind("image", Policy.NEAREST, None),
-    "sensor_msgs/msg/CompressedImage": Kind("compressed image", Policy.NEAREST, None),
-    "sensor_msgs/msg/CameraInfo": Kind("camera info", Policy.NEAREST, None),
-    "sensor_msgs/msg/Imu": Kind("IMU", Policy.SLERP, decode_imu, quaternions=(0,)),
-    "geometry_msgs/msg/PoseStamped": Kind("pose", Policy.SLERP, _POSE, quaternions=(3,)),
+WRENCH = "geometry_msgs/msg/WrenchStamped"
+TACTILE = "robot_recorder/msg/TactileArray"
+CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+
+_NEAREST, _LINEAR, _SLERP = Policy.NEAREST, Policy.LINEAR, Policy.SLERP
+_JOINT_CHECKS = ("not_a_number", "frozen", "joint_jump", "joint_limits", "joint_frozen",
+                 "tracking_lag", "tracking_error")  # fmt: skip
+_WRENCH_CHECKS = ("not_a_number", "frozen", "wrench_bias", "wrench_clipping", "wrench_spikes")
+_TACTILE_CHECKS = ("not_a_number", "frozen", "taxels_dead", "taxels_stuck", "taxels_saturated")
+_SHIPPED: dict[str, Kind] = {
+    JOINT_STATE: Kind("joint state", Sort.JOINTS, _LINEAR, decode_joint_state, by_name=True,
+                      checks=_JOINT_CHECKS),
+    WRENCH: Kind("wrench", Sort.WRENCH, _LINEAR, _fixed(*_WRENCH_NAMES), checks=_WRENCH_CHECKS),
+    TACTILE: Kind("tactile", Sort.TACTILE, _NEAREST, decode_tactile, checks=_TACTILE_CHECKS),
+    RAW: Kind("image", Sort.IMAGE, _NEAREST, None),
+    COMPRESSED: Kind("compressed image", Sort.IMAGE, _NEAREST, None),
+    CAMERA_INFO: Kind("camera info", Sort.OTHER, _NEAREST, None),
+    "sensor_msgs/msg/Imu": Kind("IMU", Sort.IMU, _SLERP, decode_imu, quaternions=(0,),
+                                checks=("not_a_number", "frozen")),
+    "geometry_msgs/msg/PoseStamped": Kind("pose", Sort.POSE, _SLERP, _POSE, quaternions=(3,)),
     "geometry_msgs/msg/TransformStamped": Kind(
-        "transform", Policy.SLERP, decode_transform_stamped, quaternions=(3,)
-    ),
-}
+        "transform", Sort.POSE, _SLERP, decode_transform_stamped, quaternions=(3,)),
+}  # fmt: skip
+
+
+class _Kinds(Mapping[str, Kind]):
+    """The shipped rows, and those of installed packages, which are loaded when they are needed."""
+
+    def __getitem__(self, type_name: str) -> Kind:
+        shipped = _SHIPPED.get(type_name)
+        return shipped if shipped is not None else _added()[type_name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**_added(), **_SHIPPED})
+
+    def __len__(self) -> int:
+        return len({**_added(), **_SHIPPED})
+
+
+@cache
+def _added() -> dict[str, Kind]:
+    """Rows of installed packages, by message type."""
+    rows: dict[str, Kind] = {}
+    for name, mapping in extensions(KINDS_GROUP).found.items():
+        whole = isinstance(mapping, Mapping) and all(isinstance(k, Kind) for k in mapping.values())
+        if whole:
+            rows |= mapping
+        else:
+            text = "%s: '%s' is not a mapping of message types to Kind; it is not used"
+            logging.getLogger(__name__).warning(text, KINDS_GROUP, name)
+    return rows
+
+
+KINDS: Mapping[str, Kind] = _Kinds()
+"""By message type."""
+
+
+def sort_of(type_name: str) -> Sort:
+    """Return how a message type is drawn; NUMBERS: it is not understood."""
+    kind = KINDS.get(type_name)
+    return kind.sort if kind is not None else Sort.NUMBERS
 
 
 def stream_decoder(stream: StreamConfig) -> Callable[[bytes], Decoded] | None:

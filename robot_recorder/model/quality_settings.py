@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from robot_recorder.model.quality_result import Level, Threshold
-from robot_recorder.model.thresholds import THRESHOLDS
+from robot_recorder.model.thresholds import thresholds
 
 SEVERITIES = {"off": None, "warn": Level.WARN, "fail": Level.FAIL}
 
@@ -67,7 +67,7 @@ def threshold_of(check: str, settings: list[QualitySettings]) -> Threshold:
     Args:
         settings: of the profile, the stream and the task; later ones win.
     """
-    found = THRESHOLDS[check]
+    found = thresholds()[check]
     for one in settings:
         if check in one.changes:
             found = one.changes[check].apply(found)

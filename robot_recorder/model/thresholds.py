@@ -5,6 +5,9 @@ Profiles and tasks change them; docs/quality.md says what each looks for.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from robot_recorder.model.extensions import CHECKS_GROUP, extensions
 from robot_recorder.model.quality_result import Threshold
 
 THRESHOLDS: dict[str, Threshold] = {
@@ -50,3 +53,21 @@ THRESHOLDS: dict[str, Threshold] = {
     "idle_head": Threshold(warn=4.0, unit="s"),
     "idle_tail": Threshold(warn=4.0, unit="s"),
 }
+_SHIPPED = frozenset(THRESHOLDS)
+
+
+def thresholds() -> Mapping[str, Threshold]:
+    """Return the thresholds of all checks, those of installed packages included."""
+    extensions(CHECKS_GROUP)  # a check that is loaded adds its own
+    return THRESHOLDS
+
+
+def add_threshold(check: str, threshold: Threshold) -> None:
+    """Add the threshold of a check from another package.
+
+    Raises:
+        TypeError: this package has a check of that name.
+    """
+    if check in _SHIPPED:
+        raise TypeError(f"robot_recorder has a check named {check!r}: choose another name")
+    THRESHOLDS[check] = threshold

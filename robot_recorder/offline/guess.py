@@ -11,7 +11,7 @@ import numpy as np
 
 from robot_recorder.alignment.pairing import JointStream, pair
 from robot_recorder.configuration.profile import MESSAGE_TYPE, RESERVED_TOPICS
-from robot_recorder.messages.kinds import KINDS
+from robot_recorder.messages.kinds import CAMERA_INFO, JOINT_STATE, KINDS
 from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.streams import NS_PER_MS, Role
@@ -56,7 +56,6 @@ _LATE_NS = (
     2_000 * NS_PER_MS
 )  # what is stamped later than this after its neighbours is not late, but wrong
 _DEADLINE_MS = 250.0
-_JOINTS = "sensor_msgs/msg/JointState"
 # Of a topic's name, what says nothing about which one it is.
 DETAILS = re.compile(r"/(image_raw|image_rect|image|compressed|data|wrench|tactile)(?=/|$)")
 
@@ -112,7 +111,7 @@ def guess_profile(robot: str, topics: list[TopicSummary], seconds: float) -> Gue
         if is_about(topic.name):
             continue
         rate_hz, why = _rate(topic, seconds)
-        if topic.type == "sensor_msgs/msg/CameraInfo":
+        if topic.type == CAMERA_INFO:
             left_out[topic.name] = "it says what a camera is like"
         elif not MESSAGE_TYPE.match(topic.type):
             left_out[topic.name] = "its type is no message type"
@@ -178,7 +177,7 @@ def _followers(topics: list[TopicSummary], names: dict[str, str]) -> dict[str, s
     joints = frozenset({"any"})
     sides: dict[Role, list[JointStream]] = {Role.ACTION: [], Role.OBSERVATION: []}
     for topic in topics:
-        if topic.type == _JOINTS:
+        if topic.type == JOINT_STATE:
             sides[guessed_role(topic.name)].append(JointStream(topic.name, topic.name, joints))
     if len(sides[Role.OBSERVATION]) < 2:
         return {}

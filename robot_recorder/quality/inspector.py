@@ -10,8 +10,7 @@ from robot_recorder.alignment.certificate import Certificate, certified
 from robot_recorder.alignment.pairing import nearest_topics
 from robot_recorder.configuration.tasks import Task
 from robot_recorder.messages.cdr import CdrReader
-from robot_recorder.messages.image_messages import IMAGE_TYPES
-from robot_recorder.messages.kinds import KINDS, Decoded, stream_decoder
+from robot_recorder.messages.kinds import CAMERA_INFO, KINDS, Decoded, Sort, sort_of, stream_decoder
 from robot_recorder.messages.urdf import joint_limits
 from robot_recorder.model.arrays import Bools, Int64s
 from robot_recorder.model.quality_result import Result
@@ -24,31 +23,14 @@ from robot_recorder.model.quality_settings import (
 from robot_recorder.model.streams import NS_PER_S, RobotProfile, Role, StreamConfig
 from robot_recorder.quality.checks.camera_watch import CameraWatch, Looker, NullLooker
 from robot_recorder.quality.checks.check import Check, EpisodeSummary, Limits, ValueCheck
-from robot_recorder.quality.checks.frozen import Frozen, JointFrozen, JointsFrozen
-from robot_recorder.quality.checks.joints import (
-    JointJump,
-    JointLimits,
-    JointNames,
-    NotANumber,
-    Undecodable,
-)
+from robot_recorder.quality.checks.joints import JointNames, Undecodable
 from robot_recorder.quality.checks.motion import STEP_NS
-from robot_recorder.quality.checks.number_watch import JOINTS, TACTILE, NumberWatch
-from robot_recorder.quality.checks.tactile import (
-    NeverTouched,
-    TactileFrozen,
-    TaxelsDead,
-    TaxelsSaturated,
-    TaxelsStuck,
-)
+from robot_recorder.quality.checks.number_watch import NumberWatch
+from robot_recorder.quality.checks.registry import episode_checks, problems, value_checks
 from robot_recorder.quality.checks.timing import PRESENCE_CHECKS, TIMING_CHECKS, TimingCheck
-from robot_recorder.quality.checks.tracking import TrackingError, TrackingLag
 from robot_recorder.quality.checks.values import Trace, robot_times
-from robot_recorder.quality.checks.whole import WHOLE_CHECKS
-from robot_recorder.quality.checks.wrench import WrenchBias, WrenchClipping, WrenchSpikes
 from robot_recorder.quality.report import QualityReport, unchecked, weigh
 
-_INFO = "sensor_msgs/msg/CameraInfo"
 _TEXT = "std_msgs/msg/String"
 
 _PATIENCE_S = 0.4  # wait for the last pictures: the verdict is due within a second
@@ -59,24 +41,6 @@ STRETCH_NS = 600 * STEP_NS
 _OVERLAP_NS = 10 * NS_PER_S
 _MOST_STRETCHES = 1440  # a day: a bag whose times span years is not processed minute by minute
 SETTLE_NS = 5 * NS_PER_S  # no sample arrives later than this after its time
-
-# Checks of the values of observed streams, by message type.
-_VALUE_CHECKS: dict[str, tuple[type[ValueCheck], ...]] = {
-    JOINTS: (NotANumber, JointsFrozen, JointJump, JointLimits),
-    "geometry_msgs/msg/WrenchStamped": (
-        NotANumber,
-        Frozen,
-        WrenchBias,
-        WrenchClipping,
-        WrenchSpikes,
-    ),
-    TACTILE: (NotANumber, TactileFrozen, TaxelsDead, TaxelsStuck, TaxelsSaturated),
-    "sensor_msgs/msg/Imu": (NotANumber, Frozen),
-}
-_NAME_CHECKS: dict[str, tuple[type[Check], ...]] = {JOINTS: (JointNames,)}
-_STREAM_CHECKS: dict[str, tuple[type[Check], ...]] = {
-    JOINTS: (JointFrozen, TrackingLag, TrackingError),
-}
 
 
 class Inspector:
@@ -126,8 +90,9 @@ class Inspector:
             except Exception as error:
                 self._break(f"{stream.name}: {type(error).__name__}: {error}")
                 self._failed.add(stream.name)
-        for whole in (*WHOLE_CHECKS, NeverTouched):
-            self._checks += self._built([whole], None)
+        self._checks += self._built(episode_checks(), None)
+        for problem in problems():
+            self._break(problem)
 
     def _settings(self, stream: StreamConfig | None) -> list[QualitySettings]:
         own = stream.quality if stream else NO_SETTINGS
@@ -158,7 +123,7 @@ class Inspector:
     def _watch(self, stream: StreamConfig, decode: Callable[[bytes], Decoded] | None) -> None:
         timing = TIMING_CHECKS if certified(stream) else PRESENCE_CHECKS
         self._checks += self._built(timing, stream)
-        if stream.type in IMAGE_TYPES:
+        if sort_of(stream.type) is Sort.IMAGE:
             camera = CameraWatch(stream, self._looker, lambda kinds: self._built(kinds, stream))
             self._cameras[stream.name] = camera
             self._checks += camera.checks
@@ -166,14 +131,15 @@ class Inspector:
         decode = stream_decoder(stream) if stream.type in KINDS else decode
         if decode is None:
             return
-        observed = stream.role is Role.OBSERVATION
-        wanted = _VALUE_CHECKS.get(stream.type, (NotANumber,)) if observed else (NotANumber,)
-        undecodable = self._built([Undecodable, *_NAME_CHECKS.get(stream.type, ())], stream)
+        wanted = value_checks(stream)
+        of_values = [kind for kind in wanted if issubclass(kind, ValueCheck)]
+        others = [kind for kind in wanted if not issubclass(kind, ValueCheck)]
+        readable = self._built([Undecodable, *(c for c in others if c is JointNames)], stream)
         self._numbers[stream.name] = NumberWatch(
-            stream, decode, partial(self._add_built, wanted, stream), undecodable
+            stream, decode, partial(self._add_built, of_values, stream), readable
         )
-        self._checks += undecodable
-        self._checks += self._built(_STREAM_CHECKS.get(stream.type, ()) if observed else (), stream)
+        self._checks += readable
+        self._checks += self._built([c for c in others if c is not JointNames], stream)
 
     def _add_built(self, kinds: Iterable[type[Check]], stream: StreamConfig) -> list[Check]:
         """Build checks while the episode is running and add them to it."""
@@ -186,7 +152,7 @@ class Inspector:
         return (
             stream.name in self._numbers
             or stream.name in self._cameras
-            or stream.type == _INFO
+            or stream.type == CAMERA_INFO
             or _is_description(stream)
         )
 
@@ -210,7 +176,7 @@ class Inspector:
                 self._numbers[stream.name].add(robot_times(stamps, receives), receives, messages)
             elif stream.name in self._cameras:
                 self._cameras[stream.name].add(robot_times(stamps, receives), messages)
-            elif stream.type == _INFO:
+            elif stream.type == CAMERA_INFO:
                 self._read_info(stream, messages[0])
             elif _is_description(stream):
                 self._limits[stream.topic] = joint_limits(CdrReader(messages[-1]).text())
@@ -232,7 +198,7 @@ class Inspector:
             end_ns = self._begin_ns + STRETCH_NS
             stretch = EpisodeSummary(
                 self._begin_ns, self._begin_ns, end_ns, {s.name: s for s in self._profile.streams},
-                joints=self._traces(JOINTS, end_ns), touches=self._traces(TACTILE, end_ns),
+                joints=self._traces(Sort.JOINTS, end_ns), touches=self._traces(Sort.TACTILE, end_ns),
             )  # fmt: skip
             for check in self._checks:
                 self._guard(check, partial(check.fold, stretch))
@@ -288,7 +254,7 @@ class Inspector:
     def layout_notes(self, name: str) -> tuple[str, ...]:
         """Return what a stream's messages leave unnamed, one sentence each."""
         numbers = self._numbers.get(name)
-        known = numbers is not None and numbers.stream.type == JOINTS
+        known = numbers is not None and numbers.sort is Sort.JOINTS
         return numbers.words if numbers is not None and known else ()
 
     def report(
@@ -321,7 +287,7 @@ class Inspector:
         self.advance(from_ns, stop_ns)
         episode = EpisodeSummary(
             from_ns, start_ns, stop_ns, {s.name: s for s in self._profile.streams}, certificate,
-            self._task, incomplete, data_lost, self._traces(JOINTS), self._traces(TACTILE), self._limits_of_streams(),
+            self._task, incomplete, data_lost, self._traces(Sort.JOINTS), self._traces(Sort.TACTILE), self._limits_of_streams(),
             self._moved, self._begin_ns, {n: x.drivers for n, x in self._numbers.items() if x.drivers},
         )  # fmt: skip
         self._note_pairs(episode)
@@ -398,7 +364,7 @@ class Inspector:
         found: dict[str, Limits] = {}
         for name, numbers in self._numbers.items():
             nearest = nearest_topics(numbers.stream.topic, self._limits)
-            if numbers.stream.type == JOINTS and nearest:
+            if numbers.sort is Sort.JOINTS and nearest:
                 limits = [self._limits[topic] for topic in nearest]
                 agreed = set(limits[0].items()).intersection(*(one.items() for one in limits))
                 found[name] = dict(agreed)
@@ -410,12 +376,12 @@ class Inspector:
         trace = numbers.trace.without(numbers.unjudged(limits))
         return trace.before(before_ns) if before_ns else trace
 
-    def _traces(self, type_name: str, before_ns: int = 0) -> dict[str, Trace]:
-        """Return the traces of all streams of a type, up to a time; 0: all that is kept."""
+    def _traces(self, sort: Sort, before_ns: int = 0) -> dict[str, Trace]:
+        """Return the traces of all streams of a sort, up to a time; 0: all that is kept."""
         found = {
             name: self._trace(numbers, before_ns)
             for name, numbers in self._numbers.items()
-            if numbers.stream.type == type_name and name not in self._failed
+            if numbers.sort is sort and name not in self._failed
         }
         return {name: trace for name, trace in found.items() if len(trace)}
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from robot_recorder.model.quality_result import Level, Result
 from robot_recorder.model.quality_settings import Budget
-from robot_recorder.model.thresholds import THRESHOLDS
+from robot_recorder.model.thresholds import thresholds
 
 
 class Verdict(IntEnum):
@@ -102,7 +102,7 @@ def unchecked(error: BaseException) -> QualityReport:
 def weigh(results: Iterable[Result], broken: Iterable[str], budget: Budget) -> QualityReport:
     """The report: more failures than the budget allows reject, any failure or too many warnings ask
     for a look."""
-    order = {name: number for number, name in enumerate(THRESHOLDS)}
+    order = {name: number for number, name in enumerate(thresholds())}
     ordered = sorted(results, key=lambda r: (-r.level, order[r.check], r.stream))
     findings = [r for r in ordered if r.level is not Level.PASS]
     fails = sum(r.level is Level.FAIL for r in findings)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from robot_recorder.content.contents import Contents, Sort
+from robot_recorder.content.contents import Contents
 from robot_recorder.content.groups import groups, observed_joints, short_name
 from robot_recorder.content.images import ImageFile
 from robot_recorder.content.series import EpisodeData, Series, load
 from robot_recorder.episodes.episode import Episode
+from robot_recorder.messages.kinds import Sort
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.value_names import joint_label

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from robot_recorder.content.contents import Sort
 from robot_recorder.content.groups import (
     CurveGroup,
     commands_of,
@@ -18,6 +17,7 @@ from robot_recorder.content.groups import (
     short_name,
 )
 from robot_recorder.content.series import EpisodeData, Series
+from robot_recorder.messages.kinds import Sort
 from robot_recorder.model.value_names import joint_label, joint_of, split_name
 
 _SHOWN = 8  # curves at first; the others are a click away

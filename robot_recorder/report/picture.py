@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from robot_recorder.bags.files import replaced
-from robot_recorder.content.contents import Sort
 from robot_recorder.content.groups import groups, observed_joints, short_name
 from robot_recorder.content.series import EpisodeData, Pictures
+from robot_recorder.messages.kinds import Sort
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.model.labels import LabelEvent, Outcome
 from robot_recorder.model.streams import NS_PER_S

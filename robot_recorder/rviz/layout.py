@@ -16,7 +16,7 @@ from robot_recorder.content.contents import descriptions
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.messages.cdr import CdrReader, header_frame_id
 from robot_recorder.messages.image_messages import COMPRESSED, RAW
-from robot_recorder.messages.kinds import decode_joint_state
+from robot_recorder.messages.kinds import JOINT_STATE, decode_joint_state
 from robot_recorder.messages.urdf import RobotModel, parse_urdf
 from robot_recorder.model.errors import ConfigError, DecodeError
 from robot_recorder.model.streams import RobotProfile, Role, StreamConfig
@@ -25,7 +25,7 @@ from robot_recorder.offline.plan import Plan, make_plan
 from robot_recorder.rviz.placement import FRAME
 from robot_recorder.rviz.scene import SensorStream, sensors
 
-_JOINTS, _TF = "sensor_msgs/msg/JointState", "tf2_msgs/msg/TFMessage"
+_TF = "tf2_msgs/msg/TFMessage"
 _TF_MESSAGES = 50  # looked at for who moves the robot
 _IMAGE_DISPLAY, _GRID_DISPLAY, _ROBOT_DISPLAY = (
     f"rviz_default_plugins/{name}" for name in ("Image", "Grid", "RobotModel")
@@ -145,7 +145,7 @@ def cameras(profile: RobotProfile, topics: Mapping[str, str]) -> Iterator[Camera
 
 def observed_joints(profile: RobotProfile) -> list[StreamConfig]:
     """The joint states that are no commands."""
-    return [s for s in profile.streams if s.type == _JOINTS and s.role is not Role.ACTION]
+    return [s for s in profile.streams if s.type == JOINT_STATE and s.role is not Role.ACTION]
 
 
 def _joint_states(episode: Episode, plan: Plan | None, robot: RobotModel | None) -> str:

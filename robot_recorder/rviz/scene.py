@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from robot_recorder.messages.cdr import header_frame_id
-from robot_recorder.messages.kinds import KINDS
+from robot_recorder.messages.kinds import KINDS, Sort, sort_of
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.streams import RobotProfile, Role
 from robot_recorder.rviz.shapes import Shape
 from robot_recorder.rviz.tactile import PadLayout, PadReading, PressureScale, pad_shapes, read_pad
 from robot_recorder.rviz.wrench import WrenchScale, wrench_shapes
 
-WRENCH, TACTILE = "geometry_msgs/msg/WrenchStamped", "robot_recorder/msg/TactileArray"
 _SILENT_S, _GONE_S = 1.0, 5.0
 _SILENT_LOOKS = (
     5  # as often nothing may be heard: a bag can be played so fast that a second passes at once
@@ -34,7 +33,7 @@ def sensors(profile: RobotProfile) -> list[SensorStream]:
     return [
         SensorStream(s.name, s.topic, s.type)
         for s in profile.streams
-        if s.type in (WRENCH, TACTILE) and s.role is not Role.ACTION
+        if sort_of(s.type) in (Sort.WRENCH, Sort.TACTILE) and s.role is not Role.ACTION
     ]
 
 
@@ -74,7 +73,7 @@ class SensorScene:
         Raises:
             DecodeError: it is not of the stream's type.
         """
-        if stream.type == TACTILE:
+        if sort_of(stream.type) is Sort.TACTILE:
             pad = read_pad(data)
             self.pressure.see(pad)
             self._shown[stream.name] = _LastHeard(pad.frame, pad=pad, heard_s=now_s)

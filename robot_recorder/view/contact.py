@@ -9,8 +9,9 @@ import numpy as np
 import rerun as rr
 
 from robot_recorder.bags.columns import Column, read_columns
-from robot_recorder.content.contents import Contents, Numbers, Sort
+from robot_recorder.content.contents import Contents, Numbers
 from robot_recorder.messages.cdr import header_frame_id
+from robot_recorder.messages.kinds import Sort
 from robot_recorder.messages.urdf import RobotModel
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.errors import BagError, DecodeError

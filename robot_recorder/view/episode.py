@@ -9,7 +9,8 @@ from itertools import chain, islice
 
 import rerun as rr
 
-from robot_recorder.content.contents import ContentBatch, Contents, Numbers, Sort
+from robot_recorder.content.contents import ContentBatch, Contents, Numbers
+from robot_recorder.messages.kinds import Sort
 from robot_recorder.messages.urdf import RobotModel, parse_urdf
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.view.cameras import CameraLog, estimated_bytes

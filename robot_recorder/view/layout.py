@@ -10,7 +10,8 @@ from typing import TypeAlias
 import numpy as np
 import rerun.blueprint as rrb
 
-from robot_recorder.content.contents import Contents, Numbers, Sort, Topic
+from robot_recorder.content.contents import Contents, Numbers, Topic
+from robot_recorder.messages.kinds import Sort
 from robot_recorder.messages.urdf import RobotModel
 from robot_recorder.model.streams import Role
 from robot_recorder.model.value_names import joint_label, joint_of

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import rerun as rr
 
-from robot_recorder.content.contents import Numbers, Sort, Topic
+from robot_recorder.content.contents import Numbers, Topic
+from robot_recorder.messages.kinds import Sort
 from robot_recorder.messages.urdf import RobotModel, Shape, Visual, quaternions
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.streams import Role

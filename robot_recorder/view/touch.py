@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import rerun as rr
 
-from robot_recorder.content.contents import Numbers, Sort, Topic
+from robot_recorder.content.contents import Numbers, Topic
+from robot_recorder.messages.kinds import Sort
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.value_names import split_name
 from robot_recorder.view.curves import grouped

@@ -11,7 +11,8 @@ from support.samples import T0, WRENCH, wrench, write_bag
 
 from robot_recorder.bags import columns, mcap_file
 from robot_recorder.bags.mcap_writer import McapWriter
-from robot_recorder.content.contents import ContentBatch, Contents, Sort
+from robot_recorder.content.contents import ContentBatch, Contents
+from robot_recorder.messages.kinds import Sort
 from robot_recorder.model.streams import Role
 from robot_recorder.model.topics import BagTopic, Channel, OfferedQos, Sample
 

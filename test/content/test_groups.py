@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from robot_recorder.content.contents import Sort, Topic
+from robot_recorder.content.contents import Topic
 from robot_recorder.content.groups import groups, most_moving, short_name
 from robot_recorder.content.series import Series
+from robot_recorder.messages.kinds import Sort
 from robot_recorder.model.streams import Role
 
 

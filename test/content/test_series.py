@@ -12,8 +12,9 @@ from support.samples import T0, wrench, write_bag
 from robot_recorder.bags import columns
 from robot_recorder.bags.mcap_writer import McapWriter
 from robot_recorder.content import series as episode_data
-from robot_recorder.content.contents import Contents, Sort
+from robot_recorder.content.contents import Contents
 from robot_recorder.content.series import EpisodeData, load
+from robot_recorder.messages.kinds import Sort
 
 GRIPPER = Path(__file__).parents[3] / "shared" / "data" / "gripper_closes_can"
 

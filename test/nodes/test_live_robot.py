@@ -12,11 +12,12 @@ pytest.importorskip("rclpy")
 from std_msgs.msg import String
 from support.robot import LATCHED, PROFILE, Bench
 
+from robot_recorder.messages.kinds import WRENCH
 from robot_recorder.model.errors import ConfigError, DecodeError
 from robot_recorder.nodes.live_robot import look_at_robot
 from robot_recorder.rviz.layout import Camera
 from robot_recorder.rviz.placement import FRAME
-from robot_recorder.rviz.scene import WRENCH, SensorStream
+from robot_recorder.rviz.scene import SensorStream
 from robot_recorder.rviz.stage import LaunchArguments
 
 

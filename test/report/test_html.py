@@ -18,8 +18,9 @@ from support.pictures import pixels
 from support.samples import T0, write_bag
 
 from robot_recorder.bags.mcap_writer import McapWriter
-from robot_recorder.content.contents import Contents, Sort, Topic
+from robot_recorder.content.contents import Contents, Topic
 from robot_recorder.content.series import EpisodeData, Series, load
+from robot_recorder.messages.kinds import Sort
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.report.html import page, write_html
 

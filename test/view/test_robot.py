@@ -12,7 +12,8 @@ rr = pytest.importorskip("rerun")
 from rerun.chunk import RrdReader
 from support.described import URDF
 
-from robot_recorder.content.contents import Numbers, Sort, Topic
+from robot_recorder.content.contents import Numbers, Topic
+from robot_recorder.messages.kinds import Sort
 from robot_recorder.messages.urdf import parse_urdf
 from robot_recorder.model.streams import Role
 from robot_recorder.view import viewer

@@ -13,7 +13,7 @@ from robot_recorder.configuration.tasks import Task
 from robot_recorder.model.arrays import Bools
 from robot_recorder.model.quality_result import Level, Result, Threshold
 from robot_recorder.model.streams import NS_PER_S, Role, StreamConfig
-from robot_recorder.model.thresholds import THRESHOLDS
+from robot_recorder.model.thresholds import THRESHOLDS, add_threshold
 from robot_recorder.quality.checks.following import alike
 from robot_recorder.quality.checks.motion import Motion
 from robot_recorder.quality.checks.values import Trace, Values
@@ -122,19 +122,30 @@ class EpisodeSummary:
 
 class Check:
     """A check of one stream or of the whole episode; it looks for one defect and measures it in one
-    figure."""
+    figure.
+
+    Attributes:
+        name: as thresholds, profiles and reports say it.
+        remedy: what to do when the figure is bad.
+        types: of a check from another package: the message types of the streams it looks at; none: the episode.
+        defaults: of a check from another package: its thresholds unless a profile changes them.
+    """
 
     name: ClassVar[str]
     remedy: ClassVar[str] = ""
+    types: ClassVar[tuple[str, ...]] = ()
+    defaults: ClassVar[Threshold | None] = None
 
     def __init_subclass__(cls) -> None:
         """Make sure that a check with a name has default thresholds.
 
         Raises:
-            TypeError: THRESHOLDS has no row of this name.
+            TypeError: there are no thresholds of this name, or another check has it.
         """
         super().__init_subclass__()
         name = cls.__dict__.get("name")
+        if name is not None and cls.defaults is not None:
+            add_threshold(name, cls.defaults)
         if name is not None and name not in THRESHOLDS:
             raise TypeError(
                 f"check {cls.__module__}.{cls.__qualname__} is named {name!r}, and THRESHOLDS has no row "

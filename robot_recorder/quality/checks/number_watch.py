@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from robot_recorder.alignment.decoder import Decoder, StreamCounts
-from robot_recorder.messages.kinds import Decoded
+from robot_recorder.messages.kinds import Decoded, Sort, sort_of
 from robot_recorder.model.arrays import Bools, Floats, Int64s
 from robot_recorder.model.payloads import Messages
 from robot_recorder.model.streams import StreamConfig
@@ -17,9 +17,6 @@ from robot_recorder.model.value_names import joint_of, split_name
 from robot_recorder.quality.checks.check import Check, Limits, ValueCheck
 from robot_recorder.quality.checks.joints import JointJump, JointNames, Undecodable, judged
 from robot_recorder.quality.checks.values import Trace, Values, joined
-
-JOINTS = "sensor_msgs/msg/JointState"
-TACTILE = "robot_recorder/msg/TactileArray"
 
 _NARROW = 32  # columns
 _Messages = tuple[Int64s, Int64s, Sequence[bytes]]  # times, receipts, bytes
@@ -57,6 +54,7 @@ class NumberWatch:
             undecodable: of what has none.
         """
         self.stream = stream
+        self.sort = sort_of(stream.type)
         self._waiting: _Messages | None = None
         self._counts = StreamCounts()
         self._decoder = Decoder(decode, (), self._counts)
@@ -101,7 +99,7 @@ class NumberWatch:
     def in_other_units(self) -> dict[str, list[str]]:
         """Joints whose positions are declared to be neither angles nor lengths, by unit."""
         found: dict[str, list[str]] = {}
-        for name in self._decoder.names or () if self.stream.type == JOINTS else ():
+        for name in self._decoder.names or () if self.sort is Sort.JOINTS else ():
             if name.startswith("position/") and not is_measured(name):
                 found.setdefault(split_name(name)[1] or "no unit", []).append(joint_of(name))
         return found
@@ -195,16 +193,16 @@ class NumberWatch:
         self._trace(part.trace, values)
 
     def _trace(self, trace: Trace, values: Values) -> None:
-        if self.stream.type == TACTILE:
+        if self.sort is Sort.TACTILE:
             columns = values.columns("normal/")
-        elif self.stream.type == JOINTS:
+        elif self.sort is Sort.JOINTS:
             columns = judged(values.names)
         else:
             return
         if not len(columns):
             return
         rows = values.rows[:, columns]
-        if self.stream.type == TACTILE:
+        if self.sort is Sort.TACTILE:
             trace.names = (f"normal {values.names[0].rpartition(' ')[2]}",)
             rows = rows.sum(axis=1, keepdims=True)
         elif len(trace.names) < len(columns):

@@ -1,0 +1,67 @@
+"""Which checks a stream and an episode get: those that its row in ``KINDS`` names, and those of installed packages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from robot_recorder.messages.kinds import KINDS, Sort, sort_of
+from robot_recorder.model.extensions import CHECKS_GROUP, extensions
+from robot_recorder.model.streams import Role, StreamConfig
+from robot_recorder.quality.checks.check import Check
+from robot_recorder.quality.checks.frozen import Frozen, JointFrozen, JointsFrozen
+from robot_recorder.quality.checks.joints import JointJump, JointLimits, JointNames, NotANumber
+from robot_recorder.quality.checks.tactile import (
+    NeverTouched,
+    TactileFrozen,
+    TaxelsDead,
+    TaxelsSaturated,
+    TaxelsStuck,
+)
+from robot_recorder.quality.checks.tracking import TrackingError, TrackingLag
+from robot_recorder.quality.checks.whole import WHOLE_CHECKS
+from robot_recorder.quality.checks.wrench import WrenchBias, WrenchClipping, WrenchSpikes
+
+VALUE_CHECKS: dict[str, type[Check]] = {
+    kind.name: kind
+    for kind in (NotANumber, Frozen, JointFrozen, JointJump, JointLimits, TrackingLag, TrackingError,
+                 TaxelsDead, TaxelsStuck, TaxelsSaturated, WrenchBias, WrenchClipping, WrenchSpikes)
+}  # fmt: skip
+"""What a row of ``KINDS`` can name, by the check's name."""
+# The same question, asked of joints and of touch in a way of its own.
+_OF_SORT = {(Sort.JOINTS, "frozen"): JointsFrozen, (Sort.TACTILE, "frozen"): TactileFrozen}
+
+
+def value_checks(stream: StreamConfig) -> list[type[Check]]:
+    """Return the checks of a stream's values. Of a command it is only asked whether they are numbers."""
+    kind = KINDS.get(stream.type)
+    observed = stream.role is Role.OBSERVATION
+    names = kind.checks if kind is not None and observed else ("not_a_number",)
+    sort = sort_of(stream.type)
+    added = {check.name: check for check in installed_checks()}
+    found: list[type[Check]] = [
+        _OF_SORT.get((sort, name)) or VALUE_CHECKS.get(name) or added[name] for name in names
+    ]
+    if observed:
+        found += [c for c in added.values() if stream.type in c.types and c not in found]
+    if kind is not None and kind.by_name:
+        found.append(JointNames)
+    return found
+
+
+def episode_checks() -> list[type[Check]]:
+    """Return the checks of an episode as a whole."""
+    return [*WHOLE_CHECKS, NeverTouched, *(c for c in installed_checks() if not c.types)]
+
+
+def installed_checks() -> Iterator[type[Check]]:
+    """Return the checks of installed packages."""
+    for found in extensions(CHECKS_GROUP).found.values():
+        if isinstance(found, type) and issubclass(found, Check):
+            yield found
+
+
+def problems() -> list[str]:
+    """Return one sentence per installed check that cannot be used."""
+    loaded = extensions(CHECKS_GROUP)
+    odd = {name for name, check in loaded.found.items() if check not in set(installed_checks())}
+    return [*loaded.problems, *(f"{CHECKS_GROUP}: '{name}' is not a Check" for name in sorted(odd))]
