@@ -114,11 +114,11 @@ def _run_alignment(path: Path, options: argparse.Namespace) -> tuple[Episode, Pl
 
 
 def _align(options: argparse.Namespace) -> int:
-    from robot_recorder.dataset.table import SUFFIXES
+    from robot_recorder.dataset.export import exporters
 
     suffix = ".parquet" if options.parquet else ".npz"
     out: Path | None = options.out
-    if out is not None and out.suffix not in SUFFIXES:
+    if out is not None and out.suffix not in exporters():
         out.mkdir(parents=True, exist_ok=True)
     elif out is not None and len(options.episode) > 1:
         raise ConfigError(f"--out {out} is one file for {len(options.episode)} bags; give a folder")
@@ -145,12 +145,12 @@ def _align(options: argparse.Namespace) -> int:
 def _align_one(path: Path, target: Path, options: argparse.Namespace) -> bool:
     """One bag; False: it could not be read to its end."""
     from robot_recorder.cli.certificate_table import print_certificate
-    from robot_recorder.dataset.table import write_table
+    from robot_recorder.dataset.export import export
 
     began = time.monotonic()
     episode, plan, found = _run_alignment(path, options)
     took = time.monotonic() - began
-    write_table(found, target)
+    export(found, target)
     if options.json:
         say_json({"table": str(target), **found.certificate.to_dict()})
         return not found.problem and len(found.frames) > 0

@@ -1,1 +1,1 @@
-"""Aligned frames as files that training reads. Entrance: ``table.write_table``."""
+"""Aligned frames as files that training reads, an exporter a format. Entrance: ``export.export``."""

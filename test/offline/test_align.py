@@ -23,7 +23,7 @@ from support.bags import (
 from robot_recorder.alignment.frames import SampleStatus
 from robot_recorder.bags.mcap_writer import McapWriter
 from robot_recorder.configuration.profile import parse_profile
-from robot_recorder.dataset.table import write_table
+from robot_recorder.dataset.export import export
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.streams import FrameClock
@@ -133,7 +133,7 @@ def test_a_torn_bag_gives_what_can_be_read_and_says_so(tmp_path: Path) -> None:
 def test_tables_hold_the_frames(tmp_path: Path) -> None:
     window = PROFILE.replace("WrenchStamped, role", "WrenchStamped, window: true, role")
     found = aligned(small_robot(tmp_path / "bag", 3), FrameClock(20.0), window)
-    write_table(found, tmp_path / "a.npz")
+    export(found, tmp_path / "a.npz")
     table = np.load(tmp_path / "a.npz")
     facts = json.loads(str(table["facts"]))
     assert facts["rate_hz"] == 20 and facts["status"]["held"] == int(SampleStatus.HELD)
@@ -151,9 +151,9 @@ def test_tables_hold_the_frames(tmp_path: Path) -> None:
     numbers = table["camera.sample"]  # the picture is the n-th message of its topic
     assert (np.diff(numbers) >= 0).all() and numbers.max() < 60
     with pytest.raises(ConfigError, match=r"\.npz or \.parquet"):
-        write_table(found, tmp_path / "a.csv")
+        export(found, tmp_path / "a.csv")
     with pytest.raises(ConfigError, match="can not be written"):
-        write_table(found, tmp_path / "nowhere" / "a.npz")
+        export(found, tmp_path / "nowhere" / "a.npz")
     assert not list(tmp_path.glob(".*partial"))
 
 
@@ -161,7 +161,7 @@ def test_parquet_holds_the_same(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     window = PROFILE.replace("WrenchStamped, role", "WrenchStamped, window: true, role")
     found = aligned(small_robot(tmp_path / "bag", 3), FrameClock(20.0), window)
-    write_table(found, tmp_path / "a.parquet")
+    export(found, tmp_path / "a.parquet")
     table = parquet.read_table(tmp_path / "a.parquet")
     assert table.column("tick_ns").to_pylist() == found.frames.ticks.tolist()
     assert table.column("joints.values").to_pylist() == found.frames.columns[0].values.tolist()
