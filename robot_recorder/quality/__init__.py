@@ -1,1 +1,2 @@
-"""Quality: the inspector feeds checks, the report says what they found. Entrance: ``inspector.Inspector``."""
+"""Quality checks, the inspector that runs them, and their report. Entrance:
+``inspector.Inspector``."""

@@ -1,4 +1,5 @@
-"""Looks at pictures in a process of its own: neither its time nor a decoder's crash costs a take."""
+"""Measures pictures in a separate process, so that neither its time nor a decoder crash costs a
+take."""
 
 from __future__ import annotations
 
@@ -15,22 +16,22 @@ from robot_recorder.quality.checks.camera_watch import Tell
 from robot_recorder.quality.checks.cameras import PictureFigures
 from robot_recorder.quality.pictures import look_at
 
-_MOST_WAITING = 16  # pictures; more than that is a machine that has no time for them
+_MOST_WAITING = 16  # pictures; when more wait, the machine is too busy for them
 _NICE = 10
 _STUCK_S = 10.0
 _PATIENCE_S = 5.0
-_DIED = "the process that looks at pictures died; it is started again"
+_DIED = "the process that checks pictures died; it is restarted"
 
 
 class PictureWorker:
-    """One for all episodes of a recorder."""
+    """A process that measures pictures, shared by all episodes of a recorder."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._settled = threading.Condition(self._lock)
         self._pool: ProcessPoolExecutor | None = None
         self._waiting = 0
-        self._progress = 0.0  # monotonic clock: when something was looked at last, or begun
+        self._progress = 0.0  # monotonic clock: when a picture was last started or finished
         self.problem = ""
 
     def warm_up(self) -> None:
@@ -38,7 +39,14 @@ class PictureWorker:
         self.look("sensor_msgs/msg/CompressedImage", 0, bytes(12), lambda _: None)
 
     def look(self, type_name: str, time_ns: int, message: bytes, tell: Tell) -> None:
-        """Look at a picture later; never waits. See Looker."""
+        """Queue a picture and return at once; drops it when too many are waiting.
+
+        Args:
+            type_name: sensor_msgs/msg/Image or CompressedImage.
+            time_ns: time of the picture, robot clock.
+            message: the whole message, CDR.
+            tell: called with the figures from another thread; never called for a dropped picture.
+        """
         with self._lock:
             stuck = self._waiting and time.monotonic() - self._progress > _STUCK_S
             full = self._waiting >= _MOST_WAITING
@@ -46,7 +54,7 @@ class PictureWorker:
                 self._progress = time.monotonic()
         if stuck:
             self._give_up(
-                f"a picture took more than {_STUCK_S:g} s; its process is started again", self._pool
+                f"a picture took more than {_STUCK_S:g} s; its process is restarted", self._pool
             )
         elif full:
             return
@@ -60,8 +68,8 @@ class PictureWorker:
             self._give_up(_DIED, pool)
             self._done()
             return
-        except (RuntimeError, OSError) as error:  # a pool that is being closed, or can not start
-            self._give_up(f"pictures can not be looked at: {error}", pool)
+        except (RuntimeError, OSError) as error:  # the pool is closing, or cannot start
+            self._give_up(f"pictures cannot be checked: {error}", pool)
             self._done()
             return
         future.add_done_callback(lambda done: self._tell(done, tell, pool))
@@ -74,7 +82,7 @@ class PictureWorker:
         except BrokenProcessPool:
             self._give_up(_DIED, pool)
         except (Exception, CancelledError) as error:
-            self._say(f"a picture could not be looked at: {type(error).__name__}: {error}")
+            self._say(f"a picture could not be checked: {type(error).__name__}: {error}")
         finally:
             self._done()
 
@@ -87,7 +95,7 @@ class PictureWorker:
     def _running(self) -> ProcessPoolExecutor:
         with self._lock:
             if self._pool is None:
-                # spawn: threads of the middleware do not survive a fork.
+                # spawn, because threads of the middleware do not survive a fork
                 context = multiprocessing.get_context("spawn")
                 self._pool = ProcessPoolExecutor(1, context, initializer=_stand_back)
             return self._pool
@@ -98,13 +106,18 @@ class PictureWorker:
         self.problem = problem
 
     def _give_up(self, problem: str, pool: ProcessPoolExecutor | None) -> None:
-        """End a process that is of no use any more, unless another has taken its place."""
+        """Kill a process that failed, unless another has replaced it already."""
         if pool is self._pool:
             self._say(problem)
             self._end()
 
     def settle(self, timeout_s: float) -> bool:
-        """Wait until everything given so far has been looked at; False: there was no time for all."""
+        """Wait until all pictures given so far are measured; return False if the timeout came
+        first.
+
+        Args:
+            timeout_s: seconds to wait at most.
+        """
         end = time.monotonic() + timeout_s
         with self._settled:
             while self._waiting:
@@ -115,14 +128,14 @@ class PictureWorker:
         return True
 
     def close(self) -> None:
-        """End the process, whatever it is doing; the next picture starts another."""
+        """Kill the process, even if it is busy; the next picture starts another."""
         manager = self._end()
         if manager is not None:
             # Else it may close the pool's pipe at the moment at which Python, ending, writes to it.
             manager.join(_PATIENCE_S)
 
     def _end(self) -> threading.Thread | None:
-        """The thread that looks after the process, and ends soon; it may be the one that calls this."""
+        """Kill the process and return the thread that manages it; that thread may be the caller."""
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is None:
@@ -136,14 +149,17 @@ class PictureWorker:
 
 
 def _stand_back() -> None:
-    """In the new process: it ends with the recorder, not with Ctrl-C, and comes after everything else."""
+    """Prepare the new process: ignore Ctrl-C, end with the recorder, run at low priority."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(_NICE)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """A recorder that is killed has no time to end it, and it would hold the recorder's terminal open."""
+    """End this process when the recorder ends, even if it is killed.
+
+    Otherwise it would hold the recorder's terminal open.
+    """
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -1,4 +1,5 @@
-"""What is to be seen in a picture, in a few figures. The only place of the quality checks that needs OpenCV."""
+"""Measures one picture: brightness, sharpness, size. The only part of the quality checks with
+OpenCV."""
 
 from __future__ import annotations
 
@@ -22,12 +23,12 @@ from robot_recorder.messages.image_messages import (
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.quality.checks.cameras import PictureFigures
 
-_WIDTH = 400  # pixels at most that are looked at: about what policies are trained with
+_WIDTH = 400  # most pixels of width that are measured: about what policies are trained with
 _DARK, _BRIGHT = 24, 250
-_FLAT = 0.5  # variance of the Laplacian below which there is nothing to be seen
+_FLAT = 0.5  # variance of the Laplacian below which a picture shows nothing
 
 
-# What decoders raise at whatever a driver sends.
+# Errors that decoders raise because of what a driver sent.
 _OF_A_PICTURE = (DecodeError, ValueError, LookupError, ArithmeticError, struct.error)
 
 
@@ -35,22 +36,24 @@ _OF_A_PICTURE = (DecodeError, ValueError, LookupError, ArithmeticError, struct.e
 def _cv2() -> Any:
     import cv2
 
-    cv2.setNumThreads(1)  # it is one of many things a robot's computer has to do
+    cv2.setNumThreads(1)  # leaves the robot's other cores alone
     return cv2
 
 
 def look_at(type_name: str, time_ns: int, message: bytes) -> PictureFigures | None:
-    """The figures of one picture; of one that can not be decoded, that it can not.
+    """Measure one picture.
 
     Args:
         type_name: sensor_msgs/msg/Image or CompressedImage.
-        message: whole, as CDR.
+        time_ns: time of the picture, robot clock.
+        message: the whole message, CDR.
 
     Returns:
-        None: it is encoded in a way that is not understood here, as video is.
+        Its figures, with size 0 if it cannot be decoded; None: its encoding is unsupported, such as
+            video.
 
     Raises:
-        Exception: what no picture can be the cause of, such as too little memory.
+        Exception: for causes outside of the picture, such as too little memory.
     """
     undecodable = (*_OF_A_PICTURE, _cv2().error)
     try:
@@ -66,7 +69,8 @@ def look_at(type_name: str, time_ns: int, message: bytes) -> PictureFigures | No
 
 @dataclass(frozen=True)
 class _Decoded:
-    """Width and height of the whole, uint8[h, w] of what is looked at, and whether it is light that is measured."""
+    """Width and height of the whole picture, uint8[h, w] to measure, and whether it is visible
+    light."""
 
     width: int
     height: int
@@ -93,7 +97,7 @@ def _compressed(message: bytes) -> _Decoded | None:
     flags = {1: cv2.IMREAD_GRAYSCALE, 2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
              4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 8: cv2.IMREAD_REDUCED_GRAYSCALE_8}  # fmt: skip
     scale = next((s for s in flags if width / s <= _WIDTH), 8)
-    # The decoder fills up what a cut-off file lacks, and says nothing: its end says it.
+    # The decoder silently fills in what a truncated file lacks, so look for the end marker.
     if encoded.rfind(b"\xff\xd9") < scan:
         return None
     grey = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags[scale])
@@ -107,7 +111,7 @@ def _raw(message: bytes) -> _Decoded:
     height, width, channels = values.shape
     if values.dtype != np.uint8:
         return _Decoded(width, height, depth_as_grey(values[..., 0]), False)
-    if channels == 2:  # brightness takes turns with colour
+    if channels == 2:  # YUV 4:2:2: brightness alternates with colour
         return _Decoded(width, height, values[..., int(pixels.encoding in ("yuv422", "uyvy"))])
     if channels == 1:
         return _Decoded(width, height, values[..., 0])
@@ -128,9 +132,9 @@ def _figures(time_ns: int, picture: _Decoded) -> PictureFigures:
 
 
 def _sharpness(grey: np.ndarray) -> float:
-    """See PictureFigures."""
+    """Return how sharp a picture is, as defined by ``PictureFigures.sharpness``."""
     cv2 = _cv2()
-    # From fine to coarse. Of strong blur the finest only shows the blocks of JPEG, the next shows the blur.
+    # Fine to coarse: with strong blur the finest shows only JPEG blocks, the next shows the blur.
     structure = [_structure(grey)]
     for _ in range(3):
         if min(grey.shape[:2]) >= 16:
@@ -141,7 +145,7 @@ def _sharpness(grey: np.ndarray) -> float:
 
 
 def _structure(grey: np.ndarray) -> float:
-    """Variance of the Laplacian: how much of the smallest structure there is."""
+    """Return the variance of the Laplacian: the amount of structure at the finest scale."""
     cv2 = _cv2()
     _, deviation = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))
     return float(deviation[0, 0]) ** 2

@@ -1,4 +1,4 @@
-"""The quality report of an episode: all its checks, and one verdict a person can act on."""
+"""The quality report of an episode: the results of all checks and one verdict to act on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from robot_recorder.model.thresholds import thresholds
 
 
 class Verdict(IntEnum):
-    """Mirrors QualityReport.VERDICT_*."""
+    """The verdict on an episode; mirrors QualityReport.VERDICT_*."""
 
     UNKNOWN = 0
     ACCEPT = 1
@@ -23,19 +23,21 @@ class Verdict(IntEnum):
 
     @property
     def text(self) -> str:
-        """The word people read: accept, review, reject."""
+        """Return the word for people: accept, review, reject or unknown."""
         return self.name.lower()
 
 
 @dataclass(frozen=True)
 class QualityReport:
-    """What was found about an episode.
+    """The results of all checks of an episode.
 
     Attributes:
-        sentence: what an operator should hear.
+        verdict: the outcome of all checks together.
+        sentence: the verdict and its main reason, for the operator.
         results: worst first.
-        broken: what was not checked, and why: checks that could not be made, streams that nobody can judge
-            or that are not there; decides nothing.
+        broken: what was not checked, and why: checks that failed, streams that are missing or
+            cannot be
+            judged. Does not affect the verdict.
     """
 
     verdict: Verdict
@@ -45,18 +47,19 @@ class QualityReport:
 
     @property
     def findings(self) -> tuple[Result, ...]:
-        """What is not as it should be, worst first."""
+        """Return the results that are warnings or failures, worst first."""
         return tuple(r for r in self.results if r.level is not Level.PASS)
 
     @property
     def reasons(self) -> list[str]:
-        """Names of the checks that led to the verdict, worst first, each once."""
+        """Return the names of the checks that led to the verdict, worst first, each once."""
         if self.verdict in (Verdict.ACCEPT, Verdict.UNKNOWN):
             return []
         return list(dict.fromkeys(r.check for r in self.findings))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; of what passed only the figures, for it would be most of it."""
+        """Return plain values for JSON; of passed checks, which are most of them, only the
+        figures."""
         passed: dict[str, dict[str, float | None]] = {}
         for result in self.results:
             if result.level is Level.PASS:
@@ -72,10 +75,10 @@ class QualityReport:
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> QualityReport:
-        """From what ``to_dict`` gave; what passed comes back without its words.
+        """Read what ``to_dict`` returned; passed checks come back without their sentences.
 
         Raises:
-            AttributeError, KeyError, TypeError, ValueError: it is none.
+            AttributeError, KeyError, TypeError, ValueError: it is not a quality report.
         """
         passed = [
             Result(check, str(stream), Level.PASS, math.nan if figure is None else float(figure))
@@ -94,14 +97,18 @@ UNCHECKED = QualityReport(Verdict.UNKNOWN, "not checked")
 
 
 def unchecked(error: BaseException) -> QualityReport:
-    """For an episode whose checks failed as a whole: it says so, and why."""
+    """Return the report of an episode whose checks failed as a whole, with the error as the
+    reason."""
     why = f"{type(error).__name__}: {error}"
     return QualityReport(Verdict.UNKNOWN, f"not checked: {why}", broken=(why,))
 
 
 def weigh(results: Iterable[Result], broken: Iterable[str], budget: Budget) -> QualityReport:
-    """The report: more failures than the budget allows reject, any failure or too many warnings ask
-    for a look."""
+    """Return the report with the verdict that the budget asks for.
+
+    More failures than the budget allows reject; any failure, or too many warnings, ask for a
+    review.
+    """
     order = {name: number for number, name in enumerate(thresholds())}
     ordered = sorted(results, key=lambda r: (-r.level, order[r.check], r.stream))
     findings = [r for r in ordered if r.level is not Level.PASS]
@@ -121,12 +128,12 @@ def weigh(results: Iterable[Result], broken: Iterable[str], budget: Budget) -> Q
 def _sentence(verdict: Verdict, findings: list[Result], unchecked: tuple[str, ...]) -> str:
     if not findings:
         left_out = f"; not checked: {unchecked[0]}{_and_more(unchecked)}" if unchecked else ""
-        return f"{verdict.text}: nothing to remark{left_out}"
+        return f"{verdict.text}: no problems found{left_out}"
     first = findings[0]
     where = f"{first.stream} " if first.stream else ""
     return f"{verdict.text}: {where}{first.sentence}{_and_more(findings)}"
 
 
-def _and_more(said: Sequence[object]) -> str:
-    """Behind the first of them."""
-    return f" (and {len(said) - 1} more)" if len(said) > 1 else ""
+def _and_more(items: Sequence[object]) -> str:
+    """Return how many items follow the first, in brackets; empty: none."""
+    return f" (and {len(items) - 1} more)" if len(items) > 1 else ""

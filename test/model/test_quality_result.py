@@ -86,6 +86,6 @@ def test_the_sentence_names_the_worst_stream_and_counts_the_rest() -> None:
     report = weigh(found, [], Budget())
     assert report.sentence == "reject: head_camera was black for 2.0 s (and 1 more)"
     assert report.reasons == ["camera_black", "idle_head"]
-    assert weigh([], [], Budget()).sentence == "accept: nothing to remark"
+    assert weigh([], [], Budget()).sentence == "accept: no problems found"
     unchecked = weigh([], ["a", "b", "c"], Budget()).sentence
-    assert unchecked == "accept: nothing to remark; not checked: a (and 2 more)"
+    assert unchecked == "accept: no problems found; not checked: a (and 2 more)"

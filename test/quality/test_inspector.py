@@ -1,4 +1,4 @@
-"""The inspector: from bytes to a report, whatever the bytes are."""
+"""The inspector makes a report of any bytes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ streams:
 
 
 class Eyes:
-    """Says of every picture the same."""
+    """A looker that measures the same in every picture."""
 
     def __init__(self, figures: Callable[[int], PictureFigures] | None = None) -> None:
         self.figures = figures or (lambda at: PictureFigures(at, 640, 480, 0.1, 0.0, 0.7))
@@ -56,7 +56,7 @@ def profile(quality: str = "") -> RobotProfile:
 
 
 def picture(stamp_ns: int, number: int, size: int = 5000) -> bytes:
-    """As large as a CompressedImage, and never the same."""
+    """Return bytes as large as a CompressedImage, different for every number."""
     body = np.random.default_rng(number).bytes(size - 40)
     sec, nanosec = divmod(stamp_ns, NS)
     return (
@@ -65,7 +65,7 @@ def picture(stamp_ns: int, number: int, size: int = 5000) -> bytes:
 
 
 def feed(inspector: Inspector, seconds: float = 6.0) -> None:
-    """A robot that swings, with a camera."""
+    """Add the samples of a swinging robot with a camera."""
     streams = {s.name: s for s in inspector._profile.streams}
     for second in range(int(seconds)):
         at = second + np.arange(100) / 100
@@ -96,7 +96,7 @@ def test_a_good_episode_is_accepted_and_everything_was_looked_at() -> None:
     assert [round((t - T0) / NS) for t in eyes.looked] == [0, 2], "a look now and then is enough"
 
 
-def test_a_leap_in_size_is_looked_at_at_once() -> None:
+def test_a_picture_of_unusual_size_is_looked_at_at_once() -> None:
     eyes = Eyes(
         lambda at: PictureFigures(at, 640, 480, 1.0 if 2.0 <= (at - T0) / NS < 3.0 else 0.1, 0, 1)
     )
@@ -111,7 +111,7 @@ def test_a_leap_in_size_is_looked_at_at_once() -> None:
     assert inspector.troubles == {}
 
 
-def test_pictures_that_leap_for_an_hour_do_not_fill_the_memory() -> None:
+def test_an_hour_of_ever_changing_pictures_does_not_fill_the_memory() -> None:
     eyes = Eyes()
     inspector = Inspector(profile(), None, eyes)
     camera = inspector._profile.streams[2]
@@ -121,11 +121,11 @@ def test_pictures_that_leap_for_an_hour_do_not_fill_the_memory() -> None:
         pictures = [bytes(900 if n % 2 else 5000) for n in range(600)]
         inspector.add(camera, stamps, stamps, pictures)
         looked[minute + 1] = len(eyes.looked)
-    assert looked[1] > 150, "of a short take every leap, as often as four times a second"
-    assert looked[60] < 2.5 * looked[15] and looked[60] < 3000, "not as the time goes"
+    assert looked[1] > 150, "in a short take every change, up to four times a second"
+    assert looked[60] < 2.5 * looked[15] and looked[60] < 3000, "fewer looks the longer it takes"
 
 
-def test_what_is_seen_is_told_while_recording() -> None:
+def test_a_black_camera_is_reported_while_recording() -> None:
     inspector = Inspector(profile(), None, Eyes(lambda at: PictureFigures(at, 640, 480, 1.0, 0, 1)))
     feed(inspector, 1)
     assert inspector.troubles == {"camera": "it shows nothing but black"}
@@ -146,10 +146,10 @@ def test_a_check_that_breaks_is_named_and_costs_nothing(monkeypatch: pytest.Monk
     feed(inspector)
     found = report(inspector)
     assert found.verdict is Verdict.ACCEPT and any("bang" in b for b in found.broken)
-    assert any(r.check == "wrench_spikes" for r in found.results), "the others go on"
+    assert any(r.check == "wrench_spikes" for r in found.results), "the other checks continue"
 
 
-def test_pictures_nobody_had_time_for_are_said_to_be_missing() -> None:
+def test_pictures_that_there_was_no_time_for_are_reported() -> None:
     eyes = Eyes()
     eyes.settled = False
     inspector = Inspector(profile(), None, eyes)
@@ -157,7 +157,7 @@ def test_pictures_nobody_had_time_for_are_said_to_be_missing() -> None:
     assert any("pictures" in b for b in report(inspector).broken)
 
 
-def test_one_odd_picture_does_not_stand_for_seconds() -> None:
+def test_one_odd_picture_does_not_count_for_seconds() -> None:
     eyes = Eyes(lambda at: PictureFigures(at, 640, 480, 1.0 if at == T0 + 2 * NS else 0.1, 0, 1))
     inspector = Inspector(profile(), None, eyes)
     stamps = T0 + np.arange(200, dtype=np.int64) * NS // 30
@@ -177,7 +177,7 @@ def test_pictures_that_were_not_looked_at_are_counted() -> None:
     assert "camera: 2 pictures were not looked at" in report(inspector).broken
 
 
-def test_joints_that_come_later_are_looked_at_from_then_on() -> None:
+def test_joints_that_appear_later_are_checked_from_then_on() -> None:
     inspector = Inspector(profile(), None, Eyes())
     joints = inspector._profile.streams[0]
     stamps = T0 + np.arange(40, dtype=np.int64) * NS // 100
@@ -192,14 +192,14 @@ def test_joints_that_come_later_are_looked_at_from_then_on() -> None:
     assert numbers.figure == 1 and "joint_2" in numbers.sentence
 
 
-def test_drivers_that_share_a_topic_are_looked_at_by_themselves() -> None:
+def test_drivers_that_share_a_topic_are_checked_separately() -> None:
     inspector = Inspector(profile(), None, Eyes())
     joints = inspector._profile.streams[0]
     stamps = T0 + np.arange(800, dtype=np.int64) * NS // 200
     messages = []
     for k, stamp in enumerate(stamps.tolist()):
         names = ("a", "b") if k % 2 else ("h",)
-        at = 0.4 if k == 401 else np.sin(k / 100)  # one leap of the arm, there and back
+        at = 0.4 if k == 401 else np.sin(k / 100)  # one jump of the arm, there and back
         messages.append(named_joints(stamp, names, [float(at)] * len(names)))
     for part in range(0, 800, 90):
         cut = slice(part, part + 90)
@@ -245,7 +245,7 @@ def test_joints_without_names_are_a_warning_with_the_remedy() -> None:
     assert not [r for r in found.findings if r.check == "undecodable"]
 
 
-def test_what_is_off_is_not_made_and_budgets_hold() -> None:
+def test_a_check_that_is_switched_off_is_not_built_and_budgets_apply() -> None:
     task = parse_tasks(
         "tasks: {lift: {instruction: Lift., expected_s: [20, 30], quality: {frozen: off, budget: {fail: 1}}}}"
     ).find("lift")
@@ -254,12 +254,12 @@ def test_what_is_off_is_not_made_and_budgets_hold() -> None:
     found = report(inspector)
     assert not {"wrench_bias", "frozen"} & {r.check for r in found.results}
     short = next(r for r in found.results if r.check == "too_short")
-    assert short.level is Level.WARN, "it would be a failure, if the profile had not capped it"
+    assert short.level is Level.WARN, "it would fail if the profile had not capped it"
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.data())
-def test_rubbish_never_raises(data: st.DataObject) -> None:
+def test_random_bytes_never_raise(data: st.DataObject) -> None:
     inspector = Inspector(profile(), None, Eyes())
     for stream in inspector._profile.streams:
         good = {
@@ -296,7 +296,7 @@ def test_rubbish_never_raises(data: st.DataObject) -> None:
 
 
 def info(width: int, height: int) -> bytes:
-    """As much of a CameraInfo as is read."""
+    """Return a CameraInfo up to the last field that is read."""
     return b"\0\1\0\0" + bytes(8) + (1).to_bytes(4, "little") + bytes(4) + (
         height.to_bytes(4, "little") + width.to_bytes(4, "little")
     )  # fmt: skip
@@ -323,10 +323,10 @@ def test_of_two_cameras_in_one_namespace_each_has_its_own_size() -> None:
         inspector.add(streams[f"{what}_camera_info"], stamps, stamps, [info(*size)])
     assert inspector._size_of("eye/color_image") == (640, 480)
     assert inspector._size_of("eye/depth_image/compressed") == (848, 480)
-    assert inspector._size_of("eye/infra") is None, "nobody can say which is meant"
+    assert inspector._size_of("eye/infra") is None, "ambiguous"
 
 
-def test_joints_are_held_to_the_description_of_their_own_robot() -> None:
+def test_joints_are_compared_with_the_description_of_their_own_robot() -> None:
     lines = [
         f"  {side}: {{topic: {side}/joint_states, type: sensor_msgs/msg/JointState, role: observation, rate_hz: 100}}\n"
         f"  {side}_urdf: {{topic: {side}/robot_description, type: std_msgs/msg/String, role: context}}"
@@ -353,7 +353,8 @@ streams:
 
 
 def long_take(seconds: int) -> Iterator[list[tuple[str, np.ndarray, list[bytes]]]]:
-    """Second by second: joints that follow their commands, and one that stands still from 59 to 62 s."""
+    """Yield second by second joints that follow their commands; one stands still from 59 to 62
+    s."""
     for second in range(seconds):
         at = second + np.arange(100) / 100
         stamps = T0 + np.round(at * NS).astype(np.int64)
@@ -367,8 +368,8 @@ def long_take(seconds: int) -> Iterator[list[tuple[str, np.ndarray, list[bytes]]
         yield [("joints", stamps, done), ("commands", stamps, told), ("wrench", stamps, forces)]
 
 
-def test_a_long_episode_is_judged_alike_however_it_is_folded_up_and_takes_a_minutes_room() -> None:
-    """While it is recorded, traces are folded up minute by minute; when it is checked later, perhaps at its end."""
+def test_folding_does_not_change_the_report_and_keeps_traces_of_a_minute() -> None:
+    """Traces are folded minute by minute while recording, perhaps only at the end by ``check``."""
     seconds = 200
     at_once, live = (Inspector(parse_profile(LONG, "p"), None) for _ in range(2))
     streams = {s.name: s for s in at_once._profile.streams}
@@ -383,18 +384,18 @@ def test_a_long_episode_is_judged_alike_however_it_is_folded_up_and_takes_a_minu
         rows += [len(c._trace) for c in live._checks if isinstance(c, WrenchBias)]
         most = max(most, *rows)
     assert most <= 50 * (STRETCH_NS / NS + 25), (
-        "a stretch, what overlaps, what settles, a step of 7 s"
+        "a stretch, the overlap, the time to settle, a step of 7 s"
     )
     found = report(live, seconds)
     assert found == report(at_once, seconds) and not found.broken
     figures = {r.check: r.figure for r in found.results if r.stream in ("joints", "wrench", "")}
     assert figures["tracking_lag"] == pytest.approx(0.06, abs=0.01)
-    assert figures["joint_frozen"] > 2.0, "also what goes on across the border of two stretches"
+    assert figures["joint_frozen"] > 2.0, "also across the border of two stretches"
     assert figures["wrench_bias"] == pytest.approx(2 * 3**0.5, abs=0.2)
     assert figures["idle_head"] < 0.3 and figures["idle_tail"] < 0.3
 
 
-def test_a_bag_that_says_it_spans_years_is_not_gone_through_minute_by_minute() -> None:
+def test_a_bag_whose_times_span_years_is_not_processed_minute_by_minute() -> None:
     inspector = Inspector(parse_profile(LONG, "p"), None)
     joints = inspector._profile.streams[0]
     stamps = np.array([T0, T0 + 3600 * 86_400 * NS], dtype=np.int64)
@@ -406,9 +407,7 @@ def test_a_bag_that_says_it_spans_years_is_not_gone_through_minute_by_minute() -
 
 
 @pytest.mark.parametrize("at_once", [1, 7, 300])
-def test_motion_is_looked_at_in_the_order_of_stamps_as_far_as_the_profile_waits(
-    at_once: int,
-) -> None:
+def test_joints_are_checked_in_order_of_stamps_within_disorder_ms(at_once: int) -> None:
     order = np.argsort(np.arange(300) + np.random.default_rng(0).uniform(0, 20, 300))
     jumps = {}
     for disorder_ms in (0, 200):

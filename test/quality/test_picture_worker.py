@@ -1,4 +1,4 @@
-"""Pictures are looked at in another process, which may be slow or die."""
+"""Pictures are measured in another process, which may be slow or die."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def worker() -> Iterator[PictureWorker]:
     worker.close()
 
 
-def test_it_sees_what_is_there(worker: PictureWorker) -> None:
+def test_it_measures_what_look_at_measures(worker: PictureWorker) -> None:
     seen: list[PictureFigures | None] = []
     for number in range(5):
         worker.look(COMPRESSED, T0 + number, picture(T0, number / 10), seen.append)
@@ -45,16 +45,16 @@ def pid_of(worker: PictureWorker) -> int:
 
 
 def until_seen(worker: PictureWorker, seen: list[PictureFigures | None], count: int) -> None:
-    """Give it pictures until it has looked at so many."""
+    """Give it pictures until it has measured so many."""
     end = time.monotonic() + 20
     while len(seen) < count and time.monotonic() < end:
         worker.look(COMPRESSED, T0, picture(T0, 0.0), seen.append)
         worker.settle(1)
     assert len(seen) >= count
-    assert worker.settle(20)  # nothing of before is looked at later
+    assert worker.settle(20)  # no earlier picture is measured later
 
 
-def test_a_dead_process_is_replaced_and_said_so(worker: PictureWorker) -> None:
+def test_a_dead_process_is_replaced_and_reported(worker: PictureWorker) -> None:
     seen: list[PictureFigures | None] = []
     until_seen(worker, seen, 1)
     os.kill(pid_of(worker), signal.SIGKILL)
@@ -73,7 +73,7 @@ def test_a_process_that_hangs_is_replaced(
     assert "took more than" in worker.problem and worker.settle(5)
 
 
-def test_one_that_hangs_does_not_keep_the_recorder_from_ending(worker: PictureWorker) -> None:
+def test_a_process_that_hangs_does_not_keep_the_recorder_from_ending(worker: PictureWorker) -> None:
     seen: list[PictureFigures | None] = []
     until_seen(worker, seen, 1)
     pid = pid_of(worker)
@@ -84,9 +84,7 @@ def test_one_that_hangs_does_not_keep_the_recorder_from_ending(worker: PictureWo
     assert time.monotonic() - began < 2 and worker.settle(5)
 
 
-def test_it_never_keeps_anybody_waiting(
-    worker: PictureWorker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_look_never_waits(worker: PictureWorker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(picture_worker, "_MOST_WAITING", 3)
     data, seen = picture(T0, 0.0), list[PictureFigures | None]()
     began = time.monotonic()
@@ -97,7 +95,7 @@ def test_it_never_keeps_anybody_waiting(
     assert 3 <= len(seen) < 10, "the process had not even started"
 
 
-def test_it_ends_while_there_is_work(worker: PictureWorker) -> None:
+def test_it_closes_while_there_is_work(worker: PictureWorker) -> None:
     for _ in range(10):
         worker.look(COMPRESSED, T0, picture(T0, 0.0), lambda _: None)
     worker.close()
@@ -120,7 +118,7 @@ def test_it_ends_with_a_recorder_that_is_killed() -> None:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         parent.kill()
-        assert parent.stdout.read() == "", "its end of the pipe is closed, too"
+        assert parent.stdout.read() == "", "the process closed its end of the pipe, too"
     end = time.monotonic() + 20
     while is_running(pid):
         assert time.monotonic() < end

@@ -1,4 +1,4 @@
-"""What is seen in a picture."""
+"""What ``look_at`` measures in a picture."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from robot_recorder.quality.pictures import look_at
 
 
 def seen_in(type_name: str, stamp_ns: int, data: bytes) -> PictureFigures:
-    """What is seen in a picture that is understood."""
+    """Return the figures of a picture in a supported encoding."""
     figures = look_at(type_name, stamp_ns, data)
     assert figures is not None
     return figures
 
 
 def scene(width: int = 640, height: int = 480) -> np.ndarray:
-    """Edges, a gradient, some noise: uint8[height, width, 3]."""
+    """Return uint8[height, width, 3] with edges, a gradient and some noise."""
     rng = np.random.default_rng(0)
     picture = np.full((height, width, 3), 90, np.uint8)
     for _ in range(60):
@@ -80,7 +80,7 @@ def test_blur_shows_whatever_the_size_and_compression(width: int, quality: int) 
         assert found < limits.warn, share
 
 
-def test_black_white_and_nothing() -> None:
+def test_black_white_and_flat_pictures() -> None:
     picture = scene()
     assert seen_in(COMPRESSED, T0, compressed(picture // 64)).dark > 0.99
     assert seen_in(COMPRESSED, T0, compressed(np.full_like(picture, 255))).bright > 0.99
@@ -108,11 +108,11 @@ def test_depth_pictures_are_scaled() -> None:
     assert (seen.width, seen.height) == (640, 480) and seen.dark < 0.2 and seen.bright == 0
     nothing = seen_in(RAW, T0, raw(np.zeros((480, 640), np.float32), "32FC1"))
     assert nothing.dark == 1.0 and np.isnan(seen.sharpness), "depth is smooth by nature"
-    assert look_at(RAW, T0, raw(depth, "nv21")) is None, "not broken, only not understood"
+    assert look_at(RAW, T0, raw(depth, "nv21")) is None, "unsupported, not broken"
     assert not seen_in(RAW, T0, raw(np.zeros((0, 0), np.uint16), "16UC1")).decodable
 
 
-def test_compressed_depth_is_looked_at_behind_its_header() -> None:
+def test_compressed_depth_is_read_behind_its_header() -> None:
     depth = (np.linspace(300, 4000, 640 * 480).reshape(480, 640)).astype(np.uint16)
     png = cv2.imencode(".png", depth)[1].tobytes()
     for data, format in ((bytes(12) + png, "16UC1; compressedDepth png"), (png, "16UC1; png")):
@@ -121,25 +121,25 @@ def test_compressed_depth_is_looked_at_behind_its_header() -> None:
     assert look_at(COMPRESSED, T0, message(b"\0\0\0\1g", "h264")) is None
 
 
-def test_a_picture_that_is_cut_off_is_none() -> None:
+def test_a_truncated_picture_is_not_decodable() -> None:
     whole = compressed(scene())
     data = whole[: len(whole) * 2 // 3]
     assert not seen_in(COMPRESSED, T0, data).decodable
     encoded = cv2.imencode(".jpg", scene())[1].tobytes()
     assert not seen_in(COMPRESSED, T0, message(encoded[: len(encoded) // 2])).decodable
     for padding in (b"\0\0\0", bytes(500), b"\xff\xff\0\1"):
-        assert seen_in(COMPRESSED, T0, message(encoded + padding)).decodable, "padding is nothing"
+        assert seen_in(COMPRESSED, T0, message(encoded + padding)).decodable, "padding is ignored"
 
 
 @given(st.sampled_from([RAW, COMPRESSED]), st.binary(max_size=300), st.integers(0, 3000))
-def test_rubbish_is_never_more_than_no_picture(type_name: str, rubbish: bytes, keep: int) -> None:
+def test_random_bytes_never_raise(type_name: str, rubbish: bytes, keep: int) -> None:
     whole = raw(scene(64, 48), "rgb8") if type_name == RAW else compressed(scene(64, 48))
     for data in (rubbish, whole[:keep] + rubbish):
         seen = look_at(type_name, T0, data)
         assert seen is None or seen.time_ns == T0
 
 
-def test_a_picture_that_is_too_large_is_not_called_broken() -> None:
-    """A few bytes can stand for gigabytes: nobody decodes it, and nobody says that its driver is at fault."""
+def test_a_picture_that_is_too_large_is_unsupported_not_broken() -> None:
+    """A few bytes can describe gigabytes: it is not decoded, and its driver is not blamed."""
     head = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + (18_000).to_bytes(4, "big") * 2
     assert look_at(COMPRESSED, T0, pictures.compressed(head + bytes(5), "png")) is None

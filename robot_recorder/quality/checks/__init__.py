@@ -1,1 +1,1 @@
-"""The quality checks, one subject a file. Entrance: ``check.Check``."""
+"""Checks: one class per defect, pure; inherited from ``check.Check``."""

@@ -1,4 +1,4 @@
-"""One camera: a fingerprint of every picture, and a choice of pictures that are worth a look."""
+"""Watches one camera: a fingerprint of every picture, and the choice of pictures worth decoding."""
 
 from __future__ import annotations
 
@@ -19,50 +19,54 @@ from robot_recorder.quality.checks.cameras import (
 )
 from robot_recorder.quality.checks.check import Check
 
-# None: it is of a kind that nobody here understands.
+# Called with the figures of a picture; None: its encoding is unsupported.
 Tell = Callable[[PictureFigures | None], None]
 
 
 class Looker(Protocol):
-    """Whoever decodes pictures and says what is to be seen: that needs more than this package's core."""
+    """Decodes pictures and measures them. A protocol, because decoding needs OpenCV."""
 
     def look(self, type_name: str, time_ns: int, message: bytes, tell: Tell) -> None:
-        """Look at a picture, now or later; must not wait.
+        """Measure a picture, now or later, without waiting.
 
         Args:
-            message: whole, as CDR.
-            tell: called with what was seen, in any thread; not at all when there was no time.
+            type_name: sensor_msgs/msg/Image or CompressedImage.
+            time_ns: time of the picture, robot clock.
+            message: the whole message, CDR.
+            tell: called with the figures, from any thread; never called when there was no time.
         """
 
     def settle(self, timeout_s: float) -> bool:
-        """Wait until everything has been looked at; False: there was no time for all of it."""
+        """Wait until all pictures are measured; return False if the timeout came first."""
 
 
 class NullLooker:
-    """Looks at nothing, so nothing is said about what pictures show."""
+    """Measures no pictures, so that the checks of their content report nothing."""
 
     def look(self, type_name: str, time_ns: int, message: bytes, tell: Tell) -> None:
-        """See Looker."""
+        """Report the picture as unsupported."""
         tell(None)
 
     def settle(self, timeout_s: float) -> bool:
-        """See Looker."""
+        """Return True: nothing is ever waiting."""
         return True
 
 
-# Between two looks, when nothing happens: more and more, for a long take is like its beginning.
+# Time between two looks when nothing happens; it grows, as a long take resembles its beginning.
 _PERIOD_NS, _LONGEST_NS, _GROWTH = 2 * NS_PER_S, 10 * NS_PER_S, 0.7
-_LEAST_NS = NS_PER_S // 4  # between two looks at all, and again so much after each ...
-_MANY = 200  # ... so many looks: a driver whose pictures leap for an hour is looked at 2,000 times
-_LEAP = 1.5  # a picture so much larger or smaller than usual is worth a look
-_USUAL_SHARE = 0.1  # of a new picture in what is usual
-# The stamp is not part of the picture. Of compressed bytes a few tell; of pixels many, and not column by column.
+_LEAST_NS = NS_PER_S // 4  # least time between two looks; grows by itself after every ...
+_MANY = 200  # ... so many looks: an hour of ever changing pictures takes about 2,000 looks
+_LEAP = 1.5  # a picture larger or smaller than usual by this factor is worth a look
+_USUAL_SHARE = 0.1  # weight of a new picture in the usual size
+# A fingerprint leaves out the header's stamp. It takes 64 compressed bytes, or every 997th byte of
+# raw pixels: a stride that does not follow the columns.
 _HEAD, _FEW, _STRIDE = 64, 64, 997
 _JPEG_END = b"\xff\xd9"
 
 
 class CameraWatch:
-    """Cheap by design: a picture that is not looked at costs a microsecond."""
+    """Chooses the pictures of one camera that are worth a look; skipping one costs a
+    microsecond."""
 
     def __init__(
         self,
@@ -70,9 +74,12 @@ class CameraWatch:
         looker: Looker,
         build: Callable[[Iterable[type[Check]]], list[Check]],
     ) -> None:
-        """
+        """Watch a camera.
+
         Args:
-            build: makes the checks that are not switched off.
+            stream: the camera's stream.
+            looker: measures pictures.
+            build: makes those of the given checks that are not switched off.
         """
         self.stream = stream
         self.checks = build([*CAMERA_CHECKS, CameraFrozen])
@@ -82,7 +89,7 @@ class CameraWatch:
         self._before: tuple[int, bytes] = (0, b"")
         self._first_ns = self._looked_ns = self._last_ns = 0
         self._asked = self._told = 0
-        self.unknown = 0  # pictures that nobody here understands
+        self.unknown = 0  # pictures in an unsupported encoding
         self._was_odd = False
         self._usual = 0.0
         self._ended_well = False
@@ -92,7 +99,7 @@ class CameraWatch:
 
         Args:
             times: int64[n], ns, robot clock.
-            messages: whole, as CDR.
+            messages: n whole messages, CDR.
         """
         same = np.zeros(len(messages), dtype=bool)
         for number, (time_ns, message) in enumerate(zip(times.tolist(), messages)):
@@ -110,16 +117,16 @@ class CameraWatch:
                 check.add(times, same)
 
     def _is_worth(self, time_ns: int, message: bytes, few: bytes) -> bool:
-        # A raw picture is always of one size; how bright it is shows the same leaps.
+        # Raw pictures all have one size; their brightness changes in the same way instead.
         size = 1.0 + (sum(few) / max(len(few), 1) if self._raw else len(message))
         usual = self._usual or size
         self._usual = usual + _USUAL_SHARE * (size - usual)
-        ends_well = message.rfind(_JPEG_END, -256) > 0  # CDR and drivers may pad it
+        ends_well = message.rfind(_JPEG_END, -256) > 0  # CDR and drivers may add padding
         odd = not usual / _LEAP < size < usual * _LEAP or ends_well != self._ended_well
         self._ended_well = ends_well if not self._looked_ns else self._ended_well
         since_ns = time_ns - self._looked_ns
         self._first_ns = self._first_ns or time_ns
-        # After an odd one the next is looked at, too: what was odd may be over.
+        # After an odd picture the next one is worth a look, too: the change may be over.
         least_ns = _LEAST_NS * (1 + self._asked // _MANY)
         if (odd or self._was_odd) and since_ns >= least_ns:
             self._was_odd = odd
@@ -136,24 +143,24 @@ class CameraWatch:
 
     @property
     def left_out(self) -> int:
-        """Pictures that were to be looked at, and nobody did."""
+        """Return how many pictures were handed to the looker and never measured."""
         return self._asked - self._told
 
     @property
     def trouble(self) -> str:
-        """What is wrong with the picture looked at last, in words; empty: nothing."""
+        """Return what is wrong with the last picture measured; empty: nothing."""
         if not self._seen:
             return ""
         last = self._seen[-1]
         if not last.decodable:
-            return "its pictures can not be decoded"
+            return "its pictures cannot be decoded"
         return "it shows nothing but black" if last.dark > BLACK_SHARE else ""
 
     def end(self, size: tuple[int, int] | None) -> None:
-        """Tell the checks.
+        """Hand the measured pictures to the checks.
 
         Args:
-            size: width and height by its CameraInfo; None: there is none.
+            size: width and height in its CameraInfo; None: it has none.
         """
         pictures = sorted(self._seen, key=lambda p: p.time_ns)
         for check in self.checks:

@@ -1,4 +1,4 @@
-"""Checks of cameras: of every picture a fingerprint, of some of them what is to be seen."""
+"""Checks of cameras, based on the fingerprint of every picture and the figures of some."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ BLACK_SHARE = 0.98  # of dark pixels
 
 @dataclass(frozen=True)
 class PictureFigures:
-    """What was seen in one picture.
+    """What was measured in one picture.
 
     Attributes:
         time_ns: robot clock.
-        width, height: pixels; 0: it can not be decoded.
-        dark, bright: share of its pixels below 24 and from 250 on, of 255.
-        sharpness: variance of the Laplacian at up to 400 pixels' width over that at half of it, or at
-            half over a quarter, whichever is less: falls with blur, whatever the contrast; NaN for a
-            picture with nothing on it.
+        width, height: pixels; 0: it cannot be decoded.
+        dark, bright: share of pixels below 24, and of 250 or more, of 255.
+        sharpness: variance of the Laplacian at up to 400 pixels' width over that at half of it, or
+            at
+            half over a quarter, whichever is less: falls with blur, whatever the contrast; NaN for
+                a
+            picture that shows nothing.
     """
 
     time_ns: int
@@ -39,22 +41,26 @@ class PictureFigures:
 
     @property
     def decodable(self) -> bool:
-        """Something was seen."""
+        """Return whether the picture could be decoded."""
         return self.width > 0
 
 
 class CameraCheck(Check):
-    """A check that looks at some of a camera's pictures."""
+    """A check of the pictures of a camera that were measured."""
 
     def __init__(self, stream: str, threshold: Threshold) -> None:
-        """See Check."""
+        """Create the check; ``CameraWatch.end`` fills in its pictures."""
         super().__init__(stream, threshold)
         self.pictures: list[PictureFigures] = []
-        self.last_ns = 0  # of all the camera's pictures
-        self.size: tuple[int, int] | None = None  # width and height by its CameraInfo
+        self.last_ns = 0  # time of the camera's last picture, measured or not
+        self.size: tuple[int, int] | None = None  # width and height in its CameraInfo
 
     def seconds(self, bad: list[bool]) -> float:
-        """How long pictures were like that: each stands for the time until the next one looked at."""
+        """Return how long pictures were bad, s; each counts until the next one that was measured.
+
+        Args:
+            bad: for each of ``pictures``, whether it is bad.
+        """
         times = [p.time_ns for p in self.pictures]
         ends = [*times[1:], max(self.last_ns, times[-1])] if times else []
         spans = [end - start for start, end in zip(times, ends)]
@@ -62,56 +68,56 @@ class CameraCheck(Check):
 
 
 class CameraUndecodable(CameraCheck):
-    """Pictures that are none."""
+    """Pictures that cannot be decoded or are truncated."""
 
     name = "camera_undecodable"
-    remedy = "its driver or its network cuts pictures off"
+    remedy = "check whether its driver or its network truncates pictures"
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Measure how long the pictures could not be decoded."""
         if self.pictures:
             bad = [not p.decodable for p in self.pictures]
             seconds = max(self.seconds(bad), 0.001 * sum(bad))
             yield self.say(
-                seconds, f"{sum(bad)} of {len(bad)} pictures looked at can not be decoded"
+                seconds, f"had {sum(bad)} of {len(bad)} inspected pictures that cannot be decoded"
             )
 
 
 class CameraBlack(CameraCheck):
-    """Nothing but black."""
+    """Pictures that are completely black."""
 
     name = "camera_black"
     remedy = "is its lens covered, or the light off?"
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Measure how long the pictures were black."""
         if self.pictures:
             seconds = self.seconds([p.decodable and p.dark > BLACK_SHARE for p in self.pictures])
             yield self.say(seconds, f"was black for {seconds:.1f} s")
 
 
 class CameraOverexposed(CameraCheck):
-    """Most of it is white."""
+    """Pictures that are mostly white."""
 
     name = "camera_overexposed"
     remedy = "lower its exposure, or turn it away from the lamp"
     _SHARE = 0.4
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Measure how long the pictures were overexposed."""
         if self.pictures:
             seconds = self.seconds([p.decodable and p.bright > self._SHARE for p in self.pictures])
             yield self.say(seconds, f"was overexposed for {seconds:.1f} s")
 
 
 class CameraBlurred(CameraCheck):
-    """Out of focus: fine structure is missing in the usual picture."""
+    """A camera out of focus: its usual picture lacks fine structure."""
 
     name = "camera_blurred"
     remedy = "focus and clean its lens"
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Measure the median sharpness."""
         seen = [p.sharpness for p in self.pictures if np.isfinite(p.sharpness) and p.dark < 0.9]
         if seen:
             sharpness = float(np.median(seen))
@@ -119,39 +125,40 @@ class CameraBlurred(CameraCheck):
 
 
 class CameraSize(CameraCheck):
-    """Pictures of another size than its CameraInfo, or than its first picture."""
+    """Pictures whose size differs from the CameraInfo, or without one from the first picture."""
 
     name = "camera_size"
-    remedy = "its calibration does not fit: set the driver's resolution back"
+    remedy = "its calibration does not fit: restore the driver's resolution"
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Count the pictures of the wrong size."""
         seen = [(p.width, p.height) for p in self.pictures if p.decodable]
         if seen:
             wanted = self.size or seen[0]
             wrong = [s for s in seen if s != wanted]
             which = f", {wrong[0][0]}x{wrong[0][1]} instead" if wrong else ""
-            words = f"{len(wrong)} of {len(seen)} pictures are not {wanted[0]}x{wanted[1]}{which}"
+            size = f"{wanted[0]}x{wanted[1]}"
+            words = f"has {len(wrong)} of {len(seen)} pictures not in {size}{which}"
             yield self.say(len(wrong), words)
 
 
 class CameraFrozen(Check):
-    """It publishes one and the same picture while the robot moves."""
+    """A camera that publishes the same picture while the robot moves."""
 
     name = "camera_frozen"
     remedy = "restart its driver"
 
     def __init__(self, stream: str, threshold: Threshold) -> None:
-        """See Check."""
+        """Create the check without pictures."""
         super().__init__(stream, threshold)
         self._runs = ConstantRuns()
 
     def add(self, times: Int64s, same: Bools) -> None:
-        """Take pictures: when, and whether each is the one before again."""
+        """Take pictures: their times (ns, robot clock), and whether each equals the one before."""
         self._runs.add(times, same)
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Measure how long one picture was repeated while the robot moved."""
         if self._runs.samples:
             seconds = frozen_s(self._runs.spans, episode, self.stream)
             yield self.say(seconds, f"showed one picture for {seconds:.1f} s while the robot moved")

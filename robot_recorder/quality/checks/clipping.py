@@ -1,4 +1,4 @@
-"""Finds readings that stop at the end of a sensor's range."""
+"""Detects readings that stop at the end of a sensor's range."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ _LEAST = 5  # samples exactly at the extreme; noise does not hit the same number
 
 
 class ClipCounter:
-    """Counts, per column, samples at the very largest (and smallest) reading of the episode.
+    """Counts, per column, the samples at the very largest (and smallest) reading of the episode.
 
-    A reading that is not clipped has its extreme once or twice. Rows equal to the one before do not
-    count: a sensor that stands still altogether is frozen, not clipped.
+    A reading that is not clipped reaches its extreme once or twice. Rows equal to the one before do
+    not
+    count: a sensor whose readings never change is frozen, not clipped.
     """
 
     def __init__(self, range: float | None, both_ends: bool) -> None:
-        """
+        """Create a counter without samples.
+
         Args:
-            range: readings from there on are clipped, too; None: only the extreme tells.
-            both_ends: the smallest reading can be clipped, too.
+            range: readings from this one on count as clipped, too; None: only the extreme counts.
+            both_ends: whether the smallest reading can be clipped, too.
         """
         self._range = range
         self._signs = (1.0, -1.0) if both_ends else (1.0,)
@@ -39,7 +41,12 @@ class ClipCounter:
         self._samples = 0
 
     def add(self, times: Int64s, rows: Floats) -> None:
-        """Take samples in order of receipt. float64[n, k]."""
+        """Take samples in order of receipt.
+
+        Args:
+            times: int64[n], ns.
+            rows: float64[n, k].
+        """
         if self._last is None:
             width = rows.shape[1]
             self._extremes = [np.full(width, -np.inf) for _ in self._signs]
@@ -69,7 +76,7 @@ class ClipCounter:
             self._beyond += (np.abs(rows) >= 0.999 * self._range).sum(axis=0)
 
     def _note_levels(self, number: int, column: int, signed: Floats) -> None:
-        """How often the highest reading comes, and the next one: of whole counts both come often."""
+        """Count the highest two readings; where values are whole counts, both are frequent."""
         levels, counts = np.unique(signed, return_counts=True)
         noted = self._levels.setdefault((number, column), Counter())
         for level, count in zip(levels[-2:].tolist(), counts[-2:].tolist()):
@@ -78,7 +85,7 @@ class ClipCounter:
             del noted[level]
 
     def _stands_out(self, number: int, column: int) -> bool:
-        """Its highest reading comes far more often than the next one."""
+        """Return whether the highest reading is far more frequent than the next one."""
         noted = self._levels.get((number, column), Counter())
         highest, *others = [noted[level] for level in sorted(noted, reverse=True)] or [0]
         return highest >= _FAR_MORE * max(others[:1], default=0)
@@ -91,7 +98,7 @@ class ClipCounter:
         return np.asarray((numbers != before).any(axis=1))
 
     def seconds(self) -> Floats:
-        """float64[k], how long each column was clipped, s; NaN-free."""
+        """Return float64[k], how long each column was clipped, s; never NaN."""
         if not self._samples:
             return np.zeros(1)
         period_s = (self._span[1] - self._span[0]) / NS_PER_S / max(self._samples - 1, 1)
@@ -103,12 +110,13 @@ class ClipCounter:
         return np.maximum(np.where(most >= _LEAST, most, 0), self._beyond) * period_s
 
     def _is_end(self, extremes: Floats) -> Bools:
-        """bool[k]: large enough to be the end of a range, and not just where it rests."""
+        """Return bool[k]: whether an extreme is large enough to be the end of a range, not just a
+        rest value."""
         largest = np.maximum(self._extremes[0], -self._least)
         return np.asarray((self._extremes[0] > self._least) & (extremes >= 0.5 * largest))
 
     def worst(self) -> tuple[float, int, float]:
-        """The worst column: how long, which, and at what reading."""
+        """Return the worst column: seconds clipped, its index, and the reading it stopped at."""
         seconds = self.seconds()
         column = int(np.argmax(seconds))
         if not self._extremes:

@@ -1,4 +1,4 @@
-"""How a stream of joints follows its commands: by how much later, and how closely."""
+"""How well an observed joint stream follows its commands: its lag and its error."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.quality.checks.values import TRACE_PERIOD_NS, Trace
 
 _MOST_LAG_S = 0.6
-_MOVED_RAD = 0.1  # joints that were commanded by less say nothing
-# What grasps is commanded into the object, and held back by it.
+_MOVED_RAD = 0.1  # joints that were commanded by less are not compared
+# Fingers and grippers are commanded into the object, which holds them back.
 _GRASPS = re.compile(r"gripper|finger|thumb|index|middle|ring|pinky|hand|palm|knuckle")
 _STEP_S = TRACE_PERIOD_NS / NS_PER_S
 
 
 @dataclass(frozen=True)
 class Followed:
-    """One observed joint stream against its command.
+    """How one observed joint stream followed its command.
 
     Attributes:
-        lag_s: by which the observation is most like the command.
-        error_rad: 95 % of the time no joint was further from its command of that much earlier.
-        joint: the one that was furthest.
+        lag_s: the lag at which the observation is most like the command.
+        error_rad: the worst joint's 95th percentile of the distance to its command, the lag taken
+            out.
+        joint: the worst joint.
     """
 
     lag_s: float
@@ -34,7 +35,7 @@ class Followed:
 
 
 def follow(command: Trace, observed: Trace) -> Followed | None:
-    """Compare two traces of joint positions, by joint name; None: too little moved."""
+    """Compare two traces of joint positions by joint name; None: too little moved."""
     common = _common(command, observed)
     if common is None:
         return None
@@ -47,7 +48,7 @@ def follow(command: Trace, observed: Trace) -> Followed | None:
 
 
 def alike(command: Trace, observed: Trace) -> float:
-    """How alike two traces move, at the lag at which they are most alike: 1 the same, 0 not at all."""
+    """Return how alike two traces move at their best lag: 1 identical, 0 unrelated."""
     common = _common(command, observed)
     if common is None:
         return 0.0
@@ -56,7 +57,8 @@ def alike(command: Trace, observed: Trace) -> float:
 
 
 def _common(command: Trace, observed: Trace) -> tuple[list[str], Floats, Floats] | None:
-    """Joints that both have and that are commanded to move, and their positions at common times."""
+    """Return the joints of both traces that are commanded to move, and their positions on a common
+    grid."""
     shared = [n for n in observed.names if n in command.names and not _GRASPS.search(n)]
     first = max(int(t.times[0]) for t in (command, observed))
     last = min(int(t.times[-1]) for t in (command, observed))
@@ -72,7 +74,10 @@ def _common(command: Trace, observed: Trace) -> tuple[list[str], Floats, Floats]
 
 
 def _best_lag(told: Floats, done: Floats) -> tuple[float, float]:
-    """Steps by which speeds are most alike, refined by a parabola, and how alike; negative: observed before told."""
+    """Return the lag at which speeds are most alike, and how alike they are.
+
+    The lag is in steps of the trace, refined by a parabola; negative: observed before commanded.
+    """
     most = min(int(_MOST_LAG_S / _STEP_S), len(told) // 2)
     lags = np.arange(-most // 3, most + 1)
     scores = np.array([_likeness(told, done, lag) for lag in lags.tolist()])

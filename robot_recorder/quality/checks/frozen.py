@@ -1,4 +1,4 @@
-"""Checks of whether a stream stands still while it goes on publishing."""
+"""Checks for streams that keep publishing while their values never change."""
 
 from __future__ import annotations
 
@@ -24,30 +24,36 @@ _TOLD_RAD = 0.1  # how far a joint must be commanded before it may not stand sti
 
 
 def frozen_s(spans: list[tuple[int, int]], episode: EpisodeSummary, stream: str) -> float:
-    """How long, at a stretch, a stream did not change at all while the robot moved, s."""
+    """Return the longest time that a stream was constant while the robot moved, s.
+
+    Args:
+        spans: begin and end of the times without any change, ns, robot clock.
+        episode: tells when the robot moved.
+        stream: name of the stream; its own motion is left out.
+    """
     motion = episode.motion_without(stream)
     return max((motion.moving_s(*span) for span in spans), default=0.0)
 
 
 class Frozen(ValueCheck):
-    """All its numbers stay exactly the same while the robot moves.
+    """All values of a stream stay exactly the same while the robot moves.
 
-    A sensor without noise rests, too: at zero, or at what it read first.
+    A sensor without noise may rest: at zero, or at its first reading.
     """
 
     name = "frozen"
     remedy = "its driver repeats an old reading; restart it, check the sensor's cable"
 
     def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
-        """See ValueCheck."""
+        """Create the check without samples."""
         super().__init__(stream, threshold, range)
         self._runs = ConstantRuns()
-        self._all = ConstantRuns()  # resting ones, too
+        self._all = ConstantRuns()  # including times at rest
         self._last: Int64s | None = None
         self._first: Floats | None = None
 
     def add(self, values: Values) -> None:
-        """See ValueCheck."""
+        """Find runs of equal samples."""
         rows = values.rows
         if not rows.shape[1]:
             return
@@ -62,20 +68,22 @@ class Frozen(ValueCheck):
         self._runs.add(values.times, moved)
 
     def _same(self, rows: Floats) -> Bools:
-        """bool[n], which samples are exactly the one before again."""
+        """Return bool[n], True where a sample equals the one before exactly."""
         numbers = bits(rows)
         if self._last is not None and self._last.shape[1] < numbers.shape[1]:
             self._last = bits(widened(self._last.view(np.float64), numbers.shape[1]))
         same = np.empty(len(rows), dtype=bool)
         same[0] = self._last is not None and bool((numbers[:1] == self._last).all())
-        same[1:] = numbers[1:, 0] == numbers[:-1, 0]  # most samples differ in their first already
+        same[1:] = (
+            numbers[1:, 0] == numbers[:-1, 0]
+        )  # most samples differ in their first value already
         again = np.flatnonzero(same[1:]) + 1
         same[again] = (numbers[again] == numbers[again - 1]).all(axis=1)
         self._last = numbers[-1:].copy()
         return same
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Measure how long the stream was constant while the robot moved."""
         if self._all.samples > 1 and self._all.repeats == self._all.samples - 1:
             yield from self.never_changed(episode)
         elif self._all.samples:
@@ -83,30 +91,33 @@ class Frozen(ValueCheck):
             yield self.say(seconds, f"did not change for {seconds:.1f} s while the robot moved")
 
     def never_changed(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """It may be dead, or a sensor without noise that has nothing to say: somebody has to look."""
+        """Report a stream that never changed, at most as a warning.
+
+        It may be dead, or a sensor without noise that had nothing to measure.
+        """
         seconds = frozen_s(self._all.spans, episode, self.stream)
         words = f"never changed, while the robot moved for {seconds:.1f} s"
         yield self.say(seconds, words, threshold=at_most_warn(self.threshold))
 
 
 class JointsFrozen(Frozen):
-    """The same for joints, which may rest anywhere: frozen are those that have moved on when it ends."""
+    """Joint positions stay exactly the same while the robot moves.
 
-    _LEAST = 0.015  # rad, or whatever the joints are in: with ...
+    Joints may rest anywhere, so only those count that are elsewhere when they change again.
+    """
+
+    _LEAST = 0.015  # least jump after a freeze, rad or the unit of the joints, and also ...
     _STEPS = 2.0  # ... so many times the usual step
 
     def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
-        """See ValueCheck."""
+        """Create the check without samples."""
         super().__init__(stream, threshold, range)
         self._before: Floats | None = None
-        self._ended: list[tuple[int, int, float]] = []  # runs, and how far it had got meanwhile
-        self._steps, self._way = (
-            0,
-            0.0,
-        )  # of its trace that were any, and how far they went together
+        self._ended: list[tuple[int, int, float]] = []  # begin and end of a run, jump after it
+        self._steps, self._way = 0, 0.0  # count and total length of the trace's steps
 
     def add(self, values: Values) -> None:
-        """See ValueCheck."""
+        """Find runs of equal samples, and how far the joints are elsewhere afterwards."""
         positions = values.columns("position/")
         if not len(positions):
             return
@@ -125,7 +136,7 @@ class JointsFrozen(Frozen):
         self._before = rows[-1].copy()
 
     def fold(self, stretch: EpisodeSummary) -> None:
-        """See Check."""
+        """Add the steps of the stretch to the usual step."""
         trace = stretch.joints.get(self.stream)
         if trace is not None:
             steps = np.abs(np.diff(trace.rows, axis=0))
@@ -134,13 +145,13 @@ class JointsFrozen(Frozen):
             self._way += float(steps[steps > 0].sum())
 
     def _frozen(self) -> list[tuple[int, int]]:
-        """When it was: where it had moved on afterwards, by far more than it usually does in a step of its trace."""
+        """Return the runs after which a joint had moved on by far more than its usual step."""
         usual = self._way / self._steps if self._steps else 0.0
         limit = max(self._LEAST, self._STEPS * usual)
         return [(start, end) for start, end, jump in longest(self._ended) if jump > limit]
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Measure how long the joints were constant while the robot moved."""
         self.fold(episode)
         if self._all.samples:
             seconds = frozen_s(self._frozen(), episode, self.stream)
@@ -148,19 +159,19 @@ class JointsFrozen(Frozen):
 
 
 class JointFrozen(Check):
-    """One joint's position stays exactly the same while that joint is commanded elsewhere."""
+    """One joint stays exactly the same while it is commanded to move."""
 
     name = "joint_frozen"
     remedy = "its encoder or motor driver is stuck; power-cycle it"
 
     def __init__(self, stream: str, threshold: Threshold) -> None:
-        """See Check."""
+        """Create the check without results."""
         super().__init__(stream, threshold)
         self._commanded = False
         self._worst = (0.0, "")
 
     def fold(self, stretch: EpisodeSummary) -> None:
-        """See Check."""
+        """Find the joint that stood still the longest while commanded elsewhere."""
         trace = stretch.joints.get(self.stream)
         if trace is None or len(trace) < 3:
             return
@@ -181,22 +192,22 @@ class JointFrozen(Check):
                 self._worst = max(self._worst, (stood_s, trace.names[joint]))
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Report the joint that stood still the longest while commanded elsewhere."""
         self.fold(episode)
         if self._commanded:
             seconds, joint = self._worst
             which = f" ({joint})" if joint else ""
             yield self.say(
-                seconds, f"a joint stood still for {seconds:.1f} s while commanded{which}"
+                seconds, f"has a joint that stood still for {seconds:.1f} s while commanded{which}"
             )
 
 
 def _told(command: Trace, joint: str) -> Callable[[int, int], int]:
-    """Since when a joint is told to be elsewhere."""
+    """Return a function that finds when a joint was commanded away within a time."""
     times, column = command.times, command.rows[:, command.names.index(joint)]
 
     def told(start_ns: int, end_ns: int) -> int:
-        """In ns; the end, when it is not."""
+        """Return the time of the first such command, ns; ``end_ns``: there was none."""
         first, last = np.searchsorted(times, (start_ns, end_ns))
         part = column[max(first - 1, 0) : last]
         away = np.flatnonzero(np.abs(part - part[:1]) > _TOLD_RAD)
@@ -206,6 +217,6 @@ def _told(command: Trace, joint: str) -> Callable[[int, int], int]:
 
 
 def _runs(same: np.ndarray) -> list[tuple[int, int]]:
-    """First and last row of each run of equal rows."""
+    """Return the first and last row of each run of equal rows."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], same.astype(np.int8), [0]))))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist()))

@@ -16,12 +16,12 @@ from robot_recorder.model.value_names import joint_of, split_name
 from robot_recorder.quality.checks.check import Check, EpisodeSummary, ValueCheck
 from robot_recorder.quality.checks.values import Values
 
-_MOST_LEAPS = 2000  # kept one by one
+_MOST_LEAPS = 2000  # jumps that are kept one by one
 
 
 @lru_cache(maxsize=64)
 def judged(names: tuple[str, ...]) -> Places:
-    """Where the positions stand that are angles or lengths: what is in other units nobody can judge."""
+    """Return the indices of positions in rad or m; other units cannot be judged."""
     return np.array(
         [i for i, n in enumerate(names) if n.startswith("position/") and is_measured(n)],
         dtype=np.intp,
@@ -29,20 +29,23 @@ def judged(names: tuple[str, ...]) -> Places:
 
 
 class NotANumber(ValueCheck):
-    """Numbers that are none: NaN or infinite. What never is a number is not there, as an effort nobody measures."""
+    """Values that are NaN or infinite.
+
+    A value that never is a number is ignored, such as an effort that is not measured.
+    """
 
     name = "not_a_number"
-    remedy = "its driver publishes what it has not read; check the sensor's connection"
+    remedy = "its driver publishes values it has not read; check the sensor's connection"
 
     def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
-        """See ValueCheck."""
+        """Create the check without samples."""
         super().__init__(stream, threshold, range)
-        self._bad = np.zeros(0, dtype=np.int64)  # samples, of each value
+        self._bad = np.zeros(0, dtype=np.int64)  # samples of each value
         self._sent = np.zeros(0, dtype=np.int64)
         self._names: tuple[str, ...] = ()
 
     def add(self, values: Values) -> None:
-        """See ValueCheck."""
+        """Count the values that are NaN or infinite."""
         more = (0, values.rows.shape[1] - len(self._bad))
         if more[1] > 0:
             self._bad, self._sent = np.pad(self._bad, more), np.pad(self._sent, more)
@@ -58,7 +61,7 @@ class NotANumber(ValueCheck):
         self._bad += bad.sum(axis=0)
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Report the value that most often was not a number."""
         mixed = np.where(self._bad < self._sent, self._bad, 0)
         worst = int(mixed.max(initial=0))
         which = f" in {self._names[int(mixed.argmax())]}" if worst else ""
@@ -66,30 +69,30 @@ class NotANumber(ValueCheck):
 
 
 class JointJump(ValueCheck):
-    """A position that no joint can have got to since the sample before."""
+    """Positions that differ from the sample before by more than any joint can move."""
 
     name = "joint_jump"
     remedy = "its encoder loses counts, or two drivers publish the topic"
     _LEAST = 0.05  # rad or m
-    _FASTEST = 20.0  # a second
+    _FASTEST = 20.0  # rad/s or m/s
     _TURN_RAD = 0.3
-    _FAR = 4 * np.pi  # where an angle seldom is, and a percentage nearly always
+    _FAR = 4 * np.pi  # angles are seldom this large, percentages nearly always
     _FAR_SHARE = 0.2
-    _FEW = 2  # jumps, which an encoder may make that counts on from somewhere far
+    _FEW = 2  # jumps that an encoder with a large offset may make
 
     def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
-        """See ValueCheck."""
+        """Create the check without samples."""
         super().__init__(stream, threshold, range)
         self._last: tuple[int, int, Floats] | None = None
         self._names: tuple[str, ...] = ()
         self._samples = 0
-        self._far = np.zeros(0, dtype=np.int64)  # samples, of each joint
+        self._far = np.zeros(0, dtype=np.int64)  # samples of each joint
         self._jumps = np.zeros(0, dtype=np.int64)
         self._largest = np.zeros(0)
-        self._leaps: list[Bools] = []  # of samples with a jump, the joints that made it
+        self._leaps: list[Bools] = []  # of each sample with a jump, which joints jumped
 
     def add(self, values: Values) -> None:
-        """See ValueCheck."""
+        """Count positions too far from the sample before."""
         columns = judged(values.names)
         if not len(columns):
             return
@@ -107,10 +110,10 @@ class JointJump(ValueCheck):
         steps = np.abs(np.diff(positions, axis=0))
         if not len(steps) or not np.fmax.reduce(steps, axis=None) > self._LEAST:
             return
-        # Stamps may be coarse; whichever tells of more time.
+        # Stamps may be coarse, so take the longer of the two times.
         spans = np.maximum(np.diff(times), np.diff(receives))[:, None] / NS_PER_S
         jumps = steps > np.maximum(self._LEAST, self._FASTEST * spans)
-        jumps &= np.abs(steps - 2 * np.pi) > self._TURN_RAD  # a wheel or a wrist that starts over
+        jumps &= np.abs(steps - 2 * np.pi) > self._TURN_RAD  # an angle that wraps around
         if jumps.any():
             self._jumps += jumps.sum(axis=0)
             self._largest = np.maximum(self._largest, np.where(jumps, steps, 0).max(axis=0))
@@ -125,10 +128,10 @@ class JointJump(ValueCheck):
             self._largest = np.pad(self._largest, more)
 
     def unjudged(self, limited: Collection[str]) -> set[str]:
-        """Joints whose positions can be no angles: they leap about where angles seldom are.
+        """Return the joints whose positions cannot be angles: they are large and jump often.
 
         Args:
-            limited: joints that the robot's description has limits for, in rad or m.
+            limited: joints that have limits in the robot's description, in rad or m.
         """
         odd = (self._far > self._FAR_SHARE * max(self._samples, 1)) & (self._jumps > self._FEW)
         return {
@@ -138,7 +141,7 @@ class JointJump(ValueCheck):
         }
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Count the jumps and report the largest."""
         odd = self.unjudged(episode.joint_limits.get(self.stream, {}))
         counted = np.array([joint_of(name) not in odd for name in self._names], dtype=bool)
         if len(self._leaps) < _MOST_LEAPS:
@@ -154,20 +157,20 @@ class JointJump(ValueCheck):
 
 
 class JointLimits(ValueCheck):
-    """Positions beyond what the robot's description allows."""
+    """Positions beyond the limits in the robot's description."""
 
     name = "joint_limits"
     remedy = "home the joint again, or correct the robot description"
 
     def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
-        """See ValueCheck."""
+        """Create the check without samples."""
         super().__init__(stream, threshold, range)
         self._lowest: Floats = np.empty(0)
         self._highest: Floats = np.empty(0)
         self._names: tuple[str, ...] = ()
 
     def add(self, values: Values) -> None:
-        """See ValueCheck."""
+        """Keep the lowest and highest position of each joint."""
         columns = judged(values.names)
         if not len(columns):
             return
@@ -181,7 +184,7 @@ class JointLimits(ValueCheck):
         self._highest = np.fmax(self._highest, np.fmax.reduce(positions))
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Report the joint furthest beyond its limits."""
         reached = zip(self._names, self._lowest.tolist(), self._highest.tolist())
         limits = episode.joint_limits.get(self.stream, {})
         beyond = {}
@@ -205,29 +208,29 @@ class Undecodable(Check):
     remedy = "is its driver built against the same version of the message?"
 
     def __init__(self, stream: str, threshold: Threshold) -> None:
-        """See Check."""
+        """Create the check; ``NumberWatch`` counts its messages."""
         super().__init__(stream, threshold)
         self.bad = self.messages = 0
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Measure the share of messages that cannot be decoded."""
         if self.messages:
-            words = f"{self.bad} of {self.messages} messages can not be decoded"
+            words = f"has {self.bad} of {self.messages} messages that cannot be decoded"
             yield self.say(self.bad / self.messages, words)
 
 
 class JointNames(Check):
-    """Messages that leave something open: joints without names, fields of another length."""
+    """Messages with unnamed joints, or with arrays whose lengths differ."""
 
     name = "joint_names"
 
     def __init__(self, stream: str, threshold: Threshold) -> None:
-        """See Check."""
+        """Create the check; ``NumberWatch`` counts its messages."""
         super().__init__(stream, threshold)
         self.odd = 0
         self.why = ""
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
-        words = f"{self.odd} messages: {self.why}" if self.odd else "all joints are named"
+        """Count the messages with unnamed joints."""
+        words = f"has {self.odd} odd messages: {self.why}" if self.odd else "names all joints"
         yield self.say(self.odd, words)

@@ -1,4 +1,4 @@
-"""When the robot moved, by all of its joints together: what is observed and what is commanded."""
+"""When the robot moved, from all its joint positions, observed and commanded."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from robot_recorder.quality.checks.values import Trace
 
 STEP_NS = 100 * NS_PER_MS
 _MOST_STEPS = 6_000_000  # a week
-MOVED_RAD = 0.005  # in a step: well above an encoder's noise, well below a slow motion of an arm
+MOVED_RAD = 0.005  # per step: well above encoder noise, well below a slow motion of an arm
 
 
 @dataclass(frozen=True)
 class Motion:
-    """Steps of a tenth of a second in which some joint moved.
+    """Steps of 0.1 s in which some joint moved.
 
     Attributes:
-        grid: int64[n + 1], ns, robot clock: where steps begin and end.
+        grid: int64[n + 1], borders of the steps, ns, robot clock.
         moving: bool[n].
-        known: there was something to tell it from.
+        known: whether there was any joint position to derive it from.
     """
 
     grid: Int64s
@@ -32,10 +32,11 @@ class Motion:
 
     @classmethod
     def of(cls, trace: Trace, from_ns: int, to_ns: int) -> Motion:
-        """By one trace of joint positions, rad.
+        """Derive the motion from one trace of joint positions, rad.
 
         Args:
-            from_ns, to_ns: the episode, robot clock.
+            trace: the joint positions.
+            from_ns, to_ns: begin and end of the episode, robot clock.
         """
         nothing = cls.together([], from_ns, to_ns)
         if len(trace) < 2 or not trace.names:
@@ -44,7 +45,7 @@ class Motion:
         edges = np.searchsorted(trace.times, grid)
         steps = np.flatnonzero(edges[1:] > edges[:-1])
         if len(steps):
-            # The furthest any joint gets within a step, from the last sample before it: so is a vibration seen.
+            # The range within a step, so that a vibration counts, and the last sample before it.
             bounds = edges[np.append(steps, steps[-1] + 1)]
             inside = slice(bounds[0], bounds[-1])
             starts = bounds[:-1] - bounds[0]
@@ -56,10 +57,10 @@ class Motion:
 
     @classmethod
     def together(cls, motions: Iterable[Motion], from_ns: int, to_ns: int) -> Motion:
-        """Of several: when any of them moved.
+        """Combine several: the robot moved when any of them did.
 
         Raises:
-            ValueError: no episode is that long.
+            ValueError: the episode is longer than a week, so a clock must have been set.
         """
         count = max(int(to_ns - from_ns) // STEP_NS, 1)
         if count > _MOST_STEPS:
@@ -75,10 +76,12 @@ class Motion:
 
     @classmethod
     def joined(cls, parts: Mapping[int, Bools], from_ns: int, to_ns: int) -> Motion:
-        """Of an episode's stretches, one after the other.
+        """Join the stretches of an episode, one after the other.
 
         Args:
-            parts: ``moving`` of each by when it begins, ns: some steps after ``from_ns``.
+            parts: ``moving`` of each stretch by its begin, ns, a whole number of steps after
+                ``from_ns``.
+            from_ns, to_ns: begin and end of the episode, robot clock.
         """
         whole = cls.together([], from_ns, to_ns)
         for begin_ns, moving in parts.items():
@@ -88,12 +91,12 @@ class Motion:
         return cls(whole.grid, whole.moving, bool(parts))
 
     def moving_s(self, start_ns: int, end_ns: int) -> float:
-        """How long it moved between two instants, s."""
+        """Return how long the robot moved between two times, s."""
         inside = np.minimum(self.grid[1:], end_ns) - np.maximum(self.grid[:-1], start_ns)
         return float(np.clip(inside, 0, None)[self.moving].sum()) / NS_PER_S
 
     def at_rest(self, times: Int64s) -> Bools:
-        """bool[n]: nothing moves at these instants, nor a step before or after."""
+        """Return bool[n]: whether nothing moves at these times, nor one step before or after."""
         near = self.moving.copy()
         near[1:] |= self.moving[:-1]
         near[:-1] |= self.moving[1:]
@@ -102,7 +105,8 @@ class Motion:
 
     @property
     def span(self) -> tuple[int, int] | None:
-        """From the first to the last motion, ns; None: it never moved."""
+        """Return the begin of the first and the end of the last motion, ns; None: it never
+        moved."""
         steps = np.flatnonzero(self.moving)
         if not len(steps):
             return None

@@ -1,4 +1,4 @@
-"""One stream of numbers: its messages decoded, its checks told, its trace kept."""
+"""Watches one stream of numbers: decodes its messages, feeds its checks and keeps its trace."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ from robot_recorder.quality.checks.joints import JointJump, JointNames, Undecoda
 from robot_recorder.quality.checks.values import Trace, Values, joined
 
 _NARROW = 32  # columns
-_Messages = tuple[Int64s, Int64s, Sequence[bytes]]  # times, receipts, bytes
+_Messages = tuple[Int64s, Int64s, Sequence[bytes]]  # times, times of receipt, messages
 
 
 @dataclass
 class _Driver:
-    """Joints of one driver; other streams have one part.
+    """One driver of a topic and its checks; most streams have exactly one.
 
     Attributes:
-        columns: where its values stand among the stream's; more may come.
+        checks: checks of the driver's values.
+        columns: indices of its values among those of the stream; may grow.
+        trace: positions of its joints, or the sum over a pad.
     """
 
     checks: list[ValueCheck]
@@ -36,9 +38,9 @@ class _Driver:
 
 
 class NumberWatch:
-    """One numeric stream: decodes its messages at once, tells its checks, keeps its trace.
+    """Decodes the messages of one stream at once, feeds its checks and keeps its trace.
 
-    Where drivers with joints of their own share the topic, each is looked at by itself.
+    Drivers that share the topic, each with joints of its own, are checked separately.
     """
 
     def __init__(
@@ -48,10 +50,13 @@ class NumberWatch:
         build: Callable[[], list[Check]],
         undecodable: list[Check],
     ) -> None:
-        """
+        """Watch a stream.
+
         Args:
+            stream: the stream.
+            decode: decodes one message.
             build: makes the checks of its values; called once for each driver.
-            undecodable: of what has none.
+            undecodable: its checks that need no decoded values.
         """
         self.stream = stream
         self.sort = sort_of(stream.type)
@@ -68,36 +73,36 @@ class NumberWatch:
 
     @property
     def others(self) -> int:
-        """Messages that name more values than are kept of a stream."""
+        """Return the number of messages with more named values than a stream can keep."""
         return self._counts.mismatched
 
     @property
     def notes(self) -> list[str]:
-        """What is odd about its messages, one sentence each."""
+        """Return what is unusual about its messages, one sentence each."""
         return self._decoder.notes
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The same, and which values only some of them have."""
+        """Return the notes, and which values only some messages have."""
         return self._decoder.words
 
     @property
     def drivers(self) -> tuple[int, ...]:
-        """How many messages there are of each driver that shares its topic; of one, too."""
+        """Return the message count of each driver of the topic, even if there is only one."""
         return self._decoder.layouts.drivers(self._decoder.seen)
 
     @property
     def trace(self) -> Trace:
-        """Of all of its joints, or of the sum over its pad."""
+        """Return the trace of all its joints, or of the sum over its pad."""
         return joined([p.trace for p in self._parts if len(p.trace)] or [Trace()])
 
     def cut(self, time_ns: int) -> None:
-        """Let go of the trace before a time."""
+        """Drop the trace before a time."""
         for part in self._parts:
             part.trace.cut(time_ns)
 
     def in_other_units(self) -> dict[str, list[str]]:
-        """Joints whose positions are declared to be neither angles nor lengths, by unit."""
+        """Return the joints whose declared unit is neither an angle nor a length, by unit."""
         found: dict[str, list[str]] = {}
         for name in self._decoder.names or () if self.sort is Sort.JOINTS else ():
             if name.startswith("position/") and not is_measured(name):
@@ -105,7 +110,7 @@ class NumberWatch:
         return found
 
     def unjudged(self, limits: Limits) -> set[str]:
-        """Joints whose positions can be no angles, though nobody said so."""
+        """Return the joints whose positions cannot be angles although no other unit is declared."""
         jumps = (c for part in self._parts for c in part.checks if isinstance(c, JointJump))
         return {joint for check in jumps for joint in check.unjudged(limits)}
 
@@ -114,6 +119,7 @@ class NumberWatch:
 
         Args:
             times, receives: int64[n], ns, robot clock.
+            messages: n whole messages, CDR.
         """
         if self.stream.disorder_ns:
             times, receives, messages = self._in_order(times, receives, messages)
@@ -121,14 +127,15 @@ class NumberWatch:
             self._take(times, receives, messages)
 
     def end(self) -> None:
-        """Nothing more comes."""
+        """Process the messages that still wait; no more follow."""
         waiting, self._waiting = self._waiting, None
         if waiting is not None and len(waiting[0]):
             self._take(*waiting)
-        self._build = list  # whoever builds them holds this, too: finished, neither keeps the other
+        self._build = list  # breaks the reference cycle with the builder, so that both can be freed
 
     def _in_order(self, times: Int64s, receives: Int64s, messages: Sequence[bytes]) -> _Messages:
-        """What nothing earlier can follow any more, in order of the stamps; the rest waits."""
+        """Return the messages that no earlier stamp can follow any more, in order of stamps; keep
+        the rest."""
         if self._waiting is not None:
             times = np.concatenate((self._waiting[0], times))
             receives = np.concatenate((self._waiting[1], receives))
@@ -168,7 +175,7 @@ class NumberWatch:
                 self._tell(part, times[mine], receives[mine], own, absent if absent.any() else None)
 
     def _part(self, columns: list[int]) -> _Driver:
-        """The one with these joints, or a new one."""
+        """Return the driver with these joints, or a new one."""
         found = next((p for p in self._parts if not set(columns).isdisjoint(p.columns)), None)
         if found is None:
             found = next((p for p in self._parts if not p.columns), None)
@@ -181,7 +188,7 @@ class NumberWatch:
     def _tell(
         self, part: _Driver, times: Int64s, receives: Int64s, rows: Floats, absent: Bools | None
     ) -> None:
-        # Checks work along columns; where there are few, those should lie in one piece.
+        # Checks work along columns; few columns are faster when each is contiguous.
         rows = np.asfortranarray(rows) if rows.shape[1] <= _NARROW else rows
         every = self._decoder.names or ()
         names = every if len(part.columns) == len(every) else tuple(every[c] for c in part.columns)

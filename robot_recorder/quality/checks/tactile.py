@@ -15,34 +15,38 @@ from robot_recorder.quality.checks.clipping import ClipCounter
 from robot_recorder.quality.checks.frozen import Frozen
 from robot_recorder.quality.checks.values import Trace, Values
 
-TOUCHED_PA, TOUCHED_SHARE = 1000.0, 0.05  # above the idle reading of the whole pad; 1 is full range
-_QUIET_NS = 0.5 * NS_PER_S  # a pad has noise when its usual taxel changes its reading sooner
+TOUCHED_PA, TOUCHED_SHARE = 1000.0, 0.05  # over the whole pad's idle sum; share: 1 is full range
+_QUIET_NS = 0.5 * NS_PER_S  # a pad has noise if its median taxel changes more often than this
 
 
 class TactileFrozen(Frozen):
-    """The same for a pad; one that never changes was never touched, and that is another check's to say."""
+    """All values of a pad stay exactly the same while the robot moves.
+
+    A pad that never changes was never touched, which ``NeverTouched`` reports.
+    """
 
     def never_changed(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Frozen."""
+        """Yield nothing."""
         yield from ()
 
 
 class _Taxels(ValueCheck):
-    """Finds taxels whose reading stays exactly the same, on a pad that has noise or is pressed around them."""
+    """Finds taxels whose reading stays the same although the pad has noise or is pressed around
+    them."""
 
     def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
-        """See ValueCheck."""
+        """Create the check without samples."""
         super().__init__(stream, threshold, range)
         self._last: Floats = np.empty(0)
-        self._since: Floats = np.empty(0)  # of each taxel's run of equal readings, ns
+        self._since: Floats = np.empty(0)  # begin of each taxel's run of equal readings, ns
         self._longest: Floats = np.empty(0)
-        self._at: Floats = np.empty(0)  # the reading of that run
+        self._at: Floats = np.empty(0)  # the reading of the longest run
         self._samples = 0
         self._span = [0, 0]
         self._most = 0.0
 
     def add(self, values: Values) -> None:
-        """See ValueCheck."""
+        """Find each taxel's longest run of equal readings."""
         rows = values.rows[:, values.columns("normal/")]
         times = values.times.astype(np.float64)
         if not rows.shape[1]:
@@ -58,7 +62,7 @@ class _Taxels(ValueCheck):
         self._samples += len(rows)
         self._span[1] = int(times[-1])
         same = rows == np.concatenate((self._last[None], rows[:-1]))
-        # When the run that a sample is part of began.
+        # The begin of the run that each sample is part of.
         began = np.where(same, -np.inf, times[:, None])
         began = np.maximum(np.maximum.accumulate(began, axis=0), self._since)
         runs = times[:, None] - began
@@ -71,16 +75,16 @@ class _Taxels(ValueCheck):
         self._most = max(self._most, float(np.nan_to_num(rows).max()))
 
     def standing(self) -> tuple[list[int], list[float]]:
-        """Taxels that do not change any more, and at which reading."""
+        """Return the taxels that do not change, and their readings."""
         span = self._span[1] - self._span[0]
         if self._samples < 20 or np.median(self._longest) > _QUIET_NS:
-            return [], []  # without noise an untouched taxel looks like a dead one
+            return [], []  # without noise, an untouched taxel looks like a dead one
         still = np.flatnonzero(self._longest > max(0.5 * span, NS_PER_S))
         return still.tolist(), self._at[still].tolist()
 
     @property
     def taxels(self) -> int:
-        """How many the pad has; 0: not known yet."""
+        """Return the number of taxels of the pad; 0: unknown yet."""
         return len(self._last)
 
     def _is_idle(self, reading: float) -> bool:
@@ -88,13 +92,13 @@ class _Taxels(ValueCheck):
 
 
 class TaxelsDead(_Taxels):
-    """Taxels that never show anything."""
+    """Taxels that never leave their idle reading."""
 
     name = "taxels_dead"
-    remedy = "check the pad's cable, or list how many may be dead in the profile"
+    remedy = "check the pad's cable, or raise the check's limits in the profile"
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Count the dead taxels."""
         found = [t for t, at in zip(*self.standing()) if self._is_idle(at)]
         if self.taxels:
             which = f" ({', '.join(map(str, found[:6]))})" if found else ""
@@ -102,13 +106,13 @@ class TaxelsDead(_Taxels):
 
 
 class TaxelsStuck(_Taxels):
-    """Taxels that stand at a reading, touched or not."""
+    """Taxels whose reading stays at one value, touched or not."""
 
     name = "taxels_stuck"
     remedy = "check the pad for a trapped object or a short"
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Count the stuck taxels."""
         found = [t for t, at in zip(*self.standing()) if not self._is_idle(at)]
         if self.taxels:
             which = f" ({', '.join(map(str, found[:6]))})" if found else ""
@@ -122,39 +126,39 @@ class TaxelsSaturated(ValueCheck):
     remedy = "the grip is harder than the pad can measure"
 
     def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
-        """See ValueCheck."""
+        """Create the check without samples."""
         super().__init__(stream, threshold, range)
         self._clips = ClipCounter(range, both_ends=False)
 
     def add(self, values: Values) -> None:
-        """See ValueCheck."""
+        """Look for readings at the end of the range."""
         self._clips.add(values.times, values.rows[:, values.columns("normal/")])
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Report the taxel that was saturated for longest."""
         seconds, taxel, at = self._clips.worst()
         where = f" (taxel {taxel} at {at:.4g})" if seconds else ""
         yield self.say(seconds, f"a taxel was saturated for {seconds:.2f} s{where}")
 
 
 class NeverTouched(Check):
-    """Pads that touched nothing although the task is about touching."""
+    """Pads that touched nothing in a task that requires contact."""
 
     name = "never_touched"
     remedy = "was the object missed, is the glove off, or is the pad broken?"
 
     def __init__(self, stream: str, threshold: Threshold) -> None:
-        """See Check."""
+        """Create the check without results."""
         super().__init__(stream, threshold)
         self._touched: dict[str, bool] = {}
 
     def fold(self, stretch: EpisodeSummary) -> None:
-        """See Check."""
+        """Note which pads were touched."""
         for name, trace in stretch.touches.items():
             self._touched[name] = self._touched.get(name, False) or _touched(trace)
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Count the pads that were never touched."""
         self.fold(episode)
         contact = episode.task.contact if episode.task else Contact.NONE
         if contact is Contact.NONE or not self._touched:
@@ -167,7 +171,7 @@ class NeverTouched(Check):
 
 def _touched(trace: Trace) -> bool:
     if not len(trace):
-        return True  # nothing came of it: that is another check's to say
+        return True  # StreamMissing reports a pad without samples
     pressed = np.nan_to_num(trace.rows[:, 0])
     limit = TOUCHED_PA if "(Pa)" in trace.names[0] else TOUCHED_SHARE
     return bool(pressed.max() - np.percentile(pressed, 5) > limit)

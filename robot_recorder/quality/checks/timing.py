@@ -1,4 +1,4 @@
-"""Checks of whether a stream is there, in time and complete: read off the sync certificate."""
+"""Checks of presence, timing and completeness of a stream, based on the sync certificate."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from robot_recorder.quality.checks.check import Check, EpisodeSummary
 
 
 class TimingCheck(Check):
-    """Looks at one stream's part of the certificate.
+    """A check of one stream's part of the sync certificate.
 
     Attributes:
-        guessed: nobody declared what it is held to.
+        guessed: whether the profile was guessed; then a deviation is at most a warning.
     """
 
     guessed = False
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Judge the stream's part of the certificate, if there is one."""
         facts = episode.certificate.streams.get(self.stream) if episode.certificate else None
         if facts is not None:
             yield from self.look(facts, episode.streams[self.stream])
 
     def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
-        """What the certificate says."""
+        """Yield the results for the stream's part of the certificate."""
         raise NotImplementedError
 
     def say(
         self, figure: float, sentence: str, remedy: str = "", threshold: Threshold | None = None
     ) -> Result:
-        """See Check. What is held against a guess is a warning at most, and says so."""
+        """Build the result for a figure; against a guessed profile, at most a warning that says
+        so."""
         if not self.guessed:
             return super().say(figure, sentence, remedy, threshold)
         least = at_most_warn(threshold or self.threshold)
@@ -43,20 +44,20 @@ class TimingCheck(Check):
 
 
 class StreamMissing(TimingCheck):
-    """Nothing of a required stream was recorded."""
+    """A required stream of which nothing was recorded."""
 
     name = "stream_missing"
     remedy = "start its driver, or correct its topic in the profile"
 
     def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
-        """See TimingCheck."""
+        """Report whether a required stream is missing."""
         missing = facts.count == 0 and config.required
-        words = f"was never heard on {facts.topic}" if missing else f"{facts.count} messages"
+        words = f"has no messages on {facts.topic}" if missing else f"has {facts.count} messages"
         yield self.say(float(missing), words)
 
 
 class Rate(TimingCheck):
-    """It arrives more seldom, or more often, than the profile declares."""
+    """A stream that is slower or faster than the profile declares."""
 
     name = "rate"
     remedy = "check its driver and the network, or correct rate_hz in the profile"
@@ -64,13 +65,13 @@ class Rate(TimingCheck):
     _drivers: tuple[float, ...] = ()
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Note the share of each driver on the topic, then judge the rate."""
         counts = episode.drivers.get(self.stream, ())
         self._drivers = tuple(count / sum(counts) for count in counts)
         yield from super().finish(episode)
 
     def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
-        """See TimingCheck."""
+        """Compare the measured rate with the declared one."""
         if config.rate_hz is None or not facts.count:
             return
         measured = facts.measured_hz or 0.0
@@ -81,14 +82,14 @@ class Rate(TimingCheck):
 
 
 class Gap(TimingCheck):
-    """It fell silent for a while."""
+    """A stream that was silent for too long."""
 
     name = "gap"
     remedy = "check its driver, cable and network"
-    _WARN_PERIODS, _FAIL_PERIODS = 6.0, 10.0  # of slow streams
+    _WARN_PERIODS, _FAIL_PERIODS = 6.0, 10.0  # least limits, for slow streams
 
     def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
-        """See TimingCheck."""
+        """Measure the longest silence."""
         if config.rate_hz is None or not facts.count:
             return
         gap_s, period_s = facts.longest_gap_ms / 1000, 1 / config.rate_hz
@@ -105,13 +106,13 @@ def _at_least(limit: float | None, least: float) -> float | None:
 
 
 class Losses(TimingCheck):
-    """Messages that were sent are not in the bag."""
+    """Messages that were sent and are missing from the bag."""
 
     name = "losses"
     remedy = "the machine, the network or the disk is overloaded"
 
     def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
-        """See TimingCheck."""
+        """Measure the share of lost messages, or report that it is unknown."""
         if facts.lost_unknown:
             limits = at_most_warn(self.threshold)
             yield self.say(
@@ -123,78 +124,79 @@ class Losses(TimingCheck):
 
 
 class ClockDelay(TimingCheck):
-    """Its stamps lie far before their receipt: a clock that is behind, or a very late sensor."""
+    """Stamps long before their receipt: a clock that is behind, or a very late sensor."""
 
     name = "clock_delay"
-    remedy = "synchronise its clock (chrony, PTP), or say 'clock: device' in the profile"
+    remedy = "synchronise its clock (chrony, PTP), or set 'clock: device' in the profile"
 
     def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
-        """See TimingCheck."""
+        """Measure the least delay from stamp to receipt."""
         if facts.offset_ms is not None and config.clock is SourceClockKind.ROBOT:
             words = f"is stamped {facts.offset_ms:.0f} ms before its receipt at best"
             yield self.say(delay_ms(facts.offset_ms), words)
 
 
 class ClockFuture(TimingCheck):
-    """Its stamps lie after their receipt, which no delay explains."""
+    """Stamps after their receipt, which no delay explains."""
 
     name = "clock_future"
     remedy = ClockDelay.remedy
 
     def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
-        """See TimingCheck."""
+        """Measure how far stamps are in the future."""
         if facts.offset_ms is not None and config.clock is SourceClockKind.ROBOT:
             future = future_ms(facts.offset_ms)
             yield self.say(future, f"is stamped {future:.0f} ms after its receipt")
 
 
 class ClockDrift(TimingCheck):
-    """Its clock runs at another speed."""
+    """A source clock that runs faster or slower than the robot's."""
 
     name = "clock_drift"
     remedy = ClockDelay.remedy
 
     def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
-        """See TimingCheck."""
+        """Measure the drift that is certain: three standard errors less than estimated."""
         if facts.drift_ppm is not None and config.clock is SourceClockKind.ROBOT:
             surely = max(abs(facts.drift_ppm) - 3 * (facts.drift_pm_ppm or math.inf), 0.0)
-            yield self.say(surely, f"its clock drifts by {facts.drift_ppm:+.0f} ppm")
+            yield self.say(surely, f"has a clock that drifts by {facts.drift_ppm:+.0f} ppm")
 
 
 class ClockJump(TimingCheck):
-    """Its clock was set while it was recorded."""
+    """A source clock that was set during the episode."""
 
     name = "clock_jump"
     remedy = ClockDelay.remedy
 
     def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
-        """See TimingCheck."""
+        """Measure the largest jump of the clock."""
         if facts.offset_ms is not None:
-            yield self.say(facts.clock_jump_ms, f"its clock jumped by {facts.clock_jump_ms:.0f} ms")
+            jump_ms = facts.clock_jump_ms
+            yield self.say(jump_ms, f"has a clock that jumped by {jump_ms:.0f} ms")
 
 
 class RepeatedStamps(TimingCheck):
-    """Its driver publishes old samples again."""
+    """A driver that publishes old samples again."""
 
     name = "repeated_stamps"
     remedy = "its driver publishes the same sample again and again"
 
     def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
-        """See TimingCheck."""
+        """Measure the share of messages with a stamp seen before."""
         if facts.offset_ms is not None and facts.count:
             share = facts.duplicates / facts.count
             yield self.say(share, f"repeats a stamp in {share:.1%} of its messages")
 
 
 class Skew(TimingCheck):
-    """Frames had no sample of it close enough to their tick."""
+    """Frames without a sample of the stream within its tolerance of their tick."""
 
     name = "skew"
     remedy = "see the sync certificate; raise tolerance_ms only if a policy can live with it"
 
     def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
-        """See TimingCheck."""
-        if not facts.frames or not facts.count:  # where nothing was recorded, that is said
+        """Measure the share of frames in which the stream was held or missing."""
+        if not facts.frames or not facts.count:  # other checks report an empty stream
             return
         bad = (facts.held + facts.missing) / facts.frames
         limit = config.tolerance_ns / NS_PER_MS
@@ -207,5 +209,5 @@ TIMING_CHECKS: tuple[type[TimingCheck], ...] = (
     StreamMissing, Gap, Rate, Losses, ClockFuture, ClockDelay, RepeatedStamps, ClockJump, ClockDrift, Skew,
 )  # fmt: skip
 
-# What can be said of a stream without a rate that takes no part in frames.
+# Checks of a stream that has no rate and is not part of frames.
 PRESENCE_CHECKS: tuple[type[TimingCheck], ...] = (StreamMissing, Losses)

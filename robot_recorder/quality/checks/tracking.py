@@ -1,4 +1,4 @@
-"""Checks of how the robot followed its commands."""
+"""Checks of how well the robot follows its commands."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from robot_recorder.quality.checks.following import Followed, follow
 
 
 class _Tracking(Check):
-    """Holds an observed joint stream against its commands."""
+    """Compares an observed joint stream with its commands."""
 
     def __init__(self, stream: str, threshold: Threshold) -> None:
-        """See Check."""
+        """Create the check without results."""
         super().__init__(stream, threshold)
-        self._found: list[Followed] = []  # of each stretch the worst
+        self._found: list[Followed] = []  # the worst of each stretch
 
     def figure(self, followed: Followed) -> float:
-        """What it is about."""
+        """Return the figure that the check judges."""
         raise NotImplementedError
 
     def fold(self, stretch: EpisodeSummary) -> None:
-        """See Check."""
+        """Keep the worst result of the stretch."""
         followed = self.followed(stretch)
         if followed:
             self._found.append(max(followed, key=self.figure))
 
     def usual(self) -> Followed | None:
-        """Of the stretch whose figure is the middle one; None: there was nothing to compare."""
+        """Return the result of the median stretch; None: there was nothing to compare."""
         found = sorted(self._found, key=self.figure)
         return found[len(found) // 2] if found else None
 
     def followed(self, episode: EpisodeSummary) -> list[Followed]:
-        """How this stream followed each of its commands in one stretch; those that moved too little left out."""
+        """Return how the stream followed each of its commands in a stretch, if enough moved."""
         observed = episode.joints.get(self.stream)
         if observed is None or not len(observed):
             return []
@@ -42,17 +42,17 @@ class _Tracking(Check):
 
 
 class TrackingLag(_Tracking):
-    """The joints follow their commands late."""
+    """Joints that follow their commands late."""
 
     name = "tracking_lag"
-    remedy = "check the controller's load and the command's way to it; is a clock off?"
+    remedy = "check the controller's load, the network to it, and the clocks"
 
     def figure(self, followed: Followed) -> float:
-        """See _Tracking."""
+        """Return the lag, s."""
         return abs(followed.lag_s)
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Report the lag of the median stretch."""
         self.fold(episode)
         found = self.usual()
         if found is not None:
@@ -61,17 +61,17 @@ class TrackingLag(_Tracking):
 
 
 class TrackingError(_Tracking):
-    """The joints do not get to where they are commanded."""
+    """Joints that do not reach their commanded positions."""
 
     name = "tracking_error"
     remedy = "check for a collision, a weak motor, or gains that are too low"
 
     def figure(self, followed: Followed) -> float:
-        """See _Tracking."""
+        """Return the error, rad."""
         return followed.error_rad
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Report the error of the median stretch."""
         self.fold(episode)
         found = self.usual()
         if found is not None:

@@ -1,4 +1,4 @@
-"""Numbers of a stream as checks see them, and the thinned-out trace that is kept of them."""
+"""The values of a stream as checks see them, and the 50 Hz trace that is kept of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from robot_recorder.model.arrays import Bools, Floats, Int64s
 from robot_recorder.model.streams import NS_PER_MS, NS_PER_S
 
 TRACE_PERIOD_NS = 20 * NS_PER_MS
-MOST_SPANS = 500  # that are kept of an episode: the longest
+MOST_SPANS = 500  # kept per episode: the longest
 _FAR_NS = NS_PER_S
 
 _Span = TypeVar("_Span", bound=tuple[Any, ...])
@@ -26,11 +26,14 @@ class Values:
     """Samples of one stream, in order of receipt.
 
     Attributes:
-        times: int64[n], ns, robot clock: the stamp, or the receipt where a stamp is of another clock.
-        receives: int64[n], ns, robot clock.
+        times: int64[n], ns, robot clock: the stamp, or the receipt if the stamp is of another
+            clock.
+        receives: int64[n], times of receipt, ns, robot clock.
         rows: float64[n, len(names)].
-        names: with units; of later samples there may be more, behind these.
-        absent: bool[n, len(names)], NaN because the message has no such value; None: all have all.
+        names: names with units; later samples may have more of them, appended.
+        absent: bool[n, len(names)], True where the message has no such value (NaN in ``rows``);
+            None:
+            every message has every value.
     """
 
     times: Int64s
@@ -40,7 +43,7 @@ class Values:
     absent: Bools | None = None
 
     def columns(self, prefix: str) -> npt.NDArray[np.intp]:
-        """Where the values stand whose names begin like this."""
+        """Return the indices of the values whose names begin with a prefix."""
         return _columns(self.names, prefix)
 
 
@@ -50,22 +53,23 @@ def _columns(names: tuple[str, ...], prefix: str) -> npt.NDArray[np.intp]:
 
 
 def robot_times(stamps: Int64s, receives: Int64s) -> Int64s:
-    """Stamps where they can be of the robot's clock, and receipts where they can not. int64[n], ns."""
+    """Return int64[n], ns: stamps that are plausible on the robot's clock, else times of
+    receipt."""
     near = (stamps != 0) & (np.abs(receives - stamps) < _FAR_NS)
     return np.where(near, stamps, receives)
 
 
 def bits(rows: Floats) -> Int64s:
-    """The same numbers as whole numbers, for comparing: not-a-number is equal to itself then."""
+    """Return the bit patterns of numbers; compared as integers, NaN equals NaN."""
     return rows.view(np.int64)
 
 
 @dataclass
 class Trace:
-    """A stream at 50 Hz at most, kept until somebody cuts it.
+    """A stream thinned out to at most 50 Hz, kept until ``cut``.
 
     Attributes:
-        names: of the columns.
+        names: names of the columns.
     """
 
     names: tuple[str, ...] = ()
@@ -74,7 +78,7 @@ class Trace:
     _slot: int = -1
 
     def add(self, times: Int64s, rows: Floats) -> None:
-        """Take samples; the first of each period stays."""
+        """Take samples, keeping the first of each period of 20 ms."""
         slots = times // TRACE_PERIOD_NS
         newest = np.maximum.accumulate(np.concatenate(([self._slot], slots)))
         kept = slots > newest[:-1]
@@ -89,26 +93,26 @@ class Trace:
 
     @property
     def times(self) -> Int64s:
-        """int64[n], ns, robot clock, rising."""
+        """Return the times of the samples: int64[n], ns, robot clock, rising."""
         if len(self._times) > 1:
             self._times = [np.concatenate(self._times)]
         return self._times[0] if self._times else np.empty(0, dtype=np.int64)
 
     @property
     def rows(self) -> Floats:
-        """float64[n, k]; NaN before a column came."""
+        """Return the samples: float64[n, k], NaN where a column did not exist yet."""
         if len(self._rows) > 1:
             width = max(part.shape[1] for part in self._rows)
             self._rows = [np.concatenate([widened(part, width) for part in self._rows])]
         return self._rows[0] if self._rows else np.empty((0, len(self.names)))
 
     def before(self, time_ns: int) -> Trace:
-        """Its beginning, without a copy."""
+        """Return the part before a time, as a view without a copy."""
         end = int(self.times.searchsorted(time_ns))
         return Trace(self.names, [self.times[:end]], [self.rows[:end]], self._slot)
 
     def without(self, names: Collection[str]) -> Trace:
-        """The same, some columns left out."""
+        """Return the trace without some of its columns."""
         if not names:
             return self
         kept = [at for at, name in enumerate(self.names) if name not in names]
@@ -116,21 +120,28 @@ class Trace:
         return Trace(left, [self.times], [self.rows[:, kept]], self._slot)
 
     def cut(self, time_ns: int) -> None:
-        """Let go of what is before a time."""
+        """Drop the samples before a time."""
         if not self._times:
             return
         first = int(self.times.searchsorted(time_ns))
         self._times, self._rows = [self.times[first:].copy()], [self.rows[first:].copy()]
 
     def at(self, times: Int64s) -> Floats:
-        """float64[m, k], interpolated at other times; the ends are held."""
+        """Interpolate at other times; the first and last sample are held.
+
+        Args:
+            times: int64[m], ns, robot clock.
+
+        Returns:
+            float64[m, k].
+        """
         own, rows = self.times, self.rows
         place, grid = (own - own[0]).astype(np.float64), (times - own[0]).astype(np.float64)
         return np.stack([np.interp(grid, place, column) for column in rows.T], axis=1)
 
 
 def longest(spans: list[_Span]) -> list[_Span]:
-    """The longest spans, no more than are kept of an episode, in their order.
+    """Return the ``MOST_SPANS`` longest spans in their original order.
 
     Args:
         spans: tuples that begin with a start and an end, ns.
@@ -142,7 +153,7 @@ def longest(spans: list[_Span]) -> list[_Span]:
 
 
 def joined(traces: Sequence[Trace]) -> Trace:
-    """Traces of different joints as one, at the times of the densest; the others interpolated."""
+    """Merge traces of different joints, interpolated to the times of the densest one."""
     if len(traces) == 1:
         return traces[0]
     densest = max(traces, key=len)
@@ -154,7 +165,7 @@ def joined(traces: Sequence[Trace]) -> Trace:
 
 
 class ConstantRuns:
-    """When nothing changed at all, found while samples pass; of many times the longest ones."""
+    """Collects the spans in which nothing changed, and keeps the ``MOST_SPANS`` longest."""
 
     LEAST_NS = 200 * NS_PER_MS
 
@@ -168,16 +179,16 @@ class ConstantRuns:
 
         Args:
             times: int64[n], ns.
-            same: bool[n], equal to the sample before.
+            same: bool[n], True where a sample equals the one before.
 
         Returns:
-            Of every span that has ended, it and the number of the sample that ended it.
+            The spans that ended, each with the index of the sample that ended it.
         """
         self.samples += len(same)
         self.repeats += int(same.sum())
         changes = np.flatnonzero(~same)
         starts = times[changes]
-        ends = np.concatenate(([self._last_ns], times))[changes]  # of the runs before them
+        ends = np.concatenate(([self._last_ns], times))[changes]  # ends of the previous runs
         begins = np.concatenate(([self._since_ns], starts[:-1])) if len(starts) else starts
         long = ends - begins >= self.LEAST_NS
         ended = [
@@ -195,7 +206,7 @@ class ConstantRuns:
 
     @property
     def spans(self) -> list[tuple[int, int]]:
-        """From when to when, ns; those of at least ``LEAST_NS``."""
+        """Return start and end, ns, of the spans of at least ``LEAST_NS``."""
         running = self._since_ns, self._last_ns
         if running[0] and running[1] - running[0] >= self.LEAST_NS:
             return longest([*self._spans, running])

@@ -11,13 +11,13 @@ from robot_recorder.quality.checks.check import Check, EpisodeSummary
 
 
 class NothingRecorded(Check):
-    """Not one stream was recorded: there is nothing to accept."""
+    """An episode in which no stream was recorded."""
 
     name = "nothing_recorded"
     remedy = "start the robot's drivers, or correct the topics in the profile"
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Report whether any stream was recorded."""
         if episode.certificate is None or not episode.certificate.streams:
             return
         counts = [facts.count for facts in episode.certificate.streams.values()]
@@ -27,27 +27,27 @@ class NothingRecorded(Check):
 
 
 class Incomplete(Check):
-    """It is not all that was to be recorded."""
+    """An episode that was cut short or lost data."""
 
     name = "incomplete"
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Report why the recording is incomplete: 1 if data is lost, 0.5 if it was cut short."""
         lost = 1.0 if episode.data_lost else 0.5 * bool(episode.incomplete)
         yield self.say(lost, episode.incomplete or "ended as asked")
 
 
 class TooFewFrames(Check):
-    """Frames that its duration asks for are not there, or nothing was aligned at all."""
+    """An episode with fewer frames than its duration asks for, or with none."""
 
     name = "too_few_frames"
     remedy = (
-        "does the synchronizer run, and with this profile? robot-recorder align makes them again"
+        "check that the synchronizer runs with this profile; robot-recorder align makes new frames"
     )
-    _CHANCE = 2  # at the ends, and of a reference stream's mean rate
+    _CHANCE = 2  # frames forgiven: at the ends, and for the mean rate of a reference stream
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Measure the share of missing frames."""
         found = episode.certificate
         if found is None or found.expected is None or found.absent is None:
             return
@@ -55,71 +55,71 @@ class TooFewFrames(Check):
             yield self.say(1.0, "has no frames")
             return
         share = max(found.absent - self._CHANCE, 0) / max(found.expected, 1)
-        yield self.say(share, f"{found.absent} of {found.expected} frames are not there")
+        yield self.say(share, f"{found.absent} of {found.expected} frames are missing")
 
 
 class Unreadable(Check):
-    """Messages of the recorder's own topics that nobody can read."""
+    """Messages on the recorder's own topics that cannot be read or do not belong to this robot."""
 
     name = "unreadable"
-    remedy = "does another program publish there, or a synchronizer of another version or profile?"
+    remedy = "check for other publishers, or a synchronizer of another version or profile"
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Count the unreadable messages."""
         found = episode.certificate
         if found is not None and found.unreadable is not None:
             why = f" ({found.unreadable_why})" if found.unreadable_why else ""
-            words = f"{found.unreadable} messages of the recorder's own cannot be used{why}"
+            words = f"{found.unreadable} messages on the recorder's own topics cannot be used{why}"
             yield self.say(found.unreadable, words)
 
 
 class NeverMoved(Check):
-    """No joint moved."""
+    """An episode in which no joint moved."""
 
     name = "never_moved"
     remedy = "was the robot enabled, and the operator connected?"
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Measure how long joints moved, unless a base may have moved instead."""
         if episode.motion.known and not episode.may_drive:
             seconds = episode.motion.moving_s(episode.from_ns, episode.stop_ns)
             yield self.say(seconds, f"the robot moved for {seconds:.1f} s")
 
 
 class IdleHead(Check):
-    """The robot stands still at the beginning."""
+    """An episode in which the robot stands still at the beginning."""
 
     name = "idle_head"
-    remedy = "start when the motion starts: the pre-roll keeps what was before"
+    remedy = "start when the motion starts: the pre-roll keeps what came before"
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Measure the time from the start to the first motion."""
         if episode.motion.span is not None:
             seconds = max(episode.motion.span[0] - episode.start_ns, 0) / NS_PER_S
             yield self.say(seconds, f"the robot stood still for the first {seconds:.1f} s")
 
 
 class IdleTail(Check):
-    """The robot stands still at the end."""
+    """An episode in which the robot stands still at the end."""
 
     name = "idle_tail"
     remedy = "stop when the task is done"
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Measure the time from the last motion to the stop."""
         if episode.motion.span is not None:
             seconds = max(episode.stop_ns - episode.motion.span[1], 0) / NS_PER_S
             yield self.say(seconds, f"the robot stood still for the last {seconds:.1f} s")
 
 
 class TooShort(Check):
-    """Shorter than its task can take."""
+    """An episode shorter than its task allows."""
 
     name = "too_short"
     remedy = "was it stopped too early?"
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Compare the duration with the least one of the task."""
         least = episode.task.least_s if episode.task else None
         limits = self.threshold
         if least is not None:
@@ -128,13 +128,13 @@ class TooShort(Check):
 
 
 class TooLong(Check):
-    """Longer than its task should take."""
+    """An episode longer than its task allows."""
 
     name = "too_long"
     remedy = "was it not stopped, or did the operator try again?"
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Compare the duration with the longest one of the task, if it has one."""
         most = episode.task.most_s if episode.task else None
         if most is not None:
             limits = replace(self.threshold, warn=most, fail=2 * most)

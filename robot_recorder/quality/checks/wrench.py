@@ -15,28 +15,28 @@ from robot_recorder.quality.checks.values import Trace, Values
 
 
 class WrenchBias(ValueCheck):
-    """It shows a force although the robot is at rest and touches nothing."""
+    """A sensor that shows a force although the robot is at rest and touches nothing."""
 
     name = "wrench_bias"
     remedy = "tare the sensor while nothing is held; correct the hand's mass in its driver"
     _WINDOW = 10  # rows of the trace: 0.2 s
-    _TOUCH_SHARE = 0.05  # of a pad's largest reading
+    _TOUCH_SHARE = 0.05  # share of a pad's largest reading
 
     def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
-        """See ValueCheck."""
+        """Create the check without samples."""
         super().__init__(stream, threshold, range)
         self._trace = Trace()
-        self._biases = [math.inf, math.inf]  # least one at rest, and least one anywhere
-        self._pressed: dict[str, tuple[float, float]] = {}  # least and most that each pad showed
+        self._biases = [math.inf, math.inf]  # least force at rest, and least force at any time, N
+        self._pressed: dict[str, tuple[float, float]] = {}  # lowest and highest sum of each pad
 
     def add(self, values: Values) -> None:
-        """See ValueCheck."""
+        """Keep a trace of the force."""
         force = values.columns("force/")
         if len(force):
             self._trace.add(values.times, values.rows[:, force])
 
     def fold(self, stretch: EpisodeSummary) -> None:
-        """See Check."""
+        """Look for the least force of the stretch, then drop its trace."""
         self._look(self._trace.before(stretch.stop_ns), stretch)
         self._trace.cut(stretch.stop_ns)
 
@@ -45,7 +45,8 @@ class WrenchBias(ValueCheck):
             return
         times, force = trace.times, np.nan_to_num(trace.rows)
         free = self._untouched(times, stretch)
-        # Where it never rests: what a hand in the air weighs on the way is less than a bias worth telling.
+        # Also take any untouched time, in case the robot never rests: moving a free hand takes less
+        # force than a bias worth a warning.
         for number, chosen in enumerate((free & stretch.motion.at_rest(times), free)):
             whole = [
                 float(np.linalg.norm(np.median(force[i : i + self._WINDOW], axis=0)))
@@ -55,7 +56,8 @@ class WrenchBias(ValueCheck):
             self._biases[number] = min([self._biases[number], *whole])
 
     def _untouched(self, times: Int64s, stretch: EpisodeSummary) -> Bools:
-        """bool[n], when no pad is pressed: by the least and the most it showed up to now."""
+        """Return bool[n], True while no pad is pressed, relative to its lowest and highest sum so
+        far."""
         free = np.ones(len(times), dtype=bool)
         for name, touch in stretch.touches.items():
             if len(touch) > 1:
@@ -67,58 +69,58 @@ class WrenchBias(ValueCheck):
         return free
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Report the least force with nothing touched."""
         self._look(self._trace, episode)
         bias = next((b for b in self._biases if math.isfinite(b)), None)
         if bias is None:
             return
         if self._pressed or episode.touches:
             yield self.say(bias, f"shows {bias:.1f} N with nothing touched")
-        else:  # it may carry something, or be a foot
+        else:  # the hand may carry something, or the sensor be in a foot
             limits = at_most_warn(self.threshold)
-            yield self.say(bias, f"shows {bias:.1f} N at least", threshold=limits)
+            yield self.say(bias, f"never shows less than {bias:.1f} N", threshold=limits)
 
 
 class WrenchClipping(ValueCheck):
-    """Readings stop at the end of the sensor's range."""
+    """Readings that stop at the end of the sensor's range."""
 
     name = "wrench_clipping"
     remedy = "the sensor's range is too small for this task, or set too small in its driver"
 
     def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
-        """See ValueCheck."""
+        """Create the check without samples."""
         super().__init__(stream, threshold, range)
         self._clips = ClipCounter(range, both_ends=True)
 
     def add(self, values: Values) -> None:
-        """See ValueCheck."""
+        """Look for readings at the end of the range."""
         columns = values.columns("force/") if self.range else values.columns("")
         self._clips.add(values.times, values.rows[:, columns])
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Report the axis that was clipped for longest."""
         seconds, column, at = self._clips.worst()
         axis = ("force x", "force y", "force z", "torque x", "torque y", "torque z")[column % 6]
         where = f" ({axis} at {at:.1f})" if seconds else ""
-        yield self.say(seconds, f"stood at the end of its range for {seconds:.2f} s{where}")
+        yield self.say(seconds, f"was at the end of its range for {seconds:.2f} s{where}")
 
 
 class WrenchSpikes(ValueCheck):
-    """Single readings far off both of their neighbours."""
+    """Single readings far from both of their neighbours."""
 
     name = "wrench_spikes"
     remedy = "check the sensor's cable and shielding"
     _FORCE_N, _TORQUE_NM = 40.0, 4.0
 
     def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
-        """See ValueCheck."""
+        """Create the check without samples."""
         super().__init__(stream, threshold, range)
         self._before: Floats = np.empty((0, 0))
         self._spikes = 0
         self._largest = 0.0
 
     def add(self, values: Values) -> None:
-        """See ValueCheck."""
+        """Count the spikes."""
         rows = values.rows
         if len(self._before) and self._before.shape[1] == rows.shape[1]:
             rows = np.concatenate((self._before, rows))
@@ -126,7 +128,7 @@ class WrenchSpikes(ValueCheck):
         if len(rows) < 3:
             return
         steps = np.diff(rows, axis=0)
-        # Off both neighbours, to the same side: a step there and one back.
+        # Far from both neighbours on the same side: one step away and one back.
         off = np.where(
             np.sign(steps[1:]) * np.sign(steps[:-1]) < 0,
             np.minimum(abs(steps[1:]), abs(steps[:-1])),
@@ -140,6 +142,6 @@ class WrenchSpikes(ValueCheck):
             self._largest = max(self._largest, float(off.max()))
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """See Check."""
+        """Report the number of spikes and the largest."""
         largest = f" of up to {self._largest:.0f} N" if self._spikes else ""
         yield self.say(self._spikes, f"has {self._spikes} spikes{largest}")

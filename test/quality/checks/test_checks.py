@@ -1,4 +1,4 @@
-"""Each check finds what it is for, leaves alone what is fine, and does not care how samples are batched."""
+"""Each check finds its defect, passes what is fine, and does not depend on batches."""
 
 from __future__ import annotations
 
@@ -44,45 +44,45 @@ RNG = np.random.default_rng(0)
 
 
 def swing(seconds: np.ndarray = SECONDS) -> np.ndarray:
-    """Three joints that move from second 1 to 7, with the noise of an encoder."""
+    """Return three joints that move from second 1 to 7, with encoder noise."""
     at = np.clip(seconds, 1, 7)
     clean = np.stack([0.5 * np.sin(at), 0.4 * np.cos(1.3 * at), 0.2 * at], axis=1)
     return clean + np.random.default_rng(3).normal(0, 1e-6, clean.shape)
 
 
 def forces() -> np.ndarray:
-    """A hand that is loaded from second 2 to 6."""
+    """Return the wrench of a hand that is loaded from second 2 to 6."""
     load = np.where((SECONDS > 2) & (SECONDS < 6), 10 + 8 * np.sin(2 * SECONDS), 0.0)
     rows = np.stack([load * k for k in (1, 0.5, -0.3, 0.02, 0.01, 0.03)], axis=1)
     return rows + RNG.normal(0, 0.05, rows.shape)
 
 
 def pressures(noise: float = 30.0) -> np.ndarray:
-    """A pad that is pressed from second 2 to 6."""
+    """Return a pad that is pressed from second 2 to 6."""
     load = np.where((SECONDS > 2) & (SECONDS < 6), 20000 + 5000 * np.sin(3 * SECONDS), 0.0)
     rows = load[:, None] * np.linspace(0.3, 1, 16)
     return rows + RNG.normal(0, noise, rows.shape) if noise else rows
 
 
 def steady() -> np.ndarray:
-    """A pad that is held steadily, and counts in steps of 10."""
+    """Return a pad that is held steadily and counts in steps of 10."""
     return np.where(SECONDS[:, None] > 2, 800.0, 0.0) + RNG.normal(0, 4, (len(SECONDS), 16))
 
 
 def gripper(resolution: float) -> np.ndarray:
-    """Closes once, in steps of its resolution, and rests before and after."""
+    """Return a gripper that closes once, in steps of its resolution, and rests before and after."""
     travel = 100 * resolution * np.clip(SECONDS - 4, 0, 1)
     return np.round(np.stack([travel] * 3, axis=1) / resolution) * resolution
 
 
 def wrist() -> np.ndarray:
-    """Turns round and round."""
+    """Return a wrist that turns round and round."""
     angle = np.stack([3 * SECONDS, 2 * SECONDS, SECONDS], axis=1)
     return (angle + np.pi) % (2 * np.pi) - np.pi
 
 
 def facts(**more: object) -> EpisodeSummary:
-    """An episode of eight seconds in which the joints swing."""
+    """Return an episode of eight seconds in which the joints swing."""
     observed, commanded = Trace(("j0", "j1", "j2")), Trace(("j0", "j1", "j2"))
     observed.add(TIMES, swing())
     commanded.add(TIMES, swing(SECONDS + 0.05))
@@ -98,7 +98,7 @@ def check(
     kind: type[ValueCheck], names: tuple[str, ...], rows: np.ndarray, cuts: tuple[int, ...] = (),
     range: float | None = None, **more: object,
 ) -> Result:  # fmt: skip
-    """What a check says of values that arrive in batches."""
+    """Return the result of a check for values that arrive in batches."""
     one = kind("s", THRESHOLDS[kind.name], range)
     for part in np.split(np.arange(len(rows)), cuts):
         if len(part):
@@ -112,7 +112,7 @@ def check(
 
 
 def finish(kind: type[Check], episode: EpisodeSummary, stream: str = "") -> Result:
-    """What a check of the whole episode says."""
+    """Return the result of a check of the whole episode."""
     (result,) = kind(stream, THRESHOLDS[kind.name]).finish(episode)
     return result
 
@@ -124,7 +124,7 @@ def changed(rows: np.ndarray, change: Callable[[np.ndarray], None]) -> np.ndarra
 
 
 def hold(begin_s: float, length_s: float) -> Callable[[np.ndarray], None]:
-    """All stands still for a while."""
+    """Return a change that makes all values stand still for a while."""
 
     def change(rows: np.ndarray) -> None:
         inside = np.flatnonzero((begin_s <= SECONDS) & (begin_s + length_s > SECONDS))
@@ -166,14 +166,14 @@ CASES = [
     (JointsFrozen, JOINTS, changed(swing(), hold(2, 0.5)), WARN),
     (JointsFrozen, JOINTS, changed(swing(), hold(2, 2)), FAIL),
     (JointsFrozen, JOINTS, changed(swing(), hold(7.2, 2)), PASS),  # the robot stands still, too
-    (JointsFrozen, JOINTS, gripper(1 / 255), PASS),  # rests where it is
+    (JointsFrozen, JOINTS, gripper(1 / 255), PASS),  # rests anywhere
     (JointsFrozen, JOINTS, gripper(1.0), PASS),  # in percent
-    (JointJump, JOINTS, wrist(), PASS),  # starts over
-    (NotANumber, JOINTS, changed(swing(), put((slice(None), 1), np.nan)), PASS),  # not there
+    (JointJump, JOINTS, wrist(), PASS),  # wraps around
+    (NotANumber, JOINTS, changed(swing(), put((slice(None), 1), np.nan)), PASS),  # not measured
     (Frozen, WRENCH, forces(), PASS),
     (Frozen, WRENCH, changed(forces(), hold(3, 2)), FAIL),
     (Frozen, WRENCH, np.round(changed(forces(), put((SECONDS < 2, slice(None)), 0))), PASS),
-    (Frozen, WRENCH, changed(forces(), hold(-1, 99)), WARN),  # dead, or nothing to say
+    (Frozen, WRENCH, changed(forces(), hold(-1, 99)), WARN),  # dead, or nothing to measure
     (Frozen, WRENCH, changed(changed(forces(), put((slice(None), 5), np.nan)), hold(3, 2)), FAIL),
     (WrenchSpikes, WRENCH, forces(), PASS),
     (WrenchSpikes, WRENCH, changed(forces(), add((900, 2), 80)), WARN),
@@ -182,18 +182,18 @@ CASES = [
     (WrenchClipping, WRENCH, forces(), PASS),
     (WrenchClipping, WRENCH, changed(forces(), clip(12)), FAIL),
     (WrenchClipping, WRENCH, changed(forces(), hold(2, 5)), PASS),  # frozen is not clipped
-    (WrenchClipping, WRENCH, np.round(forces(), 1), PASS),  # whole tenths come often
+    (WrenchClipping, WRENCH, np.round(forces(), 1), PASS),  # whole tenths repeat often
     (WrenchClipping, WRENCH, np.round(changed(forces(), clip(12)), 1), FAIL),
     (WrenchBias, WRENCH, forces(), PASS),
     (WrenchBias, WRENCH, changed(forces(), add((slice(None), 1), 4)), WARN),
-    (WrenchBias, WRENCH, changed(forces(), add((slice(None), 1), -12)), WARN),  # it may carry it
+    (WrenchBias, WRENCH, changed(forces(), add((slice(None), 1), -12)), WARN),  # or a load
     (TaxelsDead, TAXELS, pressures(), PASS),
     (TaxelsDead, TAXELS, changed(pressures(), put((slice(None), 3), 0)), WARN),
     (TaxelsDead, TAXELS, changed(pressures(), put((slice(None), slice(3, 6)), 0)), FAIL),
-    (TaxelsDead, TAXELS, changed(pressures(0), put((slice(None), 3), 0)), PASS),  # nobody can tell
+    (TaxelsDead, TAXELS, changed(pressures(0), put((slice(None), 3), 0)), PASS),  # no noise
     (TaxelsStuck, TAXELS, changed(pressures(), put((slice(None), 3), 9000)), WARN),
     (TaxelsStuck, TAXELS, changed(pressures(), put((slice(800, None), slice(0, 3)), 9000)), FAIL),
-    (TaxelsStuck, TAXELS, changed(pressures(), put((slice(None), 3), 0)), PASS),  # it is dead
+    (TaxelsStuck, TAXELS, changed(pressures(), put((slice(None), 3), 0)), PASS),  # dead
     (TaxelsSaturated, TAXELS, pressures(), PASS),
     (TaxelsSaturated, TAXELS, pressures(0), PASS),
     (TaxelsSaturated, TAXELS, np.round(steady(), -1), PASS),
@@ -208,7 +208,7 @@ CASES = [
     CASES,
     ids=[f"{k.name}-{n}" for n, (k, *_) in enumerate(CASES)],
 )
-def test_it_finds_what_it_is_for(
+def test_each_check_finds_its_defect_and_passes_what_is_fine(
     kind: type[ValueCheck], names: tuple[str, ...], rows: np.ndarray, level: Level
 ) -> None:
     result = check(kind, names, rows)
@@ -227,10 +227,10 @@ def test_a_pad_without_noise_may_rest() -> None:
         assert check(TactileFrozen, TAXELS, pressures(0) + baseline).level is PASS
         one = TactileFrozen("s", THRESHOLDS["frozen"])
         one.add(Values(TIMES, TIMES, 0 * pressures(0) + baseline, TAXELS))
-        assert not list(one.finish(facts())), "that it was never touched is another check's to say"
+        assert not list(one.finish(facts())), "NeverTouched reports that it was never touched"
 
 
-def test_a_bias_is_one_where_touch_says_that_nothing_is_held() -> None:
+def test_a_bias_fails_only_when_pads_show_that_nothing_is_held() -> None:
     touch = Trace(("normal (Pa)",))
     touch.add(TIMES, pressures().sum(axis=1, keepdims=True))
     rows = changed(forces(), add((slice(None), 1), -12))
@@ -239,7 +239,7 @@ def test_a_bias_is_one_where_touch_says_that_nothing_is_held() -> None:
 
 def test_the_range_of_a_sensor_counts_as_its_end() -> None:
     rows = changed(forces(), put((slice(900, 960), 0), 50.0))
-    rows[900:960, 0] += RNG.random(60)  # past its range it shows anything
+    rows[900:960, 0] += RNG.random(60)  # beyond its range it shows anything
     assert check(WrenchClipping, WRENCH, rows).level is PASS
     assert check(WrenchClipping, WRENCH, rows, range=50).level is FAIL
     assert ClipCounter(None, True).worst() == (0.0, 0, 0.0)
@@ -257,7 +257,7 @@ def test_limits_come_from_the_description() -> None:
     assert result.level is WARN and "j0 was 0.10 rad beyond" in result.sentence
     one = JointLimits("s", THRESHOLDS["joint_limits"])
     one.add(Values(TIMES, TIMES, swing(), JOINTS))
-    assert not list(one.finish(facts())), "without a description there is nothing to say"
+    assert not list(one.finish(facts())), "without a description there is nothing to judge"
 
 
 def test_a_joint_that_does_not_follow_is_named() -> None:
@@ -282,7 +282,7 @@ def test_lag_is_measured(lag_s: float) -> None:
     assert result.figure == pytest.approx(abs(lag_s), abs=0.004)
 
 
-def test_what_grasps_is_held_back_by_what_it_grasps() -> None:
+def test_the_tracking_error_of_a_gripper_is_ignored() -> None:
     names = ("j0", "left_gripper_joint", "j2")
     observed, command = Trace(names), Trace(names)
     observed.add(TIMES, swing() + np.array([0.0, 0.8, 0.0]))
@@ -291,7 +291,7 @@ def test_what_grasps_is_held_back_by_what_it_grasps() -> None:
     assert finish(TrackingError, episode, "joints").level is PASS
 
 
-def test_a_gripper_stands_still_until_it_is_commanded() -> None:
+def test_a_gripper_may_stand_still_until_it_is_commanded() -> None:
     close = np.stack([np.where(SECONDS > 5.06, 0.8, 0.0)] * 3, axis=1)
     told = np.stack([np.where(SECONDS > 5.0, 0.8, 0.0)] * 3, axis=1)
     observed, command = Trace(("j0", "j1", "j2")), Trace(("j0", "j1", "j2"))
@@ -301,7 +301,7 @@ def test_a_gripper_stands_still_until_it_is_commanded() -> None:
     assert finish(JointFrozen, episode, "joints").figure < 0.15
 
 
-def test_error_is_what_remains_after_the_lag() -> None:
+def test_the_tracking_error_is_what_remains_after_the_lag() -> None:
     observed = Trace(("j0", "j1", "j2"))
     observed.add(TIMES, swing() + np.array([0.0, 0.3, 0.0]))
     episode = facts(joints={**facts().joints, "joints": observed})
@@ -339,7 +339,9 @@ def test_whole_episodes() -> None:
         (Contact.ANY, False, False, FAIL),
     ],
 )
-def test_a_contact_task_touches(contact: Contact, left: bool, right: bool, level: Level) -> None:
+def test_a_contact_task_requires_touch(
+    contact: Contact, left: bool, right: bool, level: Level
+) -> None:
     touches = {}
     for name, touched in (("left", left), ("right", right)):
         touches[name] = Trace(("normal (Pa)",))

@@ -1,4 +1,5 @@
-"""Every check has its thresholds, every threshold its check, and one that can not be built is named."""
+"""Every check has thresholds, every row of thresholds has a check, and one that cannot be built is
+named."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ PROFILE = RobotProfile(
 
 
 def checks(kind: type[Check] = Check) -> Iterator[type[Check]]:
-    """All that the package has and that have a name."""
+    """Yield all named checks of the package."""
     for module in pkgutil.iter_modules(folder.__path__):
         importlib.import_module(f"{folder.__name__}.{module.name}")
     for below in kind.__subclasses__():
@@ -49,7 +50,7 @@ def test_a_check_without_a_row_of_thresholds_is_refused_by_name() -> None:
             name = "unheard_of"
 
 
-def test_every_row_is_of_one_check_and_every_check_is_made() -> None:
+def test_every_row_belongs_to_one_check_and_every_check_is_built() -> None:
     names = [kind.name for kind in checks()]
     assert sorted(names) == sorted(THRESHOLDS)
     made = Inspector(PROFILE, None)
@@ -57,7 +58,7 @@ def test_every_row_is_of_one_check_and_every_check_is_made() -> None:
 
 
 @pytest.mark.parametrize("kind", [Gap, Frozen, Incomplete], ids=lambda kind: kind.name)
-def test_a_check_that_can_not_be_built_is_left_out_and_named(
+def test_a_check_that_cannot_be_built_is_left_out_and_named(
     monkeypatch: pytest.MonkeyPatch, kind: type[Check]
 ) -> None:
     whole = len(Inspector(PROFILE, None)._checks)
@@ -75,7 +76,7 @@ def test_a_check_that_can_not_be_built_is_left_out_and_named(
     assert list(report.broken) == made.broken and report.results
 
 
-def test_a_stream_that_can_not_be_watched_is_named_and_the_others_are(
+def test_a_stream_that_cannot_be_watched_is_named_and_the_others_are_watched(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def broken(*_: object) -> None:

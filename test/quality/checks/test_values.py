@@ -1,4 +1,4 @@
-"""What is kept and found of values does not depend on how they arrive in batches."""
+"""Traces, constant runs and motion do not depend on how samples are batched."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T0 = 1_700_000_000_000_000_000
 
 @st.composite
 def batches(draw: st.DrawFn) -> list[int]:
-    """Where a series of 300 is cut."""
+    """Return the indices at which a series of 300 is cut."""
     return sorted(set(draw(st.lists(st.integers(1, 299), max_size=8))))
 
 
@@ -38,7 +38,7 @@ def test_a_trace_keeps_the_first_of_each_period(cuts: list[int], seed: int) -> N
     assert (trace.times == times[first]).all() and (trace.rows == rows[first]).all()
 
 
-def test_a_trace_is_cut_and_goes_on() -> None:
+def test_a_trace_can_be_cut_and_continued() -> None:
     times = T0 + np.arange(300, dtype=np.int64) * TRACE_PERIOD_NS
     rows = np.arange(600.0).reshape(300, 2)
     trace = Trace(("a", "b"))
@@ -46,12 +46,12 @@ def test_a_trace_is_cut_and_goes_on() -> None:
     early = trace.before(int(times[50]))
     assert (early.times == times[:50]).all() and (early.rows == rows[:50]).all()
     trace.cut(int(times[120]))
-    trace.add(times[150:], rows[150:])  # what is there already is not taken again
+    trace.add(times[150:], rows[150:])  # samples it has already are ignored
     assert len(trace) == 180
     assert (trace.times == times[120:]).all() and (trace.rows == rows[120:]).all()
 
 
-def test_of_many_constant_runs_the_longest_are_kept() -> None:
+def test_the_longest_of_many_constant_runs_are_kept() -> None:
     lengths = np.random.default_rng(0).integers(200, 2000, 5 * MOST_SPANS) * MS
     ends = T0 + np.cumsum(lengths)
     times = np.sort(
@@ -86,7 +86,7 @@ def test_constant_runs_are_found_across_batches(cuts: list[int], same: list[bool
     assert (runs.samples, runs.repeats) == (300, int(equal.sum()))
 
 
-def test_stamps_of_another_clock_are_not_believed() -> None:
+def test_stamps_of_another_clock_are_ignored() -> None:
     receives = T0 + np.array([0, 1, 2], dtype=np.int64) * MS
     stamps = np.array([0, T0, T0 - 3_600_000 * MS], dtype=np.int64)
     assert robot_times(stamps, receives).tolist() == [T0, T0, T0 + 2 * MS]
