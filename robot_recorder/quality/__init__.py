@@ -1,2 +1,1 @@
-"""Quality checks, the inspector that runs them, and their report. Entrance:
-``inspector.Inspector``."""
+"""Checks, the inspector that runs them, and their report. Entrance: ``inspector.Inspector``."""

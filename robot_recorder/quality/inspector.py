@@ -1,5 +1,4 @@
-"""Inspects samples while they are recorded, so that the quality report is ready when an episode
-ends."""
+"""Inspects samples while they are recorded, so that the quality report is ready at the end."""
 
 from __future__ import annotations
 
@@ -44,8 +43,7 @@ SETTLE_NS = 5 * NS_PER_S  # no sample arrives later than this after its time
 
 
 class Inspector:
-    """Runs all checks of one episode. A check that raises is dropped and named; it never costs a
-    take."""
+    """Runs all checks of one episode. A check that raises is dropped and reported, never fatal."""
 
     def __init__(
         self,
@@ -185,8 +183,7 @@ class Inspector:
             self._failed.add(stream.name)
 
     def advance(self, from_ns: int, now_ns: int) -> None:
-        """Fold all stretches that are complete; everything received before ``now_ns`` has been
-        added.
+        """Fold all complete stretches; everything received before ``now_ns`` has been added.
 
         Args:
             from_ns: begin of the episode including its pre-roll, robot clock.
@@ -359,8 +356,7 @@ class Inspector:
         return None
 
     def _limits_of_streams(self) -> dict[str, Limits]:
-        """Return the limits of each joint stream, from the description with the nearest
-        namespace."""
+        """Return the limits of each joint stream, from the description nearest in namespace."""
         found: dict[str, Limits] = {}
         for name, numbers in self._numbers.items():
             nearest = nearest_topics(numbers.stream.topic, self._limits)
@@ -395,8 +391,7 @@ def _finish(check: Check, episode: EpisodeSummary, results: list[Result]) -> Non
 
 
 class NullInspector(Inspector):
-    """Stands in when an inspector could not be built: inspects nothing, and its report gives the
-    reason."""
+    """Replaces an inspector that could not be built: inspects nothing, and reports the reason."""
 
     def __init__(self, error: Exception) -> None:
         """Create it for an error.

@@ -1,5 +1,4 @@
-"""Measures pictures in a separate process, so that neither its time nor a decoder crash costs a
-take."""
+"""Measures pictures in a process of its own: neither its time nor a decoder crash costs a take."""
 
 from __future__ import annotations
 
@@ -112,8 +111,7 @@ class PictureWorker:
             self._end()
 
     def settle(self, timeout_s: float) -> bool:
-        """Wait until all pictures given so far are measured; return False if the timeout came
-        first.
+        """Wait until all pictures given so far are measured; False: the timeout came first.
 
         Args:
             timeout_s: seconds to wait at most.

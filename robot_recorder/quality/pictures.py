@@ -1,5 +1,7 @@
-"""Measures one picture: brightness, sharpness, size. The only part of the quality checks with
-OpenCV."""
+"""Measures the size, brightness and sharpness of one picture.
+
+The only part of the quality checks that needs OpenCV.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +71,7 @@ def look_at(type_name: str, time_ns: int, message: bytes) -> PictureFigures | No
 
 @dataclass(frozen=True)
 class _Decoded:
-    """Width and height of the whole picture, uint8[h, w] to measure, and whether it is visible
+    """A picture: its full width and height, uint8[h, w] to measure, and whether it is visible
     light."""
 
     width: int

@@ -58,8 +58,7 @@ class QualityReport:
         return list(dict.fromkeys(r.check for r in self.findings))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; of passed checks, which are most of them, only the
-        figures."""
+        """Return plain values for JSON; passed checks, which are most of them, only as figures."""
         passed: dict[str, dict[str, float | None]] = {}
         for result in self.results:
             if result.level is Level.PASS:
@@ -97,8 +96,7 @@ UNCHECKED = QualityReport(Verdict.UNKNOWN, "not checked")
 
 
 def unchecked(error: BaseException) -> QualityReport:
-    """Return the report of an episode whose checks failed as a whole, with the error as the
-    reason."""
+    """Return the report of an episode that could not be checked at all, with the reason."""
     why = f"{type(error).__name__}: {error}"
     return QualityReport(Verdict.UNKNOWN, f"not checked: {why}", broken=(why,))
 

@@ -353,7 +353,7 @@ streams:
 
 
 def long_take(seconds: int) -> Iterator[list[tuple[str, np.ndarray, list[bytes]]]]:
-    """Yield second by second joints that follow their commands; one stands still from 59 to 62
+    """Yield joints that follow their commands, second by second; one stands still from 59 to 62
     s."""
     for second in range(seconds):
         at = second + np.arange(100) / 100

@@ -65,8 +65,7 @@ _JPEG_END = b"\xff\xd9"
 
 
 class CameraWatch:
-    """Chooses the pictures of one camera that are worth a look; skipping one costs a
-    microsecond."""
+    """Chooses the pictures of one camera to look at; skipping one costs a microsecond."""
 
     def __init__(
         self,

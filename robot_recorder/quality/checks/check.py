@@ -83,7 +83,7 @@ class EpisodeSummary:
 
     @property
     def may_drive(self) -> bool:
-        """Return whether something may have moved that joint positions do not show, such as a
+        """Return whether the robot may have moved without its joints, such as with a mobile
         base."""
         observed = {n for n, s in self.streams.items() if s.role is Role.OBSERVATION}
         unseen = {n for n in observed if self.streams[n].type.endswith("/JointState")} - set(
@@ -121,14 +121,16 @@ class EpisodeSummary:
 
 
 class Check:
-    """A check of one stream or of the whole episode; it looks for one defect and measures it in one
-    figure.
+    """Looks for one defect of a stream or of the whole episode, and measures it in one figure.
 
     Attributes:
-        name: as thresholds, profiles and reports say it.
-        remedy: what to do when the figure is bad.
-        types: of a check from another package: the message types of the streams it looks at; none: the episode.
-        defaults: of a check from another package: its thresholds unless a profile changes them.
+        name: its name in thresholds, profiles and reports.
+        remedy: what to do about a warning or failure.
+        types: message types of the streams that a check of another package inspects; empty: it
+            checks the
+            whole episode.
+        defaults: default thresholds of a check of another package; profiles and tasks may change
+            them.
     """
 
     name: ClassVar[str]
@@ -140,7 +142,7 @@ class Check:
         """Make sure that a check with a name has default thresholds.
 
         Raises:
-            TypeError: there are no thresholds of this name, or another check has it.
+            TypeError: there are no thresholds of this name, or another check has the name already.
         """
         super().__init_subclass__()
         name = cls.__dict__.get("name")
@@ -169,8 +171,7 @@ class Check:
         """
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
-        """Yield the results, or nothing where there is nothing to judge. Called once, at the
-        end."""
+        """Yield the results, or nothing if there is nothing to judge. Called once, at the end."""
         raise NotImplementedError
 
     def say(

@@ -105,8 +105,7 @@ class Motion:
 
     @property
     def span(self) -> tuple[int, int] | None:
-        """Return the begin of the first and the end of the last motion, ns; None: it never
-        moved."""
+        """Return begin and end of all motion, ns; None: it never moved."""
         steps = np.flatnonzero(self.moving)
         if not len(steps):
             return None

@@ -134,8 +134,7 @@ class NumberWatch:
         self._build = list  # breaks the reference cycle with the builder, so that both can be freed
 
     def _in_order(self, times: Int64s, receives: Int64s, messages: Sequence[bytes]) -> _Messages:
-        """Return the messages that no earlier stamp can follow any more, in order of stamps; keep
-        the rest."""
+        """Return the messages that nothing earlier can follow any more, sorted; keep the rest."""
         if self._waiting is not None:
             times = np.concatenate((self._waiting[0], times))
             receives = np.concatenate((self._waiting[1], receives))

@@ -1,4 +1,5 @@
-"""Which checks a stream and an episode get: those that its row in ``KINDS`` names, and those of installed packages."""
+"""Selects the checks of a stream and of an episode: those in ``KINDS``, and those of installed
+packages."""
 
 from __future__ import annotations
 
@@ -26,13 +27,14 @@ VALUE_CHECKS: dict[str, type[Check]] = {
     for kind in (NotANumber, Frozen, JointFrozen, JointJump, JointLimits, TrackingLag, TrackingError,
                  TaxelsDead, TaxelsStuck, TaxelsSaturated, WrenchBias, WrenchClipping, WrenchSpikes)
 }  # fmt: skip
-"""What a row of ``KINDS`` can name, by the check's name."""
-# The same question, asked of joints and of touch in a way of its own.
+"""Checks that a row of ``KINDS`` can name, by name."""
+# Joints and pads are tested for being frozen in their own ways.
 _OF_SORT = {(Sort.JOINTS, "frozen"): JointsFrozen, (Sort.TACTILE, "frozen"): TactileFrozen}
 
 
 def value_checks(stream: StreamConfig) -> list[type[Check]]:
-    """Return the checks of a stream's values. Of a command it is only asked whether they are numbers."""
+    """Return the checks of a stream's values; a command is only checked for values that are not
+    numbers."""
     kind = KINDS.get(stream.type)
     observed = stream.role is Role.OBSERVATION
     names = kind.checks if kind is not None and observed else ("not_a_number",)
@@ -49,7 +51,7 @@ def value_checks(stream: StreamConfig) -> list[type[Check]]:
 
 
 def episode_checks() -> list[type[Check]]:
-    """Return the checks of an episode as a whole."""
+    """Return the checks of the whole episode."""
     return [*WHOLE_CHECKS, NeverTouched, *(c for c in installed_checks() if not c.types)]
 
 

@@ -31,8 +31,7 @@ class TactileFrozen(Frozen):
 
 
 class _Taxels(ValueCheck):
-    """Finds taxels whose reading stays the same although the pad has noise or is pressed around
-    them."""
+    """Finds taxels with a constant reading on a pad that has noise or is pressed elsewhere."""
 
     def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
         """Create the check without samples."""

@@ -53,8 +53,7 @@ def _columns(names: tuple[str, ...], prefix: str) -> npt.NDArray[np.intp]:
 
 
 def robot_times(stamps: Int64s, receives: Int64s) -> Int64s:
-    """Return int64[n], ns: stamps that are plausible on the robot's clock, else times of
-    receipt."""
+    """Return stamps where plausible on the robot's clock, else times of receipt; int64[n], ns."""
     near = (stamps != 0) & (np.abs(receives - stamps) < _FAR_NS)
     return np.where(near, stamps, receives)
 

@@ -1,5 +1,4 @@
-"""Every check has thresholds, every row of thresholds has a check, and one that cannot be built is
-named."""
+"""Every check has thresholds, every threshold a check; checks that cannot be built are named."""
 
 from __future__ import annotations
 
