@@ -7,7 +7,7 @@ import itertools
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,12 @@ from robot_recorder.configuration.find import load_tasks
 from robot_recorder.configuration.tasks import TaskRegistry
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.episodes.label_rules import missing_annotations, to_be_annotated
-from robot_recorder.episodes.labelling import Labelled
+from robot_recorder.episodes.labelling import LabelledEpisode, describe, label_finished
 from robot_recorder.episodes.store import EpisodeStore, not_finished
 from robot_recorder.episodes.trash import TRASH
-from robot_recorder.model.answers import Answer
 from robot_recorder.model.errors import ConfigError, RecorderError
 from robot_recorder.model.ids import PARTIAL
-from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome, appended, outcome_text
+from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
 from robot_recorder.model.streams import NS_PER_S
 
 _NUMBER = r"-?\d+(?:\.\d*)?"
@@ -109,12 +108,12 @@ def _label(options: argparse.Namespace) -> int:
         try:
             path = path.resolve()
             _refuse(path, changes)
-            episode = Episode.open(path)
+            now = LabelledEpisode.of(Episode.open(path))
             if changes:
                 store = stores.setdefault(path.parent, open_store(path.parent))
-                episode = _labelled(store, path, options, registry)
+                now = _labelled(store, path, options, registry)
             if shown:
-                _show(Labelled.of(episode), path, registry, options.json)
+                _show(now, path, registry, options.json)
         except RecorderError as error:
             say_error(f"error: {error}")  # the others are labelled all the same
             failed = True
@@ -123,27 +122,21 @@ def _label(options: argparse.Namespace) -> int:
 
 def _labelled(
     store: EpisodeStore, path: Path, options: argparse.Namespace, registry: TaskRegistry
-) -> Episode:
-    """Label one episode; says what was done unless that is shown anyway."""
-    told: list[str] = []
-
-    def decide(episode: Episode) -> list[LabelEvent]:
-        now = before = Labelled.of(episode)
-        rules = bool(options.tasks)  # a registry that was asked for comes before what it carries
-        for asked in _asked(options, now):
-            event = now.admit(asked, registry, time.time_ns(), rules)
-            if isinstance(event, Answer):
-                raise ConfigError(f"{now.id}: {event.reason}")
-            now = replace(now, events=tuple(appended(now.events, event)))
-            told.append(_sentence(now.events[-1], now))
-        if any(event.kind is not LabelKind.TASK for event in now.events[len(before.events) :]):
-            told[-1] += to_be_annotated(now.labels, now.task(registry, registry_rules=rules))
-        return list(now.events[len(before.events) :])
-
-    episode = store.append_labels(path, decide)
+) -> LabelledEpisode:
+    """Label one episode; print what was done unless the history is printed anyway."""
+    rules = bool(options.tasks)  # a registry that was given comes before the one in the episode
+    try:
+        now, events = label_finished(
+            store, path, lambda now: _asked(options, now), registry, time.time_ns(), rules
+        )
+    except ConfigError as error:
+        raise ConfigError(f"{path.name}: {error}") from error
+    told = [_sentence(event, now) for event in events]
+    if any(event.kind is not LabelKind.TASK for event in events):
+        told[-1] += to_be_annotated(now.labels, now.task(registry, registry_rules=rules))
     if not options.history and not options.json:
-        say(f"{episode.id} {'; '.join(told)}")
-    return episode
+        say(f"{now.id} {'; '.join(told)}")
+    return now
 
 
 def _refuse(path: Path, change: bool) -> None:
@@ -163,7 +156,7 @@ def _refuse(path: Path, change: bool) -> None:
         )
 
 
-def _asked(options: argparse.Namespace, now: Labelled) -> Iterator[LabelEvent]:
+def _asked(options: argparse.Namespace, now: LabelledEpisode) -> Iterator[LabelEvent]:
     """What a command line asks for of one episode, in the order in which it is appended."""
     stamps = itertools.count(time.time_ns())
 
@@ -191,28 +184,17 @@ def _asked(options: argparse.Namespace, now: Labelled) -> Iterator[LabelEvent]:
         yield segment(LabelKind.ANNOTATION, place)
 
 
-def _what(event: LabelEvent, now: Labelled) -> str:
-    """An event in a few words."""
-    if event.kind is LabelKind.TASK:
-        by = f", operator {event.operator_name}" if event.operator_name else ""
-        return f"task {event.task or 'none'}{by}"
-    if event.kind is LabelKind.OUTCOME:
-        return outcome_text(event.outcome, event.cause)
-    where = f"{event.name} {now.span.text(event.start_ns, event.end_ns)}"
-    return f"withdrawn: {where}" if event.kind is LabelKind.RETRACTION else where
-
-
-def _sentence(event: LabelEvent, now: Labelled) -> str:
+def _sentence(event: LabelEvent, now: LabelledEpisode) -> str:
     verb = {
         LabelKind.TASK: "set to ",
         LabelKind.OUTCOME: "marked as ",
         LabelKind.ANNOTATION: "annotated: ",
     }
     before = f" (was {event.previous})" if event.previous else ""
-    return f"{verb.get(event.kind, '')}{_what(event, now)}{before}"
+    return f"{verb.get(event.kind, '')}{describe(event, now)}{before}"
 
 
-def _show(now: Labelled, path: Path, registry: TaskRegistry, as_json: bool) -> None:
+def _show(now: LabelledEpisode, path: Path, registry: TaskRegistry, as_json: bool) -> None:
     labels, task = now.labels, now.task(registry)
     missing = missing_annotations(labels, task)
     if as_json:
@@ -227,14 +209,14 @@ def _show(now: Labelled, path: Path, registry: TaskRegistry, as_json: bool) -> N
             "history": [event.to_dict() for event in now.events],
         })  # fmt: skip
         return
-    annotated = ", ".join(_what(event, now) for event in labels.annotations)
+    annotated = ", ".join(describe(event, now) for event in labels.annotations)
     say(f"{now.id}: {labels.outcome_text}, task {labels.task or 'none'}, "
         f"operator {labels.operator_name or 'unknown'}")  # fmt: skip
     say(f"  annotated: {annotated or 'nothing'}{to_be_annotated(labels, task)}")
     _print_history(now)
 
 
-def _segment(event: LabelEvent, now: Labelled) -> dict[str, Any]:
+def _segment(event: LabelEvent, now: LabelledEpisode) -> dict[str, Any]:
     span = now.span
     return {
         "name": event.name,
@@ -243,7 +225,7 @@ def _segment(event: LabelEvent, now: Labelled) -> dict[str, Any]:
     }
 
 
-def _print_history(now: Labelled) -> None:
+def _print_history(now: LabelledEpisode) -> None:
     from robot_recorder.cli.tables import Table, table_console
 
     table = Table()
@@ -252,6 +234,6 @@ def _print_history(now: Labelled) -> None:
     table.add_column("note")
     for event in now.events:
         when = datetime.fromtimestamp(event.stamp_ns / NS_PER_S)
-        cells = (f"{when:%Y-%m-%d %H:%M:%S}", event.by or "unknown", _what(event, now))
+        cells = (f"{when:%Y-%m-%d %H:%M:%S}", event.by or "unknown", describe(event, now))
         table.add_row(*cells, event.previous, event.note)
     table_console().print(table)

@@ -49,7 +49,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Labelling:
+class LabelContext:
     """An episode that is given a label.
 
     Attributes:
@@ -67,7 +67,7 @@ class Labelling:
     now_ns: int
 
 
-def admit(asked: LabelEvent, into: Labelling) -> LabelEvent | Answer:
+def admit(asked: LabelEvent, into: LabelContext) -> LabelEvent | Answer:
     """What becomes of a label in an episode's log; or why it is not taken.
 
     Args:
@@ -105,7 +105,7 @@ def admit(asked: LabelEvent, into: Labelling) -> LabelEvent | Answer:
 
 
 def _admit_task(
-    asked: LabelEvent, bare: LabelEvent, labels: Labels, into: Labelling
+    asked: LabelEvent, bare: LabelEvent, labels: Labels, into: LabelContext
 ) -> LabelEvent | Answer:
     instruction = labels.instruction
     if asked.task:
@@ -125,7 +125,7 @@ def _admit_task(
 
 
 def _admit_annotation(
-    asked: LabelEvent, bare: LabelEvent, task: Task | None, into: Labelling
+    asked: LabelEvent, bare: LabelEvent, task: Task | None, into: LabelContext
 ) -> LabelEvent | Answer:
     verdict = check_annotation(asked.name, asked.start_ns, asked.end_ns, into.span, task)
     if verdict.ok and into.span.to_ns is None and asked.end_ns > into.now_ns + AHEAD_NS:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.episodes.label_rules import Span
-from robot_recorder.episodes.labelling import Labelled, look_up
+from robot_recorder.episodes.labelling import LabelledEpisode, look_up
 from robot_recorder.model.answers import Answer
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.ids import PARTIAL
@@ -26,7 +26,7 @@ class LabelTarget:
         which: how it was found; empty: by its id.
     """
 
-    now: Labelled
+    now: LabelledEpisode
     which: str = ""
 
     def __str__(self) -> str:
@@ -58,7 +58,7 @@ def find_target(status: EpisodeStatus, episode_id: str) -> LabelTarget | Answer:
     return LabelTarget(now, which)
 
 
-def _just_begun(status: EpisodeStatus) -> Labelled:
+def _just_begun(status: EpisodeStatus) -> LabelledEpisode:
     """An episode of which nothing is noted yet, as its recorder describes it."""
     start_ns = to_ns(status.start)
     task = LabelEvent(
@@ -66,4 +66,4 @@ def _just_begun(status: EpisodeStatus) -> Labelled:
         instruction=status.instruction, operator_name=status.operator_name,
     )  # fmt: skip
     span = Span(start_ns, start_ns - round(status.pre_roll_s * NS_PER_S))
-    return Labelled(status.episode_id, {}, (task,), span)
+    return LabelledEpisode(status.episode_id, {}, (task,), span)

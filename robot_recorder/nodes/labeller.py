@@ -13,7 +13,7 @@ from std_srvs.srv import Trigger
 
 from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.episodes.label_rules import to_be_annotated
-from robot_recorder.episodes.labelling import Labelled, look_up
+from robot_recorder.episodes.labelling import LabelledEpisode, decide, look_up
 from robot_recorder.model.answers import Answer
 from robot_recorder.model.errors import BagError, ConfigError
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome, outcome_text
@@ -157,7 +157,7 @@ class LabellerNode(Node):
             verdict = Answer(True, f"{what} {done} {target}")
         return self._answer(response, verdict)
 
-    def _outcome(self, request: Any, now: Labelled) -> LabelEvent | Answer:
+    def _outcome(self, request: Any, now: LabelledEpisode) -> LabelEvent | Answer:
         if request.outcome not in tuple(Outcome):
             return Answer(False, f"outcome {request.outcome} is not 0, 1 or 2")
         return LabelEvent(
@@ -165,7 +165,7 @@ class LabellerNode(Node):
             note=request.note, outcome=Outcome(request.outcome), cause=request.cause,
         )  # fmt: skip
 
-    def _annotation(self, request: Any, now: Labelled) -> LabelEvent:
+    def _annotation(self, request: Any, now: LabelledEpisode) -> LabelEvent:
         stamp_ns, start_ns = self._stamp_ns(), to_ns(request.start)
         kind = LabelKind.RETRACTION if request.retract else LabelKind.ANNOTATION
         if not request.retract:
@@ -175,17 +175,22 @@ class LabellerNode(Node):
             name=request.name, start_ns=start_ns, end_ns=to_ns(request.end) or start_ns,
         )  # fmt: skip
 
-    def _admitted(self, asked: LabelEvent | Answer, now: Labelled) -> LabelEvent | Answer:
+    def _admitted(self, asked: LabelEvent | Answer, now: LabelledEpisode) -> LabelEvent | Answer:
         """As the recorder will take it, or why it will not, as far as can be known here."""
         if isinstance(asked, Answer):
             return asked
-        return now.admit(asked, self._tasks, self._now_ns())
+        try:
+            return decide([asked], now, self._tasks, self._now_ns())[0]
+        except ConfigError as error:
+            return Answer(False, str(error))
 
-    def _who(self, request: Any, now: Labelled) -> str:
+    def _who(self, request: Any, now: LabelledEpisode) -> str:
         operator = self._assignment.operator_name or now.labels.operator_name
         return str(request.by or operator or "unknown")
 
-    async def _store(self, event: LabelEvent, now: Labelled) -> tuple[Answer, Labelled]:
+    async def _store(
+        self, event: LabelEvent, now: LabelledEpisode
+    ) -> tuple[Answer, LabelledEpisode]:
         """Publish a label and wait until the recorder says that it is stored.
 
         Returns:

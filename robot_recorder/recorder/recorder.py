@@ -15,7 +15,7 @@ from robot_recorder.bags.writer import BagWriter
 from robot_recorder.clocks.robot_clock import RobotClock
 from robot_recorder.configuration.tasks import Task, TaskRegistry
 from robot_recorder.episodes.episode import episode_id
-from robot_recorder.episodes.labelling import Labelled
+from robot_recorder.episodes.labelling import LabelledEpisode, decide, label_finished
 from robot_recorder.episodes.locks import Claim
 from robot_recorder.episodes.store import QUARANTINE, EpisodeStore
 from robot_recorder.episodes.trash import TrashLimits
@@ -428,22 +428,21 @@ class Recorder:
     def label(self, event: LabelEvent) -> Answer:
         """Take a label, when the rules do: into the running episode, or into a finished one's metadata."""
 
-        def decide(now: Labelled) -> LabelEvent:
-            taken = now.admit(event, self.settings.tasks, self.clock.now_ns())
-            if isinstance(taken, Answer):
-                raise ConfigError(taken.reason)
-            return taken
+        tasks, now_ns = self.settings.tasks, self.clock.now_ns()
+
+        def decided(now: LabelledEpisode) -> LabelEvent:
+            return decide([event], now, tasks, now_ns)[0]
 
         try:
             for recording in {*self._finalising, *filter(None, [self.last])}:
-                if recording.id == event.episode_id and recording.add_event(decide):
+                if recording.id == event.episode_id and recording.add_event(decided):
                     return Answer(True)
             path = self.store.find(event.episode_id)
-            events = self.store.append_labels(path, lambda e: [decide(Labelled.of(e))]).events
+            now, _ = label_finished(self.store, path, lambda _: [event], tasks, now_ns)
         except (BagError, ConfigError) as error:
             return Answer(False, str(error))
         if self.last is not None and self.last.id == event.episode_id:
-            self.last.events = events  # others may have labelled it, too
+            self.last.events = list(now.events)  # others may have labelled it, too
         return Answer(True)
 
 

@@ -20,7 +20,7 @@ from robot_recorder.bags.writer import BagWriter
 from robot_recorder.clocks.robot_clock import ClockStep
 from robot_recorder.episodes.episode import incompleteness, label_facts, lost_of, quality_facts
 from robot_recorder.episodes.label_rules import Span
-from robot_recorder.episodes.labelling import Labelled
+from robot_recorder.episodes.labelling import LabelledEpisode
 from robot_recorder.episodes.recovery import RecordingLock, recover
 from robot_recorder.episodes.store import EpisodeStore, Note
 from robot_recorder.model.answers import Answer
@@ -198,7 +198,7 @@ class Recording:
         if samples:
             self._writer.offer(batch, free)
 
-    def add_event(self, decide: Callable[[Labelled], LabelEvent]) -> bool:
+    def add_event(self, decide: Callable[[LabelledEpisode], LabelEvent]) -> bool:
         """Take a label and bring it to the disk; False when the episode is finalised already.
 
         Args:
@@ -220,9 +220,9 @@ class Recording:
             self._labels_to_write.append(self.events[-1])
         return True
 
-    def _labelled(self) -> Labelled:
+    def _labelled(self) -> LabelledEpisode:
         span = Span(self.start_ns, self.from_ns, self.stop_ns or None)
-        return Labelled(self.id, self._begin.facts, tuple(self.events), span)
+        return LabelledEpisode(self.id, self._begin.facts, tuple(self.events), span)
 
     @property
     def labels(self) -> Labels:

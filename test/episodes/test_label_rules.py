@@ -12,7 +12,7 @@ from robot_recorder.configuration.find import load_tasks
 from robot_recorder.configuration.tasks import Task, TaskRegistry
 from robot_recorder.episodes.label_rules import (
     MOST_LABELS,
-    Labelling,
+    LabelContext,
     Span,
     admit,
     check_annotation,
@@ -151,8 +151,8 @@ EVENTS = st.builds(
 )
 
 
-def into(*events: LabelEvent, span: Span = SPAN, now_ns: int = T0 + 20 * S) -> Labelling:
-    return Labelling(events, span, REGISTRY.tasks.get, REGISTRY, now_ns)
+def into(*events: LabelEvent, span: Span = SPAN, now_ns: int = T0 + 20 * S) -> LabelContext:
+    return LabelContext(events, span, REGISTRY.tasks.get, REGISTRY, now_ns)
 
 
 @given(st.lists(EVENTS, max_size=6), st.booleans())

@@ -19,7 +19,7 @@ from support.samples import T0, wrench, write_bag
 from robot_recorder.bags.mcap_writer import McapWriter
 from robot_recorder.configuration.tasks import parse_tasks
 from robot_recorder.episodes.episode import Episode, label_facts
-from robot_recorder.episodes.labelling import Labelled, look_up
+from robot_recorder.episodes.labelling import LabelledEpisode, look_up
 from robot_recorder.episodes.store import EpisodeStore, Note
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome, fold
@@ -233,7 +233,7 @@ def test_a_log_that_is_rubbish_is_named_and_left_alone(episode: Path) -> None:
     before = (episode / "metadata.yaml").read_bytes()
     for use in (
         Episode.open(episode).__getattribute__,
-        lambda _: Labelled.of(Episode.open(episode)),
+        lambda _: LabelledEpisode.of(Episode.open(episode)),
     ):
         with pytest.raises(BagError, match="'labels' of custom_data"):
             use("events")
@@ -246,14 +246,16 @@ def test_a_log_that_is_rubbish_is_named_and_left_alone(episode: Path) -> None:
 
 
 def test_the_episodes_own_task_comes_before_the_registrys(episode: Path) -> None:
-    now = Labelled.of(Episode.open(episode))
+    now = LabelledEpisode.of(Episode.open(episode))
     registry = parse_tasks(
         "tasks: {lift: {instruction: Lift., failure_causes: [drop]}, fold: {instruction: Fold.}}"
     )
     assert now.task(registry) == OWN
     assert now.task(registry, "fold") == registry.find("fold")
     assert now.task(registry, "nobody") is None
-    broken = Labelled(now.id, {"task_yaml": "tasks: {lift: {mood: good}}"}, now.events, now.span)
+    broken = LabelledEpisode(
+        now.id, {"task_yaml": "tasks: {lift: {mood: good}}"}, now.events, now.span
+    )
     assert broken.task(registry) == registry.find("lift")
 
 
