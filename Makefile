@@ -1,5 +1,6 @@
 # make demo   set up, then record episodes of a simulated humanoid
 # make test   set up, then run the tests
+# make docs   set up, then build the documentation as a searchable site: .cache/site/index.html
 # make faults   the faults among them, a hundred kills: half an hour
 # make bench-writers    which bag writer, by CPU and by what a kill costs: a minute
 # make bench-alignment  how well streams are aligned, against known truth and beside others: five minutes
@@ -12,7 +13,7 @@ PYTHON ?= python3
 SHELL := /bin/bash
 IN := . tools/env.sh &&
 
-.PHONY: demo test faults bench-alignment bench-catalogue bench-memory bench-quality bench-playback bench-recorder bench-writers setup setup-tests lint clean
+.PHONY: demo test docs faults bench-alignment bench-catalogue bench-memory bench-quality bench-playback bench-recorder bench-writers setup setup-tests lint clean
 
 demo: setup
 	$(IN) python .venv/lib/robot_recorder/demo $(if $(EPISODES),--episodes $(EPISODES))
@@ -21,6 +22,10 @@ test: setup-tests
 	$(IN) $(if $(ARGS),pytest --basetemp=.cache/pytest $(ARGS),\
 	  pytest --basetemp=.cache/pytest -n 3 --dist loadfile -m "not alone" && \
 	  pytest --basetemp=.cache/pytest -m alone)
+
+docs:
+	@$(PYTHON) tools/bootstrap.py --docs
+	$(IN) NO_MKDOCS_2_WARNING=1 mkdocs --quiet build --strict && echo "open .cache/site/index.html"
 
 faults: setup
 	$(IN) FAULTS=100 pytest --basetemp=.cache/pytest test/nodes/test_faults.py test/episodes/test_recovery.py

@@ -1,4 +1,4 @@
-"""Sets up what `make demo` and, with --tests, `make test` need, inside the checkout. Skips what is done.
+"""Sets up what `make demo` needs, inside the checkout; with --tests `make test`, with --docs `make docs`. Skips what is done.
 
 Standard library only: it runs before anything is installed.
 """
@@ -32,12 +32,17 @@ def main() -> int:
     for name in ("PYTHONPATH", "LD_LIBRARY_PATH", "AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH"):
         os.environ.pop(name, None)  # of another ROS 2 installation, sourced in this shell
     began = time.monotonic()
-    tests = "--tests" in sys.argv[1:]
+    tests, docs = "--tests" in sys.argv[1:], "--docs" in sys.argv[1:]
     check_platform()
     install_debian_packages()
     if tests:
         install_what_shows()
-    steps = [install_python_packages(), tests and install_viewer(), build_package()]
+    steps = [
+        install_python_packages(),
+        tests and install_more("view", "the viewer (170 MB)"),
+        docs and install_more("docs", "what makes the site (130 MB)"),
+        build_package(),
+    ]
     if any(steps):
         print(f"set-up took {time.monotonic() - began:.0f} s", flush=True)
     return 0
@@ -135,14 +140,19 @@ def install_python_packages() -> bool:
     return True
 
 
-def install_viewer() -> bool:
-    """What `robot-recorder view` needs."""
-    file = ROOT / "requirements" / "view.txt"
-    stamp = VENV / ".installed-view"
+def install_more(name: str, what: str) -> bool:
+    """What only some want, pinned in a file of its own.
+
+    Args:
+        name: of the file in requirements/.
+        what: it is, and how large, for whoever waits.
+    """
+    file = ROOT / "requirements" / f"{name}.txt"
+    stamp = VENV / f".installed-{name}"
     wanted = digest([file]) + " " + (VENV / ".installed").read_text()
     if stamp.exists() and stamp.read_text() == wanted:
         return False
-    say("installing the viewer (170 MB)")
+    say(f"installing {what}")
     pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     run([*pip, "-r", str(file)])
     stamp.write_text(wanted)

@@ -1,0 +1,85 @@
+"""The site that `make docs` builds: all pages, each found by the search, and the API's reference."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from support.pages import ROOT
+
+SITE = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+
+
+def listed(entries: list[object]) -> list[str]:
+    """The pages of a navigation, at any depth."""
+    found: list[str] = []
+    for entry in entries:
+        places = entry.values() if isinstance(entry, dict) else [entry]
+        for place in places:
+            found += listed(place) if isinstance(place, list) else [str(place)]
+    return found
+
+
+def test_the_navigation_lists_every_page_once() -> None:
+    pages = [page.name for page in (ROOT / "docs").glob("*.md")]
+    pages += ["index.md", "CONTRIBUTING.md", "CHANGELOG.md", "decisions/"]
+    assert sorted(listed(SITE["nav"])) == sorted(pages), "correct nav in mkdocs.yml"
+
+
+def test_every_reference_names_something() -> None:
+    for name in re.findall(r"^::: (.+)$", (ROOT / "docs/api.md").read_text(), re.M):
+        path = ROOT / name.replace(".", "/")
+        if path.with_suffix(".py").is_file() or path.is_dir():
+            continue
+        module, _, member = name.rpartition(".")
+        text = (ROOT / module.replace(".", "/")).with_suffix(".py").read_text()
+        assert re.search(rf"^(class |def )?{member}\b", text, re.M), f"api.md: there is no {name}"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built."""
+    for module in ("mkdocs", "material", "mkdocstrings"):
+        pytest.importorskip(module, reason="make docs installs what makes the site")
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir"]
+    done = subprocess.run([*command, str(folder)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_the_search_finds_every_page(site: Path) -> None:
+    index = json.loads((site / "search/search_index.json").read_text())
+    found = {entry["location"].partition("#")[0] for entry in index["docs"]}
+    pages = {
+        p.relative_to(ROOT / "docs").with_suffix(".html") for p in (ROOT / "docs").rglob("*.md")
+    }
+    assert found >= {str(page) for page in pages} | {"index.html"}
+
+
+def test_no_link_of_the_site_is_dead(site: Path) -> None:
+    for page in site.rglob("*.html"):
+        if page.name == "404.html":
+            continue
+        for link in re.findall(r'(?:href|src)="([^"#:?]+)[^":]*"', page.read_text()):
+            target = (page.parent / link).resolve()
+            assert target.exists(), f"{page.relative_to(site)}: {link}"
+
+
+def test_the_reference_is_there(site: Path) -> None:
+    page = (site / "api.html").read_text()
+    for name in ("quality.checks.check.Check", "bags.writer.BagWriter", "messages.kinds.Kind"):
+        assert f'id="robot_recorder.{name}"' in page
+
+
+def test_lists_and_tables_are_lists_and_tables(site: Path) -> None:
+    """GitHub takes a list without an empty line before it, the site's Markdown does not."""
+    text_as_list = re.compile(r"<p>(?:(?!</p>).)*?\n(?:[-*] |\||\d+\. )", re.S)
+    for page in site.rglob("*.html"):
+        found = text_as_list.search(page.read_text())
+        assert not found, f"{page.name}: {found[0][-80:] if found else ''}"
