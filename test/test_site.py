@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support.browser import Browser, chromium
 from support.pages import ROOT
 
 SITE = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
@@ -69,6 +70,24 @@ def test_no_link_of_the_site_is_dead(site: Path) -> None:
         for link in re.findall(r'(?:href|src)="([^"#:?]+)[^":]*"', page.read_text()):
             target = (page.parent / link).resolve()
             assert target.exists(), f"{page.relative_to(site)}: {link}"
+
+
+def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
+    for page in site.rglob("*.html"):
+        loaded = re.findall(
+            r'<(?:script|img|link rel="stylesheet")[^>]*(?:src|href)="(https?:[^"]+)',
+            page.read_text(),
+        )
+        assert not loaded, f"{page.relative_to(site)} loads {loaded}"
+
+
+@pytest.mark.skipif(chromium() is None, reason="no Chromium here")
+def test_the_search_works_on_pages_opened_from_disk(site: Path) -> None:
+    page = site / "decisions/0003-our-own-mcap-writer.html"
+    with Browser() as browser:
+        browser.call("Page.navigate", url=f"{page.as_uri()}?q=trash")
+        browser.wait("document.querySelectorAll('.md-search-result__item').length > 3")
+        assert all(url.startswith(("file:", "about:", "data:")) for url in browser.requests)
 
 
 def test_the_reference_is_there(site: Path) -> None:

@@ -19,6 +19,7 @@ ROOT_PAGES = {
     "CONTRIBUTING.md": "CONTRIBUTING.md",
     "CHANGELOG.md": "CHANGELOG.md",
 }
+SHIM = "iframe-worker.js"  # beside this file: the search of pages that are opened from disk
 COPIES = "checkout"  # folder of the site with files that pages link
 _LINK = re.compile(r"(?<=\]\()([^)\s#:]+)(?=[)#])")
 
@@ -33,6 +34,8 @@ def on_config(config: Any) -> Any:
 
 def on_files(files: Files, config: Any) -> Files:
     """Add the root's pages, and every file outside of docs/ that a page links."""
+    shim = str(ROOT / "tools" / SHIM)
+    files.append(File.generated(config, f"assets/javascripts/{SHIM}", abs_src_path=shim))
     for name, place in ROOT_PAGES.items():
         text = (ROOT / name).read_text(encoding="utf-8")
         files.append(File.generated(config, place, content=text))
