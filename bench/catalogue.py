@@ -40,7 +40,7 @@ from robot_recorder.catalogue.entry import Entry
 from robot_recorder.catalogue.query import Filter, Query
 from robot_recorder.catalogue.schema import DAY_NS, FILE
 from robot_recorder.catalogue.sync import sync
-from robot_recorder.episodes.episode import label_facts
+from robot_recorder.episodes.facts import label_facts
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.model.topics import BagTopic, OfferedQos

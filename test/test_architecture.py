@@ -30,7 +30,7 @@ FLOORS = [
      "model messages clocks alignment configuration bags quality.checks quality episodes", ""),
     ("offline", False,
      "model messages clocks alignment configuration bags quality.checks quality episodes", "cv2 rosbags"),
-    ("catalogue", False, "model configuration bags quality episodes", ""),
+    ("catalogue", False, "model alignment configuration bags quality episodes", ""),
     ("playback", False, "model bags episodes", ""),
     ("content", False,
      "model messages clocks alignment configuration bags quality.checks episodes offline", "cv2 rosbags"),

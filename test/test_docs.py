@@ -23,7 +23,7 @@ from robot_recorder.cli import main as cli
 from robot_recorder.cli import play
 from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.configuration.tasks import parse_tasks
-from robot_recorder.episodes.episode import label_facts
+from robot_recorder.episodes.facts import label_facts
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome, dump_events, load_events
 
 EPISODE = "g1_sim_20261122T222642_169_lift_box"  # what the documentation calls it

@@ -8,12 +8,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from robot_recorder.alignment.certificate import Certificate
 from robot_recorder.bags.files import OUT_OF_FILES
 from robot_recorder.bags.metadata import METADATA_FILE
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.labels import Outcome
-from robot_recorder.model.plain_data import load_json
 from robot_recorder.model.streams import NS_PER_MS
 from robot_recorder.quality.report import Verdict
 
@@ -155,10 +155,10 @@ def entry_of(episode: Episode, stamp_ns: int = 0) -> Entry:
 
 
 def _entry_of(episode: Episode, stamp_ns: int) -> Entry:
-    labels, facts = episode.labels, episode.facts
+    labels, facts, certificate = episode.labels, episode.facts, episode.certificate
     lost, all_lost_known = episode.lost
-    skew_us, skew_stream = _worst_skew(episode)
-    verdict, reason = _quality(facts)
+    skew_us, skew_stream = _worst_skew(certificate)
+    verdict, reason = _quality(episode)
     start_ns = max(episode.start_ns, 0)
     return Entry(
         root=episode.path.parent,
@@ -177,8 +177,8 @@ def _entry_of(episode: Episode, stamp_ns: int) -> Entry:
         size_bytes=episode.size_bytes,
         lost=lost,
         all_lost_known=all_lost_known,
-        frames=int(episode.sync.get("frames", 0)),
-        complete=int(episode.sync.get("complete", 0)),
+        frames=certificate.frames if certificate is not None else 0,
+        complete=certificate.complete if certificate is not None else 0,
         skew_p95_us=skew_us,
         skew_stream=skew_stream,
         recovered=episode.is_recovered,
@@ -187,26 +187,23 @@ def _entry_of(episode: Episode, stamp_ns: int) -> Entry:
     )
 
 
-def _worst_skew(episode: Episode) -> tuple[int | None, str]:
-    skews = {
-        name: float(figures["skew_p95_ms"])
-        for name, figures in episode.sync.get("streams", {}).items()
-        if figures["skew_p95_ms"] is not None
-    }
+def _worst_skew(certificate: Certificate | None) -> tuple[int | None, str]:
+    streams = certificate.streams.items() if certificate is not None else ()
+    skews = {name: s.skew_p95_ms for name, s in streams if s.skew_p95_ms is not None}
     if not skews:
         return None, ""
     worst = max(skews, key=lambda name: skews[name])
-    return round(1000 * skews[worst]), worst
+    return round(1000 * float(skews[worst])), worst
 
 
-def _quality(facts: dict[str, str]) -> tuple[Verdict, str]:
-    """Verdict and what weighed most. Anybody's tool may have written them: rubbish is unknown."""
+def _quality(episode: Episode) -> tuple[Verdict, str]:
+    """Return the verdict and the check that weighed most. Anybody's tool may have written them: rubbish is unknown."""
     try:
-        verdict = Verdict[facts.get("verdict", "").upper()]
+        verdict = Verdict[episode.facts.get("verdict", "").upper()]
     except KeyError:
         return Verdict.UNKNOWN, ""
     try:
-        reasons = load_json(facts.get("quality", ""))["reasons"]
-        return verdict, reasons[0] if reasons and isinstance(reasons[0], str) else ""
-    except (ValueError, TypeError, KeyError, IndexError):
+        reasons = episode.quality.reasons
+    except BagError:
         return verdict, ""
+    return verdict, reasons[0] if reasons else ""

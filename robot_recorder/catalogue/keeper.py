@@ -6,7 +6,6 @@ import logging
 import sqlite3
 import threading
 from pathlib import Path
-from typing import Any
 
 from robot_recorder.bags.files import FILE_MODE, is_real_directory
 from robot_recorder.catalogue.catalogue import Catalogue
@@ -44,16 +43,16 @@ class Keeper:
         self._behind: set[str] = set()
         self._last_error = ""
 
-    def changed(self, path: Path, metadata: dict[str, Any] | None = None) -> None:
+    def changed(self, path: Path, episode: Episode | None = None) -> None:
         """An episode came, went, or changed.
 
         Args:
             path: a directory under the root.
-            metadata: its content, where that is at hand.
+            episode: the episode in it, where that is at hand.
         """
         with self._lock:
             try:
-                self._take(path.name, metadata)
+                self._take(path.name, episode)
                 self._last_error = ""
             except Exception as error:  # see above
                 self._behind.add(path.name)
@@ -61,7 +60,7 @@ class Keeper:
                     logging.getLogger(__name__).warning("the catalogue is behind: %s", error)
                 self._last_error = str(error)
 
-    def _take(self, name: str, metadata: dict[str, Any] | None) -> None:
+    def _take(self, name: str, episode: Episode | None) -> None:
         if self._catalogue is not None and not self._catalogue.is_current:
             self._catalogue.close()
             self._catalogue = None
@@ -74,7 +73,7 @@ class Keeper:
             with catalogue.writing():
                 for behind in sorted(self._behind - {name}):
                     look_again(catalogue, behind)
-                look_again(catalogue, name, metadata)
+                look_again(catalogue, name, episode)
         except sqlite3.DatabaseError as error:
             self._catalogue = None
             catalogue.close()
@@ -93,11 +92,11 @@ def can_be_kept(name: str) -> bool:
     return True
 
 
-def look_again(catalogue: Catalogue, name: str, metadata: dict[str, Any] | None = None) -> None:
+def look_again(catalogue: Catalogue, name: str, episode: Episode | None = None) -> None:
     """Make a catalogue say of a directory what is there now. Within ``writing``.
 
     Args:
-        metadata: its content, where that is at hand.
+        episode: the episode in it, where that is at hand.
     """
     path = catalogue.root / name
     stamp_ns = metadata_stamp_ns(path)
@@ -109,11 +108,7 @@ def look_again(catalogue: Catalogue, name: str, metadata: dict[str, Any] | None 
         catalogue.put_aside(name, "", 0)
     else:
         try:
-            entry = (
-                read_entry(path)
-                if metadata is None
-                else entry_of(Episode(path, metadata), stamp_ns)
-            )
+            entry = read_entry(path) if episode is None else entry_of(episode, stamp_ns)
         except BagError as error:
             catalogue.put_aside(name, str(error), stamp_ns)
         else:

@@ -18,7 +18,7 @@ from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.cli.console import say, say_json
 from robot_recorder.cli.progress import counted
 from robot_recorder.configuration.find import load_profile, load_tasks
-from robot_recorder.episodes.episode import quality_facts
+from robot_recorder.episodes.facts import quality_facts
 from robot_recorder.model.errors import RecorderError
 from robot_recorder.model.ids import PARTIAL
 from robot_recorder.model.quality_result import Level

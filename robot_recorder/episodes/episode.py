@@ -6,7 +6,6 @@ docs/episodes.md lists them.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from dataclasses import dataclass
@@ -24,19 +23,17 @@ from robot_recorder.episodes.label_rules import Span
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.labels import (
     LabelEvent,
-    LabelKind,
     Labels,
-    dump_events,
     fold,
     load_events,
 )
 from robot_recorder.model.plain_data import load_json
 from robot_recorder.model.streams import NS_PER_S
-from robot_recorder.quality.report import UNCHECKED, QualityReport, Verdict
+from robot_recorder.quality.report import UNCHECKED, QualityReport
 
 _ID = re.compile(r"(?P<robot>.+?)_\d{8}T\d{6}_\d{3}(_|-|\.|$)")  # as ``episode_id`` makes it
-# What a key of custom_data is read by.
-_TOLD_BY = {"start_ns": "start_ns", "stop_ns": "duration_s", "pre_roll_s": "pre_roll_s", "labels": "events",
+# Attributes that read a key of custom_data.
+_READ_BY = {"start_ns": "start_ns", "stop_ns": "duration_s", "pre_roll_s": "pre_roll_s", "labels": "events",
             "quality": "quality", "sync": "certificate", "streams": "lost", "clock_jumps": "clock_jumps"}  # fmt: skip
 
 
@@ -51,41 +48,6 @@ def robot_in(id: str) -> str:
     """The robot that an episode's id begins with; empty: it is not made by ``episode_id``."""
     match = _ID.match(id)
     return match["robot"] if match else ""
-
-
-def label_facts(events: list[LabelEvent]) -> dict[str, str]:
-    """The custom_data entries that follow from an event log."""
-    now = fold(events)
-    facts = {"outcome": now.outcome.text, "cause": now.cause, "labels": dump_events(events)}
-    if any(event.kind is LabelKind.TASK for event in events):  # what a stranger's bag says is kept
-        facts["task"], facts["instruction"] = now.task, now.instruction
-        facts["operator"] = now.operator_name
-    return facts
-
-
-def quality_facts(report: QualityReport) -> dict[str, str]:
-    """The custom_data entries of a quality report; none when nobody tried to check."""
-    if report.verdict is not Verdict.UNKNOWN:
-        return {"verdict": report.verdict.text, "quality": json.dumps(report.to_dict())}
-    return {"quality": json.dumps(report.to_dict())} if report.broken else {}
-
-
-def incompleteness(facts: dict[str, str]) -> tuple[str, bool]:
-    """Why an episode is not all that was to be recorded, by its custom_data, and whether data is lost."""
-    if facts.get("error"):
-        return f"was aborted: {facts['error']}", True
-    if facts.get("recovered") == "true":
-        return "was recovered after its recorder had died: its last second may be missing", False
-    reason = facts.get("stop_reason", "request")
-    return ("" if reason == "request" else f"was ended by {reason.replace('_', ' ')}"), False
-
-
-def lost_of(stream: dict[str, Any]) -> tuple[int | None, str]:
-    """A topic's losses together, of its entry in ``streams``; None where not all are known or nobody counted, and why."""
-    by_place, why = stream.get("lost"), str(stream.get("unknown", ""))
-    if not isinstance(by_place, dict) or not all(isinstance(n, int) for n in by_place.values()):
-        return None, why
-    return sum(by_place.values()), why
 
 
 @dataclass(frozen=True)
@@ -113,10 +75,19 @@ class Episode:
             path = path.parent
         return cls(path, *read_bag(path))
 
+    def knowing(
+        self, certificate: Certificate | None = None, quality: QualityReport | None = None
+    ) -> Episode:
+        """A copy that need not parse what its metadata was just written from; None: not known."""
+        copy = Episode(self.path, self.metadata, self.notes)
+        known = {"certificate": certificate, "quality": quality}
+        copy.__dict__.update({name: value for name, value in known.items() if value is not None})
+        return copy
+
     def readable(self) -> tuple[Episode, list[str]]:
-        """The same without what of its custom_data can not be understood, and sentences that say what that is."""
+        """A copy without unreadable custom_data, and one sentence per dropped key."""
         custom, problems = dict(self.metadata.get("custom_data") or {}), []
-        for key, name in _TOLD_BY.items():
+        for key, name in _READ_BY.items():
             try:
                 getattr(self, name)
             except (
@@ -247,11 +218,6 @@ class Episode:
         """It was put together after its recording had ended without a stop."""
         return self.facts.get("recovered") == "true"
 
-    @cached_property
-    def sync(self) -> dict[str, Any]:
-        """The sync certificate as ``Certificate.to_dict`` gives it; empty for foreign bags."""
-        return dict(self._json("sync", {}))
-
     @property
     def clock_jumps(self) -> list[tuple[int, int]]:
         """When the wall clock was set while it was recorded, and by how much, ns."""
@@ -291,15 +257,16 @@ class Episode:
             raise self._rubbish(key, error) from error
         return value
 
-    @property
+    @cached_property
     def certificate(self) -> Certificate | None:
         """How well it is aligned, as its recording says; None: nobody has said."""
         try:
-            return Certificate.from_dict(self.sync) if self.sync else None
+            plain = self._json("sync", {})
+            return Certificate.from_dict(plain) if plain else None
         except (TypeError, ValueError, AttributeError) as error:
             raise self._rubbish("sync", error) from error
 
-    @property
+    @cached_property
     def quality(self) -> QualityReport:
         """What its checks found, as its recording or a later check says; UNCHECKED: nobody has."""
         plain = self._json("quality", {})

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from robot_recorder.alignment.certificate import Certificate
 from robot_recorder.bags.files import (
     FILE_MODE,
     is_real_directory,
@@ -34,21 +35,23 @@ from robot_recorder.bags.metadata import (
     write_metadata,
 )
 from robot_recorder.configuration.yaml_source import did_you_mean
-from robot_recorder.episodes.episode import Episode, label_facts, robot_in
+from robot_recorder.episodes.episode import Episode, robot_in
+from robot_recorder.episodes.facts import label_facts
 from robot_recorder.episodes.locks import WAIT_S, HeldError, Lock
 from robot_recorder.episodes.trash import TRASH, Trash, name_outside
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.ids import MAX_ID_BYTES, PARTIAL, checked_id, shown_id
 from robot_recorder.model.labels import LabelEvent, append_text, appended
 from robot_recorder.model.plain_data import load_json
+from robot_recorder.quality.report import QualityReport
 
 QUARANTINE = ".quarantine"
 NOTE_FILE = "recording.json"
 REASON_FILE = "reason.txt"
 _MOST_NAME_BYTES = 255  # of a file or directory, on any file system
 _MOST_NOTE_BYTES = 100_000_000
-# Told of a directory below the root, and of its metadata where that is at hand; it must not raise.
-Listener = Callable[[Path, "dict[str, Any] | None"], None]
+# Told of a directory below the root, and of the episode in it where that is at hand; it must not raise.
+Listener = Callable[[Path, "Episode | None"], None]
 _TOPIC_KEYS = {"name", "type", "offered_qos_profiles", "type_description_hash"}
 
 
@@ -90,9 +93,9 @@ class EpisodeStore:
         self.trash = Trash(root, file_mode)
         self._on_change = tuple(on_change)
 
-    def _tell(self, path: Path, metadata: dict[str, Any] | None = None) -> None:
+    def _tell(self, path: Path, episode: Episode | None = None) -> None:
         for listener in self._on_change:
-            listener(path, metadata)
+            listener(path, episode)
 
     def make_root(self) -> None:
         """Make the root folder, where there is none.
@@ -195,8 +198,17 @@ class EpisodeStore:
                 {}, [], f"task, labels and QoS are lost: {NOTE_FILE} cannot be read ({why})"
             )
 
-    def finalise(self, partial: Path, facts: dict[str, str]) -> Path:
+    def finalise(
+        self,
+        partial: Path,
+        facts: dict[str, str],
+        certificate: Certificate | None = None,
+        quality: QualityReport | None = None,
+    ) -> Path:
         """Turn a closed ``.partial`` bag into an episode: facts in, files named after it, renamed.
+
+        Args:
+            certificate, quality: what the facts were written from, where it is at hand.
 
         Raises:
             BagError: the disk does not take it; the ``.partial`` is kept.
@@ -216,7 +228,7 @@ class EpisodeStore:
         for name in (NOTE_FILE, REASON_FILE):  # what they said is in the metadata now, or past
             with suppress(OSError):
                 (final / name).unlink(missing_ok=True)
-        self._tell(final, metadata)
+        self._tell(final, Episode(final, metadata).knowing(certificate, quality))
         return final
 
     def append_label(self, event: LabelEvent) -> Episode:
@@ -261,12 +273,13 @@ class EpisodeStore:
                 custom = {**episode.facts, **facts(episode)}
                 metadata = {**episode.metadata, "custom_data": custom}
                 write_metadata(path, metadata)
-                self._tell(path, metadata)
+                changed = Episode(path, metadata)
+                self._tell(path, changed)
         except HeldError as error:
             raise BagError(f"{path} is being changed by {error}: try again") from error
         except OSError as error:
             raise BagError(f"changing {path} failed: {error}; what it said before holds") from error
-        return Episode(path, {**episode.metadata, "custom_data": custom})
+        return changed
 
     def discard(self, path: Path, days: float = 7.0) -> Path:
         """Move an episode to the trash folder.

@@ -19,7 +19,8 @@ from robot_recorder.alignment.decoder import StreamCounts, widened
 from robot_recorder.alignment.frames import FrameColumn, Frames, Window
 from robot_recorder.alignment.stream_tally import StreamTally
 from robot_recorder.bags.columns import Column, Segment
-from robot_recorder.episodes.episode import Episode, lost_of
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.episodes.facts import lost_of
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.streams import FrameClock, StreamConfig
 from robot_recorder.offline.plan import Plan

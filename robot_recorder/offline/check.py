@@ -16,7 +16,8 @@ from robot_recorder.alignment.stream_tally import StreamTally
 from robot_recorder.clocks.source_clock import robot_stamps
 from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.configuration.tasks import Task, TaskRegistry, parse_tasks
-from robot_recorder.episodes.episode import Episode, incompleteness
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.episodes.facts import incompleteness
 from robot_recorder.model.errors import BagError, ConfigError, RecorderError
 from robot_recorder.model.streams import NS_PER_S, RobotProfile, StreamConfig
 from robot_recorder.offline.align import align_episode

@@ -18,7 +18,13 @@ from robot_recorder.bags.files import Spare, folder_bytes, is_regular, share
 from robot_recorder.bags.metadata import METADATA_FILE, topic_metadata
 from robot_recorder.bags.writer import BagWriter
 from robot_recorder.clocks.robot_clock import ClockStep
-from robot_recorder.episodes.episode import incompleteness, label_facts, lost_of, quality_facts
+from robot_recorder.episodes.facts import (
+    incompleteness,
+    label_facts,
+    lost_of,
+    quality_facts,
+    sync_facts,
+)
 from robot_recorder.episodes.label_rules import Span
 from robot_recorder.episodes.labelling import LabelledEpisode
 from robot_recorder.episodes.recovery import RecordingLock, recover
@@ -297,7 +303,9 @@ class Recording:
     def _keep(self) -> Answer:
         self.written = self.counts()
         try:
-            self.path = self._store.finalise(self.path, self.facts())
+            self.path = self._store.finalise(
+                self.path, self.facts(), self._certificate, self.quality
+            )
         except BagError as error:
             self.error = str(error)
             return Answer(False, self.error, self.path)
@@ -411,7 +419,7 @@ class Recording:
             facts["stop_reason"] = self.stop_reason.value
             facts["streams"] = json.dumps(self._streams())
             if self._certificate is not None:
-                facts["sync"] = json.dumps(self._certificate.to_dict())
+                facts |= sync_facts(self._certificate)
             facts |= quality_facts(self.quality)
             if self.jumps:
                 facts["clock_jumps"] = json.dumps([[j.at_ns, j.by_ns] for j in self.jumps])

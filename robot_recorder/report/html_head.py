@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from robot_recorder.episodes.episode import Episode, incompleteness
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.episodes.facts import incompleteness
 from robot_recorder.model.labels import Labels
 from robot_recorder.quality.report import QualityReport, Verdict
 from robot_recorder.report.html_text import (

@@ -123,12 +123,18 @@ def test_an_entry_is_what_the_episode_says(tmp_path: Path) -> None:
     )
 
 
+GAP = json.dumps(
+    {"verdict": "review", "findings": [{"check": "gap", "level": "warn", "figure": 0.2}]}
+)
+
+
 @pytest.mark.parametrize(
     ("facts", "verdict", "reason"),
     [
         ({}, Verdict.UNKNOWN, ""),
         ({"verdict": "accept"}, Verdict.ACCEPT, ""),
-        ({"verdict": "review", "quality": '{"reasons": ["gap"]}'}, Verdict.REVIEW, "gap"),
+        ({"verdict": "review", "quality": GAP}, Verdict.REVIEW, "gap"),
+        ({"verdict": "review", "quality": '{"reasons": ["gap"]}'}, Verdict.REVIEW, ""),
         ({"verdict": "splendid", "quality": '{"reasons": ["gap"]}'}, Verdict.UNKNOWN, ""),
         ({"verdict": "reject", "quality": "{rubbish"}, Verdict.REJECT, ""),
         ({"verdict": "reject", "quality": "[1]"}, Verdict.REJECT, ""),
@@ -457,7 +463,7 @@ def test_one_that_can_only_be_read_is_gone_on_from(recording: bool) -> None:
     assert done.returncode == 0, done.stderr
     refusal, found = done.stdout.splitlines()
     assert "can not be written" in refusal and "kept in memory" in found
-    assert found.endswith(" 1 Synced(read=0, gone=0) 0"), found
+    assert found.endswith(" 1 SyncResult(read=0, gone=0) 0"), found
 
 
 def test_a_busy_one_does_not_hold_up_a_take(tmp_path: Path) -> None:

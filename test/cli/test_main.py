@@ -13,7 +13,7 @@ from support.samples import T0, wrench, write_bag, write_messages
 from robot_recorder.bags.mcap_writer import McapWriter
 from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.cli.main import main
-from robot_recorder.episodes.episode import label_facts
+from robot_recorder.episodes.facts import label_facts
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
 
 NO_ROS = """

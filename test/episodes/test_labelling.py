@@ -18,7 +18,8 @@ from support.samples import T0, wrench, write_bag
 
 from robot_recorder.bags.mcap_writer import McapWriter
 from robot_recorder.configuration.tasks import parse_tasks
-from robot_recorder.episodes.episode import Episode, label_facts
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.episodes.facts import label_facts
 from robot_recorder.episodes.labelling import LabelledEpisode, look_up
 from robot_recorder.episodes.store import EpisodeStore, Note
 from robot_recorder.model.errors import BagError

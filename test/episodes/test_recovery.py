@@ -21,7 +21,8 @@ from robot_recorder.bags.mcap_scan import scan
 from robot_recorder.bags.mcap_writer import McapWriter
 from robot_recorder.bags.metadata import channel_metadata, topic_metadata
 from robot_recorder.bags.reader import read_messages
-from robot_recorder.episodes.episode import Episode, label_facts
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.episodes.facts import label_facts
 from robot_recorder.episodes.recovery import RecordingLock, recover, recover_all
 from robot_recorder.episodes.store import EpisodeStore, Note
 from robot_recorder.model.errors import BagError

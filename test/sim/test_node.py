@@ -104,12 +104,11 @@ def test_the_picture_shows_it(episode: Episode, tmp_path: Path) -> None:
 
 
 def test_frames_cover_all_streams(episode: Episode) -> None:
-    streams = episode.sync["streams"]
-    assert {name for name, s in streams.items() if s["policy"] != "none"} == {
+    certificate = episode.certificate
+    assert certificate is not None
+    assert {name for name, s in certificate.streams.items() if s.policy != "none"} == {
         "joint_states", "joint_commands", "left_wrench", "right_wrench", "left_tactile",
         "right_tactile", "imu", "head_camera", "left_wrist_camera",
     }  # fmt: skip
-    assert episode.sync["complete"] / episode.sync["frames"] > 0.7, (
-        "of a busy machine; alone it has all"
-    )
+    assert certificate.complete / certificate.frames > 0.7, "of a busy machine; alone it has all"
     assert sum(filter(None, episode.streams["/simbot/joint_states"]["lost"].values())) == 0

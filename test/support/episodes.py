@@ -11,7 +11,8 @@ from robot_recorder.bags.metadata import (
     topic_metadata,
     write_metadata,
 )
-from robot_recorder.episodes.episode import episode_id, label_facts
+from robot_recorder.episodes.episode import episode_id
+from robot_recorder.episodes.facts import label_facts
 from robot_recorder.episodes.store import EpisodeStore
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
 from support.samples import T0, wrench_topic
@@ -62,7 +63,8 @@ def make_episode(
     }
     if verdict:
         facts["verdict"] = verdict
-        report = {"verdict": verdict, "sentence": "so", "reasons": reasons or []}
+        found = [{"check": c, "level": "fail", "figure": 1.0} for c in reasons or []]
+        report = {"verdict": verdict, "sentence": "so", "reasons": reasons or [], "findings": found}
         facts.setdefault("quality", json.dumps(report))
     summary = BagSummary(f"{partial.name}_0.mcap", start_ns, stop_ns, [100])
     write_metadata(partial, build_metadata([topic_metadata(wrench_topic())], summary, {}))

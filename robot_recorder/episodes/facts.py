@@ -1,0 +1,53 @@
+"""The facts of an episode: text values in ``custom_data`` of its ``metadata.yaml``. docs/episodes.md lists the keys.
+
+``Episode`` reads them; nothing else parses them.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from robot_recorder.alignment.certificate import Certificate
+from robot_recorder.model.labels import LabelEvent, LabelKind, dump_events, fold
+from robot_recorder.quality.report import QualityReport, Verdict
+
+
+def label_facts(events: list[LabelEvent]) -> dict[str, str]:
+    """The custom_data entries that follow from an event log."""
+    now = fold(events)
+    facts = {"outcome": now.outcome.text, "cause": now.cause, "labels": dump_events(events)}
+    if any(event.kind is LabelKind.TASK for event in events):  # what a stranger's bag says is kept
+        facts["task"], facts["instruction"] = now.task, now.instruction
+        facts["operator"] = now.operator_name
+    return facts
+
+
+def quality_facts(report: QualityReport) -> dict[str, str]:
+    """The custom_data entries of a quality report; none when nobody tried to check."""
+    if report.verdict is not Verdict.UNKNOWN:
+        return {"verdict": report.verdict.text, "quality": json.dumps(report.to_dict())}
+    return {"quality": json.dumps(report.to_dict())} if report.broken else {}
+
+
+def incompleteness(facts: dict[str, str]) -> tuple[str, bool]:
+    """Why an episode is not all that was to be recorded, by its custom_data, and whether data is lost."""
+    if facts.get("error"):
+        return f"was aborted: {facts['error']}", True
+    if facts.get("recovered") == "true":
+        return "was recovered after its recorder had died: its last second may be missing", False
+    reason = facts.get("stop_reason", "request")
+    return ("" if reason == "request" else f"was ended by {reason.replace('_', ' ')}"), False
+
+
+def lost_of(stream: dict[str, Any]) -> tuple[int | None, str]:
+    """A topic's losses together, of its entry in ``streams``; None where not all are known or nobody counted, and why."""
+    by_place, why = stream.get("lost"), str(stream.get("unknown", ""))
+    if not isinstance(by_place, dict) or not all(isinstance(n, int) for n in by_place.values()):
+        return None, why
+    return sum(by_place.values()), why
+
+
+def sync_facts(certificate: Certificate) -> dict[str, str]:
+    """Return the custom_data entries of a sync certificate."""
+    return {"sync": json.dumps(certificate.to_dict())}
