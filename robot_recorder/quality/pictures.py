@@ -71,8 +71,7 @@ def look_at(type_name: str, time_ns: int, message: bytes) -> PictureFigures | No
 
 @dataclass(frozen=True)
 class _Decoded:
-    """A picture: its full width and height, uint8[h, w] to measure, and whether it is visible
-    light."""
+    """Full width and height of a picture, uint8[h, w] to measure, and whether it is light."""
 
     width: int
     height: int

@@ -1,1 +1,1 @@
-"""Episodes as pictures and as one HTML page; repeats compared. Entrance: ``html.write_html``."""
+"""Reports of episodes: pictures, HTML pages, comparisons. Entrance: ``html.write_html``."""

@@ -1,4 +1,4 @@
-"""Episodes of one task on one time axis, from their starts."""
+"""Compares episodes of one task on a common time axis that begins at their starts."""
 
 from __future__ import annotations
 
@@ -19,20 +19,22 @@ from robot_recorder.model.errors import BagError
 from robot_recorder.model.value_names import joint_label
 from robot_recorder.report.repeats import Oddness, oddness
 
-# Differences that nobody minds, by unit; of touch the sum over a pad.
+# Differences that do not matter, by unit; for touch, of the sum over a pad.
 _LEAST = {"rad": 0.05, "m": 0.005, "N": 2.0, "Pa": 10_000.0}
 _STEP_S = 0.04
 _MOST_STEPS = 15_000
-_PICTURES = 24  # of each, from which those of common times are taken
+_PICTURES = 24  # pictures per episode, from which those at common times are chosen
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """One quantity that repeats have in common.
+    """A quantity that repeats can have in common.
 
     Attributes:
         kind: "joint", "force", "touch", or "number" for messages of unknown types.
-        stream: the stream's name in the robot profile.
+        stream: name of the stream in the robot profile.
+        label: name of the quantity for people.
+        unit: empty: none.
     """
 
     kind: str
@@ -43,11 +45,13 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Repeat:
-    """One episode.
+    """One episode of a comparison.
 
     Attributes:
-        curves: per channel float64[n], seconds since its start, and float64[n], values.
+        episode: the episode.
+        curves: by quantity, float64[n], seconds since its start, and float64[n], values.
         pictures: of its first camera, with seconds since its start.
+        problems: what could not be read, one sentence each.
     """
 
     episode: Episode
@@ -57,20 +61,21 @@ class Repeat:
 
     @property
     def seconds(self) -> float:
-        """From its start to its end."""
+        """Return the time from its start to its end, s."""
         return max(self.episode.duration_s, _STEP_S)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Repeats, the odd ones first.
+    """Episodes on a common time axis, the odd ones first.
 
     Attributes:
+        repeats: the episodes.
         times_s: float64[times], since the starts.
-        channels: those that at least two repeats have.
+        channels: the quantities that at least two repeats have.
         values: float64[repeats, times, channels].
-        oddness: of each repeat.
-        problems: what could not be read or understood, one sentence each.
+        oddness: one for each repeat.
+        problems: what could not be read, one sentence each.
     """
 
     repeats: list[Repeat]
@@ -82,7 +87,7 @@ class Comparison:
 
     @property
     def tasks(self) -> list[str]:
-        """What was demonstrated; more than one: they are no repeats."""
+        """Return the tasks that were demonstrated; with more than one, these are no repeats."""
         return sorted(
             {r.episode.labels.task or r.episode.facts.get("task", "") for r in self.repeats}
         )
@@ -91,10 +96,11 @@ class Comparison:
 def compare(
     paths: Sequence[Path], progress: Callable[[float], None] = lambda share: None
 ) -> Comparison:
-    """Read episodes one after the other, and lay them over each other.
+    """Read episodes one after the other and compare them.
 
     Args:
-        progress: told the share that has been read, 0 to 1.
+        paths: bags of the episodes.
+        progress: called with the share that has been read, 0 to 1.
 
     Raises:
         BagError: fewer than two of them can be read.
@@ -115,7 +121,7 @@ def compare(
                 values[i, :, j] = _on_grid(*curve, times, repeat.seconds)
     least = np.array([_LEAST.get(c.unit, 0.0) for c in channels])
     found = oddness(values, times, least, [c.kind for c in channels])
-    # What can not be compared stands at the end.
+    # Episodes that cannot be compared come last.
     order = sorted(range(len(repeats)), key=lambda i: -np.nan_to_num(found[i].distance, nan=-1.0))
     return Comparison(
         [repeats[i] for i in order], times, channels, values[order], [found[i] for i in order],
@@ -182,7 +188,10 @@ def _channels(series: Series, data: EpisodeData) -> list[tuple[Quantity, Floats]
 
 
 def _on_grid(times: Floats, values: Floats, grid: Floats, seconds: float) -> Floats:
-    """Values at other times; NaN before the first and after the last one, and after the episode's end."""
+    """Interpolate values at other times.
+
+    NaN before the first value, after the last one, and after the episode's end.
+    """
     known = np.isfinite(values)
     if not known.any():
         return np.full(len(grid), np.nan)

@@ -1,4 +1,4 @@
-"""Repeats of one task in one picture, so that the odd one out is seen."""
+"""Draws repeats of one task into one picture that shows the odd one out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from robot_recorder.report.repeats import Oddness
 _WIDE, _LEFT, _RIGHT = 15.0, 0.10, 0.99
 _STRIPS, _PICTURES = 6, 8
 _STRIP_HIGH, _CURVES_HIGH = 1.25, 1.2  # inches
-_JOINTS, _MOST = 6, 12  # joints, and all channels drawn: those in which repeats differ most
+_JOINTS, _MOST = 6, 12  # joints drawn, and quantities drawn in all: where repeats differ most
 _FAILED = "#e6a5a5"
 _COLOURS = ("#d62728", "#1f77b4", "#ff7f0e", "#9467bd", "#17becf", "#8c564b", "#e377c2", "#2ca02c")
 _GREY = "#b0b0b0"
@@ -34,10 +34,10 @@ class _Look:
 
 
 def draw_comparison(comparison: Comparison, target: Path) -> None:
-    """Write the picture as PNG; replaces the file only once it is whole.
+    """Write the picture as PNG; an existing file is replaced only when the new one is complete.
 
     Raises:
-        ConfigError: it can not be written.
+        ConfigError: the file cannot be written.
     """
     looks = _looks(comparison)
     shown = _shown(comparison)
@@ -73,14 +73,14 @@ def draw_comparison(comparison: Comparison, target: Path) -> None:
 
 
 def distance(found: Oddness) -> str:
-    """How far a repeat lies from the others, as text."""
+    """Return how far a repeat is from the others, as text."""
     if found.channel < 0:
         return "–"
     return f"{found.distance:.1f}" + ("  odd" if found.odd else "")
 
 
 def where(comparison: Comparison, index: int) -> str:
-    """Where a repeat differs most from the others, as a phrase."""
+    """Return where a repeat differs most from the others, as a phrase."""
     found = comparison.oddness[index]
     if found.channel < 0:
         return "nothing to compare"
@@ -91,7 +91,12 @@ def where(comparison: Comparison, index: int) -> str:
 
 
 def _looks(comparison: Comparison) -> list[_Look]:
-    """Few repeats have a colour each; of many only the odd ones, on grey and, failed ones, on pale red."""
+    """Choose the colour and width of each repeat's curves.
+
+    Up to eight repeats have a colour each; of more, only the odd ones, with the others grey and
+    failed
+    ones pale red.
+    """
     few = len(comparison.repeats) <= len(_COLOURS)
     looks = []
     for index, (repeat, found) in enumerate(zip(comparison.repeats, comparison.oddness)):
@@ -103,7 +108,7 @@ def _looks(comparison: Comparison) -> list[_Look]:
 
 
 def _with_strips(comparison: Comparison) -> list[int]:
-    """The first ones, which are the odd ones, and the last, which is the most usual one."""
+    """Return which repeats get a film strip: the first, which are odd, and the most usual one."""
     found = [i for i, r in enumerate(comparison.repeats) if r.pictures]
     usual = _most_usual(comparison)
     if len(found) <= _STRIPS or usual not in found[_STRIPS - 1 :]:
@@ -112,13 +117,13 @@ def _with_strips(comparison: Comparison) -> list[int]:
 
 
 def _most_usual(comparison: Comparison) -> int:
-    """The last one that can be compared."""
+    """Return the last repeat that can be compared; -1: none."""
     known = [i for i, found in enumerate(comparison.oddness) if found.channel >= 0]
     return known[-1] if known else -1
 
 
 def _shown(comparison: Comparison) -> list[int]:
-    """Channels: first the joints that differ most, then forces, touch and others."""
+    """Return the quantities to draw: the joints that differ most, then forces, touch and others."""
     with np.errstate(all="ignore"):
         spread = [
             float(np.nan_to_num(np.nanmax(np.nanmax(v, axis=0) - np.nanmin(v, axis=0))))
@@ -126,7 +131,7 @@ def _shown(comparison: Comparison) -> list[int]:
             else 0.0
             for v in np.moveaxis(comparison.values, 2, 0)
         ]
-    # Where an odd one differs most comes first, however small that is among all.
+    # Where an odd repeat differs most comes first, even if others differ more there.
     told = [f.channel for f in comparison.oddness if f.odd and f.channel >= 0]
     order = [*dict.fromkeys(told), *sorted(range(len(spread)), key=lambda c: -spread[c])]
     order = list(dict.fromkeys(order))
@@ -144,7 +149,7 @@ def _title(figure: Any, comparison: Comparison, inch: float) -> None:
     note = f"{odd} stand{'s' if odd == 1 else ''} out" if odd else "none stands out"
     note += "; a distance of 1 is what repeats usually differ by"
     if len(comparison.repeats) < 3:
-        note = "to say which one is odd needs at least three"
+        note = "finding the odd one takes at least three"
     if _FAILED in {look.colour for look in _looks(comparison)}:
         note += "; failed ones in pale red"
     if len(tasks) > 1:
@@ -153,7 +158,7 @@ def _title(figure: Any, comparison: Comparison, inch: float) -> None:
 
 
 def _list(axes: Any, comparison: Comparison, looks: list[_Look], count: int) -> None:
-    """Who is who."""
+    """Draw the table of repeats, which is also the legend."""
     axes.axis("off")
     axes.set_xlim(0, 1)
     axes.set_ylim(count, -0.6)

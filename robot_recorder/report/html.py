@@ -1,4 +1,4 @@
-"""One self-contained HTML file that tells an episode: to be opened in any browser, offline, and sent around."""
+"""Writes an episode as one self-contained HTML file that opens offline in any browser."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from robot_recorder.report.html_timeline import cameras, lane, marks
 
 
 def write_html(data: EpisodeData, target: Path) -> None:
-    """Write the report; replaces the file only once it is whole.
+    """Write the report; an existing file is replaced only when the new one is complete.
 
     Raises:
-        ConfigError: it can not be written.
+        ConfigError: the file cannot be written.
     """
     text = page(data)
     with replaced(target) as partial:
@@ -37,7 +37,7 @@ def write_html(data: EpisodeData, target: Path) -> None:
 
 
 def page(data: EpisodeData) -> str:
-    """The report as text. What of the metadata can not be understood is listed in it, not fatal."""
+    """Return the report as text; metadata that cannot be read is listed in it."""
     episode = data.episode
     events, quality, certificate = episode.events, episode.quality, episode.certificate
     labels = fold(events)
@@ -67,5 +67,5 @@ def _part(name: str) -> Html:
 
 
 def _sha256(script: str) -> str:
-    """What the page's content security policy knows its only script by: no other one is ever run."""
+    """Return the hash by which the page's content security policy allows its only script."""
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

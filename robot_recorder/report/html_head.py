@@ -28,14 +28,18 @@ def head(
     notes: Sequence[str],
     facts: Sequence[tuple[str, str]],
 ) -> Html:
-    """Whose report it is, the two verdicts, and what fits on a line.
+    """Return the episode's name, its outcome and verdict, and its key figures.
 
     Args:
-        notes, facts: of ``notes_of`` and ``facts_of``.
+        id: of the episode.
+        labels: what was labelled.
+        quality: its quality report.
+        notes: sentences from ``notes_of``.
+        facts: names and values from ``facts_of``.
     """
     unchecked = quality.verdict is Verdict.UNKNOWN
     verdict = "not checked" if unchecked else quality.verdict.text
-    sentence = prose("Nobody has checked how well it is recorded; `robot-recorder check` does.")
+    sentence = prose("The recording was not checked; run `robot-recorder check`.")
     if not unchecked:
         sentence = _sentence(quality)
     badges = element(
@@ -67,13 +71,13 @@ def _task(labels: Labels) -> list[object]:
 
 
 def _sentence(quality: QualityReport) -> Html:
-    """Without the verdict it begins with: that stands beside it as a badge."""
+    """Return the sentence without the verdict, which is shown next to it as a badge."""
     text = quality.sentence.removeprefix(f"{quality.verdict.text}: ")
     return html(["Recording: ", element("a", text, href="#quality") if quality.findings else text])
 
 
 def facts_of(episode: Episode, labels: Labels) -> list[tuple[str, str]]:
-    """Names and values; what nobody knows is unknown."""
+    """Return names and values of key figures, some of which may be unknown."""
     facts = episode.facts
     return [
         ("robot", facts.get("robot") or UNKNOWN),
@@ -95,17 +99,15 @@ def _lost(episode: Episode) -> str:
 
 
 def notes_of(episode: Episode) -> list[str]:
-    """What is out of the ordinary about the recording as a whole."""
+    """Return what is unusual about the recording as a whole, one sentence each."""
     reason, _ = incompleteness(episode.facts)
     notes = [f"It {reason}."] if reason else []
     if episode.facts.get("missing"):
         notes.append(f"Missing: {episode.facts['missing']}")
     if episode.facts.get("forced") == "true":
-        notes.append(
-            "It was started by force, though a stream or the disk was not as it should be."
-        )
+        notes.append("It was started by force although a stream or the disk had a problem.")
     jumps = len(episode.clock_jumps)
     if jumps:
         times = plural(jumps, "time")
-        notes.append(f"The robot's wall clock was set {times} meanwhile; its stamps go on evenly.")
+        notes.append(f"The robot's wall clock was set {times} meanwhile; stamps are unaffected.")
     return notes

@@ -1,4 +1,4 @@
-"""Curves in a page: columns as base64, small enough to be sent and exact enough to be read off."""
+"""Embeds curves in a page: base64 columns, small enough to send and exact enough to read values."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from robot_recorder.report.html_panels import Curve, Plot
 from robot_recorder.report.html_text import Html
 from robot_recorder.report.html_timeline import TimelineMark, span, stop
 
-_NUMBERS = 1_300_000  # of all curves together
-_FEWEST = 200  # points of a curve
-_STEPS = 65534  # of a column's range; one code more means that there is no number
-_SPIKY = 500  # times most of its values' range; steps of the whole range would blur those
+_NUMBERS = 1_300_000  # most numbers of all curves together
+_FEWEST = 200  # points that a curve keeps at least
+_STEPS = 65534  # codes of a column's range; one more stands for NaN
+_SPIKY = 500  # a range this many times that of most values would make 16 bits too coarse for them
 
 
 def embedded(data: EpisodeData, panels: Sequence[Plot], marks: Sequence[TimelineMark]) -> Html:
-    """What the page's script draws, as JSON that can stand in a script element."""
+    """Return what the page's script draws, as JSON that is safe in a script element."""
     store = _Store(_thinning(panels))
     first, last = span(data)
     plain = {
@@ -35,7 +35,7 @@ def embedded(data: EpisodeData, panels: Sequence[Plot], marks: Sequence[Timeline
         "series": store.series,
     }
     text = json.dumps(plain, separators=(",", ":"), allow_nan=False)
-    # Nothing in it may end the element, or begin a comment.
+    # Nothing in it may end the element or begin a comment.
     return Html(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
@@ -62,10 +62,10 @@ def _curve(curve: Curve, store: _Store) -> dict[str, Any]:
 
 
 class _Store:
-    """Series and their columns, each once.
+    """Collects series and their columns, each once.
 
     Attributes:
-        series: as the script wants them.
+        series: the series, as the page's script reads them.
     """
 
     def __init__(self, thinning: int) -> None:
@@ -75,7 +75,7 @@ class _Store:
         self._columns: dict[tuple[int, int], int] = {}
 
     def add(self, series: Series, column: int) -> tuple[int, int]:
-        """Where a column is: its series and its place there."""
+        """Return the index of a column's series and of the column in it, adding them if needed."""
         if id(series) not in self._known:
             times, values = _thinned(series.times_s, series.values, self._thinning)
             self._known[id(series)] = len(self.series), values, _spiky(values)
@@ -89,7 +89,7 @@ class _Store:
 
 
 def _thinning(panels: Sequence[Plot]) -> int:
-    """By how much curves are thinned so that all of them together fit."""
+    """Return the factor by which curves are thinned so that all of them fit."""
     counts = {
         (id(s), column): len(s.times_s)
         for panel in panels
@@ -103,7 +103,7 @@ def _thinning(panels: Sequence[Plot]) -> int:
 
 
 def _thinned(times: Floats, values: Floats, by: int) -> tuple[Floats, Floats]:
-    """Fewer points: of each bin the lowest and the highest value, so that no spike is lost."""
+    """Return the lowest and highest value of each bin, so that no spike is lost."""
     if by < 2 or len(times) <= _FEWEST:
         return times, values
     starts = np.arange(0, len(times), 2 * by)
@@ -114,11 +114,11 @@ def _thinned(times: Floats, values: Floats, by: int) -> tuple[Floats, Floats]:
 
 
 def _spiky(values: Floats) -> np.ndarray:
-    """bool[columns]: a few values lie so far off that 16 bits could not hold the others apart."""
+    """Return bool[columns]: whether outliers make 16 bits too coarse for the other values."""
     with np.errstate(invalid="ignore", over="ignore"):
         if not len(values):
             return np.zeros(values.shape[1], dtype=bool)
-        ordered = np.sort(values, axis=0)  # what is not a number comes last
+        ordered = np.sort(values, axis=0)  # NaN comes last
         count = len(values)
         most = ordered[int(0.99 * (count - 1))] - ordered[int(0.01 * (count - 1))]
         whole = np.nan_to_num(ordered[-1] - ordered[0], nan=np.inf, posinf=np.inf)
@@ -141,7 +141,7 @@ def _encoded(column: Floats, spiky: bool) -> dict[str, Any]:
 
 
 def _exactly(values: Floats) -> str:
-    """float32; what is beyond it is no number there."""
+    """Encode as float32; values beyond its range become NaN."""
     with np.errstate(over="ignore"):
         exact = values.astype("<f4")
     exact[np.isinf(exact)] = np.nan

@@ -1,4 +1,4 @@
-"""Which plots a report has, in which order, and what each shows."""
+"""Selects the plots of a report, their order and their content."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from robot_recorder.content.series import EpisodeData, Series
 from robot_recorder.messages.kinds import Sort
 from robot_recorder.model.value_names import joint_label, joint_of, split_name
 
-_SHOWN = 8  # curves at first; the others are a click away
-_UNASKED = 8  # plots of numbers that nothing is known about; the others are folded away
+_SHOWN = 8  # curves shown at first; a click shows the others
+_UNASKED = 8  # plots of unknown types that are unfolded at first
 _JOINT_FIELDS = (("position", "positions", 240), ("velocity", "velocities", 170),
                  ("effort", "efforts", 170))  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A column of a series, and dotted over it what was commanded."""
+    """A column of a series, and the command that is drawn dotted over it."""
 
     name: str
     series: Series
@@ -38,17 +38,20 @@ class Curve:
 
 @dataclass(frozen=True)
 class Plot:
-    """A plot.
+    """One plot of the report.
 
     Attributes:
-        topic: it is drawn from.
+        title: above the plot.
+        unit: of its values.
+        topic: the topic of its values.
         curves: those to be shown first come first.
-        linked: plots of one name show and hide the same curves.
-        height: in pixels.
-        cells: rows and columns of a pad that is drawn as a heat map; (n, 1) where its shape is not
-            known; None: curves.
-        limits: of a heat map's colours.
-        folded: not worth the room unless somebody asks.
+        linked: plots with the same name show and hide the same curves.
+        height: pixels.
+        shown: number of curves shown at first.
+        cells: rows and columns of a pad drawn as a heat map; (n, 1) if its shape is unknown; None:
+            curves.
+        limits: values of the heat map's darkest and brightest colour.
+        folded: whether it is folded at first.
     """
 
     title: str
@@ -64,14 +67,14 @@ class Plot:
 
 
 def panels(data: EpisodeData) -> list[Plot]:
-    """All plots of a report, what a robot does before what nobody knows."""
+    """Return all plots of a report: those of known types first."""
     found = [*_joints(data), *_forces(data), *_touch(data), *_others(data, Sort.IMU, Sort.POSE)]
     unknown = list(_others(data, Sort.NUMBERS))
     return found + [replace(p, folded=i >= _UNASKED) for i, p in enumerate(unknown)]
 
 
 def _joints(data: EpisodeData) -> Iterator[Plot]:
-    """Measured ones with their commands; commands that nothing measured answers by themselves."""
+    """Yield measured joints with their commands, then commands that no measured joint follows."""
     observed = observed_joints(data)
     commanded = {id(s) for o in observed for s, _ in commands_of(data, o).values()}
     for series in observed:
@@ -99,7 +102,7 @@ def _joints(data: EpisodeData) -> Iterator[Plot]:
 
 
 def _joint_columns(series: Series, name: str) -> list[tuple[str, int]]:
-    """Joints and their columns."""
+    """Return the joints that have a field, and their columns."""
     return [
         (joint_label(joint_of(text)), column)
         for column, text in enumerate(series.names)
@@ -108,7 +111,7 @@ def _joint_columns(series: Series, name: str) -> list[tuple[str, int]]:
 
 
 def _order(series: Series) -> dict[str, int]:
-    """Joints by how far they move, or are pushed."""
+    """Rank joints by how far they move, or else by velocity or effort."""
     joints = next(filter(None, (_joint_columns(series, name) for name, _, _ in _JOINT_FIELDS)), [])
     ranked = most_moving(series.values[:, [column for _, column in joints]], len(joints))
     return {joints[place][0]: rank for rank, place in enumerate(ranked)}
@@ -171,7 +174,7 @@ def _heat_map(series: Series, group: CurveGroup) -> Plot:
 
 
 def _shape(items: tuple[str, ...]) -> tuple[int, int]:
-    """Rows and columns that the cells' names say, if every cell of them is there, in order."""
+    """Return the rows and columns in the cells' names, if all cells exist in order; else (n, 1)."""
     try:
         places = [tuple(map(int, item.split(","))) for item in items]
         rows, cols = (max(place[axis] for place in places) + 1 for axis in (0, 1))
@@ -182,7 +185,10 @@ def _shape(items: tuple[str, ...]) -> tuple[int, int]:
 
 
 def _limits(values: np.ndarray, unit: str) -> tuple[float, float]:
-    """Darkest and brightest: what is rest, and nearly the most there is; signed ones evenly about 0."""
+    """Return the values of the darkest and brightest colour.
+
+    From rest to nearly the highest value; symmetric about 0 for signed values.
+    """
     finite = values[np.isfinite(values)]
     if not finite.size:
         return 0.0, 1.0

@@ -1,4 +1,4 @@
-"""The report's tables: labels with their history, certificate, quality checks, streams, everything else."""
+"""The report's tables: labels, certificate, quality checks, streams and custom_data."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from robot_recorder.report.html_text import (
     table,
 )
 
-_LONG = 160  # characters that are still a line
-_FEW = 20  # messages that have no rate to speak of
+_LONG = 160  # characters that still fit a line
+_FEW = 20  # messages that are too few for a rate
 
 
 def labels_table(data: EpisodeData, events: Sequence[LabelEvent]) -> Html:
-    """Every label ever given, in order; what no longer holds is struck through."""
+    """Return all labels ever given, in order; superseded ones are struck through."""
     if not events:
-        return element("p", prose("Nothing was ever said about it; `robot-recorder label` does."))
+        return element("p", prose("It has no labels; `robot-recorder label` adds them."))
     rows, classes = [], []
     for place, event in enumerate(events):
         rows.append(
@@ -58,7 +58,7 @@ def _said(data: EpisodeData, event: LabelEvent) -> list[object]:
 
 
 def _holds(event: LabelEvent, later: Sequence[LabelEvent]) -> bool:
-    """Nobody said otherwise since."""
+    """Return whether no later event replaced or withdrew a label."""
     if event.kind is LabelKind.ANNOTATION:
         segment = event.name, event.start_ns, event.end_ns
         return not any(
@@ -69,7 +69,7 @@ def _holds(event: LabelEvent, later: Sequence[LabelEvent]) -> bool:
 
 
 def certificate_section(certificate: Certificate | None) -> Html:
-    """How well its streams lie on one time axis."""
+    """Return how well the streams are aligned."""
     if certificate is None:
         hint = "It carries no sync certificate; `robot-recorder certificate` makes one."
         return element("p", prose(hint))
@@ -88,7 +88,7 @@ def certificate_section(certificate: Certificate | None) -> Html:
             table(headings, rows, range(2, len(headings)), classes),
             element(
                 "p",
-                "Skew: how far the chosen sample lies from the frame's tick. Held: an older sample stood in. "
+                "Skew: time from tick to chosen sample. Held: an older sample was used. "
                 "Offset: robot clock minus stamp, at the least delay. Drift: how much too fast the stamping clock runs.",
                 class_="explained",
             ),
@@ -122,9 +122,9 @@ def _with_interval(value: float | None, half: float | None, form: str, unit: str
 
 
 def quality_section(quality: QualityReport) -> Html:
-    """What is not as it should be, worst first, then what passed, and what nobody could check."""
+    """Return the findings, worst first, then what could not be checked, then what passed."""
     if quality.verdict is Verdict.UNKNOWN:
-        return element("p", prose("Not checked; `robot-recorder check --save` does."))
+        return element("p", prose("Not checked; run `robot-recorder check --save`."))
     passed = [r for r in quality.results if r.level is Level.PASS]
     headings = ("", "check", "stream", "finding", "figure", "limit")
     rows = [
@@ -145,7 +145,7 @@ def _broken(quality: QualityReport) -> Html | None:
     if not quality.broken:
         return None
     items = [element("li", text) for text in quality.broken]
-    return html([element("h3", "Could not be checked"), element("ul", items)])
+    return html([element("h3", "Not checked"), element("ul", items)])
 
 
 def _passed(results: Sequence[Result]) -> Html:
@@ -167,7 +167,7 @@ def _limit(result: Result) -> str:
 
 
 def streams_table(data: EpisodeData, certificate: Certificate | None) -> Html:
-    """Every topic of the bag: what came, how often, and what is lost where."""
+    """Return all topics of the bag with counts, rates and losses by place."""
     certified = {s.topic: s for s in certificate.streams.values()} if certificate else {}
     roles = {t.name: t for t in data.contents.topics}
     streams, types = data.episode.streams, _types(data)
@@ -191,7 +191,7 @@ def _types(data: EpisodeData) -> dict[str, str]:
 
 
 def _lost(by_place: dict[str, int | None] | None) -> str:
-    """By place; a number that nobody knows is said to be unknown."""
+    """Return losses by place; a number that is not known is shown as unknown."""
     if by_place is None:
         return UNKNOWN
     counts = {place.text: by_place.get(place.text) for place in Place}
@@ -205,7 +205,7 @@ def _lost(by_place: dict[str, int | None] | None) -> str:
 
 
 def everything(data: EpisodeData) -> Html:
-    """custom_data as it stands in metadata.yaml."""
+    """Return the custom_data of metadata.yaml."""
     facts = data.episode.facts
     if not facts:
         return element(
@@ -226,7 +226,7 @@ def everything(data: EpisodeData) -> Html:
 
 
 def _readable(value: str) -> str:
-    """JSON in lines; everything else, the YAML of a profile or a task, is readable as it is."""
+    """Indent JSON; other values, such as the YAML of a profile, are readable as they are."""
     try:
         return json.dumps(json.loads(value), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
@@ -234,7 +234,7 @@ def _readable(value: str) -> str:
 
 
 def problems_list(problems: Sequence[str]) -> Html:
-    """What could not be understood."""
+    """Return what could not be read."""
     if not problems:
-        return element("p", "Everything in it that has numbers or pictures could be read.")
+        return element("p", "All numbers and pictures could be read.")
     return element("ul", [element("li", text) for text in problems])

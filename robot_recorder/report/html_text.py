@@ -1,4 +1,4 @@
-"""Pieces of HTML that can not be broken by what is put into them: a bag's texts may say anything."""
+"""Builds HTML that is safe against its content: texts from a bag are always escaped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from html import escape
 
 from robot_recorder.model.streams import NS_PER_S
 
-# Controls, lone surrogates, and what turns the direction of a text around.
+# Control characters, lone surrogates, and characters that change the direction of text.
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
 )
@@ -19,11 +19,11 @@ NONE = "–"
 
 
 class Html(str):
-    """Text that is HTML already. Every other text is escaped on its way into a page."""
+    """Text that is HTML already. All other text is escaped when it is put into a page."""
 
 
 def html(content: object) -> Html:
-    """Anything as HTML: lists piece by piece, None as nothing, texts escaped."""
+    """Return anything as HTML: lists piece by piece, None as nothing, text escaped."""
     if isinstance(content, Html):
         return content
     if content is None:
@@ -34,10 +34,12 @@ def html(content: object) -> Html:
 
 
 def element(name: str, *content: object, **attributes: object) -> Html:
-    """An HTML element.
+    """Return an HTML element.
 
     Args:
-        attributes: ``class_`` is ``class``, other ``_`` are ``-``; None and False leave one out.
+        name: such as ``div``.
+        content: see ``html``.
+        attributes: ``class_`` stands for ``class``, other ``_`` for ``-``; None and False omit one.
     """
     head = name
     for key, value in attributes.items():
@@ -51,7 +53,7 @@ def element(name: str, *content: object, **attributes: object) -> Html:
 
 
 def prose(text: str) -> Html:
-    """A sentence whose `commands` stand between back quotes."""
+    """Return a sentence in which `commands` are between back quotes."""
     parts = text.split("`")
     return html([element("code", part) if at % 2 else part for at, part in enumerate(parts)])
 
@@ -62,11 +64,13 @@ def table(
     numbers: Collection[int] = (),
     classes: Sequence[str] = (),
 ) -> Html:
-    """A table that scrolls by itself where it is too wide.
+    """Return a table that scrolls on its own if it is too wide.
 
     Args:
-        numbers: columns that are set flush right.
-        classes: of the rows, where they have one.
+        headings: of the columns.
+        rows: their cells.
+        numbers: indices of columns that are aligned right.
+        classes: CSS class of each row, empty: none.
     """
 
     def cells(kind: str, row: Sequence[object]) -> list[Html]:
@@ -84,24 +88,24 @@ def table(
 
 
 def folded(summary: object, *content: object, opened: bool = False) -> Html:
-    """Content that is opened with a click."""
+    """Return content that opens with a click."""
     return element("details", element("summary", summary), content, open=opened)
 
 
 def number(value: float | None, form: str = ".4g", unit: str = "") -> str:
-    """A figure with its unit; a dash where there is none."""
+    """Return a figure with its unit; a dash if it is missing."""
     if value is None or not math.isfinite(value):
         return NONE
     return f"{value:{form}}{' ' if unit else ''}{unit}"
 
 
 def plural(count: int, word: str) -> str:
-    """``1 picture``, ``2,000 pictures``."""
+    """Return a count with its noun: ``1 picture``, ``2,000 pictures``."""
     return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def size(count: int) -> str:
-    """Bytes as people read them."""
+    """Return a number of bytes for people."""
     for unit, least in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= least:
             return f"{count / least:.1f} {unit}"
@@ -109,7 +113,7 @@ def size(count: int) -> str:
 
 
 def moment(stamp_ns: int, zone: timezone | None = timezone.utc) -> str:
-    """A time of day with its date; None: as clocks show it where the report is made."""
+    """Return a date and time; zone None: local time of this machine."""
     try:
         at = datetime.fromtimestamp(stamp_ns // NS_PER_S, timezone.utc).astimezone(zone)
     except (OverflowError, ValueError, OSError):
@@ -118,11 +122,11 @@ def moment(stamp_ns: int, zone: timezone | None = timezone.utc) -> str:
 
 
 def moments(stamp_ns: int) -> str:
-    """UTC, and local time where that is another."""
+    """Return a time in UTC, and in local time if that differs."""
     utc, local = moment(stamp_ns), moment(stamp_ns, None)
     return utc if utc == local else f"{local} ({utc})"
 
 
 def at_time(seconds: float, text: str = "") -> Html:
-    """A link that sets the page's time."""
+    """Return a link that sets the page's time."""
     return element("a", text or f"{seconds:.2f} s", href=f"#t={seconds:.3f}", class_="time")

@@ -1,4 +1,4 @@
-"""Cameras and the lane of labels: plain HTML, which the page's script only brings to life."""
+"""Cameras and the lane of labels as plain HTML, which the page's script makes interactive."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from robot_recorder.report.html_text import Html, element, plural
 
 _PICTURE_BYTES = 2_300_000  # of all pictures; a page with more is slow to send and to open
 _FEWEST = 6  # pictures of a camera, however large they are
-_STRIP = 6  # pictures of a camera on paper
-_COLOURS = 7  # of segments, see page.css
-_LETTER = 0.0075  # of the lane's width, about
-_LEAST = 0.004  # of it: a segment that can be seen
+_STRIP = 6  # pictures of a camera in print
+_COLOURS = 7  # colours of segments in page.css
+_LETTER = 0.0075  # approximate width of a letter, share of the lane
+_LEAST = 0.004  # least width of a segment, share of the lane
 _LONGEST = 40  # letters of a name on the lane
 
 
 @dataclass(frozen=True)
 class TimelineMark:
-    """Something on the lane.
+    """A label on the lane.
 
     Attributes:
         start_s, end_s: since the episode's start; equal for an instant.
+        name: text on the lane.
         kind: ``segment``, ``instant``, or an outcome.
-        colour: number of a segment's colour.
+        colour: index of a segment's colour.
     """
 
     start_s: float
@@ -41,7 +42,7 @@ class TimelineMark:
 
 
 def marks(data: EpisodeData, labels: Labels, events: list[LabelEvent]) -> list[TimelineMark]:
-    """Annotations, and the outcome if it was given while it was recorded; only what still holds."""
+    """Return the current annotations, and the outcome if it was given during the recording."""
     start_ns, found = data.contents.start_ns, []
     colours: dict[str, int] = {}
     for event in labels.annotations:
@@ -60,18 +61,18 @@ def marks(data: EpisodeData, labels: Labels, events: list[LabelEvent]) -> list[T
 
 
 def span(data: EpisodeData) -> tuple[float, float]:
-    """The time axis: all that was received, and all that was asked for. s since the start."""
+    """Return the time axis, s since the start: all that was received and all that was requested."""
     first = min(data.contents.first_s, 0.0)
     return first, max(data.contents.last_s, stop(data), first + 0.1)
 
 
 def stop(data: EpisodeData) -> float:
-    """When it was stopped, s since the start."""
+    """Return when it was stopped, s since the start."""
     return data.episode.duration_s
 
 
 def lane(data: EpisodeData, found: list[TimelineMark]) -> Html:
-    """Pre-roll, segments and instants, each in a row where there is room for its name."""
+    """Return the lane: pre-roll, segments and instants in as many rows as their names need."""
     first, last = span(data)
 
     def share(seconds: float) -> float:
@@ -106,12 +107,12 @@ def lane(data: EpisodeData, found: list[TimelineMark]) -> Html:
 
 
 def _placed(found: list[tuple[float, float, TimelineMark]]) -> list[tuple[TimelineMark, int, bool]]:
-    """Each with its row, and whether its name stands left of it, for want of room on the right.
+    """Assign each mark a row, and tell whether its name goes to its left for lack of room.
 
     Args:
-        found: begin and end as shares of the lane, by begin.
+        found: begin and end as shares of the lane, sorted by begin.
     """
-    ends: list[float] = []  # of what is in each row
+    ends: list[float] = []  # end of the last mark in each row
     placed = []
     for begin, end, mark in found:
         flipped = False
@@ -137,10 +138,10 @@ def _when(mark: TimelineMark) -> str:
 
 
 def cameras(data: EpisodeData) -> Html:
-    """Every camera's pictures on top of each other, one of them shown."""
+    """Return the pictures of each camera on top of each other, one of them visible."""
     shown = [p for p in data.pictures if p.chosen]
     size = sum(sum(len(q.data) for _, q in p.chosen) / len(p.chosen) for p in shown)
-    # As many of each: at any time all cameras then show about the same moment.
+    # The same number for each, so that all cameras show about the same moment.
     most = max(_FEWEST, int(_PICTURE_BYTES / max(size, 1.0)))
     return element("div", [_camera(p, most) for p in shown], id="cameras")
 
@@ -150,7 +151,7 @@ def _camera(pictures: Pictures, most: int) -> Html:
     places = np.linspace(0, len(pictures.chosen) - 1, count).round().astype(int)
     chosen = [pictures.chosen[place] for place in places]
     times = np.array([at for at, _ in chosen])
-    current = int(np.abs(times).argmin())  # what the page opens with
+    current = int(np.abs(times).argmin())  # shown when the page opens
     strip = set(np.linspace(0, len(chosen) - 1, _STRIP).round().astype(int).tolist())
     frames = []
     for number, (at, picture) in enumerate(chosen):

@@ -1,4 +1,4 @@
-// What happens over time: the page has one time, and one window of it that all plots show.
+// The page's current time, and the time window that all plots show.
 
 // ---- time
 
@@ -18,9 +18,9 @@ function setTime(seconds, keep = true) {
   if (keep) remember();
 }
 
-/** The address says the time, so that it can be sent to somebody. */
+/** Put the time into the address, so that a link to it can be sent. */
 function remember() {
-  try { history.replaceState(null, "", `#t=${now.toFixed(3)}`); } catch { /* where a page may not */ }
+  try { history.replaceState(null, "", `#t=${now.toFixed(3)}`); } catch { /* not allowed for this page */ }
 }
 
 function showPictures() {
@@ -30,7 +30,7 @@ function showPictures() {
     frames.forEach((frame, i) => frame.classList.toggle("now", i === best));
     const far = Math.abs(at[best] - now) > (1.5 * (data.last - data.first)) / Math.max(frames.length, 2);
     camera.classList.toggle("silent", far);
-    find(".at", camera).textContent = `${far ? "nothing here; " : ""}${at[best].toFixed(2)} s`;
+    find(".at", camera).textContent = `${far ? "no picture here; " : ""}${at[best].toFixed(2)} s`;
   }
 }
 
@@ -45,7 +45,7 @@ function showValues(panel) {
   }
   const found = panel.curves.map((curve) => valueAt(curve.at, now));
   const best = found.reduce((chosen, value, i) => (value > found[chosen] || Number.isNaN(found[chosen]) ? i : chosen), 0);
-  panel.most.textContent = Number.isFinite(found[best]) ? `most: ${figure(found[best], panel.unit)} (cell ${panel.curves[best].name})` : "silent here";
+  panel.most.textContent = Number.isFinite(found[best]) ? `most: ${figure(found[best], panel.unit)} (cell ${panel.curves[best].name})` : "no data here";
   panel.curves.forEach((curve, i) => {
     curve.cell.style.background = `rgb(${heat(panel, found[i])})`;
     curve.cell.title = `${curve.name}: ${figure(found[i], panel.unit)}`;
@@ -83,9 +83,9 @@ function step(at) {
   if (now >= data.last) play(false); else requestAnimationFrame(step);
 }
 
-// ---- hands
+// ---- mouse and keyboard
 
-/** A click sets the time, a drag zooms, a double click shows all. */
+/** Handle the mouse: a click sets the time, a drag zooms, a double click shows all. */
 function listen(panel) {
   let from = null;
   const timeOf = (event) => {

@@ -1,5 +1,5 @@
 "use strict";
-// A script that fails says so where a test, or somebody who is asked for help, can find it.
+// Store an error where a test or a developer can find it.
 window.addEventListener("error", (event) => { document.documentElement.dataset.error = event.message; });
 
 const data = JSON.parse(document.getElementById("data").textContent);
@@ -9,7 +9,7 @@ const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 const root = getComputedStyle(document.documentElement);
 const colour = (name) => root.getPropertyValue(`--${name}`).trim();
 
-const RIGHT = 4, BOTTOM = 17, TOP = 5; // px around what a plot draws; left is the gutter
+const RIGHT = 4, BOTTOM = 17, TOP = 5; // margins of a plot, px; the left one is the gutter
 const RAMP = [[0, 0, 4], [66, 10, 104], [147, 38, 103], [221, 81, 58], [252, 165, 10], [252, 255, 164]];
 const SIGNED = [[33, 102, 172], [146, 197, 222], [247, 247, 247], [244, 165, 130], [178, 24, 43]];
 let now = 0, view = [data.first, data.last], playing = 0, hovered = null;
@@ -22,7 +22,7 @@ function bytes(text) {
   return array.buffer;
 }
 
-/** Times of a series, and from which length on a pause between two samples is a gap. */
+/** Return the times of a series; also sets the length from which a pause is a gap. */
 function times(number) {
   const series = data.series[number];
   if (typeof series.times === "string") {
@@ -33,7 +33,7 @@ function times(number) {
   return series.times;
 }
 
-/** A column's values; NaN where there is none. */
+/** Return a column's values; NaN where one is missing. */
 function values([number, column]) {
   const coded = data.series[number].columns[column];
   if (coded.values) return coded.values;
@@ -46,7 +46,7 @@ function values([number, column]) {
   return coded.values;
 }
 
-/** How many of the times lie before one. */
+/** Return how many times are before a given one. */
 function before(array, time) {
   let low = 0, high = array.length;
   while (low < high) {
@@ -56,7 +56,7 @@ function before(array, time) {
   return low;
 }
 
-/** The sample nearest to a time; -1 where the stream was silent. */
+/** Return the index of the sample nearest to a time; -1 where the stream was silent. */
 function nearest(number, time) {
   const array = times(number), after = before(array, time);
   const at = after > 0 && (after === array.length || time - array[after - 1] <= array[after] - time) ? after - 1 : after;
@@ -75,7 +75,7 @@ function readable(value) {
   return value.toFixed(size >= 1000 ? 0 : size >= 100 ? 1 : size >= 10 ? 2 : 3);
 }
 
-/** A figure with its unit, in thousands where that is a word. */
+/** Return a figure with its unit; large pressures in kPa. */
 function figure(value, unit) {
   return unit === "Pa" && Math.abs(value) >= 100 ? `${readable(value / 1000)} kPa` : `${readable(value)} ${unit}`;
 }
@@ -90,8 +90,8 @@ function made(name, className, text, parent) {
   return element;
 }
 
-const shown = {}; // names of the curves that are, by what links panels
-const hues = {}; // so that a joint has one colour in all panels
+const shown = {}; // names of the visible curves, by link between panels
+const hues = {}; // colour of each curve, by link: a joint has one colour in all panels
 
 function curveColour(panel, curve) {
   const number = hues[panel.linked].get(curve.name);
@@ -158,7 +158,7 @@ function toggle(linked, name) {
   redraw();
 }
 
-/** Beside a heat map the pad as it lies in the palm, where its shape is known, and the scale. */
+/** Draw the pad in its shape, if that is known, and the scale beside its heat map. */
 function buildPad(panel) {
   const [rows, columns] = panel.cells, beside = made("div", "beside", undefined, panel.legend);
   panel.pad = made("div", "pad", undefined, columns > 1 ? beside : undefined);
@@ -197,7 +197,7 @@ function prepared(panel) {
 }
 
 function draw(panel) {
-  if (!panel.plot.clientWidth) return; // folded away
+  if (!panel.plot.clientWidth) return; // folded
   const area = prepared(panel);
   panel.area = area;
   timeAxis(area);
@@ -205,13 +205,13 @@ function draw(panel) {
   drawMarks(area, Boolean(panel.cells));
 }
 
-/** Round numbers, about so many, between two. */
+/** Return about `count` round numbers between two. */
 function ticks(low, high, count) {
   const raw = (high - low) / count, power = 10 ** Math.floor(Math.log10(raw));
   const step = power * [1, 2, 5, 10].find((factor) => factor * power >= raw * 0.7);
   const found = [];
   const first = Math.ceil(low / step - 1e-9);
-  // Counted from 0 on: of huge numbers the next one may be the same again.
+  // Count from 0: adding a step to a huge number may not change it.
   for (let k = 0; k < 4 * count + 4 && (first + k) * step <= high + step * 1e-9; k++) found.push((first + k) * step);
   return { found, digits: clamp(-Math.floor(Math.log10(step) + 1e-9), 0, 12) };
 }
@@ -235,7 +235,7 @@ function line(context, x0, y0, x1, y1) {
   context.stroke();
 }
 
-/** From which sample to which one a series is in view, with one on each side. */
+/** Return the range of samples in view, with one more on each side. */
 function visible(number) {
   const array = times(number);
   return [Math.max(before(array, view[0]) - 1, 0), Math.min(before(array, view[1]) + 1, array.length)];
@@ -288,7 +288,7 @@ function drawCurves(panel, area) {
   context.restore();
 }
 
-/** A curve, broken where its stream was silent. */
+/** Draw a curve, interrupted where its stream was silent. */
 function trace(context, address, x, y) {
   const at = times(address[0]), gap = data.series[address[0]].gap, array = values(address), [from, to] = visible(address[0]);
   let down = false;
@@ -305,7 +305,7 @@ function trace(context, address, x, y) {
   context.stroke();
 }
 
-/** Cells from top to bottom against time; of the samples in one pixel the strongest. */
+/** Draw cells from top to bottom over time; each pixel shows its strongest sample. */
 function drawHeat(panel, { context, left, right, top, bottom }) {
   const width = Math.max(Math.round(right - left), 1), cells = panel.curves.length, number = panel.curves[0].at[0];
   const image = new ImageData(width, cells), at = times(number), rest = panel.limits[0] < 0 ? 0 : panel.limits[0];
@@ -331,7 +331,7 @@ function drawHeat(panel, { context, left, right, top, bottom }) {
   names.forEach((name, i) => context.fillText(name.slice(0, 8), left - 6, i ? bottom - 1 : top + 10));
 }
 
-/** Pre-roll, start and stop, segments as a line along the top, instants, outcomes. */
+/** Draw pre-roll, start and stop, segments as a line along the top, instants, outcomes. */
 function drawMarks({ context, left, right, top, bottom, x }, bright) {
   context.save();
   context.beginPath();

@@ -1,4 +1,4 @@
-"""One picture that tells an episode: film strips above labels, joints, forces and touch on one time axis."""
+"""Draws an episode as one picture: film strips, labels, joints, forces and touch over time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _STRIP = 8  # pictures in a film strip
 _SEGMENTS = ("#90caf9", "#a5d6a7", "#ffe082", "#ef9a9a", "#ce93d8", "#80deea", "#bcaaa4")
 _WIDE, _LEFT, _RIGHT = 15.0, 0.09, 0.86  # inches; shares of them
 _TOP, _BOTTOM, _GAP = 1.0, 0.55, 0.16  # inches
-_MOST_OTHERS = 6  # rows of numbers that nothing is known about
+_MOST_OTHERS = 6  # rows of numbers of unknown types
 _LEAST_S = 0.4  # an annotation shorter than this has no room for its name
 
 
@@ -47,14 +47,14 @@ class _Row:
     inches: float
     plot: Callable[[Any, Any, EpisodeData], None]
     content: Any
-    marked: bool = True  # with start, stop and outcome
+    marked: bool = True  # whether start, stop and outcome are drawn
 
 
 def draw(data: EpisodeData, target: Path) -> None:
-    """Write the picture as PNG; replaces the file only once it is whole.
+    """Write the picture as PNG; an existing file is replaced only when the new one is complete.
 
     Raises:
-        ConfigError: it can not be written.
+        ConfigError: the file cannot be written.
     """
     rows = _rows(data)
     high = _TOP + _BOTTOM + sum(row.inches + _GAP for row in rows)
@@ -106,7 +106,7 @@ def _rows(data: EpisodeData) -> list[_Row]:
 
 
 def _strip_height(camera: Pictures) -> float:
-    """Inches, so that its pictures keep their shape."""
+    """Return the height in inches that keeps the aspect ratio of a camera's pictures."""
     for _, picture in camera.chosen:
         try:
             height, width = picture.pixels().shape[:2]
@@ -131,7 +131,7 @@ def _title(figure: Any, data: EpisodeData, inch: float) -> None:
 
 
 def badge(figure: Any, right: float, middle: float, text: str, colour: str) -> None:
-    """A word in white on a coloured ground."""
+    """Draw white text on a coloured background."""
     figure.text(
         right, middle, text, fontsize=14, weight="bold", color="white", ha="right", va="center",
         bbox={"facecolor": colour, "edgecolor": colour, "boxstyle": "round,pad=0.35"},
@@ -153,7 +153,7 @@ def _seconds(data: EpisodeData, stamp_ns: int) -> float:
 
 
 def _outcomes(data: EpisodeData) -> list[LabelEvent]:
-    """Those given while it was recorded."""
+    """Return the outcomes that were given during the recording."""
     given = [e for e in data.episode.events if e.outcome is not Outcome.UNLABELLED]
     return [e for e in given if _seconds(data, e.stamp_ns) <= data.contents.last_s]
 
@@ -169,7 +169,7 @@ def _strip(axes: Any, camera: Pictures, data: EpisodeData) -> None:
         centre = first + (number + 0.5) * width
         nearest = int(np.abs(times - centre).argmin())
         if abs(times[nearest] - centre) > width / 2:
-            continue  # the camera was silent here, and the gap shall be seen
+            continue  # the camera was silent: leave a visible gap
         try:
             image = camera.chosen[nearest][1].pixels()
         except DecodeError:
@@ -223,7 +223,7 @@ def _annotations(axes: Any, events: list[LabelEvent], data: EpisodeData) -> None
                 fontsize=9,
                 clip_on=True,
             )
-        else:  # instants stand above the segments, by turns in two rows, so that none hides another
+        else:  # instants go above the segments, alternating between two rows to keep them apart
             height = (0.63, 0.87)[instants % 2]
             instants += 1
             axes.plot([start, start], [0, height + 0.1], color="#6a1b9a", linewidth=2)

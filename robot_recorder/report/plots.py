@@ -1,4 +1,4 @@
-"""Curves and heat maps of an episode on matplotlib axes, each one row of a picture."""
+"""Draws curves and heat maps of an episode on matplotlib axes, one row of a picture each."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ matplotlib.use("Agg")
 from matplotlib import font_manager
 from matplotlib import pyplot as plt
 
-# What people write is no formula, and may be in any script: its letters are taken from what is installed.
+# Labels are plain text, not formulas, in any script: use the fonts that are installed for it.
 _SCRIPTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei",
             "Source Han Sans SC", "Droid Sans Fallback", "Unifont")  # fmt: skip
 _installed = set(font_manager.get_font_names())
@@ -35,14 +35,14 @@ warnings.filterwarnings("ignore", message="Glyph .* missing from")
 
 __all__ = ["plot_array", "plot_curves", "plot_force", "plot_joints", "plt"]
 
-_JOINTS = 8  # joints drawn: those that move most
+_JOINTS = 8  # most joints drawn: those that move most
 _CURVES = 8
-_ACROSS = 1500  # columns of a heat map
+_ACROSS = 1500  # most columns of a heat map
 _STYLES = ("-", "--", ":")
 
 
 def plot_joints(axes: Any, series: Series, data: EpisodeData) -> None:
-    """Of the joints that move most where they are, and dotted what was commanded."""
+    """Draw the positions of the joints that move most, with their commands dotted."""
     group = joint_group(series)
     if group is None:
         return
@@ -66,7 +66,7 @@ def plot_joints(axes: Any, series: Series, data: EpisodeData) -> None:
 
 
 def plot_force(axes: Any, wrenches: list[Series], data: EpisodeData) -> None:
-    """Forces of all wrench sensors."""
+    """Draw the forces of all wrench sensors."""
     del data
     for number, series in enumerate(wrenches):
         for axis, style in enumerate(_STYLES):
@@ -79,7 +79,7 @@ def plot_force(axes: Any, wrenches: list[Series], data: EpisodeData) -> None:
 
 
 def plot_curves(axes: Any, content: tuple[Series, CurveGroup], data: EpisodeData) -> None:
-    """Numbers of any kind; of many those that change most."""
+    """Draw any numbers; if there are many, those that change most."""
     del data
     series, group = content
     for which in most_moving(series.values[:, group.columns], _CURVES):
@@ -91,20 +91,20 @@ def plot_curves(axes: Any, content: tuple[Series, CurveGroup], data: EpisodeData
 
 
 def plot_array(axes: Any, content: tuple[Series, CurveGroup], data: EpisodeData) -> None:
-    """A pad's cells against time, as a heat map."""
+    """Draw the cells of a pad over time as a heat map."""
     del data
     series, group = content
     times, cells = _gridded(series, group)
     pascal = group.unit == "Pa"
     scaled = cells / 1000 if pascal else cells
-    # Of pads that rest at another number than 0 what has changed is shown.
+    # For pads whose rest value is not 0, show the change.
     rest = 0.0 if pascal else float(np.nanmedian(scaled)) if np.isfinite(scaled).any() else 0.0
     high = float(np.nanpercentile(scaled, 99.5)) if np.isfinite(scaled).any() else 1.0
     drawn = axes.imshow(
         scaled.T, extent=(times[0], times[-1], len(group.items), 0), aspect="auto", cmap="inferno",
         interpolation="nearest", vmin=min(rest, high), vmax=max(high, rest + 1e-9),
     )  # fmt: skip
-    axes.set_facecolor("#9e9e9e")  # where there is nothing
+    axes.set_facecolor("#9e9e9e")  # gaps
     axes.set_yticks([])
     field = "" if group.name == "normal" else f" {group.name}"
     name = "\n".join(textwrap.wrap(f"{short_name(series.topic)}{field}", 14))
@@ -114,7 +114,7 @@ def plot_array(axes: Any, content: tuple[Series, CurveGroup], data: EpisodeData)
 
 
 def _gridded(series: Series, group: CurveGroup) -> tuple[Floats, Floats]:
-    """Evenly spaced times, and float64[n, cells], the highest value of each; NaN where the pad was silent."""
+    """Return evenly spaced times, and float64[n, cells], the highest value of each; NaN in gaps."""
     times, values = series.times_s, series.values[:, group.columns]
     step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
     count = int(np.clip((times[-1] - times[0]) / max(step, 1e-6), 1, _ACROSS)) + 1
@@ -132,10 +132,10 @@ def _gridded(series: Series, group: CurveGroup) -> tuple[Floats, Floats]:
 
 
 def ylabel(axes: Any, text: str) -> None:
-    """A label that can be read without turning one's head."""
+    """Set a horizontal label left of the plot."""
     axes.set_ylabel(text, rotation=0, ha="right", va="center")
 
 
 def legend(axes: Any) -> None:
-    """Beside the plot."""
+    """Put the legend beside the plot."""
     axes.legend(loc="center left", bbox_to_anchor=(1.005, 0.5), fontsize=8, frameon=False)

@@ -1,4 +1,4 @@
-"""Repeats of one task against each other: which one is odd, where, and when."""
+"""Compares repeats of one task: which one is odd, where, and when."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import numpy as np
 
 from robot_recorder.model.arrays import Bools, Floats
 
-_SHARE = 0.05  # of a channel's range that repeats differ by without anybody minding
-_MAD = 1.4826  # makes a median absolute deviation a standard deviation, for normally distributed values
-_ODD, _TIMES = 3.0, 1.5  # so far from the others, and so many times the distance that is usual
+_SHARE = 0.05  # of a channel's range: smaller differences do not matter
+_MAD = 1.4826  # converts a median absolute deviation to a standard deviation (normal distribution)
+_ODD, _TIMES = 3.0, 1.5  # odd: distance above this, and above so many times the usual distance
 _LASTING_S = 0.5
-_MOST = 10.0  # scales; how much further does not matter
-_LEAST = 3  # repeats, below which none is odd
+_MOST = 10.0  # differences are clipped here, in multiples of the usual one
+_LEAST = 3  # fewest repeats of which one can be odd
 
 
 @dataclass(frozen=True)
 class Oddness:
-    """How far one repeat lies from the others.
+    """How far one repeat is from the others.
 
     Attributes:
-        distance: root mean square over channels and time, in what repeats usually differ by.
-        odd: it stands out.
+        distance: root mean square over channels and time, in multiples of the usual difference.
+        odd: whether it stands out.
         channel, at_s: where and when it differs most; -1 and NaN when nothing can be compared.
-        by: by how much there, in the channel's unit, signed.
+        by: by how much there, signed, in the channel's unit.
     """
 
     distance: float
@@ -37,16 +37,16 @@ class Oddness:
 
 
 def oddness(values: Floats, times_s: Floats, least: Floats, kinds: Sequence[str]) -> list[Oddness]:
-    """Compare repeats with what they have in common.
+    """Compare each repeat with the median of all.
 
     Args:
-        values: float64[repeats, times, channels], NaN where a repeat has nothing.
+        values: float64[repeats, times, channels], NaN where a repeat has no value.
         times_s: float64[times], since the start.
-        least: float64[channels], differences that do not matter, in each one's unit.
-        kinds: of each channel; all of a kind weigh as much as all of another, however many they are.
+        least: float64[channels], differences that do not matter, in the channel's unit.
+        kinds: kind of each channel; every kind has the same weight, however many channels it has.
 
     Returns:
-        one per repeat.
+        One result per repeat.
     """
     nothing = Oddness(float("nan"), False, -1, float("nan"), float("nan"))
     if not values.size:
@@ -85,7 +85,10 @@ def oddness(values: Floats, times_s: Floats, least: Floats, kinds: Sequence[str]
 
 
 def _worst(apart: Floats, known: Bools, times_s: Floats) -> tuple[int, int]:
-    """When and in which channel a difference is largest that lasts: edges that lie a moment apart are none."""
+    """Return when and in which channel the difference is largest over ``_LASTING_S``.
+
+    Differences of a moment, such as edges slightly apart, do not count.
+    """
     step_s = float(times_s[1] - times_s[0]) if len(times_s) > 1 else _LASTING_S
     width = min(max(1, round(_LASTING_S / step_s)), len(apart))
     sums = np.cumsum(np.concatenate([np.zeros((1, apart.shape[1])), apart]), axis=0)
@@ -105,7 +108,7 @@ def _standing_out(distances: Floats) -> Bools:
 
 
 def _median(values: Floats) -> Floats:
-    """Along the first axis, of what is known; NaN where nothing is."""
+    """Return the median along the first axis without NaN; NaN where all values are."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         return np.asarray(np.nanmedian(values, axis=0), dtype=np.float64)

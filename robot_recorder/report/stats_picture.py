@@ -1,4 +1,4 @@
-"""The picture of a floor's statistics: days, success, targets, causes and reasons on one page."""
+"""Draws the statistics of a floor on one page: days, success, targets, causes and reasons."""
 
 from __future__ import annotations
 
@@ -24,23 +24,24 @@ _OUTCOMES = (
     (Outcome.FAILURE, _BAD, "failure"),
     (Outcome.UNLABELLED, _NONE, "unlabelled"),
 )
-_BARS = 15  # in a panel
+_BARS = 15  # most bars of a panel
 _UNDERWAY, _YIELD = "#1565c0", "#00897b"
-_FEW = 20  # labelled episodes: below, a rate is chance
+_FEW = 20  # labelled episodes; with fewer, a rate is chance
 _LONGEST = 24  # letters of a name
-_MOST_DAYS = 120  # drawn one by one; more are put together by weeks
+_MOST_DAYS = 120  # drawn one by one; more are grouped by week
 _BAR_INCH, _HEAD_INCH, _GAP_INCH, _DAYS_INCH = 0.27, 1.0, 0.75, 2.2
 _COLUMNS = ((0.14, 0.35), (0.63, 0.84))  # where bars begin and end, share of the width
-_DAY_LABELS = 14  # days that are each named
+_DAY_LABELS = 14  # most days that are labelled one by one
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar.
+    """A bar of several coloured parts.
 
     Attributes:
+        name: left of the bar.
         parts: lengths and colours, left to right.
-        text: what is written beside it.
+        text: right of the bar.
     """
 
     name: str
@@ -50,10 +51,12 @@ class Bar:
 
 @dataclass(frozen=True)
 class BarPanel:
-    """Bars that can be compared.
+    """Bars with a common scale.
 
     Attributes:
-        full: the length of a whole bar.
+        title: above the bars.
+        rows: from top to bottom.
+        full: the value of a whole bar.
     """
 
     title: str
@@ -62,7 +65,7 @@ class BarPanel:
 
     @property
     def inches(self) -> float:
-        """How high it is."""
+        """Return the height, inches."""
         return _BAR_INCH * len(self.rows)
 
 
@@ -70,8 +73,8 @@ def draw_stats(stats: Stats, targets: Mapping[str, TaskTarget], target: Path) ->
     """Write the picture as PNG.
 
     Args:
-        stats: ``grouped``.
-        targets: of ``stats.targets``.
+        stats: from ``grouped``.
+        targets: from ``stats.targets``, by task.
         target: file to write.
     """
     panels = [
@@ -83,7 +86,7 @@ def draw_stats(stats: Stats, targets: Mapping[str, TaskTarget], target: Path) ->
     ends = [above] * len(_COLUMNS)
     placed: list[tuple[int, float, BarPanel]] = []
     for panel in panels:
-        if panel is not None:  # into the column that ends first
+        if panel is not None:  # into the shorter column
             column = ends.index(min(ends))
             placed.append((column, ends[column], panel))
             ends[column] += panel.inches + _GAP_INCH
@@ -133,7 +136,7 @@ def _plural(number: int, word: str) -> str:
 
 
 def _days(figure: Any, stats: Stats, bottom: float, height: float) -> None:
-    """Episodes per day, or week, stacked by outcome."""
+    """Draw the episodes per day, or week, stacked by outcome."""
     days = {date.fromisoformat(day): tally for day, tally in stats.by[Side.DAY].items()}
     span = (max(days) - min(days)).days + 1
     width = 1 if span <= _MOST_DAYS else 7
@@ -150,7 +153,7 @@ def _days(figure: Any, stats: Stats, bottom: float, height: float) -> None:
             align="edge" if width == 7 else "center",
         )  # fmt: skip
         below = {day: below[day] + count for day, count in zip(bins, counts, strict=True)}
-    least = max(_DAY_LABELS - span, 0) / 2  # one bar alone shall not fill the page
+    least = max(_DAY_LABELS - span, 0) / 2  # keeps few bars from filling the page
     first, last = (datetime.combine(day, time()) for day in (min(bins), max(bins)))
     axes.set_xlim(first - timedelta(days=0.7 + least), last + timedelta(days=width - 0.3 + least))
     axes.set_title(
@@ -178,7 +181,7 @@ def _days(figure: Any, stats: Stats, bottom: float, height: float) -> None:
 
 
 def _bars(axes: Any, panel: BarPanel) -> None:
-    """Horizontal bars, the first on top, each with what it says."""
+    """Draw horizontal bars, the first on top, with name and text."""
     axes.set_title(panel.title, loc="left", fontsize=11, weight="bold")
     for place, row in enumerate(panel.rows):
         axes.barh(place, panel.full, height=0.72, color="#f0f0f0")
@@ -196,13 +199,13 @@ def _bars(axes: Any, panel: BarPanel) -> None:
 
 
 def _short(name: str) -> str:
-    """Long names differ at their ends."""
+    """Shorten a name in the middle, because long names differ at their ends."""
     half = _LONGEST // 2
     return name if len(name) <= _LONGEST else f"{name[: half - 1]}…{name[-half:]}"
 
 
 def _rate_panel(stats: Stats, side: Side) -> BarPanel | None:
-    """Success rates; of robots and operators, where they are many, those that need a look."""
+    """Return success rates; of many robots or operators, the lowest."""
     named = {name: t for name, t in stats.by[side].items() if name and t.success_rate is not None}
     if not named or (side is Side.PROGRAMME and len(stats.by[side]) < 2):
         return None
@@ -275,7 +278,7 @@ def _cause_panel(stats: Stats) -> BarPanel | None:
 
 
 def _reason_panel(stats: Stats) -> BarPanel | None:
-    """What the quality checks found: rejected first, for that is lost."""
+    """Return what the quality checks found, sorted by rejected episodes."""
     counts = {
         name: (of.get(Verdict.REJECT, 0), of.get(Verdict.REVIEW, 0))
         for name, of in stats.reasons.items()
@@ -287,6 +290,8 @@ def _reason_panel(stats: Stats) -> BarPanel | None:
     for name in ranked:
         reject, review = counts[name]
         parts = ((reject, _BAD), (review, _MAYBE))
-        rows.append(Bar(name or "(not said)", parts, f"{reject:,} rejected   {review:,} to review"))
+        rows.append(
+            Bar(name or "(no reason given)", parts, f"{reject:,} rejected   {review:,} to review")
+        )
     title = "why episodes were rejected (red), or are to be reviewed"
     return BarPanel(title, rows, max(map(sum, counts.values())))

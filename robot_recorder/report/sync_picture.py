@@ -1,4 +1,4 @@
-"""The picture of a sync certificate: every stream's skew over time, held and missing frames in colour."""
+"""Draws a sync certificate: each stream's skew over time, held and missing frames in colour."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DRAWN = (
     (SampleStatus.HELD, "#ef6c00", "held"),
 )
 _MISSING = "#c62828"
-_LEAST_MS = 0.5  # half height of a row: below, a skew is nothing to look at
+_LEAST_MS = 0.5  # least half height of a row: smaller skews do not matter
 _ROW_INCH, _TOP_INCH, _BOTTOM_INCH = 0.85, 1.15, 0.6
 
 
@@ -33,7 +33,9 @@ def draw_sync(
 
     Args:
         frames: their columns are the certificate's aligned streams, in order.
-        start_ns: the time axis's zero.
+        certificate: of the same episode.
+        title: above the picture.
+        start_ns: zero of the time axis, robot clock.
         target: file to write.
     """
     streams = [(n, s) for n, s in certificate.streams.items() if s.policy != "none"]
@@ -75,7 +77,7 @@ def _row(axes: Any, times: np.ndarray, column: FrameColumn, stream: StreamCertif
         mine = column.status == status
         inside = mine & (np.abs(skews) <= reach)
         axes.plot(times[inside], skews[inside], ".", color=colour, markersize=4)
-        beyond = mine & ~inside  # too far off to be drawn to scale: at the edge, as arrows
+        beyond = mine & ~inside  # outside of the axis: drawn as arrows at its edge
         edge = np.sign(skews[beyond]) * 0.93 * reach
         axes.plot(times[beyond], edge, "v", color=colour, markersize=5)
     for at in times[~there]:

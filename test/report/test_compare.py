@@ -1,4 +1,4 @@
-"""Repeats over each other: the odd one out is found, named and seen."""
+"""A comparison of repeats finds, names and draws the odd one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def bags(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [*good, repeat(root / "dropped", dropped_s=2.0)]
 
 
-def test_the_one_that_dropped_it_comes_first_with_where_and_when(bags: list[Path]) -> None:
+def test_the_repeat_that_dropped_the_object_comes_first_with_where_and_when(
+    bags: list[Path],
+) -> None:
     comparison = compare(bags)
     assert comparison.repeats[0].episode.id == "dropped"
     assert [o.odd for o in comparison.oddness] == [True] + [False] * 5
@@ -38,7 +40,7 @@ def test_the_one_that_dropped_it_comes_first_with_where_and_when(bags: list[Path
     assert "wrist -20 N" in where(comparison, 0)
 
 
-def test_curves_begin_at_the_start_and_end_where_the_episode_ends(bags: list[Path]) -> None:
+def test_curves_begin_at_the_start_and_end_with_the_episode(bags: list[Path]) -> None:
     comparison = compare([bags[0], repeat(bags[0].parent / "short", seconds=3.0)])
     short = next(i for i, r in enumerate(comparison.repeats) if r.episode.id == "short")
     known = np.isfinite(comparison.values[short, :, 0])
@@ -47,7 +49,7 @@ def test_curves_begin_at_the_start_and_end_where_the_episode_ends(bags: list[Pat
 
 
 @pytest.mark.parametrize("count", [2, 6, 12])
-def test_the_picture_shows_every_one_of_them(bags: list[Path], count: int, tmp_path: Path) -> None:
+def test_the_picture_shows_all_repeats(bags: list[Path], count: int, tmp_path: Path) -> None:
     comparison = compare((bags * 2)[6 - count :] if count < 6 else (bags * 2)[:count])
     draw_comparison(comparison, tmp_path / "a.png")
     image = pixels(tmp_path / "a.png")
@@ -56,7 +58,7 @@ def test_the_picture_shows_every_one_of_them(bags: list[Path], count: int, tmp_p
     assert red.sum() > 3000, "the first one's colour"
 
 
-def test_what_has_nothing_in_common_is_said(bags: list[Path], tmp_path: Path) -> None:
+def test_episodes_with_nothing_in_common_are_reported(bags: list[Path], tmp_path: Path) -> None:
     write_bag(
         McapWriter(),
         tmp_path / "other",
@@ -67,7 +69,7 @@ def test_what_has_nothing_in_common_is_said(bags: list[Path], tmp_path: Path) ->
     draw_comparison(comparison, tmp_path / "a.png")
 
 
-def test_a_long_one_is_compared_to_its_end(tmp_path: Path, monkeypatch) -> None:
+def test_a_long_episode_is_compared_to_its_end(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(report_compare, "_MOST_STEPS", 30)
     bags = [repeat(tmp_path / f"good_{i}", 1 + i / 200) for i in range(4)]
     comparison = compare([*bags, repeat(tmp_path / "astray", astray=2.0)])
@@ -75,7 +77,7 @@ def test_a_long_one_is_compared_to_its_end(tmp_path: Path, monkeypatch) -> None:
     assert comparison.repeats[0].episode.id == "astray" and comparison.oddness[0].at_s >= 3.0
 
 
-def test_one_that_can_not_be_read_is_named_and_the_others_are_compared(
+def test_an_unreadable_episode_is_named_and_the_others_are_compared(
     bags: list[Path], tmp_path: Path
 ) -> None:
     (tmp_path / "bad").mkdir()
@@ -86,7 +88,7 @@ def test_one_that_can_not_be_read_is_named_and_the_others_are_compared(
         compare([bags[0], tmp_path / "bad"])
 
 
-def test_what_can_not_be_compared_is_never_the_most_usual(bags: list[Path], tmp_path: Path) -> None:
+def test_an_incomparable_episode_is_never_the_most_usual(bags: list[Path], tmp_path: Path) -> None:
     write_bag(
         McapWriter(),
         tmp_path / "other",

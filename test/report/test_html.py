@@ -1,4 +1,4 @@
-"""The report of an episode, as a person's browser shows it."""
+"""The HTML report of an episode, tested in a browser."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from robot_recorder.model.errors import ConfigError
 from robot_recorder.report.html import page, write_html
 
 GRIPPER = Path(__file__).parents[3] / "shared" / "data" / "gripper_closes_can"
-START = 0.5  # of the full robot's episode, s after its first message
-in_browser = pytest.mark.skipif(chromium() is None, reason="there is no chromium to look with")
+START = 0.5  # start of the full robot's episode, s after its first message
+in_browser = pytest.mark.skipif(chromium() is None, reason="chromium is not installed")
 
 
 def report(bag: Path) -> Path:
-    """Written beside the bag."""
+    """Write the report beside the bag and return its path."""
     target = bag.with_suffix(".html")
     write_html(load(Contents.open(bag)), target)
     return target
@@ -49,12 +49,12 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def text(full: Path) -> str:
-    """The page without what its script draws."""
+    """Return the page without its data and script."""
     return full.read_text(encoding="utf-8").split('<script id="data"')[0]
 
 
 def figure(browser: Browser, title: str, name: str) -> float:
-    """What a legend says at the page's time."""
+    """Return what a legend shows at the page's current time."""
     return float(
         browser.ask(
             f"(() => {{ const panel = data.panels.find((p) => p.title.startsWith({title!r})); "
@@ -64,7 +64,7 @@ def figure(browser: Browser, title: str, name: str) -> float:
 
 
 def box(browser: Browser, selector: str) -> Any:
-    """Where an element is in the window, after it was brought into it."""
+    """Scroll an element into view and return its box in the window."""
     found = f"document.querySelector({selector!r})"
     browser.ask(f"{found}.scrollIntoView({{block: 'center'}})")
     return browser.ask(
@@ -86,9 +86,7 @@ def test_it_opens_offline_without_an_error(browser: Browser, full: Path) -> None
 
 
 @in_browser
-def test_figures_and_pictures_are_those_of_the_time_in_the_address(
-    browser: Browser, full: Path
-) -> None:
+def test_figures_and_pictures_match_the_time_in_the_address(browser: Browser, full: Path) -> None:
     for at in (0.0, 1.234, 2.25, 4.5):
         browser.open(full, f"#t={at}")
         assert now(browser) == pytest.approx(at)
@@ -108,9 +106,7 @@ def test_figures_and_pictures_are_those_of_the_time_in_the_address(
 
 
 @in_browser
-def test_where_a_stream_was_silent_there_is_no_figure_and_no_curve(
-    browser: Browser, full: Path
-) -> None:
+def test_a_silent_stream_has_no_figure_and_no_curve(browser: Browser, full: Path) -> None:
     middle = sum(SILENT) / 2 - START
     browser.open(full, f"#t={middle}")
     assert np.isnan(figure(browser, "wrist: force", "z"))
@@ -158,7 +154,7 @@ def test_it_plays_to_the_end_at_the_speed_asked_for(browser: Browser, full: Path
 
 
 @in_browser
-def test_a_drag_zooms_all_plots_a_double_click_shows_all(browser: Browser, full: Path) -> None:
+def test_a_drag_zooms_all_plots_and_a_double_click_shows_all(browser: Browser, full: Path) -> None:
     browser.open(full)
     place = box(browser, ".plot")
     x, y = place["left"] + 0.4 * place["width"], place["top"] + 40
@@ -179,7 +175,7 @@ def test_a_drag_zooms_all_plots_a_double_click_shows_all(browser: Browser, full:
 
 
 @in_browser
-def test_a_click_into_a_plot_or_the_lane_sets_the_time(browser: Browser, full: Path) -> None:
+def test_a_click_on_a_plot_or_the_lane_sets_the_time(browser: Browser, full: Path) -> None:
     browser.open(full)
     place = box(browser, ".plot")
     left, right = browser.ask("[data.panels[0].area.left, data.panels[0].area.right]")
@@ -192,7 +188,7 @@ def test_a_click_into_a_plot_or_the_lane_sets_the_time(browser: Browser, full: P
 
 
 @in_browser
-def test_eight_joints_at_first_the_others_by_a_click_in_all_plots(
+def test_eight_joints_are_shown_and_a_click_shows_another_in_all_plots(
     browser: Browser, full: Path
 ) -> None:
     browser.open(full)
@@ -200,7 +196,7 @@ def test_eight_joints_at_first_the_others_by_a_click_in_all_plots(
         "data.panels.slice(0, 3).map((p) => p.curves.filter("
         "(c) => c.button.getAttribute('aria-pressed') === 'true').map((c) => c.name))"
     )
-    moving = [f"arm_{i}" for i in range(10, 2, -1)]  # those that move most, most first
+    moving = [f"arm_{i}" for i in range(10, 2, -1)]  # those that move most first
     assert browser.ask(pressed) == [moving] * 3
     browser.ask("data.panels[1].curves[9].button.click()")
     assert browser.ask(pressed) == [[*moving, "arm_1"]] * 3
@@ -211,7 +207,7 @@ def test_eight_joints_at_first_the_others_by_a_click_in_all_plots(
 
 
 @in_browser
-def test_nothing_that_a_bag_says_is_run(browser: Browser, full: Path, tmp_path: Path) -> None:
+def test_no_text_of_a_bag_is_run_as_script(browser: Browser, full: Path, tmp_path: Path) -> None:
     evil = report(small_robot(tmp_path / "bag", seconds=1, prefix=f"/{HOSTILE}/"))
     for target in (full, evil):
         browser.open(target)
@@ -223,7 +219,7 @@ def test_nothing_that_a_bag_says_is_run(browser: Browser, full: Path, tmp_path: 
         assert browser.errors == []
     browser.open(full)
     assert any("\ufffd" in name for name in browser.ask("data.panels[0].curves.map((c) => c.name)"))
-    # If somebody found a way in after all: the policy lets no other script run.
+    # Even if a script got into the page, the policy does not let it run.
     browser.ask(
         "document.body.append(Object.assign(document.createElement('script'), {text: 'pwned = 1'}))"
     )
@@ -239,7 +235,7 @@ def test_no_page_is_wider_than_its_window(browser: Browser, full: Path, width: i
 
 
 @in_browser
-def test_dark_is_dark_and_plots_follow(browser: Browser, full: Path, tmp_path: Path) -> None:
+def test_dark_mode_darkens_page_and_plots(browser: Browser, full: Path, tmp_path: Path) -> None:
     brightness = []
     for on in (False, True):
         browser.dark(on)
@@ -251,7 +247,7 @@ def test_dark_is_dark_and_plots_follow(browser: Browser, full: Path, tmp_path: P
 
 
 @in_browser
-def test_paper_gets_a_film_strip_and_no_buttons(
+def test_print_has_a_film_strip_and_no_buttons(
     browser: Browser, full: Path, tmp_path: Path
 ) -> None:
     browser.open(full)
@@ -269,7 +265,7 @@ def test_paper_gets_a_film_strip_and_no_buttons(
 
 
 @in_browser
-def test_without_scripts_the_tables_and_pictures_are_there(browser: Browser, full: Path) -> None:
+def test_tables_and_pictures_are_visible_without_scripts(browser: Browser, full: Path) -> None:
     browser.call("Emulation.setScriptExecutionDisabled", value=True)
     try:
         browser.call("Page.navigate", url=full.as_uri())
@@ -291,7 +287,7 @@ def test_without_scripts_the_tables_and_pictures_are_there(browser: Browser, ful
 
 
 @in_browser
-def test_a_foreign_bag_shows_what_there_is(browser: Browser, tmp_path: Path) -> None:
+def test_a_foreign_bag_has_a_report(browser: Browser, tmp_path: Path) -> None:
     if not GRIPPER.exists():
         pytest.skip("the recording gripper_closes_can is not beside the checkout")
     write_html(load(Contents.open(GRIPPER)), tmp_path / "a.html")
@@ -309,7 +305,7 @@ def test_a_foreign_bag_shows_what_there_is(browser: Browser, tmp_path: Path) -> 
 
 
 @in_browser
-def test_an_empty_bag_has_a_report_too(browser: Browser, tmp_path: Path) -> None:
+def test_an_empty_bag_has_a_report(browser: Browser, tmp_path: Path) -> None:
     write_bag(McapWriter(), tmp_path / "bag", [])
     browser.open(report(tmp_path / "bag"))
     assert browser.errors == []
@@ -317,13 +313,13 @@ def test_an_empty_bag_has_a_report_too(browser: Browser, tmp_path: Path) -> None
 
 
 def row(text: str, *parts: str) -> str:
-    """The one table row that has all of these."""
+    """Return the only table row that contains all of these."""
     rows = [r for r in re.findall(r"<tr.*?</tr>", text, re.S) if all(p in r for p in parts)]
     assert len(rows) == 1, (parts, len(rows))
     return rows[0]
 
 
-def test_labels_are_there_with_their_history(text: str) -> None:
+def test_labels_are_shown_with_their_history(text: str) -> None:
     assert 'class="badge failure"><small>task</small> failure: slip<' in text
     gone = 'tr class="gone"'
     assert gone in row(text, "physics", "success", "unlabelled")
@@ -333,7 +329,7 @@ def test_labels_are_there_with_their_history(text: str) -> None:
     assert gone not in row(text, "<b>reach</b>", 'href="#t=0.000"', "1.50 s")
 
 
-def test_the_lane_has_what_holds(text: str) -> None:
+def test_the_lane_shows_current_labels_only(text: str) -> None:
     lane = text[text.index('id="lane"') : text.index('id="readout"')]
     names = re.findall(r'class="mark (\w+)[^>]*><span>([^<]*)', lane)
     assert ("segment", "reach") in names and "mistaken" not in lane
@@ -341,7 +337,7 @@ def test_the_lane_has_what_holds(text: str) -> None:
     assert 'class="outside" title="pre-roll"' in lane and "left:0.000%;width:8.3" in lane
 
 
-def test_quality_says_figure_limit_and_sentence(text: str) -> None:
+def test_quality_shows_figure_limit_and_sentence(text: str) -> None:
     assert 'class="badge reject"><small>recording</small> reject<' in text
     assert 'Recording: <a href="#quality">wrench was silent</a>' in text
     finding = row(text, ">fail<", "gap")
@@ -349,7 +345,7 @@ def test_quality_says_figure_limit_and_sentence(text: str) -> None:
     assert "blur: no camera" in text and "1 check passed" in text
 
 
-def test_what_is_not_known_is_said_to_be_unknown(text: str) -> None:
+def test_unknown_values_are_shown_as_unknown(text: str) -> None:
     assert "<dt>messages lost</dt><dd>at least 7</dd>" in text
     assert "dds: unknown, queue: 7" in row(text, "/wrist/wrench", "WrenchStamped")
     assert "<td>unknown</td>" in row(text, "/palm/tactile", "TactileArray")
@@ -358,7 +354,7 @@ def test_what_is_not_known_is_said_to_be_unknown(text: str) -> None:
     assert "10.0%" in certified
 
 
-def test_everything_of_custom_data_is_there(text: str) -> None:
+def test_all_custom_data_is_shown(text: str) -> None:
     for key in recorded_facts():
         assert f"<code>{key}</code>" in text
     assert "robot: full\n" in text and HOSTILE not in text
@@ -373,20 +369,18 @@ def test_everything_of_custom_data_is_there(text: str) -> None:
      ("sync", '{"frames": 1, "streams": {"a": {"disorder_ms": -Infinity, "out_of_order": 1}}}'), ("sync", '{"frames": 1, "complete": 1%s}' % (400 * "0")),
      ("sync", '{"frames": 1, "streams": {"a": {"offset_ms": 1%s}}}' % (400 * "0"))],
 )  # fmt: skip
-def test_metadata_that_is_rubbish_is_listed_and_not_fatal(
-    tmp_path: Path, key: str, value: str
-) -> None:
+def test_invalid_metadata_is_listed_and_not_fatal(tmp_path: Path, key: str, value: str) -> None:
     path = small_robot(tmp_path / "bag", seconds=1) / "metadata.yaml"
     metadata = yaml.safe_load(path.read_text())
     metadata["rosbag2_bagfile_information"].setdefault("custom_data", {})[key] = value
     path.write_text(yaml.safe_dump(metadata))
     found = page(load(Contents.open(tmp_path / "bag")))
     assert found.count("<h2>") == 6 and found.count('class="badge ') == 2
-    listed = found[found.index("What could not be understood") :]
-    assert "Everything in it that has numbers" not in listed
+    listed = found[found.index("What could not be read") :]
+    assert "All numbers and pictures could be read" not in listed
 
 
-def test_it_is_replaced_only_by_a_whole_one(tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
     data = load(Contents.open(small_robot(tmp_path / "bag", seconds=1)))
     with pytest.raises(ConfigError, match="can not be written"):
         write_html(data, tmp_path / "nowhere" / "a.html")
@@ -395,7 +389,7 @@ def test_it_is_replaced_only_by_a_whole_one(tmp_path: Path) -> None:
 
 
 def many(folder: Path, count: int, columns: int, values: np.ndarray) -> EpisodeData:
-    """Series of nothing that is known, each column with these values."""
+    """Return series of an unknown type, each column with the same values."""
     times = np.linspace(0, 60, len(values))
     names = tuple(f"field/{c} (V)" for c in range(columns))
     series = [
@@ -409,9 +403,7 @@ def many(folder: Path, count: int, columns: int, values: np.ndarray) -> EpisodeD
 
 
 class TestNumbers:
-    def test_however_many_there_are_the_page_stays_small_and_keeps_the_spike(
-        self, tmp_path: Path
-    ) -> None:
+    def test_a_page_of_many_numbers_stays_small_and_keeps_the_spike(self, tmp_path: Path) -> None:
         values = np.sin(np.linspace(0, 60, 4000))
         values[1234] = 5.0
         data = many(tmp_path, 60, 40, values)
@@ -429,7 +421,9 @@ class TestNumbers:
 
     @in_browser
     @pytest.mark.parametrize("case", ["plain", "constant", "holes", "spike", "huge", "infinite"])
-    def test_they_arrive_as_they_were(self, browser: Browser, tmp_path: Path, case: str) -> None:
+    def test_the_page_decodes_the_values_that_were_embedded(
+        self, browser: Browser, tmp_path: Path, case: str
+    ) -> None:
         values = np.sin(np.linspace(0, 20, 1000)) + 3.0
         if case == "constant":
             values[:] = -0.125
@@ -457,7 +451,7 @@ class TestNumbers:
 
 @in_browser
 def test_the_small_robot_swings_in_its_report(browser: Browser, tmp_path: Path) -> None:
-    """A bag that says nothing about itself: its zero is its first message."""
+    """In a bag without metadata of the recorder, zero is the first message."""
     browser.open(report(small_robot(tmp_path / "bag", seconds=3)), "#t=1.5")
     first_s = browser.ask("data.first")
     assert first_s == pytest.approx(0, abs=1e-6)

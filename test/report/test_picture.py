@@ -22,20 +22,19 @@ GRIPPER = Path(__file__).parents[3] / "shared" / "data" / "gripper_closes_can"
 
 
 def drawn(bag: Path, target: Path) -> np.ndarray:
-    """uint8[h, w, 3] of the picture."""
+    """Return the picture of a bag, uint8[h, w, 3]."""
     draw(load(Contents.open(bag)), target)
     return pixels(target)
 
 
-def test_curves_forces_and_pictures_are_there(tmp_path: Path) -> None:
+def test_the_picture_has_curves_and_a_film_strip(tmp_path: Path) -> None:
     image = drawn(small_robot(tmp_path / "bag", 4.0), tmp_path / "a.png")
     assert image.shape[1] == 1500
-    blue = (np.abs(image.astype(int) - (180, 119, 31)) < 20).all(
-        axis=2
-    )  # matplotlib's first colour
+    # matplotlib's first colour
+    blue = (np.abs(image.astype(int) - (180, 119, 31)) < 20).all(axis=2)
     assert blue.sum() > 2000, "curves"
     strip = image[110:230, 150:1280]
-    assert strip.std() > 20, "the film strip has something to show"
+    assert strip.std() > 20, "the film strip shows something"
 
 
 def test_a_silent_camera_leaves_a_gap(tmp_path: Path) -> None:
@@ -53,12 +52,12 @@ def test_a_silent_camera_leaves_a_gap(tmp_path: Path) -> None:
     assert ground > 0.9 and (np.abs(whole[110:220, 800:1270].astype(int) - 33) < 3).mean() < 0.5
 
 
-def test_an_empty_bag_has_a_picture_too(tmp_path: Path) -> None:
+def test_an_empty_bag_can_be_drawn(tmp_path: Path) -> None:
     write_bag(McapWriter(), tmp_path / "bag", [])
     assert drawn(tmp_path / "bag", tmp_path / "a.png").shape[1] == 1500
 
 
-def test_a_single_message_is_drawn(tmp_path: Path) -> None:
+def test_a_bag_of_one_message_can_be_drawn(tmp_path: Path) -> None:
     write_bag(McapWriter(), tmp_path / "bag", [("/w", wrench(T0), T0)])
     assert drawn(tmp_path / "bag", tmp_path / "a.png").shape[1] == 1500
 
@@ -67,17 +66,17 @@ def test_cells_of_an_unknown_type_are_a_heat_map(tmp_path: Path) -> None:
     if not GRIPPER.exists():
         pytest.skip("the recording gripper_closes_can is not beside the checkout")
     image = drawn(GRIPPER, tmp_path / "gripper.png")
-    assert (image.max(axis=2) < 25).mean() > 0.1, "the dark of cells at rest"
+    assert (image.max(axis=2) < 25).mean() > 0.1, "cells at rest are dark"
 
 
-def test_a_place_that_can_not_be_written_is_named(tmp_path: Path) -> None:
+def test_an_unwritable_target_is_an_error(tmp_path: Path) -> None:
     data = load(Contents.open(small_robot(tmp_path / "bag", 1.0)))
     with pytest.raises(ConfigError, match="can not be written"):
         draw(data, tmp_path / "nowhere" / "a.png")
 
 
 def joints_only(path: Path, topics: dict[str, tuple[bytes, ...]]) -> Path:
-    """A bag of JointStates (or pictures of a kind nobody draws), all of these at once."""
+    """Write a bag of JointStates, or of pictures, that all begin at the same time."""
     writer = McapWriter()
     writer.open(path, {})
     for topic, messages in topics.items():
@@ -90,7 +89,7 @@ def joints_only(path: Path, topics: dict[str, tuple[bytes, ...]]) -> Path:
     return path
 
 
-def test_both_arms_are_shown_where_each_has_a_topic(tmp_path: Path) -> None:
+def test_two_arms_with_a_topic_each_are_both_shown(tmp_path: Path) -> None:
     def arm(factor: float) -> tuple[bytes, ...]:
         return tuple(joint_state(T0 + i * 10**7, factor * i / 100) for i in range(100))
 
@@ -105,10 +104,10 @@ def test_both_arms_are_shown_where_each_has_a_topic(tmp_path: Path) -> None:
         "/left/joint_states",
         "/right/joint_states",
     ]
-    assert commands_of(data, data.series[0]) == {}, "the other arm is no command"
+    assert commands_of(data, data.series[0]) == {}, "the other arm is not a command"
 
 
-def test_of_two_robots_each_has_its_own_commands(tmp_path: Path) -> None:
+def test_each_of_two_robots_has_its_own_commands(tmp_path: Path) -> None:
     moved = tuple(joint_state(T0 + i * 10**7, i / 100) for i in range(100))
     topics = [f"/{robot}/joint_{what}" for robot in "ab" for what in ("commands", "states")]
     data = load(Contents.open(joints_only(tmp_path / "bag", dict.fromkeys(topics, moved))))
@@ -117,14 +116,14 @@ def test_of_two_robots_each_has_its_own_commands(tmp_path: Path) -> None:
         assert command == series.topic.name.replace("states", "commands")
 
 
-def test_a_bag_that_leaves_nothing_to_draw_has_a_picture_all_the_same(tmp_path: Path) -> None:
+def test_a_bag_of_undecodable_video_can_be_drawn(tmp_path: Path) -> None:
     video = tuple(compressed(b"\0\0\0\1", "h264", T0 + i * 10**7) for i in range(10))
     bag = joints_only(tmp_path / "bag", {"/camera/image": video})
     assert drawn(bag, tmp_path / "a.png").shape[1] == 1500
     assert any("h264" in p for p in load(Contents.open(bag)).problems)
 
 
-def test_what_people_write_is_no_formula(tmp_path: Path) -> None:
+def test_labels_are_not_parsed_as_formulas(tmp_path: Path) -> None:
     facts = {
         "episode_id": "a $\\foo$ b",
         "labels": '[{"kind":"task","task":"$x","instruction":"拿 $3 {# $4}","stamp_ns":1}]',

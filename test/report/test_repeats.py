@@ -1,4 +1,4 @@
-"""Which repeat is the odd one."""
+"""``oddness`` finds the odd repeat."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ LEAST = np.array([0.05] * 5 + [2.0])
 
 
 def repeats(count: int, seed: int = 0) -> npt.NDArray[np.float64]:
-    """Repeats of one movement of five joints and a force, as a person makes them: float64[count, 200, 6]."""
+    """Return repeats of one movement with human variation, float64[count, 200, 6].
+
+    Five joints and a force.
+    """
     random = np.random.default_rng(seed)
     speed = random.normal(1, 0.03, (count, 1, 1))
     joints = np.sin(TIMES[None, :, None] * speed + np.arange(5)) * random.normal(
@@ -29,13 +32,13 @@ def repeats(count: int, seed: int = 0) -> npt.NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("count", [3, 5, 12, 60])
-def test_of_good_repeats_none_stands_out(count: int) -> None:
+def test_good_repeats_do_not_stand_out(count: int) -> None:
     found = [o for seed in range(10) for o in oddness(repeats(count, seed), TIMES, LEAST, KINDS)]
     assert sum(o.odd for o in found) <= len(found) / 20
 
 
 @pytest.mark.parametrize("count", [3, 5, 12])
-def test_what_was_dropped_is_told_with_where_and_when(count: int) -> None:
+def test_a_drop_is_found_with_where_and_when(count: int) -> None:
     values = repeats(count)
     values[1, 90:, 5] = 0.0  # the force is gone at 3.6 s, long before it should be
     found = oddness(values, TIMES, LEAST, KINDS)
@@ -43,7 +46,7 @@ def test_what_was_dropped_is_told_with_where_and_when(count: int) -> None:
     assert found[1].channel == 5 and 3.6 <= found[1].at_s <= 6.1 and found[1].by < -15
 
 
-def test_a_joint_that_went_elsewhere_is_told() -> None:
+def test_a_joint_that_moved_elsewhere_is_found() -> None:
     values = repeats(8)
     values[6, 50:120, 2] += 0.8
     found = oddness(values, TIMES, LEAST, KINDS)
@@ -55,20 +58,20 @@ def test_a_joint_that_went_elsewhere_is_told() -> None:
     )
 
 
-def test_two_are_never_odd() -> None:
+def test_two_repeats_are_never_odd() -> None:
     values = repeats(2)
     values[1] *= 5
     assert not any(o.odd for o in oddness(values, TIMES, LEAST, KINDS))
 
 
-def test_differences_that_nobody_minds_are_none() -> None:
+def test_small_differences_are_ignored() -> None:
     values = np.zeros((10, 200, 6))
     values[3, :, 0] = 0.004
     assert not any(o.odd for o in oddness(values, TIMES, LEAST, KINDS))
 
 
 @given(st.integers(0, 6), st.integers(0, 30), st.integers(0, 4), st.integers(0, 2**32 - 1))
-def test_whatever_is_missing_it_answers(count: int, times: int, channels: int, seed: int) -> None:
+def test_missing_values_never_break_it(count: int, times: int, channels: int, seed: int) -> None:
     random = np.random.default_rng(seed)
     values = random.normal(size=(count, times, channels))
     values[random.random(values.shape) < 0.5] = np.nan

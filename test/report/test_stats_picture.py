@@ -1,4 +1,4 @@
-"""The picture of statistics: nothing is cut off and nothing lies on something else, whatever there is."""
+"""In the picture of statistics nothing is cut off and nothing overlaps."""
 
 from __future__ import annotations
 

@@ -83,8 +83,7 @@ class EpisodeSummary:
 
     @property
     def may_drive(self) -> bool:
-        """Return whether the robot may have moved without its joints, such as with a mobile
-        base."""
+        """Return whether the robot may have moved without its joints, such as on wheels."""
         observed = {n for n, s in self.streams.items() if s.role is Role.OBSERVATION}
         unseen = {n for n in observed if self.streams[n].type.endswith("/JointState")} - set(
             self.motions

@@ -110,8 +110,7 @@ class ClipCounter:
         return np.maximum(np.where(most >= _LEAST, most, 0), self._beyond) * period_s
 
     def _is_end(self, extremes: Floats) -> Bools:
-        """Return bool[k]: whether an extreme is large enough to be a range's end, not a rest
-        value."""
+        """Return bool[k]: whether an extreme is large enough to be a range's end."""
         largest = np.maximum(self._extremes[0], -self._least)
         return np.asarray((self._extremes[0] > self._least) & (extremes >= 0.5 * largest))
 

@@ -57,8 +57,7 @@ def alike(command: Trace, observed: Trace) -> float:
 
 
 def _common(command: Trace, observed: Trace) -> tuple[list[str], Floats, Floats] | None:
-    """Return the joints of both traces that were commanded to move, and both positions on one
-    grid."""
+    """Return the joints of both traces that were commanded to move, and both on one time grid."""
     shared = [n for n in observed.names if n in command.names and not _GRASPS.search(n)]
     first = max(int(t.times[0]) for t in (command, observed))
     last = min(int(t.times[-1]) for t in (command, observed))

@@ -1,5 +1,4 @@
-"""Selects the checks of a stream and of an episode: those in ``KINDS``, and those of installed
-packages."""
+"""Selects the checks of a stream and of an episode, from ``KINDS`` and from installed packages."""
 
 from __future__ import annotations
 
@@ -33,8 +32,7 @@ _OF_SORT = {(Sort.JOINTS, "frozen"): JointsFrozen, (Sort.TACTILE, "frozen"): Tac
 
 
 def value_checks(stream: StreamConfig) -> list[type[Check]]:
-    """Return the checks of a stream's values; a command is only checked for values that are not
-    numbers."""
+    """Return the checks of a stream's values; commands are only checked for not-a-number."""
     kind = KINDS.get(stream.type)
     observed = stream.role is Role.OBSERVATION
     names = kind.checks if kind is not None and observed else ("not_a_number",)

@@ -56,8 +56,7 @@ class WrenchBias(ValueCheck):
             self._biases[number] = min([self._biases[number], *whole])
 
     def _untouched(self, times: Int64s, stretch: EpisodeSummary) -> Bools:
-        """Return bool[n], True while no pad is pressed, compared with its lowest and highest
-        sum."""
+        """Return bool[n], True while no pad is pressed, judged by its lowest and highest sum."""
         free = np.ones(len(times), dtype=bool)
         for name, touch in stretch.touches.items():
             if len(touch) > 1:
