@@ -1,1 +1,1 @@
-"""Bags played: messages in time, the playhead, what is selected. Entrance: ``performance.Performance``."""
+"""Plays bags: messages in time, playhead, selection. Entrance: ``performance.Performance``."""

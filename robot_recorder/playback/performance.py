@@ -1,4 +1,4 @@
-"""Playing: every message published when it is due, in one thread, and what others ask of it meanwhile."""
+"""Plays a bag in one thread, which publishes each message when it is due and handles requests."""
 
 from __future__ import annotations
 
@@ -15,50 +15,48 @@ from robot_recorder.playback.timeline import Message, ReadAhead
 
 _FASTER = 1.1
 _STOOD_STILL_NS = NS_PER_S
-_NOT_READ_NS = 1_000_000  # until it is looked again whether a message has been read
-_ABSURD_GAP_NS = (
-    3600 * NS_PER_S
-)  # a time of receipt that is wrong, as 0 is, and no pause in a recording
+_NOT_READ_NS = 1_000_000  # wait before checking again whether a message has been read
+_ABSURD_GAP_NS = 3600 * NS_PER_S  # longer gaps come from wrong times of receipt, such as 0
 _LEAST_TICK_NS = 1_000_000
-_LEAST_PASS_NS = NS_PER_S // 10  # or a bag of one message would be published without end
+_LEAST_PASS_NS = NS_PER_S // 10  # keeps a bag of one message from being repeated without pause
 
 
-Action = Callable[[int], Answer]  # takes the steady time
+Action = Callable[[int], Answer]  # takes the steady time, ns
 
 
 class Request(NamedTuple):
-    """Something asked of a performance, done in its own thread."""
+    """A request to a performance, executed in its thread."""
 
     action: Action
     answer: Future[Answer]
 
 
 class Pace(Protocol):
-    """The steady clock, and the one place where a performance waits."""
+    """The steady clock, and the only place where a performance waits."""
 
     def now_ns(self) -> int:
-        """The time now."""
+        """Return the current time, ns."""
 
     def put(self, request: Request) -> None:
-        """End the wait; from any thread."""
+        """Interrupt the wait with a request; callable from any thread."""
 
     def wait(self, until_ns: int | None) -> Request | None:
-        """Wait for a request, at most until a time; None: for ever."""
+        """Wait for a request until a time; None: without end."""
 
 
 class SteadyPace:
-    """The machine's."""
+    """The machine's monotonic clock."""
 
     def __init__(self) -> None:
         self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self.now_ns = time.monotonic_ns
 
     def put(self, request: Request) -> None:
-        """See Pace."""
+        """Interrupt the wait with a request."""
         self._requests.put(request)
 
     def wait(self, until_ns: int | None) -> Request | None:
-        """See Pace."""
+        """Wait for a request until a time; None: without end."""
         if until_ns is None:
             return self._requests.get()
         wait_ns = until_ns - self.now_ns()
@@ -71,13 +69,13 @@ class SteadyPace:
 
 
 class Performance:
-    """One playback. Its actions are done by ``ask``; what it counts may be read by anybody.
+    """One playback of a bag. Actions run through ``ask``; counters may be read from any thread.
 
     Attributes:
-        published: messages so far.
-        errors: how late they were. Of messages that were stepped to there is none.
-        problem: why it ended early; empty when it did not.
-        on_gap: told of seconds in which nothing was recorded, and that are not waited for.
+        published: messages published so far.
+        errors: how late they were; messages published by ``play_next`` do not count.
+        problem: why it ended early; empty: it did not.
+        on_gap: called with the seconds of an absurdly long gap, which is skipped.
     """
 
     def __init__(
@@ -90,11 +88,16 @@ class Performance:
         loop: bool = False,
         pace: Pace | None = None,
     ) -> None:
-        """
+        """Prepare a playback; ``run`` starts it.
+
         Args:
-            read: the messages from a time of the bag on.
+            read: returns the messages from a time of the bag on, ns.
             publish: called in the thread that plays.
-            span_ns: the bag's beginning, where playing begins, and the bag's end.
+            span_ns: begin of the bag, begin of playback, end of the bag; ns since the epoch.
+            rate: bag seconds per second.
+            paused: whether it starts paused.
+            loop: whether it starts again at the end.
+            pace: the clock; None: the machine's.
         """
         self._read, self._publish_message = read, publish
         self._first_ns, self._start_ns, self._end_ns = span_ns
@@ -104,10 +107,10 @@ class Performance:
         self._tick: Callable[[int], None] | None = None
         self._tick_period_ns = self._next_tick_ns = 0
         self._stream = self._read_from(self._start_ns)
-        # Where it goes on, once that has been read.
+        # Where it continues as soon as messages have been read.
         self._beginning_ns: int | None = self._start_ns
         self._ending = False
-        self._played_ns = self._start_ns  # the last message's time
+        self._played_ns = self._start_ns  # time of the last message
         self.published = 0
         self.errors = TimingErrors()
         self.problem = ""
@@ -115,33 +118,33 @@ class Performance:
 
     @property
     def rate(self) -> float:
-        """Bag seconds per second."""
+        """Return the rate: bag seconds per second."""
         return self._playhead.rate
 
     @property
     def paused(self) -> bool:
-        """Whether it stands still."""
+        """Return whether it is paused."""
         return self._playhead.paused
 
     @property
     def position_s(self) -> float:
-        """How far it is into the bag."""
+        """Return the position, s from the begin of the bag."""
         at_ns = self._beginning_ns or self._playhead.position_ns(self._pace.now_ns())
         return (min(at_ns, self._end_ns) - self._first_ns) / NS_PER_S
 
     def on_tick(self, tick: Callable[[int], None], rate_hz: float) -> None:
-        """Have a function called with the bag time, also while paused. Call before ``run``."""
+        """Register a function to call with the bag time, also while paused. Call before ``run``."""
         self._tick = tick
         self._tick_period_ns = max(round(NS_PER_S / rate_hz), _LEAST_TICK_NS)
 
     def ask(self, action: Action) -> Future[Answer]:
-        """Have one of the actions below done; from any thread."""
+        """Request one of the actions below; callable from any thread."""
         request = Request(action, Future())
         self._pace.put(request)
         return request.answer
 
     def run(self) -> None:
-        """Play to the end, or until it is asked to end."""
+        """Play until the end, or until ``end`` is requested."""
         try:
             while not self._ending:
                 now_ns = self._pace.now_ns()
@@ -149,7 +152,7 @@ class Performance:
                 if self._tick is not None:
                     until_ns = self._tick_if_due(now_ns, until_ns)
                 request = None if self._ending else self._wait(until_ns)
-                # Whoever no longer waits for an answer has told somebody that it was not done.
+                # A cancelled request was reported as not done, so it must not be executed.
                 if request is not None and request.answer.set_running_or_notify_cancel():
                     request.answer.set_result(request.action(self._pace.now_ns()))
         finally:
@@ -163,13 +166,13 @@ class Performance:
         request = self._pace.wait(until_ns)
         now_ns = self._pace.now_ns()
         if until_ns is not None and now_ns - max(began_ns, until_ns) > _STOOD_STILL_NS:
-            self.go_on(now_ns)  # the process was stopped, or the machine asleep
+            self.go_on(now_ns)  # the process was stopped, or the machine slept
         return request
 
-    # Actions: in the thread that plays.
+    # -- actions, executed in the thread that plays
 
     def toggle_paused(self, now_ns: int) -> Answer:
-        """Pause, or go on."""
+        """Pause or resume."""
         if self._playhead.paused:
             self._playhead.resume(now_ns)
             return Answer(True, f"playing from {self.position_s:.3f} s")
@@ -177,26 +180,29 @@ class Performance:
         return Answer(True, f"paused at {self.position_s:.3f} s")
 
     def play_next(self, now_ns: int) -> Answer:
-        """Publish the next message, while paused."""
+        """Publish the next message while paused."""
         if not self._playhead.paused:
             return Answer(False, "it is playing: pause first")
         head = self._publish_latched()
         if head is None:
-            return Answer(False, "nothing follows" if self._stream.ended else "it is being read")
+            return Answer(
+                False,
+                "no message follows" if self._stream.ended else "the next message is being read",
+            )
         self._publish(head)
         self._playhead.step_to(head.at_ns)
         return Answer(True, f"{head.topic} at {self.position_s:.3f} s")
 
     def faster(self, now_ns: int) -> Answer:
-        """Ten per cent."""
+        """Increase the rate by ten per cent."""
         return self._set_rate(self.rate * _FASTER, now_ns)
 
     def slower(self, now_ns: int) -> Answer:
-        """As much as ``faster`` was faster."""
+        """Undo one ``faster``."""
         return self._set_rate(self.rate / _FASTER, now_ns)
 
     def back(self, seconds: float, now_ns: int) -> Answer:
-        """Go back some seconds of the bag."""
+        """Go back by some seconds of the bag."""
         position_ns = self._playhead.position_ns(now_ns)
         target_ns = max(position_ns - round(seconds * NS_PER_S), self._start_ns)
         self._begin(target_ns)
@@ -204,14 +210,14 @@ class Performance:
         return Answer(True, f"back at {self.position_s:.3f} s")
 
     def go_on(self, now_ns: int) -> Answer:
-        """After the process stood still, as with Ctrl-Z: as if that time had not passed."""
+        """Continue after the process stood still, such as with Ctrl-Z, as if no time had passed."""
         head, position_ns = self._stream.head(), self._playhead.position_ns(now_ns)
         if head is not None:
             self._playhead.seek(min(head.at_ns, position_ns), now_ns)
         return Answer(True, f"going on at {self.position_s:.3f} s")
 
     def end(self, now_ns: int) -> Answer:
-        """End now."""
+        """End the playback now."""
         self._ending = True
         return Answer(True, "ended")
 
@@ -219,7 +225,7 @@ class Performance:
         self._playhead.set_rate(rate, now_ns)
         return Answer(True, f"rate {self.rate:.2f}")
 
-    # What is due.
+    # -- publishing
 
     def _begin(self, at_ns: int) -> None:
         self._stream.close()
@@ -227,16 +233,16 @@ class Performance:
         self._beginning_ns = at_ns
 
     def _read_from(self, at_ns: int) -> ReadAhead:
-        """The messages from a time on; all of them from the beginning on, whatever the metadata says it is."""
+        """Read from a time on; from the begin, read all messages, even if the metadata is wrong."""
         return self._read(at_ns if at_ns > self._first_ns else 0)
 
     def _play(self, now_ns: int) -> int | None:
-        """Publish a message if one is due; returns until when there is nothing to do."""
+        """Publish a message if one is due; return the time until which there is nothing to do."""
         head = self._publish_latched()
-        if self._beginning_ns is not None:  # the time that reading takes is not played
+        if self._beginning_ns is not None:  # do not count the time that reading takes
             self._playhead.seek(self._beginning_ns, now_ns)
             if head is not None and not self._beginning_ns <= head.at_ns <= self._end_ns:
-                self._playhead.seek(head.at_ns, now_ns)  # its metadata is wrong
+                self._playhead.seek(head.at_ns, now_ns)  # the metadata is wrong
             if head is not None or self._stream.ended:
                 self._beginning_ns = None
         if head is None:
@@ -253,7 +259,7 @@ class Performance:
         return now_ns
 
     def _publish_latched(self) -> Message | None:
-        """What readers have from the beginning on, also while paused; returns the first message after it."""
+        """Publish earlier latched messages, also while paused; return the message after them."""
         while (head := self._stream.head()) is not None and head.latched:
             self._publish(head)
         return head
@@ -266,15 +272,15 @@ class Performance:
 
     def _at_end(self, now_ns: int) -> int | None:
         if self._stream.problem is not None:
-            # Not the playhead: on a busy machine that is ahead of what could be published.
+            # Not the playhead, which on a busy machine is ahead of what was published.
             played_s = max(self._played_ns - self._first_ns, 0) / NS_PER_S
             self.problem = f"{self._stream.problem}; played up to {played_s:.1f} s"
-        if self._playhead.paused:  # somebody may look at the last message, or go back
+        if self._playhead.paused:  # the user may inspect the last message, or go back
             return None
         if self.problem or not self._loop:
             self._ending = True
             return now_ns
-        # Not at its last message: a loop is as long as the bag, whichever topics are played.
+        # A pass is as long as the bag, whichever topics are played, so wait until the bag's end.
         due_ns = self._playhead.due_ns(max(self._end_ns, self._start_ns + _LEAST_PASS_NS))
         if due_ns is not None and due_ns <= now_ns:
             self._begin(self._start_ns)
@@ -285,7 +291,7 @@ class Performance:
         assert self._tick is not None
         head = self._stream.head()
         if head is None and not self._stream.ended:
-            return until_ns  # a clock must not be ahead of what is still to be published
+            return until_ns  # the clock must not pass messages that are still to be published
         if now_ns >= self._next_tick_ns:
             last_ns = self._end_ns if head is None else head.at_ns
             self._tick(min(self._playhead.position_ns(now_ns), last_ns))

@@ -1,4 +1,4 @@
-"""Where playback stands: a bag's time as a function of a steady clock, and how well it was kept."""
+"""The playhead: bag time as a function of a steady clock, and how precisely messages follow it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ LEAST_RATE, MOST_RATE = 0.01, 100.0
 
 
 def checked_rate(rate: float) -> float:
-    """The rate itself.
+    """Return the rate if it is valid.
 
     Raises:
-        ConfigError: nothing can be played at it.
+        ConfigError: it is outside of the range that can be played.
     """
     if not LEAST_RATE <= rate <= MOST_RATE:
         raise ConfigError(
@@ -24,58 +24,58 @@ def checked_rate(rate: float) -> float:
 
 
 class Playhead:
-    """Maps steady time to bag time, under a rate and pauses. It knows no clock: it is told the time.
+    """Converts steady time to bag time at a rate and with pauses. All times are passed in.
 
-    Times are ns; of the steady clock in ``now_ns`` and what ``due_ns`` returns, else of the bag.
+    Times are in ns: ``now_ns`` and the result of ``due_ns`` on the steady clock, others of the bag.
     """
 
     def __init__(self, at_ns: int, now_ns: int, rate: float = 1.0, paused: bool = False) -> None:
         self.rate = checked_rate(rate)
         self.paused = paused
-        # Here the two clocks were last laid side by side. One object, as a thread may look while another sets it.
+        # Bag and steady time of the last change, in one tuple so that threads read both at once.
         self._anchor = at_ns, now_ns
 
     def position_ns(self, now_ns: int) -> int:
-        """The bag time that is played now."""
+        """Return the bag time that is played now."""
         anchor_ns, since_ns = self._anchor
         return anchor_ns + (0 if self.paused else math.floor((now_ns - since_ns) * self.rate))
 
     def due_ns(self, at_ns: int) -> int | None:
-        """When a bag time is reached; of the past when it has been, None while paused."""
+        """Return when a bag time is or was reached; None while paused."""
         if self.paused:
             return None
         anchor_ns, since_ns = self._anchor
         return since_ns + math.ceil((at_ns - anchor_ns) / self.rate)
 
     def pause(self, now_ns: int) -> None:
-        """Stand still."""
+        """Stop at the current position."""
         self.seek(self.position_ns(now_ns), now_ns)
         self.paused = True
 
     def resume(self, now_ns: int) -> None:
-        """Go on from where it stands."""
+        """Continue from the current position."""
         self.seek(self.position_ns(now_ns), now_ns)
         self.paused = False
 
     def set_rate(self, rate: float, now_ns: int) -> None:
-        """Go on at another rate, held to what can be played."""
+        """Continue at another rate, limited to the valid range."""
         self.seek(self.position_ns(now_ns), now_ns)
         self.rate = min(max(rate, LEAST_RATE), MOST_RATE)
 
     def step_to(self, at_ns: int) -> None:
-        """While paused, stand at a later message; an earlier one leaves it where it is."""
+        """Move to a later time while paused; earlier times are ignored."""
         anchor_ns, since_ns = self._anchor
         self._anchor = max(anchor_ns, at_ns), since_ns
 
     def seek(self, at_ns: int, now_ns: int) -> None:
-        """Stand elsewhere."""
+        """Move to any time."""
         self._anchor = at_ns, now_ns
 
 
 class TimingErrors:
-    """How late messages were published, ms; memory does not grow with their number."""
+    """How late messages were published, ms; uses constant memory."""
 
-    _GROWTH = math.log(1.02)  # percentiles are right to one part in fifty
+    _GROWTH = math.log(1.02)  # percentiles are exact to 2 %
     _LEAST_NS = 1000
 
     def __init__(self) -> None:
@@ -84,15 +84,16 @@ class TimingErrors:
         self._counts: dict[int, int] = {}
 
     def add(self, error_ns: int) -> None:
-        """One message, published this long after it was due."""
+        """Count a message that was published this long after it was due."""
         step = int(math.log(max(error_ns, self._LEAST_NS)) / self._GROWTH)
         self._counts[step] = self._counts.get(step, 0) + 1
         self.count += 1
         self.max_ms = max(self.max_ms, error_ns / NS_PER_MS)
 
     def percentile_ms(self, share: float) -> float:
-        """The error that this share of all messages, 0 to 1, does not exceed; 0 without messages."""
-        # A copy at once: it is asked from another thread than the one that adds.
+        """Return the error that a share (0 to 1) of messages does not exceed; without messages
+        0."""
+        # Copy first: another thread may call ``add`` meanwhile.
         counts = dict(self._counts)
         wanted, found = share * sum(counts.values()), 0
         for step in sorted(counts):

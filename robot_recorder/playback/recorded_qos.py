@@ -1,6 +1,7 @@
-"""The QoS that a bag's publishers offered, and what one publisher has to offer in their place.
+"""The QoS that a bag's publishers offered, and a single offer that replaces several.
 
-Source: rosbag2_storage/src/rosbag2_storage/qos.cpp, rosbag2_storage/include/rosbag2_storage/yaml.hpp.
+Source: rosbag2_storage/src/rosbag2_storage/qos.cpp,
+rosbag2_storage/include/rosbag2_storage/yaml.hpp.
 """
 
 from __future__ import annotations
@@ -12,35 +13,36 @@ from robot_recorder.bags.metadata import parse_qos
 from robot_recorder.model.streams import INFINITE_NS, NS_PER_S
 from robot_recorder.model.topics import OfferedQos
 
-# Up to metadata version 8 policies are numbers: the places in these lists (rmw/types.h).
+# Up to metadata version 8, policies are indices into these lists (rmw/types.h).
 _HISTORIES = ("system_default", "keep_last", "keep_all", "unknown")
 _RELIABILITIES = ("system_default", "reliable", "best_effort", "unknown")
 _DURABILITIES = ("system_default", "transient_local", "volatile", "unknown")
 _LIVELINESSES = ("system_default", "automatic", "manual_by_node", "manual_by_topic", "unknown")
 
-# Offers by strength: whoever hears a weak one hears a strong one, too.
+# Offers from weak to strong: a subscriber that matches a weak one also matches a stronger one.
 _STRENGTH = {
     "reliability": ("best_effort", "reliable"),
     "durability": ("volatile", "transient_local"),
     "liveliness": ("automatic", "manual_by_node", "manual_by_topic"),
 }
-# The infinities that Foxy's middlewares wrote differ; all are longer than 68 years.
+# The middlewares of Foxy wrote different values for infinity, all longer than 68 years.
 _INFINITE_S = 0x7FFFFFFF
 
 
 def recorded_offers(topic_metadata: dict[str, Any]) -> tuple[OfferedQos, ...]:
-    """What was offered on a topic, by its entry in ``metadata.yaml`` of any version.
+    """Return the offers in a topic's entry of ``metadata.yaml``, of any version.
 
-    Empty when nothing is known; an offer that can not be understood is left out.
+    Empty if nothing is known; invalid offers are left out.
     """
     offers = parse_qos(topic_metadata.get("offered_qos_profiles"))
     return tuple(_offer(o) for o in offers if isinstance(o, dict))
 
 
 def offer_for_all(offers: Sequence[OfferedQos]) -> OfferedQos:
-    """The weakest offer that everybody hears who heard any of these.
+    """Return the weakest offer that matches every subscriber that matched any of these.
 
-    rosbag2 falls back to its default where offers differ; a reader of latched messages would hear nothing then.
+    rosbag2 falls back to its default where offers differ, which subscribers to latched topics do
+    not match.
     """
     if not offers:
         return OfferedQos()
@@ -63,7 +65,7 @@ def _strongest(policy: str, values: Iterable[str]) -> str:
 def _offer(given: dict[str, Any]) -> OfferedQos:
     default, history = OfferedQos(), _name(given.get("history"), _HISTORIES, "unknown")
     depth = given.get("depth")
-    # What a policy's default was is not known any more: it is taken for ROS 2's own.
+    # The system's default at that time is unknown, so assume the default of ROS 2.
     return OfferedQos(
         reliability=_known("reliability", given, _RELIABILITIES, default.reliability),
         durability=_known("durability", given, _DURABILITIES, default.durability),
@@ -88,7 +90,7 @@ def _name(value: Any, names: Sequence[str], default: str) -> str:
 
 
 def _duration_ns(value: Any) -> int:
-    """Unlimited when it is not given, which the middlewares write as 0, too."""
+    """Return a duration; missing values and 0 mean unlimited."""
     if not isinstance(value, dict):
         return INFINITE_NS
     sec, nsec = value.get("sec"), value.get("nsec")

@@ -1,4 +1,4 @@
-"""What of a bag is to be played: which topics, and from where."""
+"""Selects what of a bag is played: the topics and the begin."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _CDR = "cdr"
 
 @dataclass(frozen=True)
 class Selection:
-    """What is to be played.
+    """What of a bag is played.
 
     Attributes:
-        topics: with messages; each with how many there are.
-        unplayable: topics that nobody could play, and why.
-        span_ns: the bag's beginning, where playing begins, and the bag's end; since the epoch.
+        topics: topics to play with their message counts.
+        unplayable: topics that cannot be played, and why.
+        span_ns: begin of the bag, begin of playback, end of the bag; ns since the epoch.
     """
 
     topics: dict[BagTopic, int]
@@ -34,25 +34,26 @@ class Selection:
 
     @property
     def start_s(self) -> float:
-        """Where playing begins, s from the bag's beginning."""
+        """Return the begin of playback, s from the begin of the bag."""
         return (self.span_ns[1] - self.span_ns[0]) / NS_PER_S
 
     @property
     def duration_s(self) -> float:
-        """Length of the bag."""
+        """Return the length of the bag, s."""
         return (self.span_ns[2] - self.span_ns[0]) / NS_PER_S
 
 
 def choose(episode: Episode, topics: Sequence[str] = (), start_s: float = 0.0) -> Selection:
-    """Choose of a bag what can be played.
+    """Select what of a bag is played.
 
     Args:
-        topics: names, with or without the first slash; empty: all.
+        episode: the bag.
+        topics: names, with or without the leading slash; empty: all.
         start_s: s from the first message.
 
     Raises:
         ConfigError: a topic or the start is not in the bag.
-        BagError: it holds no messages at all.
+        BagError: it contains no messages.
     """
     metadata = episode.metadata
     unplayable: dict[str, str] = {}
@@ -82,14 +83,14 @@ def choose(episode: Episode, topics: Sequence[str] = (), start_s: float = 0.0) -
 
 
 def _one_of_each(episode: Episode, unplayable: dict[str, str]) -> dict[str, Any]:
-    """The metadata of each topic; of one with several types that of the type which is read."""
+    """Return the metadata of each topic; with several types, that of the type that is read."""
     found: dict[str, Any] = {}
     for entry in episode.metadata["topics_with_message_count"]:
         name, kind = entry["topic_metadata"]["name"], entry["topic_metadata"]["type"]
         if name in found:
             right = bag_topics(episode.path)[name][0]
             left_out = found[name]["topic_metadata"]["type"] if kind == right else kind
-            unplayable[name] = f"its messages of type {left_out}; those of {right} are played"
+            unplayable[name] = f"its messages of type {left_out} (those of {right} are played)"
             if kind != right:
                 continue
         found[name] = entry

@@ -1,7 +1,7 @@
-"""A bag's messages one after another, in order of receipt, as playback needs them.
+"""Reads a bag's messages in order of receipt, as playback needs them.
 
-Reading is ahead of playing by a second or two, in a thread, and never further: a bag may be larger than
-the memory.
+A thread reads a second or two ahead of playback and no further, because a bag may be larger than
+memory.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ _BATCHES = 16  # read ahead: about 16 MB, or 3,000 messages
 
 
 class Message(NamedTuple):
-    """One message that is to be published.
+    """A message to publish.
 
     Attributes:
-        at_ns: when it was received, ns since the epoch.
-        data: its bytes.
-        latched: of before playing begins; readers have it from the beginning on.
+        at_ns: time of receipt, ns since the epoch.
+        topic: its name.
+        data: its bytes, CDR.
+        latched: whether it was sent before the begin of playback on a latched topic.
     """
 
     at_ns: int
@@ -41,7 +42,7 @@ class Message(NamedTuple):
 
 
 class _Run(NamedTuple):
-    """Messages of one topic: their times, and their numbers among the payloads."""
+    """Messages of one topic: times of receipt and indices into the payloads."""
 
     topic: str
     times: Int64s
@@ -50,10 +51,10 @@ class _Run(NamedTuple):
 
 
 def messages(path: Path, topics: set[str], from_ns: int = 0) -> Iterator[Message]:
-    """The messages of a bag directory received from ``from_ns`` on, in order of receipt.
+    """Yield the messages of a bag received from ``from_ns`` on, in order of receipt.
 
     Raises:
-        BagError: the bag can not be read on; what stands before has been given.
+        BagError: the bag is damaged; all messages before have been yielded.
     """
     waiting: list[_Run] = []
     for segment in read_columns(path, topics, from_ns):
@@ -67,12 +68,15 @@ def messages(path: Path, topics: set[str], from_ns: int = 0) -> Iterator[Message
 def messages_from(
     path: Path, topics: set[str], latched: Mapping[str, int], from_ns: int
 ) -> Iterator[Message]:
-    """The same, after what somebody who joins at that time still gets of latched topics.
+    """Yield what a late subscriber still gets of latched topics, then ``messages``.
 
-    These are given that time.
+    The latched messages are given the time ``from_ns``.
 
     Args:
+        path: the bag.
+        topics: to play.
         latched: how many messages the publisher of each latched topic keeps.
+        from_ns: begin of playback, ns since the epoch.
     """
     for message in _latched_before(path, latched, from_ns):
         yield message._replace(at_ns=from_ns, latched=True)
@@ -105,7 +109,7 @@ def _merged(runs: list[_Run]) -> Iterator[Message]:
     times = np.concatenate([run.times for run in runs])
     whose = np.repeat(np.arange(len(runs)), [len(run.times) for run in runs])
     numbers = np.concatenate([run.numbers for run in runs])
-    order = np.argsort(times, kind="stable")  # of one time: as they stand in the file
+    order = np.argsort(times, kind="stable")  # equal times keep the order of the file
     for at in range(0, len(order), _BATCH_MESSAGES):
         some = order[at : at + _BATCH_MESSAGES]
         for at_ns, which, number in zip(
@@ -115,24 +119,24 @@ def _merged(runs: list[_Run]) -> Iterator[Message]:
 
 
 class ReadAhead:
-    """Messages read by a thread before they are asked for. Everything else is one other thread's.
+    """Reads messages ahead in a thread. All methods belong to one other thread.
 
     Attributes:
-        ended: there are no more.
-        problem: why the bag could not be read to its end; None: it was, or still is being read.
+        ended: there are no more messages.
+        problem: why the bag could not be read to its end; None: no problem so far.
     """
 
     def __init__(self, source: Iterable[Message]) -> None:
         self.ended = False
         self.problem: Exception | None = None
         self._batch: deque[Message] = deque()
-        # A batch, or why there are no more.
+        # Batches, then at the end the problem or None.
         self._batches: queue.Queue[deque[Message] | Exception | None] = queue.Queue(_BATCHES)
         self._closed = threading.Event()
         threading.Thread(target=self._read, args=(source,), name="read ahead", daemon=True).start()
 
     def head(self) -> Message | None:
-        """The next message; None: it has not been read yet, or there are no more."""
+        """Return the next message; None: it has not been read yet, or there are no more."""
         if not self._batch and not self.ended and not self._batches.empty():
             batch = self._batches.get_nowait()
             if isinstance(batch, deque):
@@ -142,13 +146,13 @@ class ReadAhead:
         return self._batch[0] if self._batch else None
 
     def pop(self) -> None:
-        """Go on to the one after it."""
+        """Drop the next message."""
         self._batch.popleft()
 
     def close(self) -> None:
-        """Have the thread end as soon as it has read what it is reading."""
+        """Make the thread end after the message that it is reading."""
         self._closed.set()
-        while not self._batches.empty():  # it may wait for a free place
+        while not self._batches.empty():  # the thread may be waiting for a free slot
             self._batches.get_nowait()
 
     def _read(self, source: Iterable[Message]) -> None:
@@ -166,8 +170,10 @@ class ReadAhead:
                     batch, size = deque(), 0
         except BagError as error:
             problem = error
-        except Exception as error:  # a thread's error would be seen by nobody
-            problem = BagError(f"the bag can not be read on: {type(error).__name__}: {error}")
+        except Exception as error:  # an error in a thread would go unnoticed
+            problem = BagError(
+                f"the rest of the bag cannot be read: {type(error).__name__}: {error}"
+            )
         if batch:
             self._batches.put(batch)
         self._batches.put(problem)

@@ -1,4 +1,4 @@
-"""What of an episode rviz shows, and rviz's layout made to fit it."""
+"""Finds what RViz can show of an episode, and fits RViz's layout to it."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from robot_recorder.rviz.placement import FRAME
 from robot_recorder.rviz.scene import SensorStream, sensors
 
 _TF = "tf2_msgs/msg/TFMessage"
-_TF_MESSAGES = 50  # looked at for who moves the robot
+_TF_MESSAGES = 50  # transforms that are read to find out which links they move
 _IMAGE_DISPLAY, _GRID_DISPLAY, _ROBOT_DISPLAY = (
     f"rviz_default_plugins/{name}" for name in ("Image", "Grid", "RobotModel")
 )
-_SPARE_DOCK = "camera_"  # begins the names of places the template has for further cameras
+_SPARE_DOCK = "camera_"  # prefix of the template's docks for further cameras
 
 
 @dataclass(frozen=True)
 class Camera:
-    """A stream of pictures; ``topic`` fully qualified."""
+    """A stream of pictures; ``topic`` is fully qualified."""
 
     name: str
     topic: str
@@ -43,19 +43,20 @@ class Camera:
 
 @dataclass(frozen=True)
 class RvizContent:
-    """What of an episode, or a robot, can be shown.
+    """What can be shown of an episode or a robot.
 
     Attributes:
-        namespace: it was recorded in, or is in, with a slash before, without one behind; empty: the root.
-        description: URDF; empty: there is none.
-        frame: that everything can be drawn in.
-        joint_states: topic that says how the robot's joints are; empty: none does.
-        sensors: wrench and tactile streams, with their topics fully qualified.
+        namespace: of the recording or the robot, with a leading slash; empty: the root.
+        description: URDF; empty: unknown.
+        frame: a frame that everything can be drawn in.
+        joint_states: topic of the robot's joint states; empty: none.
+        sensors: wrench and tactile streams with fully qualified topics.
         cameras: in the profile's order.
-        moved: its own transforms move the robot's links, nobody else needs to.
-        own_tf: transforms are on ``tf`` in the namespace, not on ``/tf``.
-        frames: topic of the aligned frames; empty: the bag has none.
-        problem: why streams are unknown; empty when they are known.
+        moved: whether its own transforms move the robot's links, so that no state publisher is
+            needed.
+        own_tf: whether transforms are on ``tf`` in the namespace instead of ``/tf``.
+        frames: topic of the aligned frames; empty: none.
+        problem: why streams are unknown; empty: they are known.
     """
 
     namespace: str
@@ -71,14 +72,15 @@ class RvizContent:
 
 
 def look_at(episode: Episode, description: str = "") -> RvizContent:
-    """Look at what a bag has.
+    """Find what can be shown of a bag.
 
     Args:
-        description: URDF to use instead of the bag's.
+        episode: the bag.
+        description: URDF to use instead of the bag's; empty: the bag's.
 
     Raises:
-        BagError: the bag can not be read.
-        DecodeError: ``description`` is no URDF, or describes no links.
+        BagError: the bag cannot be read.
+        DecodeError: ``description`` is not a URDF, or describes no links.
     """
     types = {
         str(t["topic_metadata"]["name"]): str(t["topic_metadata"]["type"])
@@ -118,25 +120,31 @@ def _recorded_description(episode: Episode, types: dict[str, str]) -> tuple[str,
         try:
             return text, parse_urdf(text)
         except DecodeError:
-            continue  # some other text, or nothing that can be shown
+            continue  # not a URDF, or one without links
     return "", None
 
 
 def resolved_sensors(profile: RobotProfile, topics: Mapping[str, str]) -> Iterator[SensorStream]:
-    """The streams that have shapes; arguments as of ``cameras``."""
+    """Yield the streams that are drawn as shapes.
+
+    Args:
+        profile: of the robot.
+        topics: fully qualified, by name of the stream.
+    """
     for stream in sensors(profile):
         yield SensorStream(stream.name, topics[stream.name], stream.type)
 
 
 def cameras(profile: RobotProfile, topics: Mapping[str, str]) -> Iterator[Camera]:
-    """The streams that rviz can show as pictures.
+    """Yield the streams that RViz can show as pictures.
 
     Args:
-        topics: fully qualified, by the streams' names.
+        profile: of the robot.
+        topics: fully qualified, by name of the stream.
     """
     for stream in profile.streams:
         topic = topics[stream.name]
-        # rviz takes the transport from the topic's last part; what is compressed must be called so.
+        # RViz derives the transport from the topic's last part, so the name must match it.
         if stream.type == RAW or (
             stream.type == COMPRESSED and topic.endswith(("/compressed", "/compressedDepth"))
         ):
@@ -144,12 +152,12 @@ def cameras(profile: RobotProfile, topics: Mapping[str, str]) -> Iterator[Camera
 
 
 def observed_joints(profile: RobotProfile) -> list[StreamConfig]:
-    """The joint states that are no commands."""
+    """Return the joint state streams that are not commands."""
     return [s for s in profile.streams if s.type == JOINT_STATE and s.role is not Role.ACTION]
 
 
 def _joint_states(episode: Episode, plan: Plan | None, robot: RobotModel | None) -> str:
-    """The observed topic that has the most joints of the description."""
+    """Return the observed topic with the most joints of the description."""
     if plan is None:
         return ""
     topics = {plan.topics[s.name] for s in observed_joints(plan.profile)}
@@ -168,7 +176,7 @@ def _joint_states(episode: Episode, plan: Plan | None, robot: RobotModel | None)
 
 
 def _tf_parents(episode: Episode, types: dict[str, str]) -> dict[str, str]:
-    """Who is whose child among the bag's first moving transforms."""
+    """Return the parent of each child frame in the bag's first moving transforms."""
     topics = {t for t, kind in types.items() if kind == _TF and not t.endswith("tf_static")}
     parents: dict[str, str] = {}
     for number, message in enumerate(read_messages(episode.path, topics) if topics else ()):
@@ -187,7 +195,7 @@ def _tf_parents(episode: Episode, types: dict[str, str]) -> dict[str, str]:
 
 
 def _first_frame(episode: Episode, found: tuple[SensorStream, ...]) -> str:
-    """The frame of some sensor: then at least that one can be drawn."""
+    """Return the frame of some sensor, so that at least that one can be drawn."""
     topics = {s.topic for s in found}
     for message in read_messages(episode.path, topics) if topics else ():
         name = header_frame_id(message.data)
@@ -197,14 +205,15 @@ def _first_frame(episode: Episode, found: tuple[SensorStream, ...]) -> str:
 
 
 def layout_for(shown: RvizContent, template: str, description_file: Path | None = None) -> str:
-    """rviz's layout for an episode.
+    """Fit RViz's layout to an episode.
 
     Args:
+        shown: what can be shown.
         template: text of ``config/episode.rviz``.
-        description_file: a URDF that is shown instead of what is published.
+        description_file: a URDF that is shown instead of the published one.
 
     Returns:
-        YAML; of the simulated G1 the same as the template.
+        YAML; for the simulated G1 the same as the template.
     """
     layout: dict[str, Any] = yaml.safe_load(template)
     manager = layout["Visualization Manager"]
@@ -216,13 +225,15 @@ def layout_for(shown: RvizContent, template: str, description_file: Path | None 
     docks = [d["Name"] for d in images] + sorted(k for k in window if k.startswith(_SPARE_DOCK))
     _rename_docks(window, docks, [camera.name for camera in shown.cameras][: len(docks)])
     manager["Displays"] = others + [
-        # Further pictures than there are docks for are switched on by whoever wants them.
+        # Cameras without a dock are disabled; the user may enable them.
         _image_display(images[0], camera, shown.namespace, enabled=place < len(docks))
         for place, camera in enumerate(shown.cameras)
     ]
     for display in others:
         if another and display["Class"] == _GRID_DISPLAY:
-            display["Offset"]["Z"] = 0  # how high another robot stands nobody says
+            display["Offset"]["Z"] = (
+                0  # the height of another robot's frame above the floor is unknown
+            )
         if description_file is not None and display["Class"] == _ROBOT_DISPLAY:
             display["Description Source"] = "File"
             display["Description File"] = str(description_file)
@@ -240,11 +251,14 @@ def _image_display(
 
 
 def _rename_docks(window: dict[str, Any], docks: list[str], cameras: list[str]) -> None:
-    """A dock is known by its display's name, also in the window's saved state."""
+    """Rename docks to the cameras shown, also in the window's saved state.
+
+    A dock has the name of its display.
+    """
     spare = docks[len(cameras) :]
     names = cameras + [f"{dock}_" if dock in cameras else dock for dock in spare]
     state, settings = window["QMainWindow State"], [window.pop(dock) for dock in docks]
-    # By way of names that nobody has: one's new name may be another's old one.
+    # Use temporary names first, because a new name may be the old name of another dock.
     for number, dock in enumerate(docks):
         state = state.replace(_qt_string(dock), _qt_string(f"\0{number}"))
     for number, name in enumerate(names):
@@ -259,6 +273,6 @@ def _relative(topic: str, namespace: str) -> str:
 
 
 def _qt_string(text: str) -> str:
-    """As Qt writes it into a state, in hex: its length in bytes, then UTF-16."""
+    """Return a string as in a saved Qt state: length in bytes, then UTF-16, as hexadecimal."""
     data = text.encode("utf-16-be")
     return len(data).to_bytes(4, "big").hex() + data.hex()

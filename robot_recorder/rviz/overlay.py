@@ -1,4 +1,4 @@
-"""The lines of text beside the robot: what is done, when, how it went, and whether streams are well."""
+"""Text beside the robot: task, time, outcome, verdict, annotations and state of the streams."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from robot_recorder.rviz.shapes import (
 
 _LETTER_M = 0.032
 _TITLE_M = 0.045
-_LINE = 1.5  # heights from one line to the next
+_LINE = 1.5  # distance between lines, in letter heights
 _WIDTH = 56  # letters
-_NAMES = 4  # of streams in trouble; the rest is counted
-_REMEMBER_S = 0.7  # what troubled one frame only can still be read
+_NAMES = 4  # most streams in trouble that are named; the rest are counted
+_REMEMBER_S = 0.7  # a problem of a single frame stays readable this long
 
 
 class State(Enum):
-    """What goes on."""
+    """What the recorder or the player is doing."""
 
     WAITING = "waiting for the recorder"
     IDLE = "idle"
@@ -44,7 +44,7 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class Annotation:
-    """An annotation; s since the episode's start, equal for an instant."""
+    """An annotation; times in s since the episode's start, equal for an instant."""
 
     name: str
     start_s: float
@@ -52,7 +52,7 @@ class Annotation:
 
 
 def marks_of(labels: Labels, start_ns: int) -> tuple[Annotation, ...]:
-    """The annotations that hold for an episode that began then."""
+    """Return the current annotations of an episode that began at ``start_ns``."""
     return tuple(
         Annotation(a.name, (a.start_ns - start_ns) / NS_PER_S, (a.end_ns - start_ns) / NS_PER_S)
         for a in labels.annotations
@@ -61,14 +61,19 @@ def marks_of(labels: Labels, start_ns: int) -> tuple[Annotation, ...]:
 
 @dataclass(frozen=True)
 class Situation:
-    """What the lines tell.
+    """What the overlay shows.
 
     Attributes:
-        at_s: now, since the episode's start; None: nothing runs.
+        state: what the recorder or the player is doing.
+        task, instruction, operator: of the episode; empty: unknown.
+        at_s: now, since the episode's start; None: nothing is running.
         duration_s: of the whole episode; None: it is not over.
-        sentence: why the verdict is what it is.
-        trouble: streams that are not well, each with a word of how.
-        streams: how many are watched; 0: nothing is known of them.
+        outcome, cause: as labelled.
+        verdict: of the quality checks.
+        sentence: the verdict's reason.
+        marks: annotations.
+        trouble: streams with a problem, each with a word about it.
+        streams: number of watched streams; 0: unknown.
     """
 
     state: State
@@ -88,7 +93,7 @@ class Situation:
 
 @dataclass(frozen=True)
 class Line:
-    """One line; ``height`` of a capital letter in m."""
+    """A line of text; ``height`` is that of a capital letter, m."""
 
     text: str
     colour: Colour
@@ -105,7 +110,7 @@ _VERDICTS = {
 
 
 def overlay_lines(now: Situation) -> list[Line]:
-    """From top to bottom; what there is nothing to say about is left out."""
+    """Return the lines from top to bottom; unknown facts are left out."""
     who = f" - {now.operator}" if now.operator and now.task else ""
     lines = [Line(now.task + who, WHITE, _TITLE_M)] if now.task else []
     lines += [Line(text, WHITE) for text in textwrap.wrap(now.instruction, _WIDTH)]
@@ -123,10 +128,16 @@ def overlay_lines(now: Situation) -> list[Line]:
 
 
 def overlay_shapes(lines: Sequence[Line], frame: str, x: float, y: float, z: float) -> list[Text]:
-    """The lines stacked, the lowest at ``z`` (m, in ``frame``): they grow upwards, away from the robot."""
+    """Stack the lines upwards, away from the robot.
+
+    Args:
+        lines: from top to bottom.
+        frame: of the coordinates.
+        x, y, z: centre of the lowest line, m.
+    """
     shapes: list[Text] = []
     for number, line in reversed(list(enumerate(lines))):
-        if shapes:  # each is centred where it stands
+        if shapes:  # a text is centred at its position
             z += (shapes[-1].height + line.height) / 2 * _LINE
         at = (x, y, round(z, 4))
         shapes.append(Text(Key("episode", number), frame, at, line.height, line.text, line.colour))
@@ -137,13 +148,13 @@ def _when(now: Situation) -> str:
     if now.at_s is None:
         return now.state.value
     of = f" of {now.duration_s:.1f}" if now.duration_s is not None else ""
-    # Of a tenth of a second; what is before the start was remembered when it began.
+    # Rounded to 0.1 s, so allow half of that; earlier times are the pre-roll.
     before = " (before the start)" if now.at_s < -0.05 else ""
     return f"{now.state.value}   {round(now.at_s, 1) + 0.0:.1f}{of} s{before}"
 
 
 def _mark_lines(marks: Iterable[Annotation], at_s: float | None) -> list[Line]:
-    """The annotations that run now; when none does, the last one."""
+    """Return the annotations that cover this time, or else the last one."""
     if at_s is None:
         return []
     begun = sorted((m for m in marks if m.start_s <= at_s), key=lambda m: (m.start_s, m.end_s))
@@ -162,21 +173,21 @@ def _stream_lines(trouble: Sequence[str], streams: int) -> list[Line]:
 
 
 class FrameTrouble:
-    """Which streams the frames of a recording lack, long enough to be read."""
+    """Remembers which streams recent frames lacked, long enough to be read."""
 
     def __init__(self) -> None:
         self.streams = 0
         self._seen: dict[str, tuple[SampleStatus, float]] = {}
 
     def see(self, frame: Frame, names: Sequence[str], now_s: float) -> None:
-        """Take a frame in; ``now_s`` on the clock that ``words`` is asked with."""
+        """Take a frame; ``now_s`` is on the same clock as that of ``words``."""
         self.streams = len(names)
         for name, sample in zip(names, frame.samples):
             if sample.status > SampleStatus.INTERPOLATED:
                 self._seen[name] = sample.status, now_s
 
     def words(self, now_s: float) -> tuple[str, ...]:
-        """Streams with what is wrong with them: ``left_wrench missing``."""
-        # Absolute: a recording that is played again begins anew.
+        """Return streams with their problem, such as ``left_wrench missing``."""
+        # abs(), because time goes back when a recording is played again.
         self._seen = {n: s for n, s in self._seen.items() if abs(now_s - s[1]) <= _REMEMBER_S}
         return tuple(f"{n} {status.name.lower()}" for n, (status, _) in sorted(self._seen.items()))

@@ -1,4 +1,4 @@
-"""The sensors of a robot in a 3D view: the newest message of each stream, as shapes."""
+"""Draws the newest message of each sensor of a robot as shapes in a 3D view."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from robot_recorder.rviz.wrench import WrenchScale, wrench_shapes
 
 _SILENT_S, _GONE_S = 1.0, 5.0
 _SILENT_LOOKS = (
-    5  # as often nothing may be heard: a bag can be played so fast that a second passes at once
+    5  # frames drawn without a message until a stream is silent: in fast playback a second is short
 )
 
 
 @dataclass(frozen=True)
 class SensorStream:
-    """A stream that is shown; ``topic`` as the profile or the bag has it."""
+    """A stream that is shown; ``topic`` is as in the profile or the bag."""
 
     name: str
     topic: str
@@ -29,7 +29,7 @@ class SensorStream:
 
 
 def sensors(profile: RobotProfile) -> list[SensorStream]:
-    """The streams of a profile that have shapes. What is commanded has not been felt, and is left out."""
+    """Return the streams of a profile that have shapes; commands are left out."""
     return [
         SensorStream(s.name, s.topic, s.type)
         for s in profile.streams
@@ -39,7 +39,7 @@ def sensors(profile: RobotProfile) -> list[SensorStream]:
 
 @dataclass
 class _LastHeard:
-    """What was heard last of a stream."""
+    """The last message of a stream."""
 
     frame: str = ""
     wrench: Floats | None = None
@@ -50,11 +50,13 @@ class _LastHeard:
 
 @dataclass
 class SensorScene:
-    """Shapes of the newest messages.
+    """The shapes of the newest messages.
 
     Attributes:
-        streams: in an order that stays, for it numbers the shapes.
-        layouts: of tactile pads by frame.
+        streams: in a fixed order, which numbers the shapes.
+        scale: lengths and colours of wrenches.
+        layouts: layouts of tactile pads by frame.
+        pressure: colours of tactile pads.
     """
 
     streams: Sequence[SensorStream]
@@ -64,11 +66,12 @@ class SensorScene:
     _shown: dict[str, _LastHeard] = field(default_factory=dict)
 
     def see(self, stream: SensorStream, data: bytes, now_s: float) -> None:
-        """Take a message in.
+        """Take a message.
 
         Args:
+            stream: the stream it belongs to.
             data: CDR.
-            now_s: on the clock that ``shapes`` is asked with.
+            now_s: on the same clock as that of ``shapes``.
 
         Raises:
             DecodeError: it is not of the stream's type.
@@ -84,25 +87,25 @@ class SensorScene:
         self._shown[stream.name] = _LastHeard(frame, wrench=values, heard_s=now_s)
 
     def forget(self) -> None:
-        """Everything heard, as nobody has listened for a while."""
+        """Forget all messages, for use after a time without subscriptions."""
         self._shown.clear()
 
     def shapes(self, now_s: float) -> list[Shape]:
-        """What is to be seen now: of a stream that fell silent in grey, and after a while nothing."""
+        """Return the current shapes: a silent stream is grey, and disappears after a while."""
         found: list[Shape] = []
         for number, stream in enumerate(self.streams):
             shown = self._shown.get(stream.name)
             if shown is None:
                 continue
             shown.looks += 1
-            if now_s < shown.heard_s:  # a recording that is played again
+            if now_s < shown.heard_s:  # the recording is played again
                 shown.heard_s = now_s
             age_s = now_s - shown.heard_s if shown.looks > _SILENT_LOOKS else 0.0
             silent = age_s > _SILENT_S
             if age_s > _GONE_S:
                 del self._shown[stream.name]
             elif not shown.frame:
-                continue  # nobody can say where it is
+                continue  # its place is unknown
             elif shown.pad is not None:
                 full = self.pressure.most[shown.pad.unit]
                 found += pad_shapes(number, shown.pad, full, self.layouts, silent)

@@ -1,4 +1,4 @@
-"""What a 3D view shows, in plain numbers: a node makes markers of it."""
+"""The shapes of a 3D view in plain numbers; a node turns them into markers."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ VIOLET: Colour = (0.74, 0.50, 0.98, 1.0)
 
 @dataclass(frozen=True)
 class Key:
-    """Which shape it is, for as long as it is shown.
+    """Identifies a shape for as long as it is shown.
 
     Attributes:
-        kind: force, torque, touch or episode: what a person can switch on and off.
+        kind: force, torque, touch or episode, which can be switched on and off separately.
         number: unique within its kind.
     """
 
@@ -32,7 +32,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Arrow:
-    """An arrow, m, in ``frame``."""
+    """An arrow; lengths in m, in ``frame``."""
 
     key: Key
     frame: str
@@ -44,7 +44,12 @@ class Arrow:
 
 @dataclass(frozen=True)
 class Text:
-    """One line that faces the viewer, centred at ``at`` (m, in ``frame``); ``height`` of a capital letter in m."""
+    """A line of text that faces the viewer.
+
+    Attributes:
+        at: its centre, m, in ``frame``.
+        height: of a capital letter, m.
+    """
 
     key: Key
     frame: str
@@ -56,7 +61,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Cells:
-    """Boxes of one size, each of its own colour.
+    """Boxes of one size, each with its own colour.
 
     Attributes:
         centres: m, in ``frame``.
@@ -75,7 +80,7 @@ Shape = Arrow | Text | Cells
 
 
 def between(share: float, stops: tuple[Colour, ...]) -> Colour:
-    """The colour at a share from 0 to 1 of the way along ``stops``; beyond, the last one."""
+    """Return the colour at a share from 0 to 1 along ``stops``; above 1 the last one."""
     place = min(max(share, 0.0), 1.0) * (len(stops) - 1)
     first = min(int(place), len(stops) - 2)
     part = place - first

@@ -1,4 +1,4 @@
-"""What has to run for an episode, or a robot, to be seen in rviz: programs and their arguments, without ``launch``."""
+"""Decides which programs show an episode or a robot in RViz, without depending on ``launch``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from robot_recorder.playback.selection import choose
 from robot_recorder.rviz.layout import RvizContent, layout_for, look_at
 
 _CLOCK_HZ = 100.0
-_LINKS_HZ = 50.0  # robot_state_publisher's own 20 Hz stutters
+_LINKS_HZ = 50.0  # at robot_state_publisher's default of 20 Hz, motion stutters
 _TF = (("/tf", "tf"), ("/tf_static", "tf_static"))
 _STATE_PUBLISHER = "robot_state_publisher"
 Parameter = str | float | bool
@@ -22,13 +22,19 @@ Parameter = str | float | bool
 
 @dataclass(frozen=True)
 class LaunchArguments:
-    """What the arguments of the launch file say.
+    """The arguments of the launch file.
 
     Attributes:
+        episode: path of the bag.
+        rate: of playback; 1: as recorded.
         start_s: s from the first message.
-        description: file with a URDF to show instead of the bag's or robot's; empty: that one.
-        live: profile of a robot to show as it is now, instead of an episode; empty: the episode.
-        namespace: of that robot, with a slash before; empty: the root.
+        loop: play again and again.
+        paused: start paused.
+        description: file with a URDF to show instead of the recorded or published one; empty: that
+            one.
+        rviz: start RViz.
+        live: profile of a robot to show as it is now; empty: show the episode.
+        namespace: of that robot, with a leading slash; empty: the root.
     """
 
     episode: Path
@@ -43,18 +49,16 @@ class LaunchArguments:
 
     @classmethod
     def from_texts(cls, texts: Mapping[str, str]) -> LaunchArguments:
-        """
-        Args:
-            texts: the launch file's arguments.
+        """Parse the launch file's arguments.
 
         Raises:
-            ConfigError: one of them is not what it should be.
+            ConfigError: one of them is invalid.
         """
         if bool(texts["episode"]) == bool(texts["live"]):
             raise ConfigError(
-                "give either episode:=PATH of a bag directory, or live:=PROFILE of a robot to look at"
+                "give either episode:=PATH of a bag directory, or live:=PROFILE of a robot to show"
             )
-        # Of an episode it is not looked at: that is shown in the one it is from.
+        # An episode is always shown in the namespace it was recorded in.
         namespace = texts["namespace"].strip("/")
         namespace = namespace if texts["live"] else ""
         return cls(
@@ -72,11 +76,15 @@ class LaunchArguments:
 
 @dataclass(frozen=True)
 class Program:
-    """One process.
+    """A process to start.
 
     Attributes:
-        package: that has the executable; empty: ``arguments`` are the whole command line.
-        essential: when it ends, all is over.
+        package: package of the executable; empty: ``arguments`` are the whole command line.
+        executable: its name.
+        arguments: on the command line.
+        parameters: of the node.
+        remappings: of topics, from and to.
+        essential: whether everything ends when it ends.
     """
 
     package: str
@@ -89,11 +97,12 @@ class Program:
 
 @dataclass(frozen=True)
 class Stage:
-    """All that runs.
+    """All programs that run.
 
     Attributes:
-        namespace: of the nodes, with a slash before; empty: the root.
-        notes: sentences about what is missing, or done otherwise than expected.
+        namespace: of the nodes, with a leading slash; empty: the root.
+        programs: the programs.
+        notes: sentences about what is missing or differs from the usual.
     """
 
     namespace: str
@@ -102,7 +111,7 @@ class Stage:
 
 
 def installed_package(name: str) -> bool:
-    """Whether a ROS package is in the ament index of this environment."""
+    """Return whether a ROS package is in the ament index of this environment."""
     index = "share/ament_index/resource_index/packages"
     return any(Path(prefix, index, name).exists() for prefix in ament_prefixes())
 
@@ -110,15 +119,17 @@ def installed_package(name: str) -> bool:
 def stage_for(
     wish: LaunchArguments, folder: Path, installed: Callable[[str], bool] = installed_package
 ) -> Stage:
-    """Decide what runs.
+    """Choose the programs that show an episode.
 
     Args:
-        folder: to write rviz's layout into.
+        wish: the launch file's arguments.
+        folder: directory for RViz's layout.
+        installed: tells whether a package is installed.
 
     Raises:
-        BagError: the episode can not be read.
-        ConfigError: ``start`` is not within it, or the description can not be read.
-        DecodeError: the description is no URDF.
+        BagError: the episode cannot be read.
+        ConfigError: ``start`` is outside of it, or the description cannot be read.
+        DecodeError: the description is not a URDF.
     """
     episode = Episode.open(wish.episode)
     choose(episode, [], wish.start_s)
@@ -142,11 +153,13 @@ def live_stage(
     folder: Path,
     installed: Callable[[str], bool] = installed_package,
 ) -> Stage:
-    """Decide what runs beside a robot that is working.
+    """Choose the programs that show a running robot.
 
     Args:
-        shown: what of it can be shown.
-        folder: to write rviz's layout into.
+        wish: the launch file's arguments.
+        shown: what can be shown of the robot.
+        folder: directory for RViz's layout.
+        installed: tells whether a package is installed.
     """
     notes: list[str] = []
     scene: dict[str, Parameter] = {"profile": wish.live}
@@ -175,7 +188,7 @@ def _rviz(
     template = (config_directory() / "episode.rviz").read_text(encoding="utf-8")
     layout = folder / "episode.rviz"
     layout.write_text(layout_for(shown, template, file), encoding="utf-8")
-    # rviz draws nothing in a frame that no transform names, as it is where there is no description.
+    # RViz draws nothing in a frame without transforms, which happens without a description.
     known = ("--frame-id", shown.frame, "--child-frame-id", "episode")
     time: dict[str, Parameter] = {"use_sim_time": not wish.live}
     remappings = _TF if shown.own_tf else ()
@@ -198,8 +211,8 @@ def _player(
         return Program("", arguments=tuple(words), essential=True)
     if has_bag_play:
         notes.append(
-            "robot_recorder's own player is used: from the middle on, ros2 bag play would leave out "
-            "the robot's description and other latched messages of before"
+            "robot_recorder's own player is used, because with start:= ros2 bag play leaves out "
+            "the robot's description and other earlier latched messages"
         )
     parameters: dict[str, Parameter] = {
         "episode": str(wish.episode), "rate": wish.rate, "start": wish.start_s, "loop": wish.loop,
@@ -211,7 +224,7 @@ def _player(
 def _state_publisher(
     wish: LaunchArguments, shown: RvizContent, installed: Callable[[str], bool], notes: list[str]
 ) -> list[Program]:
-    """Who says where the robot's links are: bag or robot itself, or a node, where there is a description."""
+    """Return a robot_state_publisher, if neither bag nor robot publish the transforms of links."""
     source = "profile" if wish.live else "bag"
     if not shown.description:
         notes.append(
@@ -223,10 +236,10 @@ def _state_publisher(
         return []
     if not shown.joint_states:
         notes.append(f"the robot does not move: the {source} has no joint states")
-    if not _there(_STATE_PUBLISHER, installed, "nobody knows where the robot's links are", notes):
+    if not _there(_STATE_PUBLISHER, installed, "the robot's links have no poses", notes):
         return []
     joints = (("joint_states", shown.joint_states),) if shown.joint_states else ()
-    # The bag's or the robot's own description is published already.
+    # The bag or the robot publishes its own description already.
     aside = (("robot_description", "shown_description"),)
     parameters: dict[str, Parameter] = {
         "robot_description": shown.description,
@@ -257,10 +270,10 @@ def _there(
 
 
 def described(name: str) -> str:
-    """Text of a file with a URDF; empty when none is named.
+    """Return the text of a URDF file; empty if no file is named.
 
     Raises:
-        ConfigError: it can not be read.
+        ConfigError: it cannot be read.
     """
     if not name:
         return ""
@@ -270,7 +283,7 @@ def described(name: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"description {path} can not be read: {error}") from error
+        raise ConfigError(f"description {path} cannot be read: {error}") from error
 
 
 def _number(name: str, text: str) -> float:
@@ -282,5 +295,5 @@ def _number(name: str, text: str) -> float:
 
 def _yes(name: str, text: str) -> bool:
     if text.lower() not in ("true", "false"):
-        raise ConfigError(f"{name}:={text} is neither true nor false")
+        raise ConfigError(f"{name}:={text} is not true or false")
     return text.lower() == "true"

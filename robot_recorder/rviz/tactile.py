@@ -1,4 +1,4 @@
-"""A tactile pad as coloured cells on its surface."""
+"""Draws a tactile pad as coloured cells on its surface."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from robot_recorder.model.arrays import Floats
 from robot_recorder.model.errors import ConfigError, DecodeError
 from robot_recorder.rviz.shapes import GREY, Cells, Colour, Key, Point, Shape, Text, between
 
-# Of dark violet over red to light yellow, as heat is drawn: what is touched stands out, what is not is dark.
+# From dark violet over red to light yellow: untouched cells are dark, touched ones bright.
 _HEAT: tuple[Colour, ...] = (
     (0.10, 0.09, 0.16, 1.0),
     (0.38, 0.10, 0.44, 1.0),
@@ -23,23 +23,23 @@ _HEAT: tuple[Colour, ...] = (
     (0.97, 0.55, 0.15, 1.0),
     (0.99, 0.95, 0.60, 1.0),
 )
-_FLOORS = {TactileUnit.PASCAL: 5000.0, TactileUnit.NORMALISED: 0.2}  # noise must not glow
-_TOUCHED = 0.05  # share of the scale; below a cell is dark, and the pad has no number
-# Of the simulated G1; rows are counted from the index finger on, which is against y on the left.
+_FLOORS = {TactileUnit.PASCAL: 5000.0, TactileUnit.NORMALISED: 0.2}  # least scale: noise stays dark
+_TOUCHED = 0.05  # share of the scale; below it a cell is dark, and the pad shows no number
+# Pads of the simulated G1: rows count from the index finger, which is against y on the left.
 PADS = "left_palm:0.014,-0.020 right_palm:0.014,0.020"
 _THICK_M = 0.003
 _GAP = 0.88  # share of the pitch that a cell fills
 _LETTER_M = 0.018
-_STEPS = 32  # of the colours: noise does not change them
+_STEPS = 32  # number of colours, so that noise does not change them
 
 
 @dataclass(frozen=True)
 class PadLayout:
-    """Where the cells of a grid lie.
+    """The spacing of a grid of cells.
 
     Attributes:
-        pitch_x: m from one column to the next, along x of the pad's frame.
-        pitch_y: m from one row to the next, along y; negative: rows are counted against y.
+        pitch_x: from one column to the next, along x of the pad's frame, m.
+        pitch_y: from one row to the next, along y, m; negative: rows count against y.
     """
 
     pitch_x: float = 0.010
@@ -48,11 +48,12 @@ class PadLayout:
 
 @dataclass(frozen=True)
 class PadReading:
-    """One reading.
+    """One reading of a pad.
 
     Attributes:
-        frame: x along columns, y along rows, z out of the surface; its origin is the pad's middle.
-        cols: cells in a row; the nearly square grid that names without places are laid out in.
+        frame: x along columns, y along rows, z out of the surface; its origin is the pad's centre.
+        unit: of the cells.
+        cols: cells in a row; of a pad without a grid, those of a nearly square one.
         normal: float64[n], row by row.
     """
 
@@ -64,24 +65,24 @@ class PadReading:
 
 @dataclass
 class PressureScale:
-    """What full colour means, by unit: the most that was ever felt, so that colours can be compared."""
+    """The pressure of the brightest colour by unit: the highest so far, to make pads comparable."""
 
     most: dict[TactileUnit, float] = field(default_factory=lambda: dict(_FLOORS))
 
     def see(self, pad: PadReading) -> float:
-        """Take a reading in; returns what full colour means from now on."""
+        """Take a reading and return the pressure of the brightest colour from now on."""
         peak = float(pad.normal.max(initial=0.0))
         if math.isfinite(peak) and peak > self.most[pad.unit]:
-            # In steps, or every cell would change with every reading while the pressure rises.
+            # In steps, so that rising pressure does not recolour all cells with every reading.
             self.most[pad.unit] = float(f"{peak * 1.1:.2g}")
         return self.most[pad.unit]
 
 
 def read_pad(data: bytes) -> PadReading:
-    """A robot_recorder/TactileArray.
+    """Decode a robot_recorder/msg/TactileArray.
 
     Raises:
-        DecodeError: it is none.
+        DecodeError: it is not a TactileArray.
     """
     reader = CdrReader(data)
     reader.stamp_ns()
@@ -89,16 +90,16 @@ def read_pad(data: bytes) -> PadReading:
     decoded = decode_tactile(data)
     count = rows * cols or sum(name.startswith("normal/") for name in decoded.names)
     if unit not in _FLOORS:
-        raise DecodeError(f"a tactile array in unit {unit}, which there is not")
+        raise DecodeError(f"unknown unit {unit} of a tactile array")
     width = cols if rows * cols else max(1, math.ceil(math.sqrt(count)))
     return PadReading(frame, TactileUnit(unit), width, decoded.values[:count])
 
 
 def parse_pads(text: str) -> dict[str, PadLayout]:
-    """Layouts by frame, from ``left_palm:0.014,-0.020 right_palm:0.014,0.020``.
+    """Parse layouts by frame, such as ``left_palm:0.014,-0.020 right_palm:0.014,0.020``.
 
     Raises:
-        ConfigError: it is not of this form.
+        ConfigError: the text does not have this form.
     """
     layouts = {}
     for entry in text.split():
@@ -109,8 +110,9 @@ def parse_pads(text: str) -> dict[str, PadLayout]:
             x = y = 0.0
         if not (frame and x > 0 and y != 0 and math.isfinite(x + y)):
             raise ConfigError(
-                f"'{entry}' of parameter 'pads' is not FRAME:X,Y with the m from cell to cell along x and y of "
-                "the pad's frame, for example left_palm:0.014,-0.020; y is negative where rows count against it"
+                f"'{entry}' in parameter 'pads' is not FRAME:X,Y: give the distances between cells "
+                "along x and y of the pad's frame in m, such as left_palm:0.014,-0.020; y is "
+                "negative if rows count against it"
             )
         layouts[frame] = PadLayout(x, y)
     return layouts
@@ -123,12 +125,14 @@ def pad_shapes(
     layouts: Mapping[str, PadLayout],
     silent: bool = False,
 ) -> list[Shape]:
-    """A pad's cells, and the highest pressure beside them when it is touched.
+    """Return a pad's cells, and beside them the highest pressure if it is touched.
 
     Args:
         number: of the stream, for the keys.
-        full: what full colour means, in the pad's unit.
-        silent: it is old: shown in grey.
+        pad: the reading.
+        full: the pressure of the brightest colour, in the pad's unit.
+        layouts: by frame.
+        silent: whether the reading is old; then it is grey.
     """
     if not len(pad.normal):
         return []
@@ -140,7 +144,7 @@ def pad_shapes(
     shapes: list[Shape] = [Cells(Key("touch", 2 * number), pad.frame, centres, size, colours)]
     peak = float(shares.max())
     if peak >= _TOUCHED and not silent:
-        # Beside the pad, on the side of its last column: in front of it is what it touches.
+        # Beside the last column, because whatever it touches is in front of it.
         at = (round(centres[-1][0] + 4 * _LETTER_M, 4), 0.0, _THICK_M)
         text = _pressure(peak * full, pad.unit)
         colour = _heat(max(peak, 0.6))

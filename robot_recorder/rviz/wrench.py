@@ -1,4 +1,4 @@
-"""A wrench as arrows: force in the colour of its size, torque in violet, each with its number."""
+"""Draws a wrench as arrows with numbers: force coloured by its size, torque violet."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from robot_recorder.rviz.shapes import (
 )
 
 _LETTER_M = 0.024
-_SHOWN_N, _SHOWN_NM = 0.5, 0.3  # less is noise, and an arrow of it would turn about
-_LONGEST_M = 0.8  # a crash must not fill the view; its number says how hard it was
+_SHOWN_N, _SHOWN_NM = 0.5, 0.3  # less is noise, whose arrow would flicker
+_LONGEST_M = 0.8  # a crash must not fill the view; its number shows the force
 
 
 @dataclass(frozen=True)
 class WrenchScale:
-    """How long arrows are.
+    """The scale of arrows.
 
     Attributes:
         m_per_n: length of 1 N.
         m_per_nm: length of 1 N m.
-        red_n: from this force on an arrow is red; half of it is yellow.
+        red_n: force from which an arrow is red, N; half of it is yellow.
     """
 
     m_per_n: float = 0.008
@@ -44,13 +44,14 @@ class WrenchScale:
 def wrench_shapes(
     number: int, frame: str, values: Floats, scale: WrenchScale, silent: bool = False
 ) -> list[Shape]:
-    """A wrench where it acts.
+    """Draw a wrench where it acts.
 
     Args:
         number: of the stream, for the keys.
-        frame: whose origin it acts at.
+        frame: its origin is the point of action.
         values: float64[6], force in N, then torque in N m, in ``frame``.
-        silent: it is old: shown in grey.
+        scale: of the arrows.
+        silent: whether the wrench is old; then it is grey.
     """
     if not all(math.isfinite(v) for v in values.tolist()):
         return []
@@ -63,7 +64,7 @@ def wrench_shapes(
     if force_n >= _SHOWN_N:
         tip = _tip((fx, fy, fz), scale.m_per_n)
         shapes.append(Arrow(Key("force", 2 * number), frame, (0.0, 0.0, 0.0), tip, 0.012, colour))
-    # The number is always there: it says that the sensor lives, also when nothing is touched.
+    # Always show the number, so that an untouched sensor is visibly alive.
     shapes.append(_label(Key("force", 2 * number + 1), frame, tip, _figure(force_n) + " N", colour))
     if torque_nm >= _SHOWN_NM:
         tip = _tip((tx, ty, tz), scale.m_per_nm)
@@ -80,7 +81,7 @@ def _tip(vector: Point, m_per_unit: float) -> Point:
 
 
 def _label(key: Key, frame: str, tip: Point, text: str, colour: Colour) -> Text:
-    """Beyond the arrow's tip, or beside the frame's origin when there is no arrow."""
+    """Place a label beyond the arrow's tip, or beside the frame's origin without an arrow."""
     length = math.hypot(*tip)
     if length < 1e-3:
         at: Point = (0.0, 0.0, 0.06)

@@ -1,4 +1,4 @@
-"""Playing, against a clock that goes as fast as the test: nothing skipped, nothing doubled, all in time."""
+"""Playback with a simulated clock: no message is skipped, repeated or late."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T0 = 1_700_000_000_000_000_000
 
 
 class Stream:
-    """What has been read, without a thread. Sometimes it is not there at once."""
+    """A ``ReadAhead`` without a thread; sometimes the next message is not read yet."""
 
     def __init__(
         self, found: list[Message], problem: BagError | None, slow: Iterator[bool]
@@ -46,7 +46,7 @@ class Stream:
 
 
 class Stage:
-    """A performance of messages at some ms, with requests at given times, and a clock of its own."""
+    """A performance of messages at given ms, with requests at given times and a simulated clock."""
 
     def __init__(self, at_ms: list[int], slow: list[bool] = [], problem=None, **options) -> None:  # noqa: B006
         self.sent = [Message(T0 + at * MS, "/a", b"%d" % i) for i, at in enumerate(at_ms)]
@@ -60,7 +60,7 @@ class Stage:
         slowness = iter(slow)
         start = T0 + options.pop("start_ms", 0) * MS
 
-        def read(from_ns: int) -> Any:  # as a ReadAhead does
+        def read(from_ns: int) -> Any:  # like ReadAhead
             return Stream([m for m in self.sent if m.at_ns >= from_ns], problem, slowness)
 
         span = T0, start, self.sent[-1].at_ns
@@ -80,7 +80,7 @@ class Stage:
         if self.asked:
             return self.asked.pop(0)
         at = self.script[0][0] if self.script else None
-        assert until_ns is not None or at is not None, "it would wait for ever"
+        assert until_ns is not None or at is not None, "it would wait without end"
         if at is not None and (until_ns is None or at <= max(until_ns, self.now)):
             self.now = max(self.now, at)
             return self._asked_for(self.script.pop(0)[1])
@@ -119,20 +119,20 @@ presses = st.lists(
 
 @settings(deadline=None)
 @given(bags, presses, st.lists(st.booleans(), max_size=30), st.integers(0, 3 * MS), st.booleans())
-def test_nothing_is_skipped_or_doubled_whatever_is_pressed(
+def test_no_message_is_skipped_or_repeated_whatever_is_pressed(
     bag, pressed, slow, takes, paused
 ) -> None:
     stage = Stage(bag, slow, paused=paused)
     stage.publish_takes = takes
     pauses = sum(name == "toggle_paused" for _, name in pressed) + paused
-    end = [(10_000, "toggle_paused")] if pauses % 2 else []  # or it would stand still for ever
+    end = [(10_000, "toggle_paused")] if pauses % 2 else []  # or it would stay paused without end
     assert stage.play(*pressed, *end) == [m.data for m in stage.sent]
     assert stage.performance.published == len(bag)
 
 
 @settings(deadline=None)
 @given(bags, presses, st.integers(2, 4))
-def test_a_loop_plays_everything_each_time(bag, pressed, passes) -> None:
+def test_a_loop_plays_all_messages_each_time(bag, pressed, passes) -> None:
     keys = [(at, name) for at, name in pressed if name != "toggle_paused"]
     stage = Stage(bag, loop=True)
     last = passes * (max(bag[-1], 100) + 5) * 3
@@ -152,7 +152,7 @@ def test_messages_are_published_when_they_are_due(bag, rate) -> None:
     assert stage.performance.errors.max_ms < 0.001
 
 
-def test_pause_step_and_go_on() -> None:
+def test_pause_step_and_resume() -> None:
     stage = Stage([0, 10, 20, 30, 40])
     stage.play(
         (5, "play_next"), (15, "toggle_paused"), (500, "play_next"), (600, "play_next"),
@@ -166,10 +166,10 @@ def test_pause_step_and_go_on() -> None:
         ("play_next", True, "/a at 0.030 s"),
         ("toggle_paused", True, "playing from 0.030 s"),
     ]
-    assert stage.performance.errors.count == 3, "a step is neither late nor in time"
+    assert stage.performance.errors.count == 3, "steps have no timing error"
 
 
-def test_back() -> None:
+def test_back_goes_back_by_seconds_but_not_before_the_start() -> None:
     stage = Stage([0, 10, 20, 30, 40])
     assert stage.play((35, "back")) == [b"0", b"1", b"2", b"3", b"2", b"3", b"4"]
     assert stage.heard_ms == [0, 10, 20, 30, 40, 50, 60]
@@ -178,15 +178,17 @@ def test_back() -> None:
     assert stage.play((15, "back")) == [b"1", b"2", b"1", b"2", b"3", b"4"], "not before the start"
 
 
-def test_a_slow_publisher_drops_nothing_and_says_how_late_it_was() -> None:
+def test_a_slow_publisher_drops_nothing_and_measures_its_delay() -> None:
     stage = Stage(list(range(100)))
     stage.publish_takes = 5 * MS
     assert len(stage.play((20, "toggle_paused"), (1000, "toggle_paused"))) == 100
     assert stage.performance.errors.max_ms == pytest.approx(99 * 4 + 5, abs=6)
-    assert stage.heard_ms[3] < 25 and stage.heard_ms[4] >= 1000, "it pauses with messages overdue"
+    assert stage.heard_ms[3] < 25 and stage.heard_ms[4] >= 1000, (
+        "it can pause while messages are overdue"
+    )
 
 
-def test_time_that_the_process_stood_still_is_not_caught_up_with() -> None:
+def test_time_in_which_the_process_was_stopped_is_not_caught_up() -> None:
     stage = Stage([0, 10, 20, 30])
     publish = stage._publish
 
@@ -199,7 +201,7 @@ def test_time_that_the_process_stood_still_is_not_caught_up_with() -> None:
     assert stage.heard_ms == [0, 10, 1010, 1020]
 
 
-def test_reading_that_takes_its_time_is_not_played_over() -> None:
+def test_playback_waits_for_slow_reading() -> None:
     stage = Stage([0, 10, 20], slow=[True] * 50)
     stage.play()
     first = stage.heard_ms[0]
@@ -207,13 +209,13 @@ def test_reading_that_takes_its_time_is_not_played_over() -> None:
     assert stage.performance.errors.max_ms == 0
 
 
-def test_damage_ends_it_also_in_a_loop() -> None:
+def test_damage_ends_playback_even_in_a_loop() -> None:
     stage = Stage([0, 10, 20], problem=BagError("bag is damaged near byte 5"), loop=True)
     assert len(stage.play()) == 3
     assert stage.performance.problem == "bag is damaged near byte 5; played up to 0.0 s"
 
 
-def test_the_clock_ticks_on_while_paused_and_is_never_ahead_of_a_message() -> None:
+def test_the_clock_ticks_while_paused_and_never_passes_a_message() -> None:
     stage = Stage([0, 10, 50, 60])
     stage.performance.on_tick(lambda at: stage.ticks.append((stage.now - 77, at - T0)), 200)
     stage.play((22, "toggle_paused"), (102, "toggle_paused"))
@@ -227,7 +229,7 @@ def test_the_clock_ticks_on_while_paused_and_is_never_ahead_of_a_message() -> No
         assert all(published[m.at_ns] <= now for m in stage.sent if m.at_ns < at + T0)
 
 
-def test_the_clock_waits_for_what_has_not_been_read() -> None:
+def test_the_clock_waits_for_messages_that_are_not_read_yet() -> None:
     stage = Stage([0, 10, 20, 30], slow=[False] * 12 + [True] * 40)
     stage.performance.on_tick(lambda at: stage.ticks.append((stage.now - 77, at - T0)), 1000)
     stage.play()
@@ -237,13 +239,13 @@ def test_the_clock_waits_for_what_has_not_been_read() -> None:
         assert all(times[m.at_ns] * MS <= now + 1000 for m in stage.sent if m.at_ns < at + T0)
 
 
-def test_what_nobody_waits_for_any_more_is_not_done() -> None:
+def test_a_cancelled_request_is_not_executed() -> None:
     stage = Stage([0, 10])
     assert stage.performance.ask(stage.performance.end).cancel()
     assert len(stage.play()) == 2
 
 
-def test_whoever_asks_after_the_end_gets_an_answer() -> None:
+def test_a_request_after_the_end_is_answered() -> None:
     stage = Stage([0])
     stage.play()
     late = stage.performance.ask(stage.performance.toggle_paused)
@@ -255,7 +257,7 @@ def test_whoever_asks_after_the_end_gets_an_answer() -> None:
     assert not late.done()
 
 
-def test_one_may_stay_at_the_last_message_and_go_back() -> None:
+def test_it_can_pause_at_the_last_message_and_go_back() -> None:
     stage = Stage([0, 10, 20], paused=True)
     steps = [(at, "play_next") for at in (1, 2, 3, 4)]
     heard = stage.play(*steps, (5, "back"), (6, "play_next"), (7, "end"))
@@ -269,7 +271,7 @@ def test_one_may_stay_at_the_last_message_and_go_back() -> None:
     ]
 
 
-def test_latched_messages_of_before_are_there_also_while_paused() -> None:
+def test_earlier_latched_messages_are_published_even_while_paused() -> None:
     stage = Stage([0, 1, 50, 60], paused=True)
     for number in (0, 1):
         stage.sent[number] = stage.sent[number]._replace(at_ns=T0, latched=True)
@@ -279,7 +281,7 @@ def test_latched_messages_of_before_are_there_also_while_paused() -> None:
 
 
 @pytest.mark.parametrize("off_ms", [-5000, 10**9])
-def test_a_bag_whose_metadata_says_another_time_is_played_at_once(off_ms: int) -> None:
+def test_a_bag_with_wrong_times_in_its_metadata_is_played_at_once(off_ms: int) -> None:
     stage = Stage([0, 10, 20])
     stage.sent = [m._replace(at_ns=m.at_ns + off_ms * MS) for m in stage.sent]
     read = stage.performance._read
@@ -287,7 +289,7 @@ def test_a_bag_whose_metadata_says_another_time_is_played_at_once(off_ms: int) -
     assert stage.play() == [b"0", b"1", b"2"] and stage.heard_ms == [0, 10, 20]
 
 
-def test_after_the_machine_was_asleep_it_goes_on_where_it_stood() -> None:
+def test_after_sleep_of_the_machine_it_continues_where_it_was() -> None:
     stage = Stage([0, 10, 20, 30, 40])
     wait = stage.wait
 

@@ -1,4 +1,4 @@
-"""The playhead: steady, whatever is pressed, and never further than time has gone."""
+"""The playhead moves steadily, whatever is pressed, and never faster than time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def act(head: Playhead, action: str, rate: float, now_ns: int) -> None:
 
 
 @given(rates, actions)
-def test_the_position_never_goes_back_nor_jumps(rate: float, pressed) -> None:
+def test_the_position_never_goes_back_or_jumps(rate: float, pressed) -> None:
     now = 5
     head = Playhead(T0, now, rate)
     position = T0
@@ -68,13 +68,13 @@ def test_due_is_the_first_instant_at_which_a_time_is_reached(rate, pressed, ahea
         assert due is None
         return
     assert due is not None
-    # A float knows the 1e13 ns of some hours to less than a ns, and the rate stretches that.
+    # A float holds the 1e13 ns of some hours to less than 1 ns; the rate multiplies that error.
     slack = 1 + math.ceil(1e-4 / head.rate)
     assert head.position_ns(due + slack) >= wanted
     assert head.position_ns(due - slack - 1) < wanted + 1
 
 
-def test_a_rate_that_can_not_be_played_is_refused() -> None:
+def test_an_invalid_rate_is_an_error() -> None:
     for rate in (0.0, -1.0, 1000.0, math.nan, math.inf):
         with pytest.raises(ConfigError, match=r"1\.0 is as recorded"):
             checked_rate(rate)
@@ -95,5 +95,5 @@ def test_percentiles_of_timing_errors(found: list[int], share: float) -> None:
     assert errors.max_ms == max(found) / MS and errors.count == len(found)
 
 
-def test_no_timing_errors_at_all() -> None:
+def test_percentiles_without_messages_are_zero() -> None:
     assert str(TimingErrors()) == "timing error p50 0.00 ms, p95 0.00 ms, max 0.00 ms"

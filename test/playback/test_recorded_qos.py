@@ -1,4 +1,4 @@
-"""QoS as bags of all versions store it, and the one offer that stands for several."""
+"""QoS as bags of all versions store it, and a single offer that replaces several."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CAMERA = OfferedQos("best_effort", "volatile", deadline_ns=SECOND // 25)
 LATCHED = OfferedQos("reliable", "transient_local", "keep_last", 3)
 
 
-def test_what_our_own_metadata_says_is_read_back() -> None:
+def test_offers_in_our_own_metadata_are_read_back() -> None:
     described = {"offered_qos_profiles": [CAMERA.to_dict(), LATCHED.to_dict()]}
     assert recorded_offers(described) == (CAMERA, LATCHED)
 
@@ -41,7 +41,7 @@ NUMBERS = """- history: 1
 """
 
 
-def test_numbers_in_a_text() -> None:
+def test_numeric_policies_in_a_string_are_read() -> None:
     (offer,) = recorded_offers({"offered_qos_profiles": NUMBERS})
     assert offer == OfferedQos(
         "best_effort", "transient_local", "keep_last", 7,
@@ -49,7 +49,7 @@ def test_numbers_in_a_text() -> None:
     )  # fmt: skip
 
 
-def test_what_says_nothing_becomes_the_default() -> None:
+def test_missing_policies_become_the_default() -> None:
     zero = {"sec": 0, "nsec": 0}
     vague = yaml.safe_load(NUMBERS)[0] | {
         "history": 3, "depth": 0, "reliability": 0, "durability": "unknown", "liveliness": 0,
@@ -59,7 +59,7 @@ def test_what_says_nothing_becomes_the_default() -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[", "- 3\n- x", None, [], 7, {"a": 1}])
-def test_no_offers_at_all(content) -> None:
+def test_without_offers_the_default_is_offered(content) -> None:
     assert recorded_offers({"offered_qos_profiles": content}) == ()
     assert recorded_offers({}) == ()
     assert offer_for_all(()) == OfferedQos()
@@ -69,7 +69,7 @@ def core(offer: OfferedQos) -> Qos:
     return Qos(Reliability(offer.reliability), Durability(offer.durability), offer.deadline_ns)
 
 
-def test_whoever_heard_one_of_several_hears_the_one_in_their_place() -> None:
+def test_a_subscriber_that_matched_one_of_several_offers_matches_the_combined_one() -> None:
     kinds = [
         OfferedQos(r, d, deadline_ns=t)
         for r, d, t in product(
@@ -85,7 +85,7 @@ def test_whoever_heard_one_of_several_hears_the_one_in_their_place() -> None:
             assert core(chosen) == core(offers[0])
 
 
-def test_the_longest_memory_of_several_is_kept() -> None:
+def test_the_largest_depth_of_several_is_kept() -> None:
     chosen = offer_for_all([LATCHED, replace(CAMERA, lifespan_ns=5, liveliness="manual_by_topic")])
     assert (chosen.depth, chosen.lifespan_ns, chosen.liveliness) == (
         3,

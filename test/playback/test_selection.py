@@ -1,4 +1,4 @@
-"""What of a bag is played."""
+"""The selection of what of a bag is played."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def changed(bag: Path, change) -> Episode:
     return Episode.open(bag)
 
 
-def test_all_of_it_or_some_of_it(bag: Path) -> None:
+def test_all_topics_or_some_can_be_selected(bag: Path) -> None:
     everything = choose(Episode.open(bag))
     assert {t.name: n for t, n in everything.topics.items()} == {"/a": 11, "/b": 11}
     assert everything.span_ns == (T0, T0, T0 + 10 * SECOND) and everything.duration_s == 10
@@ -41,7 +41,7 @@ def test_all_of_it_or_some_of_it(bag: Path) -> None:
 
 
 @pytest.mark.parametrize("start_s", [-0.1, 10.1, float("nan"), float("inf")])
-def test_a_start_outside_of_it_is_refused(bag: Path, start_s: float) -> None:
+def test_a_start_outside_of_the_bag_is_an_error(bag: Path, start_s: float) -> None:
     with pytest.raises(ConfigError, match=r"is not within .*bag, which is 10\.0 s long"):
         choose(Episode.open(bag), start_s=start_s)
 
@@ -53,7 +53,9 @@ def test_a_start_outside_of_it_is_refused(bag: Path, start_s: float) -> None:
         ("type", "a/srv/B_Event", "a/srv/B_Event belongs to a service or an action"),
     ],
 )
-def test_what_is_no_message_is_named(bag: Path, key: str, value: str, reason: str) -> None:
+def test_topics_that_cannot_be_played_are_named(
+    bag: Path, key: str, value: str, reason: str
+) -> None:
     def change(content) -> None:
         content["topics_with_message_count"][0]["topic_metadata"][key] = value
 
@@ -62,7 +64,7 @@ def test_what_is_no_message_is_named(bag: Path, key: str, value: str, reason: st
     assert [t.name for t in choice.topics] == ["/b"]
 
 
-def test_a_bag_without_messages(bag: Path) -> None:
+def test_a_bag_without_messages_is_an_error(bag: Path) -> None:
     def change(content) -> None:
         for topic in content["topics_with_message_count"]:
             topic["message_count"] = 0

@@ -1,4 +1,4 @@
-"""The messages of a bag one after another: all of them, in order, a little ahead of their time."""
+"""Messages of a bag are read completely, in order, and only a little ahead."""
 
 from __future__ import annotations
 
@@ -50,8 +50,10 @@ def test_every_message_once_in_order_of_receipt(tmp_path: Path, given_, span, la
 
 
 @pytest.mark.parametrize("plugin", list(StoragePlugin))
-def test_a_bag_of_others_written_out_of_order(tmp_path: Path, plugin: StoragePlugin) -> None:
-    """As a recorder with several threads, or one that writes latched messages late."""
+def test_a_foreign_bag_written_out_of_order_is_sorted(
+    tmp_path: Path, plugin: StoragePlugin
+) -> None:
+    """Recorders with several threads, or that write latched messages late, write such bags."""
     store = get_typestore(Stores.ROS2_JAZZY)
     with Writer(tmp_path / "bag", version=9, storage_plugin=plugin) as writer:
         topics = [writer.add_connection(t, WRENCH, typestore=store) for t in ("/a", "/b")]
@@ -63,7 +65,7 @@ def test_a_bag_of_others_written_out_of_order(tmp_path: Path, plugin: StoragePlu
     assert [m.at_ns for m in found] == sorted(m.at_ns for m in found)
 
 
-def test_latched_messages_of_before_come_first(tmp_path: Path) -> None:
+def test_earlier_latched_messages_come_first(tmp_path: Path) -> None:
     given_ = [("/tf_static", b"%d" % i, T0 + i * MS) for i in range(5)]
     given_ += [("/a", b"a%d" % i, T0 + i * MS) for i in range(10)]
     given_ += [("/tf_static", b"later", T0 + 8 * MS)]
@@ -96,7 +98,7 @@ def numbered(count: int, size: int = 0) -> Iterator[Message]:
         yield Message(T0 + i, "/a", bytes(size))
 
 
-def test_reading_ahead_loses_nothing_and_is_never_far_ahead() -> None:
+def test_reading_ahead_loses_nothing_and_is_limited() -> None:
     read = 0
 
     def source() -> Iterator[Message]:
@@ -107,7 +109,7 @@ def test_reading_ahead_loses_nothing_and_is_never_far_ahead() -> None:
 
     stream = ReadAhead(source())
     until("as much as may be read", lambda: read > timeline._BATCHES * timeline._BATCH_MESSAGES)
-    time.sleep(0.05)  # it would run on in that time
+    time.sleep(0.05)  # time in which it would read on
     assert read <= (timeline._BATCHES + 1) * timeline._BATCH_MESSAGES + 1
     found = drained(stream)
     assert [m.at_ns - T0 for m in found] == list(range(100_000)) and stream.problem is None
@@ -124,7 +126,7 @@ def test_reading_ahead_is_bounded_by_size() -> None:
     )
 
 
-def test_a_bag_that_ends_in_damage_plays_to_there() -> None:
+def test_a_damaged_bag_plays_up_to_the_damage() -> None:
     def source() -> Iterator[Message]:
         yield from numbered(1234)
         raise BagError("bag is damaged near byte 5")
@@ -142,6 +144,6 @@ def test_a_bag_that_ends_in_damage_plays_to_there() -> None:
     assert "ZeroDivisionError" in str(stream.problem)
 
 
-def test_nothing_to_read() -> None:
+def test_an_empty_source_ends_at_once() -> None:
     stream = ReadAhead([])
     assert drained(stream) == [] and stream.problem is None

@@ -1,4 +1,4 @@
-"""What rviz is given of an episode: of ours, of a stranger's, and of robots with other cameras."""
+"""RViz's layout fits our episodes, foreign bags, and robots with other cameras."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ def displays(layout: str, kind: str) -> list[dict]:
 
 
 def docks(layout: str) -> list[str]:
-    """Names in the window's saved state: after the marker of a dock its length, then UTF-16."""
+    """Return the dock names in the window's saved state.
+
+    After a dock's marker come the length and the name in UTF-16.
+    """
     state = bytes.fromhex(yaml.safe_load(layout)["Window Geometry"]["QMainWindow State"])
     found, place = [], 0
     while (place := state.find(b"\xfb\x00\x00\x00", place)) >= 0:
@@ -44,10 +47,10 @@ def docks(layout: str) -> list[str]:
     return found
 
 
-def test_our_own_episode(tmp_path: Path) -> None:
+def test_all_streams_of_our_own_episode_are_shown(tmp_path: Path) -> None:
     shown = at(described_robot(tmp_path / "own"))
     assert shown.description == URDF and shown.frame == "base"
-    assert shown.joint_states == "/joint_states", "what was observed, not what was commanded"
+    assert shown.joint_states == "/joint_states", "the observed topic, not the commands"
     assert [(s.name, s.topic) for s in shown.sensors] == [
         ("wrench", "/wrist/wrench"), ("palm", "/palm/tactile")
     ]  # fmt: skip
@@ -55,7 +58,7 @@ def test_our_own_episode(tmp_path: Path) -> None:
     assert not (shown.moved or shown.own_tf or shown.namespace or shown.problem)
 
 
-def test_a_strangers_bag_is_understood_as_far_as_it_goes(tmp_path: Path) -> None:
+def test_a_foreign_bag_is_shown_as_far_as_possible(tmp_path: Path) -> None:
     shown = at(described_robot(tmp_path / "strange", own=False))
     assert shown.description == URDF and shown.frame == "base"
     assert {s.topic for s in shown.sensors} == {"/wrist/wrench", "/palm/tactile"}
@@ -64,7 +67,7 @@ def test_a_strangers_bag_is_understood_as_far_as_it_goes(tmp_path: Path) -> None
     assert nothing.description == "" and nothing.frame == "base_link"
 
 
-def test_in_a_namespace(tmp_path: Path) -> None:
+def test_an_episode_of_a_namespace_is_shown_in_it(tmp_path: Path) -> None:
     path = small_robot(
         tmp_path / "bag", 1.0, prefix="/robot_07/", namespace="/robot_07", profile_yaml=SMALL
     )
@@ -72,13 +75,15 @@ def test_in_a_namespace(tmp_path: Path) -> None:
     assert shown.namespace == "/robot_07" and shown.joint_states == "/robot_07/joint_states"
     assert shown.cameras == (Camera("camera", "/robot_07/camera/image/compressed"),)
     (image,) = displays(layout_for(shown, TEMPLATE), "Image")
-    assert image["Topic"]["Value"] == "camera/image/compressed", "rviz runs in the namespace"
+    assert image["Topic"]["Value"] == "camera/image/compressed", "RViz runs in the namespace"
     other = replace(shown, namespace="/robot_0")
     (image,) = displays(layout_for(other, TEMPLATE), "Image")
     assert image["Topic"]["Value"] == "/robot_07/camera/image/compressed"
 
 
-def test_a_description_that_is_given_counts_and_nonsense_is_refused(tmp_path: Path) -> None:
+def test_a_given_description_replaces_the_bags_and_an_invalid_one_is_an_error(
+    tmp_path: Path,
+) -> None:
     path = described_robot(tmp_path / "own")
     other = '<robot name="x"><link name="trunk"/></robot>'
     assert look_at(Episode.open(path), other).frame == "trunk"
@@ -87,7 +92,7 @@ def test_a_description_that_is_given_counts_and_nonsense_is_refused(tmp_path: Pa
             look_at(Episode.open(path), nothing)
 
 
-def test_of_the_simulated_robot_the_layout_is_the_template() -> None:
+def test_the_simulated_robots_layout_is_the_template() -> None:
     assert yaml.safe_load(layout_for(G1, TEMPLATE)) == yaml.safe_load(TEMPLATE)
     assert {"Displays", "Views", "Time", HEAD.name, WRIST.name} <= set(docks(TEMPLATE))
 
@@ -97,7 +102,7 @@ def test_of_the_simulated_robot_the_layout_is_the_template() -> None:
     [(), ("front",), ("left_wrist_camera", "kamera_hände"), ("left_wrist_camera", "head_camera"),
      ("camera_3", "b", "c", "camera_4", "e")],
 )  # fmt: skip
-def test_other_cameras_stand_where_those_of_the_template_do(names: tuple[str, ...]) -> None:
+def test_other_cameras_take_the_docks_of_the_template(names: tuple[str, ...]) -> None:
     cameras = tuple(Camera(name, f"/camera_{n}/compressed") for n, name in enumerate(names))
     layout = layout_for(replace(G1, cameras=cameras), TEMPLATE)
     images = displays(layout, "Image")
@@ -111,7 +116,7 @@ def test_other_cameras_stand_where_those_of_the_template_do(names: tuple[str, ..
     assert all(window[name] == {"collapsed": False} for name in names[:4])
 
 
-def test_another_robot_stands_on_the_floor_of_its_own_frame(tmp_path: Path) -> None:
+def test_the_grid_of_another_robot_is_in_its_own_frame(tmp_path: Path) -> None:
     layout = layout_for(replace(G1, frame="base_link"), TEMPLATE, tmp_path / "arm.urdf")
     manager = yaml.safe_load(layout)["Visualization Manager"]
     assert manager["Global Options"]["Fixed Frame"] == "base_link"

@@ -1,4 +1,4 @@
-"""What the text beside the robot says, from situations as they happen."""
+"""The overlay's text for typical situations."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from robot_recorder.rviz.shapes import BLUE, GREEN, GREY, ORANGE, RED, YELLOW
 MARKS = (Annotation("reach", 0.5, 2.0), Annotation("slip", 1.5, 2.5), Annotation("touch", 3.0, 3.0))
 
 
-def said(**fields) -> dict[str, tuple]:
+def lines_of(**fields) -> dict[str, tuple]:
     return {line.text: line.colour for line in overlay_lines(Situation(**fields))}
 
 
-def test_while_recording_everything_that_matters_is_said() -> None:
-    lines = said(
+def test_a_recording_shows_task_time_outcome_and_trouble() -> None:
+    lines = lines_of(
         state=State.RECORDING, task="lift_box", operator="ann", instruction="Lift it.", at_s=3.21,
         trouble=("imu silent",), streams=12,
     )  # fmt: skip
@@ -43,9 +43,9 @@ def test_while_recording_everything_that_matters_is_said() -> None:
     assert lines["RECORDING   3.2 s"] == RED and lines["imu silent"] == ORANGE
 
 
-def test_nobody_there_and_nothing_done() -> None:
-    assert said(state=State.WAITING) == {"waiting for the recorder": ORANGE}
-    assert said(state=State.IDLE, streams=12) == {"idle": GREY, "all 12 streams fine": GREY}
+def test_a_missing_recorder_and_an_idle_one_are_shown() -> None:
+    assert lines_of(state=State.WAITING) == {"waiting for the recorder": ORANGE}
+    assert lines_of(state=State.IDLE, streams=12) == {"idle": GREY, "all 12 streams fine": GREY}
 
 
 @pytest.mark.parametrize(
@@ -57,15 +57,15 @@ def test_nobody_there_and_nothing_done() -> None:
     ],
 )
 def test_an_outcome_has_its_colour(outcome, cause, text, colour) -> None:
-    lines = said(state=State.PLAYBACK, at_s=1.0, duration_s=8.0, outcome=outcome, cause=cause)
+    lines = lines_of(state=State.PLAYBACK, at_s=1.0, duration_s=8.0, outcome=outcome, cause=cause)
     assert lines["playback   1.0 of 8.0 s"] == BLUE and lines[text] == colour
 
 
-def test_a_verdict_says_why_unless_all_is_well() -> None:
+def test_a_verdict_has_its_reason_unless_it_is_accept() -> None:
     why = {"sentence": "imu lost 5 messages", "state": State.IDLE, "duration_s": 8.0}
-    assert "imu lost 5 messages" not in said(verdict=Verdict.ACCEPT, **why)
-    assert said(verdict=Verdict.REVIEW, **why)["imu lost 5 messages"] == ORANGE
-    assert said(verdict=Verdict.REJECT, **why)["recording: reject"] == RED
+    assert "imu lost 5 messages" not in lines_of(verdict=Verdict.ACCEPT, **why)
+    assert lines_of(verdict=Verdict.REVIEW, **why)["imu lost 5 messages"] == ORANGE
+    assert lines_of(verdict=Verdict.REJECT, **why)["recording: reject"] == RED
 
 
 @pytest.mark.parametrize(
@@ -75,22 +75,24 @@ def test_a_verdict_says_why_unless_all_is_well() -> None:
         (3.5, "touch at 3.0 s"),
     ],
 )  # fmt: skip
-def test_annotations_that_run_now_or_the_last_one(at_s: float, text: str | None) -> None:
-    lines = said(state=State.PLAYBACK, at_s=at_s, duration_s=8.0, marks=MARKS)
+def test_the_current_annotations_are_shown_or_else_the_last_one(
+    at_s: float, text: str | None
+) -> None:
+    lines = lines_of(state=State.PLAYBACK, at_s=at_s, duration_s=8.0, marks=MARKS)
     assert [t for t, colour in lines.items() if colour == YELLOW] == ([text] if text else [])
 
 
-def test_what_is_before_the_start_is_told_and_a_hair_before_is_not() -> None:
-    assert "playback   -0.7 of 8.0 s (before the start)" in said(
+def test_times_in_the_pre_roll_are_marked_except_just_before_the_start() -> None:
+    assert "playback   -0.7 of 8.0 s (before the start)" in lines_of(
         state=State.PLAYBACK, at_s=-0.7, duration_s=8.0
     )
-    assert "playback   0.0 of 8.0 s" in said(state=State.PLAYBACK, at_s=-0.01, duration_s=8.0)
+    assert "playback   0.0 of 8.0 s" in lines_of(state=State.PLAYBACK, at_s=-0.01, duration_s=8.0)
 
 
 @given(
     st.lists(st.text(st.characters(min_codepoint=97, max_codepoint=122), min_size=1), max_size=30)
 )
-def test_trouble_never_fills_the_view(names: list[str]) -> None:
+def test_only_a_few_streams_in_trouble_are_named(names: list[str]) -> None:
     lines = overlay_lines(Situation(State.IDLE, trouble=tuple(names), streams=30))
     orange = " ".join(line.text for line in lines if line.colour == ORANGE)
     assert bool(names) == bool(orange)
@@ -98,7 +100,7 @@ def test_trouble_never_fills_the_view(names: list[str]) -> None:
 
 
 @given(st.lists(st.floats(0.01, 0.1), min_size=1, max_size=10), st.floats(-1, 2))
-def test_lines_stand_above_each_other_in_their_order(heights: list[float], z: float) -> None:
+def test_lines_are_stacked_in_order(heights: list[float], z: float) -> None:
     lines = [Line(str(n), GREY, height) for n, height in enumerate(heights)]
     shapes = sorted(overlay_shapes(lines, "root", 0.1, 0.2, z), key=lambda s: s.key.number)
     assert [s.text for s in shapes] == [line.text for line in lines]
@@ -107,7 +109,7 @@ def test_lines_stand_above_each_other_in_their_order(heights: list[float], z: fl
         assert upper.at[2] - lower.at[2] > 0.99 * (lower.height + upper.height) / 2
 
 
-def test_the_overlay_stands_above_the_highest_link() -> None:
+def test_the_overlay_is_above_the_highest_link() -> None:
     place = placement(URDF)
     assert place.frame == "base" and place.z_m == pytest.approx(0.1 + 0.25)
     for nothing in ("<robot", "<robot name='bench'/>"):
@@ -115,7 +117,7 @@ def test_the_overlay_stands_above_the_highest_link() -> None:
             placement(nothing)
 
 
-def test_what_a_frame_lacks_can_be_read_for_a_while() -> None:
+def test_streams_that_a_frame_lacks_stay_readable_for_a_while() -> None:
     trouble = FrameTrouble()
 
     def frame(*statuses: SampleStatus) -> Frame:

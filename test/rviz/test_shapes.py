@@ -1,4 +1,4 @@
-"""Forces, touch and text in numbers: what is drawn where, how long, in which colour."""
+"""Shapes of forces, touch and text: place, length and colour."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ def test_a_force_points_where_it_acts_and_is_as_long_as_it_is_strong() -> None:
     force, number = shapes["force", 6], shapes["force", 7]
     assert (force.frame, force.tail, force.head) == ("hand", (0, 0, 0), (0, -0.2, 0))
     assert force.colour == YELLOW and number.text == "20 N" and number.colour == YELLOW
-    assert number.at[1] < -0.2, "the number stands beyond the tip"
+    assert number.at[1] < -0.2, "the number is beyond the tip"
     torque, number = shapes["torque", 6], shapes["torque", 7]
     assert torque.head == (0, 0, 0.2) and torque.colour == VIOLET and number.text == "2.0 N m"
     assert torque.thickness < force.thickness
 
 
 @pytest.mark.parametrize(("newton", "colour"), [(1e-9, GREEN), (20, YELLOW), (40, RED), (90, RED)])
-def test_colour_says_how_strong(newton: float, colour: tuple) -> None:
+def test_the_colour_shows_the_force(newton: float, colour: tuple) -> None:
     assert of_wrench(newton, 0, 0, 0, 0, 0)["force", 7].colour == pytest.approx(colour, abs=1e-3)
 
 
-def test_noise_has_a_number_and_no_arrow_and_nonsense_has_nothing() -> None:
+def test_noise_has_a_number_but_no_arrow_and_invalid_values_have_neither() -> None:
     assert {k: s.text for k, s in of_wrench(0.1, 0, 0, 0.1, 0, 0).items()} == {
         ("force", 7): "0.1 N"
     }
@@ -97,7 +97,7 @@ def test_cells_lie_row_by_row_around_the_middle() -> None:
     assert label.text == "9 kPa"
 
 
-def test_an_untouched_or_silent_pad_says_nothing_and_a_new_value_is_not_new_colour() -> None:
+def test_an_untouched_or_silent_pad_has_no_number_and_small_changes_keep_colours() -> None:
     dark = pad_shapes(1, pad([0, 10, 20, 30]), 10_000, {})
     noisy = pad_shapes(1, pad([30, 0, 10, 20]), 10_000, {})
     assert dark == noisy and len(dark) == 1
@@ -111,7 +111,7 @@ def test_an_untouched_or_silent_pad_says_nothing_and_a_new_value_is_not_new_colo
 
 
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True, width=32), min_size=1, max_size=20))
-def test_the_scale_only_grows_and_covers_what_was_felt(values: list[float]) -> None:
+def test_the_scale_only_grows_and_covers_the_highest_pressure(values: list[float]) -> None:
     scale, last = PressureScale(), 0.0
     for value in values:
         full = scale.see(pad([value]))
@@ -121,7 +121,7 @@ def test_the_scale_only_grows_and_covers_what_was_felt(values: list[float]) -> N
     assert scale.most[TactileUnit.NORMALISED] == PressureScale().most[TactileUnit.NORMALISED]
 
 
-def test_pads_are_read_and_what_is_no_pad_is_refused() -> None:
+def test_pads_are_parsed_and_invalid_ones_are_an_error() -> None:
     assert parse_pads("a:0.01,-0.02  b/c:1,1") == {
         "a": PadLayout(0.01, -0.02),
         "b/c": PadLayout(1, 1),
@@ -132,7 +132,7 @@ def test_pads_are_read_and_what_is_no_pad_is_refused() -> None:
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
-def test_a_colour_between_two_is_between_them(one: float, other: float) -> None:
+def test_an_interpolated_colour_is_between_its_neighbours(one: float, other: float) -> None:
     low, high = sorted((one, other))
     for a, b in zip(between(low, (GREEN, RED)), between(high, (GREEN, RED))):
         assert 0 <= a <= 1 and 0 <= b <= 1
@@ -140,11 +140,11 @@ def test_a_colour_between_two_is_between_them(one: float, other: float) -> None:
 
 
 def colours(scene: SensorScene, seconds: float) -> set[object]:
-    """Of what is no cell."""
+    """Return the colours of shapes other than cells."""
     return {s.colour for s in scene.shapes(seconds) if not isinstance(s, Cells)}
 
 
-def test_a_stream_that_falls_silent_turns_grey_and_goes() -> None:
+def test_a_stream_that_falls_silent_turns_grey_and_disappears() -> None:
     stream = SensorStream("left", "/left", WRENCH)
     scene = SensorScene([stream])
     scene.see(stream, wrench(T0, (0, 0, 30, 0, 0, 0), "hand"), 100.0)
@@ -155,10 +155,10 @@ def test_a_stream_that_falls_silent_turns_grey_and_goes() -> None:
     assert scene.shapes(106.0) == []
     scene.see(stream, wrench(T0, (0, 0, 30, 0, 0, 0), "hand"), 107.0)
     assert len(scene.shapes(107.0)) == 2
-    assert len(scene.shapes(3.0)) == 2, "a loop begins anew, and nothing is old"
+    assert len(scene.shapes(3.0)) == 2, "when a loop starts again, nothing is old"
 
 
-def test_a_message_without_a_frame_can_not_be_placed_and_a_wrong_one_is_refused() -> None:
+def test_a_message_without_a_frame_is_not_drawn_and_an_invalid_one_is_an_error() -> None:
     stream = SensorStream("left", "/left", WRENCH)
     touch = SensorStream("palm", "/palm", TACTILE)
     scene = SensorScene([stream, touch])
@@ -171,7 +171,7 @@ def test_a_message_without_a_frame_can_not_be_placed_and_a_wrong_one_is_refused(
             scene.see(touch, wrong, 1.0)
 
 
-def test_a_recorded_pad_is_read() -> None:
+def test_a_recorded_pad_is_decoded() -> None:
     from support.described import _tactile, pressures
 
     touch = SensorStream("palm", "/palm", TACTILE)

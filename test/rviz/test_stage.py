@@ -1,4 +1,5 @@
-"""Which programs play an episode into rviz, by what is installed, and what is said of what is not."""
+"""The programs that show an episode in RViz depend on what is installed; what is missing is
+reported."""
 
 from __future__ import annotations
 
@@ -54,7 +55,7 @@ def by_name(stage: Stage) -> dict[str, Program]:
     return {p.executable or p.arguments[0]: p for p in stage.programs}
 
 
-def test_with_a_distribution_its_programs_do_it(bag: Path, tmp_path: Path) -> None:
+def test_programs_of_an_installed_distribution_are_used(bag: Path, tmp_path: Path) -> None:
     stage = staged(LaunchArguments(bag, rate=0.5, loop=True, paused=True), tmp_path, *ROS)
     programs = by_name(stage)
     assert set(programs) == {
@@ -75,7 +76,7 @@ def test_with_a_distribution_its_programs_do_it(bag: Path, tmp_path: Path) -> No
     assert programs["static_transform_publisher"].arguments[:2] == ("--frame-id", "base")
 
 
-def test_what_is_missing_is_said_and_the_rest_runs(bag: Path, tmp_path: Path) -> None:
+def test_missing_packages_are_reported_and_the_rest_runs(bag: Path, tmp_path: Path) -> None:
     stage = staged(LaunchArguments(bag), tmp_path)
     assert set(by_name(stage)) == {"player", "scene"}
     said = " ".join(stage.notes)
@@ -89,16 +90,14 @@ def test_what_is_missing_is_said_and_the_rest_runs(bag: Path, tmp_path: Path) ->
     assert "player" in by_name(other_storage)
 
 
-def test_from_the_middle_our_player_plays_what_was_latched_before(
-    bag: Path, tmp_path: Path
-) -> None:
+def test_a_start_in_the_middle_uses_our_player(bag: Path, tmp_path: Path) -> None:
     stage = staged(LaunchArguments(bag, start_s=1.5, rate=2.0), tmp_path, *ROS)
     player = by_name(stage)["player"]
     assert player.parameters["start"] == 1.5 and player.parameters["rate"] == 2.0
     assert player.essential and "latched" in stage.notes[0]
 
 
-def test_in_a_namespace_and_without_a_description(tmp_path: Path) -> None:
+def test_an_episode_in_a_namespace_without_a_description(tmp_path: Path) -> None:
     bag = small_robot(tmp_path / "b", 1.0, prefix="/r/", namespace="/r", profile_yaml=SMALL)
     stage = staged(LaunchArguments(bag), tmp_path, *ROS)
     assert stage.namespace == "/r" and "robot_state_publisher" not in by_name(stage)
@@ -118,21 +117,21 @@ def test_in_a_namespace_and_without_a_description(tmp_path: Path) -> None:
         ({"episode": "x", "live": "g1_sim"}, "either episode:=PATH"),
         ({"episode": "x", "rate": "fast"}, "rate:=fast is not a number"),
         ({"episode": "x", "rate": "0"}, "rate 0 is not between"),
-        ({"episode": "x", "loop": "yes"}, "loop:=yes is neither true nor false"),
+        ({"episode": "x", "loop": "yes"}, "loop:=yes is not true or false"),
     ],
 )
-def test_arguments_that_make_no_sense_are_refused(texts: dict[str, str], words: str) -> None:
+def test_invalid_arguments_are_an_error(texts: dict[str, str], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         LaunchArguments.from_texts({**TEXTS, **texts})
 
 
-def test_what_can_not_be_played_is_refused(bag: Path, tmp_path: Path) -> None:
+def test_an_episode_that_cannot_be_played_is_an_error(bag: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.urdf"
     broken.write_text("<robot")
     for wish, error, words in (
         (LaunchArguments(tmp_path), BagError, "not a bag"),
         (LaunchArguments(bag, start_s=99.0), ConfigError, "start 99 s is not within"),
-        (LaunchArguments(bag, description="/no.urdf"), ConfigError, "/no.urdf can not be read"),
+        (LaunchArguments(bag, description="/no.urdf"), ConfigError, "/no.urdf cannot be read"),
         (LaunchArguments(bag, description="arm.urdf.xacro"), ConfigError, "has to be expanded"),
         (LaunchArguments(bag, description=str(broken)), DecodeError, "robot description"),
     ):
@@ -140,7 +139,7 @@ def test_what_can_not_be_played_is_refused(bag: Path, tmp_path: Path) -> None:
             staged(wish, tmp_path, *ROS)
 
 
-def test_arguments_are_understood() -> None:
+def test_arguments_are_parsed() -> None:
     given = {"episode": "007", "start": "2", "paused": "True", "rviz": "false"}
     wish = LaunchArguments.from_texts({**TEXTS, **given})
     assert (wish.start_s, wish.paused, wish.rviz, wish.rate) == (2.0, True, False, 1.0)
@@ -149,7 +148,7 @@ def test_arguments_are_understood() -> None:
     assert (live.live, live.namespace) == ("g1_sim", "/robot_07")
 
 
-def test_beside_a_robot_nothing_is_played(tmp_path: Path) -> None:
+def test_nothing_is_played_for_a_live_robot(tmp_path: Path) -> None:
     wish = LaunchArguments(Path(), live="arm.yaml", namespace="/r")
     shown = RvizContent(
         "/r", URDF, "base", "/r/joint_states", (), (Camera("eye", "/r/eye/compressed"),),
@@ -159,7 +158,7 @@ def test_beside_a_robot_nothing_is_played(tmp_path: Path) -> None:
     assert set(programs) == {
         "scene", "robot_state_publisher", "static_transform_publisher", "rviz2"
     }  # fmt: skip
-    assert programs["scene"].parameters == {"profile": "arm.yaml"}, "it learns of the frame itself"
+    assert programs["scene"].parameters == {"profile": "arm.yaml"}, "it finds out the frame itself"
     for name in ("robot_state_publisher", "rviz2"):
         assert programs[name].parameters["use_sim_time"] is False
         assert ("/tf", "tf") in programs[name].remappings
