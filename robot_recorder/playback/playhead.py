@@ -91,8 +91,7 @@ class TimingErrors:
         self.max_ms = max(self.max_ms, error_ns / NS_PER_MS)
 
     def percentile_ms(self, share: float) -> float:
-        """Return the error that a share (0 to 1) of messages does not exceed; without messages
-        0."""
+        """Return the error that a share (0 to 1) of messages does not exceed; 0 if none."""
         # Copy first: another thread may call ``add`` meanwhile.
         counts = dict(self._counts)
         wanted, found = share * sum(counts.values()), 0

@@ -1,1 +1,1 @@
-"""Episodes in the Rerun viewer. Entrance: ``episode.log_episode``."""
+"""Shows episodes in the Rerun viewer. Entrance: ``episode.log_episode``."""

@@ -1,4 +1,4 @@
-"""Camera pictures, as many of a long episode as a viewer takes."""
+"""Logs camera pictures, of a long episode only as many as a viewer can hold."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from robot_recorder.content.contents import Images, Topic
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.view.log import RerunLog, stream_entity
 
-_AT_ONCE = 8_000_000  # bytes: the first pictures are seen before the last of a batch are read
-_SAMPLES = 8  # pictures of a camera that the rest's size is judged by
+_AT_ONCE = 8_000_000  # bytes: the first pictures are shown before the last of a batch are read
+_SAMPLES = 8  # pictures of a camera from which the size of all is estimated
 
 
 class CameraLog:
-    """Logs pictures as they are encoded; what is not is encoded by ``Images.picture``."""
+    """Logs encoded pictures as they are; raw ones are encoded by ``Images.picture``."""
 
     def __init__(self, log: RerunLog, every: int) -> None:
-        """
+        """Log to a recording.
+
         Args:
-            every: log the first picture of so many.
+            log: the recording.
+            every: log one picture out of this many.
         """
         self._log = log
         self._every = every
@@ -31,7 +33,7 @@ class CameraLog:
         self._broken: Counter[Topic] = Counter()
 
     def add(self, images: Images) -> None:
-        """Some more pictures of one camera."""
+        """Log the next pictures of one camera."""
         name = images.topic.name
         first = -self._seen[name] % self._every
         self._seen[name] += len(images.times_s)
@@ -67,18 +69,18 @@ class CameraLog:
 
     @property
     def problems(self) -> list[str]:
-        """What could not be shown, one sentence a camera."""
+        """Return what could not be shown, one sentence per camera."""
         return [
-            f"{topic.name}: {count} pictures can not be decoded"
+            f"{topic.name}: {count} pictures cannot be decoded"
             for topic, count in self._broken.items()
         ]
 
 
 def estimated_bytes(images: Sequence[Images]) -> float:
-    """What all pictures of some cameras come to, by the first ones.
+    """Estimate the size of all pictures of some cameras from their first ones.
 
     Args:
-        images: some of each.
+        images: the first pictures of each camera.
     """
     total = 0.0
     for part in images:

@@ -1,4 +1,4 @@
-"""What the robot feels, on the robot in three dimensions: forces as arrows, touch as coloured points."""
+"""Shows forces as arrows and touch as coloured points on the robot in 3D."""
 
 from __future__ import annotations
 
@@ -20,23 +20,27 @@ from robot_recorder.view.log import RerunLog, entity, thinned
 from robot_recorder.view.robot import RATE_HZ, ROOT
 from robot_recorder.view.touch import TouchPad, pads
 
-_ARROW_M = 0.35  # of the largest force of the episode
+_ARROW_M = 0.35  # length for the largest force of the episode
 _ARROW_RADIUS_M = 0.012
-_LEAST_FORCE_N = 10.0  # drawn at most that long
-_CELL_M = 0.014  # pitch of taxels, which their messages do not tell
+_LEAST_FORCE_N = 10.0  # least force that is drawn at full length
+_CELL_M = 0.014  # pitch of taxels, which is not in their messages
 _FORCE_COLOUR = (255, 120, 60)
 
 
 class ContactLog:
-    """Logs forces as arrows and taxels as coloured points, in the frames that their messages name."""
+    """Logs forces as arrows and taxels as coloured points, in the frames of their messages."""
 
     def __init__(
         self, log: RerunLog, model: RobotModel, frame_ids: Mapping[str, str], frames: EpisodeFrames
     ) -> None:
-        """
+        """Log to a recording.
+
         Args:
-            frame_ids: by topic.
-            frames: of the whole episode: what arrows' lengths and colours span.
+            log: the recording.
+            model: the robot.
+            frame_ids: frames by topic.
+            frames: of the whole episode; they give the largest values, which scale arrows and
+                colours.
         """
         self._log = log
         self._frames = frames
@@ -44,7 +48,7 @@ class ContactLog:
         self._most: dict[str, float] = {}
 
     def add(self, numbers: Numbers) -> None:
-        """Some more samples of a wrench or a pad."""
+        """Log the next samples of a wrench or a pad."""
         topic = numbers.topic
         link = self._links.get(topic.name)
         if link is None or topic.sort not in (Sort.WRENCH, Sort.TACTILE):
@@ -77,7 +81,7 @@ class ContactLog:
         self._log.send(path, times_s, columns)
 
     def _largest(self, numbers: Numbers, columns: slice | list[int]) -> float:
-        """Of the whole episode, or of what has been seen first."""
+        """Return the largest value of the whole episode, or if unknown of the first samples."""
         name = numbers.topic.name
         if name not in self._most:
             values = self._frames.values(numbers.topic.stream, numbers.names)
@@ -87,7 +91,7 @@ class ContactLog:
 
 
 def frame_ids(contents: Contents) -> dict[str, str]:
-    """By topic of a wrench or a pad, the frame that its first message names."""
+    """Return the frame that the first message of each wrench and pad names, by topic."""
     wanted = {t.name for t in contents.topics if t.sort in (Sort.WRENCH, Sort.TACTILE)}
     found: dict[str, str] = {}
     try:
@@ -96,13 +100,13 @@ def frame_ids(contents: Contents) -> dict[str, str]:
                 found |= _frame_id(topic, segment.columns[topic])
             if wanted == set(found):
                 break
-    except BagError:  # of a damaged bag, what stands before the damage; reading it all tells
+    except BagError:  # keep what comes before the damage; reading the whole bag reports it
         pass
     return found
 
 
 def _frame_id(topic: str, column: Column) -> dict[str, str]:
-    """The first message's; nothing when it has none."""
+    """Return the frame of the first message; empty: it has none."""
     if not len(column.payloads):
         return {}
     try:

@@ -1,4 +1,4 @@
-"""Numbers as curves: which values belong into one plot, and in which colours."""
+"""Logs numbers as curves: which values share a plot, and their colours."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from robot_recorder.view.log import RerunLog, stream_entity
 
 Colour = tuple[int, int, int]
 MOVING, OTHERS = "moving", "others"
-# Told apart on black, and by most people who see fewer colours.
+# Distinguishable on black, also for most colour-blind people.
 PALETTE: tuple[Colour, ...] = (
     (86, 180, 233), (240, 150, 30), (0, 190, 140), (235, 110, 180),
     (240, 228, 66), (150, 130, 255), (255, 105, 90), (190, 190, 190),
@@ -26,17 +26,17 @@ _AXES: dict[str, Colour] = {
     "x": (235, 85, 75), "y": (80, 190, 90), "z": (80, 140, 250), "w": (190, 190, 190),
 }  # fmt: skip
 _WIDTH, _COMMAND_WIDTH = 1.5, 1.0
-_PALE = 0.5  # share of white in a command's colour, and in that of every second wrench
+_PALE = 0.5  # share of white in the colours of commands and of every second wrench
 
 
 @dataclass(frozen=True)
 class Curves:
-    """Values of one stream that are drawn together.
+    """Values of one stream that are drawn in one plot.
 
     Attributes:
-        parts: of the path below the stream's.
-        unit: empty: not known.
-        columns: which of the message's values.
+        parts: path below that of the stream.
+        unit: empty: unknown.
+        columns: indices of the values in the message.
         labels: one for each.
     """
 
@@ -47,7 +47,7 @@ class Curves:
 
 
 def grouped(names: Sequence[str]) -> list[Curves]:
-    """Values by all but the last part of their names: x, y and z of a force are together."""
+    """Group values by all but the last part of their names, such as x, y and z of a force."""
     groups: dict[tuple[tuple[str, ...], str], list[tuple[int, str]]] = {}
     for number, name in enumerate(names):
         whole, unit = split_name(name)
@@ -61,12 +61,13 @@ def grouped(names: Sequence[str]) -> list[Curves]:
 
 
 def of_joints(names: Sequence[str], most: Sequence[str]) -> list[Curves]:
-    """The values of a joint state by quantity: the joints that move most, and the others.
+    """Group the values of a joint state by quantity, and by joints that move most and others.
 
-    Each joint by itself would be easier to find, but a viewer needs five times the memory for that.
+    One plot per joint would be easier to read, but would take a viewer five times the memory.
 
     Args:
-        most: joints, in the order they are to have.
+        names: names of the values.
+        most: the joints that move most, in the order in which they are shown.
     """
     groups: dict[tuple[str, str, str], dict[str, int]] = {}
     for number, name in enumerate(names):
@@ -83,17 +84,19 @@ def of_joints(names: Sequence[str], most: Sequence[str]) -> list[Curves]:
 
 
 def joint_colour(number: int) -> Colour:
-    """Of the joint that moves most, the next one, ..."""
+    """Return the colour of a joint by its rank among those that move most."""
     return PALETTE[number % len(PALETTE)]
 
 
 class CurveLog:
-    """Logs all numbers there are as curves."""
+    """Logs all numbers as curves."""
 
     def __init__(self, log: RerunLog, topics: Iterable[Topic], most: Sequence[str]) -> None:
-        """
+        """Log to a recording.
+
         Args:
-            topics: all of the bag.
+            log: the recording.
+            topics: all topics of the bag.
             most: the joints that move most.
         """
         self._log = log
@@ -102,7 +105,7 @@ class CurveLog:
         self._groups: dict[tuple[str, tuple[str, ...]], list[Curves]] = {}
 
     def add(self, numbers: Numbers) -> None:
-        """Some more samples."""
+        """Log the next samples."""
         key = numbers.topic.name, numbers.names
         if key not in self._groups:
             self._groups[key] = self._begin(numbers.topic, numbers.names)

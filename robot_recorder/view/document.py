@@ -1,4 +1,4 @@
-"""What is known of an episode, as one page of text beside its curves."""
+"""Summarises an episode in one page of text beside its curves."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ def log_document(
     """Log the page.
 
     Args:
+        log: the recording.
+        contents: of the episode.
         certificate: the episode's own, or one made now.
         notes: what is not shown, and why.
     """
@@ -31,13 +33,13 @@ def log_document(
 
 
 def document(contents: Contents, certificate: Certificate | None, notes: Iterable[str]) -> str:
-    """The page, as Markdown."""
+    """Return the page as Markdown."""
     parts = [
         _head(contents),
         _quality(contents.episode.quality),
         _streams(contents, certificate),
         _history(contents),
-        _list("Not shown, or not all of it", notes),
+        _list("Not shown, or only in part", notes),
     ]
     return "\n\n".join(filter(None, parts))
 
@@ -72,7 +74,7 @@ def _quality(report: QualityReport) -> str:
 
 
 def _streams(contents: Contents, certificate: Certificate | None) -> str:
-    """One row a topic, with what the sync certificate says of it."""
+    """Return one row per topic, with its figures from the sync certificate."""
     streams = certificate.streams if certificate else {}
     rows, remarks = [], []
     for topic in contents.topics:
@@ -114,7 +116,7 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text of others that shall not be taken for Markdown."""
+    """Escape a text so that it is not read as Markdown."""
     for sign in "\\`*_[]<>#|":
         text = text.replace(sign, f"\\{sign}")
     return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""An episode into a Rerun recording, a few seconds of it at a time."""
+"""Logs an episode into a Rerun recording, a few seconds at a time."""
 
 from __future__ import annotations
 
@@ -25,17 +25,18 @@ from robot_recorder.view.meshes import find_mesh
 from robot_recorder.view.robot import RobotLog, driving
 from robot_recorder.view.touch import TouchLog
 
-MOST_PICTURE_BYTES = 300_000_000  # a viewer holds all of them in memory
-MOST_VALUES = 30_000_000  # and ten bytes for each of these
+MOST_PICTURE_BYTES = 300_000_000  # a viewer keeps all pictures in memory
+MOST_VALUES = 30_000_000  # a viewer takes ten bytes for each
 Progress = Callable[[str, float], None]
 
 
 @dataclass
 class ViewResult:
-    """What became of an episode.
+    """What was shown of an episode.
 
     Attributes:
-        notes: what is not shown, or not all of it, and why: sentences.
+        pictures: number of pictures by camera topic.
+        notes: what is not shown, or only in part, and why; one sentence each.
     """
 
     pictures: dict[str, int] = field(default_factory=dict)
@@ -44,7 +45,7 @@ class ViewResult:
 
 @dataclass(frozen=True)
 class _Amount:
-    """How much of a long episode is shown."""
+    """How far a long episode is thinned out."""
 
     every_picture: int
     every_value: int
@@ -76,14 +77,16 @@ def log_episode(
     everything: bool = False,
     progress: Progress = lambda what, share: None,
 ) -> ViewResult:
-    """Log all that can be understood.
+    """Log all content that can be decoded.
 
     Args:
-        everything: also every picture and sample of a long episode.
-        progress: told what is done, and the share that is, 0 to 1.
+        contents: of the episode.
+        recording: where to log it.
+        everything: log every picture and sample, however long the episode.
+        progress: called with the current step and its share done, 0 to 1.
 
     Raises:
-        NotTaken: where it is to go has no room for it, or is gone.
+        NotTaken: the recording's target is full or gone.
     """
     log = RerunLog(recording, contents.start_ns)
     recording.send_recording_name(contents.episode.id)
@@ -115,7 +118,7 @@ def log_episode(
 
 
 def _model(contents: Contents, notes: list[str]) -> RobotModel | None:
-    """The robot; None: it can not be drawn."""
+    """Return the robot; None: it cannot be drawn, and a note says why."""
     description = contents.description
     if not description:
         if any(t.sort is Sort.JOINTS for t in contents.topics):
@@ -129,7 +132,7 @@ def _model(contents: Contents, notes: list[str]) -> RobotModel | None:
 
 
 class _Writer:
-    """Hands every batch to those who show something of it; pictures first, for they are waited for."""
+    """Distributes each batch to all logs; pictures first, because they are wanted soonest."""
 
     def __init__(
         self,
@@ -166,7 +169,7 @@ class _Writer:
         meshes = self._robot.missing_meshes if self._robot else []
         if meshes:
             some = ", ".join(islice(dict.fromkeys(meshes), 3))
-            yield f"{len(meshes)} bodies of the robot are not drawn: no such mesh here ({some})"
+            yield f"{len(meshes)} bodies of the robot are not drawn: meshes not found ({some})"
 
 
 def _some(numbers: Numbers, every: int) -> Numbers:

@@ -1,4 +1,4 @@
-"""An episode's aligned frames: how well streams fit together, and a quick look at all of it before it is read."""
+"""Logs an episode's aligned frames, which are known before the whole bag is read."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class EpisodeFrames:
     """Frames of a whole episode, at the rate of its profile.
 
     Attributes:
-        alignment: None: nothing in it can be aligned.
-        problem: why there is none, or why it ends early; empty when all is well.
+        alignment: None: nothing can be aligned.
+        problem: why there is none, or why it ends early; empty: no problem.
     """
 
     alignment: Alignment | None
@@ -38,10 +38,11 @@ class EpisodeFrames:
     def of(
         cls, contents: Contents, progress: Callable[[float], None] = lambda share: None
     ) -> EpisodeFrames:
-        """Align it.
+        """Align an episode.
 
         Args:
-            progress: told the share that is done, 0 to 1.
+            contents: of the episode.
+            progress: called with the share done, 0 to 1.
         """
         if contents.plan is None:
             return cls(None)  # Contents.problems says why
@@ -54,12 +55,16 @@ class EpisodeFrames:
 
     @property
     def names(self) -> dict[str, tuple[str, ...]]:
-        """Of every aligned stream's values, with units."""
+        """Return the names of the values, with units, by aligned stream."""
         found = self.alignment
         return {s.name: n for s, n in zip(found.streams, found.value_names)} if found else {}
 
     def values(self, stream: str, names: tuple[str, ...]) -> Floats | None:
-        """float64[n, len(names)] of a stream at the ticks where it has a sample; None: it has none of these."""
+        """Return a stream's values at the ticks where it has a sample.
+
+        Returns:
+            float64[n, len(names)]; None: there are no values of these names.
+        """
         found = self.alignment
         for number, config in enumerate(found.streams if found else ()):
             if config.name == stream and found and found.value_names[number] == names:
@@ -70,17 +75,17 @@ class EpisodeFrames:
 
 
 def skew_entity(stream: str) -> str:
-    """Where a stream's skew is logged."""
+    """Return the entity path of a stream's skew."""
     return entity(ROOT, stream, "skew")
 
 
 def status_entity(stream: str) -> str:
-    """Where it is logged what became of a stream in the frames."""
+    """Return the entity path of a stream's status in the frames."""
     return entity(ROOT, stream, "status")
 
 
 def log_frames(log: RerunLog, frames: EpisodeFrames, start_ns: int) -> None:
-    """Log every stream's skew in ms, and whether it was fine, held or missing."""
+    """Log each stream's skew in ms and whether it was fine, held or missing."""
     found = frames.alignment
     if found is None or not len(found.frames):
         return
@@ -99,7 +104,7 @@ def log_frames(log: RerunLog, frames: EpisodeFrames, start_ns: int) -> None:
 
 
 def _changes(column: FrameColumn) -> tuple[np.ndarray, list[str]]:
-    """At which frames a stream's state changes, and to what."""
+    """Return the frames at which a stream's status changes, and its new status."""
     bad = np.maximum(column.status.astype(np.int64) - SampleStatus.INTERPOLATED, 0)
     changes = np.flatnonzero(np.diff(bad, prepend=-1))
     return changes, [(FINE, HELD, MISSING)[state] for state in bad[changes].tolist()]

@@ -1,4 +1,4 @@
-"""What people said about an episode: lanes on the time axis, and the log of who said it when."""
+"""Logs labels: lanes on the time axis, and their history."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from robot_recorder.view.log import RerunLog, entity
 
 ROOT = "labels"
 HISTORY = entity(ROOT, "history")
-_INSTANT = 0.015  # how wide an instant is drawn, in lengths of the episode
+_INSTANT = 0.015  # width of an instant, as a share of the episode
 _PRE_ROLL, _AFTER, _RECORDED = "pre-roll", "after the stop", "recorded"
 _GREY = (90, 90, 90)
 _OUTCOMES = {
@@ -46,12 +46,12 @@ def log_labels(log: RerunLog, contents: Contents) -> None:
     for event in episode.events:
         time_s = (event.stamp_ns - contents.start_ns) / NS_PER_S
         text = rr.TextLog.columns(text=[_sentence(event)], level=[event.kind.name])
-        # A label given days later must not stretch the time axis to there: its sentence says when.
+        # A label given days later must not stretch the time axis; its sentence has the date.
         log.send(HISTORY, np.array([min(max(time_s, contents.first_s), contents.last_s)]), text)
 
 
 def _phases(contents: Contents, state: str) -> list[tuple[float, float, str]]:
-    """The outcome from start to stop, and what is before and after."""
+    """Return the outcome from start to stop, and the phases before and after."""
     stop_s = min(contents.episode.duration_s, contents.last_s)
     edges = (min(contents.first_s, 0.0), 0.0, stop_s, contents.last_s)
     spans = zip(edges, edges[1:], (_PRE_ROLL, state, _AFTER))
@@ -59,7 +59,7 @@ def _phases(contents: Contents, state: str) -> list[tuple[float, float, str]]:
 
 
 def annotation_lanes(contents: Contents) -> list[list[tuple[float, float, str]]]:
-    """Annotations from when to when, s, on so many lanes that none hides another."""
+    """Return begin (s), end (s) and name of annotations, on as many lanes as they need."""
     least_s = _INSTANT * (contents.last_s - contents.first_s)
     lanes: list[list[tuple[float, float, str]]] = []
     for event in sorted(contents.episode.labels.annotations, key=lambda a: a.start_ns):
@@ -79,7 +79,7 @@ def _lane(
     spans: list[tuple[float, float, str]],
     colours: dict[str, Colour],
 ) -> None:
-    """A lane of states, empty between them."""
+    """Log a lane of states, empty between them."""
     if not spans:
         return
     changes: dict[float, str] = {}
@@ -95,7 +95,7 @@ def _sentence(event: LabelEvent) -> str:
 
 
 def describe(event: LabelEvent) -> str:
-    """What a label event says, without who and when."""
+    """Return what a label event changed, without who and when."""
     if event.kind is LabelKind.TASK:
         what = f"task {event.task or 'none'}: {event.instruction}".removesuffix(": ")
         what += f" (operator {event.operator_name})" if event.operator_name else ""
@@ -108,5 +108,5 @@ def describe(event: LabelEvent) -> str:
 
 
 def utc(stamp_ns: int) -> str:
-    """A time of day as people read it."""
+    """Return a time as text in UTC."""
     return f"{datetime.fromtimestamp(stamp_ns / NS_PER_S, timezone.utc):%Y-%m-%d %H:%M:%S} UTC"

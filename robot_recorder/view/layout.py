@@ -1,4 +1,4 @@
-"""How an episode is laid out in the viewer, so that it explains itself."""
+"""Arranges an episode's views in the viewer."""
 
 from __future__ import annotations
 
@@ -22,23 +22,24 @@ from robot_recorder.view.frames import EpisodeFrames
 from robot_recorder.view.log import TIME, stream_entity
 from robot_recorder.view.touch import map_entity, pad_name, pads, total_entity
 
-_EYE = (0.86, 0.48, 0.3)  # where the robot is seen from, in its sizes
-MOST_CURVES = 6  # joints in one plot that can still be told apart
-# Of the height: pictures, the labels' time axis and each of their lanes, curves.
+_EYE = (0.86, 0.48, 0.3)  # position of the viewer, in sizes of the robot
+MOST_CURVES = 6  # joints in one plot that can still be distinguished
+# Shares of the height: pictures, time axis of the labels, each of their lanes, curves.
 _TOP_SHARE, _AXIS_SHARE, _LANE_SHARE, _BOTTOM_SHARE = 4.3, 0.4, 0.52, 5.7
-_MOST_LANES = 4  # that are seen without scrolling
+_MOST_LANES = 4  # lanes visible without scrolling
 _JOINT_TABS = {"position": "Positions", "velocity": "Velocities", "effort": "Efforts"}
 _Part: TypeAlias = rrb.View | rrb.Container
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What there is to be laid out.
+    """What is arranged.
 
     Attributes:
-        first: the first samples of each topic that has numbers.
+        contents: of the episode.
+        first: the first samples of each topic with numbers.
         frames: of the whole episode.
-        model: the robot; None: it can not be drawn.
+        model: the robot; None: it cannot be drawn.
     """
 
     contents: Contents
@@ -47,7 +48,7 @@ class Layout:
     model: RobotModel | None
 
     def names(self, topic: Topic) -> tuple[str, ...]:
-        """Of a topic's values; empty: not known."""
+        """Return the names of a topic's values; empty: unknown."""
         found = self.frames.names.get(topic.stream)
         if not found and topic.name in self.first:
             found = self.first[topic.name].names
@@ -55,7 +56,7 @@ class Layout:
 
     @cached_property
     def most(self) -> list[str]:
-        """The joints that move most, by how far."""
+        """Return the joints that move most, sorted by how far."""
         travels: dict[str, float] = {}
         for topic in robot.driving(self.contents.topics):
             names = self.names(topic)
@@ -71,7 +72,7 @@ class Layout:
         return sorted(travels, key=lambda joint: -np.nan_to_num(travels[joint]))[:MOST_CURVES]
 
     def blueprint(self) -> rrb.Blueprint:
-        """All of it."""
+        """Return the whole layout."""
         rows = [
             _row(self._cameras() + self._robot() + [self._texts()]),
             rrb.StateTimelineView(
@@ -94,7 +95,7 @@ class Layout:
 
     @property
     def _axis(self) -> rrb.TimeAxis:
-        """The whole episode, on whichever time axis."""
+        """Return a time axis that shows the whole episode, whichever timeline is selected."""
         infinite = rrb.TimeRangeBoundary.infinite()
         return rrb.TimeAxis(view_range=rrb.TimeRange(infinite, infinite))
 
@@ -116,7 +117,7 @@ class Layout:
         ]
 
     def _robot(self) -> list[_Part]:
-        """Seen from in front and a little to its left, as large as it is."""
+        """Return a view of the robot from the front, slightly from its left, scaled to its size."""
         if self.model is None:
             return []
         joints = np.array([pose[0, :3, 3] for pose in self.model.link_poses({}).values()])
@@ -135,7 +136,7 @@ class Layout:
         if not self.contents.episode.events:
             return page
         columns = rrb.TextLogColumns(text_log_columns=["LogLevel", "Body"])
-        history = rrb.TextLogView(origin=labels.HISTORY, name="Who said what", columns=columns)
+        history = rrb.TextLogView(origin=labels.HISTORY, name="Label history", columns=columns)
         return rrb.Tabs(page, history)
 
     def _overview(self) -> _Part | None:
@@ -170,7 +171,7 @@ class Layout:
         return [self._plot("Skew: stamp minus tick, ms", skews), lanes]
 
     def _joints(self, field: str) -> list[_Part]:
-        """Those that move most, as measured; the same with what was commanded; all there are."""
+        """Return plots of the joints that move most, of these with commands, and of all joints."""
         paths: dict[tuple[bool, str], list[str]] = {}
         what = field
         for topic in self._topics(Sort.JOINTS):
@@ -184,7 +185,7 @@ class Layout:
         if measured:
             views.append(self._plot(f"Joints that move most: {what}", measured))
         if commanded:
-            title = f"Beside what was commanded (pale): {what}" if measured else f"Commands: {what}"
+            title = f"With commands (pale): {what}" if measured else f"Commands: {what}"
             views.append(self._plot(title, measured + commanded, legend=not measured))
         if any(which == OTHERS for _, which in paths):
             every = [path for found in paths.values() for path in found]
@@ -201,7 +202,7 @@ class Layout:
         return [self._plot(f"{field.capitalize()}, {unit}", paths)] if paths else []
 
     def _touch(self) -> list[_Part]:
-        """A map a pad, and then one plot of their sums."""
+        """Return a map of each pad, then one plot of their sums."""
         maps: list[_Part] = []
         totals, unit = [], ""
         for topic in self._topics(Sort.TACTILE, Sort.NUMBERS):
@@ -213,7 +214,7 @@ class Layout:
         return [*maps, self._plot(f"Sum of each array{unit}", totals)] if maps else []
 
     def _plain(self, *sorts: Sort) -> list[_Part]:
-        """One plot a quantity of a stream."""
+        """Return one plot for each quantity of a stream."""
         return [
             self._plot(
                 f"{_words(topic.stream)}: {' '.join(curves.parts).replace('_', ' ')}"
@@ -232,7 +233,10 @@ def _words(name: str) -> str:
 def _row(
     parts: Sequence[_Part], shares: Sequence[float] | None = None, name: str | None = None
 ) -> _Part | None:
-    """Side by side; None: there is nothing. One alone needs no container, unless that gives it a name."""
+    """Put views side by side; None: there are none.
+
+    A single view gets a container only if it needs a name.
+    """
     if len(parts) < 2 and name is None:
         return parts[0] if parts else None
     widths = list(shares)[: len(parts)] if shares else None

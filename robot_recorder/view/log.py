@@ -1,4 +1,4 @@
-"""The way into a Rerun recording: columns of many samples on two time axes, and what holds all the time."""
+"""Writes to a Rerun recording: columns of samples on two time axes, and static values."""
 
 from __future__ import annotations
 
@@ -10,26 +10,31 @@ import rerun as rr
 from robot_recorder.model.arrays import Floats, Places
 from robot_recorder.model.errors import RecorderError
 
-TIME, CLOCK = "episode_time", "clock"  # since the episode's start; the robot's clock, UTC
+TIME, CLOCK = "episode_time", "clock"  # since the episode's start; robot clock, UTC
 _STREAMS = "streams"
 PATIENCE_S = 60.0
 
 
 class NotTaken(RecorderError):
-    """What is logged is not taken any more. Rerun's library then never ends a process by itself."""
+    """The recording's target accepts no more data.
+
+    Rerun's library would then never let the process end.
+    """
 
 
 class RerunLog:
-    """One recording."""
+    """A Rerun recording."""
 
     def __init__(self, recording: rr.RecordingStream, start_ns: int) -> None:
-        """
+        """Write to a recording.
+
         Args:
-            start_ns: where time 0 is on the robot's clock.
+            recording: the recording.
+            start_ns: the episode's start, which is time 0, on the robot's clock.
         """
         self.recording = recording
         self._start_ns = start_ns
-        # When something was logged is of no interest, and would be two more axes to choose from.
+        # The time of logging is of no interest, and would add two time axes to choose from.
         recording.set_log_tick_enabled(False)
         recording.set_log_time_enabled(False)
 
@@ -37,6 +42,7 @@ class RerunLog:
         """Log samples.
 
         Args:
+            path: of the entity.
             times_s: float64[n], since the episode's start.
             columns: n rows each.
         """
@@ -48,34 +54,35 @@ class RerunLog:
         self.recording.send_columns(path, axes, [c for parts in columns for c in parts])
 
     def flush(self) -> None:
-        """Wait until all is taken, so that what waits in memory for a slow disk or viewer stays little.
+        """Wait until all data is written, so that little waits in memory for a slow disk or viewer.
 
         Raises:
-            NotTaken: it is not.
+            NotTaken: the target does not accept it.
         """
         try:
             self.recording.flush(timeout_sec=PATIENCE_S)
         except RuntimeError as error:
             raise NotTaken(
-                f"nothing is taken any more: is the disk full, or was the viewer closed? ({error})"
+                "the recording cannot be written: is the disk full, or was the viewer closed? "
+                f"({error})"
             ) from error
 
     def once(self, path: str, *archetypes: Any) -> None:
-        """Log what holds at all times."""
+        """Log values that hold at all times."""
         self.recording.log(path, *archetypes, static=True)
 
 
 def entity(*parts: str) -> str:
-    """The path of an entity, whatever its parts are called."""
+    """Return the path of an entity, escaping its parts."""
     return str(rr.new_entity_path(list(parts)))
 
 
 def stream_entity(stream: str, *parts: str) -> str:
-    """The path of something that belongs to a stream."""
+    """Return the path of an entity that belongs to a stream."""
     return entity(_STREAMS, stream, *parts)
 
 
 def thinned(times_s: Floats, rate_hz: float) -> Places:
-    """Which samples to keep so that there are at most so many a second."""
+    """Return the indices of samples to keep so that there are at most ``rate_hz`` per second."""
     slots = np.floor(times_s * rate_hz)
     return np.flatnonzero(np.diff(slots, prepend=np.nan) != 0)

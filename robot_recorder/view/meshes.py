@@ -1,4 +1,4 @@
-"""Where the files are that a robot description names."""
+"""Finds the mesh files that a robot description names."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from pathlib import Path
 
 from robot_recorder.configuration.find import ament_prefixes
 
-# What Rerun draws. A description comes with a bag, from anybody: no other file is put into a recording.
+# Formats that Rerun draws. Descriptions come from anyone, so no other file gets into a recording.
 _SUFFIXES = (".stl", ".obj", ".dae", ".glb", ".gltf")
 
 
 def find_mesh(uri: str) -> Path | None:
-    """The file of ``package://...``, ``file://...`` or a path; None: it is not on this machine, or no mesh.
+    """Return the mesh file that a ``package://`` or ``file://`` address or a path names; None: not
+    found.
 
-    Packages are found as ROS finds them, by AMENT_PREFIX_PATH and ROS_PACKAGE_PATH.
+    Packages are found as in ROS, by AMENT_PREFIX_PATH and ROS_PACKAGE_PATH.
     """
     scheme, colon, rest = uri.partition("://")
     places = [Path(uri)]
@@ -30,13 +31,13 @@ def find_mesh(uri: str) -> Path | None:
 def _is_there(path: Path) -> bool:
     try:
         return path.is_absolute() and path.is_file() and os.access(path, os.R_OK)
-    except OSError:  # whatever a description says
+    except OSError:  # an invalid path in the description
         return False
 
 
 def _folders(package: str) -> list[Path]:
     sources = os.environ.get("ROS_PACKAGE_PATH", "").split(os.pathsep)
     found = [Path(prefix) / "share" / package for prefix in ament_prefixes()]
-    for source in map(Path, filter(None, sources)):  # a package itself, or a folder of packages
+    for source in map(Path, filter(None, sources)):  # a package itself, or a directory of packages
         found.append(source if source.name == package else source / package)
     return found

@@ -1,4 +1,4 @@
-"""The robot in three dimensions, moved by its joint states: the bodies of its description, or its bones."""
+"""Shows the robot in 3D, moved by its joint states: bodies of its description, or its bones."""
 
 from __future__ import annotations
 
@@ -18,19 +18,22 @@ from robot_recorder.view.log import RerunLog, entity, thinned
 
 ROOT = "robot"
 RATE_HZ = 50.0
-_COLOUR = (165, 170, 180)  # of bodies that have none
+_COLOUR = (165, 170, 180)  # of bodies without a colour
 _BONE_COLOUR, _BONE_M, _NODE_M = (120, 170, 220), 0.008, 0.014
 
 
 class RobotLog:
-    """Logs where every link is, in the frame of the description's root."""
+    """Logs the pose of every link, in the frame of the description's root."""
 
     def __init__(
         self, log: RerunLog, model: RobotModel, find: Callable[[str], Path | None]
     ) -> None:
-        """
+        """Log the links that do not move, and what all links look like.
+
         Args:
-            find: where the file of a mesh is; None: it is not on this machine.
+            log: the recording.
+            model: the robot.
+            find: returns the file of a mesh; None: not found.
         """
         self._log = log
         self._model = model
@@ -48,7 +51,7 @@ class RobotLog:
             self._bones()
 
     def add(self, parts: Iterable[Numbers]) -> None:
-        """Some seconds of all joint states that are no commands."""
+        """Log the next seconds of all joint states that move the robot."""
         parts = [p for p in parts if len(p.times_s)]
         if not parts:
             return
@@ -99,7 +102,7 @@ class RobotLog:
         return rr.Asset3D(path=file, albedo_factor=colour if visual.colour else None)
 
     def _bones(self) -> None:
-        """Lines from every joint to the next ones, where the description does not say what links look like."""
+        """Log lines from each joint to the next ones, for links without bodies."""
         for link in self._model.links:
             ends = [j.origin[:3, 3] for j in self._model.joints if j.parent == link]
             bones = [[[0.0, 0.0, 0.0], end.tolist()] for end in ends]
@@ -110,23 +113,23 @@ class RobotLog:
 
 
 def link_entity(link: str) -> str:
-    """Where a link's pose is logged."""
+    """Return the entity path of a link's pose."""
     return entity(ROOT, link)
 
 
 def driving(topics: Iterable[Topic]) -> list[Topic]:
-    """The joint states that move the robot: observed ones; commands where there are no others."""
+    """Return the joint states that move the robot: observed ones, or else commands."""
     topics = list(topics)
     joints = [t for t in topics if t.sort is Sort.JOINTS]
     joints = [t for t in joints if t.role is not Role.ACTION] or joints
-    # Of several robots in one bag, the one whose description it is.
+    # If the bag has several robots, take the one that the description belongs to.
     described = [t.name for t in topics if t.name.endswith("robot_description")]
     own = described[0].removesuffix("robot_description") if described else "/"
     return [t for t in joints if t.name.startswith(own)] or joints
 
 
 def _still_links(model: RobotModel) -> set[str]:
-    """Those that no joint moves."""
+    """Return the links that no joint moves."""
     still = set(model.roots)
     for joint in model.joints:
         if joint.parent in still and joint.kind not in ("revolute", "continuous", "prismatic"):

@@ -1,4 +1,4 @@
-"""Arrays of like values, as tactile pads give them: coloured maps, and the sum of their values."""
+"""Shows arrays of like values, such as tactile pads, as coloured maps with their sum."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ from robot_recorder.view.curves import grouped
 from robot_recorder.view.frames import EpisodeFrames
 from robot_recorder.view.log import RerunLog, stream_entity, thinned
 
-LEAST_CELLS = 8  # of an array without rows and columns, to be worth a map
-_RATE_HZ = 100.0  # of the maps; curves have all
+LEAST_CELLS = 8  # fewest cells of an array without rows and columns that gets a map
+_RATE_HZ = 100.0  # of the maps; curves have all samples
 _GRID = re.compile(r"^(\d+),(\d+)\Z")
-# Below, a map would show nothing but noise: of taxels by their unit, of other arrays there is no telling.
+# Least range of taxels by unit: with less, a map shows only noise. Unknown for other arrays.
 _LEAST_RANGE = {"Pa": 2000.0, "1": 0.05}
-_SPIKES = 99.9  # per cent of the values that the colours span
+_SPIKES = 99.9  # percentage of the values that the colours cover
 
 
 @dataclass(frozen=True)
 class TouchPad:
-    """An array of one stream.
+    """An array in a stream's values.
 
     Attributes:
-        parts: of its path below the stream's.
-        columns: which of the message's values, row by row.
+        parts: path below that of the stream.
+        unit: of the values.
+        columns: indices of the values in the message, row by row.
         shape: rows and columns.
-        taxels: it is a tactile pad's pressure, which begins at 0.
+        taxels: whether it is the pressure of a tactile pad, which begins at 0.
     """
 
     parts: tuple[str, ...]
@@ -44,7 +45,7 @@ class TouchPad:
 
 
 def pads(topic: Topic, names: Sequence[str]) -> list[TouchPad]:
-    """The arrays among a stream's values."""
+    """Return the arrays among a stream's values."""
     if topic.sort is Sort.TACTILE:
         normal = [i for i, name in enumerate(names) if name.startswith("normal/")]
         if not normal:
@@ -66,34 +67,36 @@ def pads(topic: Topic, names: Sequence[str]) -> list[TouchPad]:
 
 
 def pad_name(topic: Topic, pad: TouchPad) -> str:
-    """What to call a pad."""
+    """Return a pad's name for people."""
     return topic.stream if pad.taxels else f"{'/'.join(pad.parts)} of {topic.stream}"
 
 
 def map_entity(stream: str, pad: TouchPad) -> str:
-    """Where a pad's map is logged."""
+    """Return the entity path of a pad's map."""
     return stream_entity(stream, *pad.parts, "map")
 
 
 def total_entity(stream: str, pad: TouchPad) -> str:
-    """Where the sum of a pad's values is logged."""
+    """Return the entity path of the sum of a pad's values."""
     return stream_entity(stream, *pad.parts, "total")
 
 
 class TouchLog:
-    """Logs arrays as maps, in colours that mean the same all the time."""
+    """Logs arrays as maps whose colours mean the same throughout."""
 
     def __init__(self, log: RerunLog, frames: EpisodeFrames) -> None:
-        """
+        """Log to a recording.
+
         Args:
-            frames: of the whole episode: what the colours span.
+            log: the recording.
+            frames: of the whole episode; they give the range of the colours.
         """
         self._log = log
         self._frames = frames
         self._pads: dict[tuple[str, tuple[str, ...]], list[TouchPad]] = {}
 
     def add(self, numbers: Numbers) -> None:
-        """Some more samples."""
+        """Log the next samples."""
         stream, key = numbers.topic.stream, (numbers.topic.name, numbers.names)
         if key not in self._pads:
             self._pads[key] = pads(numbers.topic, numbers.names)
@@ -130,7 +133,7 @@ class TouchLog:
 
 
 def _span(pad: TouchPad, values: Floats) -> tuple[float, float]:
-    """The values of the darkest and of the brightest colour."""
+    """Return the values of the darkest and the brightest colour."""
     finite = values[np.isfinite(values)]
     if not finite.size:
         return 0.0, 1.0

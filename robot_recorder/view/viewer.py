@@ -1,4 +1,4 @@
-"""Where an episode is shown: a viewer on this screen, a browser, a viewer that runs already, or a file."""
+"""Targets for an episode: a viewer on this screen, a browser, a running viewer, or a file."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ import rerun as rr
 from robot_recorder.model.errors import ConfigError
 
 APPLICATION = "robot_recorder"
-MEMORY = "4GB"  # of a viewer; what is logged without --all comes to a third of it
+MEMORY = "4GB"  # limit of a viewer; an episode without --all takes up to a third of it
 _ALL_MEMORY = "75%"
 
 
 def new_recording() -> rr.RecordingStream:
-    """One that goes nowhere yet."""
+    """Create a recording without a target."""
     return rr.RecordingStream(APPLICATION)
 
 
 @contextmanager
 def saved(recording: rr.RecordingStream, target: Path) -> Iterator[None]:
-    """Into a file, which is there when it is complete.
+    """Write the recording to a file, which exists only once it is complete.
 
     Raises:
-        ConfigError: it can not be written.
+        ConfigError: it cannot be written.
     """
     partial = target.with_name(f".{target.name}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial.touch()  # Rerun only logs that it can not
+        partial.touch()  # fails early; Rerun would only log an error
     except OSError as error:
-        raise ConfigError(f"{target} can not be written: {error}") from error
+        raise ConfigError(f"{target} cannot be written: {error}") from error
     try:
         recording.save(partial)
         yield
@@ -47,10 +47,10 @@ def saved(recording: rr.RecordingStream, target: Path) -> Iterator[None]:
 
 
 def connected(recording: rr.RecordingStream, url: str) -> None:
-    """Into a viewer that runs already.
+    """Send the recording to a running viewer.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: no viewer answers.
     """
     place = urlsplit(url)
     try:
@@ -63,7 +63,7 @@ def connected(recording: rr.RecordingStream, url: str) -> None:
 
 
 def spawned(recording: rr.RecordingStream, everything: bool) -> None:
-    """Into a window, which stays when this process ends.
+    """Open a viewer window, which stays open when this process ends.
 
     Raises:
         ConfigError: there is no screen.
@@ -80,7 +80,7 @@ def spawned(recording: rr.RecordingStream, everything: bool) -> None:
 
 
 def served(recording: rr.RecordingStream, everything: bool) -> str:
-    """To browsers, as long as this process runs; where to point them."""
+    """Serve the recording to browsers while this process runs; return the address to open."""
     limit = _ALL_MEMORY if everything else MEMORY
     source = recording.serve_grpc(grpc_port=_free_port(), server_memory_limit=limit)
     port = _free_port()

@@ -38,7 +38,8 @@ def test_a_full_disk_ends_it_with_a_sentence_and_leaves_nothing(tmp_path: Path) 
         [sys.executable, "-c", code], capture_output=True, text=True, cwd="/", timeout=60
     )
     assert (
-        done.returncode == 2 and "error: nothing is taken any more: is the disk full" in done.stderr
+        done.returncode == 2
+        and "error: the recording cannot be written: is the disk full" in done.stderr
     )
     assert not list(target.parent.iterdir())
 

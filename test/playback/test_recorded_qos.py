@@ -22,7 +22,7 @@ def test_offers_in_our_own_metadata_are_read_back() -> None:
     assert recorded_offers(described) == (CAMERA, LATCHED)
 
 
-# As Humble's rosbag2 writes it, in one text.
+# As rosbag2 of Humble writes it, in one string.
 NUMBERS = """- history: 1
   depth: 7
   reliability: 2

@@ -1,5 +1,4 @@
-"""The programs that show an episode in RViz depend on what is installed; what is missing is
-reported."""
+"""The programs that show an episode in RViz depend on what is installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is shown is what the bag holds: read back from the file that ``view --save`` writes."""
+"""The recording that ``view --save`` writes contains what is in the bag."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from robot_recorder.view.log import CLOCK, TIME
 
 @dataclass
 class Recorded:
-    """A recording, read back."""
+    """A recording, read back from its file."""
 
     path: Path
     viewed: episode.ViewResult
     start_ns: int = T0
 
     def rows(self, entity: str, component: str) -> tuple[np.ndarray, list[Any]]:
-        """Times in s, sorted, and one value each; static ones have no time."""
+        """Return the sorted times (s) and values of a component; static values have no time."""
         times: list[float] = []
         values: list[Any] = []
         for chunk in RrdReader(self.path).stream():
@@ -81,16 +81,16 @@ def recorded(bag: Path, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     return view(bag, tmp_path_factory.mktemp("rrd") / "one.rrd")
 
 
-def test_every_picture_is_there_as_it_was(recorded: Recorded) -> None:
+def test_every_picture_is_logged_unchanged(recorded: Recorded) -> None:
     times, blobs = recorded.rows("/streams/camera", "EncodedImage:blob")
-    numbers = [n for n in range(80) if n != 7]  # that one is damaged
+    numbers = [n for n in range(80) if n != 7]  # 7 is damaged
     assert times == pytest.approx(np.array(numbers) / 20)
     assert [bytes(blob[0]) for blob in blobs] == [picture(number) for number in numbers]
     assert recorded.viewed.pictures == {"/camera/image/compressed": 79}
-    assert any("1 pictures can not be decoded" in note for note in recorded.viewed.notes)
+    assert any("1 pictures cannot be decoded" in note for note in recorded.viewed.notes)
 
 
-def test_joints_have_the_values_of_the_bag(recorded: Recorded) -> None:
+def test_joints_have_the_values_in_the_bag(recorded: Recorded) -> None:
     for stream, more, label in (
         ("joints", 0.0, "joint_0"),
         ("commands", 0.01, "joint_0, commanded"),
@@ -106,7 +106,7 @@ def test_joints_have_the_values_of_the_bag(recorded: Recorded) -> None:
         )
 
 
-def test_links_are_where_the_joints_put_them(recorded: Recorded) -> None:
+def test_links_have_the_poses_that_the_joints_give(recorded: Recorded) -> None:
     times, places = recorded.rows("/robot/hand", "Transform3D:translation")
     _, turns = recorded.rows("/robot/hand", "Transform3D:quaternion")
     assert len(times) == pytest.approx((SECONDS + 0.5) * 50, abs=2), "50 Hz of 100"
@@ -119,10 +119,10 @@ def test_links_are_where_the_joints_put_them(recorded: Recorded) -> None:
     assert recorded.rows("/robot/base/visual\\ 0", "Boxes3D:half_sizes")[1] == [
         [pytest.approx([0.1, 0.1, 0.05])]
     ]
-    assert any("no such mesh here (package://nowhere" in n for n in recorded.viewed.notes)
+    assert any("meshes not found (package://nowhere" in n for n in recorded.viewed.notes)
 
 
-def test_forces_are_arrows_on_the_link_they_name(recorded: Recorded) -> None:
+def test_forces_are_arrows_on_the_link_that_messages_name(recorded: Recorded) -> None:
     times, arrows = recorded.rows("/robot/hand/wrench", "Arrows3D:vectors")
     lengths = np.array(arrows)[:, 0]
     forces = np.array([force(t) for t in times])
@@ -149,7 +149,7 @@ def test_touch_is_a_map_of_rows_and_columns(recorded: Recorded) -> None:
     assert {len(c) for c in colours} == {ROWS * COLS}
 
 
-def test_numbers_of_a_type_that_only_the_bag_knows_are_curves_and_a_map(recorded: Recorded) -> None:
+def test_numbers_of_a_type_defined_in_the_bag_are_curves_and_a_map(recorded: Recorded) -> None:
     times, values = recorded.rows("/streams/cells/cells", "Scalars:scalars")
     assert np.array(values) == pytest.approx(np.array([cells(t) for t in times]))
     _, maps = recorded.rows("/streams/cells/cells/map", "DepthImage:buffer")
@@ -169,14 +169,14 @@ def test_labels_are_lanes_and_a_history(recorded: Recorded) -> None:
         (3.99, ""),
     ]
     assert lane("annotations")[:2] == [(0.5, "reach"), (2.0, "")]
-    assert lane("annotations")[2] == (3.0, "touch"), "an instant, on the lane that is free again"
+    assert lane("annotations")[2] == (3.0, "touch"), "an instant, on the first free lane"
     assert lane("annotations_2") == [(1.5, "slip"), (2.5, "")]
     times, texts = recorded.rows("/labels/history", "TextLog:text")
     assert len(times) == 6 and times.max() < 4, "a label given days later does not stretch the axis"
     assert texts[-1][0].startswith("outcome failure: slip instead of success, by bob, 2023-11-17")
 
 
-def test_skews_are_those_of_the_frames(recorded: Recorded, bag: Path) -> None:
+def test_skews_match_the_frames(recorded: Recorded, bag: Path) -> None:
     contents = Contents.open(bag)
     assert contents.plan is not None
     found = align_episode(contents.episode, contents.plan, contents.plan.frame_clock(None, ""))
@@ -187,10 +187,10 @@ def test_skews_are_those_of_the_frames(recorded: Recorded, bag: Path) -> None:
         expected = np.where(column.status == 3, np.nan, column.skews / 1e6)
         assert np.array(skews)[:, 0] == pytest.approx(expected, nan_ok=True)
     times, states = recorded.rows("/alignment/camera/status", "StateChange:state")
-    assert states[0] == ["missing"] and ["fine"] in states, "it begins after the others"
+    assert states[0] == ["missing"] and ["fine"] in states, "it begins later than the others"
 
 
-def test_the_page_says_what_is_known(recorded: Recorded) -> None:
+def test_the_page_summarises_the_episode(recorded: Recorded) -> None:
     _, texts = recorded.rows("/episode", "TextDocument:text")
     page = texts[-1][0]
     assert page.startswith("# Lift \\*it\\*.\n") and "**FAILURE: SLIP**" in page
@@ -198,7 +198,7 @@ def test_the_page_says_what_is_known(recorded: Recorded) -> None:
     assert "/undefined" in page.partition("Not shown")[2]
 
 
-def test_the_layout_names_what_is_there(recorded: Recorded) -> None:
+def test_the_layout_has_a_view_for_each_content(recorded: Recorded) -> None:
     reader = RrdReader(recorded.path)
     (store,) = reader.blueprints()
     origins: list[str] = []
@@ -218,11 +218,11 @@ def test_the_layout_names_what_is_there(recorded: Recorded) -> None:
     shown += [f"/{origin.strip('/')}" for origin in origins if origin != "/"]
     for path in shown:
         assert any(e == path or e.startswith(f"{path}/") for e in there), path
-    assert {"Camera", "Robot", "Palm", "Episode", "Who said what"} <= set(names)
+    assert {"Camera", "Robot", "Palm", "Episode", "Label history"} <= set(names)
     assert "Joints that move most: position, rad" in names
 
 
-def test_a_long_episode_is_thinned_out_and_says_so(bag: Path, tmp_path: Path, monkeypatch) -> None:
+def test_a_long_episode_is_thinned_out_with_a_note(bag: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(episode, "MOST_PICTURE_BYTES", 30 * len(picture(0)))
     monkeypatch.setattr(episode, "MOST_VALUES", 1000)
     few = view(bag, tmp_path / "few.rrd")
@@ -237,7 +237,7 @@ def test_a_long_episode_is_thinned_out_and_says_so(bag: Path, tmp_path: Path, mo
     assert not any("long episode" in note for note in every.viewed.notes)
 
 
-def test_a_strangers_bag_shows_what_can_be_understood(tmp_path: Path) -> None:
+def test_a_foreign_bag_is_shown_as_far_as_possible(tmp_path: Path) -> None:
     found = view(described_robot(tmp_path / "foreign", own=False), tmp_path / "foreign.rrd")
     assert {"/robot/hand", "/streams/camera", "/streams/cells/cells/map"} <= found.entities()
     assert not any(e.startswith("/labels/annotations") for e in found.entities())
@@ -245,7 +245,7 @@ def test_a_strangers_bag_shows_what_can_be_understood(tmp_path: Path) -> None:
     assert page.startswith("# foreign") and "Recording: not checked" in page
 
 
-def test_a_bag_without_description_says_why_no_robot_is_drawn(tmp_path: Path) -> None:
+def test_a_bag_without_a_description_has_a_note_instead_of_a_robot(tmp_path: Path) -> None:
     found = view(small_robot(tmp_path / "small", 2), tmp_path / "small.rrd")
     assert any("holds no robot_description" in note for note in found.viewed.notes)
     assert not any(e.startswith("/robot") for e in found.entities())

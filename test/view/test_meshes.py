@@ -1,4 +1,4 @@
-"""Meshes are found as ROS finds packages, and nothing but meshes is."""
+"""Meshes are found as in ROS, and only meshes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_packages_files_and_paths_are_found(folder: Path) -> None:
     assert find_mesh(str(folder / "head/face.obj")) == folder / "head/face.obj"
 
 
-def test_what_is_not_here_or_no_mesh_is_not_taken(folder: Path) -> None:
+def test_missing_files_and_files_of_other_kinds_are_ignored(folder: Path) -> None:
     for uri in (
         "package://nowhere/hand.stl",
         "package://head/secret.txt",

@@ -1,4 +1,4 @@
-"""The robot in three dimensions, where the viewer's file does not tell all."""
+"""The robot in 3D: meshes, bones and the joint states that move it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def joints(name: str, role: Role | None = Role.OBSERVATION) -> Topic:
 
 
 def logged(target: Path, urdf: str, mesh: Path | None, *parts: Numbers) -> dict[str, dict]:
-    """The columns of every entity."""
+    """Return the columns of every entity."""
     recording = viewer.new_recording()
     with viewer.saved(recording, target):
         RobotLog(RerunLog(recording, 0), parse_urdf(urdf), lambda uri: mesh).add(parts)
@@ -38,7 +38,7 @@ def logged(target: Path, urdf: str, mesh: Path | None, *parts: Numbers) -> dict[
     return found
 
 
-def test_a_mesh_is_put_into_the_recording_at_its_scale(tmp_path: Path) -> None:
+def test_a_mesh_is_put_into_the_recording_with_its_scale(tmp_path: Path) -> None:
     mesh = tmp_path / "hand.stl"
     triangle = np.array([0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0], "<f4").tobytes()
     mesh.write_bytes(bytes(80) + (1).to_bytes(4, "little") + triangle + bytes(2))
@@ -49,7 +49,7 @@ def test_a_mesh_is_put_into_the_recording_at_its_scale(tmp_path: Path) -> None:
     assert matrix == pytest.approx(np.diag([0.001, 0.002, 0.003]))
 
 
-def test_without_bodies_there_are_bones(tmp_path: Path) -> None:
+def test_a_robot_without_bodies_is_drawn_as_bones(tmp_path: Path) -> None:
     links = "".join(f'<link name="{name}"/>' for name in ("base", "arm", "hand"))
     joints_only = URDF[URDF.index("  <joint") :]
     found = logged(tmp_path / "one.rrd", f'<robot name="bare">{links}{joints_only}', None)
@@ -71,13 +71,13 @@ def test_joints_of_several_topics_move_one_robot(tmp_path: Path) -> None:
     assert abs(quaternion[3]) == pytest.approx(np.cos(0.25) * np.cos(0.15), abs=1e-6)
 
 
-def test_what_is_observed_drives_it_and_commands_only_where_nothing_is() -> None:
+def test_observed_joints_move_the_robot_and_commands_only_without_them() -> None:
     observed, commanded = joints("a"), joints("b", Role.ACTION)
     assert driving([commanded, observed]) == [observed]
     assert driving([commanded]) == [commanded]
 
 
-def test_thinning_keeps_at_most_so_many_a_second() -> None:
+def test_thinning_keeps_at_most_the_given_rate() -> None:
     times = np.sort(np.random.default_rng(0).uniform(-3, 7, 5000))
     kept = times[thinned(times, 20)]
     assert len(np.unique(np.floor(kept * 20))) == len(kept) == 200

@@ -1,4 +1,4 @@
-"""Where an episode goes: a file, a screen, a browser, a viewer that runs."""
+"""An episode can go to a file, a screen, a browser or a running viewer."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PATIENCE_S = 60
 
 @pytest.fixture
 def running_viewer() -> Iterator[ViewerClient]:
-    """The real one, without a window."""
+    """Start a real viewer without a window."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
@@ -56,10 +56,10 @@ def _answering(url: str, process: subprocess.Popen[bytes]) -> ViewerClient:
             return client
         except ConnectionError:
             time.sleep(0.05)
-    pytest.fail("the viewer never answered")
+    pytest.fail("the viewer did not answer")
 
 
-def test_the_real_viewer_shows_it_and_has_nothing_to_complain_of(
+def test_a_real_viewer_shows_an_episode_without_complaints(
     running_viewer: ViewerClient, tmp_path: Path
 ) -> None:
     contents = Contents.open(described_robot(tmp_path / "one"))
@@ -84,26 +84,26 @@ def test_the_real_viewer_shows_it_and_has_nothing_to_complain_of(
     assert "/streams/camera" in {entity.entity_path for entity in entities}
 
 
-def test_a_file_is_there_when_it_is_whole(tmp_path: Path) -> None:
+def test_a_file_exists_only_when_it_is_complete(tmp_path: Path) -> None:
     target = tmp_path / "new" / "one.rrd"
     recording = viewer.new_recording()
     with pytest.raises(KeyError), viewer.saved(recording, target):
         assert not target.exists() and list(target.parent.iterdir())
-        raise KeyError("something breaks meanwhile")
+        raise KeyError("something fails meanwhile")
     assert not list(target.parent.iterdir())
     (tmp_path / "file").touch()
     below = viewer.saved(recording, tmp_path / "file" / "one.rrd")
-    with pytest.raises(ConfigError, match="can not be written"), below:
+    with pytest.raises(ConfigError, match="cannot be written"), below:
         pass
 
 
 @pytest.mark.parametrize("url", ["nonsense", "rerun+http://127.0.0.1:1/proxy"])
-def test_a_viewer_that_is_not_there_is_told(url: str) -> None:
+def test_a_missing_viewer_is_an_error(url: str) -> None:
     with pytest.raises(ConfigError, match="no viewer answers at"):
         viewer.connected(viewer.new_recording(), url)
 
 
-def test_without_a_screen_it_says_what_else_there_is(monkeypatch) -> None:
+def test_without_a_screen_the_error_names_alternatives(monkeypatch) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.setattr(sys, "platform", "linux")
@@ -124,5 +124,5 @@ def test_a_browser_is_served() -> None:
         except OSError:
             assert time.monotonic() < until, f"nobody serves {page}"
             time.sleep(0.05)
-    assert "%2B" in url, "a plus in an address is a space"
+    assert "%2B" in url, "a plus in an address means a space"
     recording.disconnect()
