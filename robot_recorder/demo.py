@@ -1,7 +1,8 @@
-"""The demonstration: a simulated humanoid, the recorder, and an operator who calls the services.
+"""The demo: a simulated humanoid, the recorder, and an operator who calls the services.
 
-Everything runs as on a robot: the nodes are processes of their own, and the operator here uses nothing
-but the services and topics a person at a terminal, a pedal or a headset would use.
+Everything runs as on a robot: each node is a process, and the operator uses only services and
+topics
+that a person at a terminal, with a pedal or a headset would use.
 """
 
 from __future__ import annotations
@@ -54,15 +55,15 @@ from robot_recorder.srv import (
     StopEpisode,
 )
 
-# Task and seed of each attempt. The seed decides mass, friction and pose; what comes of it, the physics.
 PRE_ROLL_S = 0.5
+# Task and seed of each attempt: the seed sets mass, friction and pose, the physics the outcome.
 ATTEMPTS = (("lift_box", 1), ("carry_tray", 3), ("lift_box", 3))
 
 _PHASES = ("reach", "grasp", "lift", "hold", "carry", "place", "release")
 
 
 class Operator(Node):
-    """Drives the recorder through its services."""
+    """An operator who controls the recorder through its services."""
 
     def __init__(self) -> None:
         super().__init__("operator")
@@ -79,15 +80,15 @@ class Operator(Node):
         self.result = json.loads(message.data)
 
     def call(self, kind: Any, name: str, request: Any = None) -> Any:
-        """Call a service and wait for its answer.
+        """Call a service and return its answer.
 
         Raises:
-            RecorderError: it is not there, or says no.
+            RecorderError: the service does not exist, does not answer, or refuses.
         """
         client: Any = self.create_client(kind, name)
         try:
             if not client.wait_for_service(20):
-                raise RecorderError(f"service {name} is not there: did its node start?")
+                raise RecorderError(f"service {name} does not exist: did its node start?")
             future = client.call_async(request or kind.Request())
             rclpy.spin_until_future_complete(self, future, timeout_sec=30)
             answer = future.result()
@@ -101,7 +102,7 @@ class Operator(Node):
         """Spin until a condition holds.
 
         Raises:
-            RecorderError: it does not in time.
+            RecorderError: it does not hold in time.
         """
         end = time.monotonic() + timeout_s
         while not condition():
@@ -110,19 +111,19 @@ class Operator(Node):
             rclpy.spin_once(self, timeout_sec=0.1)
 
     def all_streams_arrive(self) -> bool:
-        """Every required stream is OK."""
+        """Return whether every required stream is OK."""
         return self.status is not None and all(
             s.health == StreamHealth.OK for s in self.status.streams if s.required
         )
 
     def attempt(self, task: str, seed: int, console: Console) -> Path:
-        """Record one attempt; returns the episode's directory."""
+        """Record one attempt and return the episode's directory."""
         self.call(SetTask, "labeller/set_task", SetTask.Request(task=task, operator_name="demo"))
         self.call(
             PerformTask, "sim/perform", PerformTask.Request(task=task, seed=seed, only_reset=True)
         )
         self.wait("all streams to arrive", self.all_streams_arrive, 20)
-        # The pre-roll shall not show how the simulator set the scene up.
+        # Wait, so that the pre-roll does not show the simulator setting up the scene.
         ready = time.monotonic() + PRE_ROLL_S + 0.1
         self.wait("the pre-roll", lambda: time.monotonic() > ready, 5)
         started = self.call(
@@ -156,7 +157,7 @@ class Operator(Node):
         return Path(stopped.path)
 
     def _report_real_time(self, console: Console) -> None:
-        """Say when this machine could not keep the simulation at real time."""
+        """Tell if this machine could not run the simulation in real time."""
         lost = self.result["real_time_given_up_ms"], self.result["pictures_left_out"]
         if lost != self.lost:
             console.print(
@@ -167,7 +168,7 @@ class Operator(Node):
         self.lost = lost
 
     def _annotate(self) -> None:
-        """Each phase of the motion as a segment, each physical event as an instant."""
+        """Annotate each phase of the motion as a segment, and each physical event as an instant."""
         events = self.result["events"]
         phases = [(ns, name) for ns, name in events if name in (*_PHASES, "retreat", "idle")]
         for (start, name), (end, _) in pairwise(phases):
@@ -188,7 +189,7 @@ class Operator(Node):
 def node_process(
     name: str, log: Path, parameters: dict[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """An executable of this package as a process, with a log file."""
+    """Run an executable of this package as a process with a log file."""
     command = node_command(name, parameters)
     with open(log, "wb") as output:
         process = subprocess.Popen(
@@ -227,7 +228,7 @@ def main() -> int:
                 )
             for name, process in (("sim_robot", sim), ("record", record)):
                 if process.poll() is not None:
-                    console.print(f"what {name} said last:")
+                    console.print(f"log of {name}:")
                     for line in (logs / f"{name}.log").read_text(errors="replace").splitlines():
                         console.print(f"  {line}")
                     raise RecorderError(f"{name} ended")
@@ -268,10 +269,10 @@ def _report(paths: list[Path], console: Console) -> None:
 
 
 def _report_alignment(episode: Episode, console: Console) -> None:
-    """What the last episode's certificate says, and its picture."""
+    """Print the last episode's sync certificate and draw its picture."""
     certificate = episode.certificate
     if certificate is None:
-        console.print(f"{episode.id} has no sync certificate: see the log of record")
+        console.print(f"{episode.id} has no sync certificate: see record.log")
         return
     console.print()
     print_certificate(f"sync certificate of {episode.id}", certificate)

@@ -1,1 +1,1 @@
-"""The simulated humanoid, for the demo and the tests. Entrance: ``node``."""
+"""The simulated humanoid of the demo and the tests. Entrance: ``node``."""

@@ -1,4 +1,7 @@
-"""The simulated cameras, in a process of their own: rendering must not disturb the 500 Hz streams."""
+"""Renders and publishes the simulated cameras in a process of its own.
+
+In the robot's process, rendering would disturb the 500 Hz streams.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ from robot_recorder.sim.delivery import Delivery, Timing
 
 
 class Shot(NamedTuple):
-    """An order to take a picture.
+    """A request for a picture.
 
     Attributes:
         camera: name of the camera.
-        sampled_ns: when, robot clock.
-        qpos: float64[nq], pose of everything at that instant.
+        sampled_ns: time of the picture, robot clock.
+        qpos: float64[nq], pose of everything at that time.
     """
 
     camera: str
@@ -31,9 +34,15 @@ class Shot(NamedTuple):
 def run_cameras(
     orders: Connection, cache: Path, namespace: str, timings: dict[str, Timing]
 ) -> None:
-    """Render and publish every shot ordered, until the other end closes.
+    """Render and publish all requested pictures until the other end closes.
 
-    Answers each with its camera's name once it is rendered, so that the sender knows who is behind.
+    Sends back the camera's name after each, so that the sender knows which cameras are behind.
+
+    Args:
+        orders: connection with requests.
+        cache: directory of the prepared model.
+        namespace: of the node.
+        timings: of the cameras, by name.
     """
     import cv2
     import rclpy
@@ -50,7 +59,7 @@ def run_cameras(
     delivery = Delivery(seed=2)
     outputs = {name: _Output(node, name, renderer) for name in CAMERAS}
     for name in timings.keys() & CAMERAS.keys():
-        renderer.render(name, model.qpos0)  # the first picture of a context takes long
+        renderer.render(name, model.qpos0)  # the first picture of an OpenGL context takes long
     orders.send("ready")
     try:
         while True:
@@ -78,7 +87,7 @@ def run_cameras(
 
 
 class _Output:
-    """Publishers of one camera."""
+    """The publishers of one camera."""
 
     def __init__(self, node: Any, name: str, renderer: Any) -> None:
         from rclpy.qos import qos_profile_sensor_data
@@ -95,7 +104,7 @@ class _Output:
             r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
             p=[fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0],
         )  # fmt: skip
-        # Cameras offer what most drivers do: best effort, a few messages deep.
+        # The QoS of most camera drivers: best effort, a few messages deep.
         self._publishers = (
             node.create_publisher(
                 CompressedImage, f"{name}/image/compressed", qos_profile_sensor_data
@@ -108,7 +117,7 @@ class _Output:
             message.header.frame_id = f"{name}_optical_frame"
 
     def messages(self, stamp_ns: int, jpeg: bytes) -> list[tuple[Any, bytes]]:
-        """What to publish for one picture."""
+        """Return the messages of one picture with their publish functions."""
         from rclpy.serialization import serialize_message
 
         self._image.data = array.array("B", jpeg)

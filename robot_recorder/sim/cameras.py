@@ -1,4 +1,4 @@
-"""Cameras of the simulated humanoid: where they sit, and an offscreen renderer for them."""
+"""The cameras of the simulated humanoid, and a renderer that needs no display."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class CameraSpec:
 
 
 CAMERAS: dict[str, CameraSpec] = {
-    # In front of the face, so the head's own mesh never covers the lens.
+    # In front of the face, so that the head's own mesh never covers the lens.
     "head_camera": CameraSpec(
         "torso_link", (0.085, 0.0, 0.43), (0.62, 0.0, -0.78), (0, 0, 1), 66.0
     ),
@@ -63,12 +63,12 @@ class CameraRenderer:
         self._data = mujoco.MjData(model)
         width = max(spec.width for spec in CAMERAS.values())
         height = max(spec.height for spec in CAMERAS.values())
-        # The context is chosen here and not by MUJOCO_GL at import time, which would make
-        # importing mujoco in the wrong order fail on a machine without a display.
+        # Choose the backend here: with MUJOCO_GL at import time, importing mujoco in the wrong
+        # order would fail on a machine without a display.
         backend = "osmesa" if os.environ.get("MUJOCO_GL") == "osmesa" else "egl"
         self._gl = importlib.import_module(f"mujoco.{backend}").GLContext(width, height)
         self._gl.make_current()
-        atexit.register(self.close)  # must come before the interpreter takes the GL library down
+        atexit.register(self.close)  # must run before the interpreter unloads the GL library
         self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         self._scene = mujoco.MjvScene(model, maxgeom=400)
@@ -79,7 +79,7 @@ class CameraRenderer:
         self._perturb = mujoco.MjvPerturb()
 
     def render(self, name: str, qpos: np.ndarray) -> np.ndarray:
-        """Render camera `name` to uint8[height, width, 3] RGB; `qpos` is `Robot.snapshot`'s."""
+        """Render camera `name` to uint8[height, width, 3] RGB; `qpos` is from `Robot.snapshot`."""
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._camera.fixedcamid = self._model.camera(name).id
         spec = CAMERAS[name]
@@ -126,7 +126,7 @@ class CameraRenderer:
         return focal, focal, (spec.width - 1) / 2, (spec.height - 1) / 2
 
     def close(self) -> None:
-        """Free the OpenGL resources; the renderer is of no use afterwards."""
+        """Free the OpenGL resources; the renderer cannot be used afterwards."""
         atexit.unregister(self.close)
         self._context.free()
         self._gl.free()

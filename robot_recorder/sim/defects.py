@@ -1,4 +1,4 @@
-"""Defects that sensors really have, put into good episodes: what quality checks are measured with."""
+"""Puts realistic sensor defects into good episodes, to measure the quality checks."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from robot_recorder.model.quality_result import Level
 from robot_recorder.model.streams import NS_PER_MS, NS_PER_S
 from robot_recorder.model.topics import BagTopic, Channel, OfferedQos, Sample
 
-_STALE_FACTS = ("sync", "verdict", "quality", "streams")  # what a defect makes untrue
+_STALE_FACTS = ("sync", "verdict", "quality", "streams")  # made wrong by a defect
 _REMADE = "synchronizer/"
 
 Paint = Callable[[bytes], bytes]
 
-# Streams of the simulated robot, and when into an episode it is surely reaching for the object.
+# Streams of the simulated robot, and a time at which it is always reaching for the object.
 HEAD, WRIST = "head_camera", "left_wrist_camera"
 JOINTS, COMMANDS = "joint_states", "joint_commands"
 BEGIN_S = 0.6
@@ -37,9 +37,11 @@ class Tape:
     """An episode's messages in memory, to be changed and written as another bag.
 
     Attributes:
-        messages: by topic, receive stamp (ns) and bytes, in order of receipt.
-        types: by topic, type and definition.
-        topics: by stream name.
+        facts: custom_data.
+        start_ns: start of the episode, robot clock.
+        messages: time of receipt (ns) and bytes by topic, in order of receipt.
+        types: type and definition by topic.
+        topics: topic by name of the stream.
     """
 
     facts: dict[str, str]
@@ -50,7 +52,7 @@ class Tape:
 
     @classmethod
     def read(cls, path: Path) -> Tape:
-        """All of an episode but its frames, which are made anew when it is checked."""
+        """Read an episode without its frames, which are made again when it is checked."""
         episode = Episode.open(path)
         types = {t: d for t, d in bag_topics(path).items() if _REMADE not in t}
         messages: dict[str, list[tuple[int, bytes]]] = {topic: [] for topic in types}
@@ -63,7 +65,7 @@ class Tape:
         return cls(facts, episode.start_ns, messages, types, topics)
 
     def write(self, path: Path) -> Path:
-        """A bag of what it is now."""
+        """Write the changed episode as a bag and return its path."""
         writer = McapWriter()
         writer.open(path, self.facts)
         samples = []
@@ -78,7 +80,7 @@ class Tape:
         return path
 
     def of(self, stream: str) -> list[tuple[int, bytes]]:
-        """A stream's messages."""
+        """Return a stream's messages."""
         return self.messages[self.topics[stream]]
 
     def set(self, stream: str, messages: list[tuple[int, bytes]]) -> None:
@@ -86,14 +88,15 @@ class Tape:
         self.messages[self.topics[stream]] = messages
 
     def seconds(self, stream: str) -> np.ndarray:
-        """float64[n], when each message was received, s since the start."""
+        """Return the times of receipt of a stream, float64[n], s since the start."""
         return np.array([(at - self.start_ns) / NS_PER_S for at, _ in self.of(stream)])
 
     def edit(self, stream: str, change: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
-        """Change a stream's numbers.
+        """Change a stream's values.
 
         Args:
-            change: from float64[n] seconds and float64[n, k] values to new values.
+            stream: its name.
+            change: maps float64[n] seconds and float64[n, k] values to new values.
         """
         decode = KINDS[self.types[self.topics[stream]][0]].decode
         assert decode is not None
@@ -111,7 +114,12 @@ class Tape:
         self.set(stream, changed)
 
     def restamp(self, stream: str, change: Callable[[int, float], int]) -> None:
-        """Change a stream's stamps: from the stamp (ns) and its receipt (s since the start)."""
+        """Change a stream's stamps.
+
+        Args:
+            stream: its name.
+            change: maps a stamp (ns) and its receipt (s since the start) to a new stamp (ns).
+        """
         changed = []
         for (at, data), seconds in zip(self.of(stream), self.seconds(stream)):
             sec, nanosec = divmod(change(header_stamp_ns(data), float(seconds)), NS_PER_S)
@@ -120,7 +128,7 @@ class Tape:
         self.set(stream, changed)
 
     def repaint(self, camera: str, begin_s: float, end_s: float, paint: Paint) -> None:
-        """Change a camera's pictures between two instants."""
+        """Change a camera's pictures between two times, s since the start."""
         changed = []
         for (at, data), seconds in zip(self.of(camera), self.seconds(camera)):
             changed.append((at, paint(data) if begin_s <= seconds < end_s else data))
@@ -128,7 +136,7 @@ class Tape:
 
 
 def repicture(change: Callable[[np.ndarray], np.ndarray], quality: int = 90) -> Paint:
-    """Changes what is on a CompressedImage."""
+    """Return a function that changes the picture in a CompressedImage."""
 
     def paint(data: bytes) -> bytes:
         head, encoded = _split(data)
@@ -142,7 +150,7 @@ def repicture(change: Callable[[np.ndarray], np.ndarray], quality: int = 90) -> 
 
 
 def recode(change: Callable[[bytes], bytes]) -> Paint:
-    """Changes a CompressedImage's encoded bytes."""
+    """Return a function that changes the encoded bytes of a CompressedImage."""
 
     def paint(data: bytes) -> bytes:
         head, encoded = _split(data)
@@ -153,7 +161,7 @@ def recode(change: Callable[[bytes], bytes]) -> Paint:
 
 
 def _split(data: bytes) -> tuple[bytes, bytes]:
-    """What stands before the length of the encoded bytes, and these."""
+    """Return what precedes the length of the encoded bytes, and the encoded bytes."""
     reader = CdrReader(data)
     reader.stamp_ns()
     reader.skip_bytes()
@@ -169,8 +177,10 @@ class Defect:
 
     Attributes:
         name, severity: for people.
-        check, stream: what has to find it, and where.
-        level: how bad that has to say it is.
+        check, stream: the check that must find it, and the stream of the finding; empty: the
+            episode.
+        level: the least level of the finding.
+        apply: puts the defect into an episode.
     """
 
     name: str
@@ -182,12 +192,12 @@ class Defect:
 
 
 def during(seconds: np.ndarray, begin_s: float, length_s: float) -> np.ndarray:
-    """bool[n]: which samples lie in a stretch."""
+    """Return bool[n]: whether samples are within a span of time."""
     return np.asarray((seconds >= begin_s) & (seconds < begin_s + length_s))
 
 
 def hold(begin_s: float, length_s: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Repeats the reading that holds when the stretch begins."""
+    """Return a change that repeats the reading at the begin of a span."""
 
     def change(seconds: np.ndarray, values: np.ndarray) -> np.ndarray:
         inside = np.flatnonzero(during(seconds, begin_s, length_s))
@@ -199,12 +209,12 @@ def hold(begin_s: float, length_s: float) -> Callable[[np.ndarray, np.ndarray], 
 
 
 def shift_stamps(ms: float) -> Callable[[int, float], int]:
-    """Stamps that are later by so much."""
+    """Return a change that makes stamps later by some ms."""
     return lambda stamp_ns, _: stamp_ns + round(ms * NS_PER_MS)
 
 
 def lose(tape: Tape, stream: str, share: float) -> None:
-    """Takes messages away, and says so as the recorder would."""
+    """Remove a share of a stream's messages, and count them as lost like the recorder."""
     messages = tape.of(stream)
     keep = np.random.default_rng(5).random(len(messages)) >= share
     tape.set(stream, [m for m, stays in zip(messages, keep) if stays])

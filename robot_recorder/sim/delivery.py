@@ -1,4 +1,4 @@
-"""Sensors that are like real ones: clock offset, latency, jitter and noise per stream."""
+"""Makes simulated sensors realistic: clock offset, latency, jitter and noise per stream."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Timing:
     """How one sensor stamps and delivers.
 
     Attributes:
-        offset_ns: added to the true sampling instant to give the stamp.
-        latency_ns: between sampling and publishing.
+        offset_ns: added to the true sampling time to give the stamp.
+        latency_ns: from sampling to publishing.
         jitter_ns: standard deviation of the latency.
-        noise: standard deviation of what is added to its readings, in their unit.
+        noise: standard deviation of the noise added to readings, in their unit.
     """
 
     offset_ns: int = 0
@@ -31,10 +31,14 @@ class Timing:
 
 
 def parse_timings(text: str, source: str) -> dict[str, Timing]:
-    """Read the timing of each sensor.
+    """Parse the timing of each sensor, by name.
+
+    Args:
+        text: YAML.
+        source: name of the file, for errors.
 
     Raises:
-        ConfigError: naming file, line, key and the fix.
+        ConfigError: the text is invalid; names file, line, key and fix.
     """
     keys = ("offset_ms", "latency_ms", "jitter_ms")
     timings = {}
@@ -46,7 +50,7 @@ def parse_timings(text: str, source: str) -> dict[str, Timing]:
 
 
 class Delivery:
-    """Holds messages back until they are due. Latencies are drawn, order within a stream is kept."""
+    """Delays messages by random latencies; messages of one stream keep their order."""
 
     def __init__(self, seed: int) -> None:
         self._random = np.random.default_rng(seed)
@@ -57,15 +61,15 @@ class Delivery:
     def send(
         self, publish: Callable[[bytes], None], data: bytes, sampled_ns: int, timing: Timing
     ) -> None:
-        """Have ``publish(data)`` called when this sensor would deliver it."""
+        """Schedule ``publish(data)`` for the time at which this sensor would deliver."""
         jitter = self._random.normal(0.0, timing.jitter_ns) if timing.jitter_ns else 0.0
         due = sampled_ns + max(0, round(timing.latency_ns + jitter))
-        due = max(due, self._last.get(publish, 0))  # one driver, one queue: nothing overtakes
+        due = max(due, self._last.get(publish, 0))  # a driver sends its messages in order
         self._last[publish] = due
         heapq.heappush(self._waiting, (due, next(self._order), publish, data))
 
     def run(self, now_ns: int) -> None:
-        """Publish what is due."""
+        """Publish all messages that are due."""
         while self._waiting and self._waiting[0][0] <= now_ns:
             _, _, publish, data = heapq.heappop(self._waiting)
             publish(data)

@@ -1,6 +1,6 @@
-"""The simulated robot's description as URDF, from the compiled model: links, joints, limits, looks, sensors' frames.
+"""Generates the simulated robot's URDF from its model: links, joints, visuals, sensor frames.
 
-It names no files, so that a bag alone shows the whole robot on any machine.
+It refers to no files, so that a bag alone shows the whole robot on any machine.
 Source of the format: http://wiki.ros.org/urdf/XML.
 """
 
@@ -24,7 +24,7 @@ _Rgba = tuple[float, float, float, float]
 
 
 def robot_description(model: mujoco.MjModel) -> str:
-    """URDF of the robot alone, without meshes. Lengths in m, angles in rad."""
+    """Return the URDF of the robot without its surroundings and without meshes, in m and rad."""
     robot = ElementTree.Element("robot", name="g1_sim")
     root = model.body(_ROOT).id
     bodies = [body for body in range(model.nbody) if _belongs(model, body, root)]
@@ -53,7 +53,7 @@ def _belongs(model: mujoco.MjModel, body: int, root: int) -> bool:
 
 
 def _add_materials(robot: ElementTree.Element, looks: list[Primitive]) -> dict[_Rgba, str]:
-    """Define every colour once, and return their names."""
+    """Define every colour once, and return the names."""
     names: dict[_Rgba, str] = {}
     for look in looks:
         if look.rgba not in names:
@@ -101,17 +101,17 @@ def _add_joint(robot: ElementTree.Element, model: mujoco.MjModel, body: int) -> 
 
 
 def _sensor_frames(model: mujoco.MjModel) -> Iterator[tuple[str, str, Floats, Floats]]:
-    """Of every frame that messages name: name, link it is fixed to, position in m and axes in that link."""
+    """Yield name, parent link, position (m) and axes of each frame that messages name."""
     for side, inward in zip(SIDES, (-1.0, 1.0)):
         wrist = f"{side}_wrist_yaw_link"
         yield f"{side}_wrist_ft", wrist, *_site(model, f"{side}_wrist_ft")
-        # x to the fingertips, z out of the palm: along the wrist's y, or against it.
+        # x towards the fingertips, z out of the palm: along the wrist's y, or opposite to it.
         place, _ = _site(model, f"{side}_palm")
         yield f"{side}_palm", wrist, place, np.array([[1, 0, 0], [0, 0, inward], [0, -inward, 0]])
     yield "imu_in_torso", "torso_link", *_site(model, "imu_in_torso")
     for name, camera in CAMERAS.items():
         right, up = camera.axes().reshape(2, 3)
-        # As REP 103 has it for optical frames: x right, y down, z forward.
+        # Optical frames of REP 103: x right, y down, z forward.
         axes = np.column_stack((right, -up, np.cross(up, right)))
         yield f"{name}_optical_frame", camera.body, np.array(camera.position_m), axes
 
@@ -134,16 +134,16 @@ def _numbers(values: Floats | tuple[float, ...] | list[float], digits: int = 4) 
 
 
 def _matrix(quaternion: Floats) -> Floats:
-    """float64[3, 3] of a unit quaternion (w, x, y, z)."""
+    """Return float64[3, 3] for a unit quaternion (w, x, y, z)."""
     turn = np.empty(9)
     mujoco.mju_quat2Mat(turn, quaternion)
     return turn.reshape(3, 3)
 
 
 def _rpy(turn: Floats) -> Floats:
-    """Roll, pitch, yaw of a rotation matrix, rad, about fixed axes."""
+    """Return roll, pitch and yaw of a rotation matrix about fixed axes, rad."""
     level = math.hypot(turn[0, 0], turn[1, 0])
     pitch = math.atan2(-turn[2, 0], level)
-    if level < 1e-9:  # straight up or down: roll and yaw are one
+    if level < 1e-9:  # gimbal lock: roll and yaw have the same axis
         return np.array([math.atan2(-turn[1, 2], turn[1, 1]), pitch, 0.0])
     return np.array([math.atan2(turn[2, 1], turn[2, 2]), pitch, math.atan2(turn[1, 0], turn[0, 0])])

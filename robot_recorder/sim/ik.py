@@ -17,19 +17,19 @@ ARM_JOINTS = tuple(
     for index, name in enumerate(JOINT_NAMES)
     if name.startswith((f"{side}_shoulder", f"{side}_elbow", f"{side}_wrist"))
 )
-# Upper arms slightly out and back, elbows bent: the branch every solution is drawn towards.
+# Upper arms slightly out and back, elbows bent: solutions are kept near this posture.
 NOMINAL_RAD = np.array([0.1, 0.3, 0.0, 0.6, 0.0, 0.0, 0.0, 0.1, -0.3, 0.0, 0.6, 0.0, 0.0, 0.0])
-_ROTATION_WEIGHT_M = 0.1  # one radian off counts like this many metres off
+_ROTATION_WEIGHT_M = 0.1  # an error of 1 rad weighs as much as one of this many metres
 _POSTURE_WEIGHT_M = 0.004
 
 
 class NoSolution(ValueError):
-    """The palms cannot reach what was asked."""
+    """The palms cannot reach the requested poses."""
 
 
 @dataclass(frozen=True)
 class PalmTarget:
-    """Where a palm's touch surface shall be, in the torso's frame at waist zero (= world axes).
+    """Target of a palm's touch surface, in the torso's frame at waist zero (= world axes).
 
     The fingers point along x after turning by `yaw_rad` about z and then `pitch_rad` down.
     """
@@ -48,8 +48,9 @@ class PalmTarget:
 class ArmIk:
     """Bounded least squares over the 14 arm joints.
 
-    Bounds are part of the problem, so the elbows never end in the branch that damped least squares
-    with clipping falls into.
+    Joint limits are part of the problem: damped least squares with clipping would end in another
+    branch,
+    with the elbows twisted.
     """
 
     def __init__(self, model: mujoco.MjModel) -> None:
@@ -96,8 +97,8 @@ class ArmIk:
         return np.concatenate([*parts, _POSTURE_WEIGHT_M * (NOMINAL_RAD - angles)])
 
     def _jacobian(self, angles: np.ndarray, targets: list) -> np.ndarray:
-        # SciPy asks for the Jacobian where it last evaluated the residual or close to it, but does
-        # not promise so: set the pose again.
+        # SciPy usually asks for the Jacobian where it last evaluated the residual, but does not
+        # guarantee it, so set the pose again.
         data = self._data
         data.qpos[self._columns] = angles
         mujoco.mj_kinematics(self._model, data)

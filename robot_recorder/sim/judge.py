@@ -1,4 +1,4 @@
-"""Judges an attempt from the physics alone: where things are, never what the script intended."""
+"""Judges an attempt by the physics alone, independent of the script's intentions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MISS_RAD = math.radians(12)
 
 @dataclass(frozen=True)
 class AttemptResult:
-    """How an attempt ended. `cause` is empty on success, else one word; `detail` is a sentence."""
+    """Result of an attempt: `cause` is one word, empty on success; `detail` is a sentence."""
 
     success: bool
     cause: str
@@ -29,7 +29,7 @@ class AttemptResult:
 
 
 class Judge:
-    """Watches one attempt. `update` is meant for 100 Hz; `events` are (time_s, name)."""
+    """Watches one attempt. Call `update` at 100 Hz; `events` are (time_s, name)."""
 
     def __init__(self, model: mujoco.MjModel, task: str) -> None:
         self._task = task
@@ -49,7 +49,14 @@ class Judge:
     def update(
         self, data: mujoco.MjData, time_s: float, grip_n: tuple[float, float], carried: bool
     ) -> None:
-        """Look at the world: palms' normal forces `grip_n`, `carried` while the script holds on."""
+        """Look at the world.
+
+        Args:
+            data: state of the physics.
+            time_s: since the reset.
+            grip_n: normal force on each palm.
+            carried: whether the script is holding the object.
+        """
         at = data.xpos[self._object].copy()
         if self._start_m is None:
             self._start_m = at
@@ -88,7 +95,7 @@ class Judge:
             self.events.append((time_s, name))
 
     def outcome(self) -> AttemptResult:
-        """Return the verdict on what was seen so far; final once the script is done."""
+        """Return the result so far; final once the script is done."""
         if self._final is None or self._start_m is None:
             return AttemptResult(False, "unfinished", "Nothing has happened yet.")
         at, cup, yaw, tilt = self._final

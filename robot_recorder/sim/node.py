@@ -1,4 +1,4 @@
-"""The simulated robot as a ROS node: physics in real time, every sensor on its topic."""
+"""The simulated robot as a ROS node: runs the physics in real time and publishes every sensor."""
 
 from __future__ import annotations
 
@@ -44,27 +44,27 @@ from robot_recorder.srv import PerformTask
 STEP_NS = 2 * NS_PER_MS
 _SIDES = ("left", "right")
 _IMU_NS, _TACTILE_NS = NS_PER_S // 200, NS_PER_S // 100
-_LATE_NS = 20 * NS_PER_MS  # further behind than this the physics no longer holds real time
-_SETTLE_STEPS = 100  # things come to rest before the outcome is judged
-_WRENCH_NOISE = np.repeat([1.0, 0.04], 3)  # torques in N m are that much smaller
+_LATE_NS = 20 * NS_PER_MS  # further behind than this, the physics gives up real time
+_SETTLE_STEPS = 100  # lets objects come to rest before the outcome is judged
+_WRENCH_NOISE = np.repeat([1.0, 0.04], 3)  # noise of torques (N m) relative to forces (N)
 _TAXEL_NOISE = np.ones(16)
-_SHOTS_AHEAD = 2  # pictures a camera may have waiting before the next one is left out
+_SHOTS_AHEAD = 2  # pictures that may wait for a camera before the next one is left out
 
 
 class SimRobot:
-    """Steps the physics against the wall clock and publishes; one thread, ``run``."""
+    """Runs the physics against the wall clock and publishes, in the thread that calls ``run``."""
 
     def __init__(self, node: Node) -> None:
         cache = Path(
-            parameter(node, "cache", ".cache/sim", "folder for the prepared 3D model")
+            parameter(node, "cache", ".cache/sim", "directory of the prepared 3D model")
         ).expanduser()
         default = str(config_directory() / "sim_g1.yaml")
         timing_file = Path(
             parameter(node, "timings", default, "how each sensor stamps and delivers")
         )
-        names = "cameras that are rendered, comma separated; none: no cameras"
+        names = "cameras to render, comma separated; none: no cameras"
         cameras = parameter(node, "cameras", "head_camera,left_wrist_camera", names)
-        rate = float(parameter(node, "camera_rate_hz", 15.0, "pictures a second and camera"))
+        rate = float(parameter(node, "camera_rate_hz", 15.0, "pictures per second of each camera"))
         self._timings = parse_timings(timing_file.read_text(encoding="utf-8"), str(timing_file))
         self._node = node
         model = build_model(cache)
@@ -95,7 +95,7 @@ class SimRobot:
     def _start_cameras(self, cache: Path, namespace: str) -> None:
         spawn = multiprocessing.get_context(
             "spawn"
-        )  # an OpenGL and a DDS thread do not survive fork
+        )  # threads of OpenGL and DDS do not survive a fork
         self._orders, theirs = spawn.Pipe()
         arguments = (theirs, cache, namespace, self._timings)
         self._process = spawn.Process(target=run_cameras, args=arguments, daemon=True)
@@ -176,7 +176,7 @@ class SimRobot:
             scenario, begin = self._next or (None, False)
         if scenario is None:
             return
-        # Continue the scene that was set up for exactly this; otherwise set it up now.
+        # Keep the scene if it was set up for exactly this; otherwise set it up now.
         if not (begin and scenario == self._scenario and not self._robot.done):
             self._robot.reset(scenario)
         self._scenario = scenario
@@ -187,7 +187,7 @@ class SimRobot:
             self._next = None
 
     def run(self, ending: threading.Event) -> None:
-        """Hold real time until told to end."""
+        """Run in real time until ``ending`` is set."""
         robot, step, judge_at = self._robot, 0, -1
         origin_ns = time.time_ns()
         while not ending.is_set():
@@ -201,7 +201,7 @@ class SimRobot:
             if self._next is not None:
                 self._take_order(due_ns)
                 lag_ns = time.time_ns() - due_ns
-                origin_ns += lag_ns  # setting a scene up takes time that is nobody's fault
+                origin_ns += lag_ns  # the time to set up a scene does not count as lag
                 due_ns += lag_ns
             elif lag_ns > _LATE_NS:
                 origin_ns += lag_ns
@@ -248,7 +248,7 @@ class SimRobot:
             orientation, rate, acceleration = robot.imu
             send("imu", self._imu, o=orientation, g=rate, a=acceleration)
         for number, camera in enumerate(self._cameras):
-            # The cameras expose one after the other, so that one core can render them.
+            # The cameras expose one after another, so that one core can render them.
             phase_ns = self._camera_ns * number // len(self._cameras)
             if (at_ns + phase_ns) % self._camera_ns < STEP_NS:
                 self._shoot(camera, now_ns)
@@ -294,13 +294,13 @@ class SimRobot:
         lost = self.slipped_ns, self.shots_left_out
         if lost != self._reported:
             NodeLog(self._node).warning(
-                f"not holding real time: {self.slipped_ns / 1e6:.0f} ms given up, "
+                f"the simulation cannot keep real time: {self.slipped_ns / 1e6:.0f} ms given up, "
                 f"{self.shots_left_out} pictures left out since the start"
             )
         self._reported = lost
 
     def close(self) -> None:
-        """End the camera process."""
+        """Stop the camera process."""
         if self._process is not None:
             try:
                 self._orders.send(None)

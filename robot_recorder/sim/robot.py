@@ -1,4 +1,4 @@
-"""The simulated humanoid at work: physics, sensors, and a scripted operator. No ROS here."""
+"""The simulated humanoid without ROS: physics, sensors, and a scripted operator."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _CARRIED = ("lift", "hold", "carry")
 
 
 class Robot:
-    """One robot and its world. All sensor values belong to the one instant `time_s` (since reset).
+    """One robot and its world. All sensor values belong to the same time `time_s` (since reset).
 
     Owns the model: `reset` writes the scenario's masses and friction into it.
     """
@@ -44,14 +44,14 @@ class Robot:
     def __init__(self, model: mujoco.MjModel) -> None:
         self._model, self._data = model, mujoco.MjData(model)
         self._ik = ArmIk(model)
-        self._to_actuator = model.actuator_trnid[:, 0].copy()  # actuators come in another order
+        self._to_actuator = model.actuator_trnid[:, 0].copy()  # actuators have another order
         self._body = {name: model.body(name).id for name in OBJECTS}
         self._free = {name: int(model.jnt_qposadr[model.joint(name).id]) for name in OBJECTS}
         self._mass = {name: float(model.body_mass[i]) for name, i in self._body.items()}
         self._inertia = {name: model.body_inertia[i].copy() for name, i in self._body.items()}
         self._wrist = {side: model.body(f"{side}_wrist_yaw_link").id for side in SIDES}
         self._site = {side: model.site(f"{side}_wrist_ft").id for side in SIDES}
-        # Hands and cup have priority over what they touch: their friction alone decides.
+        # Hands and cup have priority over what they touch, so only their friction counts.
         self._cup_geom = model.geom("cup").id
         touching = np.flatnonzero(model.geom_priority)
         self._hand_geoms = touching[touching != self._cup_geom]
@@ -124,7 +124,7 @@ class Robot:
         self._data.qpos[at : at + 7] = x, y, z, math.cos(yaw / 2), 0, 0, math.sin(yaw / 2)
 
     def begin(self) -> None:
-        """Start the scripted motion with the next step; `reset` first, and again for another go."""
+        """Start the scripted motion with the next step; call `reset` before, also to repeat it."""
         self.running, self._row = True, -1
 
     def step(self) -> None:
@@ -135,7 +135,7 @@ class Robot:
         data = self._data
         if self.running:
             self._advance_script()
-        # mj_step senses first and integrates then: keep the pose and time that were sensed.
+        # mj_step senses before it integrates: keep the pose and time that were sensed.
         self._qpos[:] = data.qpos
         self.time_s = data.time
         mujoco.mj_step(self._model, data)
@@ -157,30 +157,30 @@ class Robot:
 
     @property
     def joint_position(self) -> np.ndarray:
-        """Measured joint angles, float64[43] in rad, in the order of `JOINT_NAMES`."""
+        """Return the measured joint angles, float64[43] in rad, in the order of `JOINT_NAMES`."""
         return self._q.copy()
 
     @property
     def joint_velocity(self) -> np.ndarray:
-        """Measured joint velocities, float64[43] in rad/s."""
+        """Return the measured joint velocities, float64[43] in rad/s."""
         return self._v.copy()
 
     @property
     def joint_effort(self) -> np.ndarray:
-        """Motor torques including the gravity feed-forward, float64[43] in N m."""
+        """Return the motor torques including the gravity feed-forward, float64[43] in N m."""
         return self._t.copy()
 
     @property
     def joint_command(self) -> np.ndarray:
-        """Servo targets the operator asks for, float64[43] in rad: the action stream."""
+        """Return the operator's servo targets, float64[43] in rad: the action stream."""
         return self._command.copy()
 
     @property
     def wrench(self) -> dict[str, np.ndarray]:
-        """Per side float64[6]: force in N and torque in N m that the world exerts on the hand.
+        """Return per side float64[6]: force (N) and torque (N m) that the world exerts on the hand.
 
         In the wrist sensor's frame (axes of `*_wrist_yaw_link`: x to the fingertips; the left palm
-        faces -y, the right +y). Tared: the hand's own weight is taken off, its inertia is not.
+        faces -y, the right +y). Tared: the hand's weight is subtracted, its inertia is not.
         """
         result = {}
         gravity = self._model.opt.gravity
@@ -198,15 +198,15 @@ class Robot:
 
     @property
     def tactile(self) -> dict[str, np.ndarray]:
-        """Per side float64[4, 4] pressure in Pa: the normal force of a taxel over `TAXEL_AREA_M2`.
+        """Return per side float64[4, 4], Pa: normal force of a taxel over `TAXEL_AREA_M2`.
 
-        Row 0 is the row at the index finger, column 0 is nearest to the wrist.
+        Row 0 is at the index finger, column 0 is nearest to the wrist.
         """
         return {s: self._touch[s].reshape(TAXEL_ROWS, TAXEL_COLS) / TAXEL_AREA_M2 for s in SIDES}
 
     @property
     def imu(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of the torso's IMU: orientation (x, y, z, w) in the world, rad/s, and m/s^2.
+        """Return orientation (x, y, z, w) in the world, rad/s, and m/s^2 of the torso's IMU.
 
         Angular velocity and acceleration are in the IMU's frame; at rest the acceleration is 9.81
         upwards, as an accelerometer reports it.
@@ -216,12 +216,12 @@ class Robot:
 
     @property
     def events(self) -> list[tuple[float, str]]:
-        """(time_s, name) of each phase's begin and of contact, slip, drop and tipped."""
+        """Return (time_s, name) of each phase's begin and of contact, slip, drop and tipped."""
         physical = self._judge.events if self._judge else []
         return sorted([*self._phases, *physical], key=lambda event: event[0])
 
     def outcome(self) -> AttemptResult:
-        """Judge the attempt from the physics so far; call it once `done`."""
+        """Judge the attempt by the physics so far; call it once `done`."""
         if self._judge is None:
             return AttemptResult(False, "unfinished", "No scenario was set.")
         return self._judge.outcome()

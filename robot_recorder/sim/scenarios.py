@@ -1,4 +1,4 @@
-"""The tasks and what differs between attempts at them, drawn from a seed."""
+"""Tasks of the simulated robot, and how attempts at them vary with a seed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ TASKS = ("lift_box", "carry_tray")
 
 @dataclass(frozen=True)
 class Scenario:
-    """One attempt: how the object lies, how it behaves, and how well the operator does.
+    """One attempt: pose and properties of the object, and skill of the operator.
 
     Positions are on the desk in the world frame (x ahead, y left). The operator aims at the
     object's pose plus `aim_error_m`. `grip_depth_m` is how far each palm is commanded into the
     object; the arms' compliance turns a millimetre of it into about 0.7 N of squeeze. `friction`
-    is that of the palms on the object. The cup plays no part in `lift_box`.
+    is that of the palms on the object. The cup is not used in `lift_box`.
     """
 
     task: str
@@ -32,13 +32,17 @@ class Scenario:
     aim_yaw_error_rad: float
     place_error_m: tuple[float, float]
     tempo: float  # durations are divided by this
-    cup_offset_m: tuple[float, float] = (0.0, 0.0)  # from the middle of the tray
+    cup_offset_m: tuple[float, float] = (0.0, 0.0)  # from the centre of the tray
     cup_mass_kg: float = 0.2
     cup_friction: float = 0.5
 
 
 def draw(task: str, seed: int) -> Scenario:
-    """Draw the attempt number `seed` at `task`; the same arguments give the same attempt."""
+    """Draw attempt number `seed` of a task; the same arguments give the same attempt.
+
+    Raises:
+        ValueError: the task does not exist.
+    """
     if task not in TASKS:
         raise ValueError(f"unknown task {task!r}: choose one of {', '.join(TASKS)}")
     rng = np.random.default_rng([TASKS.index(task), seed])
@@ -57,7 +61,7 @@ def draw(task: str, seed: int) -> Scenario:
         "cup_mass_kg": rng.uniform(0.1, 0.3),
         "cup_friction": rng.uniform(0.3, 0.6),
     }
-    # Some attempts are hard. Whether they fail is up to the physics.
+    # Some attempts are hard; the physics decides whether they fail.
     slippery, heavy, careless, hurried = (
         (0.15, 0.29, 0.40, 0.48) if box else (0.07, 0.14, 0.26, 0.34)
     )

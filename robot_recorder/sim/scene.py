@@ -1,4 +1,4 @@
-"""What stands around the robot: light, floor, an L-shaped desk, the objects and the marked spot."""
+"""The robot's surroundings: light, floor, an L-shaped desk, the objects and the marked spot."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NO_CONTACT = {"contype": 0, "conaffinity": 0}
 DESK_TOP_M = 0.76
 BOX_HALF_M = (0.05, 0.11, 0.08)
 TRAY_HALF_WIDTH_M = 0.152  # to the outer face of a handle
-TRAY_GRIP_M = (0.0, 0.0, 0.06)  # middle of the two handles in the tray's frame
+TRAY_GRIP_M = (0.0, 0.0, 0.06)  # midpoint of the two handles in the tray's frame
 CUP_HALF_HEIGHT_M = 0.045
 CUP_ON_TRAY_M = 0.012  # height of the tray's floor above its underside
 SPOT_RADIUS_M = 0.37  # from the waist's axis
@@ -27,7 +27,7 @@ _BOX, _CYLINDER = mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_CYLINDER
 
 
 def add_scene(spec: mujoco.MjSpec) -> None:
-    """Add all but the robot to `spec`. World frame: x ahead, y left, z up, floor at 0."""
+    """Add everything but the robot to `spec`. World frame: x ahead, y left, z up, floor at 0."""
     _add_looks(spec)
     world = spec.worldbody
     world.add_geom(
@@ -37,7 +37,7 @@ def add_scene(spec: mujoco.MjSpec) -> None:
         material="floor",
         **NO_CONTACT,
     )
-    # A slab, not the plane, stops falling objects: objects that a task does not use wait below it.
+    # A slab instead of the plane stops falling objects, because unused objects are below the floor.
     world.add_geom(
         type=_BOX,
         size=[4, 4, 0.05],
@@ -120,7 +120,9 @@ def _add_looks(spec: mujoco.MjSpec) -> None:
     spec.visual.headlight.specular = [0, 0, 0]
     spec.visual.quality.shadowsize = 0
     spec.visual.quality.offsamples = 0
-    spec.visual.map.znear = 0.004  # of the model's extent: wrist cameras look at things 2 cm away
+    spec.visual.map.znear = (
+        0.004  # share of the model's extent: wrist cameras see objects 2 cm away
+    )
     spec.visual.map.zfar = 20
     spec.stat.extent = 2.0
 

@@ -1,4 +1,4 @@
-"""What the scripted operator asks of the joints: a table of servo targets with named phases."""
+"""The scripted operator: plans a table of servo targets with named phases."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Script:
 
 @dataclass(frozen=True)
 class _Grip:
-    """How an object is held: its half width, the grip point in its frame, and the hands' pitch."""
+    """How an object is held: half width, grip point in its frame, pitch of the hands, lift."""
 
     half_width_m: float
     point_m: tuple[float, float, float]
@@ -46,7 +46,7 @@ class _Grip:
 
 
 _GRIPS = {
-    # Thumbs behind the box, palms on the rear half of its sides: wrists cannot pitch further down.
+    # Thumbs behind the box, palms on the rear half of its sides: wrists pitch down no further.
     "lift_box": _Grip(BOX_HALF_M[1], (-0.022, 0.0, 0.095), math.radians(20), 0.16),
     "carry_tray": _Grip(TRAY_HALF_WIDTH_M, TRAY_GRIP_M, math.radians(20), 0.09),
 }
@@ -66,7 +66,7 @@ class _Planner:
     def around(
         self, pose: Sequence[float], apart_m: float, above_m: float = 0.0, fingers: float = _OPEN
     ) -> np.ndarray:
-        """Palms facing the object at `pose`, `apart_m` off its sides (negative: pressed in)."""
+        """Return a pose with the palms beside the object, `apart_m` off (negative: pressed in)."""
         x, y, z, yaw = pose
         gx, gy, gz = self._grip.point_m
         cos, sin = math.cos(yaw), math.sin(yaw)
@@ -78,7 +78,9 @@ class _Planner:
         return self._joints(*palms, fingers=fingers)
 
     def _joints(self, left: PalmTarget, right: PalmTarget, fingers: float) -> np.ndarray:
-        self._last = self._ik.solve(left, right, self._last)  # near the last pose, in its branch
+        self._last = self._ik.solve(
+            left, right, self._last
+        )  # start at the last pose, to stay in its branch
         joints = np.zeros(len(JOINT_NAMES))
         joints[_ARMS] = self._last
         for side, sign in (("left", -1), ("right", 1)):
@@ -99,7 +101,7 @@ def _turned(joints: np.ndarray, waist_rad: float) -> np.ndarray:
 
 
 def plan(ik: ArmIk, scenario: Scenario) -> Script:
-    """Plan the whole attempt; joint space paths through inverse kinematics at a few knots each."""
+    """Plan a whole attempt in joint space, with inverse kinematics at a few knots per phase."""
     grip = _GRIPS[scenario.task]
     planner = _Planner(ik, grip)
     depth = -scenario.grip_depth_m
@@ -144,14 +146,14 @@ def plan(ik: ArmIk, scenario: Scenario) -> Script:
             ("place", 1.0, place),
             ("release", 0.5, [place[-1], *leave[1:]]),
             ("retreat", 0.7, [leave[-1], away]),  # clear of the tray before turning back
-            # Not turned back all the way: the head camera keeps the tray in view.
+            # Do not turn back all the way, so that the head camera keeps the tray in view.
             ("retreat", 1.1, [away, _turned(home, 0.4 * SPOT_ANGLE_RAD)]),
         ]
     return _sample(segments, scenario.tempo)
 
 
 def _sample(segments: list[tuple[str, float, list[np.ndarray]]], tempo: float) -> Script:
-    """Follow each segment's knots with a minimum-jerk time law, one row per physics step."""
+    """Interpolate each segment's knots with a minimum-jerk time law, one row per physics step."""
     rows, phases, first = [], [], 0
     for name, duration_s, knots in segments:
         steps = max(2, round(duration_s / tempo / TIMESTEP_S))

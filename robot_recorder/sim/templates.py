@@ -1,4 +1,4 @@
-"""Messages serialized once and then only patched: what lets one Python process publish 2,500 a second."""
+"""Serializes messages once and then only patches them: Python can then send 2,500 per second."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from robot_recorder.model.streams import NS_PER_S
 
 
 class MessageTemplate:
-    """A message whose stamp and some fixed-size arrays change, and nothing else."""
+    """A serialized message of which only the stamp and some fixed-size arrays change."""
 
     def __init__(self, message: Any, fields: dict[str, np.ndarray]) -> None:
-        """
+        """Serialize a message and locate its arrays.
+
         Args:
-            message: first field a header; holding, in each array field, the numbers of ``fields``.
-            fields: per name an array unlike any other part of the message, of the type on the wire.
+            message: begins with a header; each array field contains the numbers in ``fields``.
+            fields: arrays by name, in the wire type, with numbers that occur nowhere else in the
+                message.
         """
         self._bytes = bytearray(serialize_message(message))
         self._at: dict[str, tuple[int, int, np.dtype[Any]]] = {}
@@ -29,7 +31,7 @@ class MessageTemplate:
             self._at[name] = (at, at + len(raw), marker.dtype)
 
     def fill(self, stamp_ns: int, **values: np.ndarray) -> bytes:
-        """The message's bytes with this stamp and these arrays."""
+        """Return the message's bytes with this stamp and these arrays."""
         struct.pack_into("<iI", self._bytes, 4, stamp_ns // NS_PER_S, stamp_ns % NS_PER_S)
         for name, value in values.items():
             start, end, dtype = self._at[name]
@@ -38,5 +40,5 @@ class MessageTemplate:
 
 
 def markers(seed: int, count: int, dtype: Any = np.float64) -> np.ndarray:
-    """Numbers that will not occur twice in a message."""
+    """Return random numbers, which do not occur twice in a message."""
     return np.random.default_rng(seed).random(count).astype(dtype)

@@ -1,7 +1,8 @@
-"""What the simulated robot looks like in boxes, cylinders and spheres: a description that needs no files.
+"""Approximates the robot by boxes, cylinders and spheres, for a description without files.
 
-Each mesh is cut into slices, and each slice becomes the box or the cylinder that fits it. Which way it is cut
-is tried out; the tightest fit is taken.
+Each mesh is cut into slices, and each slice becomes the box or cylinder that fits it. All
+directions of
+cutting are tried; the tightest fit is taken.
 """
 
 from __future__ import annotations
@@ -14,26 +15,26 @@ import numpy as np
 
 from robot_recorder.model.arrays import Floats
 
-_SLICE_M = 0.025  # about
+_SLICE_M = 0.025  # approximate thickness
 _MOST_SLICES = 12
 _SAMPLES = 3000  # points on a mesh's surface
-_TRIM = (1.0, 99.0)  # percentiles taken for a slice's sides: one bolt is not the shape
-_ALIKE = 0.10  # slices whose sides differ by less than this share become one
-# How far |u| + |v| of a slice reaches: 1.41 of a circle, 2 of a square. Between the two: crossed boxes.
+_TRIM = (1.0, 99.0)  # percentiles for a slice's sides, so that a bolt does not widen it
+_ALIKE = 0.10  # slices whose sides differ by less than this share are merged
+# Largest |u| + |v| of a slice: 1.41 for a circle, 2 for a square. In between: crossed boxes.
 _ROUND, _SQUARE = 1.66, 1.80
-_CHAMFER = 0.68  # share of a side that both of the crossed boxes have
-_SLIM = 1.35  # sides of a slice that may still be a cylinder
-_COARSER = 1.03  # more slices must be this much tighter to be worth it
-_VISIBLE_GROUP = 2  # of the geoms; the others are for contacts
+_CHAMFER = 0.68  # share of a side that crossed boxes have in common
+_SLIM = 1.35  # largest ratio of a slice's sides that may be a cylinder
+_COARSER = 1.03  # each further slice must make the fit this much tighter
+_VISIBLE_GROUP = 2  # group of visible geoms; the others are for contacts
 
 
 @dataclass(frozen=True)
 class Primitive:
-    """One body of a link.
+    """One simple body of a link.
 
     Attributes:
         shape: box, cylinder or sphere.
-        size: m; of a box its sides; of a cylinder its radius and its length along z; of a sphere its radius.
+        size: m; sides of a box; radius and length along z of a cylinder; radius of a sphere.
         centre: float64[3], m, in the link's frame.
         turn: float64[3, 3], its axes as columns, in the link's frame.
         rgba: 0 to 1.
@@ -47,7 +48,7 @@ class Primitive:
 
 
 def primitives(model: mujoco.MjModel, body: int) -> list[Primitive]:
-    """What a body looks like. Right limbs are the left ones' mirror images, as on the robot."""
+    """Return the simple bodies of a link. Right limbs mirror the left ones, as on the robot."""
     name = model.body(body).name
     if name.startswith("right_"):
         twin = model.body(f"left_{name.removeprefix('right_')}").id
@@ -61,7 +62,7 @@ def primitives(model: mujoco.MjModel, body: int) -> list[Primitive]:
 
 
 def _mirrored(look: Primitive) -> Primitive:
-    """At the plane y = 0: a box or cylinder turned so looks like its mirror image."""
+    """Mirror at the plane y = 0; a box or cylinder then only needs a rotation."""
     flip = np.array([1.0, -1.0, 1.0])
     return replace(look, centre=look.centre * flip, turn=flip[:, None] * look.turn * flip)
 
@@ -99,7 +100,7 @@ def _volume(fit: _Fit) -> float:
 
 
 def _surface(model: mujoco.MjModel, mesh: int) -> Floats:
-    """float64[n, 3]: points spread evenly over a mesh, and always the same ones."""
+    """Return float64[n, 3]: points spread evenly over a mesh, the same in every call."""
     start, count = int(model.mesh_vertadr[mesh]), int(model.mesh_vertnum[mesh])
     vertices = model.mesh_vert[start : start + count].astype(np.float64)
     start, count = int(model.mesh_faceadr[mesh]), int(model.mesh_facenum[mesh])
@@ -113,13 +114,14 @@ def _surface(model: mujoco.MjModel, mesh: int) -> Floats:
 
 
 def _cut(points: Floats, axes: Floats, along: int) -> _Fit:
-    """Boxes and cylinders around points.
+    """Return boxes and cylinders around points.
 
     Args:
-        axes: float64[3, 3], columns; the slices' sides lie along them.
-        along: which of them goes through the slices.
+        points: float64[n, 3], m.
+        axes: float64[3, 3], columns; the slices' sides are along them.
+        along: index of the axis through the slices.
     """
-    # Right-handed, with the axis through the slices last: that is a cylinder's.
+    # Right-handed, with the axis through the slices last, because it is a cylinder's axis.
     frame = np.roll(axes, 2 - along, axis=1)
     local = points @ frame
     low, high = np.percentile(local[:, 2], (0.2, 99.8))
@@ -144,7 +146,7 @@ def _cut(points: Floats, axes: Floats, along: int) -> _Fit:
 
 
 def _sides(points: Floats) -> tuple[Floats, Floats]:
-    """Lowest and highest of the two sides of a slice."""
+    """Return the lowest and highest coordinates of a slice along its two sides."""
     low, high = np.percentile(points[:, :2], _TRIM, axis=0)
     return low, high
 
@@ -156,7 +158,7 @@ def _alike(one: Floats, other: Floats) -> bool:
 
 
 def _slice(points: Floats) -> tuple[str, list[tuple[float, ...]], Floats]:
-    """Shape of a slice, radius or sides in m of one body or two, and their middle."""
+    """Return a slice's shape, radius or sides (m) of one or two bodies, and their centre."""
     low, high = _sides(points)
     width, depth = np.maximum(high - low, 1e-3).tolist()
     middle = (low + high) / 2

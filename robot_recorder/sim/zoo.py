@@ -1,4 +1,4 @@
-"""The fault zoo: every defect, at the severities at which it has to be found."""
+"""The fault zoo: every defect, at the severities at which it must be found."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Change = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def zoo() -> list[Defect]:
-    """All of them."""
+    """Return all defects."""
     return [*cameras(), *_timing(), *_clocks(), *joints(), *wrenches(), *pads(), *_whole()]
 
 
@@ -166,13 +166,19 @@ def _whole() -> list[Defect]:
 
 
 def _at_rest(values: np.ndarray) -> np.ndarray:
-    """Only the noise of an encoder."""
+    """Return the first row with encoder noise."""
     noise = np.random.default_rng(4).normal(0, 1e-5, values.shape)
     return values[:1] + noise
 
 
 def _rest(tape: Tape, seconds: float, first: bool) -> None:
-    """Half a second at rest, the first or the last, again and again before or behind the rest."""
+    """Repeat half a second at rest before the begin, or after the end.
+
+    Args:
+        tape: the episode.
+        seconds: length of the rest.
+        first: before the begin; False: after the end.
+    """
     stop_ns = int(tape.facts["stop_ns"])
     length_ns, times = NS_PER_S // 2, round(seconds * 2)
     begin_ns = tape.start_ns - length_ns if first else stop_ns - length_ns
@@ -198,7 +204,7 @@ def _rest(tape: Tape, seconds: float, first: bool) -> None:
 
 
 def _hold_still(begin_ns: int, length_ns: int, first: bool, start_ns: int) -> Change:
-    """Where the repeated stretch is, and what is repeated of it: one pose."""
+    """Return a change that holds one pose during the repeated time."""
     edge_s = (begin_ns - start_ns) / NS_PER_S + (length_ns / NS_PER_S if first else 0.0)
 
     def change(seconds: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Defects of what cameras see."""
+"""Camera defects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WARN, FAIL = Level.WARN, Level.FAIL
 
 
 def cameras() -> list[Defect]:
-    """Black, white, frozen, blurred, cut off, rubbish, of another size."""
+    """Return black, white, frozen, blurred, truncated and random pictures, and wrong sizes."""
     found = []
     black = repicture(lambda picture: picture // 64)
     white = repicture(lambda picture: _brighter(picture, 170))
@@ -53,17 +53,17 @@ def cameras() -> list[Defect]:
 
 
 def _brighter(picture: np.ndarray, by: int) -> np.ndarray:
-    """Brighter, and cut off where a sensor ends."""
+    """Make a picture brighter, clipped at the sensor's maximum."""
     return np.minimum(picture.astype(np.int16) + by, 255).astype(np.uint8)
 
 
 def _blur(picture: np.ndarray, sigma: float) -> np.ndarray:
-    """Out of focus."""
+    """Blur a picture, as if out of focus."""
     return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma))
 
 
 def _freeze(tape: Tape, camera: str, begin_s: float, length_s: float) -> None:
-    """The same picture again and again, with stamps that go on."""
+    """Repeat one picture with advancing stamps."""
     messages, seconds = tape.of(camera), tape.seconds(camera)
     inside = np.flatnonzero(during(seconds, begin_s, length_s))
     first = messages[inside[0]][1]

@@ -1,4 +1,4 @@
-"""Defects of what sensors measure: joints, forces, touch."""
+"""Defects of joints, forces and touch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WARN, FAIL = Level.WARN, Level.FAIL
 
 
 def joints() -> list[Defect]:
-    """Jumps, stands still, is no number, beyond limits, late, elsewhere, undecodable."""
+    """Return defects of joints: jumps, freezes, NaN, limits, wrong tracking, undecodable bytes."""
 
     def glitch(size: float, times: int):  # type: ignore[no-untyped-def]
         def change(seconds: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -77,12 +77,12 @@ def joints() -> list[Defect]:
 
 
 def _moving(values: np.ndarray) -> int:
-    """The joint whose position changes most."""
+    """Return the index of the joint that moves most."""
     return int(np.argmax(np.ptp(values[:, : values.shape[1] // 3], axis=0)))
 
 
 def _beyond(by: float):  # type: ignore[no-untyped-def]
-    """The first knee bends the wrong way, slowly: its lower limit is -0.087267 rad."""
+    """Return a change that slowly bends the first knee beyond its lower limit of -0.087267 rad."""
 
     def change(seconds: np.ndarray, values: np.ndarray) -> np.ndarray:
         bump = np.exp(-((seconds - 3) ** 2))
@@ -93,7 +93,7 @@ def _beyond(by: float):  # type: ignore[no-untyped-def]
 
 
 def _late(tape: Tape, by_s: float) -> None:
-    """Commands were given earlier than they are followed."""
+    """Move commands ahead, so that they are followed late."""
 
     def change(seconds: np.ndarray, values: np.ndarray) -> np.ndarray:
         return np.stack([np.interp(seconds + by_s, seconds, column) for column in values.T], axis=1)
@@ -102,7 +102,7 @@ def _late(tape: Tape, by_s: float) -> None:
 
 
 def wrenches() -> list[Defect]:
-    """Biased, clipped, frozen, with spikes."""
+    """Return wrenches with bias, clipping and spikes, and frozen ones."""
 
     def bias(size: float):  # type: ignore[no-untyped-def]
         return lambda seconds, values: values + np.array([size, 0, 0, 0, 0, 0])
@@ -147,7 +147,7 @@ def wrenches() -> list[Defect]:
 
 
 def pads() -> list[Defect]:
-    """Dead, stuck, saturated, frozen, never touched."""
+    """Return pads that are dead, stuck, saturated, frozen or never touched."""
 
     def dead(count: int, reading: float):  # type: ignore[no-untyped-def]
         def change(seconds: np.ndarray, values: np.ndarray) -> np.ndarray:

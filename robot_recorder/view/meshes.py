@@ -12,8 +12,7 @@ _SUFFIXES = (".stl", ".obj", ".dae", ".glb", ".gltf")
 
 
 def find_mesh(uri: str) -> Path | None:
-    """Return the mesh file that a ``package://`` or ``file://`` address or a path names; None: not
-    found.
+    """Return the file of a ``package://`` or ``file://`` address or a path; None: not found.
 
     Packages are found as in ROS, by AMENT_PREFIX_PATH and ROS_PACKAGE_PATH.
     """

@@ -49,7 +49,7 @@ def test_head_camera_sees_the_objects(renderer, poses):
     assert tray.mean() > 0.01
 
 
-def test_rendering_again_gives_the_same_picture(renderer, poses):
+def test_rendering_a_pose_twice_gives_the_same_picture(renderer, poses):
     first = renderer.render("head_camera", poses["lift_box"])
     renderer.render("left_wrist_camera", poses["carry_tray"])
     np.testing.assert_array_equal(first, renderer.render("head_camera", poses["lift_box"]))
@@ -63,6 +63,6 @@ def test_intrinsics_match_the_field_of_view(renderer, name):
     assert 2 * math.degrees(math.atan(120 / fy)) == pytest.approx(CAMERAS[name].fovy_deg)
 
 
-def test_a_bystander_can_look_too(renderer, poses):
+def test_a_free_camera_sees_the_scene(renderer, poses):
     image = renderer.render_free(poses["lift_box"], (0.25, 0.1, 0.95), 1.7, 140, -18)
     assert image.shape == (240, 320, 3) and image.std() > 20

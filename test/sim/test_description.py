@@ -1,4 +1,4 @@
-"""The simulated robot's description says what the model is: MuJoCo itself reads it as a second robot."""
+"""The simulated robot's description matches the model; MuJoCo itself reads it as a second robot."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from robot_recorder.sim.cameras import CAMERAS
 from robot_recorder.sim.description import robot_description
 from robot_recorder.sim.model import JOINT_NAMES, SIDES
 
-# A format for robots without masses of their own needs these to become a MuJoCo model at all.
+# URDF without masses needs these options to compile into a MuJoCo model.
 _COMPILER = (
     '<mujoco><compiler discardvisual="false" fusestatic="false" boundmass="0.01" '
     'boundinertia="0.0001"/></mujoco>'
@@ -37,6 +37,7 @@ def described(description: str) -> Any:
 
 
 def _posed(model: Any, angles: np.ndarray) -> Any:
+    """Return the state with all joints at the given angles."""
     data = mujoco.MjData(model)
     for name, angle in zip(JOINT_NAMES, angles):
         data.qpos[model.joint(name).qposadr[0]] = angle
@@ -47,21 +48,21 @@ def _posed(model: Any, angles: np.ndarray) -> Any:
 
 
 def _in_pelvis(data: Any, place: np.ndarray, turn: np.ndarray) -> np.ndarray:
-    """float64[4, 4]: a pose of the world as the pelvis has it."""
+    """Return a pose of the world in the pelvis frame, float64[4, 4]."""
     root, found = np.eye(4), np.eye(4)
     root[:3, :3], root[:3, 3] = data.body("pelvis").xmat.reshape(3, 3), data.body("pelvis").xpos
     found[:3, :3], found[:3, 3] = turn.reshape(3, 3), place
     return np.linalg.inv(root) @ found
 
 
-def test_it_has_every_joint_with_its_limits(model, description: str) -> None:
+def test_the_description_has_every_joint_with_its_limits(model, description: str) -> None:
     limits = joint_limits(description)
     assert set(JOINT_NAMES) <= set(limits)
     for name in JOINT_NAMES:
         assert limits[name] == pytest.approx(tuple(model.joint(name).range), abs=1e-4)
 
 
-def test_every_link_is_where_the_model_has_it_however_the_robot_stands(model, described) -> None:
+def test_every_link_has_the_models_pose_at_any_joint_angles(model, described) -> None:
     random = np.random.default_rng(5)
     low, high = np.array([model.joint(name).range for name in JOINT_NAMES]).T
     names = {model.body(i).name for i in range(model.nbody)}
@@ -79,7 +80,7 @@ def test_every_link_is_where_the_model_has_it_however_the_robot_stands(model, de
             assert own == pytest.approx(true, abs=2e-3), name
 
 
-def test_sensors_are_where_the_model_has_them(model, description: str) -> None:
+def test_sensor_frames_have_the_models_poses(model, description: str) -> None:
     data = _posed(model, np.zeros(len(JOINT_NAMES)))
     poses = {name: pose[0] for name, pose in parse_urdf(description).link_poses({}).items()}
     for name in ("left_wrist_ft", "right_wrist_ft", "imu_in_torso"):
@@ -94,7 +95,7 @@ def test_sensors_are_where_the_model_has_them(model, description: str) -> None:
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_cells_are_drawn_where_the_taxels_are(model, description: str, side: str) -> None:
+def test_cells_are_drawn_at_the_taxels(model, description: str, side: str) -> None:
     data = _posed(model, np.zeros(len(JOINT_NAMES)))
     palm = parse_urdf(description).link_poses({})[f"{side}_palm"][0]
     pad = PadReading(f"{side}_palm", TactileUnit.PASCAL, 4, np.zeros(16))
@@ -106,12 +107,12 @@ def test_cells_are_drawn_where_the_taxels_are(model, description: str, side: str
         true = _in_pelvis(data, taxel.xpos, np.eye(3))[:3, 3]
         drawn = (palm @ [*centre, 1])[:3]
         assert drawn[[0, 2]] == pytest.approx(true[[0, 2]], abs=1e-3), (row, col)
-        # Right on the taxels' surface: they are spheres of 8 mm.
+        # On the surface of the taxels, which are spheres of 8 mm radius.
         inward = -1 if side == "left" else 1
         assert 0.007 < (drawn - true)[1] * inward < 0.011, (row, col)
 
 
-def test_it_looks_like_the_robot_without_any_file(model, description: str) -> None:
+def test_the_description_looks_like_the_robot_without_files(model, description: str) -> None:
     assert len(description.encode()) < 100_000
     robot = parse_urdf(description)
     looks = {name: visuals for name, visuals in robot.links.items() if visuals}

@@ -8,7 +8,7 @@ import numpy as np
 from robot_recorder.sim.model import JOINT_NAMES, TIMESTEP_S, build_model
 
 
-def test_has_43_joints_in_the_announced_order(model):
+def test_the_model_has_43_joints_in_the_documented_order(model):
     names = [model.joint(i).name for i in range(model.njnt)]
     assert tuple(names[:43]) == JOINT_NAMES
     assert names[43:] == ["box", "tray", "cup"]
@@ -16,11 +16,11 @@ def test_has_43_joints_in_the_announced_order(model):
     assert model.opt.timestep == TIMESTEP_S
 
 
-def test_few_enough_triangles_to_render_on_a_cpu(model):
+def test_the_model_has_few_enough_triangles_to_render_on_a_cpu(model):
     assert 30_000 < model.mesh_facenum.sum() < 120_000
 
 
-def test_second_build_comes_from_the_cache_and_is_the_same(model, model_cache):
+def test_a_second_build_comes_from_the_cache_and_is_equal(model, model_cache):
     files = list(model_cache.iterdir())
     assert [file.suffix for file in files] == [".mjb"]
     written = files[0].stat().st_mtime_ns

@@ -1,4 +1,4 @@
-"""The simulated robot as a ROS node, recorded: every stream with the rate and the stamps it promises."""
+"""The simulated robot's node publishes every stream with its rate and stamps."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RATES = {
 
 @pytest.fixture(scope="module")
 def episode(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Episode:
-    """Two seconds of the robot reaching for the box."""
+    """Record two seconds of the robot reaching for the box."""
     root = tmp_path_factory.mktemp("episodes")
     with (
         Bench("simbot") as bench,
@@ -48,7 +48,7 @@ def episode(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Epis
         bench.wait("the simulated robot", bench.ready, 90)
         assert bench.call(PerformTask, "sim/perform", task="lift_box", seed=1).success
         bench.wait("the robot to move", lambda: any("performing" in r for r in results))
-        # no pre-roll: the robot has just been started
+        # no pre-roll: the robot has only just started
         started = bench.call(
             StartEpisode, "recorder/start_episode", task="lift_box", pre_roll_s=0.0
         )
@@ -64,8 +64,8 @@ def episode(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Epis
     return Episode.open(Path(stopped.path))
 
 
-def test_every_stream_is_there_and_nothing_is_lost(episode: Episode) -> None:
-    """Counted by its stamps: between the first and the last sample, none is left out."""
+def test_every_stream_is_recorded_without_losses(episode: Episode) -> None:
+    """By stamps: none is missing between the first and the last sample."""
     stamps: dict[str, list[int]] = {}
     for message in read_messages(episode.path):
         if message.type in KINDS:
@@ -94,7 +94,7 @@ def test_the_robot_moves_and_the_action_leads(episode: Episode) -> None:
     assert np.linalg.norm(imu.values[:, 7:], axis=1).mean() == pytest.approx(9.81, abs=0.5)
 
 
-def test_the_picture_shows_it(episode: Episode, tmp_path: Path) -> None:
+def test_the_picture_shows_the_box(episode: Episode, tmp_path: Path) -> None:
 
     draw(load(Contents.open(episode.path)), tmp_path / "episode.png")
     image = pixels(tmp_path / "episode.png")
@@ -110,5 +110,5 @@ def test_frames_cover_all_streams(episode: Episode) -> None:
         "joint_states", "joint_commands", "left_wrench", "right_wrench", "left_tactile",
         "right_tactile", "imu", "head_camera", "left_wrist_camera",
     }  # fmt: skip
-    assert certificate.complete / certificate.frames > 0.7, "of a busy machine; alone it has all"
+    assert certificate.complete / certificate.frames > 0.7, "complete unless the machine is busy"
     assert sum(filter(None, episode.streams["/simbot/joint_states"]["lost"].values())) == 0

@@ -1,4 +1,4 @@
-"""Whole attempts in the physics. Seeds were chosen with a margin: see the table of outcomes."""
+"""Whole attempts in the physics, with seeds whose outcomes have a margin."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def attempt(robot, scenario):
 
 
 @pytest.mark.parametrize("task, seed", [("lift_box", 0), ("carry_tray", 1)])
-def test_good_attempt_succeeds_and_is_felt(robot, task, seed):
+def test_a_good_attempt_succeeds_and_is_measured_by_the_sensors(robot, task, seed):
     _, samples = attempt(robot, draw(task, seed))
     outcome = robot.outcome()
     assert outcome.success and outcome.cause == "", outcome
@@ -57,7 +57,7 @@ def test_good_attempt_succeeds_and_is_felt(robot, task, seed):
 
 
 @pytest.mark.parametrize("task", ["lift_box", "carry_tray"])
-def test_slippery_palms_fail(robot, task):
+def test_an_attempt_with_slippery_palms_fails(robot, task):
     scenario = dataclasses.replace(draw(task, 1), friction=0.06)
     attempt(robot, scenario)
     outcome = robot.outcome()
@@ -73,7 +73,7 @@ def test_drawn_failures_fail(robot, task, seed, cause):
     assert (robot.outcome().success, robot.outcome().cause) == (False, cause)
 
 
-def test_judged_from_physics_not_from_the_script(robot):
+def test_attempts_are_judged_by_physics_not_by_the_script(robot):
     robot.reset(draw("lift_box", 0))
     robot.begin()
     for _ in range(1000):
@@ -81,9 +81,9 @@ def test_judged_from_physics_not_from_the_script(robot):
     assert robot.running and not robot.outcome().success
 
 
-def test_same_seed_twice_gives_identical_trajectories(robot):
+def test_the_same_seed_gives_identical_trajectories(robot):
     first, _ = attempt(robot, draw("lift_box", 4))
-    attempt(robot, dataclasses.replace(draw("carry_tray", 0), tempo=3.0))  # leaves no trace
+    attempt(robot, dataclasses.replace(draw("carry_tray", 0), tempo=3.0))  # must leave no trace
     again, _ = attempt(robot, draw("lift_box", 4))
     np.testing.assert_array_equal(first, again)
 

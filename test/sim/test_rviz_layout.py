@@ -1,4 +1,5 @@
-"""``config/episode.rviz`` and the world: every display names what a robot that is recorded really publishes."""
+"""Every display of ``config/episode.rviz`` has a topic and frame that a recorded robot
+publishes."""
 
 from __future__ import annotations
 
@@ -33,8 +34,8 @@ pytestmark = pytest.mark.alone
 TEMPLATE = (config_directory() / "episode.rviz").read_text()
 LAYOUT = yaml.safe_load(TEMPLATE)
 DISPLAYS = LAYOUT["Visualization Manager"]["Displays"]
-# What rviz has of itself in Jazzy and Kilted (rviz_default_plugins/plugins_description.xml, and
-# rviz_common/src/rviz_common/panel_factory.cpp), as far as it is of use here; by what it is asked to show.
+# Classes of RViz in Jazzy and Kilted (rviz_default_plugins/plugins_description.xml and
+# rviz_common/src/rviz_common/panel_factory.cpp) that are useful here, with the types they show.
 COMPRESSED = "sensor_msgs/msg/CompressedImage"
 SHOWS = {
     "rviz_default_plugins/Grid": "",
@@ -49,7 +50,7 @@ NAMESPACE = "shown"
 
 
 def topics() -> dict[str, dict[str, Any]]:
-    """Displays that have a topic, by its name."""
+    """Return displays with a topic, by name."""
     found = {}
     for display in DISPLAYS:
         topic = display.get("Topic") or display.get("Description Topic")
@@ -75,7 +76,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Iterat
     with Bench(NAMESPACE) as bench, ExitStack() as stack:
         for publisher in list(bench.node.publishers):
             if publisher.topic_name.endswith("/robot_description"):
-                bench.node.destroy_publisher(publisher)  # the simulated robot has its own
+                bench.node.destroy_publisher(publisher)  # the simulated robot has its own publisher
         stack.enter_context(process("sim_robot", NAMESPACE, cache=model_cache))
         stack.enter_context(process("record", NAMESPACE, profile="g1_sim", root=root))
         stack.enter_context(process("scene", NAMESPACE, profile="g1_sim"))
@@ -92,7 +93,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Iterat
                 ],
                 durability=DurabilityPolicy[topic["Durability Policy"].upper().replace(" ", "_")],
             )
-            # Relative, as rviz subscribes to it.
+            # Relative, as RViz subscribes to it.
             bench.node.create_subscription(kind, name, take, qos, raw=True)
         watcher = Watcher(bench)
         bench.wait("the simulated robot", bench.ready, 90)
@@ -100,8 +101,8 @@ def world(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Iterat
         assert started.success, started.message
         bench.wait("every display's topic", lambda: set(world.heard) == set(topics()))
         ends = {"left_wrist_ft", "right_wrist_ft", "left_palm", "right_palm"}
-        bench.wait("forces, touch, a place for text", lambda: ends | {"pelvis"} <= watcher.frames())
-        bench.wait("the recorder's word", watcher.says("RECORDING"))
+        bench.wait("forces, touch, a frame for text", lambda: ends | {"pelvis"} <= watcher.frames())
+        bench.wait("the recorder's status", watcher.says("RECORDING"))
         bench.wait("healthy streams", watcher.says("all 12 streams fine"))
         world.markers = watcher.frames()
         world.live = look_at_robot(
@@ -114,7 +115,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Iterat
     yield world
 
 
-def test_every_class_is_one_that_rviz_has() -> None:
+def test_every_class_exists_in_rviz() -> None:
     manager = LAYOUT["Visualization Manager"]
     assert {d["Class"] for d in DISPLAYS} <= set(SHOWS)
     assert {t["Class"].removeprefix("rviz_default_plugins/") for t in manager["Tools"]} <= TOOLS
@@ -124,7 +125,7 @@ def test_every_class_is_one_that_rviz_has() -> None:
     assert len(set(names)) == len(names)
 
 
-def test_every_display_hears_messages_of_its_type(world: World) -> None:
+def test_every_display_gets_messages_of_its_type(world: World) -> None:
     for name, topic in topics().items():
         assert name in world.heard, topic
         assert not name.startswith("/"), "so that it works in any namespace"
@@ -151,9 +152,9 @@ def test_what_was_recorded_is_shown_with_the_same_layout(world: World) -> None:
     assert yaml.safe_load(layout_for(shown, TEMPLATE)) == LAYOUT
 
 
-def test_the_robot_itself_is_shown_with_it_too(world: World) -> None:
+def test_a_live_robot_is_shown_with_the_same_layout(world: World) -> None:
     live, shown = world.live, world.shown
     assert live is not None and shown is not None
     assert replace(live, frames=shown.frames, own_tf=shown.own_tf) == shown
-    assert live.own_tf, "nobody says where the links are: whoever does is to say it here"
+    assert live.own_tf, "nothing publishes the links' poses yet; if that changes, change this test"
     assert yaml.safe_load(layout_for(live, TEMPLATE)) == LAYOUT

@@ -11,12 +11,12 @@ from robot_recorder.sim.script import plan
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_same_seed_same_scenario(task):
+def test_the_same_seed_gives_the_same_scenario(task):
     assert draw(task, 7) == draw(task, 7)
     assert draw(task, 7) != draw(task, 8)
 
 
-def test_unknown_task_is_named():
+def test_an_unknown_task_is_named():
     with pytest.raises(ValueError, match="juggle"):
         draw("juggle", 0)
 
@@ -35,11 +35,11 @@ def test_motion_is_smooth_within_limits_and_takes_6_to_9_seconds(model, task):
         assert np.abs(np.diff(speed, axis=0)).max() / 0.002 < 80.0  # rad/s^2, no steps
 
 
-def test_out_of_reach_is_refused(model):
+def test_an_object_out_of_reach_is_an_error(model):
     far = PalmTarget((1.5, 0.0, 1.0), 0.0, 0.0)
     with pytest.raises(NoSolution):
         ArmIk(model).solve(far, far)
 
 
-def test_scenario_can_be_varied():
+def test_a_scenario_can_be_varied():
     assert dataclasses.replace(draw("lift_box", 0), friction=0.1).friction == 0.1

@@ -1,4 +1,4 @@
-"""The fault zoo in small: one good episode of the simulated robot, and what sensors can do to it."""
+"""A small fault zoo: a good episode of the simulated robot, and one defect of each kind."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from robot_recorder.srv import PerformTask, SetTask
 
 pytestmark = pytest.mark.alone
 
-# One of each kind; all of them, at every severity, are for `make bench-quality`.
+# One of each kind; `make bench-quality` runs all of them at every severity.
 SOME = list({defect.name: defect for defect in zoo()}.values())
 
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Path:
-    """A whole attempt at lifting the box, recorded by the real nodes."""
+    """Record a whole attempt at lifting the box with the real nodes."""
     root = tmp_path_factory.mktemp("good")
     with (
         Bench("zoo") as bench,
@@ -43,7 +43,7 @@ def good(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Path:
         )
         bench.wait("the simulated robot", bench.ready, 90)
         bench.call(SetTask, "labeller/set_task", task="lift_box", operator_name="zoo")
-        # Set up beforehand, and the service known: defects are put where the robot moves by then.
+        # Set up the scene and find the service first: defects are placed where the robot then moves.
         perform: Any = bench.node.create_client(PerformTask, "sim/perform")
         wanted = {"task": "lift_box", "seed": 1}
         assert bench.call(PerformTask, "sim/perform", only_reset=True, **wanted).success
@@ -58,14 +58,14 @@ def good(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Path:
             lambda: bool(results) and json.loads(results[-1])["state"] == "done",
             60,
         )
-        # An operator needs a moment, too: what "at rest" looks like is repeated by some defects.
+        # Like an operator, wait a moment: some defects repeat the time at rest.
         ended = time.monotonic() + 1.0
         bench.wait("a moment", lambda: time.monotonic() > ended)
         assert bench.stop().success
     return Path(started.path.removesuffix(".partial"))
 
 
-def test_the_good_one_is_not_rejected(good: Path) -> None:
+def test_the_good_episode_is_not_rejected(good: Path) -> None:
     episode = Episode.open(good)
     assert episode.quality.verdict is not Verdict.REJECT, episode.quality.findings
     again = inspect_episode(episode)
@@ -73,7 +73,7 @@ def test_the_good_one_is_not_rejected(good: Path) -> None:
 
 
 @pytest.mark.parametrize("defect", SOME, ids=[d.name.replace(" ", "_") for d in SOME])
-def test_a_defect_is_found_by_its_name(defect: Defect, good: Path, tmp_path: Path) -> None:
+def test_a_defect_is_found_by_its_check(defect: Defect, good: Path, tmp_path: Path) -> None:
     tape = Tape.read(good)
     defect.apply(tape)
     report = inspect_episode(Episode.open(tape.write(tmp_path / "bad")))
