@@ -24,7 +24,7 @@ FLOORS = [
     ("configuration", False, "model messages", "yaml"),
     ("bags", False, "model messages configuration", "yaml lz4 zstandard rosbags rosbag2_py"),
     ("quality.checks", PURE, "model messages alignment configuration", ""),
-    ("quality", False, "model messages alignment configuration quality.checks", "cv2"),
+    ("quality", False, "model messages clocks alignment configuration quality.checks", "cv2"),
     ("episodes", False, "model alignment configuration bags quality", ""),
     ("recorder", False,
      "model messages clocks alignment configuration bags quality.checks quality episodes", ""),

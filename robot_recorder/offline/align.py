@@ -8,22 +8,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from robot_recorder.alignment.aligner import Aligner
-from robot_recorder.alignment.certificate import (
-    Certificate,
-    FrameStats,
-    StreamInput,
-    TickSpan,
-    certify,
-)
+from robot_recorder.alignment.certificate import Certificate, FrameStats, TickSpan
 from robot_recorder.alignment.decoder import StreamCounts, widened
 from robot_recorder.alignment.frames import FrameColumn, Frames, Window
-from robot_recorder.alignment.stream_tally import StreamTally
 from robot_recorder.bags.columns import Column, Segment
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.episodes.facts import lost_of
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.streams import FrameClock, StreamConfig
 from robot_recorder.offline.plan import Plan
+from robot_recorder.quality.audit import EpisodeAudit
 
 _AT_ONCE = 12_000  # samples of a stream; lane.MAX_SAMPLES is what there is room for
 
@@ -70,12 +64,12 @@ def align_episode(
         plan.aligned, frame_clock, plan.profile.deadline_ns, parts.append,
         plan.seeds, plan.restamp, plan.decoders,
     )  # fmt: skip
-    tallies = {s.name: StreamTally(s, s.name in plan.stamped) for s in plan.profile.streams}
+    audit = EpisodeAudit(plan.audited(plan.profile.streams))
     problem, span = "", (2**62, 0)
     try:
         for segment in plan.read(episode.path, set(plan.topics.values())):
             for until_ns, columns in _pieces(segment):
-                span = _push(columns, plan, aligner, tallies, span)
+                span = _push(columns, plan, aligner, audit, span)
                 aligner.advance(until_ns)
             progress(segment.share)
     except BagError as error:
@@ -89,7 +83,7 @@ def align_episode(
         join_frames(parts, aligner),
         tuple(n or () for n in aligner.value_names),
         tuple(aligner.counts),
-        _noted(_certificate(episode, plan, frame_clock, parts, tallies, span, words), plan),
+        _noted(_certificate(episode, plan, frame_clock, parts, audit, span, words), plan),
         aligner.skipped_ticks,
         problem,
         {name: [why] for name, why in plan.unread.items()},
@@ -101,7 +95,7 @@ def _certificate(
     plan: Plan,
     frame_clock: FrameClock,
     parts: list[Frames],
-    tallies: dict[str, StreamTally],
+    audit: EpisodeAudit,
     span: tuple[int, int],
     notes: dict[str, tuple[str, ...]],
 ) -> Certificate:
@@ -118,17 +112,13 @@ def _certificate(
     names = tuple(s.name for s in plan.aligned)
     for part in parts:
         stats.add_all(part, names)
-    inputs = [
-        StreamInput(
-            s,
-            plan.topics[s.name],
-            tallies[s.name].facts(*span),
-            *lost_of(episode.streams.get(plan.topics[s.name], {})),
-            notes.get(s.name, ()),
-        )
-        for s in plan.profile.streams
-    ]
-    return certify(inputs, stats, frame_clock)
+    return audit.certificate(
+        *span,
+        stats,
+        frame_clock,
+        lambda topic: lost_of(episode.streams.get(topic, {})),
+        lambda name: notes.get(name, ()),
+    )
 
 
 def _noted(certificate: Certificate, plan: Plan) -> Certificate:
@@ -164,7 +154,7 @@ def _push(
     columns: dict[str, Column],
     plan: Plan,
     aligner: Aligner,
-    tallies: dict[str, StreamTally],
+    audit: EpisodeAudit,
     span: tuple[int, int],
 ) -> tuple[int, int]:
     numbers = {s.name: i for i, s in enumerate(plan.aligned)}
@@ -174,7 +164,7 @@ def _push(
             continue
         receives = column.receives
         stamps = plan.stamps(stream.name, column)
-        tallies[stream.name].push(stamps, receives, plan.restamp)
+        audit.add(stream.name, stamps, receives, restamp=plan.restamp)
         span = min(span[0], int(receives.min())), max(span[1], int(receives.max()))
         if stream.name in numbers:
             aligner.push(numbers[stream.name], stamps, receives, column.payloads)  # type: ignore[arg-type]

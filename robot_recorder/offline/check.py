@@ -5,25 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from robot_recorder.alignment.certificate import (
-    Certificate,
-    FrameStats,
-    StreamInput,
-    TickSpan,
-    certify,
-)
-from robot_recorder.alignment.stream_tally import StreamTally
-from robot_recorder.clocks.source_clock import robot_stamps
+from robot_recorder.alignment.certificate import Certificate, FrameStats, TickSpan
 from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.configuration.tasks import Task, TaskRegistry, parse_tasks
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.episodes.facts import incompleteness
 from robot_recorder.model.errors import BagError, ConfigError, RecorderError
-from robot_recorder.model.streams import NS_PER_S, RobotProfile, StreamConfig
+from robot_recorder.model.streams import NS_PER_S, RobotProfile
 from robot_recorder.offline.align import align_episode
 from robot_recorder.offline.guess import is_about
 from robot_recorder.offline.plan import Plan, make_plan
 from robot_recorder.offline.structure import recording_problems, structure_of
+from robot_recorder.quality.audit import EpisodeAudit
 from robot_recorder.quality.checks.camera_watch import Tell
 from robot_recorder.quality.inspector import Inspector
 from robot_recorder.quality.pictures import look_at
@@ -115,29 +108,28 @@ def inspect_episode(
     from_ns = start_ns - round(episode.pre_roll_s * NS_PER_S)
     if plan.span is not None:
         from_ns, (start_ns, stop_ns) = plan.span[0], plan.span
-    wanted = {s.name: s for s in plan.profile.streams if inspector.wants(s)}
+    audit = EpisodeAudit(plan.audited(everything.streams), inspector)
+    wanted = [s.name for s in plan.profile.streams if audit.wants(s.name)]
     cut_off = ""
     try:
         for segment in plan.read(episode.path, {plan.topics[name] for name in wanted}):
-            for name, stream in wanted.items():
+            for name in wanted:
                 column = segment.columns.get(plan.topics[name])
                 if column is None:
                     continue
-                stamps = plan.stamps(name, column)
-                stamps = robot_stamps(stream, stamps, column.receives, plan.restamp)
+                stamps, receives = plan.stamps(name, column), column.receives
                 for at in range(0, len(stamps), _AT_ONCE):
                     part = slice(at, at + _AT_ONCE)
                     inside = range(at, min(at + _AT_ONCE, len(stamps)))
                     messages = [column.payloads[n] for n in inside]
-                    inspector.add(stream, stamps[part], column.receives[part], messages)
-            inspector.advance(from_ns, min(segment.until_ns, stop_ns))
+                    audit.add(name, stamps[part], receives[part], messages, plan.restamp)
+            audit.advance(from_ns, min(segment.until_ns, stop_ns))
     except BagError as error:
         cut_off = str(error)
-    certificate = _certificate(episode, plan, everything, from_ns, stop_ns)
+    certificate = _certificate(episode, plan, everything, audit, (from_ns, stop_ns))
     incomplete, lost = incompleteness(episode.facts)
-    report = inspector.report(
-        from_ns, start_ns, stop_ns, certificate, cut_off or incomplete, bool(cut_off) or lost
-    )
+    ending = cut_off or incomplete, bool(cut_off) or lost
+    report = audit.report(from_ns, start_ns, stop_ns, certificate, ending)
     return replace(
         report,
         broken=(*report.broken, *(f"delays: {n}" for n in plan.notes), *_outside(episode, plan)),
@@ -178,22 +170,19 @@ def _task(episode: Episode, tasks: TaskRegistry | None) -> tuple[Task | None, st
 
 
 def _certificate(
-    episode: Episode, plan: Plan, everything: RobotProfile, from_ns: int, to_ns: int
+    episode: Episode,
+    plan: Plan,
+    everything: RobotProfile,
+    audit: EpisodeAudit,
+    span: tuple[int, int],
 ) -> Certificate:
-    """The one it carries, or one made anew; also of streams that the bag has nothing of."""
+    """Return the certificate that the episode carries, or a new one; with streams that the bag has nothing of."""
     own = episode.certificate if everything.text == episode.facts.get("profile_yaml") else None
     found = own or align_episode(episode, plan, plan.frame_clock(None, "")).certificate
-    missing = [s for s in everything.streams if s.name not in found.streams]
+    missing = [s.name for s in everything.streams if s.name not in found.streams]
     if not missing:
         return found
-    ticks = TickSpan.of_bag(from_ns, to_ns, everything.deadline_ns)
-    nothing = certify(
-        [_unheard(s, from_ns, to_ns) for s in missing],
-        FrameStats(ticks),
-        everything.frame_clock,
-    )
-    return replace(found, streams={**found.streams, **nothing.streams})
-
-
-def _unheard(stream: StreamConfig, from_ns: int, to_ns: int) -> StreamInput:
-    return StreamInput(stream, stream.topic, StreamTally(stream).facts(from_ns, to_ns), None)
+    frames = FrameStats(TickSpan.of_bag(*span, everything.deadline_ns))
+    counted = audit.certificate(*span, frames, everything.frame_clock, lambda _: (None, ""))
+    absent = {name: counted.streams[name] for name in missing}
+    return replace(found, streams={**found.streams, **absent})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from robot_recorder.model.streams import NS_PER_MS, FrameClock, RobotProfile, St
 from robot_recorder.offline.by_stamp import log_times_stand, read_by_stamp
 from robot_recorder.offline.every_number import bag_types, foreign_decoder, without_values
 from robot_recorder.offline.guess import Guess, TopicSummary, guess_profile
+from robot_recorder.quality.audit import AuditedStream
 
 _HEADER = re.compile(r"^\s*(std_msgs/(msg/)?)?Header\s+\w+\s*$")
 _LAYOUT, _CLOCKS = "synchronizer/layout", "synchronizer/clocks"
@@ -91,6 +92,13 @@ class Plan:
     def aligned(self) -> tuple[StreamConfig, ...]:
         """Streams that take part in frames."""
         return self.profile.aligned
+
+    def audited(self, streams: Iterable[StreamConfig]) -> list[AuditedStream]:
+        """Return streams of the profile, whether or not the bag has them, for an audit."""
+        return [
+            AuditedStream(s, self.topics.get(s.name, s.topic), s.name in self.stamped)
+            for s in streams
+        ]
 
     def stamps(self, stream: str, column: Column) -> Int64s:
         """int64[n], ns, source stamps of a stream's messages; 0: they carry none."""

@@ -12,7 +12,7 @@ from robot_recorder.model.quality_settings import NO_SETTINGS, budget_of
 from robot_recorder.model.streams import RobotProfile, StreamConfig
 from robot_recorder.model.topics import Channel, Sample
 from robot_recorder.quality.inspector import Inspector
-from robot_recorder.recorder.audit import EpisodeAudit
+from robot_recorder.recorder.live_audit import LiveAudit
 
 # Checks that bad messages fail whatever comes later. Rates and clocks are the health's, by the same rules.
 _SURE = ("undecodable", "not_a_number", "repeated_stamps")
@@ -39,7 +39,7 @@ def foresee(
     nobody = Channel(last[0].channel.bag_topic)  # frames are none of them
     first_ns, last_ns = last[0].receive_ns, last[-1].receive_ns
     inspector = Inspector(profile, task)
-    audit = EpisodeAudit(looked_at, profile, nobody, first_ns, first_ns, lambda: None, inspector)
+    audit = LiveAudit(looked_at, profile, nobody, first_ns, first_ns, lambda: None, inspector)
     audit.add(last)
     certificate = audit.certificate(last_ns, lambda topic: (None, ""))
     report = audit.report(last_ns, certificate, ("", False))

@@ -27,7 +27,6 @@ from robot_recorder.model.streams import NS_PER_S, RobotProfile
 from robot_recorder.model.topics import Batch
 from robot_recorder.quality.checks.camera_watch import Looker, NullLooker
 from robot_recorder.quality.inspector import Inspector, NullInspector
-from robot_recorder.recorder.audit import EpisodeAudit
 from robot_recorder.recorder.disk import (
     DiskLimits,
     episodes_left,
@@ -38,6 +37,7 @@ from robot_recorder.recorder.disk import (
 )
 from robot_recorder.recorder.forecast import foresee
 from robot_recorder.recorder.health import HealthMonitor, HealthReport
+from robot_recorder.recorder.live_audit import LiveAudit
 from robot_recorder.recorder.recording import EpisodeStart, OwnChannels, Recording, StopReason
 from robot_recorder.recorder.ring import Ring
 from robot_recorder.recorder.start_gate import judge_start
@@ -307,7 +307,7 @@ class Recorder:
             },
         )  # fmt: skip
         clock, followed = self.clock, self.clock.followed
-        audit = EpisodeAudit(
+        audit = LiveAudit(
             self.streams.streams, self._profile, self._own.frames, from_ns, now_ns,
             lambda: clock.restamp(followed), self._inspector(task),
         )  # fmt: skip

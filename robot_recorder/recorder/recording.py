@@ -36,8 +36,8 @@ from robot_recorder.model.losses import Dropout, LossLedger, Place
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.model.topics import Batch, Channel, Sample
 from robot_recorder.quality.report import UNCHECKED, unchecked
-from robot_recorder.recorder.audit import EpisodeAudit
 from robot_recorder.recorder.limping import Limping
+from robot_recorder.recorder.live_audit import LiveAudit
 from robot_recorder.recorder.write_behind import EpisodeWriter
 
 
@@ -109,7 +109,7 @@ class Recording:
     """
 
     def __init__(
-        self, begin: EpisodeStart, store: EpisodeStore, own: OwnChannels, audit: EpisodeAudit
+        self, begin: EpisodeStart, store: EpisodeStore, own: OwnChannels, audit: LiveAudit
     ) -> None:
         """
         Args:
@@ -136,7 +136,7 @@ class Recording:
         self._store = store
         self._own = own
         self._channels = audit.channels  # whose losses are told even when nothing of them arrives
-        self._audit: EpisodeAudit | None = audit
+        self._audit: LiveAudit | None = audit
         self._certificate: Certificate | None = None
         self._last_ns = begin.from_ns
         self._noted = (0, 0)

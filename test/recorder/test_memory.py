@@ -122,11 +122,12 @@ def no_collector() -> Iterator[None]:
 
 
 def parts_of(recording: Recording) -> dict[str, weakref.ref]:
-    evidence: Any = recording._audit
+    audit: Any = recording._audit
+    inspector = audit._audit._inspector
     writer: Any = recording._writer._writer
     parts = {
-        "evidence": evidence, "inspector": evidence._inspector, "frames": evidence._own._stats,
-        "traces": evidence._inspector._numbers["joints"], "bag": writer, "file": writer._file,
+        "audit": audit, "inspector": inspector, "frames": audit._own._stats,
+        "traces": inspector._numbers["joints"], "bag": writer, "file": writer._file,
     }  # fmt: skip
     return {name: weakref.ref(part) for name, part in parts.items()}
 

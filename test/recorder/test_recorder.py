@@ -25,8 +25,8 @@ from robot_recorder.model.streams import Role, StreamConfig
 from robot_recorder.model.topics import BagTopic, Batch, Channel, Sample
 from robot_recorder.quality.inspector import Inspector
 from robot_recorder.quality.report import Verdict
-from robot_recorder.recorder.audit import EpisodeAudit
 from robot_recorder.recorder.disk import DiskLimits
+from robot_recorder.recorder.live_audit import LiveAudit
 from robot_recorder.recorder.recorder import RecorderState
 from robot_recorder.recorder.recording import StopReason
 
@@ -374,8 +374,8 @@ def test_a_label_of_a_discarded_episode_is_refused(tmp_path: Path) -> None:
     [
         (Inspector, "__init__"),
         (Inspector, "report"),
-        (EpisodeAudit, "certificate"),
-        (EpisodeAudit, "add"),
+        (LiveAudit, "certificate"),
+        (LiveAudit, "add"),
     ],
     ids=lambda where: f"{where[0].__name__}.{where[1]}",
 )

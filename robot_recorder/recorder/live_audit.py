@@ -1,4 +1,4 @@
-"""Gathers what an episode's sync certificate and quality report are made from, while its samples pass."""
+"""Audits an episode while it is recorded: samples are gathered, then counted and inspected many at once."""
 
 from __future__ import annotations
 
@@ -9,23 +9,17 @@ from typing import cast
 
 import numpy as np
 
-from robot_recorder.alignment.certificate import (
-    Certificate,
-    FrameStats,
-    StreamInput,
-    TickSpan,
-    certify,
-)
+from robot_recorder.alignment.certificate import Certificate, FrameStats, TickSpan
 from robot_recorder.alignment.frame_messages import OWN_READERS
 from robot_recorder.alignment.frames import Frame
-from robot_recorder.alignment.stream_tally import StreamTally
-from robot_recorder.clocks.source_clock import Restamp, robot_stamps
+from robot_recorder.clocks.source_clock import Restamp
 from robot_recorder.messages.cdr import HEAD, stamps_of
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.model.streams import NS_PER_S, RobotProfile, StreamConfig
 from robot_recorder.model.topics import Channel, Sample
+from robot_recorder.quality.audit import AuditedStream, EpisodeAudit, Lost
 from robot_recorder.quality.inspector import Inspector
-from robot_recorder.quality.report import UNCHECKED, QualityReport
+from robot_recorder.quality.report import QualityReport
 
 # Samples; many looked at together cost little more than one. Of pictures they would fill the memory.
 _AT_ONCE, _BYTES_AT_ONCE, _LEAST_AT_ONCE = 2000, 1_000_000, 30
@@ -37,9 +31,9 @@ _NEVER = 1 << 62
 
 @dataclass
 class _Stream:
-    config: StreamConfig
-    tally: StreamTally
-    inspected: bool
+    """Samples of a stream that wait to be counted."""
+
+    name: str
     at_once: int = _LEAST_AT_ONCE
     receives: list[int] = field(default_factory=list)
     messages: list[bytes] = field(default_factory=list)
@@ -103,8 +97,8 @@ class _OwnMessages:
         return self._stats
 
 
-class EpisodeAudit:
-    """Counts an episode's samples and frames. Memory: that of a clock model and a minute's traces a stream."""
+class LiveAudit:
+    """Counts and inspects an episode's samples and frames while they are written."""
 
     def __init__(
         self,
@@ -116,31 +110,26 @@ class EpisodeAudit:
         restamp: Callable[[], Restamp | None],
         inspector: Inspector | None = None,
     ) -> None:
-        """
+        """Create the audit of one episode.
+
         Args:
-            frames: where aligned frames arrive.
-            from_ns: what the episode begins with, robot clock.
-            start_ns: its nominal start. What is not there of the pre-roll before is no gap.
-            restamp: asked for what takes the clock's jumps up to now out of stamps.
-            inspector: told of all samples, too; None: nobody asks for a quality report.
+            frames: channel of the aligned frames.
+            from_ns: begin of the episode with its pre-roll, robot clock.
+            start_ns: its nominal start. Silence in the pre-roll is no gap.
+            restamp: returns what takes the clock's jumps up to now out of stamps.
+            inspector: gets the samples, too; None: there is no quality report.
         """
-        self._streams: dict[Channel, _Stream] = {}
-        for channel, config in streams.items():
-            inspected = inspector is not None and inspector.wants(config)
-            self._streams[channel] = _Stream(
-                config, StreamTally(config, channel.stamped), inspected
-            )
+        self.channels = list(streams)
+        self._waiting = {channel: _Stream(config.name) for channel, config in streams.items()}
+        audited = [
+            AuditedStream(s, channel.topic, channel.stamped) for channel, s in streams.items()
+        ]
+        self._audit = EpisodeAudit(audited, inspector)
         self._profile = profile
         self._from_ns, self._start_ns = from_ns, start_ns
         self._own = _OwnMessages(frames, profile, self._span(_NEVER))
         self._restamp = restamp
-        self._inspector = inspector
         self._looked_ns = from_ns
-
-    @property
-    def channels(self) -> list[Channel]:
-        """Of the streams, in the profile's order."""
-        return list(self._streams)
 
     def _span(self, stop_ns: int) -> TickSpan:
         return TickSpan.of_episode(
@@ -149,85 +138,69 @@ class EpisodeAudit:
 
     def add(self, samples: Iterable[Sample]) -> None:
         """Take samples in order of receipt."""
-        streams = self._streams
+        waiting = self._waiting
         receive_ns = self._looked_ns
         for channel, data, receive_ns, *_ in samples:
-            stream = streams.get(channel)
+            stream = waiting.get(channel)
             if stream is not None:
                 stream.receives.append(receive_ns)
                 stream.messages.append(data)
                 if len(stream.messages) >= stream.at_once:
-                    self._tally(channel, stream)
+                    self._count(channel, stream)
             else:
                 self._own.add(channel, data, receive_ns)
         if receive_ns >= self._looked_ns + _WAIT_NS:
             self._look(receive_ns)
 
     def _look(self, now_ns: int) -> None:
-        """Look at everything that waits."""
+        """Count everything that waits."""
         self._looked_ns = now_ns
-        for channel, stream in self._streams.items():
+        for channel, stream in self._waiting.items():
             if stream.messages:
-                self._tally(channel, stream)
-        if self._inspector is not None:
-            self._inspector.advance(self._from_ns, now_ns)
+                self._count(channel, stream)
+        self._audit.advance(self._from_ns, now_ns)
 
-    def _tally(self, channel: Channel, stream: _Stream) -> None:
-        receives = np.array(stream.receives, dtype=np.int64)
-        messages = stream.messages
+    def _count(self, channel: Channel, stream: _Stream) -> None:
+        receives, messages = np.array(stream.receives, dtype=np.int64), stream.messages
         stamps = np.zeros_like(receives)
         if channel.stamped:
             stamps = stamps_of([message[:HEAD] for message in messages])
-        restamp = self._restamp()
-        stream.tally.push(stamps, receives, restamp)
         stream.receives, stream.messages = [], []
         stream.at_once = max(
             min(_AT_ONCE, _BYTES_AT_ONCE // (len(messages[0]) + 1)), _LEAST_AT_ONCE
         )
-        if self._inspector is not None and stream.inspected:
-            stamps = robot_stamps(stream.config, stamps, receives, restamp)
-            self._inspector.add(stream.config, stamps, receives, messages)
+        self._audit.add(stream.name, stamps, receives, messages, self._restamp())
 
-    def certificate(self, to_ns: int, lost: Callable[[str], tuple[int | None, str]]) -> Certificate:
-        """The certificate; nothing can be added any more.
+    def certificate(self, to_ns: int, lost: Lost) -> Certificate:
+        """Return the certificate; nothing can be added any more.
 
         Args:
-            to_ns: the episode's end, robot clock.
+            to_ns: end of the episode, robot clock.
             lost: messages of a topic that are missing; None: not known, and why.
         """
         self._look(to_ns)
-        inputs = [
-            StreamInput(
-                s.config,
-                channel.topic,
-                s.tally.facts(self._start_ns, to_ns),
-                *lost(channel.topic),
-                self._inspector.layout_notes(s.config.name) if self._inspector is not None else (),
-            )
-            for channel, s in self._streams.items()
-        ]
-        stats, own = self._own.stats(self._span(to_ns)), self._own
-        return certify(inputs, stats, self._profile.frame_clock, own.unreadable, own.why)
+        own = self._own
+        return self._audit.certificate(
+            self._start_ns,
+            to_ns,
+            own.stats(self._span(to_ns)),
+            self._profile.frame_clock,
+            lost,
+            unreadable=(own.unreadable, own.why),
+        )
 
     def report(
-        self,
-        to_ns: int,
-        certificate: Certificate,
-        incomplete: tuple[str, bool],
+        self, to_ns: int, certificate: Certificate, incomplete: tuple[str, bool]
     ) -> QualityReport:
-        """The quality report, once there is a certificate.
+        """Return the quality report, once there is a certificate.
 
         Args:
-            to_ns: its end, robot clock.
-            incomplete: why it is not all that was to be recorded, and whether data is lost.
+            to_ns: end of the episode, robot clock.
+            incomplete: why not everything was recorded, and whether data is lost.
         """
-        if self._inspector is None:
-            return UNCHECKED
-        return self._inspector.report(
-            self._from_ns, self._start_ns, to_ns, certificate, *incomplete
-        )
+        return self._audit.report(self._from_ns, self._start_ns, to_ns, certificate, incomplete)
 
     @property
     def troubles(self) -> dict[str, str]:
-        """What can be seen to go wrong now, by stream."""
-        return self._inspector.troubles if self._inspector is not None else {}
+        """What goes wrong now, by stream."""
+        return self._audit.troubles

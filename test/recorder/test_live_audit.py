@@ -14,7 +14,7 @@ from robot_recorder.model.streams import FrameClock, Policy, RobotProfile, Role,
 from robot_recorder.model.topics import BagTopic, Channel, Sample
 from robot_recorder.quality.inspector import Inspector
 from robot_recorder.quality.report import Verdict
-from robot_recorder.recorder.audit import EpisodeAudit
+from robot_recorder.recorder.live_audit import LiveAudit
 
 MS, S = 1_000_000, 1_000_000_000
 STREAM = StreamConfig(
@@ -41,9 +41,9 @@ def good_frames() -> list[tuple[Channel, bytes]]:
     return [(FRAMES, frame(T0 + n * 100 * MS)) for n in range(50)]
 
 
-def recorded(messages: list[tuple[Channel, bytes]]) -> tuple[Certificate, EpisodeAudit]:
+def recorded(messages: list[tuple[Channel, bytes]]) -> tuple[Certificate, LiveAudit]:
     inspector = Inspector(PROFILE, None)
-    found = EpisodeAudit({CHANNEL: STREAM}, PROFILE, FRAMES, T0, T0, lambda: None, inspector)
+    found = LiveAudit({CHANNEL: STREAM}, PROFILE, FRAMES, T0, T0, lambda: None, inspector)
     moving = [wrench(T0 + n * 10 * MS, (n % 7, n % 5, n % 3, 0, 0, 0)) for n in range(500)]
     found.add(
         Sample(CHANNEL, data, T0 + n * 10 * MS, T0 + n * 10 * MS) for n, data in enumerate(moving)
@@ -108,6 +108,6 @@ def test_a_stream_of_a_type_of_ours_is_no_message_of_our_own() -> None:
     """As when one robot's frames are a stream of another one."""
     stream = StreamConfig("frames", "other/frames", FRAMES.bag_topic.type, Role.CONTEXT)
     channel = own("/other/frames", "AlignedFrame")
-    found = EpisodeAudit({channel: stream}, PROFILE, FRAMES, T0, T0, lambda: None)
+    found = LiveAudit({channel: stream}, PROFILE, FRAMES, T0, T0, lambda: None)
     found.add([Sample(channel, b"\0\1\0\0", T0, T0)])
     assert found.certificate(STOP, lambda topic: (0, "")).unreadable == 0

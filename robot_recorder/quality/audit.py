@@ -1,0 +1,145 @@
+"""An episode's samples counted and inspected: what its certificate and quality report are made from, live and later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from robot_recorder.alignment.certificate import Certificate, FrameStats, StreamInput, certify
+from robot_recorder.alignment.stream_tally import StreamTally
+from robot_recorder.clocks.source_clock import Restamp, robot_stamps
+from robot_recorder.model.arrays import Int64s
+from robot_recorder.model.streams import FrameClock, StreamConfig
+from robot_recorder.quality.inspector import Inspector
+from robot_recorder.quality.report import UNCHECKED, QualityReport
+
+Lost = Callable[[str], "tuple[int | None, str]"]
+"""From a topic to its lost messages; None: not known, and why."""
+
+
+@dataclass(frozen=True)
+class AuditedStream:
+    """A stream to be audited.
+
+    Attributes:
+        topic: fully qualified.
+        stamped: its messages begin with a header.
+    """
+
+    config: StreamConfig
+    topic: str
+    stamped: bool = True
+
+
+class EpisodeAudit:
+    """Counts streams and feeds their messages to an inspector. Memory: that of a clock model per stream."""
+
+    def __init__(
+        self, streams: Iterable[AuditedStream], inspector: Inspector | None = None
+    ) -> None:
+        """Create the audit of one episode.
+
+        Args:
+            inspector: gets the messages of the streams it wants; None: there is no quality report.
+        """
+        self.streams = {stream.config.name: stream for stream in streams}
+        self._inspector = inspector
+        self._tallies = {n: StreamTally(s.config, s.stamped) for n, s in self.streams.items()}
+        self._inspected = {
+            n
+            for n, s in self.streams.items()
+            if inspector is not None and inspector.wants(s.config)
+        }
+
+    def wants(self, stream: str) -> bool:
+        """Return whether the inspector looks at a stream's messages."""
+        return stream in self._inspected
+
+    def add(
+        self,
+        stream: str,
+        stamps: Int64s,
+        receives: Int64s,
+        messages: Sequence[bytes] = (),
+        restamp: Restamp | None = None,
+    ) -> None:
+        """Take samples of a stream, in order of receipt.
+
+        Args:
+            stamps: int64[n], ns, source clock; 0: none.
+            receives: int64[n], ns, robot clock.
+            messages: n messages, CDR; needed where ``wants`` is true.
+            restamp: takes jumps of the machine's clock out of stamps.
+        """
+        self._tallies[stream].push(stamps, receives, restamp)
+        if self._inspector is not None and stream in self._inspected:
+            config = self.streams[stream].config
+            on_robot = robot_stamps(config, stamps, receives, restamp)
+            self._inspector.add(config, on_robot, receives, messages)
+
+    def advance(self, from_ns: int, now_ns: int) -> None:
+        """Tell the inspector that every sample received before a time has been added.
+
+        Args:
+            from_ns: begin of the episode with its pre-roll, robot clock.
+            now_ns: that time, robot clock.
+        """
+        if self._inspector is not None:
+            self._inspector.advance(from_ns, now_ns)
+
+    def certificate(
+        self,
+        start_ns: int,
+        stop_ns: int,
+        frames: FrameStats,
+        clock: FrameClock,
+        lost: Lost,
+        notes: Callable[[str], tuple[str, ...]] | None = None,
+        unreadable: tuple[int | None, str] = (None, ""),
+    ) -> Certificate:
+        """Return the sync certificate; nothing can be added any more.
+
+        Args:
+            start_ns, stop_ns: span of the episode, robot clock. Silence in the pre-roll is no gap.
+            frames: figures of its frames.
+            clock: of the frames.
+            notes: what a stream's messages name and leave out; None: as the inspector saw it.
+            unreadable: messages of the recorder's own topics that cannot be used, and why; None: not known.
+        """
+        inputs = [
+            StreamInput(
+                s.config,
+                s.topic,
+                self._tallies[name].facts(start_ns, stop_ns),
+                *lost(s.topic),
+                (notes or self._layout_notes)(name),
+            )
+            for name, s in self.streams.items()
+        ]
+        return certify(inputs, frames, clock, *unreadable)
+
+    def _layout_notes(self, stream: str) -> tuple[str, ...]:
+        return self._inspector.layout_notes(stream) if self._inspector is not None else ()
+
+    def report(
+        self,
+        from_ns: int,
+        start_ns: int,
+        stop_ns: int,
+        certificate: Certificate | None,
+        incomplete: tuple[str, bool],
+    ) -> QualityReport:
+        """Return the quality report, once there is a certificate.
+
+        Args:
+            from_ns, start_ns, stop_ns: begin of the pre-roll, start and stop, robot clock.
+            incomplete: why not everything was recorded, and whether data is lost.
+        """
+        if self._inspector is None:
+            return UNCHECKED
+        return self._inspector.report(from_ns, start_ns, stop_ns, certificate, *incomplete)
+
+    @property
+    def troubles(self) -> dict[str, str]:
+        """What goes wrong now, by stream."""
+        return self._inspector.troubles if self._inspector is not None else {}
