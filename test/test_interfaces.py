@@ -50,7 +50,7 @@ def test_every_field_has_a_comment(path: Path) -> None:
 def test_package_xml_and_code_agree_on_the_version() -> None:
     import xml.etree.ElementTree as ElementTree
 
-    from robot_recorder.recorder.recording import software_version
+    from robot_recorder.configuration.version import software_version
 
     assert (
         ElementTree.parse(ROOT / "package.xml").getroot().findtext("version") == software_version()

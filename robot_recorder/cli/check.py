@@ -1,58 +1,51 @@
-"""``robot-recorder check``: are these episodes sound, and fit to train on?"""
+"""The command ``check``: are these episodes sound, and fit to train on?"""
 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from robot_recorder.bags.bag import read_bag
-from robot_recorder.bags.metadata import METADATA_FILE
-from robot_recorder.catalogue.keeper import open_store
+from robot_recorder.cli.arguments import add_json, whole_number
+from robot_recorder.cli.command import Command
 from robot_recorder.cli.console import say, say_json
+from robot_recorder.cli.exit_codes import ExitCode
 from robot_recorder.cli.progress import counted
-from robot_recorder.configuration.find import load_profile, load_tasks
-from robot_recorder.episodes.facts import quality_facts
 from robot_recorder.model.errors import RecorderError
 from robot_recorder.model.ids import PARTIAL
-from robot_recorder.model.quality_result import Level
-from robot_recorder.offline.check import CheckResult, check_episode
-from robot_recorder.quality.report import Verdict
 
-_STYLES = {
-    Verdict.ACCEPT: "green",
-    Verdict.REVIEW: "yellow",
-    Verdict.REJECT: "red",
-    Verdict.UNKNOWN: "",
-}
-_FEW = 3  # episodes that are checked before processes have started
+if TYPE_CHECKING:
+    from robot_recorder.offline.check import CheckResult
+
+_FEW = 3  # episodes that are checked sooner than processes start
 
 
-def add_check(commands: Any) -> None:
-    """The command, for the parser of ``robot-recorder``."""
-    check = commands.add_parser(
-        "check",
-        help="check files and contents of episodes: accept, review or reject",
-        description="Reads each bag and checks its files, its counts, and what its sensors recorded. "
-        "Exit code 0: all are sound and accepted; 1: at least one is not; 2: the command failed.",
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", nargs="+", type=Path, help="bag directories, or folders of them")
+    parser.add_argument(
+        "--profile", metavar="FILE", help="robot profile to compare with; default: the bag's own"
     )
-    check.add_argument("path", nargs="+", type=Path, help="bag directories, or folders of them")
-    check.add_argument("--profile", help="robot profile to hold them to; default: their own")
-    check.add_argument("--tasks", help="task registry to hold them to; default: their own task")
-    check.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
-    check.add_argument("--all", action="store_true", help="show what passed, too")
-    check.add_argument("--save", action="store_true", help="keep the verdicts in the episodes")
-    check.add_argument("--json", action="store_true", help="for scripts: one JSON list")
-    check.set_defaults(run=_check)
+    parser.add_argument(
+        "--tasks", metavar="FILE", help="task registry to compare with; default: the bag's own task"
+    )
+    parser.add_argument(
+        "--jobs", type=whole_number(1), default=os.cpu_count() or 1, metavar="N",
+        help="processes; default: one per core",
+    )  # fmt: skip
+    parser.add_argument("--all", action="store_true", help="also print the checks that passed")
+    parser.add_argument("--save", action="store_true", help="store the verdicts in the episodes")
+    add_json(parser, "print JSON, one list of all episodes")
 
 
-def _check(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> int:
+    from robot_recorder.catalogue.keeper import open_store
+    from robot_recorder.configuration.find import load_profile, load_tasks
+    from robot_recorder.episodes.facts import quality_facts
+    from robot_recorder.quality.report import Verdict
+
     paths = [found for path in options.path for found in _episodes_of(path)]
     profile = load_profile(options.profile) if options.profile else None
     tasks = load_tasks(options.tasks) if options.tasks is not None else None
@@ -74,25 +67,31 @@ def _check(options: argparse.Namespace) -> int:
         say_json(plain, indent=1)
     elif len(plain) > 1:
         _print_summary(plain)
-    return int(not sound)
+    return ExitCode.OK if sound else ExitCode.FINDING
 
 
 def _episodes_of(path: Path) -> list[Path]:
     """A bag itself, or the episodes in a folder.
 
     Raises:
-        BagError: it is neither.
+        BagError: it is neither of them.
     """
+    from robot_recorder.bags.bag import read_bag
+    from robot_recorder.bags.metadata import METADATA_FILE
+    from robot_recorder.catalogue.keeper import open_store
+
     if path.suffix == PARTIAL or os.path.lexists(path / METADATA_FILE):
         return [path]
     found = open_store(path).paths()
     if not found:
-        read_bag(path)  # says what is there
+        read_bag(path)  # raises unless it is a data file, and says what is there
         return [path]
     return found
 
 
 def _try(path: Path, profile: Any, tasks: Any) -> CheckResult | str:
+    from robot_recorder.offline.check import check_episode
+
     try:
         return check_episode(path, profile, tasks)
     except RecorderError as error:
@@ -104,7 +103,11 @@ def _try(path: Path, profile: Any, tasks: Any) -> CheckResult | str:
 def _all_checked(
     paths: list[Path], jobs: int, profile: Any, tasks: Any
 ) -> Iterator[tuple[Path, CheckResult | str]]:
-    """Each as soon as it is done."""
+    """Every path with its result or what failed, as soon as it is done."""
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures.process import BrokenProcessPool
+
     with ExitStack() as stack:
         few = len(paths) <= _FEW or jobs < 2
         pool = None
@@ -138,10 +141,12 @@ def _plain(found: CheckResult) -> dict[str, Any]:
 
 
 def _print(found: CheckResult, everything: bool) -> None:
-    from robot_recorder.cli.tables import PlainText, table_console
+    from robot_recorder.cli.tables import VERDICT_STYLES, PlainText, table_console
+    from robot_recorder.model.quality_result import Level
+    from robot_recorder.quality.report import Verdict
 
     console, report = table_console(), found.report
-    style = _STYLES[report.verdict]
+    style = VERDICT_STYLES[report.verdict]
     console.print(
         PlainText(f"{found.path}: ").append(report.verdict.text, style),
         f"({found.messages} messages, {len(report.results)} checks, {len(report.findings)} findings)",
@@ -173,3 +178,19 @@ def _print_summary(plain: list[dict[str, Any]]) -> None:
     words += f"; {damaged} with damaged files" if damaged else ""
     words += f"; {failed} not recorded without losses" if failed else ""
     say(f"{len(plain)} episodes: {words}")
+
+
+COMMAND = Command(
+    name="check",
+    summary="check files and contents of episodes: accept, review or reject",
+    details="Reads each bag and checks its files, its counts, and what its sensors recorded. "
+    "Exit code 1: at least one episode is damaged or not accepted.",
+    examples=(
+        "robot-recorder check /data/episodes",
+        "robot-recorder check EPISODE --all",
+        "robot-recorder check /data/episodes --save --jobs 4",
+        "robot-recorder check EPISODE --profile my_robot.yaml --json",
+    ),
+    add_arguments=_add_arguments,
+    run=_run,
+)

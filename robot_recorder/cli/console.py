@@ -21,7 +21,21 @@ def say_while_read(text: object) -> None:
     try:
         say(text, flush=True)
     except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")
+        stop_printing()
+
+
+def flush() -> None:
+    """Hand everything that was said on standard output to whoever reads it.
+
+    Raises:
+        BrokenPipeError: nobody does any more.
+    """
+    sys.stdout.flush()
+
+
+def stop_printing() -> None:
+    """Drop everything that is said from now on: nobody reads standard output any more."""
+    sys.stdout = open(os.devnull, "w")
 
 
 def say_lines(text: str) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 
 from robot_recorder.bags.metadata import METADATA_FILE
 from robot_recorder.catalogue.keeper import open_store
+from robot_recorder.cli.arguments import add_json
+from robot_recorder.cli.command import Command
 from robot_recorder.cli.console import say, say_error, say_json
 from robot_recorder.configuration.find import load_tasks
 from robot_recorder.configuration.tasks import TaskRegistry
@@ -41,41 +43,33 @@ class _TimeSpan:
     end_s: float | None
 
 
-def add_label(commands: Any) -> None:
-    """The command ``label``."""
-    label = commands.add_parser(
-        "label",
-        help="label finished episodes, or show how they were labelled",
-        epilog="Times are s on the episode's clock: 0 is its start, its pre-roll is before that. "
-        "Nothing is ever removed from an episode's label log.",
-    )
-    label.add_argument("episode", nargs="+", type=Path, help="bag directories, of anybody's")
-    label.add_argument("--by", default="", metavar="NAME", help="who says so; needed to label")
-    outcome = label.add_mutually_exclusive_group()
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("episode", nargs="+", type=Path, help="bag directories, of anybody's")
+    parser.add_argument("--by", default="", metavar="NAME", help="who says so; needed to label")
+    outcome = parser.add_mutually_exclusive_group()
     outcome.add_argument("--success", action="store_true", help="mark as success")
     outcome.add_argument(
         "--failure", nargs="?", const="", metavar="CAUSE", help="mark as failure, with its cause"
     )
     outcome.add_argument("--unlabelled", action="store_true", help="take the outcome back")
-    label.add_argument("--note", default="", metavar="TEXT", help="why, in your words")
-    label.add_argument("--task", default="", metavar="ID", help="what it demonstrates after all")
-    label.add_argument("--instruction", default="", metavar="TEXT", help="default: the task's")
-    label.add_argument("--operator", default="", metavar="NAME", help="who drove the robot")
-    label.add_argument(
+    parser.add_argument("--note", default="", metavar="TEXT", help="why, in your words")
+    parser.add_argument("--task", default="", metavar="ID", help="what it demonstrates after all")
+    parser.add_argument("--instruction", default="", metavar="TEXT", help="default: the task's")
+    parser.add_argument("--operator", default="", metavar="NAME", help="who drove the robot")
+    parser.add_argument(
         "--annotate", nargs="+", action="extend", default=[], type=_place,
         metavar="NAME@START[-END]", help="note an instant or a segment",
     )  # fmt: skip
-    label.add_argument(
+    parser.add_argument(
         "--retract", nargs="+", action="extend", default=[], type=_place,
         metavar="NAME@START", help="withdraw what was annotated there",
     )  # fmt: skip
-    label.add_argument(
+    parser.add_argument(
         "--tasks", default="", metavar="FILE",
         help="task registry that holds; default: as it was when it was recorded, or the shipped one",
     )  # fmt: skip
-    label.add_argument("--history", action="store_true", help="show every label ever given")
-    label.add_argument("--json", action="store_true", help="print labels and history as JSON")
-    label.set_defaults(run=_label)
+    parser.add_argument("--history", action="store_true", help="show every label ever given")
+    add_json(parser, "print labels and history as JSON, one object per line and episode")
 
 
 def _place(text: str) -> _TimeSpan:
@@ -89,7 +83,7 @@ def _place(text: str) -> _TimeSpan:
     return _TimeSpan(match["name"], start_s, end_s)
 
 
-def _label(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> int:
     changes = any((
         options.success, options.failure is not None, options.unlabelled, options.task,
         options.instruction, options.operator, options.annotate, options.retract,
@@ -237,3 +231,19 @@ def _print_history(now: LabelledEpisode) -> None:
         cells = (f"{when:%Y-%m-%d %H:%M:%S}", event.by or "unknown", describe(event, now))
         table.add_row(*cells, event.previous, event.note)
     table_console().print(table)
+
+
+COMMAND = Command(
+    name="label",
+    summary="label finished episodes, or show how they were labelled",
+    details="Times are in s on the episode's clock: 0 is its start, and its pre-roll is before 0. "
+    "Labels are appended; none is ever removed from an episode.",
+    examples=(
+        "robot-recorder label EPISODE --by ann --success",
+        "robot-recorder label EPISODE --by ann --failure slip --note 'slid out of the left hand'",
+        "robot-recorder label EPISODE --by ann --annotate grasp@1.2 place@3-3.5",
+        "robot-recorder label EPISODE --history",
+    ),
+    add_arguments=_add_arguments,
+    run=_run,
+)

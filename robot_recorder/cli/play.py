@@ -1,4 +1,4 @@
-"""``robot-recorder play``: an episode on its topics again, by the node ``player``, which needs ROS."""
+"""The command ``play``: publish an episode on its topics again, by the node ``player``, which needs ROS."""
 
 from __future__ import annotations
 
@@ -9,63 +9,66 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
-from robot_recorder.cli.chosen import HELP, chosen_episode
-from robot_recorder.cli.processes import node_command
-from robot_recorder.episodes.episode import Episode
+from robot_recorder.cli.arguments import real
+from robot_recorder.cli.command import Command
+from robot_recorder.cli.episode_argument import HELP, chosen_episode
 from robot_recorder.model.errors import ConfigError
-from robot_recorder.playback.playhead import checked_rate
-from robot_recorder.playback.selection import choose
 
 _LEAST_CLOCK_HZ = 0.1
 _NAMESPACE = re.compile(r"/?(?:[A-Za-z_]\w*(?:/[A-Za-z_]\w*)*)?/?", re.ASCII)
 
 
-def add_play(commands: Any) -> None:
-    """The command ``play``."""
-    play = commands.add_parser(
-        "play",
-        help="publish an episode's messages over ROS as they were recorded",
-        description="Publishes the messages of a bag, of anybody's, at their recorded times and with their "
-        "recorded QoS. Exit code 0: played; 1: not to its end; 2: it could not be played at all.",
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("episode", nargs="?", type=Path, default=Path("episodes"), help=HELP)
+    parser.add_argument(
+        "--rate", type=real, default=1.0, metavar="FACTOR", help="2.0: twice as fast; default: 1.0"
     )
-    play.add_argument("episode", nargs="?", type=Path, default=Path("episodes"), help=HELP)
-    play.add_argument("--rate", type=float, default=1.0, help="2.0: twice as fast; default: 1.0")
-    play.add_argument("--start", type=float, default=0.0, metavar="S", help="s from the beginning")
-    play.add_argument("--loop", action="store_true", help="begin again at the end")
-    play.add_argument("--paused", action="store_true", help="begin paused")
-    play.add_argument(
-        "--clock", type=float, default=100.0, metavar="HZ",
-        help="messages on /clock a second; 0: none; default: 100",
+    parser.add_argument(
+        "--start", type=real, default=0.0, metavar="S", help="begin S seconds after its beginning"
+    )
+    parser.add_argument("--loop", action="store_true", help="begin again at the end")
+    parser.add_argument("--paused", action="store_true", help="begin paused")
+    parser.add_argument(
+        "--clock", type=real, default=100.0, metavar="HZ",
+        help="messages on /clock per second; 0: none; default: 100",
     )  # fmt: skip
-    play.add_argument("--topics", nargs="+", default=[], metavar="TOPIC", help="only these")
-    play.add_argument("--namespace", default="", help="namespace of the node and its services")
-    play.add_argument("--no-keyboard", action="store_true", help="do not listen to keys")
-    play.add_argument(
-        "--wait", type=float, default=1.0, metavar="S",
-        help="s that readers are given to be discovered; default: 1",
+    parser.add_argument(
+        "--topics", nargs="+", default=[], metavar="TOPIC", help="only these topics"
+    )
+    parser.add_argument(
+        "--namespace", default="", metavar="NAME", help="namespace of the node and its services"
+    )
+    parser.add_argument("--no-keyboard", action="store_true", help="do not listen to keys")
+    parser.add_argument(
+        "--wait", type=real, default=1.0, metavar="S",
+        help="wait this long for subscribers before playing; default: 1",
     )  # fmt: skip
-    play.add_argument(
+    parser.add_argument(
         "--ros-args", nargs=argparse.REMAINDER, default=[], metavar="ARGS",
-        help="what follows is the node's, such as -r /joint_states:=/then/joint_states",
+        help="everything after this goes to the node, such as -r /joint_states:=/then/joint_states",
     )  # fmt: skip
-    play.set_defaults(run=_play)
 
 
-def _play(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> int:
+    from robot_recorder.episodes.episode import Episode
+    from robot_recorder.playback.playhead import checked_rate
+    from robot_recorder.playback.selection import choose
+
     checked_rate(options.rate)
     for name in ("clock", "wait"):
         if not 0 <= getattr(options, name) < float("inf"):
             raise ConfigError(f"--{name} {getattr(options, name):g} is not a number from 0 on")
     if 0 < options.clock < _LEAST_CLOCK_HZ:
         raise ConfigError(
-            f"--clock {options.clock:g} is too slow: from {_LEAST_CLOCK_HZ:g} on, or 0"
+            f"--clock {options.clock:g} is too slow: give at least {_LEAST_CLOCK_HZ:g}, or 0"
         )
     if not _NAMESPACE.fullmatch(options.namespace):
-        raise ConfigError(f"--namespace '{options.namespace}' is none: letters, digits, _ and /")
+        raise ConfigError(
+            f"--namespace '{options.namespace}' is invalid: use letters, digits, _ and /"
+        )
     episode = Episode.open(chosen_episode(options.episode.expanduser()))
-    choose(episode, options.topics, options.start)  # which may refuse, before ROS is loaded
+    choose(episode, options.topics, options.start)  # raises what is wrong before ROS is loaded
     if importlib.util.find_spec("rclpy") is None:
         raise ConfigError(
             "playing needs ROS 2: source its setup file first (rclpy is not found); "
@@ -78,6 +81,8 @@ def _play(options: argparse.Namespace) -> int:
 
 
 def _command(episode: Path, options: argparse.Namespace) -> list[str]:
+    from robot_recorder.cli.processes import node_command
+
     values = {
         "episode": str(episode.absolute()),
         "rate": options.rate,
@@ -93,3 +98,19 @@ def _command(episode: Path, options: argparse.Namespace) -> list[str]:
     # As JSON, which is YAML: text stays text, also where it looks like a number.
     given = {name: json.dumps(value, ensure_ascii=False) for name, value in values.items()}
     return [*node_command("player", given, options.namespace.strip("/")), *options.ros_args]
+
+
+COMMAND = Command(
+    name="play",
+    summary="publish an episode's messages over ROS 2 as they were recorded",
+    details="Publishes the messages of any rosbag2 bag at their recorded times and with their recorded QoS. Keys "
+    "pause, step and seek. Exit code 1: not everything could be played.",
+    examples=(
+        "robot-recorder play EPISODE",
+        "robot-recorder play EPISODE --rate 0.5 --start 2 --loop",
+        "robot-recorder play EPISODE --topics /joint_states --no-keyboard",
+        "robot-recorder play EPISODE --ros-args -r /joint_states:=/then/joint_states",
+    ),
+    add_arguments=_add_arguments,
+    run=_run,
+)

@@ -1,117 +1,167 @@
-"""``robot-recorder recover``: makes whole what a crash left behind, and bags of files that have no metadata."""
+"""The command ``recover``: complete what a crash left unfinished, and bags without metadata."""
 
 from __future__ import annotations
 
 import argparse
 import itertools
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from robot_recorder.bags.bag import found_files, read_bag
-from robot_recorder.bags.metadata import METADATA_FILE
-from robot_recorder.catalogue.keeper import open_store
-from robot_recorder.cli.console import say
+from robot_recorder.cli.arguments import add_json
+from robot_recorder.cli.command import Command
+from robot_recorder.cli.console import say, say_json
+from robot_recorder.cli.exit_codes import ExitCode
 from robot_recorder.cli.progress import counted
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.ids import PARTIAL
 
 if TYPE_CHECKING:
     from robot_recorder.episodes.recovery import RecoveryResult
+    from robot_recorder.episodes.store import EpisodeStore
 
 
-def add_recover(commands: Any) -> None:
-    """Add the command to the command line."""
-    recover = commands.add_parser(
-        "recover",
-        help="make whole what a crash left behind",
-        description="Of a folder of episodes: finishes what was never finalised, and writes the metadata.yaml of "
-        "bags that have none. Of one data file or bag: the same for that one. Nothing is deleted.",
-    )
-    recover.add_argument(
+@dataclass(frozen=True)
+class _Leftover:
+    """Something a crash left behind.
+
+    Attributes:
+        path: where it is now.
+        ok: it was recovered.
+        message: what is in it, or why it was not recovered.
+    """
+
+    path: Path
+    ok: bool
+    message: str
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "root", nargs="?", default="episodes", type=Path,
-        help="folder of episodes, a bag without metadata.yaml, or a data file; default: episodes",
+        help="folder of episodes, bag without metadata.yaml, or data file; default: episodes",
     )  # fmt: skip
-    recover.set_defaults(run=_recover)
+    add_json(parser)
 
 
-def _recover(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> int:
+    from robot_recorder.bags.metadata import METADATA_FILE
+
     path: Path = options.root
     if path.suffix == PARTIAL and path.is_dir():
-        return _recover_partial(path)
+        return _report([_recover_partial(path)], options.json)
     if os.path.lexists(path / METADATA_FILE):
-        return _mend_metadata(path)
+        return _mend_metadata(path, options.json)
     if path.is_dir() and not _has_files(path):
-        return _recover_all(path)
-    return _complete([path])
+        return _recover_all(path, options.json)
+    return _report([_complete(path)], options.json)
+
+
+def _report(found: list[_Leftover], as_json: bool, recording: list[Path] | None = None) -> int:
+    """Say what became of each leftover; ``recording`` are those that are being recorded."""
+    if as_json:
+        say_json({
+            "recovered": [{"path": str(x.path), "message": x.message} for x in found if x.ok],
+            "not_recovered": [{"path": str(x.path), "message": x.message} for x in found if not x.ok],
+            "being_recorded": [str(path) for path in recording or []],
+        })  # fmt: skip
+    else:
+        for leftover in found:
+            say(leftover.message if leftover.ok else f"not recovered: {leftover.message}")
+        for path in recording or []:
+            say(f"being recorded: {path}")
+    return ExitCode.OK if all(leftover.ok for leftover in found) else ExitCode.FINDING
 
 
 def _has_files(path: Path) -> bool:
+    from robot_recorder.bags.bag import found_files
+
     try:
         return bool(found_files(path))
     except BagError:
         return False
 
 
-def _recover_partial(partial: Path) -> int:
+def _recover_partial(partial: Path) -> _Leftover:
+    from robot_recorder.catalogue.keeper import open_store
     from robot_recorder.episodes.recovery import RecordingLock, recover
 
     with RecordingLock(partial):
-        result = recover(open_store(partial.parent), partial)
-    say(_outcome(result))
-    return int(not result.ok)
+        return _leftover(recover(open_store(partial.parent), partial))
 
 
-def _mend_metadata(path: Path) -> int:
+def _leftover(result: RecoveryResult) -> _Leftover:
+    message = result.message if result.ok else f"{result.message}; see {result.path}"
+    return _Leftover(result.path, result.ok, message)
+
+
+def _mend_metadata(path: Path, as_json: bool) -> int:
+    from robot_recorder.bags.bag import read_bag
     from robot_recorder.bags.complete import is_whole
+    from robot_recorder.bags.metadata import METADATA_FILE
 
     if not is_whole(path):
-        return _complete([path])
+        return _report([_complete(path)], as_json)
     read_bag(path)
-    say(
-        f"{path} has its {METADATA_FILE}: nothing to recover; `robot-recorder check` reads all of it"
-    )
-    return 0
+    if not as_json:
+        say(
+            f"{path} has its {METADATA_FILE}: nothing to recover; to read all of it: robot-recorder check {path}"
+        )
+    return _report([], as_json)
 
 
-def _complete(paths: list[Path]) -> int:
+def _complete(path: Path) -> _Leftover:
     from robot_recorder.bags.complete import complete
 
-    for path in paths:
-        say(complete(path)[1])
-    return 0
+    directory, message = complete(path)
+    return _Leftover(directory, True, message)
 
 
-def _recover_all(root: Path) -> int:
-    from robot_recorder.bags.complete import complete, incomplete
-    from robot_recorder.episodes.recovery import recover_all
+def _recover_all(root: Path, as_json: bool) -> int:
+    from robot_recorder.bags.bag import read_bag
+    from robot_recorder.bags.complete import incomplete
+    from robot_recorder.catalogue.keeper import open_store
 
     store, folders = open_store(root), incomplete(root)
     if not folders and not store.unfinished() and not store.paths():
-        read_bag(root)  # says what is there
+        read_bag(root)  # raises, and says what is there
+    found = _recovered(store, folders)
+    done = {leftover.path for leftover in found}
+    recording = [partial for partial in store.unfinished() if partial not in done]
+    code = _report(found, as_json, recording)
+    if not as_json:
+        whole = sum(leftover.ok for leftover in found)
+        say(f"{whole} of {len(found)} leftovers recovered")
+    return code
+
+
+def _recovered(store: EpisodeStore, folders: list[Path]) -> list[_Leftover]:
+    """Recover what is unfinished in a store, and folders without metadata, with a progress bar."""
+    from robot_recorder.episodes.recovery import recover_all
+
     done, total = itertools.count(1), len(store.unfinished()) + len(folders)
-    lines, whole = [], 0
     with counted("recovering", least=1) as told:
-        results = recover_all(store, lambda _: told(next(done), total))
+        found = [_leftover(x) for x in recover_all(store, lambda _: told(next(done), total))]
         for folder in folders:
             try:
-                lines.append(complete(folder)[1])
-                whole += 1
+                found.append(_complete(folder))
             except BagError as error:
-                lines.append(f"not recovered: {error}")
+                found.append(_Leftover(folder, False, str(error)))
             told(next(done), total)
-    for result in results:
-        say(_outcome(result))
-    for line in lines:
-        say(line)
-    for partial in store.unfinished():
-        if partial not in {r.path for r in results}:
-            say(f"being recorded: {partial}")
-    whole += sum(r.ok for r in results)
-    total = len(results) + len(folders)
-    say(f"{whole} of {total} leftovers recovered")
-    return int(whole < total)
+    return found
 
 
-def _outcome(result: RecoveryResult) -> str:
-    return result.message if result.ok else f"not recovered: {result.message}; see {result.path}"
+COMMAND = Command(
+    name="recover",
+    summary="complete the episodes that a crash left unfinished",
+    details="In a folder of episodes: finalises what was never finalised, and writes the metadata.yaml of bags "
+    "that have none. With one data file or bag: the same for that one. Deletes nothing.",
+    examples=(
+        "robot-recorder recover /data/episodes",
+        "robot-recorder recover /data/episodes/arm_20260101T000000_000.partial",
+        "robot-recorder recover recording.mcap",
+    ),
+    add_arguments=_add_arguments,
+    run=_run,
+)

@@ -1,4 +1,4 @@
-"""``robot-recorder show``: an episode as a picture and a page; repeats of a task over each other."""
+"""The command ``show``: draw an episode and write its report, or compare repeats of a task."""
 
 from __future__ import annotations
 
@@ -6,30 +6,24 @@ import argparse
 import os
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from robot_recorder.cli.chosen import HELP, chosen_episode
+from robot_recorder.cli.command import Command
 from robot_recorder.cli.console import say
+from robot_recorder.cli.episode_argument import HELP, chosen_episode
+from robot_recorder.cli.exit_codes import ExitCode
 from robot_recorder.cli.progress import progress
 from robot_recorder.model.errors import ConfigError
 
 
-def add_show(commands: Any) -> None:
-    """Add the command to the command line."""
-    show = commands.add_parser(
-        "show",
-        help="draw an episode and write its report; several: lay repeats over each other",
-        description="One episode: a picture (PNG) and a report that any browser opens (HTML). Several: one "
-        "picture of all of them against time from start, the odd ones first.",
-    )
-    show.add_argument("episode", nargs="*", type=Path, default=[Path("episodes")], help=HELP)
-    show.add_argument(
-        "--out", type=Path, help="PNG or HTML file, or a folder; default: beside the episode"
-    )
-    show.set_defaults(run=_show)
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("episode", nargs="*", type=Path, default=[Path("episodes")], help=HELP)
+    parser.add_argument(
+        "--out", type=Path, metavar="PATH",
+        help="PNG or HTML file, or a folder; default: beside the episode",
+    )  # fmt: skip
 
 
-def _show(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> int:
     given = options.episode
     if len(given) > 1:  # what stands beside episodes, such as their pictures, is in every `*`
         given = [p for p in given if p.suffix not in (".png", ".html", ".rrd")] or given
@@ -53,7 +47,7 @@ def _one(path: Path, out: Path | None) -> int:
         writers[target.suffix](data, target)
         say(target)
     _print_problems(data.problems)
-    return 0
+    return ExitCode.OK
 
 
 def _compare(paths: list[Path], out: Path | None) -> int:
@@ -80,19 +74,19 @@ def _compare(paths: list[Path], out: Path | None) -> int:
     Console().print(table)
     say(target)
     _print_problems(comparison.problems)
-    return 0
+    return ExitCode.OK
 
 
 def _targets(out: Path | None, folder: Path, name: str, suffixes: tuple[str, ...]) -> list[Path]:
     """Files to write.
 
     Raises:
-        ConfigError: that can not be written, or not as it is asked for.
+        ConfigError: they cannot be written there, or not in the format that is asked for.
     """
     targets = _named_targets(out, folder, name, suffixes)
     if not os.access(targets[0].parent, os.W_OK):
         raise ConfigError(
-            f"{targets[0].parent} can not be written to: give another folder with --out"
+            f"{targets[0].parent} cannot be written to: give another folder with --out"
         )
     return targets
 
@@ -109,10 +103,25 @@ def _named_targets(
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"{out} can not be made: {error.strerror}") from error
+        raise ConfigError(f"{out} cannot be made: {error.strerror}") from error
     return [out / f"{name}{suffix}" for suffix in suffixes]
 
 
 def _print_problems(problems: list[str]) -> None:
     for problem in problems:
         say(f"  - {problem}")
+
+
+COMMAND = Command(
+    name="show",
+    summary="draw an episode and write its report; compare several episodes of a task",
+    details="One episode: a picture (PNG) and a report that any browser opens (HTML). Several: one picture of all "
+    "of them against time from their starts, and a table with the most unusual one first.",
+    examples=(
+        "robot-recorder show EPISODE",
+        "robot-recorder show /data/episodes --out report.html",
+        "robot-recorder show /data/episodes/*_lift_box --out comparison.png",
+    ),
+    add_arguments=_add_arguments,
+    run=_run,
+)

@@ -17,7 +17,7 @@ from robot_recorder.model.text import visible
 from robot_recorder.quality.report import Verdict
 
 _OUTCOMES = {Outcome.SUCCESS: "green", Outcome.FAILURE: "red", Outcome.UNLABELLED: "yellow"}
-_VERDICTS = {
+VERDICT_STYLES = {
     Verdict.ACCEPT: "green", Verdict.REVIEW: "yellow", Verdict.REJECT: "red",
     Verdict.UNKNOWN: "",
 }  # fmt: skip
@@ -83,7 +83,7 @@ def episodes_table(entries: Iterable[Entry]) -> Table:
             PlainText(entry.id.removesuffix(f"_{entry.task}")),
             PlainText(entry.task or "-"),
             PlainText(outcome, _OUTCOMES[entry.outcome]),
-            PlainText(verdict if entry.verdict else "-", _VERDICTS[entry.verdict]),
+            PlainText(verdict if entry.verdict else "-", VERDICT_STYLES[entry.verdict]),
             f"{entry.duration_ms / 1000:.1f} s",
             str(entry.messages),
             f"{entry.size_bytes / 1e6:.1f} MB",

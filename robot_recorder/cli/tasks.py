@@ -1,27 +1,30 @@
-"""The command ``tasks``: what can be demonstrated, and whether a floor's own file is right."""
+"""The command ``tasks``: list the tasks of a registry, and check its file."""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from robot_recorder.cli.arguments import add_json
+from robot_recorder.cli.command import Command
 from robot_recorder.cli.console import say, say_json
-from robot_recorder.configuration.find import load_tasks
-from robot_recorder.configuration.tasks import Task
+from robot_recorder.cli.exit_codes import ExitCode
 from robot_recorder.model.errors import ConfigError
 
-
-def add_tasks(commands: Any) -> None:
-    """The command ``tasks``."""
-    tasks = commands.add_parser("tasks", help="list the tasks of a registry, and check it")
-    tasks.add_argument("file", nargs="?", default="", help="YAML file; default: the shipped one")
-    tasks.add_argument("--programme", metavar="ID", help="only the tasks of this programme")
-    tasks.add_argument("--json", action="store_true", help="print them as JSON")
-    tasks.set_defaults(run=_tasks)
+if TYPE_CHECKING:
+    from robot_recorder.configuration.tasks import Task
 
 
-def _tasks(options: argparse.Namespace) -> int:
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", nargs="?", default="", help="YAML file; default: the shipped one")
+    parser.add_argument("--programme", metavar="ID", help="only the tasks of this programme")
+    add_json(parser)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from robot_recorder.configuration.find import load_tasks
+
     registry = load_tasks(options.file)
     tasks = list(registry.tasks.values())
     if options.programme is not None:
@@ -35,18 +38,18 @@ def _tasks(options: argparse.Namespace) -> int:
             "tasks": {task.id: _plain(task) for task in tasks},
         }
         say_json(plain)
-        return 0
+        return ExitCode.OK
     _print(tasks)
     for programme in programmes.values():
         say(f"{programme.id}: {programme.title}. {programme.description}".rstrip())
     wanted = sum(task.target or 0 for task in tasks)
     say(f"{len(tasks)} tasks in {len(programmes)} programmes, {wanted} episodes wanted")
-    return 0
+    return ExitCode.OK
 
 
 def _plain(task: Task) -> dict[str, Any]:
     plain = asdict(task)
-    del plain["text"]  # what is here, once more
+    del plain["text"]  # the YAML of the same
     return plain
 
 
@@ -70,3 +73,16 @@ def _print(tasks: list[Task]) -> None:
             ", ".join(task.failure_causes) or "any",
         )  # fmt: skip
     table_console(180).print(table)
+
+
+COMMAND = Command(
+    name="tasks",
+    summary="list the tasks of a registry, and check its file",
+    examples=(
+        "robot-recorder tasks",
+        "robot-recorder tasks my_tasks.yaml",
+        "robot-recorder tasks --programme smart_home --json",
+    ),
+    add_arguments=_add_arguments,
+    run=_run,
+)

@@ -7,41 +7,35 @@ import os
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
-from robot_recorder.cli.chosen import HELP, chosen_episode
+from robot_recorder.cli.command import Command
 from robot_recorder.cli.console import say, say_error
+from robot_recorder.cli.episode_argument import HELP, chosen_episode
+from robot_recorder.cli.exit_codes import ExitCode
 from robot_recorder.cli.progress import progress
 from robot_recorder.model.errors import ConfigError
 
 _NEEDED = "0.41.0"
 
 
-def add_view(commands: Any) -> None:
-    """The command ``view``."""
-    view = commands.add_parser(
-        "view", help="open an episode in Rerun: pictures, curves, robot, labels"
-    )
-    view.add_argument("episode", nargs="?", type=Path, default=Path("episodes"), help=HELP)
-    where = view.add_mutually_exclusive_group()
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("episode", nargs="?", type=Path, default=Path("episodes"), help=HELP)
+    where = parser.add_mutually_exclusive_group()
     where.add_argument(
-        "--save",
-        type=Path,
-        metavar="RRD",
-        help="write a file, or into a folder, instead of opening a viewer",
-    )
+        "--save", type=Path, metavar="RRD",
+        help="write a file, or a file in this folder, instead of opening a viewer",
+    )  # fmt: skip
     where.add_argument("--web", action="store_true", help="show it in a browser, until Ctrl-C")
     where.add_argument(
         "--connect", metavar="URL", nargs="?", const="rerun+http://127.0.0.1:9876/proxy",
-        help="send it to a viewer that runs already; default: the one on this machine",
+        help="send it to a running viewer; default: the one on this machine",
     )  # fmt: skip
-    view.add_argument(
+    parser.add_argument(
         "--all", action="store_true", help="every picture and sample, also of a long episode"
     )
-    view.set_defaults(run=_view)
 
 
-def _view(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> int:
     _require_rerun()
     from robot_recorder.content.contents import Contents
     from robot_recorder.view import viewer
@@ -67,20 +61,21 @@ def _view(options: argparse.Namespace) -> int:
                 viewed = log_episode(contents, recording, options.all, told)
     except NotTaken as error:
         say_error(f"error: {error}")
-        os._exit(2)  # Rerun would wait for its threads for ever
+        os._exit(ExitCode.FAILED)  # Rerun would wait for its threads for ever
     for note in viewed.notes:
         say(f"  - {note}")
     if options.save:
         say(f"{options.save}: {options.save.stat().st_size / 1e6:.1f} MB")
     elif options.web:
         _wait()
-    return 0
+    return ExitCode.OK
 
 
 def _require_rerun() -> None:
-    """
+    """Check that Rerun is here, in a version this package works with.
+
     Raises:
-        ConfigError: Rerun is not installed.
+        ConfigError: it is not.
     """
     install = f"pip install rerun-sdk=={_NEEDED}"
     try:
@@ -93,9 +88,22 @@ def _require_rerun() -> None:
 
 
 def _wait() -> None:
-    say("Ctrl-C ends it", flush=True)
+    say("press Ctrl-C to end", flush=True)
     try:
         while True:
             time.sleep(3600)
     except KeyboardInterrupt:
         pass
+
+
+COMMAND = Command(
+    name="view",
+    summary="open an episode in Rerun: cameras, curves, robot, labels",
+    examples=(
+        "robot-recorder view EPISODE",
+        "robot-recorder view EPISODE --save shared.rrd",
+        "robot-recorder view /data/episodes --web",
+    ),
+    add_arguments=_add_arguments,
+    run=_run,
+)

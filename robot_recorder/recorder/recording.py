@@ -8,8 +8,6 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from robot_recorder.bags.files import Spare, folder_bytes, is_regular, share
 from robot_recorder.bags.metadata import METADATA_FILE, topic_metadata
 from robot_recorder.bags.writer import BagWriter
 from robot_recorder.clocks.robot_clock import ClockStep
+from robot_recorder.configuration.version import software_version
 from robot_recorder.episodes.facts import (
     incompleteness,
     label_facts,
@@ -90,15 +89,6 @@ class EpisodeStart:
     label: LabelEvent
     jumps_before: int = 0
     facts: dict[str, str] = field(default_factory=dict)
-
-
-@cache
-def software_version() -> str:
-    """Version of this package, as installed."""
-    try:
-        return version("robot_recorder")
-    except PackageNotFoundError:
-        return "0.1.0"  # installed by colcon, which leaves no Python metadata
 
 
 class Recording:

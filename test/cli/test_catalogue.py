@@ -129,10 +129,10 @@ def test_what_does_not_exist_is_refused(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--verdict", "good"], "'good' is none of unknown, accept, review, reject"),
+        (["--verdict", "good"], "unknown 'good': known: accept, reject, review, unknown"),
         (["--since", "yesterday"], "write it as 2026-01-31"),
-        (["--longer", "-1"], "no duration"),
-        (["--limit", "0"], "less than 1"),
+        (["--longer", "-1"], "not a number of seconds"),
+        (["--limit", "0"], "whole number of at least 1"),
         (["--paths", "--json"], "not allowed"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from support.bags import small_robot
 from support.repeats import repeat
 
-from robot_recorder.cli.chosen import chosen_episode
+from robot_recorder.cli.episode_argument import chosen_episode
 from robot_recorder.cli.main import main
 from robot_recorder.model.errors import BagError
 

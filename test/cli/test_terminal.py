@@ -223,7 +223,7 @@ def test_a_program_that_breaks_forges_no_line(monkeypatch: pytest.MonkeyPatch, c
     def breaks(_: str) -> None:
         raise ValueError(HOSTILE)
 
-    monkeypatch.setattr("robot_recorder.cli.tasks.load_tasks", breaks)
+    monkeypatch.setattr("robot_recorder.configuration.find.load_tasks", breaks)
     assert main(["tasks"]) == 2
     said = VisibleFormatter().format(caplog.records[-1])
     assert "Traceback" in said and "ValueError: \\x1b[2Ja" in said

@@ -1,4 +1,4 @@
-"""Which episode a person means: a bag, a file in it, or a folder whose newest episode it is."""
+"""The argument that names an episode: a bag, a file in it, or a folder, which means its newest episode."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import re
 from datetime import datetime
 from pathlib import Path
 
-from robot_recorder.bags.bag import read_bag
-from robot_recorder.bags.metadata import METADATA_FILE
-
-_START = re.compile(r"_(\d{8}T\d{6}_\d{3})")  # in an episode's id, see storage.episodes.episode_id
-HELP = "bag directory or data file, of anybody's; a folder: its newest episode; default: episodes"
+_START = re.compile(r"_(\d{8}T\d{6}_\d{3})")  # in an episode's id
+HELP = "bag directory or data file, from any recorder; of a folder, the newest episode; default: episodes"
 
 
 def chosen_episode(path: Path) -> Path:
-    """The bag directory that is meant.
+    """The bag directory that a path means.
 
     Raises:
-        BagError: there is none.
+        BagError: there is no bag at the path or directly below it.
     """
+    from robot_recorder.bags.bag import read_bag
+    from robot_recorder.bags.metadata import METADATA_FILE
+
     if path.is_file() and os.path.lexists(path.parent / METADATA_FILE):
         return path.parent
     if os.path.lexists(path / METADATA_FILE):
@@ -29,13 +29,15 @@ def chosen_episode(path: Path) -> Path:
     ]
     episodes = [p for p in episodes if p.suffix != ".partial"]
     if not episodes:
-        read_bag(path)  # says what is there
+        read_bag(path)  # raises unless it is a data file, and says what is there
         return path
     return max(episodes, key=_started)
 
 
 def _started(path: Path) -> float:
-    """s since the epoch; by the id, or else by the file's date: labels given later change that."""
+    """Start in s since the epoch: from the id, or else the time stamp of the metadata, which labels change."""
+    from robot_recorder.bags.metadata import METADATA_FILE
+
     found = _START.search(path.name)
     if found:
         try:

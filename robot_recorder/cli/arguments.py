@@ -1,0 +1,94 @@
+"""Arguments that several commands take, and types of arguments that say what is wrong with a value."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+
+def add_json(parser: Any, help: str = "print JSON instead of text") -> None:
+    """``--json``, of every command that prints a table."""
+    parser.add_argument("--json", action="store_true", help=help)
+
+
+def add_roots(parser: argparse.ArgumentParser) -> None:
+    """The folders of episodes that ``episodes``, ``stats`` and ``catalogue`` are about."""
+    parser.add_argument(
+        "root", nargs="*", default=[Path("episodes")], type=Path,
+        help="folders of recorded episodes; default: episodes",
+    )  # fmt: skip
+
+
+class Word:
+    """The type of an argument that is one of several words.
+
+    Attributes:
+        words: what can be typed, for help and completion.
+    """
+
+    def __init__(self, members: Iterable[Any]) -> None:
+        """
+        Args:
+            members: of an enumeration; each is typed as its text.
+        """
+        self._members = {_text(member): member for member in members}
+        self.words = list(self._members)
+
+    def __call__(self, text: str) -> Any:
+        """The member that was typed."""
+        if text in self._members:
+            return self._members[text]
+        from robot_recorder.configuration.yaml_source import did_you_mean
+
+        raise argparse.ArgumentTypeError(f"unknown '{text}': {did_you_mean(text, self.words)}")
+
+    def __str__(self) -> str:
+        return ", ".join(self.words)
+
+
+def _text(member: Any) -> str:
+    return str(member.value if isinstance(member.value, str) else member.text)
+
+
+def number(
+    least: float, most: float, unit: str = "", above: bool = False
+) -> Callable[[str], float]:
+    """The type of a number from ``least`` to ``most``; with ``above``, greater than ``least``."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not (least < value if above else least <= value) or not value <= most:
+            start = f"above {least:g}" if above else f"from {least:g}"
+            words = " ".join(filter(None, ("a number", unit)))
+            raise argparse.ArgumentTypeError(f"'{text}' is not {words} {start} to {most:g}")
+        return value
+
+    return parse
+
+
+def real(text: str) -> float:
+    """The type of any number; the command says itself which it takes."""
+    try:
+        return float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number") from error
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """The type of a whole number of at least ``least``."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least {least}")
+        return value
+
+    return parse
