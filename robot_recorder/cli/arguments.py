@@ -42,7 +42,7 @@ class Word:
             return self._members[text]
         from robot_recorder.configuration.yaml_source import did_you_mean
 
-        raise argparse.ArgumentTypeError(f"unknown '{text}': {did_you_mean(text, self.words)}")
+        raise argparse.ArgumentTypeError(f"unknown '{text}'; {did_you_mean(text, self.words)}")
 
     def __str__(self) -> str:
         return ", ".join(self.words)

@@ -1,28 +1,25 @@
-"""The table of commands: those of this package, and those that other packages add.
+"""The table of commands: those of this package, and those that installed packages add.
 
-Another package adds a command by an entry point of the group ``robot_recorder.commands``, named as the
-command and pointing to a ``Command``.
+A package adds a command by an entry point of the group ``robot_recorder.commands``, named as the command
+and pointing to a ``Command``.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import platform
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import Any
 
 from robot_recorder.cli.command import Command
-from robot_recorder.cli.console import say, say_error
+from robot_recorder.cli.console import say
 from robot_recorder.cli.exit_codes import MEANINGS
 from robot_recorder.cli.parser import Parser
-from robot_recorder.model.errors import ConfigError
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
 
 NAME = "robot-recorder"
-GROUP = "robot_recorder.commands"
 # Each is a module of this folder with a COMMAND; in the order of the help.
 OWN = (
     "episodes", "stats", "catalogue", "check", "label", "tasks", "recover", "trash", "show", "view", "play",
@@ -35,16 +32,13 @@ def parser_for(words: Sequence[str]) -> Parser:
 
     Args:
         words: what was typed after ``robot-recorder``.
-
-    Raises:
-        ConfigError: the command is another package's, and cannot be loaded.
     """
     name = next((word for word in words if not word.startswith("-")), "")
     if name in OWN:
         return complete_parser([own_command(name)])
-    added = _added()
-    if name in added:
-        return complete_parser([_load(added[name])])
+    for command in added_commands() if name else ():
+        if command.name == name:
+            return complete_parser([command])
     parser, commands = _empty_parser()
     for command in all_commands():
         command.list_in(commands)
@@ -78,54 +72,33 @@ def own_command(name: str) -> Command:
 
 
 def all_commands() -> Iterator[Command]:
-    """Every command; one of another package that cannot be loaded is named on standard error instead."""
-    for name in OWN:
-        yield own_command(name)
-    for entry_point in _added().values():
+    """Every command, in the order of the help."""
+    yield from map(own_command, OWN)
+    yield from added_commands()
+
+
+@cache
+def added_commands() -> tuple[Command, ...]:
+    """Commands of other installed packages; one that cannot be used is named in a warning and left out."""
+    from robot_recorder.model.extensions import COMMANDS_GROUP, extensions
+
+    commands = []
+    for name, command in extensions(COMMANDS_GROUP).found.items():
         try:
-            yield _load(entry_point)
-        except ConfigError as error:
-            say_error(f"warning: {error}")
-
-
-def _added() -> dict[str, EntryPoint]:
-    """Commands of other packages by name; a name that is taken stays whose it was."""
-    from importlib.metadata import entry_points
-
-    found: dict[str, EntryPoint] = {}
-    for entry_point in entry_points(group=GROUP):
-        if entry_point.name in OWN or entry_point.name in found:
-            say_error(
-                f"warning: {_origin(entry_point)} adds a command '{entry_point.name}', which exists already"
+            if name in OWN:
+                raise ValueError("a command of this name exists already")
+            if not isinstance(command, Command):
+                raise TypeError(f"it is a {type(command).__name__}, not a Command")
+            if command.name != name:
+                raise ValueError(f"it calls itself '{command.name}'")
+            command.add_to(_empty_parser()[1])
+        except Exception as error:  # somebody else's code must not take the other commands away
+            logging.getLogger(__name__).warning(
+                "%s: '%s' is left out: %s", COMMANDS_GROUP, name, error
             )
         else:
-            found[entry_point.name] = entry_point
-    return found
-
-
-def _load(entry_point: EntryPoint) -> Command:
-    """A command of another package.
-
-    Raises:
-        ConfigError: it cannot be imported, or is not a command of that name.
-    """
-    try:
-        command = entry_point.load()
-        if not isinstance(command, Command):
-            raise TypeError(f"{entry_point.value} is a {type(command).__name__}, not a Command")
-        if command.name != entry_point.name:
-            raise ValueError(f"{entry_point.value} calls itself '{command.name}'")
-        command.add_to(_empty_parser()[1])
-    except (Exception, SystemExit) as error:
-        raise ConfigError(
-            f"the command '{entry_point.name}' of {_origin(entry_point)} cannot be loaded: "
-            f"{type(error).__name__}: {error}"
-        ) from error
-    return command
-
-
-def _origin(entry_point: EntryPoint) -> str:
-    return entry_point.dist.name if entry_point.dist else "another package"
+            commands.append(command)
+    return tuple(commands)
 
 
 class _Version(argparse.Action):

@@ -31,7 +31,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and where the help is, and exit."""
-        say_error(f"error: {message}; see {self.prog} --help")
+        say_error(f"error: {message}")
+        say_error(f"{self.prog} --help explains it")
         raise SystemExit(ExitCode.FAILED)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
@@ -65,7 +66,7 @@ class Parser(argparse.ArgumentParser):
 
         option = word.partition("=")[0]
         known = [name for name in self._option_string_actions if name.startswith("--")]
-        self.error(f"unknown option '{option}': {did_you_mean(option, known)}")
+        self.error(f"unknown option '{option}'; {did_you_mean(option, known)}")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """Of a command, an action, or an option with choices."""
@@ -78,4 +79,4 @@ class Parser(argparse.ArgumentParser):
             f"unknown {str(action.metavar).lower()} '{value}'" if commands else f"unknown '{value}'"
         )
         hint = did_you_mean(str(value), map(str, action.choices))
-        raise argparse.ArgumentError(None if commands else action, f"{what}: {hint}")
+        raise argparse.ArgumentError(None if commands else action, f"{what}; {hint}")

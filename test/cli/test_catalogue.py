@@ -129,7 +129,7 @@ def test_what_does_not_exist_is_refused(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--verdict", "good"], "unknown 'good': known: accept, reject, review, unknown"),
+        (["--verdict", "good"], "unknown 'good'; known: accept, reject, review, unknown"),
         (["--since", "yesterday"], "write it as 2026-01-31"),
         (["--longer", "-1"], "not a number of seconds"),
         (["--limit", "0"], "whole number of at least 1"),
