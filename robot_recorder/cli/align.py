@@ -61,7 +61,7 @@ def _run(options: argparse.Namespace) -> int:
             target = target / f"{path.resolve().name}{suffix}"
         try:
             if target in written:
-                raise ConfigError(f"{path}: {target} is of another bag of this name already")
+                raise ConfigError(f"{path}: {target} was written for another bag of the same name")
             code = _align(path, target, options)
             written.add(target)
         except RecorderError as error:

@@ -1,4 +1,4 @@
-"""The command ``label``: labels episodes long after, and shows who labelled them as what."""
+"""The command ``label``: label finished episodes, and show who labelled them how."""
 
 from __future__ import annotations
 
@@ -8,26 +8,21 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from robot_recorder.bags.metadata import METADATA_FILE
-from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.cli.arguments import add_json
 from robot_recorder.cli.command import Command
 from robot_recorder.cli.console import say, say_error, say_json
-from robot_recorder.configuration.find import load_tasks
-from robot_recorder.configuration.tasks import TaskRegistry
-from robot_recorder.episodes.episode import Episode
-from robot_recorder.episodes.label_rules import missing_annotations, to_be_annotated
-from robot_recorder.episodes.labelling import LabelledEpisode, describe, label_finished
-from robot_recorder.episodes.store import EpisodeStore, not_finished
-from robot_recorder.episodes.trash import TRASH
+from robot_recorder.cli.exit_codes import ExitCode
 from robot_recorder.model.errors import ConfigError, RecorderError
 from robot_recorder.model.ids import PARTIAL
-from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
-from robot_recorder.model.streams import NS_PER_S
+
+if TYPE_CHECKING:
+    from robot_recorder.configuration.tasks import TaskRegistry
+    from robot_recorder.episodes.labelling import LabelledEpisode
+    from robot_recorder.episodes.store import EpisodeStore
+    from robot_recorder.model.labels import LabelEvent, LabelKind
 
 _NUMBER = r"-?\d+(?:\.\d*)?"
 _PLACE = re.compile(rf"^(?P<name>[^@]+)@(?P<start>{_NUMBER})(?:-(?P<end>{_NUMBER}))?\Z", re.ASCII)
@@ -36,7 +31,7 @@ _MOST_S = 1e6
 
 @dataclass(frozen=True)
 class _TimeSpan:
-    """``NAME@START[-END]``, s on the episode's clock; no end: an instant."""
+    """``NAME@START[-END]``: s on the episode's clock; an instant has no end."""
 
     name: str
     start_s: float
@@ -44,31 +39,38 @@ class _TimeSpan:
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("episode", nargs="+", type=Path, help="bag directories, of anybody's")
-    parser.add_argument("--by", default="", metavar="NAME", help="who says so; needed to label")
+    parser.add_argument("episode", nargs="+", type=Path, help="bag directories, from any recorder")
+    parser.add_argument("--by", default="", metavar="NAME", help="who labels; needed to label")
     outcome = parser.add_mutually_exclusive_group()
     outcome.add_argument("--success", action="store_true", help="mark as success")
     outcome.add_argument(
         "--failure", nargs="?", const="", metavar="CAUSE", help="mark as failure, with its cause"
     )
-    outcome.add_argument("--unlabelled", action="store_true", help="take the outcome back")
-    parser.add_argument("--note", default="", metavar="TEXT", help="why, in your words")
-    parser.add_argument("--task", default="", metavar="ID", help="what it demonstrates after all")
-    parser.add_argument("--instruction", default="", metavar="TEXT", help="default: the task's")
-    parser.add_argument("--operator", default="", metavar="NAME", help="who drove the robot")
+    outcome.add_argument("--unlabelled", action="store_true", help="withdraw the outcome")
+    parser.add_argument("--note", default="", metavar="TEXT", help="the reason, in your words")
+    parser.add_argument("--task", default="", metavar="ID", help="correct the task it demonstrates")
+    parser.add_argument(
+        "--instruction",
+        default="",
+        metavar="TEXT",
+        help="correct the instruction; default: the task's",
+    )
+    parser.add_argument(
+        "--operator", default="", metavar="NAME", help="correct who operated the robot"
+    )
     parser.add_argument(
         "--annotate", nargs="+", action="extend", default=[], type=_place,
-        metavar="NAME@START[-END]", help="note an instant or a segment",
+        metavar="NAME@START[-END]", help="annotate an instant or a segment",
     )  # fmt: skip
     parser.add_argument(
         "--retract", nargs="+", action="extend", default=[], type=_place,
-        metavar="NAME@START", help="withdraw what was annotated there",
+        metavar="NAME@START", help="withdraw an annotation",
     )  # fmt: skip
     parser.add_argument(
         "--tasks", default="", metavar="FILE",
-        help="task registry that holds; default: as it was when it was recorded, or the shipped one",
+        help="task registry to apply; default: the one kept in the episode, or else the shipped one",
     )  # fmt: skip
-    parser.add_argument("--history", action="store_true", help="show every label ever given")
+    parser.add_argument("--history", action="store_true", help="print every label ever given")
     add_json(parser, "print labels and history as JSON, one object per line and episode")
 
 
@@ -84,6 +86,8 @@ def _place(text: str) -> _TimeSpan:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from robot_recorder.configuration.find import load_tasks
+
     changes = any((
         options.success, options.failure is not None, options.unlabelled, options.task,
         options.instruction, options.operator, options.annotate, options.retract,
@@ -93,31 +97,46 @@ def _run(options: argparse.Namespace) -> int:
     if not changes and not options.history and not options.json:
         raise ConfigError("nothing to do: give a label, for example --success, or --history")
     if changes and not options.by.strip():
-        raise ConfigError("a label needs --by NAME: who says so is kept with it")
-    shown = options.history or options.json
+        raise ConfigError("a label needs --by NAME: it is kept with the label")
     registry = load_tasks(options.tasks)
-    failed = False
     stores: dict[Path, EpisodeStore] = {}
+    code = ExitCode.OK
     for path in options.episode:
         try:
-            path = path.resolve()
-            _refuse(path, changes)
-            now = LabelledEpisode.of(Episode.open(path))
-            if changes:
-                store = stores.setdefault(path.parent, open_store(path.parent))
-                now = _labelled(store, path, options, registry)
-            if shown:
-                _show(now, path, registry, options.json)
+            _label_and_show(path.resolve(), changes, options, registry, stores)
         except RecorderError as error:
             say_error(f"error: {error}")  # the others are labelled all the same
-            failed = True
-    return int(failed)
+            code = ExitCode.FINDING
+    return code
+
+
+def _label_and_show(
+    path: Path, changes: bool, options: argparse.Namespace, registry: TaskRegistry,
+    stores: dict[Path, EpisodeStore],
+) -> None:  # fmt: skip
+    from robot_recorder.catalogue.keeper import open_store
+    from robot_recorder.cli.label_report import labels_as_json, print_history
+    from robot_recorder.episodes.episode import Episode
+    from robot_recorder.episodes.labelling import LabelledEpisode
+
+    _refuse(path, changes)
+    now = LabelledEpisode.of(Episode.open(path))
+    if changes:
+        store = stores.setdefault(path.parent, open_store(path.parent))
+        now = _labelled(store, path, options, registry)
+    if options.json:
+        say_json(labels_as_json(now, path, registry))
+    elif options.history:
+        print_history(now, registry)
 
 
 def _labelled(
     store: EpisodeStore, path: Path, options: argparse.Namespace, registry: TaskRegistry
 ) -> LabelledEpisode:
     """Label one episode; print what was done unless the history is printed anyway."""
+    from robot_recorder.cli.label_report import sentence
+    from robot_recorder.episodes.labelling import label_finished
+
     rules = bool(options.tasks)  # a registry that was given comes before the one in the episode
     try:
         now, events = label_finished(
@@ -125,21 +144,30 @@ def _labelled(
         )
     except ConfigError as error:
         raise ConfigError(f"{path.name}: {error}") from error
-    told = [_sentence(event, now) for event in events]
-    if any(event.kind is not LabelKind.TASK for event in events):
-        told[-1] += to_be_annotated(now.labels, now.task(registry, registry_rules=rules))
     if not options.history and not options.json:
-        say(f"{now.id} {'; '.join(told)}")
+        say(sentence(now, events, now.task(registry, registry_rules=rules)))
     return now
 
 
 def _refuse(path: Path, change: bool) -> None:
-    """Refuse what is no finished episode, or not to be changed where it is."""
+    """Refuse a path without a finished episode, or with one that must not be changed where it is.
+
+    Args:
+        change: labels are to be added, not only shown.
+
+    Raises:
+        RecorderError: it is refused.
+    """
+    from robot_recorder.bags.metadata import METADATA_FILE
+    from robot_recorder.episodes.episode import Episode
+    from robot_recorder.episodes.store import not_finished
+    from robot_recorder.episodes.trash import TRASH
+
     partial = path if path.suffix == PARTIAL else path.with_name(path.name + PARTIAL)
     if partial.is_dir() and (path == partial or not path.is_dir()):
         raise ConfigError(not_finished(partial))
     if change and path.exists() and not (path / METADATA_FILE).is_file():
-        Episode.open(path)  # says what is there
+        Episode.open(path)  # raises, and says what is there, unless it is a bag
         raise ConfigError(
             f"{path} has no {METADATA_FILE}, where labels are kept: robot-recorder recover {path} makes it"
         )
@@ -151,7 +179,9 @@ def _refuse(path: Path, change: bool) -> None:
 
 
 def _asked(options: argparse.Namespace, now: LabelledEpisode) -> Iterator[LabelEvent]:
-    """What a command line asks for of one episode, in the order in which it is appended."""
+    """The events that a command line asks for, in the order in which they are appended."""
+    from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
+
     stamps = itertools.count(time.time_ns())
 
     def event(kind: LabelKind, **fields: Any) -> LabelEvent:
@@ -176,61 +206,6 @@ def _asked(options: argparse.Namespace, now: LabelledEpisode) -> Iterator[LabelE
         yield segment(LabelKind.RETRACTION, place)
     for place in options.annotate:
         yield segment(LabelKind.ANNOTATION, place)
-
-
-def _sentence(event: LabelEvent, now: LabelledEpisode) -> str:
-    verb = {
-        LabelKind.TASK: "set to ",
-        LabelKind.OUTCOME: "marked as ",
-        LabelKind.ANNOTATION: "annotated: ",
-    }
-    before = f" (was {event.previous})" if event.previous else ""
-    return f"{verb.get(event.kind, '')}{describe(event, now)}{before}"
-
-
-def _show(now: LabelledEpisode, path: Path, registry: TaskRegistry, as_json: bool) -> None:
-    labels, task = now.labels, now.task(registry)
-    missing = missing_annotations(labels, task)
-    if as_json:
-        say_json({
-            "episode": now.id, "path": str(path),
-            "now": {
-                "task": labels.task, "instruction": labels.instruction,
-                "operator": labels.operator_name, "outcome": labels.outcome.text,
-                "cause": labels.cause, "missing_annotations": missing,
-                "annotations": [_segment(event, now) for event in labels.annotations],
-            },
-            "history": [event.to_dict() for event in now.events],
-        })  # fmt: skip
-        return
-    annotated = ", ".join(describe(event, now) for event in labels.annotations)
-    say(f"{now.id}: {labels.outcome_text}, task {labels.task or 'none'}, "
-        f"operator {labels.operator_name or 'unknown'}")  # fmt: skip
-    say(f"  annotated: {annotated or 'nothing'}{to_be_annotated(labels, task)}")
-    _print_history(now)
-
-
-def _segment(event: LabelEvent, now: LabelledEpisode) -> dict[str, Any]:
-    span = now.span
-    return {
-        "name": event.name,
-        "start_s": span.seconds(event.start_ns),
-        "end_s": span.seconds(event.end_ns),
-    }
-
-
-def _print_history(now: LabelledEpisode) -> None:
-    from robot_recorder.cli.tables import Table, table_console
-
-    table = Table()
-    for heading in ("when", "who", "what", "before"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("note")
-    for event in now.events:
-        when = datetime.fromtimestamp(event.stamp_ns / NS_PER_S)
-        cells = (f"{when:%Y-%m-%d %H:%M:%S}", event.by or "unknown", describe(event, now))
-        table.add_row(*cells, event.previous, event.note)
-    table_console().print(table)
 
 
 COMMAND = Command(

@@ -10,6 +10,7 @@ import yaml
 from support.bags import PROFILE, small_robot
 from support.cases import T0, TYPES, write_bag
 
+from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.cli.main import main
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.quality.report import Verdict
@@ -127,3 +128,12 @@ def test_a_stranger_s_bag_is_checked_as_far_as_it_is_understood(
     main(["check", "--json", str(bag)])
     (found,) = json.loads(capsys.readouterr().out)
     assert {"joint_jump", "camera_black", "gap"} <= set(found["passed"]) and not found["problems"]
+
+
+def test_check_finds_a_broken_bag(crashed_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good, broken = open_store(crashed_root).paths()
+    data = next(broken.glob("*.mcap"))
+    data.write_bytes(data.read_bytes()[:5000])
+    assert main(["check", str(good), str(broken)]) == 1
+    printed = capsys.readouterr().out
+    assert f"{good}: accept" in printed and "metadata.yaml says 100" in printed
