@@ -39,7 +39,7 @@ def test_align_takes_several_bags_and_a_reference(small_bag: Path, tmp_path: Pat
         == 2
     )
     printed = capsys.readouterr()
-    assert "does not exist" in printed.err and "another small_bag of this name" in printed.err
+    assert "does not exist" in printed.err and "another bag of the same name" in printed.err
     assert (tmp_path / "again" / "small_1.npz").exists()
 
 
