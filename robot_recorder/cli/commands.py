@@ -23,7 +23,7 @@ NAME = "robot-recorder"
 # Each is a module of this folder with a COMMAND; in the order of the help.
 OWN = (
     "episodes", "stats", "catalogue", "check", "label", "tasks", "recover", "trash", "show", "view", "play",
-    "align", "certificate", "latency", "profile",
+    "align", "certificate", "latency", "profile", "completion",
 )  # fmt: skip
 
 
