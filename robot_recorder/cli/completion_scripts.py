@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterable, Sequence
 
-from robot_recorder.cli.completion import CommandWords, Option, Value
+from robot_recorder.cli.completion_words import CommandWords, Option, Value
 
 _BASH = """\
 # bash completion of robot-recorder, printed by: robot-recorder completion bash
