@@ -1,1 +1,1 @@
-"""Bag directories and files: reading, writing and repairing MCAP and ``metadata.yaml``. Entrance: ``columns.read_columns``."""
+"""Read, write and repair bags: MCAP and ``metadata.yaml``. Entrance: ``columns.read_columns``."""

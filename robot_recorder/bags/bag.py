@@ -1,7 +1,7 @@
-"""What is at a path: a bag directory, one without ``metadata.yaml``, or a data file alone.
+"""Open a bag: a directory, a directory without ``metadata.yaml``, or a single data file.
 
-Everything that reads a bag goes through here, so that every command opens the same, and says the same
-of what it cannot open.
+Everything that reads a bag goes through this module, so that all commands accept the same paths and
+report the same errors.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from robot_recorder.model.streams import NS_PER_S
 SUFFIXES = (".mcap", db3_file.SUFFIX)
 _PACKED = ".zstd"
 _STORAGES = {MAGIC: "mcap", db3_file.MAGIC: "sqlite3"}
-_SHOWN = 5  # names of what is found in a folder
-_TOLERANCE_NS = NS_PER_S  # by which a duration may be off
-_KEEP_FREE = 1_000_000_000  # bytes, where a compressed file is unpacked
+_SHOWN = 5  # file names listed in an error about a folder
+_TOLERANCE_NS = NS_PER_S  # allowed difference between metadata and messages
+_KEEP_FREE = 1_000_000_000  # bytes left free on the disk that a compressed file is unpacked to
 _REMEDY = "give a bag directory, an .mcap or .db3 file, or a folder of episodes"
 
 DataFile = McapIndex | Db3File
@@ -45,10 +45,13 @@ DataFile = McapIndex | Db3File
 
 @dataclass(frozen=True)
 class OpenBag:
-    """A bag whose data files are open.
+    """A bag with open data files.
 
     Attributes:
-        packed: each message is compressed by itself, with zstd.
+        path: bag directory or data file.
+        metadata: content of ``metadata.yaml``, or metadata derived from the data files.
+        files: open data files, in order.
+        packed: whether each message is compressed separately with zstd.
     """
 
     path: Path
@@ -57,7 +60,7 @@ class OpenBag:
     packed: bool = False
 
     def topics(self) -> list[FileTopic]:
-        """Topics of all files: of each topic, type and encoding one, with all its messages."""
+        """Return the topics of all files, merged by name, type and encoding."""
         found: dict[tuple[str, str, str], FileTopic] = {}
         for topic in (topic for file in self.files for topic in topics_of(file)):
             key = topic.name, topic.type, topic.encoding
@@ -71,18 +74,18 @@ class OpenBag:
 
 
 def full_type(name: str) -> str:
-    """A type's name of three parts: pkg/Name is pkg/msg/Name."""
+    """Return a type name in its full form: pkg/Name becomes pkg/msg/Name."""
     package, _, rest = name.partition("/")
     return f"{package}/msg/{rest}" if rest and "/" not in rest else name
 
 
 def topics_of(file: DataFile) -> list[FileTopic]:
-    """A data file's topics; types have three parts."""
+    """Return a data file's topics, with full type names."""
     return [topic._replace(type=full_type(topic.type)) for topic in _own_topics(file)]
 
 
 def _own_topics(file: DataFile) -> list[FileTopic]:
-    """The same with the types' names as they are in the file."""
+    """Return a data file's topics, with type names as the file spells them."""
     if isinstance(file, Db3File):
         return file.topics()
     counts, found = file.counts(), []
@@ -100,10 +103,10 @@ def _own_topics(file: DataFile) -> list[FileTopic]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[OpenBag]:
-    """A bag, ready to be read.
+    """Open a bag for reading.
 
     Raises:
-        BagError: there is none, or one of its files cannot be read.
+        BagError: the path is not a bag, or one of its files cannot be read.
     """
     metadata, _ = read_bag(path)
     mode = str(metadata.get("compression_mode") or "").lower()
@@ -120,22 +123,22 @@ def opened(path: Path) -> Iterator[OpenBag]:
 
 
 def open_file(file: Path) -> DataFile:
-    """A data file of either storage.
+    """Open an MCAP or sqlite3 data file.
 
     Raises:
-        BagError: it cannot be read.
+        BagError: the file cannot be read.
     """
     return Db3File(file) if storage_of(file) == "sqlite3" else McapIndex.open(file)
 
 
 def read_bag(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The content of ``metadata.yaml``, or what the data files say in its place.
+    """Read a bag's metadata from ``metadata.yaml``, or derive it from the data files.
 
     Returns:
-        And a sentence for each thing that ``metadata.yaml`` says, and the files do not.
+        The metadata, and a sentence for each point where ``metadata.yaml`` contradicts the files.
 
     Raises:
-        BagError: there is no bag, or it cannot be read.
+        BagError: the path is not a bag, or it cannot be read.
     """
     if os.path.lexists(path / METADATA_FILE):
         return _corrected(path, read_metadata(path))
@@ -143,30 +146,30 @@ def read_bag(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
 
 
 def data_files(path: Path, metadata: dict[str, Any]) -> list[Path]:
-    """A bag's data files.
+    """Return the paths of a bag's data files.
 
     Raises:
-        BagError: one of them is not there.
+        BagError: a file that the metadata names is missing.
     """
     if not path.is_dir():
         return [path]
     found = []
     for name in metadata["relative_file_paths"]:
-        own = path / PurePath(str(name)).name  # others write paths from elsewhere
+        own = path / PurePath(str(name)).name  # other recorders may write absolute paths
         packed = own.with_name(own.name + _PACKED)
         if not own.exists() and not packed.exists():
             raise BagError(
-                f"{path} lacks {own.name}, which its {METADATA_FILE} names: copy it again"
+                f"{path} lacks {own.name}, which its {METADATA_FILE} names: copy the bag again"
             )
         found.append(own if own.exists() else packed)
     return found
 
 
 def found_files(path: Path) -> list[Path]:
-    """The data files at a path without ``metadata.yaml``: itself, or those in the folder.
+    """Return the data files at a path without ``metadata.yaml``: the file, or those in the folder.
 
     Raises:
-        BagError: there are none; says what is there.
+        BagError: there are no data files; the message says what the path is.
     """
     try:
         kind = what_is(os.stat(path).st_mode)
@@ -182,34 +185,36 @@ def found_files(path: Path) -> list[Path]:
         raise BagError(f"{path} is {_what(path, kind, inside)}: {_REMEDY}")
     storages = {storage_of(file) for file in files}
     if len(storages) > 1:
-        raise BagError(f"{path} has no {METADATA_FILE} and files of two kinds: give one of them")
+        raise BagError(
+            f"{path} has no {METADATA_FILE}, and both .mcap and .db3 files: give one of the files"
+        )
     return files
 
 
 def _what(path: Path, kind: str, inside: list[Path]) -> str:
-    """What is at a path that is not a bag."""
+    """Describe a path that is not a bag."""
     if kind == "file":
         size = path.stat().st_size
-        return f"a file of {size} bytes, and neither MCAP nor a database of rosbag2"
+        return f"a file of {size} bytes that is neither MCAP nor a rosbag2 database"
     if kind != "folder":
         return f"a {kind}, not a bag"
     if not inside:
         return "an empty folder, not a bag"
     names = ", ".join(p.name for p in inside[:_SHOWN])
     more = f" and {len(inside) - _SHOWN} more" if len(inside) > _SHOWN else ""
-    return f"not a bag, and a folder of {names}{more}"
+    return f"not a bag but a folder of {names}{more}"
 
 
 def _by_number(path: Path) -> list[Any]:
-    """Sorts split files: _2 before _10."""
+    """Return a sort key that orders split files by number: _2 before _10."""
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
 
 
 def storage_of(file: Path) -> str:
-    """Storage of a data file by its first bytes; empty: neither of them.
+    """Return a data file's storage, "mcap" or "sqlite3", by its first bytes; empty: neither.
 
     Raises:
-        BagError: it cannot be read.
+        BagError: the file cannot be read.
     """
     try:
         with open_regular(file) as data:
@@ -220,7 +225,7 @@ def storage_of(file: Path) -> str:
 
 
 def _described(files: list[Path]) -> dict[str, Any]:
-    """Metadata made from data files."""
+    """Build metadata from data files, with full type names."""
     with ExitStack() as stack:
         data = [open_file(file) for file in files]
         for file in data:
@@ -233,7 +238,7 @@ def _described(files: list[Path]) -> dict[str, Any]:
 
 
 def describe(files: list[Path], data: list[DataFile]) -> dict[str, Any]:
-    """The content of a ``metadata.yaml`` for open data files; types are named as the files name them."""
+    """Build ``metadata.yaml`` content from open data files, with type names as in the files."""
     topics: list[dict[str, Any]] = []
     counts: list[int] = []
     for topic in (topic for file in data for topic in _own_topics(file)):
@@ -252,7 +257,7 @@ def describe(files: list[Path], data: list[DataFile]) -> dict[str, Any]:
 
 
 def topic_of(topic: FileTopic) -> dict[str, Any]:
-    """A topic for ``metadata.yaml``."""
+    """Return a topic's entry for ``metadata.yaml``."""
     return {
         "name": topic.name,
         "type": topic.type,
@@ -275,14 +280,14 @@ def _file_entries(names: list[str], files: list[DataFile]) -> list[dict[str, Any
 
 
 def _corrected(path: Path, metadata: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Metadata with full type names, its storage, and the span that its messages have."""
+    """Return metadata with full type names, and storage and time span as in the data files."""
     entries = [
         {**entry, "topic_metadata": {**entry["topic_metadata"],
                                      "type": full_type(entry["topic_metadata"]["type"])}}
         for entry in metadata["topics_with_message_count"]
     ]  # fmt: skip
     metadata = {**metadata, "topics_with_message_count": entries}
-    if "episode_id" in custom_data_of(metadata):  # written by this package, together with its file
+    if "episode_id" in custom_data_of(metadata):  # our own recording: file and metadata agree
         return metadata, ()
     try:
         files = data_files(path, metadata)
@@ -297,7 +302,7 @@ def _corrected(path: Path, metadata: dict[str, Any]) -> tuple[dict[str, Any], tu
                     stack.callback(file.close)
                 spans.append(file.span())
     except BagError:
-        return metadata, ()  # whoever reads it says so
+        return metadata, ()  # reading the messages will raise the same error
     return _with_span(metadata, [span for span in spans if span[1]])
 
 
@@ -317,17 +322,18 @@ def _with_span(
         "duration": {"nanoseconds": last - first},
     }
     note = (
-        f"{METADATA_FILE} says it lasts {said / NS_PER_S:.3f} s from {said_first / NS_PER_S:.3f} s on, its "
-        f"messages span {(last - first) / NS_PER_S:.3f} s from {first / NS_PER_S:.3f} s on"
+        f"{METADATA_FILE} says it lasts {said / NS_PER_S:.3f} s from "
+        f"{said_first / NS_PER_S:.3f} s on, but its messages span "
+        f"{(last - first) / NS_PER_S:.3f} s from {first / NS_PER_S:.3f} s on"
     )
     return corrected, (note,)
 
 
 def _unpacked(file: Path, folder: Path) -> Path:
-    """A file that was compressed as a whole, unpacked; as much of it as the disk has room for.
+    """Unpack a data file that was compressed as a whole into a folder.
 
     Raises:
-        BagError: it cannot be unpacked, or the disk has no room for it.
+        BagError: the file cannot be unpacked, or the disk has too little room.
     """
     import zstandard
 
@@ -338,7 +344,9 @@ def _unpacked(file: Path, folder: Path) -> Path:
             for part in zstandard.ZstdDecompressor().read_to_iter(source):
                 room -= len(part)
                 if room < 0:
-                    raise BagError(f"{file} is larger unpacked than the disk of {folder} has room")
+                    raise BagError(
+                        f"{file} does not fit on the disk of {folder} when unpacked: free space"
+                    )
                 sink.write(part)
     except (OSError, zstandard.ZstdError) as error:
         raise BagError(f"{file} cannot be unpacked: {error}") from error

@@ -1,7 +1,8 @@
-"""A bag as columns: every topic's stamps and receipts as arrays, its messages' bytes only when asked for.
+"""Read a bag as columns: timestamps of every topic as arrays, message bytes only on demand.
 
-An indexed MCAP file says where each message is. So stamps are gathered for thousands of messages at
-once, and an image that nobody asks for is never touched. Every other bag is read message by message.
+An indexed MCAP file tells where each message is, so the timestamps of thousands of messages are
+gathered at once, and an image that nobody asks for is never read. Every other bag is read message
+by message.
 """
 
 from __future__ import annotations
@@ -33,22 +34,22 @@ from robot_recorder.model.arrays import Bytes, Int64s
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.payloads import Payloads, Rows
 
-_SPAN_BYTES = 64_000_000  # looked at at once, unpacked; what is not packed stays where it is
-_SPAN_MESSAGES = 50_000  # looked at at once
+_SPAN_BYTES = 64_000_000  # of chunks read together, uncompressed size
+_SPAN_MESSAGES = 50_000  # in chunks read together
 _LARGE_BYTES = 10_000
-_MESSAGES = 20_000  # read at once where there is no index
-MOST_MESSAGE_BYTES = 256_000_000  # of one that is compressed by itself
+_MESSAGES = 20_000  # read together where there is no index
+MOST_MESSAGE_BYTES = 256_000_000  # limit for a message that is compressed separately
 CDR = "cdr"
-_HELD_MESSAGES = 200_000  # that stand in the file before what is older than they are
+_HELD_MESSAGES = 200_000  # most messages held back to put late, older ones before them
 
 
 class LazyPayloads:
-    """The bytes of many messages, made when they are asked for."""
+    """The bytes of many messages, copied out of the file when they are asked for."""
 
     def __init__(self, parts: list[tuple[memoryview | mmap.mmap, Int64s]]) -> None:
         """
         Args:
-            parts: buffers, and where in each a message record begins.
+            parts: buffers, and the offsets of the message records in each.
         """
         self._parts = parts
         self._ends = np.cumsum([len(at) for _, at in parts])
@@ -64,17 +65,17 @@ class LazyPayloads:
         first, end = at + mcap.MESSAGE.size, at + mcap.HEAD.size + length
         if end - first < _LARGE_BYTES:
             return bytes(buffer[first:end])
-        # Large ones are still on the disk, as a rule. numpy lets other threads run while they are read.
+        # Large messages are usually still on the disk; numpy releases the GIL while they are read.
         return np.frombuffer(buffer, np.uint8)[first:end].copy().tobytes()
 
     def rows(self, numbers: Int64s, size: int) -> tuple[npt.NDArray[np.bool_], Bytes]:
-        """See core.decoder.Rows."""
+        """Return which of the messages have ``size`` bytes, and those messages as rows."""
         return self.cut(numbers, size, 0, size)
 
     def cut(
         self, numbers: Int64s, size: int, first: int, end: int
     ) -> tuple[npt.NDArray[np.bool_], Bytes]:
-        """See core.decoder.Rows."""
+        """Return which of the messages have ``size`` bytes, and their bytes [first:end] as rows."""
         width = end - first
         fits, found = np.zeros(len(numbers), dtype=bool), [np.empty((0, width), dtype=np.uint8)]
         which = np.searchsorted(self._ends, numbers, "right")
@@ -93,7 +94,7 @@ class LazyPayloads:
 
 
 class PartOfPayloads:
-    """Some of many messages' bytes."""
+    """The bytes of a contiguous range of messages."""
 
     def __init__(self, whole: Payloads, first: int, end: int) -> None:
         self._whole, self._first, self._end = whole, first, end
@@ -105,7 +106,7 @@ class PartOfPayloads:
         return self._whole[self._first + number]
 
     def rows(self, numbers: Int64s, size: int) -> tuple[npt.NDArray[np.bool_], Bytes]:
-        """See core.decoder.Rows."""
+        """Return which of the messages have ``size`` bytes, and those messages as rows."""
         if isinstance(self._whole, Rows):
             return self._whole.rows(numbers + self._first, size)
         return np.zeros(len(numbers), dtype=bool), np.empty((0, size), dtype=np.uint8)
@@ -113,14 +114,14 @@ class PartOfPayloads:
     def cut(
         self, numbers: Int64s, size: int, first: int, end: int
     ) -> tuple[npt.NDArray[np.bool_], Bytes]:
-        """See core.decoder.Rows."""
+        """Return which of the messages have ``size`` bytes, and their bytes [first:end] as rows."""
         if isinstance(self._whole, Rows):
             return self._whole.cut(numbers + self._first, size, first, end)
         return np.zeros(len(numbers), dtype=bool), np.empty((0, end - first), dtype=np.uint8)
 
 
 class ChosenPayloads:
-    """Some of many messages' bytes, in any order."""
+    """The bytes of selected messages, in any order."""
 
     def __init__(self, whole: Payloads, chosen: Int64s) -> None:
         self._whole, self._chosen = whole, chosen
@@ -132,23 +133,24 @@ class ChosenPayloads:
         return self._whole[int(self._chosen[number])]
 
     def rows(self, numbers: Int64s, size: int) -> tuple[npt.NDArray[np.bool_], Bytes]:
-        """See core.decoder.Rows."""
+        """Return which of the messages have ``size`` bytes, and those messages as rows."""
         if not isinstance(self._whole, Rows):
             return np.zeros(len(numbers), dtype=bool), np.empty((0, size), dtype=np.uint8)
-        # The whole gives rows by its own order of buffers, which is that of ascending numbers.
+        # The whole returns rows in ascending order of message numbers: sort, then restore the
+        # order.
         wanted = self._chosen[numbers]
         order = np.argsort(wanted, kind="stable")
         fits_, rows = self._whole.rows(wanted[order], size)
         fits = np.zeros(len(numbers), dtype=bool)
         fits[order] = fits_
-        places = np.cumsum(fits) - 1  # of each number that fits, its row
+        places = np.cumsum(fits) - 1  # row of each message that fits
         found = np.empty_like(rows)
         found[places[order[fits_]]] = rows
         return fits, found
 
 
 class JoinedPayloads:
-    """The bytes of several parts, one after another."""
+    """The bytes of several groups of messages, one group after another."""
 
     def __init__(self, parts: list[Payloads]) -> None:
         self._parts = parts
@@ -164,12 +166,12 @@ class JoinedPayloads:
 
 @dataclass(frozen=True)
 class Column:
-    """Messages of one topic, in the order of the file.
+    """Messages of one topic as arrays.
 
     Attributes:
-        receives: int64[n], ns since the epoch.
-        headers: uint8[n, 12], their first bytes; zeros where a message is shorter.
-        payloads: their bytes.
+        receives: int64[n], receive times, ns since the epoch.
+        headers: uint8[n, 12], first bytes of each message; zeros where a message is shorter.
+        payloads: bytes of the n messages.
     """
 
     receives: Int64s
@@ -177,28 +179,28 @@ class Column:
     payloads: Payloads
 
     def part(self, first: int, end: int) -> Column:
-        """Some of the messages."""
+        """Return the messages from number ``first`` up to ``end``."""
         payloads = PartOfPayloads(self.payloads, first, end)
         return Column(self.receives[first:end], self.headers[first:end], payloads)
 
     def chosen(self, numbers: Int64s) -> Column:
-        """Those of the messages, in that order."""
+        """Return the messages with the given numbers, in that order."""
         payloads = ChosenPayloads(self.payloads, numbers)
         return Column(self.receives[numbers], self.headers[numbers], payloads)
 
     def stamps(self) -> Int64s:
-        """int64[n], ns, of messages that begin with a std_msgs/Header."""
+        """Return the header stamps, int64[n], ns, of messages that begin with a std_msgs/Header."""
         return header_stamps_ns(self.headers)
 
 
 @dataclass(frozen=True)
 class Segment:
-    """What was received in some seconds.
+    """The messages of a bag received within some seconds.
 
     Attributes:
-        until_ns: everything received before is in this segment or an earlier one.
-        columns: by topic.
-        share: of the bag read so far, 0 to 1.
+        until_ns: everything received before this time is in this segment or an earlier one.
+        columns: messages by topic.
+        share: fraction of the bag read so far, 0 to 1.
     """
 
     until_ns: int
@@ -207,13 +209,13 @@ class Segment:
 
 
 def bag_topics(path: Path) -> dict[str, tuple[str, str]]:
-    """Type and message definition of every topic of a bag; the definition may be empty.
+    """Return type and message definition of every CDR topic of a bag; the definition may be empty.
 
-    Only topics whose messages are CDR. Of a topic with messages of several types the first type counts,
-    and only its messages are read.
+    Of a topic with messages of several types, only the first type is returned, and only its
+    messages are read.
 
     Raises:
-        BagError: it can not be read.
+        BagError: the bag cannot be read.
     """
     with opened(path) as bag:
         return _first_types(bag)
@@ -228,10 +230,10 @@ def _first_types(bag: OpenBag) -> dict[str, tuple[str, str]]:
 
 
 def unread_topics(path: Path, metadata: dict[str, Any]) -> list[str]:
-    """Messages of a bag that nothing here reads, a sentence for each topic.
+    """Return a sentence for each topic with messages that this package does not read.
 
     Raises:
-        BagError: the bag can not be read.
+        BagError: the bag cannot be read.
     """
     entries = [
         (e["topic_metadata"]["name"], e["topic_metadata"], int(e["message_count"]))
@@ -247,21 +249,23 @@ def unread_topics(path: Path, metadata: dict[str, Any]) -> list[str]:
             sentences.append(f"{name}: its {count} messages are {encoding}, not {CDR}: not read")
         elif name in first and first[name][0] != kind:
             sentences.append(
-                f"{name}: its {count} messages of type {kind} are not read; those of {first[name][0]} are"
+                f"{name}: its {count} messages of type {kind} are not read; "
+                f"those of {first[name][0]} are"
             )
     return sentences
 
 
 def read_columns(path: Path, topics: set[str], from_ns: int = 0) -> Iterator[Segment]:
-    """A bag's messages, some seconds at a time; memory stays bounded.
+    """Read a bag in time order, some seconds at a time; memory stays bounded.
 
     Args:
-        topics: only these.
-        from_ns: what was received before may be left out, so that it need not be read.
+        path: bag directory or data file.
+        topics: names of the topics to read.
+        from_ns: messages received earlier may be left out, which saves reading them.
 
     Raises:
-        BagError: it can not be read, or holds fewer messages than it says; what could be read has
-            been yielded.
+        BagError: the bag cannot be read, or holds fewer messages than its metadata says. Everything
+            readable has been yielded before.
     """
     with opened(path) as bag:
         types = {t: kind for t, (kind, _) in _first_types(bag).items() if t in topics}
@@ -274,20 +278,24 @@ def read_columns(path: Path, topics: set[str], from_ns: int = 0) -> Iterator[Seg
 
 
 def read_types(path: Path, verify: bool = False) -> Iterator[tuple[str, str, Column]]:
-    """All of a bag's messages, also of the second type of a topic: topic, type and some messages of it.
+    """Read all messages of a bag, including those of a topic's second type.
 
     Args:
-        verify: compare the checksum of every chunk.
+        path: bag directory or data file.
+        verify: check the CRC of every chunk.
+
+    Yields:
+        Topic, type, and some messages of both.
 
     Raises:
-        BagError: see ``read_columns``.
+        BagError: the bag cannot be read. Everything readable has been yielded before.
     """
     with opened(path) as bag:
         for file in bag.files:
             if isinstance(file, McapIndex):
                 file.verify = verify
         left = [(t.name, t.type) for t in bag.topics() if t.encoding == CDR and t.type]
-        while left:  # a type of each topic at a time: as a rule there is one
+        while left:  # one type per topic in each pass; there is rarely a second pass
             types = dict(reversed(left))
             left = [pair for pair in left if types[pair[0]] != pair[1]]
             for segment in _segments(bag, types, 0):
@@ -296,9 +304,10 @@ def read_types(path: Path, verify: bool = False) -> Iterator[tuple[str, str, Col
 
 
 def _compare(bag: OpenBag, types: dict[str, str], read: Counter[str]) -> None:
-    """
+    """Compare the number of messages read with the metadata.
+
     Raises:
-        BagError: fewer messages were read than metadata.yaml says.
+        BagError: fewer messages were read than the metadata says.
     """
     for entry in bag.metadata["topics_with_message_count"]:
         name, kind = entry["topic_metadata"]["name"], entry["topic_metadata"]["type"]
@@ -320,13 +329,13 @@ def _segments(bag: OpenBag, types: dict[str, str], from_ns: int) -> Iterator[Seg
 
 
 def _unpacked(segment: Segment) -> Segment:
-    """Messages that are compressed each by itself."""
+    """Decompress a segment's messages, each of which is compressed separately."""
     columns = {}
     for topic, column in segment.columns.items():
         try:
             stored = (column.payloads[number] for number in range(len(column.receives)))
             data = [unpack("zstd", message, MOST_MESSAGE_BYTES) for message in stored]
-        except Exception as error:  # whatever the library calls damage
+        except Exception as error:  # the library raises many types for damaged data
             raise BagError(f"{topic}: a message cannot be decompressed: {error}") from error
         if any(len(message) > MOST_MESSAGE_BYTES for message in data):
             raise BagError(
@@ -342,18 +351,17 @@ _Chunks = list[tuple[McapIndex, ChunkInfo]]
 def _read_indexed(files: list[McapIndex], types: dict[str, str], from_ns: int) -> Iterator[Segment]:
     chunks = [(f, c) for f in files for c in f.chunks if c.end_ns >= from_ns]
     end_ns = max((c.end_ns for _, c in chunks), default=0) + 1
-    # After a chunk, what is still to come was received at the earliest then.
+    # later[i]: earliest receive time in the chunks from i on.
     starts = [chunk.start_ns if file.count(chunk) else end_ns for file, chunk in chunks]
     later = np.minimum.accumulate([*starts, end_ns][::-1])[::-1]
     ends = np.cumsum([chunk.length for _, chunk in chunks])
     for first, end in _groups(chunks):
-        for file in (
-            files
-        ):  # pages of what was read count as this process's memory until they are given back
+        # Pages already read count as this process's memory until they are given back.
+        for file in files:
             file.data.madvise(mmap.MADV_DONTNEED)
         try:
             columns = _columns(chunks[first:end], types)
-        except _DAMAGED:  # what stands before the damage is still to be had
+        except _DAMAGED:  # read chunk by chunk, to yield everything before the damage
             for number in range(first, end):
                 columns = _columns_or_error(chunks[number], types)
                 yield Segment(int(later[number + 1]), columns, float(ends[number] / ends[-1]))
@@ -370,7 +378,7 @@ def _read_indexed(files: list[McapIndex], types: dict[str, str], from_ns: int) -
 
 
 def _groups(chunks: _Chunks) -> Iterator[tuple[int, int]]:
-    """First and end of the chunks that are looked at together."""
+    """Yield the chunks to be read together, as ranges of indices: first, end."""
     first = size = messages = 0
     for number, (file, chunk) in enumerate(chunks):
         size += chunk.size
@@ -384,9 +392,10 @@ _DAMAGED = (struct.error, IndexError, KeyError, ValueError, BagError)
 
 
 def ordered(segments: Iterator[Segment]) -> Iterator[Segment]:
-    """Segments in order of time: what stands in the file before older messages waits for those.
+    """Put segments in time order: hold messages back until older ones later in the file are read.
 
-    As much as memory allows: of what is further out of order, the order stays as it is.
+    At most 200 000 messages are held back; messages further out of order keep the order of the
+    file.
     """
     held: dict[str, Column] = {}
     problem: BagError | None = None
@@ -394,7 +403,7 @@ def ordered(segments: Iterator[Segment]) -> Iterator[Segment]:
         for segment in segments:
             now, held = _split(held, segment)
             yield replace(segment, columns=now)
-    except BagError as error:  # what was read is given all the same
+    except BagError as error:  # raised after everything readable has been yielded
         problem = error
     if held:
         until_ns = max(int(column.receives.max()) for column in held.values()) + 1
@@ -406,7 +415,7 @@ def ordered(segments: Iterator[Segment]) -> Iterator[Segment]:
 def _split(
     held: dict[str, Column], segment: Segment
 ) -> tuple[dict[str, Column], dict[str, Column]]:
-    """What is due by the end of a segment, and what has to wait."""
+    """Split messages into those received before the end of a segment and those held back."""
     now: dict[str, Column] = {}
     kept: dict[str, Column] = {}
     count = sum(len(column.receives) for column in held.values())
@@ -424,7 +433,7 @@ def _split(
 
 
 def _joined(parts: list[Column]) -> Column:
-    """Columns of one topic as one, by time."""
+    """Join columns of one topic, sorted by receive time."""
     receives = np.concatenate([part.receives for part in parts])
     headers = np.concatenate([part.headers for part in parts])
     joined = Column(receives, headers, JoinedPayloads([part.payloads for part in parts]))
@@ -444,11 +453,11 @@ def _columns_or_error(
         raise BagError(f"{file.path} is damaged near byte {info.offset}: {error}") from error
 
 
-_Part = tuple[memoryview | mmap.mmap, int, Int64s]  # a buffer, where its records begin, entries
+_Part = tuple[memoryview | mmap.mmap, int, Int64s]  # buffer, offset of its records, index entries
 
 
 def _columns(group: _Chunks, types: dict[str, str]) -> dict[str, Column]:
-    """By topic; of each the messages of its type."""
+    """Gather the messages of some chunks by topic, only those of the topic's type."""
     found: dict[str, list[_Part]] = {}
     for file, chunk in group:
         wanted = []
@@ -469,11 +478,11 @@ def _columns(group: _Chunks, types: dict[str, str]) -> dict[str, Column]:
 def _column(parts: list[_Part]) -> Column:
     receives, headers, joined = [], [], []
     for _, same in groupby(parts, key=lambda part: id(part[0])):
-        # Neighbours in one buffer are gathered at once.
+        # Consecutive parts of one buffer are gathered together.
         buffers, firsts, entries = zip(*same)
         every = np.concatenate(entries)
         places = every[:, 1] + np.repeat(firsts, [len(e) for e in entries])
-        # By time; what has one time, as it stands in the file, whatever the order of its index.
+        # By time, then by place in the file, whatever the order of the index.
         if (np.diff(every[:, 0]) <= 0).any():
             order = np.lexsort((places, every[:, 0]))
             every, places = every[order], places[order]
@@ -481,13 +490,13 @@ def _column(parts: list[_Part]) -> Column:
         headers.append(_headers(buffers[0], places))
         joined.append((buffers[0], places))
     column = Column(np.concatenate(receives), np.concatenate(headers), LazyPayloads(joined))
-    if (np.diff(column.receives) < 0).any():  # from one chunk to the next
+    if (np.diff(column.receives) < 0).any():  # chunks may overlap in time
         return column.chosen(np.argsort(column.receives, kind="stable"))
     return column
 
 
 def _headers(buffer: memoryview | mmap.mmap, places: Int64s) -> Bytes:
-    """The first bytes of the messages whose records stand at these places."""
+    """Return the first bytes of the messages whose records begin at the given offsets."""
     data = np.frombuffer(buffer, np.uint8)
     size = mcap.MESSAGE.size + HEAD
     if (
@@ -497,9 +506,8 @@ def _headers(buffer: memoryview | mmap.mmap, places: Int64s) -> Bytes:
         or (data[places] != Op.MESSAGE).any()
     ):
         raise ValueError("its index does not point at messages")
-    inside = np.minimum(
-        places, len(data) - size
-    )  # of a buffer's very last message there may be less
+    # The last message of a buffer may be shorter than a head.
+    inside = np.minimum(places, len(data) - size)
     raw = sliding_window_view(data, size)[inside]
     cut = places != inside
     for row in np.flatnonzero(cut).tolist():

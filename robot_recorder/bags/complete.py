@@ -1,4 +1,4 @@
-"""Bags of data files that have no ``metadata.yaml``: after a crash of any recorder, a download, Foxglove."""
+"""Make bags of data files without ``metadata.yaml``: after a crash, a download, from Foxglove."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ from robot_recorder.model.errors import BagError, DiskError
 from robot_recorder.model.ids import PARTIAL
 
 _ASIDE = METADATA_FILE + ".unreadable"
-_QUIET_S = 60.0  # what was written to since may still be being recorded
+_QUIET_S = 60.0  # a file written to more recently may still be recording
 
 
 def incomplete(root: Path, quiet: bool = True) -> list[Path]:
-    """Folders in a root that hold data files and no ``metadata.yaml``.
+    """Return the folders in a root that hold data files and no ``metadata.yaml``.
 
     Args:
-        quiet: only those that nobody has written to for a minute.
+        root: directory of episodes.
+        quiet: skip folders written to within the last minute.
     """
     found = []
     for folder in sorted(p for p in root.iterdir() if p.is_dir() and p.name[0] != "."):
@@ -52,7 +53,7 @@ def incomplete(root: Path, quiet: bool = True) -> list[Path]:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a directory has metadata that can be read."""
+    """Tell whether a directory has readable metadata."""
     try:
         read_metadata(path)
     except BagError:
@@ -61,17 +62,17 @@ def is_whole(path: Path) -> bool:
 
 
 def complete(path: Path) -> tuple[Path, str]:
-    """Make a bag of a data file alone, or of a directory without readable ``metadata.yaml``.
+    """Make a bag of a single data file, or of a directory without readable ``metadata.yaml``.
 
-    The files stay as they are; what not every reader could read whole is copied. Of a file alone the bag
-    is a directory beside it.
+    The original files stay unchanged. Files that another library cannot read in full are copied
+    into new ones. The bag of a single file is a new directory beside it.
 
     Returns:
-        The bag directory, and a sentence with what is in it.
+        The bag directory, and a sentence about its content.
 
     Raises:
-        BagError: there is nothing to make a bag of, or no reader finds in it what is there.
-        DiskError: it cannot be written.
+        BagError: there are no data files or messages, or the other library reads too few messages.
+        DiskError: the bag cannot be written.
     """
     files = found_files(path)
     try:
@@ -92,26 +93,26 @@ def complete(path: Path) -> tuple[Path, str]:
         (directory / METADATA_FILE).unlink()
         why = "; ".join(dict.fromkeys(problems)) or "there is no message in it"
         if count:
-            why = f"another reader does not find the {count} messages in it"
+            why = f"another library does not find the {count} messages in it"
         raise BagError(f"{directory} cannot be made a bag: {why}")
     told = [f"recovered {directory.name}: {count} messages, {by}", *dict.fromkeys(problems)]
     return directory, "; ".join(told)
 
 
 def _around(file: Path) -> Path:
-    """A new directory beside a file, with the same file in it."""
+    """Make a directory beside a file, and link the file into it."""
     directory = file.with_suffix("")
     if directory.exists():
-        raise BagError(f"{file}: {directory} exists already; move it away first")
+        raise BagError(f"{file}: {directory} already exists: move it away first")
     directory.mkdir()
     os.link(file, directory / file.name)
     return directory
 
 
 def _describe(directory: Path, files: list[Path]) -> list[str]:
-    """Write ``metadata.yaml``; returns why files could not be read as a whole.
+    """Write ``metadata.yaml``, and return why files could not be read in full.
 
-    Other readers have no bounds: they are asked only about files in which every chunk was unpacked here.
+    Every chunk is unpacked here first, within bounds: other libraries unpack without a limit.
     """
     data = [open_file(file) for file in files]
     try:
@@ -122,7 +123,7 @@ def _describe(directory: Path, files: list[Path]) -> list[str]:
 
 
 def _damage(file: DataFile) -> str:
-    """Why a chunk cannot be unpacked; empty: all can."""
+    """Return why a chunk cannot be unpacked; empty: all chunks can."""
     if isinstance(file, Db3File):
         return ""
     file.verify = True
@@ -141,7 +142,7 @@ def _close(files: list[DataFile]) -> None:
 
 
 def _confirmed(directory: Path) -> str:
-    """Who has read a bag back, in words; empty: somebody has not found what is in it."""
+    """Read a bag with another library; describe the result, empty if it finds other counts."""
     metadata = read_metadata(directory)
     topics = [entry["topic_metadata"] for entry in metadata["topics_with_message_count"]]
     if any(topic["serialization_format"] != CDR for topic in topics):
@@ -157,7 +158,7 @@ def _confirmed(directory: Path) -> str:
 
 
 def _copied(file: Path) -> Path:
-    """A copy beside a file with every index there is."""
+    """Write a fully indexed copy beside an MCAP file; return an sqlite3 file unchanged."""
     if storage_of(file) != "mcap":
         return file
     target = file.with_name(f"{file.stem}.recovered.mcap")
@@ -166,14 +167,14 @@ def _copied(file: Path) -> Path:
 
 
 def copy_with_indexes(source: McapIndex, target: Path) -> None:
-    """Write all messages of an MCAP file that can be read into a new one, with every index there is.
+    """Copy all readable messages of an MCAP file into a new, fully indexed one.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the target cannot be written.
     """
     records = bytearray()
     index: mcap.Index = {}
-    written: list[int] = []  # the channel of each message
+    written: list[int] = []  # channel id of each message
     with open(target, "wb") as file:
         file.write(mcap.MAGIC + mcap.header("ros2", LIBRARY))
         for schema in source.schemas.values():
@@ -203,7 +204,7 @@ def copy_with_indexes(source: McapIndex, target: Path) -> None:
 
 
 def _records(source: McapIndex, chunk: ChunkInfo) -> list[tuple[int, bytes]]:
-    """A chunk's message records with their channels, as they stand in the file; none of a damaged chunk."""
+    """Return a chunk's channel ids and message records in file order; empty for a damaged chunk."""
     try:
         buffer, first = source.records(chunk)
     except (BagError, struct.error, ValueError):

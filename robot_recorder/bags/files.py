@@ -1,4 +1,4 @@
-"""Durable file operations. The only place that renames, syncs or replaces files."""
+"""Durable file operations: rename, sync and replace files, set their modes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import BinaryIO
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.ids import PARTIAL
 
-FILE_MODE = 0o640  # episodes are films of homes: nobody but the owner writes, the group may read
-OUT_OF_FILES = (errno.EMFILE, errno.ENFILE)  # it says nothing about what was to be opened
-_NO_MODES = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # of a file system that knows none
+FILE_MODE = 0o640  # episodes are films of homes: only the owner writes, the group may read
+OUT_OF_FILES = (errno.EMFILE, errno.ENFILE)  # no file descriptors left; the file may be fine
+_NO_MODES = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # from a file system without modes
 
 
 def is_regular(path: Path) -> bool:
-    """Whether a path itself is a file with content: no link, no pipe, no device."""
+    """Tell whether a path is a regular file, and not a link, pipe or device."""
     try:
         return stat.S_ISREG(os.lstat(path).st_mode)
     except (OSError, ValueError):
@@ -28,7 +28,7 @@ def is_regular(path: Path) -> bool:
 
 
 def is_real_directory(path: Path) -> bool:
-    """Whether a path itself is a directory, and no link to one."""
+    """Tell whether a path is a directory, and not a link to one."""
     try:
         return stat.S_ISDIR(os.lstat(path).st_mode)
     except (OSError, ValueError):
@@ -36,11 +36,11 @@ def is_real_directory(path: Path) -> bool:
 
 
 def read_regular(path: Path, most_bytes: int) -> str:
-    """The text of a regular file; never waits, as opening a pipe would.
+    """Return the text of a regular file; refuse links and pipes, whose opening could block.
 
     Raises:
-        OSError: it is no regular file, larger, or cannot be read.
-        UnicodeDecodeError: it is no text.
+        OSError: it is not a regular file, has more than ``most_bytes`` bytes, or cannot be read.
+        UnicodeDecodeError: it is not UTF-8.
     """
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(fd, "rb") as file:
@@ -53,15 +53,15 @@ def read_regular(path: Path, most_bytes: int) -> str:
 
 
 def folder_mode(file_mode: int) -> int:
-    """The mode of a directory whose files have one: who may read them may look into it."""
+    """Return the mode of a directory for files of a mode: whoever may read them may enter it."""
     return file_mode | (file_mode & 0o444) >> 2
 
 
 def make_folder(folder: Path, file_mode: int = FILE_MODE) -> None:
-    """Make a directory, whatever the umask is; nothing happens to one that is there.
+    """Make a directory with a mode independent of the umask; leave an existing one unchanged.
 
     Raises:
-        OSError: it cannot be made, or is something else, also a link.
+        OSError: it cannot be made, or the path is something other than a directory.
     """
     try:
         folder.mkdir(mode=0o700, parents=True)
@@ -73,31 +73,31 @@ def make_folder(folder: Path, file_mode: int = FILE_MODE) -> None:
 
 
 def set_mode(target: Path | int, mode: int) -> None:
-    """Give a file or directory a mode, where the file system has modes."""
+    """Set the mode of a file or directory; log a warning where the file system has no modes."""
     try:
         os.chmod(target, mode)
     except OSError as error:
         if error.errno not in _NO_MODES:
             raise
         logging.getLogger(__name__).warning(
-            "%s cannot be given the mode %04o (%s): others may be able to read what is recorded there",
+            "%s cannot be given the mode %04o (%s): others may be able to read its recordings",
             target, mode, error.strerror,
         )  # fmt: skip
 
 
 def share(directory: Path, file_mode: int) -> None:
-    """Give a directory of ours and every file in it their modes; a failure is told, and costs no take."""
+    """Set the modes of an episode directory and its files; only log failures: no take is lost."""
     try:
         set_mode(directory, folder_mode(file_mode))
         for path in directory.iterdir():
             if is_regular(path):
                 set_mode(path, file_mode)
     except OSError as error:
-        logging.getLogger(__name__).warning("%s does not get its mode: %s", directory, error)
+        logging.getLogger(__name__).warning("cannot set the mode of %s: %s", directory, error)
 
 
 def mode_beside(path: Path) -> int:
-    """The mode of a file to be made: that of the file it replaces, or what its directory asks for."""
+    """Return the mode for a new file: as the file it replaces, or as the directory without x."""
     try:
         found = os.lstat(path)
         if stat.S_ISREG(found.st_mode):
@@ -117,7 +117,7 @@ def _directory(path: Path) -> Iterator[int]:
 
 
 class Spare:
-    """A file descriptor kept for what must not fail because a process has no more of them."""
+    """A reserved file descriptor, for work that must not fail when a process runs out of them."""
 
     def __init__(self) -> None:
         self._fd = -1
@@ -127,11 +127,11 @@ class Spare:
     def _take(self) -> None:
         if self._given:
             return
-        with suppress(OSError):  # there is none to be kept now; the next time there may be
+        with suppress(OSError):  # none left at the moment; the next attempt may succeed
             self._fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     def give(self) -> None:
-        """Let it be used, for good, by whoever is first."""
+        """Release the descriptor for good."""
         self._given = True
         self._let_go()
 
@@ -142,7 +142,7 @@ class Spare:
 
     @contextmanager
     def lent(self) -> Iterator[None]:
-        """Let it be used for a while."""
+        """Release the descriptor for the duration of the context."""
         self._let_go()
         try:
             yield
@@ -151,13 +151,13 @@ class Spare:
 
 
 def sync_directory(directory: Path) -> None:
-    """Bring a directory's entries (names, renames) to the disk."""
+    """Flush a directory's entries (names, renames) to the disk."""
     with _directory(directory) as fd:
         os.fsync(fd)
 
 
 def sync_file(path: Path) -> None:
-    """Bring a file's content to the disk."""
+    """Flush a file's content to the disk."""
     fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)
@@ -166,10 +166,10 @@ def sync_file(path: Path) -> None:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Bytes of all regular files below a folder, while others may replace some of them.
+    """Return the bytes of all regular files below a folder; others may replace files meanwhile.
 
     Raises:
-        OSError: it cannot be listed.
+        OSError: the folder cannot be listed.
     """
 
     def failed(error: OSError) -> None:
@@ -181,20 +181,20 @@ def folder_bytes(folder: Path) -> int:
         for name in names:
             try:
                 found = os.lstat(os.path.join(place, name))
-            except FileNotFoundError:  # what replaced it is counted, or was
+            except FileNotFoundError:  # renamed meanwhile: counted under its other name
                 continue
             total += found.st_size if stat.S_ISREG(found.st_mode) else 0
     return total
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Replace a file's content so that a crash leaves either the old or the new one, whole.
+    """Replace a file's content atomically: a crash leaves either the old or the new content.
 
-    Mode and owner are those of the old one; a new one has the mode that its directory asks for.
+    Mode and owner of the old file are kept; a new file gets the mode that its directory asks for.
     """
     temporary = path.with_name(path.name + ".tmp")
     mode = mode_beside(path)
-    temporary.unlink(missing_ok=True)  # of a crash; or a link somebody laid out
+    temporary.unlink(missing_ok=True)  # left by a crash, or a link planted by somebody
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with open(fd, "w", encoding="utf-8") as file:
@@ -203,7 +203,7 @@ def replace_text(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(fd)
-        with _directory(path.parent) as parent:  # open before anything has changed
+        with _directory(path.parent) as parent:  # opened first: a failure must change nothing
             os.replace(temporary, path)
             os.fsync(parent)
     except BaseException:
@@ -213,18 +213,18 @@ def replace_text(path: Path, text: str) -> None:
 
 
 def _keep_owner(fd: int, path: Path) -> None:
-    """Who labels as root must not take an episode away from its recorder."""
-    with suppress(OSError):  # there is no old one, or giving it away is not allowed
+    """Keep the old file's owner, so that labelling as root does not lock the recorder out."""
+    with suppress(OSError):  # there is no old file, or changing the owner is not allowed
         old = os.lstat(path)
         if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
             os.fchown(fd, old.st_uid if os.geteuid() == 0 else -1, old.st_gid)
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a file for reading; a FIFO, a socket or a device is refused without waiting for it.
+    """Open a regular file for reading; refuse a FIFO, socket or device without blocking on it.
 
     Raises:
-        OSError: it cannot be opened, or is not a regular file.
+        OSError: the file cannot be opened, or is not a regular file.
     """
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -238,11 +238,11 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def read_text(path: Path, most_bytes: int) -> str:
-    """The text of a regular file.
+    """Return the text of a regular file.
 
     Raises:
-        OSError: it cannot be read.
-        ValueError: it is longer than ``most_bytes``, or is not UTF-8.
+        OSError: the file cannot be read.
+        ValueError: the file has more than ``most_bytes`` bytes, or is not UTF-8.
     """
     with open_regular(path) as file:
         data = file.read(most_bytes + 1)
@@ -252,7 +252,7 @@ def read_text(path: Path, most_bytes: int) -> str:
 
 
 def what_is(mode: int) -> str:
-    """The kind of a path by its ``st_mode``, in a word."""
+    """Name the kind of a path by its ``st_mode``: file, folder, FIFO, socket, device."""
     kinds = (
         (stat.S_ISREG, "file"), (stat.S_ISDIR, "folder"), (stat.S_ISFIFO, "FIFO"),
         (stat.S_ISSOCK, "socket"), (stat.S_ISBLK, "device"), (stat.S_ISCHR, "device"),
@@ -262,31 +262,36 @@ def what_is(mode: int) -> str:
 
 @contextmanager
 def replaced(target: Path) -> Iterator[Path]:
-    """A path to write to, beside the target, whose place it takes once it is whole.
+    """Provide a temporary path beside the target; rename it to the target on success.
 
     Raises:
-        ConfigError: it can not be written.
+        ConfigError: the target cannot be written.
     """
     partial = target.with_name(f".{target.name}.partial")
     try:
         yield partial
         os.replace(partial, target)
     except OSError as error:
-        raise ConfigError(f"{target} can not be written: {error.strerror or error}") from error
+        raise ConfigError(f"{target} cannot be written: {error.strerror or error}") from error
     finally:
-        with suppress(OSError):  # on a disk that can only be read there is none
+        with suppress(OSError):  # on a read-only disk there is nothing to delete
             partial.unlink(missing_ok=True)
 
 
 def move_into(source: Path, folder: Path, name: str = "", file_mode: int = FILE_MODE) -> Path:
-    """Move something into a folder, made if need be, under a name that is free there.
+    """Move a file or directory into a folder under a free name; make the folder if it is missing.
 
     Args:
-        name: to take there; empty: its own.
-        file_mode: of the folder's files, where it has to be made.
+        source: what to move.
+        folder: where to move it.
+        name: wanted name in the folder, numbered if taken; empty: the present name.
+        file_mode: mode of the folder's files, if the folder has to be made.
+
+    Returns:
+        The new path.
 
     Raises:
-        OSError: it cannot be moved, or the folder is a link.
+        OSError: the source cannot be moved, or the folder is a link.
     """
     make_folder(folder, file_mode)
     if not is_real_directory(folder):
@@ -301,16 +306,18 @@ def move_into(source: Path, folder: Path, name: str = "", file_mode: int = FILE_
 
 
 def rename_durably(source: Path, target: Path) -> None:
-    """Rename and sync both parents.
+    """Rename a file or directory, and flush both parent directories to the disk.
 
     Raises:
-        FileExistsError: the target is there already; nothing is ever overwritten.
+        FileExistsError: the target exists; nothing is ever overwritten.
     """
     if os.path.lexists(target):
-        raise FileExistsError(f"{target} exists already; move it away first")
+        raise FileExistsError(f"{target} already exists: move it away first")
     os.rename(source, target)
     for parent in dict.fromkeys((target.parent, source.parent)):
         try:
             sync_directory(parent)
-        except OSError as error:  # it is done; only a power cut within seconds could undo it
-            logging.getLogger(__name__).warning("%s is renamed, but not synced: %s", target, error)
+        except OSError as error:  # renamed all the same; only a power cut within seconds undoes it
+            logging.getLogger(__name__).warning(
+                "%s is renamed, but not flushed to the disk: %s", target, error
+            )

@@ -1,6 +1,6 @@
-"""An MCAP file being written: chunks of messages, then the index that makes it quick to open.
+"""Write an MCAP file: chunks of messages, then the index that makes it quick to open.
 
-Our own instead of the ``mcap`` library's writer, because messages come in batches: that costs a third of
+It replaces the ``mcap`` library's writer, because messages come in batches: that takes a third of
 the CPU per message (docs/writers.md), and a robot needs nothing but numpy and yaml.
 """
 
@@ -23,7 +23,7 @@ BUFFER_BYTES = 2 * CHUNK_BYTES
 
 @dataclass
 class Declarations:
-    """Schemas and channels, numbered in the order in which their topics are added."""
+    """Schemas and channels by id, numbered from 1 in the order in which topics are added."""
 
     schemas: dict[int, SchemaRecord] = field(default_factory=dict)
     channels: dict[int, ChannelRecord] = field(default_factory=dict)
@@ -31,13 +31,14 @@ class Declarations:
     def add(
         self, topic: dict[str, Any], definition: str
     ) -> tuple[SchemaRecord | None, ChannelRecord]:
-        """Number a topic.
+        """Add a topic under a new channel id.
 
         Args:
-            topic: as ``topic_metadata`` gives it.
+            topic: output of ``topic_metadata``.
+            definition: message definition; empty: unknown.
 
         Returns:
-            Its schema when that is new, and its channel.
+            The schema, None if already added, and the channel.
         """
         known = next((s for s in self.schemas.values() if s.name == topic["type"]), None)
         encoding = "ros2msg" if definition else ""
@@ -53,29 +54,29 @@ class Declarations:
 
 
 class McapFile:
-    """Everything up to the last ``sync`` is on the disk.
+    """An MCAP file being written. Everything up to the last ``sync`` is on the disk.
 
-    Not compressed: camera streams arrive as JPEG, and the writer's time is worth more than the disk
-    the rest would save.
+    It is not compressed: camera streams arrive as JPEG, and compressing the rest would cost more
+    CPU than the disk space is worth.
     """
 
     def __init__(self, file: BlockFile) -> None:
         """
         Args:
-            file: empty.
+            file: empty file to write to.
         """
         self.counts: dict[int, int] = {}
-        self.span = (0, 0)  # first and last time of a message; zeros: there is none
-        self._chunks: list[bytes] = []  # their index records, ready: there may be many
+        self.span = (0, 0)  # first and last receive time, ns; zeros: no message
+        self._chunks: list[bytes] = []  # chunk index records, as bytes to save memory
         self._declared = Declarations()
         self._file = file
-        self._chunk_at = -1  # where in the buffer the running chunk begins; negative: there is none
+        self._chunk_at = -1  # offset of the current chunk in the buffer; negative: no chunk
         self._index: mcap.Index = {}
         self._ids: dict[Channel, int] = {}
         file.append(mcap.MAGIC + mcap.header("ros2", LIBRARY))
 
     def add_channel(self, channel: Channel) -> None:
-        """Declare a topic; its records go into the running chunk, under its CRC."""
+        """Declare a topic; its records go into the current chunk, where a CRC covers them."""
         topic = channel.bag_topic
         schema, record = self._declared.add(topic_metadata(topic), topic.definition)
         if schema is not None:
@@ -85,14 +86,15 @@ class McapFile:
         self._append(mcap.channel(record))
 
     def add_messages(self, samples: Iterable[Sample]) -> None:
-        """Append messages; what fills a chunk is written.
+        """Append messages, and write each chunk that becomes full.
 
-        A message's sequence is its number in its channel, from 0: what is missing after damage shows.
+        Each message's sequence is its number in its channel, from 0, so that losses show after
+        damage.
         """
         ids, counts, pack_into = self._ids, self.counts, mcap.MESSAGE.pack_into
         message, fixed, record_size = int(Op.MESSAGE), mcap.MESSAGE_FIXED, mcap.MESSAGE.size
         file = self._file
-        at = limit = 0  # both in the buffer; a limit that is reached makes it look again
+        at = limit = 0  # buffer offsets: of the next record, and up to where no check is needed
         for channel, data, receive_ns, send_ns, _ in samples:
             length = len(data)
             end = at + record_size + length
@@ -117,7 +119,7 @@ class McapFile:
 
     @property
     def channels(self) -> dict[int, ChannelRecord]:
-        """All declared topics, by their ids."""
+        """Declared channels by id."""
         return self._declared.channels
 
     @property
@@ -125,9 +127,13 @@ class McapFile:
         return self._chunk_at + mcap.CHUNK_HEAD_SIZE
 
     def _make_room(self, size: int) -> tuple[int, int]:
-        """Where in the buffer the next ``size`` bytes of a chunk go, and how far one may go on."""
+        """Reserve room for ``size`` bytes of a chunk.
+
+        Returns:
+            Their buffer offset, and the offset up to which records may follow without a new call.
+        """
         file = self._file
-        # Never one without messages: rosbag2's reader takes a first chunk like that for the end.
+        # Never write a chunk without messages: rosbag2's reader takes a first one for the end.
         if self._index and file.end - self._records_at + size > CHUNK_BYTES:
             self._end_chunk()
         if self._chunk_at < 0:
@@ -142,7 +148,7 @@ class McapFile:
         self._file.append(record)
 
     def _end_chunk(self) -> None:
-        """Complete the running chunk and write it."""
+        """Complete the current chunk and write it to the file."""
         if self._chunk_at < 0:
             return
         file, begin, first = self._file, self._chunk_at, self._records_at
@@ -159,13 +165,17 @@ class McapFile:
         self._chunk_at, self._index = -1, {}
 
     def sync(self) -> None:
-        """Bring all messages to the disk."""
+        """Flush all messages to the disk."""
         if self._index:
             self._end_chunk()
             self._file.sync()
 
     def finish(self, metadata: dict[str, dict[str, str]]) -> None:
-        """Write metadata records by name, and the index, and bring all of it to the disk."""
+        """Write metadata records and the index, and flush everything to the disk.
+
+        Args:
+            metadata: records by name.
+        """
         self._end_chunk()
         start, data = self._file.position, b""
         indexes = []
@@ -183,7 +193,15 @@ class McapFile:
 
 @dataclass(frozen=True)
 class Summary:
-    """What stands at the end of a file, and makes it quick to open; chunks as their index records."""
+    """Summary section at the end of a file, which makes it quick to open.
+
+    Attributes:
+        schemas: by id.
+        channels: by id.
+        chunks: chunk index records, as bytes.
+        span: first and last receive time, ns.
+        counts: messages by channel id.
+    """
 
     schemas: dict[int, SchemaRecord]
     channels: dict[int, ChannelRecord]
@@ -192,7 +210,12 @@ class Summary:
     counts: dict[int, int]
 
     def to_bytes(self, offset: int, metadata_indexes: Sequence[bytes] = ()) -> bytes:
-        """The summary section, to stand at an offset, up to the end of the file."""
+        """Return the bytes from the summary section to the end of the file.
+
+        Args:
+            offset: file offset of the summary section.
+            metadata_indexes: metadata index records.
+        """
         counts = {id: self.counts.get(id, 0) for id in self.channels}
         groups = [
             (Op.SCHEMA, [mcap.schema(s) for s in self.schemas.values()]),

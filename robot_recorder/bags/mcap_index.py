@@ -1,7 +1,7 @@
-"""Where each message of an MCAP file is: by its own index, or by walking through the file.
+"""Locate the messages of an MCAP file by its index, or by reading through the file.
 
-Source: https://mcap.dev/spec, sections "Summary" and "Message Index". An index is an offer: a file may
-leave out any part of it, and is read all the same.
+Source: https://mcap.dev/spec, sections "Summary" and "Message Index". Every part of the index is
+optional; files without it are read as well.
 """
 
 from __future__ import annotations
@@ -30,19 +30,23 @@ from robot_recorder.model.errors import BagError
 _INDEX_HEAD = struct.Struct("<BQHI")  # of a message index: head, channel, bytes of its entries
 _I64 = np.dtype("<i8")
 _FOOTER = mcap.HEAD.size + 20 + len(mcap.MAGIC)
-_LONGEST_HEAD = 100  # bytes of a chunk that stand before its records
-_RUN_MESSAGES, _RUN_BYTES = 20_000, 16_000_000  # outside of chunks, taken together as one
+_LONGEST_HEAD = 100  # bytes; no chunk head is longer
+_RUN_MESSAGES, _RUN_BYTES = 20_000, 16_000_000  # of messages outside of chunks, treated as a chunk
 _RUBBISH = (struct.error, UnicodeDecodeError, ValueError)
 
 
 class McapIndex:
-    """An MCAP file mapped into memory, and where its messages are.
+    """An MCAP file mapped into memory, with the locations of its messages.
 
     Attributes:
-        chunks: of the file; a run of messages that stand outside of chunks counts as one, too.
-        messages: how many there are by the file's statistics; None: it has none.
-        problem: why the file could not be walked to its end; empty when it could, or need not be.
-        verify: compare the checksum of each chunk that is read.
+        path: of the file.
+        data: the file's bytes.
+        channels: by id.
+        schemas: by id.
+        chunks: chunks of the file; a run of messages outside of chunks also counts as one.
+        messages: number of messages by the file's statistics; None: no statistics.
+        problem: why the file cannot be read to its end; empty: it can.
+        verify: check the CRC of each chunk that is read.
     """
 
     def __init__(self, path: Path, data: mmap.mmap) -> None:
@@ -59,24 +63,26 @@ class McapIndex:
 
     @classmethod
     def open(cls, path: Path, walk: bool = True) -> McapIndex:
-        """
+        """Map a file and locate its messages.
+
         Args:
-            walk: read a file without a usable index once; otherwise it has no chunks then.
+            path: of the file.
+            walk: read through a file without a usable index; otherwise it has no chunks.
 
         Raises:
-            BagError: it is not an MCAP file, or cannot be read.
+            BagError: the file is not MCAP, or cannot be read.
         """
         try:
-            with open_regular(path) as file:  # mapped until the last payload is forgotten
+            with open_regular(path) as file:  # stays mapped until the last payload is released
                 data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except ValueError as error:
             raise BagError(
-                f"{path} is empty: its recording had not begun, or the copy failed"
+                f"{path} is empty: the recording never began, or a copy failed"
             ) from error
         except OSError as error:
-            raise BagError(f"{path} can not be read: {error.strerror or error}") from error
+            raise BagError(f"{path} cannot be read: {error.strerror or error}") from error
         if data[: len(mcap.MAGIC)] != mcap.MAGIC:
-            raise BagError(f"{path} is not an MCAP file, or its first bytes are damaged")
+            raise BagError(f"{path} is not an MCAP file, or damaged in its first bytes")
         found = cls(path, data)
         try:
             whole = found._read_summary()
@@ -89,7 +95,7 @@ class McapIndex:
         return found
 
     def _read_summary(self) -> bool:
-        """Whether the summary tells where every message is."""
+        """Read the summary; return whether it locates every message."""
         data = self.data
         if len(data) < _FOOTER or data[-len(mcap.MAGIC) :] != mcap.MAGIC:
             return False
@@ -106,8 +112,8 @@ class McapIndex:
             elif op == Op.STATISTICS:
                 (self.messages,) = struct.unpack_from("<Q", content)
         self.chunks.sort(key=lambda c: c.offset)
-        # A summary need not repeat channels and schemas, nor need a chunk have message indexes, nor a
-        # message stand in a chunk: then fewer messages are indexed than there are.
+        # Channels and schemas in the summary are optional, and so are message indexes and chunks:
+        # without them, fewer messages are indexed than the statistics count.
         named = {id for chunk in self.chunks for id in chunk.index_offsets}
         known = {id for id, c in self.channels.items() if c.schema_id in self.schemas}
         once = len({chunk.offset for chunk in self.chunks}) == len(self.chunks)
@@ -123,7 +129,7 @@ class McapIndex:
             self.schemas.setdefault(schema.id, schema)
 
     def _walk(self) -> None:
-        """Find every message without an index: reads all of the file once."""
+        """Locate every message without an index, by reading the whole file once."""
         run: mcap.Index = {}
         at = begin = len(mcap.MAGIC)
         while True:
@@ -141,8 +147,8 @@ class McapIndex:
             if op in (Op.DATA_END, Op.FOOTER) or not end:
                 if not end or self.data[-len(mcap.MAGIC) :] != mcap.MAGIC:
                     self.problem = self.problem or (
-                        f"{self.path} is cut off or damaged at byte {at}: `robot-recorder recover` makes "
-                        "it whole"
+                        f"{self.path} is cut off or damaged at byte {at}: repair it with "
+                        "`robot-recorder recover`"
                     )
                 return
             try:
@@ -151,12 +157,12 @@ class McapIndex:
                 elif op in (Op.CHANNEL, Op.SCHEMA):
                     self._define(op, self.data[at + mcap.HEAD.size : end])
             except (*_RUBBISH, BagError) as error:
-                said = str(error) if isinstance(error, BagError) else self._damaged(at)
-                self.problem = self.problem or said
+                why = str(error) if isinstance(error, BagError) else self._damaged(at)
+                self.problem = self.problem or why
             at = end
 
     def _record(self, at: int) -> tuple[int, int]:
-        """Opcode and end of a record; end 0: it is not one, or not all there."""
+        """Return opcode and end offset of a record; end 0: invalid or incomplete."""
         if at + mcap.HEAD.size > len(self.data):
             return 0, 0
         op, length = mcap.HEAD.unpack_from(self.data, at)
@@ -169,7 +175,7 @@ class McapIndex:
         return id, log_ns
 
     def _take_run(self, run: mcap.Index, begin: int, end: int) -> None:
-        """Messages outside of chunks: they stand in the file itself."""
+        """Add a run of messages outside of chunks, whose offsets are those in the file."""
         self._runs.add(begin)
         self._take(ChunkInfo(0, 0, begin, end - begin, end - begin, end - begin), run)
 
@@ -204,16 +210,16 @@ class McapIndex:
         self.chunks.append(info)
 
     def count(self, chunk: ChunkInfo) -> int:
-        """About how many messages are in a chunk."""
+        """Return the approximate number of messages in a chunk."""
         if chunk.offset in self._walked:
             return sum(len(entries) for _, entries in self._walked[chunk.offset])
         return chunk.index_length // 16
 
     def counts(self) -> dict[int, int]:
-        """Messages by channel id, by how long the message indexes are; the data is not read.
+        """Count messages by channel id, from the lengths of the message indexes alone.
 
         Raises:
-            ValueError: an index cannot be where it is said to be.
+            ValueError: the offset of a message index is invalid.
         """
         found: dict[int, int] = {}
         for chunk in self.chunks:
@@ -226,13 +232,13 @@ class McapIndex:
         return found
 
     def span(self) -> tuple[int, int]:
-        """First and last log time, ns; zeros when there are no messages."""
+        """Return the first and last log time, ns; zeros when there are no messages."""
         used = [chunk for chunk in self.chunks if self.count(chunk)]
         first = min((chunk.start_ns for chunk in used), default=0)
         return first, max((chunk.end_ns for chunk in used), default=0)
 
     def entries(self, chunk: ChunkInfo) -> Iterator[tuple[int, Int64s]]:
-        """Of each channel in a chunk int64[n, 2]: its messages' log times and places in the records."""
+        """Yield channel id and int64[n, 2] (log time ns, record offset) per channel of a chunk."""
         if chunk.offset in self._walked:
             yield from self._walked[chunk.offset]
             return
@@ -248,7 +254,11 @@ class McapIndex:
             at += mcap.HEAD.size + length
 
     def records(self, chunk: ChunkInfo) -> tuple[memoryview | mmap.mmap, int]:
-        """A buffer with a chunk's records, and where in it they begin."""
+        """Return a buffer with a chunk's records, and the offset at which they begin.
+
+        Raises:
+            BagError: the chunk is damaged, or cannot be unpacked.
+        """
         if chunk.offset in self._runs:
             return self.data, 0
         buffer, first = self._unpacked(chunk, self._head(chunk.offset))
@@ -272,11 +282,11 @@ class McapIndex:
         return memoryview(records), 0
 
     def _damaged(self, at: int) -> str:
-        return f"{self.path} is damaged at byte {at}: a chunk can not be unpacked"
+        return f"{self.path} is damaged at byte {at}: a chunk cannot be unpacked"
 
 
 def _indexed_sizes(chunk: ChunkInfo) -> list[tuple[int, int]]:
-    """Channel ids and numbers of messages, from where one message index ends and the next begins."""
+    """Return channel ids and numbers of messages, from the distances between message indexes."""
     places = sorted((at, id) for id, at in chunk.index_offsets.items())
     end = chunk.offset + chunk.length + chunk.index_length
     ends = [at for at, _ in places[1:]] + [end]

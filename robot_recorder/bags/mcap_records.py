@@ -1,7 +1,7 @@
-"""MCAP records as bytes, and back.
+"""Encode and decode MCAP records.
 
-Source of the format: https://mcap.dev/spec. All integers are little-endian; a record is an opcode, a
-64 bit length, and its content.
+Source: https://mcap.dev/spec. All integers are little-endian; a record is an opcode, a 64 bit
+length, and its content. ``offset`` is a byte offset in the file.
 """
 
 from __future__ import annotations
@@ -15,18 +15,16 @@ from typing import NamedTuple
 
 MAGIC = b"\x89MCAP0\r\n"
 
-HEAD = struct.Struct("<BQ")  # of every record
-MESSAGE = struct.Struct(
-    "<BQHIQQ"
-)  # of a message record: head, channel, sequence, log time, publish time
+HEAD = struct.Struct("<BQ")  # opcode, length
+MESSAGE = struct.Struct("<BQHIQQ")  # head, channel, sequence, log time, publish time
 MESSAGE_FIXED = MESSAGE.size - HEAD.size
 _CHUNK = struct.Struct("<QQQI")  # start, end, uncompressed size, CRC
-CHUNK_HEAD_SIZE = HEAD.size + _CHUNK.size + 4 + 8  # of an uncompressed one: up to its records
+CHUNK_HEAD_SIZE = HEAD.size + _CHUNK.size + 4 + 8  # bytes before an uncompressed chunk's records
 _U16, _U32, _U64 = struct.Struct("<H"), struct.Struct("<I"), struct.Struct("<Q")
 
 
 class Op(IntEnum):
-    """Opcodes."""
+    """Record opcodes."""
 
     HEADER = 1
     FOOTER = 2
@@ -43,12 +41,12 @@ class Op(IntEnum):
     METADATA_INDEX = 13
     SUMMARY_OFFSET = 14
     DATA_END = 15
-    # From 128 on they are private, and everybody else skips them. Ours: bytes nobody can read any more.
+    # Opcodes from 128 on are private, and other readers skip them. This one marks damaged bytes.
     DAMAGED = 0xE0
 
 
 class SchemaRecord(NamedTuple):
-    """A message type."""
+    """A schema record: a message type."""
 
     id: int
     name: str
@@ -57,7 +55,7 @@ class SchemaRecord(NamedTuple):
 
 
 class ChannelRecord(NamedTuple):
-    """A topic."""
+    """A channel record: a topic."""
 
     id: int
     schema_id: int
@@ -67,7 +65,7 @@ class ChannelRecord(NamedTuple):
 
 
 class ChunkHead(NamedTuple):
-    """What stands before a chunk's records."""
+    """The fields of a chunk before its records. Times in ns, sizes in bytes."""
 
     start_ns: int
     end_ns: int
@@ -75,17 +73,20 @@ class ChunkHead(NamedTuple):
     crc: int
     compression: str
     stored_size: int
-    records_at: int  # within the content
+    records_at: int  # offset of the records in the chunk's content
 
 
 @dataclass
 class ChunkInfo:
-    """Where a chunk stands in its file, for the index at the end.
+    """A chunk's entry in the index at the end of its file.
 
     Attributes:
-        offset, length: of the whole chunk record.
-        index_offsets: channel id to the place of its message index.
-        index_length: of all message indexes.
+        start_ns, end_ns: first and last log time.
+        offset, length: of the whole chunk record, bytes.
+        size, stored_size: of its records, uncompressed and as stored, bytes.
+        compression: name of the compression; empty: uncompressed.
+        index_offsets: offset of the message index by channel id.
+        index_length: total length of its message indexes, bytes.
     """
 
     start_ns: int
@@ -100,18 +101,18 @@ class ChunkInfo:
 
 
 def span(chunks: list[ChunkInfo]) -> tuple[int, int]:
-    """First and last time of the messages in chunks; zeros when there are none."""
-    used = [c for c in chunks if c.end_ns]  # a chunk can hold nothing but descriptions
+    """Return the first and last log time in chunks, ns; zeros when there are no messages."""
+    used = [c for c in chunks if c.end_ns]  # a chunk may hold only schemas and channels
     return min((c.start_ns for c in used), default=0), max((c.end_ns for c in used), default=0)
 
 
 def record(op: int, content: bytes) -> bytes:
-    """A whole record."""
+    """Encode a record from its opcode and content."""
     return HEAD.pack(op, len(content)) + content
 
 
 def text(value: str) -> bytes:
-    """A string."""
+    """Encode a string with its length."""
     data = value.encode()
     return _U32.pack(len(data)) + data
 
@@ -130,29 +131,32 @@ def _id_map(values: Mapping[int, int]) -> bytes:
 
 
 def header(profile: str, library: str) -> bytes:
+    """Encode a header record."""
     return record(Op.HEADER, text(profile) + text(library))
 
 
 def schema(s: SchemaRecord) -> bytes:
+    """Encode a schema record."""
     data = _U32.pack(len(s.data)) + s.data
     return record(Op.SCHEMA, _U16.pack(s.id) + text(s.name) + text(s.encoding) + data)
 
 
 def channel(c: ChannelRecord) -> bytes:
+    """Encode a channel record."""
     ids = struct.pack("<HH", c.id, c.schema_id)
     names = text(c.topic) + text(c.message_encoding)
     return record(Op.CHANNEL, ids + names + _text_map(c.metadata))
 
 
 Index = dict[int, list[int]]
-"""A chunk's messages by channel id: time, offset, time, offset ..."""
+"""A chunk's messages by channel id: log time, offset in the records, log time, offset ..."""
 
 
 def chunk(index: Index, records: bytes | memoryview, offset: int) -> tuple[ChunkInfo, bytes, bytes]:
-    """An uncompressed chunk of ready records that will stand at an offset.
+    """Encode the parts of an uncompressed chunk around its records.
 
     Returns:
-        Its entry in the file's index, what stands before its records, and what stands after.
+        Its entry in the file's index, the bytes before its records, and those after.
     """
     times = [e for entries in index.values() for e in entries[::2]]
     start_ns, end_ns = min(times, default=0), max(times, default=0)
@@ -164,7 +168,7 @@ def chunk(index: Index, records: bytes | memoryview, offset: int) -> tuple[Chunk
 
 
 def message_indexes(info: ChunkInfo, index: Index) -> bytes:
-    """The records after a chunk that say where its messages are; ``info`` is told where they stand."""
+    """Encode the message index records that follow a chunk, and put their offsets into ``info``."""
     parts, begin = [], info.offset + info.length
     at = begin
     for id, entries in index.items():
@@ -177,15 +181,17 @@ def message_indexes(info: ChunkInfo, index: Index) -> bytes:
 
 
 def metadata(name: str, values: Mapping[str, str]) -> bytes:
+    """Encode a metadata record."""
     return record(Op.METADATA, text(name) + _text_map(values))
 
 
 def data_end() -> bytes:
-    """The end of the data; 0: without a CRC over all of it, every chunk has its own."""
+    """Encode the end of the data. Its CRC is 0, not computed: every chunk has its own."""
     return record(Op.DATA_END, _U32.pack(0))
 
 
 def chunk_index(c: ChunkInfo) -> bytes:
+    """Encode a chunk index record."""
     where = struct.pack("<QQQQ", c.start_ns, c.end_ns, c.offset, c.length)
     sizes = text(c.compression) + struct.pack("<QQ", c.stored_size, c.size)
     return record(
@@ -200,7 +206,15 @@ def statistics(
     times: tuple[int, int],
     counts: Mapping[int, int],
 ) -> bytes:
-    """Totals; times: of the first and the last message; counts: messages per channel id."""
+    """Encode a statistics record.
+
+    Args:
+        schemas: number of schemas.
+        chunks: number of chunks.
+        metadata_count: number of metadata records.
+        times: first and last log time, ns.
+        counts: messages by channel id.
+    """
     fixed = struct.pack(
         "<QHIIIIQQ", sum(counts.values()), schemas, len(counts), 0, metadata_count, chunks,
         *times,
@@ -209,15 +223,16 @@ def statistics(
 
 
 def metadata_index(offset: int, length: int, name: str) -> bytes:
+    """Encode a metadata index record."""
     return record(Op.METADATA_INDEX, struct.pack("<QQ", offset, length) + text(name))
 
 
 def tail(start: int, groups: list[tuple[Op, list[bytes]]]) -> bytes:
-    """The summary section, the footer and the magic.
+    """Encode the summary section, the footer and the closing magic.
 
     Args:
-        start: where in the file it will stand.
-        groups: the records of the summary, by opcode.
+        start: file offset of the summary section.
+        groups: summary records by opcode.
     """
     body, offsets = [], []
     at = start
@@ -233,18 +248,19 @@ def tail(start: int, groups: list[tuple[Op, list[bytes]]]) -> bytes:
     return everything + _U32.pack(zlib.crc32(everything)) + MAGIC
 
 
-# -- and back. A content too short raises struct.error, a text that is none UnicodeDecodeError.
+# -- decoding; content that is too short raises struct.error, invalid UTF-8 UnicodeDecodeError
 
 
 def _read_text(content: bytes, at: int) -> tuple[str, int]:
     (length,) = _U32.unpack_from(content, at)
     at += _U32.size
     if at + length > len(content):
-        raise struct.error("a text reaches beyond its record")
+        raise struct.error("a text extends beyond its record")
     return bytes(content[at : at + length]).decode(), at + length
 
 
 def read_schema(content: bytes) -> SchemaRecord:
+    """Decode the content of a schema record."""
     (id,) = _U16.unpack_from(content)
     name, at = _read_text(content, 2)
     encoding, at = _read_text(content, at)
@@ -253,6 +269,7 @@ def read_schema(content: bytes) -> SchemaRecord:
 
 
 def read_channel(content: bytes) -> ChannelRecord:
+    """Decode the content of a channel record."""
     id, schema_id = struct.unpack_from("<HH", content)
     topic, at = _read_text(content, 4)
     encoding, at = _read_text(content, at)
@@ -265,18 +282,19 @@ def read_channel(content: bytes) -> ChannelRecord:
 
 
 def read_header(content: bytes) -> tuple[str, str]:
-    """Profile and library."""
+    """Decode the content of a header record: profile, library."""
     profile, at = _read_text(content, 0)
     return profile, _read_text(content, at)[0]
 
 
 def read_message_index(content: bytes) -> tuple[int, list[int]]:
-    """Channel id, and time, offset, time, offset ..."""
+    """Decode the content of a message index record: channel id, [time, offset, time, ...]."""
     id, length = struct.unpack_from("<HI", content)
     return id, list(struct.unpack_from(f"<{length // 8}Q", content, 6))
 
 
 def read_chunk_head(content: bytes) -> ChunkHead:
+    """Decode the fields of a chunk before its records."""
     start_ns, end_ns, size, crc = _CHUNK.unpack_from(content)
     compression, at = _read_text(content, _CHUNK.size)
     (stored,) = _U64.unpack_from(content, at)
@@ -284,7 +302,7 @@ def read_chunk_head(content: bytes) -> ChunkHead:
 
 
 def read_chunk_index(content: bytes) -> ChunkInfo:
-    """Where a chunk and its message indexes stand."""
+    """Decode the content of a chunk index record."""
     start_ns, end_ns, offset, length = struct.unpack_from("<QQQQ", content)
     (size,) = _U32.unpack_from(content, 32)
     offsets = {int(id): int(at) for id, at in struct.iter_unpack("<HQ", content[36 : 36 + size])}

@@ -1,7 +1,7 @@
-"""Making an MCAP file whole again that was never finished, or is damaged.
+"""Repair an unfinished or damaged MCAP file in place.
 
-In place: what is sound stays where it is, what is not is wrapped into a record that every reader
-skips, and the index is written anew. Nothing is copied, so a full disk is hardly in the way.
+Intact records stay where they are, damaged bytes become a record that every reader skips, and the
+index is rewritten. Nothing is copied, so that the repair works on an almost full disk.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
 def repair(path: Path, known: Declarations) -> ScanResult:
-    """Finish a file; nothing happens to one that is sound.
+    """Repair a file; leave an intact one unchanged.
 
     Args:
-        known: from elsewhere; it helps where the file's own are unreadable.
+        path: file to repair.
+        known: schemas and channels from elsewhere, used where the file's own are unreadable.
 
     Returns:
-        What was found before the repair; its chunks and counts are those of the repaired file.
+        The scan before the repair, with chunks and counts as in the repaired file.
 
     Raises:
-        BagError: there is no message in it.
-        DiskError: the disk does not take the index.
+        BagError: the file has no messages, or messages of channels without a name.
+        DiskError: the index cannot be written.
     """
     found = scan(path)
     found.schemas = {**known.schemas, **found.schemas}
@@ -38,8 +39,8 @@ def repair(path: Path, known: Declarations) -> ScanResult:
     found.channels = {k: c for k, c in found.channels.items() if c.schema_id in found.schemas}
     nameless = set(found.counts) - set(found.channels)
     if nameless or not found.counts:
-        why = f"its channels {sorted(nameless)} have no name" if nameless else "it has no message"
-        raise BagError(f"{path} ({path.stat().st_size} bytes) can not be repaired: {why}")
+        why = f"its channels {sorted(nameless)} have no name" if nameless else "it has no messages"
+        raise BagError(f"{path} ({path.stat().st_size} bytes) cannot be repaired: {why}")
     while not found.sound:
         try:
             _finish(path, found)
@@ -51,7 +52,7 @@ def repair(path: Path, known: Declarations) -> ScanResult:
 
 
 def _give_up_last_chunk(found: ScanResult) -> bool:
-    """Make room for the index on a full disk: the end of an episode for the use of the rest."""
+    """Drop the last chunk, to fit the index on a full disk; tell whether that is possible."""
     if len(found.chunks) < 2 or found.given_up > CHUNK_BYTES:
         return False
     last = found.chunks.pop()
@@ -68,21 +69,21 @@ def _give_up_last_chunk(found: ScanResult) -> bool:
 def _finish(path: Path, found: ScanResult) -> None:
     with open(path, "r+b") as file:
         if not found.begins_well:
-            # Ours is the only header that can be put back: it is always the same.
+            # Only our own header can be restored, because it is always the same.
             begin = mcap.MAGIC + mcap.header("ros2", LIBRARY)
             if found.chunks[0].offset != len(begin):
                 raise BagError(
-                    f"{path} can not be repaired: its header is broken, and not one of ours"
+                    f"{path} cannot be repaired: its header is broken, and not one of ours"
                 )
             file.write(begin)
         end = found.end
         for at, length in reversed(found.damaged):
-            if length < mcap.HEAD.size:  # only at the end
+            if length < mcap.HEAD.size:  # too short for a record; happens only at the end
                 end = at
             else:
                 file.seek(at)
                 file.write(mcap.HEAD.pack(Op.DAMAGED, length - mcap.HEAD.size))
-        file.truncate(end)  # flushes what was written before
+        file.truncate(end)  # also flushes the writes above
         for at, data in found.patches:
             file.seek(at)
             file.write(data)

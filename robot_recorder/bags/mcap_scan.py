@@ -1,4 +1,4 @@
-"""Reading an MCAP file without trusting it: what is sound, what is not, what is missing."""
+"""Scan an MCAP file that may be damaged: find intact chunks, damaged bytes and missing messages."""
 
 from __future__ import annotations
 
@@ -22,30 +22,31 @@ from robot_recorder.bags.mcap_records import (
 from robot_recorder.model.errors import BagError
 
 _KNOWN = frozenset(Op)
-_PASSED = (Op.METADATA, Op.ATTACHMENT, Op.DAMAGED)  # nothing in them is needed
+_PASSED = (Op.METADATA, Op.ATTACHMENT, Op.DAMAGED)  # records whose content is not needed
 _SHORTEST_CHUNK = 40
-MOST_CHUNK_BYTES = 256_000_000  # unpacked; writers make chunks of one to some ten MB
+MOST_CHUNK_BYTES = 256_000_000  # uncompressed; chunks usually have one to some ten MB
 _CHUNK = bytes([Op.CHUNK])
 _MAGIC_SIZE = len(mcap.MAGIC)
 
 
 @dataclass
 class ScanResult:
-    """What a scan found.
+    """The result of a scan. Offsets and lengths are bytes in the file.
 
     Attributes:
-        chunks: those whose messages can be read, in order.
+        schemas, channels: by id.
+        chunks: readable chunks, in order.
         patches: (offset, bytes) to write so that all of ``chunks`` are well-formed: the head of an
-            unfinished chunk at the end, message indexes that are missing or broken.
-        damaged: (offset, length) of what can not be read.
-        counts: messages per channel id.
-        gaps: messages per channel id that are missing in between, by the numbers our writer gives.
-        chunk_counts: the same for each chunk.
-        unindexed: chunks that never had message indexes; others write none.
-        given_up: bytes of readable chunks that a repair had to give up for room.
-        end: where the data ends, and the index belongs.
-        begins_well: magic and header are right.
-        finished: so are index and footer.
+            unfinished last chunk, message indexes that are missing or broken.
+        damaged: (offset, length) of unreadable bytes.
+        counts: messages by channel id.
+        gaps: missing messages by channel id, from gaps in the sequence numbers of our writer.
+        chunk_counts: messages by channel id, for each of ``chunks``.
+        unindexed: number of chunks written without message indexes, as some recorders do.
+        given_up: bytes of readable chunks that a repair dropped to make room for the index.
+        end: offset of the end of the data, where the index belongs.
+        begins_well: whether magic and header are valid.
+        finished: whether index and footer are valid.
     """
 
     schemas: dict[int, SchemaRecord] = field(default_factory=dict)
@@ -64,7 +65,7 @@ class ScanResult:
 
     @property
     def sound(self) -> bool:
-        """Nothing is wrong with the file."""
+        """Whether the file is intact."""
         return self.begins_well and self.finished and not (self.patches or self.damaged)
 
 
@@ -72,7 +73,7 @@ def scan(path: Path) -> ScanResult:
     """Read a whole file and check every chunk.
 
     Raises:
-        BagError: it can not be read.
+        BagError: the file cannot be read.
     """
     try:
         with open(path, "rb") as file:
@@ -81,7 +82,7 @@ def scan(path: Path) -> ScanResult:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 return _Scanner(data).scan()
     except OSError as error:
-        raise BagError(f"{path} can not be read: {error.strerror}") from error
+        raise BagError(f"{path} cannot be read: {error.strerror}") from error
 
 
 class _Scanner:
@@ -125,7 +126,7 @@ class _Scanner:
         return end if good else max(0, self._find_chunk(0))
 
     def _record_at(self, at: int) -> tuple[int, int]:
-        """Opcode and end of a record; end 0 when it is not all there."""
+        """Return opcode and end offset of a record; end 0: incomplete."""
         if at + mcap.HEAD.size > len(self.data):
             return 0, 0
         op, length = mcap.HEAD.unpack_from(self.data, at)
@@ -136,7 +137,7 @@ class _Scanner:
         return self.data[at + mcap.HEAD.size : end]
 
     def _take(self, op: int, at: int, end: int) -> int:
-        """Take one whole record, a chunk with its message indexes; where it ends, 0: it is not sound."""
+        """Take a record, a chunk with its message indexes; return the end offset, 0: invalid."""
         if not end or op not in _KNOWN:
             return 0
         if op == Op.CHUNK:
@@ -144,7 +145,7 @@ class _Scanner:
         return end if op in _PASSED or self._take_definition(op, at, end) else 0
 
     def _take_definition(self, op: int, at: int, end: int) -> bool:
-        """A schema or a channel outside of a chunk, as other writers have them."""
+        """Take a schema or channel outside of a chunk, as other writers place them."""
         try:
             return self._define(op, self._content(at, end))
         except (struct.error, UnicodeDecodeError):
@@ -162,7 +163,7 @@ class _Scanner:
         return True
 
     def _chunk(self, at: int, end: int) -> tuple[ChunkHead, bytes] | None:
-        """Head and records of a chunk; None when it is not sound."""
+        """Return head and records of a chunk; None: damaged."""
         content = self._content(at, end)
         try:
             head = mcap.read_chunk_head(content)
@@ -175,7 +176,7 @@ class _Scanner:
             return None
         if head.crc:
             return (head, records) if zlib.crc32(records) == head.crc else None
-        # rosbag2 writes no CRC: at least it must be records from beginning to end.
+        # rosbag2 writes no CRC: check that the chunk consists of records from beginning to end.
         ends = [end for _, _, end in walk(records)]
         return (head, records) if ends and ends[-1] == len(records) else None
 
@@ -190,8 +191,7 @@ class _Scanner:
             return 0
         info, right, _ = mcap.chunk(index, records, at)
         if head.compression == "":
-            # The checksum covers only the records: what stands before them is compared with what it is
-            # made from. Other writers leave the checksum out.
+            # The CRC covers only the records: compare the head with values computed from them.
             if (head.start_ns, head.end_ns, head.size) != (info.start_ns, info.end_ns, info.size):
                 self.found.patches.append((at, right))
         else:
@@ -213,7 +213,7 @@ class _Scanner:
         return after
 
     def _goes_on(self, at: int) -> bool:
-        """Whether a chunk without message indexes is followed by what has a right to stand there."""
+        """Tell whether a record that may follow an unindexed chunk is at this offset."""
         op, end = self._record_at(at)
         if op == Op.CHUNK:
             return bool(end) and self._chunk(at, end) is not None
@@ -224,7 +224,7 @@ class _Scanner:
         self.found.chunk_counts.append({id: len(e) // 2 for id, e in index.items()})
 
     def _take_indexes(self, info: ChunkInfo, index: mcap.Index, at: int) -> int:
-        """Where a chunk's message indexes end; 0: they are not right."""
+        """Take a chunk's message indexes; return their end offset, 0: missing or wrong."""
         begin = at
         for _ in index:
             op, end = self._record_at(at)
@@ -242,11 +242,15 @@ class _Scanner:
         return at
 
     def _take_records(self, records: bytes) -> mcap.Index:
-        """Count a chunk's messages; gives where they stand. Raises as reading a record does."""
+        """Count a chunk's messages and return their index.
+
+        Raises:
+            struct.error, UnicodeDecodeError: a record is invalid; nothing has been counted.
+        """
         found = self.found
         index: mcap.Index = {}
         spans = list(walk(records))
-        for op, at, end in spans:  # first, because it may fail, and then nothing is to be counted
+        for op, at, end in spans:  # before counting, because it may fail
             if op != Op.MESSAGE:
                 self._define(op, records[at + mcap.HEAD.size : end])
         for op, at, _ in spans:
@@ -262,7 +266,7 @@ class _Scanner:
         return index
 
     def _find_chunk(self, start: int) -> int:
-        """Where the next sound chunk is; -1: there is none."""
+        """Return the offset of the next intact chunk; -1: no more chunks."""
         at = self.data.find(_CHUNK, start)
         while at >= 0:
             _, end = self._record_at(at)
@@ -272,7 +276,7 @@ class _Scanner:
         return -1
 
     def _is_summary(self, at: int) -> bool:
-        """The summary that begins here is right to its last byte."""
+        """Tell whether an intact summary begins at this offset."""
         footer_size = mcap.HEAD.size + 20 + _MAGIC_SIZE
         summary, end = self.data[at:], self.data[-footer_size:]
         if at == 0 or len(summary) < footer_size or end[-_MAGIC_SIZE:] != mcap.MAGIC:
@@ -281,7 +285,7 @@ class _Scanner:
         return crc in (0, zlib.crc32(summary[: -_MAGIC_SIZE - 4]))
 
     def _take_summary(self, at: int) -> None:
-        """Definitions may stand nowhere else, when the chunk that had them is damaged."""
+        """Take schemas and channels from the summary: the chunk that had them may be damaged."""
         while at < len(self.data):
             op, end = self._record_at(at)
             if op not in (Op.SCHEMA, Op.CHANNEL) or not self._take_definition(op, at, end):
@@ -289,10 +293,10 @@ class _Scanner:
             at = end
 
     def _take_torn(self, at: int) -> int:
-        """What is left at the end: an unfinished chunk, whose first messages may be whole.
+        """Take the whole messages of an unfinished chunk at the end of the file.
 
         Returns:
-            Where the data ends.
+            The end offset of the data.
         """
         left = self.data[at:]
         torn = b""
@@ -301,7 +305,7 @@ class _Scanner:
             head = mcap.read_chunk_head(left[mcap.HEAD.size :])
             if op == Op.CHUNK and head.compression == "":
                 records = left[mcap.HEAD.size + head.records_at :]
-                # Not one that is all there: its CRC said already that it can not be trusted.
+                # Skip a complete chunk: its CRC has already failed.
                 if len(records) < head.stored_size:
                     torn = records[: max((end for _, _, end in walk(records)), default=0)]
             index = self._take_records(torn)
@@ -317,7 +321,7 @@ class _Scanner:
 
 
 def walk(records: bytes) -> Iterator[tuple[int, int, int]]:
-    """Opcode, start and end of every whole record of a chunk, until one is not."""
+    """Yield opcode, start and end offset of a chunk's records, up to the first invalid one."""
     at, size = 0, len(records)
     while at + mcap.HEAD.size <= size:
         op, length = mcap.HEAD.unpack_from(records, at)
@@ -335,17 +339,17 @@ def _pairs(entries: list[int]) -> Iterator[tuple[int, int]]:
 
 
 def decompress(head: ChunkHead, stored: bytes) -> bytes | None:
-    """A chunk's records; None when they are damaged. Never more than its head says is unpacked.
+    """Unpack a chunk's records, at most as many bytes as its head says; None: damaged.
 
     Raises:
-        BagError: a library that is needed is not installed, or it is larger than any chunk is.
+        BagError: a compression library is missing, or the chunk is larger than 256 MB.
     """
     if head.compression == "":
         return stored
     if head.size > MOST_CHUNK_BYTES:
         raise BagError(
-            f"a chunk of {len(stored)} bytes says it is {head.size / 1e6:.0f} MB unpacked; more than "
-            f"{MOST_CHUNK_BYTES / 1e6:.0f} MB are not unpacked"
+            f"a chunk of {len(stored)} bytes claims {head.size / 1e6:.0f} MB uncompressed; "
+            f"more than {MOST_CHUNK_BYTES / 1e6:.0f} MB are not unpacked"
         )
     try:
         records = unpack(head.compression, stored, head.size)
@@ -353,16 +357,17 @@ def decompress(head: ChunkHead, stored: bytes) -> bytes | None:
         raise BagError(
             f"its chunks are compressed with {head.compression}: pip install {error.name}"
         ) from error
-    except Exception:  # whatever the library calls damage
+    except Exception:  # the libraries raise many types for damaged data
         return None
     return records if len(records) == head.size else None
 
 
 def unpack(compression: str, stored: bytes, most_bytes: int) -> bytes:
-    """Decompress at most ``most_bytes`` and one more; raises what the library raises.
+    """Decompress up to ``most_bytes`` and one more byte, which shows that there is more.
 
     Raises:
-        ValueError: nobody knows that compression.
+        ValueError: the compression is neither zstd nor lz4.
+        Exception: whatever the library raises for damaged data.
     """
     if compression == "zstd":
         import zstandard

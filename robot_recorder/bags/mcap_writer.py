@@ -1,4 +1,4 @@
-"""Bag writer of our own: MCAP in batches, and every second really on disk."""
+"""The default bag writer: MCAP in batches, flushed to the disk on every ``sync``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from robot_recorder.model.topics import BagTopic, Channel, Sample
 
 
 class McapWriter:
-    """Writes rosbag2 MCAP bags; see BagWriter."""
+    """A BagWriter for rosbag2 bags with one MCAP file, in our own implementation of MCAP."""
 
     def __init__(self) -> None:
         self._directory = Path()
@@ -33,25 +33,29 @@ class McapWriter:
         self._topics: list[BagTopic] = []
 
     def open(self, directory: Path, custom_data: dict[str, str]) -> None:
+        """Create the bag directory and its MCAP file."""
         self._directory, self._custom_data = directory, custom_data
         path = directory / f"{directory.name}_0.mcap"
         try:
-            directory.mkdir(mode=0o700, parents=True)  # its owner shares it, see files.share
+            directory.mkdir(mode=0o700, parents=True)  # the caller sets the mode with files.share
             self._file = BlockFile(path, BUFFER_BYTES)
             self._mcap, self._name = McapFile(self._file), path.name
             sync_directory(directory.parent)
         except OSError as error:
             self.abandon()
             with suppress(OSError):  # it is not empty, or was not made
-                directory.rmdir()  # leave nothing that looks like an episode
-            raise BagError(f"can not create the bag {directory}: {error.strerror}") from error
+                directory.rmdir()  # an empty directory would look like an episode
+            raise BagError(f"cannot create the bag {directory}: {error.strerror}") from error
 
     def add_topic(self, channel: Channel) -> None:
+        """Declare a topic; must precede its messages."""
         assert self._mcap is not None
         self._mcap.add_channel(channel)
-        self._topics.append(channel.bag_topic)  # as the channel says it: readers compare the two
+        # The topic as it is now, like in the channel record: readers compare the two.
+        self._topics.append(channel.bag_topic)
 
     def write(self, samples: Sequence[Sample]) -> None:
+        """Write messages, byte for byte."""
         assert self._mcap is not None
         try:
             self._mcap.add_messages(samples)
@@ -59,6 +63,7 @@ class McapWriter:
             raise self._failed(error) from error
 
     def sync(self) -> None:
+        """Flush all messages to the disk."""
         assert self._mcap is not None
         try:
             self._mcap.sync()
@@ -66,6 +71,7 @@ class McapWriter:
             raise self._failed(error) from error
 
     def close(self) -> None:
+        """Write the index and ``metadata.yaml``, and check the finished file."""
         assert self._mcap is not None and self._file is not None
         try:
             self._mcap.sync()
@@ -73,10 +79,10 @@ class McapWriter:
             summary = BagSummary(self._name, *self._mcap.span, counts)
             topics = [topic_metadata(topic) for topic in self._topics]
             metadata = build_metadata(topics, summary, self._custom_data)
-            # rosbag2 opens a lone .mcap file by this record, without the directory around it.
+            # With this record, rosbag2 opens the .mcap file without its directory.
             self._mcap.finish({"rosbag2": {"serialized_metadata": dump_yaml(metadata)}})
             self._file.check()
-            self._file.close()  # one file at a time, as there may be no more
+            self._file.close()  # before opening another: file descriptors may have run out
             self._look_at_the_end()
             write_metadata(self._directory, metadata)
         except OSError as error:
@@ -85,10 +91,10 @@ class McapWriter:
             self._file.close()
 
     def _look_at_the_end(self) -> None:
-        """Compare the finished file's own index with what was written; its data is not read again.
+        """Compare the finished file's index with the counts written, without reading its data.
 
         Raises:
-            BagError: somebody or something else has changed the file.
+            BagError: another program or a failing disk has changed the file.
         """
         assert self._mcap is not None
         path = self._directory / self._name
@@ -97,11 +103,13 @@ class McapWriter:
         found = index.counts() if index is not None else {}
         if found != written:
             raise BagError(
-                f"{path} holds {sum(found.values())} messages by its index, {sum(written.values())} were "
-                "written: was it changed by another program, or is the disk failing?"
+                f"{path} holds {sum(found.values())} messages by its index, but "
+                f"{sum(written.values())} were written: was it changed by another program, or is "
+                "the disk failing?"
             )
 
     def abandon(self) -> None:
+        """Close the file without writing any more."""
         if self._file is not None:
             self._file.close()
 

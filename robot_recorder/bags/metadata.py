@@ -1,6 +1,6 @@
-"""rosbag2's ``metadata.yaml``: written, read, and amended.
+"""Read and write rosbag2's ``metadata.yaml``.
 
-Source of the format: rosbag2_storage/include/rosbag2_storage/yaml.hpp, metadata version 9 (Jazzy, Kilted).
+Source: rosbag2_storage/include/rosbag2_storage/yaml.hpp, metadata version 9 (Jazzy, Kilted).
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ METADATA_FILE = "metadata.yaml"
 _ROOT = "rosbag2_bagfile_information"
 _NEEDED = ("topics_with_message_count", "message_count", "relative_file_paths")
 _NEEDED_TIMES = (("starting_time", "nanoseconds_since_epoch"), ("duration", "nanoseconds"))
-_EMPTY_START_NS = 2**63 - 1  # what rosbag2 writes for a bag without messages
+_EMPTY_START_NS = 2**63 - 1  # rosbag2's starting time of a bag without messages
 
 
 @dataclass(frozen=True)
 class BagSummary:
-    """What a bag holds, for its metadata.
+    """Content of a bag, for its metadata.
 
     Attributes:
         file: name of the data file inside the directory.
-        start_ns, end_ns: first and last receive stamp; ignored when there is no message.
+        start_ns, end_ns: first and last receive time; ignored when there are no messages.
         counts: messages per topic, in the order of the topics.
     """
 
@@ -42,7 +42,7 @@ class BagSummary:
 
 
 def topic_metadata(topic: BagTopic) -> dict[str, Any]:
-    """How a topic is described in ``metadata.yaml``."""
+    """Return a topic's entry for ``metadata.yaml``."""
     return {
         "name": topic.name,
         "type": topic.type,
@@ -53,10 +53,10 @@ def topic_metadata(topic: BagTopic) -> dict[str, Any]:
 
 
 def channel_metadata(topic: dict[str, Any]) -> dict[str, str]:
-    """The same for a channel of an MCAP file, by the keys of rosbag2_storage_mcap.
+    """Return the metadata of a topic's MCAP channel, with the keys of rosbag2_storage_mcap.
 
     Args:
-        topic: as ``topic_metadata`` gives it.
+        topic: output of ``topic_metadata``.
     """
     return {
         "offered_qos_profiles": dump_yaml(topic["offered_qos_profiles"]),
@@ -67,10 +67,12 @@ def channel_metadata(topic: dict[str, Any]) -> dict[str, str]:
 def build_metadata(
     topics: list[dict[str, Any]], summary: BagSummary, custom_data: dict[str, str]
 ) -> dict[str, Any]:
-    """The content of a version 9 ``metadata.yaml`` for one MCAP file.
+    """Build the content of a version 9 ``metadata.yaml`` for one MCAP file.
 
     Args:
-        topics: each as ``topic_metadata`` gives it.
+        topics: outputs of ``topic_metadata``.
+        summary: content of the bag.
+        custom_data: texts by key.
     """
     total = sum(summary.counts)
     start_ns = summary.start_ns if total else _EMPTY_START_NS
@@ -104,13 +106,14 @@ def build_metadata(
 
 class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
-        return True  # yaml-cpp reads aliases, people do not
+        """Write every value in full: people do not resolve aliases."""
+        return True
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
     # Half a character, as a shell passes on bytes that are no text: no reader of YAML takes it.
     value = value.encode("utf-8", "replace").decode()
-    # YAML takes these for ends of lines, wherever they are not written as escapes.
+    # YAML takes these characters for line breaks unless they are escaped.
     style = '"' if any(end in value for end in "\x85\u2028\u2029") else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style)
 
@@ -119,22 +122,22 @@ _Dumper.add_representer(str, _text)
 
 
 def dump_yaml(value: Any) -> str:
-    """YAML as rosbag2 writes it: in order, unfolded, without aliases."""
+    """Return YAML as rosbag2 writes it: keys in order, lines unfolded, no aliases."""
     return yaml.dump(
         value, Dumper=_Dumper, sort_keys=False, width=2**31, allow_unicode=True, indent=2
     )
 
 
 def write_metadata(directory: Path, metadata: dict[str, Any]) -> None:
-    """Write ``metadata.yaml`` atomically and durably."""
+    """Write ``metadata.yaml`` atomically and flush it to the disk."""
     replace_text(directory / METADATA_FILE, dump_yaml({_ROOT: metadata}))
 
 
 def read_metadata(directory: Path) -> dict[str, Any]:
-    """The content of a bag's ``metadata.yaml``.
+    """Read the content of a bag's ``metadata.yaml``.
 
     Raises:
-        BagError: there is none, or it is not one.
+        BagError: the file is missing or invalid.
     """
     path = directory / METADATA_FILE
     try:
@@ -148,7 +151,7 @@ def read_metadata(directory: Path) -> dict[str, Any]:
         for entry in metadata["topics_with_message_count"]:
             described = entry["topic_metadata"]
             if not isinstance(described["name"], str) or not isinstance(described["type"], str):
-                raise TypeError("a topic without a name or a type")
+                raise TypeError("a topic has no name or no type")
             if type(entry["message_count"]) is not int:
                 raise TypeError(f"the message_count of {described['name']} is not a number")
         for key, unit in _NEEDED_TIMES:
@@ -162,13 +165,13 @@ def read_metadata(directory: Path) -> dict[str, Any]:
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, RecursionError) as error:
         why = " ".join(str(error).split())
         raise BagError(
-            f"{path} can not be read ({why}); `robot-recorder recover {directory}` makes it anew"
+            f"{path} cannot be read ({why}); `robot-recorder recover {directory}` rebuilds it"
         ) from error
     return dict(metadata)
 
 
 def parse_qos(offers: Any) -> list[Any]:
-    """``offered_qos_profiles`` as a list, also where it is YAML inside of YAML; empty: unknown."""
+    """Return ``offered_qos_profiles`` as a list, parsed if it is YAML text; empty: unknown."""
     try:
         offers = load_yaml(offers) if isinstance(offers, str) else offers
     except (ValueError, yaml.YAMLError):
@@ -177,6 +180,6 @@ def parse_qos(offers: Any) -> list[Any]:
 
 
 def custom_data_of(metadata: dict[str, Any]) -> dict[str, str]:
-    """The custom_data of a metadata content; empty when there is none."""
+    """Return the custom_data of ``metadata.yaml`` content; empty when there is none."""
     custom = metadata.get("custom_data") or {}
     return {str(k): "" if v is None else str(v) for k, v in custom.items()}

@@ -1,4 +1,4 @@
-"""Counting a bag's messages with a reader that is not ours: what confirms a repair or a copy."""
+"""Confirm a repair or a copy by counting a bag's messages with another library."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ def confirm(path: Path, counts: Mapping[str, int]) -> str:
     """Read a whole bag with another library and compare the messages per topic.
 
     Args:
-        path: bag directory with its ``metadata.yaml``.
-        counts: by topic name.
+        path: bag directory with ``metadata.yaml``.
+        counts: expected messages by topic name.
 
     Returns:
-        The library's name; empty: none is installed here, so nobody has confirmed it.
+        The library's name; empty: not confirmed, because no library is installed.
 
     Raises:
-        BagError: it cannot read the bag, or finds other numbers.
+        BagError: the library cannot read the bag, or finds other counts.
     """
     for name, count in _READERS.items():
         if importlib.util.find_spec(name) is None:
             continue
         try:
             found = count(path)
-        except Exception as error:  # whatever it raises, it has not read the bag
+        except Exception as error:  # any exception means that the bag was not read
             raise BagError(f"{path} cannot be read by {name}: {error}") from error
         wrong = [t for t in {*found, *counts} if found.get(t, 0) != counts.get(t, 0)]
         if wrong:

@@ -1,4 +1,4 @@
-"""Reading of any rosbag2 bag message by message, with nothing of ROS installed."""
+"""Read a rosbag2 bag message by message, without ROS."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class BagMessage:
 
     Attributes:
         topic: fully qualified name.
-        type: as package/msg/Name.
-        receive_ns: when it was received, ns since the epoch.
-        data: CDR bytes, as they were on the wire.
+        type: message type, package/msg/Name.
+        receive_ns: receive time, ns since the epoch.
+        data: CDR bytes as received.
     """
 
     topic: str
@@ -29,16 +29,16 @@ class BagMessage:
 
 
 def read_messages(path: Path, topics: set[str] | None = None) -> Iterator[BagMessage]:
-    """Messages of a bag in order of receipt; memory stays bounded by a few chunks.
+    """Yield the messages of a bag by receive time; memory stays bounded by a few chunks.
 
-    Of a topic with messages of several types, those of the first one.
+    Of a topic with messages of several types, only those of the first type are yielded.
 
     Args:
-        path: bag directory, or a data file.
-        topics: only these; all when None.
+        path: bag directory or data file.
+        topics: names of the topics to read; None: all.
 
     Raises:
-        BagError: it can not be read; what could be read has been yielded.
+        BagError: the bag cannot be read. Everything readable has been yielded before.
     """
     types = {t: kind for t, (kind, _) in bag_topics(path).items() if topics is None or t in topics}
     if not types:
@@ -50,7 +50,7 @@ def read_messages(path: Path, topics: set[str] | None = None) -> Iterator[BagMes
 
 
 def _in_order(columns: dict[str, Column]) -> Iterator[tuple[str, int, Column]]:
-    """Of each message its topic, its number and its column, by time."""
+    """Yield topic, index and column of each message, by time."""
     names = sorted(columns)
     times = np.concatenate([columns[name].receives for name in names]) if names else np.empty(0)
     whose = np.repeat(np.arange(len(names)), [len(columns[name].receives) for name in names])

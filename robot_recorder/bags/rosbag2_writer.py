@@ -1,7 +1,7 @@
-"""Bag writer on rosbag2's own ``rosbag2_py``, as it comes with a ROS 2 distribution.
+"""Bag writer that uses ``rosbag2_py`` of a ROS 2 distribution.
 
-Checked against rosbag2 0.15 (Humble), 0.26 (Jazzy) and 0.32 (Kilted): the signatures differ, and are
-told apart by trying the newest first.
+Checked against rosbag2 0.15 (Humble), 0.26 (Jazzy) and 0.32 (Kilted). Their signatures differ, so
+that the newest is tried first.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from robot_recorder.model.topics import Channel, Sample
 
 
 class Rosbag2Writer:
-    """Writes through rosbag2's SequentialWriter; see BagWriter.
+    """A BagWriter that writes through rosbag2's SequentialWriter.
 
-    rosbag2 offers no flush: what its MCAP chunk (64 KiB, config/rosbag2_mcap.yaml) still holds reaches
-    the file later, so ``sync`` brings less to the disk than McapWriter's does. Message definitions and
-    type hashes are found by rosbag2 itself.
+    rosbag2 has no flush: the messages in its current MCAP chunk (64 KiB, config/rosbag2_mcap.yaml)
+    reach the file later, so that ``sync`` flushes less than that of McapWriter. rosbag2 itself
+    looks up message definitions and type hashes.
     """
 
     def __init__(self) -> None:
@@ -33,8 +33,9 @@ class Rosbag2Writer:
         self._write: Any = None
 
     def open(self, directory: Path, custom_data: dict[str, str]) -> None:
+        """Create the bag directory through rosbag2."""
         self._directory = directory
-        # No cache: the recorder has its own queue, and a message counts as written when it is.
+        # No cache: the recorder has its own queue, and counts a message as written on return.
         options: dict[str, Any] = {
             "uri": str(directory),
             "storage_id": "mcap",
@@ -43,16 +44,17 @@ class Rosbag2Writer:
         }
         try:
             storage = rosbag2_py.StorageOptions(**options, custom_data=custom_data)
-        except TypeError:  # Humble has no custom_data; it is amended in metadata.yaml afterwards
+        except TypeError:  # Humble has no custom_data; it is added to metadata.yaml afterwards
             storage = rosbag2_py.StorageOptions(**options)
         self._writer = rosbag2_py.SequentialWriter()
         try:
             directory.parent.mkdir(parents=True, exist_ok=True)
             self._writer.open(storage, rosbag2_py.ConverterOptions("cdr", "cdr"))
         except (OSError, RuntimeError) as error:
-            raise BagError(f"can not create the bag {directory}: {error}") from error
+            raise BagError(f"cannot create the bag {directory}: {error}") from error
 
     def add_topic(self, channel: Channel) -> None:
+        """Declare a topic; must precede its messages."""
         topic = channel.bag_topic
         common = {"name": topic.name, "type": topic.type, "serialization_format": "cdr"}
         text = dump_yaml([q.to_dict() for q in topic.offered_qos]) if topic.offered_qos else ""
@@ -63,8 +65,9 @@ class Rosbag2Writer:
                 offered_qos_profiles=rosbag2_py.to_rclcpp_qos_vector(text, 9) if text else [],
                 type_description_hash=topic.type_hash,
             )
-        else:  # Humble reads QoS as text with integer policies only; without it, it plays with defaults
+        else:  # Humble only understands QoS text with integer policies: leave it out, use defaults
             described = rosbag2_py.TopicMetadata(**common)
+        """Write messages, byte for byte."""
         try:
             self._writer.create_topic(described)
         except RuntimeError as error:
@@ -81,11 +84,11 @@ class Rosbag2Writer:
             raise self._failed(error) from error
 
     def _find_write(self, topic: str, data: bytes, receive_ns: int, send_ns: int) -> Any:
-        """Write the first message the newest way that works, and return that way."""
+        """Write the first message with the newest signature that works; return that function."""
         writer = self._writer
 
         def kilted(topic: str, data: bytes, receive_ns: int, send_ns: int) -> None:
-            # By keyword: positionally a small send stamp would be taken for a sequence number.
+            # By keyword: a small positional send stamp would be taken for a sequence number.
             writer.write(topic, data, recv_timestamp=receive_ns, send_timestamp=send_ns)
 
         def jazzy(topic: str, data: bytes, receive_ns: int, send_ns: int) -> None:
@@ -101,10 +104,11 @@ class Rosbag2Writer:
             except TypeError:
                 continue
         raise BagError(
-            "this rosbag2_py has a SequentialWriter.write that is not known; use writer:=mcap"
+            "SequentialWriter.write of this rosbag2_py has an unknown signature; use writer:=mcap"
         )
 
     def sync(self) -> None:
+        """Flush the files; messages in rosbag2's current chunk are not in them yet."""
         try:
             for path in self._directory.glob("*.mcap"):
                 sync_file(path)
@@ -112,6 +116,7 @@ class Rosbag2Writer:
             raise self._failed(error) from error
 
     def close(self) -> None:
+        """Close the bag through rosbag2, which writes ``metadata.yaml``."""
         try:
             if hasattr(self._writer, "close"):
                 self._writer.close()
@@ -123,6 +128,7 @@ class Rosbag2Writer:
             self._writer = None
 
     def abandon(self) -> None:
+        """Release the writer."""
         self._writer = None
 
     def _failed(self, error: Exception) -> BagError:

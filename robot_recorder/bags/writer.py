@@ -1,4 +1,4 @@
-"""The writer port: what the recorder needs of a bag format, and where its adapters are chosen."""
+"""The interface of bag writers, and the choice of an implementation by name."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from robot_recorder.model.topics import Channel, Sample
 
 
 class BagWriter(Protocol):
-    """Writes one bag. Every method raises BagError when the disk does not take it."""
+    """Writer of one bag. Every method except ``abandon`` raises BagError when writing fails."""
 
     def open(self, directory: Path, custom_data: dict[str, str]) -> None:
-        """Create the bag directory, which must not exist, and begin."""
+        """Create the bag directory, which must not exist yet, and begin the bag."""
 
     def add_topic(self, channel: Channel) -> None:
         """Declare a topic; must precede its messages."""
@@ -24,13 +24,13 @@ class BagWriter(Protocol):
         """Write messages, byte for byte."""
 
     def sync(self) -> None:
-        """Bring everything written so far to the disk, as far as the format can."""
+        """Flush everything written so far to the disk, as far as the implementation can."""
 
     def close(self) -> None:
-        """Leave a complete bag, ``metadata.yaml`` included."""
+        """Complete the bag, including ``metadata.yaml``."""
 
     def abandon(self) -> None:
-        """Let go of the files after an error, without writing any more. Raises nothing."""
+        """Close the files after an error, without writing any more. Raises nothing."""
 
 
 # Why mcap is the default: docs/writers.md
@@ -38,14 +38,14 @@ _WRITERS = {"mcap": "mcap_writer.McapWriter", "rosbag2_py": "rosbag2_writer.Rosb
 
 
 def writer_factory(name: str) -> Callable[[], BagWriter]:
-    """What makes writers of one adapter.
+    """Return the constructor of a writer by its name.
 
     Raises:
-        ConfigError: unknown or not installed; the message says how to get it.
+        ConfigError: the writer is unknown, or not installed; the message says how to install it.
     """
     if name not in _WRITERS:
         raise ConfigError(f"unknown writer '{name}'; known: {', '.join(_WRITERS)}")
-    # Imported now, not at the first start, which has to be instant.
+    # Import now, because the first recording has to start at once.
     module, _, factory = _WRITERS[name].partition(".")
     try:
         found: Callable[[], BagWriter] = getattr(
@@ -53,7 +53,7 @@ def writer_factory(name: str) -> Callable[[], BagWriter]:
         )
     except ImportError as error:
         raise ConfigError(
-            f"writer '{name}' can not be used ({error}): "
+            f"writer '{name}' cannot be used ({error}): "
             f"apt install ros-$ROS_DISTRO-{name.replace('_', '-')}, or take writer:=mcap"
         ) from error
     return found

@@ -1,4 +1,4 @@
-"""Columns of bags: the same messages as an independent reader finds, whoever wrote the bag."""
+"""Columns hold the same messages as another library reads, whoever wrote the bag."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_our_bags_are_read_as_rosbags_reads_them(tmp_path: Path, sent) -> None:
 
 
 def foreign(path: Path, plugin: StoragePlugin, mode: CompressionMode) -> None:
-    """A bag as the rosbags library writes it."""
+    """Write a bag with the rosbags library."""
     store = get_typestore(Stores.ROS2_JAZZY)
     writer = Writer(path, version=9, storage_plugin=plugin)
     writer.set_compression(mode, CompressionFormat.ZSTD)
@@ -106,7 +106,7 @@ def foreign(path: Path, plugin: StoragePlugin, mode: CompressionMode) -> None:
         (StoragePlugin.SQLITE3, CompressionMode.MESSAGE),
     ],
 )
-def test_bags_of_others_are_read(
+def test_bags_of_other_recorders_are_read(
     tmp_path: Path, plugin: StoragePlugin, mode: CompressionMode
 ) -> None:
     foreign(tmp_path / "bag", plugin, mode)
@@ -117,7 +117,7 @@ def test_bags_of_others_are_read(
     assert bag_topics(tmp_path / "bag")["/a"][0] == WRENCH
 
 
-def test_rows_of_one_size_are_had_at_once(tmp_path: Path) -> None:
+def test_messages_of_one_size_are_returned_as_rows(tmp_path: Path) -> None:
     sent = [("/a", wrench(T0 + i, frame_id="x" * (i % 9)), T0 + i) for i in range(200)]
     write_bag(McapWriter(), tmp_path / "bag", sent)
     (segment,) = read_columns(tmp_path / "bag", {"/a"})
@@ -129,20 +129,20 @@ def test_rows_of_one_size_are_had_at_once(tmp_path: Path) -> None:
     assert [r.tobytes() for r in rows] == [sent[n][1] for n in numbers if len(sent[n][1]) == size]
 
 
-def test_a_damaged_index_is_told(tmp_path: Path) -> None:
+def test_a_damaged_index_is_reported(tmp_path: Path) -> None:
     sent = [("/a", wrench(T0 + i * MS), T0 + i * MS) for i in range(3000)]
     write_bag(McapWriter(), tmp_path / "bag", sent)
     (path,) = (tmp_path / "bag").glob("*.mcap")
     whole = path.read_bytes()
     broken = bytearray(whole)
-    at = broken.index(b"\x07", len(broken) // 2)  # into some message index or message
+    at = broken.index(b"\x07", len(broken) // 2)  # inside a message index or a message
     broken[at : at + 40] = bytes(40)
     path.write_bytes(broken)
     try:
         found, _ = by_columns(tmp_path / "bag", {"/a"})
     except BagError as error:
         assert str(path) in str(error)
-    else:  # what was hit was a payload
+    else:  # the damage is inside a payload
         assert len(found["/a"]) == 3000
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(BagError, match="bag"):
@@ -150,7 +150,7 @@ def test_a_damaged_index_is_told(tmp_path: Path) -> None:
 
 
 def in_chunks(path: Path, count: int, each: int) -> Path:
-    """A bag of so many messages a millisecond apart, some in each chunk; its data file."""
+    """Write ``count`` messages, a millisecond apart, ``each`` per chunk; return the data file."""
     writer = McapWriter()
     writer.open(path, {})
     channel = Channel(wrench_topic("/a"))
@@ -165,7 +165,9 @@ def in_chunks(path: Path, count: int, each: int) -> Path:
 
 
 @pytest.mark.parametrize("plugin", [None, *StoragePlugin])
-def test_what_was_received_before_need_not_be_read(tmp_path: Path, plugin: StoragePlugin) -> None:
+def test_messages_before_the_start_time_may_be_left_out(
+    tmp_path: Path, plugin: StoragePlugin
+) -> None:
     if plugin is None:
         in_chunks(tmp_path / "bag", 500, 20)
     else:
@@ -182,12 +184,12 @@ def test_what_was_received_before_need_not_be_read(tmp_path: Path, plugin: Stora
         wanted = [m for m in whole if m[0] >= from_ns]
         assert found[len(found) - len(wanted) :] == wanted
         assert not segments or segments[-1].share == 1.0
-        if plugin is None:  # at most a chunk of 20 before, of those that were written like this
+        if plugin is None:  # at most one chunk of 20 messages too many
             assert len(found) < len(wanted) + 20
 
 
 @pytest.mark.parametrize("damaged", [0, 7, 24])
-def test_what_stands_before_the_damage_is_read(tmp_path: Path, damaged: int) -> None:
+def test_everything_before_the_damage_is_read(tmp_path: Path, damaged: int) -> None:
     file = in_chunks(tmp_path / "bag", 500, 20)
     index = McapIndex.open(file)
     assert index is not None and len(index.chunks) == 25
@@ -204,6 +206,6 @@ def test_what_stands_before_the_damage_is_read(tmp_path: Path, damaged: int) -> 
     assert found == whole[: damaged * 20]
 
 
-def test_no_bag_at_all(tmp_path: Path) -> None:
+def test_a_missing_bag_is_reported(tmp_path: Path) -> None:
     with pytest.raises(BagError, match="does not exist"):
         list(read_columns(tmp_path / "nothing", {"/a"}))

@@ -1,4 +1,4 @@
-"""metadata.yaml, also as nobody should write it."""
+"""metadata.yaml, valid and invalid."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ DEEP = {
 
 
 @pytest.mark.parametrize("kind", DEEP)
-def test_what_is_nested_beyond_sense_is_refused_and_ends_nothing(kind: str, tmp_path: Path) -> None:
+def test_yaml_nested_too_deep_is_refused_without_a_crash(kind: str, tmp_path: Path) -> None:
     (tmp_path / "metadata.yaml").write_text(DEEP[kind])
     code = (
         "import sys; from pathlib import Path; from robot_recorder.bags.metadata import read_metadata\n"
         "try: read_metadata(Path(sys.argv[1]))\n"
         "except Exception as error: print(error)"
-    )  # in a process of its own: an overflow of the parser's stack would end this one
+    )  # in its own process, because a stack overflow in the parser would end the tests
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True
     )
@@ -39,7 +39,7 @@ def test_what_is_nested_beyond_sense_is_refused_and_ends_nothing(kind: str, tmp_
 
 
 @pytest.mark.parametrize("value", ["2026-13-45", "{}", "[1]", "yes", "0x", "\0"])
-def test_rubbish_for_a_number_is_named(value: str, tmp_path: Path) -> None:
+def test_an_invalid_number_is_reported(value: str, tmp_path: Path) -> None:
     write_bag(McapWriter(), tmp_path / "bag", [("/w", wrench(T0), T0)])
     file = tmp_path / "bag" / "metadata.yaml"
     file.write_text(
@@ -47,19 +47,19 @@ def test_rubbish_for_a_number_is_named(value: str, tmp_path: Path) -> None:
             f"nanoseconds_since_epoch: {T0}", f"nanoseconds_since_epoch: {value}"
         )
     )
-    with pytest.raises(BagError, match="can not be read"):
+    with pytest.raises(BagError, match="cannot be read"):
         read_metadata(tmp_path / "bag")
 
 
 @given(st.text(st.characters(codec=None), max_size=40))
-def test_any_text_comes_back_also_what_is_none(text: str) -> None:
+def test_any_text_comes_back_with_invalid_characters_replaced(text: str) -> None:
     import yaml
 
     back = yaml.safe_load(dump_yaml({"note": text}))["note"]
     assert back == text.encode("utf-8", "replace").decode()
 
 
-def test_a_label_with_half_a_character_does_not_spoil_the_bag(tmp_path: Path) -> None:
+def test_half_a_character_in_a_label_leaves_the_bag_readable(tmp_path: Path) -> None:
     write_bag(McapWriter(), tmp_path / "bag", [("/w", wrench(T0), T0)])
     metadata = read_metadata(tmp_path / "bag")
     write_metadata(tmp_path / "bag", {**metadata, "custom_data": {"note": "caf\udce9"}})

@@ -1,4 +1,4 @@
-"""One conformance suite for every bag writer: same input, same messages, same stamps, same metadata."""
+"""Conformance tests for every bag writer: same input, same messages, stamps and metadata."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_messages_stamps_and_metadata(writer, tmp_path: Path) -> None:
     assert custom_data_of(metadata) == {"who": "test"}
 
 
-def test_others_open_it(writer, tmp_path: Path) -> None:
+def test_other_libraries_open_the_bag(writer, tmp_path: Path) -> None:
     from mcap.reader import make_reader
 
     path = tmp_path / "bag"
@@ -69,7 +69,7 @@ def test_others_open_it(writer, tmp_path: Path) -> None:
     assert all("offered_qos_profiles" in c.metadata for c in summary.channels.values())
 
 
-def test_an_empty_bag_is_a_bag(writer, tmp_path: Path) -> None:
+def test_a_bag_without_messages_is_valid(writer, tmp_path: Path) -> None:
     write_bag(writer, tmp_path / "bag", [])
     assert list(read_messages(tmp_path / "bag")) == []
     assert read_metadata(tmp_path / "bag")["message_count"] == 0
@@ -77,7 +77,7 @@ def test_an_empty_bag_is_a_bag(writer, tmp_path: Path) -> None:
 
 def test_sync_puts_messages_into_the_file(writer, tmp_path: Path) -> None:
     if type(writer).__name__ != "McapWriter":
-        pytest.skip("rosbag2 has no flush; what its chunk holds reaches the file later")
+        pytest.skip("rosbag2 has no flush; its current chunk reaches the file later")
     from mcap.stream_reader import StreamReader
 
     path = tmp_path / "bag"
@@ -89,13 +89,13 @@ def test_sync_puts_messages_into_the_file(writer, tmp_path: Path) -> None:
         try:
             for record in StreamReader(file).records:
                 seen += type(record).__name__ == "Message"
-        except Exception:  # the file has no end yet
+        except Exception:  # the file is not finished yet
             pass
     assert seen == 50
 
 
-def test_a_publisher_that_comes_later_does_not_hide_the_topic(writer, tmp_path: Path) -> None:
-    """Readers compare what metadata.yaml says of a topic with what its channel says."""
+def test_a_later_publisher_does_not_hide_the_topic(writer, tmp_path: Path) -> None:
+    """Readers compare a topic's entry in metadata.yaml with its channel."""
     path, channel = tmp_path / "bag", Channel(wrench_topic("/a"))
     writer.open(path, {})
     writer.add_topic(channel)
@@ -107,8 +107,8 @@ def test_a_publisher_that_comes_later_does_not_hide_the_topic(writer, tmp_path: 
     assert [m.receive_ns for m in read_messages(path)] == [T0, T0 + 1]
 
 
-def test_huge_messages_come_first_and_last(writer, tmp_path: Path) -> None:
-    """rosbag2's reader gives up at a first chunk that has no messages, only descriptions."""
+def test_the_first_chunk_has_messages_even_if_they_are_huge(writer, tmp_path: Path) -> None:
+    """rosbag2's reader stops at a first chunk that holds only schemas and channels."""
     from mcap.reader import make_reader
 
     path = tmp_path / "bag"
@@ -123,8 +123,10 @@ def test_huge_messages_come_first_and_last(writer, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("direct", [True, False])
-def test_any_bytes_in_any_pieces(tmp_path: Path, direct: bool, monkeypatch) -> None:
-    """The file is what was appended, whatever the sizes, the syncs, and the file system."""
+def test_a_block_file_holds_exactly_the_appended_bytes(
+    tmp_path: Path, direct: bool, monkeypatch
+) -> None:
+    """For any piece sizes and syncs, with and without direct writes."""
     import random
 
     from robot_recorder.bags import block_file
@@ -149,18 +151,18 @@ def test_any_bytes_in_any_pieces(tmp_path: Path, direct: bool, monkeypatch) -> N
         assert path.read_bytes() == expected
 
 
-def test_an_existing_directory_is_never_touched(writer, tmp_path: Path) -> None:
+def test_an_existing_directory_is_refused(writer, tmp_path: Path) -> None:
     (tmp_path / "bag").mkdir()
     with pytest.raises(BagError, match="bag"):
         writer.open(tmp_path / "bag", {})
 
 
-def test_an_unwritable_place_is_told(writer) -> None:
+def test_an_unwritable_place_is_reported(writer) -> None:
     with pytest.raises(BagError, match="/proc/nowhere"):
         writer.open(Path("/proc/nowhere/bag"), {})
 
 
-def test_the_choice_of_writer() -> None:
+def test_a_writer_is_chosen_by_name() -> None:
     assert isinstance(writer_factory("mcap")(), McapWriter)
     with pytest.raises(ConfigError, match="sqlite"):
         writer_factory("sqlite")

@@ -54,7 +54,7 @@ def test_many_are_checked_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[
     (tmp_path / "e3" / "metadata.yaml").write_text("rubbish")
     assert main(["check", "--jobs", "2", str(tmp_path)]) == 1
     printed = capsys.readouterr().out
-    assert printed.count(": accept") == 5 and "e3/metadata.yaml can not be read" in printed
+    assert printed.count(": accept") == 5 and "e3/metadata.yaml cannot be read" in printed
     assert "6 episodes: 5 accept, 1 unreadable" in printed
 
 

@@ -131,7 +131,7 @@ def test_what_others_did_shows_at_once(six_episodes: Path, tmp_path: Path, run) 
 def test_a_mistyped_folder_stays_as_it_was(tmp_path: Path, capsys) -> None:
     (tmp_path / "pictures").mkdir()
     assert main(["episodes", str(tmp_path)]) == 2
-    assert "is not a bag, and a folder of pictures" in capsys.readouterr().err
+    assert "is not a bag but a folder of pictures" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["pictures"]
 
 

@@ -324,7 +324,7 @@ def test_a_file_that_changed_while_it_was_written_is_noticed_when_it_is_closed(
             file.truncate(path.stat().st_size - 1)
 
     monkeypatch.setattr(McapFile, "finish", interfere)
-    with pytest.raises(BagError, match="somebody else changed the file"):
+    with pytest.raises(BagError, match="another program changed the file"):
         record(tmp_path, close=True)
 
 

@@ -152,7 +152,7 @@ def test_tables_hold_the_frames(tmp_path: Path) -> None:
     assert (np.diff(numbers) >= 0).all() and numbers.max() < 60
     with pytest.raises(ConfigError, match=r"\.npz or \.parquet"):
         export(found, tmp_path / "a.csv")
-    with pytest.raises(ConfigError, match="can not be written"):
+    with pytest.raises(ConfigError, match="cannot be written"):
         export(found, tmp_path / "nowhere" / "a.npz")
     assert not list(tmp_path.glob(".*partial"))
 

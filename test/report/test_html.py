@@ -382,7 +382,7 @@ def test_invalid_metadata_is_listed_and_not_fatal(tmp_path: Path, key: str, valu
 
 def test_a_report_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
     data = load(Contents.open(small_robot(tmp_path / "bag", seconds=1)))
-    with pytest.raises(ConfigError, match="can not be written"):
+    with pytest.raises(ConfigError, match="cannot be written"):
         write_html(data, tmp_path / "nowhere" / "a.html")
     write_html(data, tmp_path / "a.html")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.html", "bag"]

@@ -71,7 +71,7 @@ def test_cells_of_an_unknown_type_are_a_heat_map(tmp_path: Path) -> None:
 
 def test_an_unwritable_target_is_an_error(tmp_path: Path) -> None:
     data = load(Contents.open(small_robot(tmp_path / "bag", 1.0)))
-    with pytest.raises(ConfigError, match="can not be written"):
+    with pytest.raises(ConfigError, match="cannot be written"):
         draw(data, tmp_path / "nowhere" / "a.png")
 
 

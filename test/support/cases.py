@@ -380,7 +380,7 @@ def json_beside_cdr(folder: Path) -> Path:
     return path
 
 
-@case(None, **REFUSED, episodes=says(2, "not a bag, and a folder of empty"))
+@case(None, **REFUSED, episodes=says(2, "not a bag but a folder of empty"))
 def empty_folder(folder: Path) -> Path:
     path = folder / "empty"
     path.mkdir()
