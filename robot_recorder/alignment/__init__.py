@@ -1,1 +1,1 @@
-"""The aligner, its frames, and the certificate of how well streams fit together. Entrance: ``aligner.Aligner``."""
+"""Align streams to frames, and certify how well they fit. Entrance: ``aligner.Aligner``."""

@@ -1,7 +1,7 @@
-"""The aligner: from samples of many streams to frames. The only one; live and offline call it alike.
+"""Align samples of many streams to frames: one aligner for the live robot and for bags.
 
-It knows no clock of its own. Whoever feeds it says what time it is, with every sample's receive stamp
-and with ``advance``.
+It has no clock of its own. The caller tells the time with the receive time of each sample and with
+``advance``.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.payloads import Payloads
 from robot_recorder.model.streams import FrameClock, StreamConfig
 
-_MOST_WAITING = 1000  # pushes; then they are looked at although no tick is due
+_MOST_WAITING = 1000  # pushes of a stream that are processed although no tick is due
 
 
 @dataclass(frozen=True)
 class Seed:
-    """What a live run knew of a stream, for doing the same again from its bag.
+    """What a live run knew about a stream, to reproduce its frames from the bag.
 
     Attributes:
-        value_names: in the order of its frames; None: as the first sample has them.
-        clock: settings its stamps were corrected with; None: estimate them.
+        value_names: order of the values in its frames; None: the order of the first sample.
+        clock: corrections applied to its stamps; None: estimate them.
     """
 
     value_names: tuple[str, ...] | None = None
@@ -38,12 +38,13 @@ class Seed:
 
 
 class Aligner:
-    """Streams in, frames out.
+    """Aligner of several streams to common ticks.
 
-    Ticks of a fixed rate lie on ``index / rate`` since the epoch, so that every run at one rate, live or
-    offline, has the same ticks. A frame is emitted once every stream's watermark has passed its tick (see
-    Lane), or when the deadline has passed since the tick. Memory is bounded: the samples since the last tick or of a
-    stream's tolerance, whichever is longer, and never more than ``lane.MAX_SAMPLES``.
+    Ticks of a fixed rate lie at ``index / rate`` since the epoch, so that every run at this rate,
+    live or offline, has the same ticks. A frame is emitted once every stream's watermark has passed
+    its tick (see Lane), or when the deadline after the tick has passed. Memory is bounded: each
+    stream keeps the samples since the last tick or within its tolerance, whichever is more, up to
+    ``lane.MAX_SAMPLES``.
     """
 
     def __init__(
@@ -58,15 +59,16 @@ class Aligner:
     ) -> None:
         """
         Args:
-            streams: the aligned streams, in the order frames list them.
-            deadline_ns: how long after a tick to wait for late streams.
-            emit: called with frames, ticks strictly rising.
-            seeds: by stream name.
-            restamp: see SourceClock.
-            decoders: by stream name, for types that ``decoding.KINDS`` does not know.
+            streams: the aligned streams, in the order of frames.
+            frame_clock: rate or reference stream of the ticks.
+            deadline_ns: how long after a tick to wait for late samples.
+            emit: called with frames, in order of strictly rising ticks.
+            seeds: knowledge of the live run by stream name.
+            restamp: removes jumps of the machine's wall clock from stamps; None: no jumps.
+            decoders: by stream name, for types that ``kinds.KINDS`` does not know.
 
         Raises:
-            ValueError: the reference is none of the streams.
+            ValueError: the reference is not one of the streams.
         """
         self.lanes: list[Lane] = []
         for config in streams:
@@ -86,13 +88,16 @@ class Aligner:
         self._deadline_ns = deadline_ns
         self._emit = emit
         self._now_ns = 0
-        self._begin_ns: int | None = None  # the first tick is not before that
+        self._begin_ns: int | None = None  # earliest time of the first tick
         self.skipped_ticks = 0
         self._ticks: FixedRate | ReferenceTicks
         if frame_clock.reference:
             names = [s.name for s in streams]
             if frame_clock.reference not in names:
-                raise ValueError(f"'{frame_clock.reference}' is none of {', '.join(names)}")
+                raise ValueError(
+                    f"the reference stream '{frame_clock.reference}' does not exist; there are "
+                    f"{', '.join(names)}"
+                )
             lane = self.lanes[names.index(frame_clock.reference)]
             self._ticks = ReferenceTicks(lane, frame_clock.rate_hz)
         else:
@@ -101,16 +106,16 @@ class Aligner:
 
     @property
     def counts(self) -> list[StreamCounts]:
-        """Per stream, what became of its samples."""
+        """What became of the samples, per stream."""
         return [lane.counts for lane in self.lanes]
 
     @property
     def value_names(self) -> list[tuple[str, ...] | None]:
-        """Per stream, the names of its values; None until a frame has chosen a sample."""
+        """Names of the values, per stream; None until a frame has chosen a sample."""
         return [lane.decoder.names for lane in self.lanes]
 
     def set_restamp(self, restamp: Restamp | None) -> None:
-        """From now on take jumps of the machine's wall clock out of stamps by this; None: there are none."""
+        """Set the function that removes jumps of the machine's wall clock from later stamps."""
         for lane in self.lanes:
             lane.clock.restamp = restamp
 
@@ -121,13 +126,13 @@ class Aligner:
         receives: Sequence[int],
         payloads: Payloads,
     ) -> None:
-        """Take samples of one stream. No frame is emitted before ``advance``.
+        """Add samples of one stream. No frame is emitted before ``advance``.
 
         Args:
             stream: index into the streams given at construction.
-            stamps: source stamps, ns; 0: none.
-            receives: when they arrived, robot clock, ns; not before those of earlier calls.
-            payloads: their bytes, decoded only if a frame chooses them.
+            stamps: source stamps, ns; 0: not stamped.
+            receives: receive times, robot clock, ns; not earlier than those of previous calls.
+            payloads: message bytes, decoded only if a frame chooses them.
         """
         if not len(stamps):
             return
@@ -137,7 +142,11 @@ class Aligner:
             lane.absorb()
 
     def advance(self, now_ns: int) -> None:
-        """Say that everything received before ``now_ns`` has been pushed: emits the frames that are due."""
+        """Emit the frames that are due.
+
+        Args:
+            now_ns: everything received before this time has been pushed, robot clock, ns.
+        """
         self._now_ns = max(self._now_ns, now_ns)
         if not self.lanes:
             return
@@ -149,6 +158,7 @@ class Aligner:
         self._take(self._until([lane.watermark_ns for lane in self.lanes]))
 
     def _take(self, until_ns: int, final: bool = False) -> None:
+        """Emit the frames of the ticks up to a time."""
         if self._begin_ns is None:
             self._begin_ns = self._find_begin(final)
         if self._begin_ns is None:
@@ -160,15 +170,16 @@ class Aligner:
                 return
             last_ns = int(ticks[-1])
             if not self._align(index, ticks):
-                # Of a long pause (years between two recordings, say) not every tick is looked at.
+                # Skip the ticks of a long pause, which may last years between two recordings.
                 later = [n for lane in self.lanes if (n := lane.next_ns(last_ns)) is not None]
                 from_ns = max(last_ns, min(later, default=until_ns) - MAX_PAUSE_NS)
                 self.skipped_ticks += self._ticks.skip(min(from_ns, until_ns))
 
     def _find_begin(self, final: bool) -> int | None:
-        """Once all streams that begin together have begun: before, frames would only miss the others.
+        """Return the time of the first tick, once all streams that begin together have begun.
 
-        A stream that begins a deadline later than the first one is missing until then.
+        Earlier frames would only lack the others. A stream that begins more than a deadline after
+        the first one is missing until then.
         """
         begun = [lane for lane in self.lanes if lane.first_receive_ns is not None]
         if not begun:
@@ -179,19 +190,19 @@ class Aligner:
         if len(begun) < len(self.lanes):
             settled_ns = max(settled_ns, together_ns)
         if self._now_ns <= settled_ns and not final:
-            return None  # what is received until then may still have a say
+            return None  # samples received until then may change the result
         return max(lane.first_ns or 0 for lane in together)
 
     def _until(self, watermarks: Sequence[int | None]) -> int:
-        """Ticks up to here can be emitted."""
+        """Return the time up to which ticks can be emitted."""
         passed = [w for w in watermarks if w is not None]
         by_deadline = self._now_ns - self._deadline_ns
         return max(min(passed), by_deadline) if len(passed) == len(watermarks) else by_deadline
 
     def finish(self) -> None:
-        """Emit what is left: the ticks that every stream still running has passed.
+        """Emit the remaining frames, up to the ticks that all streams still running have passed.
 
-        For a later one it can not be said whether a sample was missing or would have come.
+        For later ticks it is unknown whether a sample was missing or would have come.
         """
         for lane in self.lanes:
             lane.absorb()
@@ -205,7 +216,7 @@ class Aligner:
             lane.clock.end()
 
     def _align(self, index: Int64s, ticks: Int64s) -> int:
-        """Emit frames; returns of how many ticks."""
+        """Emit frames of ticks, except those in a pause of all streams; return their number."""
         columns = [lane.align(ticks) for lane in self.lanes]
         due = ticks + self._deadline_ns
         due = np.minimum(due, np.max([lane.passed_ns for lane in self.lanes], axis=0))
@@ -225,8 +236,9 @@ class Aligner:
 
 
 def _rows(column: FrameColumn, rows: Int64s) -> FrameColumn:
+    """Select some frames of a stream."""
     window = column.window
-    if window is not None:  # what belonged to a tick left out goes to nobody
+    if window is not None:  # samples of the ticks left out are dropped
         inside = np.concatenate(
             [np.arange(window.splits[r], window.splits[r + 1]) for r in rows] or [rows[:0]]
         )

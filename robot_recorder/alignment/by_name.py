@@ -1,8 +1,8 @@
-"""A stream whose messages do not all name the same joints: each joint is followed by itself.
+"""Align a stream whose messages name different joints: each group of joints has its own samples.
 
-Drivers that share a topic, or add joints later, give every joint samples of its own; a field that is
-filled part of the time has a value only where one was sent. All of it follows from the samples a tick
-may choose from, as in Lane, so live and offline runs agree.
+This happens when drivers share a topic or add joints later. A field that is filled only at times
+has a value only where one was sent. As in Lane, the result depends only on the samples that a tick
+may choose from, so that live and offline runs agree.
 """
 
 from __future__ import annotations
@@ -36,14 +36,15 @@ from robot_recorder.model.streams import StreamConfig
 
 @dataclass
 class TickValues:
-    """What ticks got of a stream.
+    """A stream's part of n frames.
 
     Attributes:
-        status, stamps, numbers: of the joints that fared worst; those that have not begun do not count.
-        values: float64[n, k], NaN where a value was not sent, or is too old beside those that were.
+        status, stamps, numbers: [n], of the worst aligned joints among those that have begun.
+        values: float64[n, k], NaN where a value was not sent, or is older than the others.
         count: intp[n], how many of the samples each tick could choose from.
-        passed: int64[n], when the last joint's watermark passed the tick.
-        used, kept: bool, which of the samples were chosen, and which may be wanted by a later tick.
+        passed: int64[n], receive time at which the last joint's watermark passed the tick, ns.
+        used: bool[samples], whether a tick chose the sample.
+        kept: bool[samples], whether a later tick may choose the sample.
     """
 
     status: npt.NDArray[np.uint8]
@@ -57,7 +58,7 @@ class TickValues:
 
 
 class _Candidates:
-    """Samples that have what is wanted, in order of arrival."""
+    """The samples in which certain joints are named, in order of arrival."""
 
     def __init__(self, kept: SampleBuffer, places: Places, shapes: Bools) -> None:
         self.places = places
@@ -68,7 +69,7 @@ class _Candidates:
 
 
 class ByName:
-    """Chooses for every group of joints; see the module."""
+    """Chooser of samples for every group of joints of one stream."""
 
     def __init__(
         self, config: StreamConfig, layouts: Layouts, kept: SampleBuffer, reader: ValueReader
@@ -83,17 +84,18 @@ class ByName:
         """Note when shapes were first seen.
 
         Args:
-            numbers: of samples, rising.
+            shapes: of samples.
+            numbers: of the same samples, rising.
         """
         found, first = np.unique(shapes, return_index=True)
         for shape, number in zip(found.tolist(), numbers[first].tolist()):
             self._began.setdefault(shape, number)
 
     def newest_ns(self, newest: dict[int, int]) -> int:
-        """The stamp that every joint has got to; long ago where there are none yet.
+        """Return the stamp that every joint has reached, ns; long ago if there are no samples yet.
 
         Args:
-            newest: newest stamp by shape.
+            newest: newest stamp by shape, ns.
         """
         reached = [
             max(newest[shape] for shape in there)
@@ -103,11 +105,11 @@ class ByName:
         return min(reached, default=-NEVER)
 
     def align(self, ticks: Int64s, wait_ns: int, deadline_ns: int) -> TickValues:
-        """This stream's part of frames.
+        """Return this stream's part of frames.
 
         Args:
-            ticks: as in Lane.align.
-            wait_ns, deadline_ns: see choice.available.
+            ticks: int64[n], ns, as in Lane.align.
+            wait_ns, deadline_ns: as in sample_choice.available.
         """
         count, size = len(ticks), len(self._kept)
         found = TickValues(
@@ -121,9 +123,8 @@ class ByName:
             (self._kept.shapes == NO_SHAPE) & (self._kept.stamps > ticks[-1]),
         )
         limits = _limits(self._kept, ticks, deadline_ns)
-        complete = np.full(
-            count, -1, dtype=np.int64
-        )  # number of the sample that made a frame complete
+        # Number of the sample that made each frame complete.
+        complete = np.full(count, -1, dtype=np.int64)
         for began, group in sorted(
             ((self._first(group), group) for group in self._layouts.groups), key=itemgetter(0)
         ):
@@ -133,10 +134,12 @@ class ByName:
         return found
 
     def _first(self, group: JointGroup) -> int:
+        """Return the number of the first sample that names a group of joints."""
         shapes = np.flatnonzero(group.shapes).tolist()
         return min((self._began[s] for s in shapes if s in self._began), default=NEVER)
 
     def _of(self, shapes: Bools, among: Places | None = None) -> _Candidates:
+        """Return the samples of some shapes."""
         kept = self._kept.shapes
         places = np.flatnonzero(kept != NO_SHAPE) if among is None else among
         return _Candidates(self._kept, places[shapes[kept[places]]], shapes)
@@ -149,14 +152,20 @@ class ByName:
         begun: tuple[int, Int64s, Int64s],
         found: TickValues,
     ) -> Int64s:
-        """One group's part; returns the number of the sample that made each frame complete.
+        """Align one group; return the number of the sample that made each frame complete.
 
-        Joints of which nothing had come when a frame was complete have no part in it: a live run has
-        let it go by then.
+        Joints without a sample when a frame became complete are not part of it: a live run has
+            emitted
+        it by then.
 
         Args:
-            begun: number of the group's first sample; of each tick the last one before its deadline;
-                and the one that made it complete for the groups before.
+            group: joints to align.
+            ticks: int64[n], ns.
+            waits_ns: ``wait_ns`` and ``deadline_ns`` of ``align``.
+            begun: number of the group's first sample; number of the last sample before each tick's
+                deadline; number of the sample that made each frame complete for the previous
+                groups.
+            found: filled in.
         """
         first_number, limits, complete = begun
         mine = self._of(group.shapes)
@@ -180,7 +189,8 @@ class ByName:
             own = self._of(shapes, mine.places)
             among = np.concatenate(([0], np.cumsum(shapes[self._kept.shapes[mine.places]])))[count]
             part, first_own, second_own = self._choose(own, ticks, among)
-            # What was not sent is not there; only the sample that all of it is held at gives the rest, too.
+            # A field that was not sent is missing, unless it is held at the same sample as the
+            # others.
             same = (part.status == HELD) & (choice.status == HELD) & (part.first == choice.first)
             part.status[(part.status == HELD) & ~same] = MISSING
             self._fill(columns, ticks, part, first_own, second_own, found)
@@ -190,7 +200,7 @@ class ByName:
     def _choose(
         self, mine: _Candidates, ticks: Int64s, count: Places
     ) -> tuple[SampleChoice, list[Floats | None], list[Floats | None]]:
-        """By the stream's policy, among candidates that can be read: places in the buffer, and values."""
+        """Choose among readable candidates by the stream's policy; return places and values."""
         before, after = neighbours(mine.stamps, mine.rising, ticks, count)
         choice = choose(self._config, mine.stamps, ticks, before, after)
         chosen, both = choice.status != MISSING, choice.status == INTERPOLATED
@@ -213,7 +223,7 @@ class ByName:
         return choice, first, second
 
     def _read(self, mine: _Candidates, number: int) -> Floats | None:
-        """Values of a candidate; None: it can not be read, or is another one than it looked like."""
+        """Return a candidate's values; None: undecodable, or with other joints than assumed."""
         place = int(mine.places[number])
         values = self._reader.read(place)
         if values is not None and (shape := self._reader.shape(place)) != self._kept.shapes[place]:
@@ -225,6 +235,7 @@ class ByName:
     def _choose_again(
         self, mine: _Candidates, row: int, tick_ns: int, count: int, choice: SampleChoice
     ) -> None:
+        """Choose again for one tick, among the candidates within tolerance that can be read."""
         near = np.flatnonzero(mine.stamps[:count] >= tick_ns - self._config.tolerance_ns)
         good = [n for n in near.tolist() if self._read(mine, n) is not None]
         before, after = around(mine.stamps, tick_ns, np.array(good, dtype=np.intp))
@@ -241,6 +252,7 @@ class ByName:
         second: list[Floats | None],
         found: TickValues,
     ) -> None:
+        """Fill in the values of some columns."""
         stamps = self._kept.stamps
         rows = np.flatnonzero(choice.status != MISSING)
         if not len(rows):
@@ -258,7 +270,7 @@ class ByName:
             found.used[choice.second[rows]] = True
 
     def _worst(self, choice: SampleChoice, ticks: Int64s, found: TickValues) -> None:
-        """Note where these joints fared worse than the others before."""
+        """Record status, stamp and number where these joints are worse than those before."""
         rows = np.flatnonzero(choice.status != MISSING)
         status, chosen = choice.status[rows], choice.first[rows].copy()
         stamps = self._kept.stamps
@@ -279,7 +291,7 @@ class ByName:
         found.stamps[rows], found.numbers[rows] = stamps[chosen], numbers[worse]
 
     def _wanted(self, mine: _Candidates, tick_ns: int, count: int) -> Bools:
-        """bool[n]: which a later tick may want; the others are older than the newest one and the tolerance."""
+        """Return which samples a later tick may choose, bool[n]; the others are too old."""
         arrived = np.arange(len(mine.stamps)) < count
         before = mine.stamps[arrived & (mine.stamps <= tick_ns)]
         if not len(before):
@@ -289,13 +301,13 @@ class ByName:
 
 
 def _limits(kept: SampleBuffer, ticks: Int64s, deadline_ns: int) -> Int64s:
-    """int64[n], number of the last sample received before each tick's deadline; -1: none."""
+    """Return the last sample's number before each tick's deadline, int64[n]; -1: none."""
     places = np.searchsorted(kept.receives, ticks + deadline_ns, "left") - 1
     return np.where(places >= 0, kept.numbers[np.maximum(places, 0)], -1)
 
 
 def _later(one: tuple[np.ndarray, ...], other: tuple[np.ndarray, ...]) -> Bools:
-    """bool[n]: where one comes after the other by the first column in which they differ."""
+    """Compare columns lexicographically; return where ``one`` is greater, bool[n]."""
     later = np.zeros(len(one[0]), dtype=bool)
     equal = np.ones(len(one[0]), dtype=bool)
     for mine, theirs in zip(one, other):

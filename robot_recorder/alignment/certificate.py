@@ -1,4 +1,4 @@
-"""The sync certificate: how well an episode's streams can be put on one time axis, in figures and words."""
+"""The sync certificate: how well an episode's streams fit on one time axis."""
 
 from __future__ import annotations
 
@@ -21,31 +21,37 @@ from robot_recorder.model.streams import (
     StreamConfig,
 )
 
-SLOW_SHARE = 0.9  # of the declared rate
+SLOW_SHARE = 0.9  # of the declared rate; below, a stream is slow
 _LONG_GAP = 5.0  # periods
-_SET_BACK_MS = 1000.0  # no network is so late
+_SET_BACK_MS = 1000.0  # more disorder than this is not a network delay
 
 
 @dataclass(frozen=True)
 class StreamCertificate:
-    """One stream over one episode. None: not known, or there is no such thing for this stream.
+    """Figures of one stream over one episode. None: unknown, or not applicable to this stream.
 
     Attributes:
+        topic: fully qualified topic.
+        policy: how samples are chosen for ticks, see Policy.
         tolerance_ms: of the profile; 0: not aligned.
-        expected_hz: as the profile declares.
-        lost: known to be missing, wherever it was lost.
-        lost_unknown: why nobody can say what is lost, where that is not as it should be.
-        longest_gap_ms: between two samples, or to the beginning or end of the episode.
-        disorder_ms: how far the latest out-of-order sample was behind.
-        clock: ``robot``, ``device`` (estimated and corrected) or ``none`` (receipt counts).
+        expected_hz: rate declared in the profile.
+        measured_hz: mean rate of the samples.
+        count: number of samples received.
+        lost: number of messages known to be lost, at any place.
+        longest_gap_ms: longest time between two samples, or to the beginning or end of the episode.
+        duplicates: number of samples with the stamp of an earlier one.
+        out_of_order: number of samples stamped before an earlier one.
+        disorder_ms: largest difference by which a sample was stamped before an earlier one.
+        clock: ``robot``, ``device`` (estimated and corrected) or ``none`` (receive times are used).
         offset_ms: robot clock minus source clock plus the shortest delay, at the end.
         drift_ppm: how much too fast the source clock runs.
         offset_pm_ms, drift_pm_ppm: half widths of the 95 % intervals.
-        clock_events: sentences.
-        layout_notes: sentences about what its messages name, and leave out.
-        clock_jump_ms: the largest of them that is a jump.
-        skew_*_ms: of the absolute skew over all frames that have a sample.
-        fresh, interpolated, held, missing: frames by status.
+        clock_events: sentences about clock problems.
+        clock_jump_ms: size of the largest clock jump.
+        skew_*_ms: percentiles of the absolute skew over all frames that have a sample.
+        fresh, interpolated, held, missing: number of frames by status.
+        lost_unknown: why the number of lost messages is unknown, if it should be known.
+        layout_notes: sentences about joints that only some messages name.
     """
 
     topic: str
@@ -79,11 +85,11 @@ class StreamCertificate:
 
     @property
     def frames(self) -> int:
-        """All of them together."""
+        """Number of frames of all statuses."""
         return self.fresh + self.interpolated + self.held + self.missing
 
     def findings(self) -> list[str]:
-        """What a person should know, worst first, with the remedy."""
+        """Return sentences about problems, worst first, with their remedies."""
         found = []
         if self.count == 0:
             return [f"nothing was recorded of it: is {self.topic} published?"]
@@ -97,7 +103,7 @@ class StreamCertificate:
         if self.lost:
             found.append(f"{self.lost} messages lost")
         if self.lost_unknown:
-            found.append(f"nobody knows how many messages are lost: {self.lost_unknown}")
+            found.append(f"the number of lost messages is unknown: {self.lost_unknown}")
         aligned = self.policy != Policy.NONE.value
         rate = self.expected_hz or (self.measured_hz if aligned else None)
         if rate and self.longest_gap_ms > _LONG_GAP * 1000 / rate:
@@ -105,33 +111,34 @@ class StreamCertificate:
         if self.out_of_order and self.disorder_ms < _SET_BACK_MS:
             found.append(
                 f"{self.out_of_order} samples out of order by up to {self.disorder_ms:.1f} ms: "
-                f"'disorder_ms: {math.ceil(self.disorder_ms)}' in the profile, below its deadline_ms, would "
-                "wait for them"
+                f"'disorder_ms: {math.ceil(self.disorder_ms)}' in the profile, below its "
+                "deadline_ms, would wait for them"
             )
         elif self.out_of_order:
             found.append(
-                f"{self.out_of_order} samples out of order by up to {self.disorder_ms / 1000:.1f} s: was "
-                "its clock set back, or do two drivers publish it?"
+                f"{self.out_of_order} samples out of order by up to "
+                f"{self.disorder_ms / 1000:.1f} s: was its clock set back, or do two drivers "
+                "publish it?"
             )
         if self.duplicates:
             found.append(f"{self.duplicates} samples repeat a stamp")
         if self._drifts:
             found.append(
-                f"its clock drifts by {self.drift_ppm:+.0f} ppm: synchronise it, or say "
+                f"its clock drifts by {self.drift_ppm:+.0f} ppm: synchronise it, or set "
                 "'clock: device' in the profile"
             )
         return found
 
     @property
     def _drifts(self) -> bool:
-        """Surely, and by more than an undisciplined crystal next to another one in the same machine."""
+        """Whether the clock drifts significantly, and more than two crystals in one machine do."""
         if self.clock != SourceClockKind.ROBOT.value or self.drift_ppm is None:
             return False
         return self.drift_is_known and abs(self.drift_ppm) > 20
 
     @property
     def drift_is_known(self) -> bool:
-        """It is not 0 by chance."""
+        """Whether the drift differs from 0 significantly."""
         if self.drift_ppm is None or self.drift_pm_ppm is None:
             return False
         return abs(self.drift_ppm) > 2 * self.drift_pm_ppm
@@ -139,16 +146,17 @@ class StreamCertificate:
 
 @dataclass(frozen=True)
 class Certificate:
-    """All streams of one episode.
+    """Certificate of all streams of one episode.
 
     Attributes:
-        rate_hz, reference: the frame clock.
-        frames, complete: how many, and how many without a held or missing stream.
-        streams: by name, in profile order.
-        expected: frames that the time from start to stop asks for; None: nobody can say.
-        absent: of these, how many there are not.
-        unreadable: messages of the recorder's own topics that nobody can read, or that cannot be of
-            this robot's synchronizer; None: nobody counted.
+        rate_hz, reference: rate and reference stream of the frame clock.
+        frames: number of frames.
+        complete: number of frames without a held or missing stream.
+        streams: certificates by stream name, in profile order.
+        expected: number of frames expected between start and stop; None: unknown.
+        absent: how many of the expected frames do not exist; None: unknown.
+        unreadable: number of the recorder's own messages that are unreadable, or cannot come from
+            this robot's synchronizer; None: not counted.
         unreadable_why: what is wrong with the first of them.
     """
 
@@ -163,15 +171,15 @@ class Certificate:
     unreadable_why: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return plain values for JSON."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Certificate:
-        """From what ``to_dict`` gave; what an older version did not know is unknown.
+        """Build a certificate from the output of ``to_dict``; missing fields become unknown.
 
         Raises:
-            ValueError: a value of another type.
+            ValueError: a value has the wrong type.
         """
         blank: dict[str, Any] = dict.fromkeys(StreamCertificate.__dataclass_fields__)
         blank |= {
@@ -199,7 +207,7 @@ class Certificate:
 
     @property
     def summary(self) -> str:
-        """One sentence."""
+        """One sentence about the frames."""
         if not self.frames:
             return f"no frames: nothing was aligned{self._spoiled}"
         share = self.complete / self.frames
@@ -209,21 +217,24 @@ class Certificate:
         )
         skew = f"; worst skew p95 {worst[0]:.1f} ms ({worst[1]})" if worst else ""
         clock = FrameClock(self.rate_hz, self.reference).text
-        absent = f", {self.absent} of {self.expected} frames are not there" if self.absent else ""
+        absent = f", {self.absent} of {self.expected} frames are absent" if self.absent else ""
         return f"{self.frames} frames {clock}, {share:.1%} complete{absent}{skew}{self._spoiled}"
 
     @property
     def _spoiled(self) -> str:
         if not self.unreadable:
             return ""
-        return f"; {self.unreadable} messages of the recorder's own cannot be used ({self.unreadable_why})"
+        return (
+            f"; {self.unreadable} of the recorder's own messages cannot be used "
+            f"({self.unreadable_why})"
+        )
 
 
-_MOST = 1 << 63  # more than that nobody has counted, or measured
+_MOST = 1 << 63  # larger figures are invalid
 
 
 def _known(values: dict[str, Any], blank: dict[str, Any]) -> dict[str, Any]:
-    """What is known of the values, the others blank; of the types that blank ones have, None: a number."""
+    """Return ``blank`` updated by values of the same types, where None stands for a number."""
     found = dict(blank)
     for key in blank.keys() & values.keys():
         value, like = values[key], blank[key]
@@ -231,7 +242,7 @@ def _known(values: dict[str, Any], blank: dict[str, Any]) -> dict[str, Any]:
             fits = isinstance(value, int) and 0 <= value < _MOST
         elif isinstance(like, float):
             fits = isinstance(value, (int, float)) and abs(value) < _MOST
-        elif like is None:  # what is not known may be infinite, or no number
+        elif like is None:  # an unknown figure may be infinite or NaN
             fits = value is None or isinstance(value, float)
             fits = fits or (isinstance(value, int) and abs(value) < _MOST)
         elif isinstance(like, tuple):
@@ -246,24 +257,25 @@ def _known(values: dict[str, Any], blank: dict[str, Any]) -> dict[str, Any]:
 
 
 def certified(config: StreamConfig) -> bool:
-    """Whether there is anything to hold a stream to: frames, or a rate."""
+    """Tell whether a stream gets a certificate: it is aligned, or has a declared rate."""
     return config.policy is not Policy.NONE or config.rate_hz is not None
 
 
-_SETTLING_NS = 500 * NS_PER_MS  # a live run knew samples of before the bag's first ones
-_UNDER_WAY_NS = 250 * NS_PER_MS  # beyond the deadline, for a busy machine
+_SETTLING_NS = 500 * NS_PER_MS  # the live run also used samples from before the bag begins
+_UNDER_WAY_NS = 250 * NS_PER_MS  # after the deadline, for frames delayed by a busy machine
 _ALWAYS = 1 << 62
 
 
 @dataclass(frozen=True)
 class TickSpan:
-    """Which ticks a certificate speaks of: both ends belong to it, robot clock, ns.
+    """Span of the ticks that a certificate covers, both ends inclusive, robot clock.
 
-    A frame leaves up to the deadline after its tick, so those of the last moments before a stop are in no bag.
+    A frame is emitted up to the deadline after its tick, so that the last frames before a stop are
+    not in the bag.
 
     Attributes:
-        first_ns, last_ns: frames of other ticks are not counted.
-        from_ns, until_ns: a frame is asked for at every tick between them.
+        first_ns, last_ns: only frames of ticks in this span are counted.
+        from_ns, until_ns: a frame is expected at every tick in this span.
     """
 
     first_ns: int
@@ -273,22 +285,24 @@ class TickSpan:
 
     @classmethod
     def of_episode(cls, from_ns: int, start_ns: int, stop_ns: int, deadline_ns: int) -> TickSpan:
-        """Of an episode of ours.
+        """Return the span of an episode of this package.
 
         Args:
-            from_ns: what it begins with: earlier than its start by the pre-roll, which need not be there.
+            from_ns: beginning of the pre-roll, which may be without frames.
+            start_ns, stop_ns: when the episode was started and stopped.
+            deadline_ns: how long a frame waits for late samples.
         """
         until_ns = stop_ns - deadline_ns - _UNDER_WAY_NS
         return cls(min(start_ns, from_ns + _SETTLING_NS), until_ns, start_ns, until_ns)
 
     @classmethod
     def of_bag(cls, first_ns: int, last_ns: int, deadline_ns: int) -> TickSpan:
-        """Of somebody else's, from its first message to its last."""
+        """Return the span of any other bag, from its first and last receive time."""
         margin_ns = deadline_ns + _UNDER_WAY_NS
         return cls(-_ALWAYS, _ALWAYS, first_ns + margin_ns, last_ns - margin_ns)
 
     def ticks(self, rate_hz: float) -> int:
-        """How many are asked for at a rate."""
+        """Return the number of frames expected at a rate."""
         return max(0, math.floor((self.until_ns - self.from_ns) * rate_hz / NS_PER_S))
 
 
@@ -299,10 +313,13 @@ class _Tally:
 
 
 class FrameStats:
-    """Gathers frames' statuses and skews, in bounded memory.
+    """Counter of frames by status and of their skews, in bounded memory.
 
     Attributes:
-        asked: frames of ticks at which one was asked for.
+        span: ticks that are counted.
+        frames: number of frames.
+        complete: number of frames without a held or missing stream.
+        asked: number of frames at ticks where one is expected.
     """
 
     def __init__(self, span: TickSpan) -> None:
@@ -313,7 +330,7 @@ class FrameStats:
         self.asked = 0
 
     def add(self, frame: Frame, names: tuple[str, ...]) -> None:
-        """Count one frame, if it belongs to the span."""
+        """Count one frame if its tick is in the span."""
         if not self.span.first_ns <= frame.tick_ns <= self.span.last_ns:
             return
         self.frames += 1
@@ -326,7 +343,7 @@ class FrameStats:
                 tally.skews.add(sample.skew_ns)
 
     def add_all(self, frames: Frames, names: tuple[str, ...]) -> None:
-        """Count those of many frames that belong to the span."""
+        """Count the frames whose ticks are in the span."""
         span, ticks = self.span, frames.ticks
         inside = (span.first_ns <= ticks) & (ticks <= span.last_ns)
         self.frames += int(inside.sum())
@@ -338,19 +355,28 @@ class FrameStats:
             tally.skews.add_all(column.skews[inside][status != SampleStatus.MISSING])
 
     def quantiles_ms(self, name: str) -> tuple[float | None, ...]:
-        """p50, p95, p99 and maximum of the absolute skew."""
+        """Return p50, p95, p99 and maximum of a stream's absolute skew, ms."""
         tally = self._streams.get(name, _Tally())
         return tally.skews.quantiles_ms((50, 95, 99, 100))
 
     def statuses(self, name: str) -> tuple[int, ...]:
-        """Frames by status."""
+        """Return a stream's number of frames by status."""
         tally = self._streams.get(name)
         return tuple(int(n) for n in tally.statuses) if tally else (0,) * len(SampleStatus)
 
 
 @dataclass(frozen=True)
 class StreamInput:
-    """What a stream's certificate is made from, beside the frames."""
+    """Input of a stream's certificate, apart from the frames.
+
+    Attributes:
+        config: the stream's profile entry.
+        topic: fully qualified topic.
+        facts: figures of its samples.
+        lost: number of lost messages; None: unknown.
+        lost_unknown: why that number is unknown, if it should be known.
+        notes: sentences about joints that only some messages name.
+    """
 
     config: StreamConfig
     topic: str
@@ -367,11 +393,14 @@ def certify(
     unreadable: int | None = None,
     unreadable_why: str = "",
 ) -> Certificate:
-    """The certificate of an episode.
+    """Return the certificate of an episode.
 
     Args:
-        unreadable: messages of the recorder's own that cannot be read; None: nobody counted.
-        unreadable_why: what is wrong with the first one.
+        inputs: one per stream.
+        stats: counts of the frames.
+        frame_clock: rate or reference stream of the frames.
+        unreadable: number of the recorder's own messages that are unreadable; None: not counted.
+        unreadable_why: what is wrong with the first of them.
     """
     streams = {e.config.name: _certify_stream(e, stats) for e in inputs}
     expected = _expected_frames(inputs, stats.span, frame_clock)
@@ -385,14 +414,14 @@ def certify(
 def _expected_frames(
     inputs: list[StreamInput], span: TickSpan, frame_clock: FrameClock
 ) -> int | None:
-    """Of a reference stream as many as it gave ticks, by its mean rate; None where nothing is aligned."""
+    """Return the number of frames expected, by the rate of the ticks; None: unknown."""
     if all(e.config.policy is Policy.NONE for e in inputs):
         return None
     rates = [frame_clock.rate_hz] if frame_clock.rate_hz else []
     for config, facts in ((e.config, e.facts) for e in inputs):
         if config.name == frame_clock.reference:
             rate_hz = facts.rate_hz or config.rate_hz or 0.0
-            # Ticks rise: what was overtaken on its way is none.
+            # Ticks rise strictly: overtaken and repeated samples make none.
             no_ticks = (facts.out_of_order + facts.duplicates) / max(facts.count, 1)
             rates += [rate_hz * (1 - no_ticks)] if rate_hz else []
     return span.ticks(min(rates)) if rates else None
@@ -446,7 +475,7 @@ def _unstamped(facts: StreamFigures) -> tuple[str, ...]:
     if not facts.unstamped:
         return ()
     many = "all" if facts.unstamped == facts.count else f"{facts.unstamped} of {facts.count}"
-    return (f"{many} of its stamps are 0: the time of receipt is used instead",)
+    return (f"{many} of its stamps are 0: the receive time is used instead",)
 
 
 def _rounded(value: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""One stream's decoder: bytes to values in one order that only grows, each sample at most once."""
+"""Decode one stream's messages to values in one growing order, each sample at most once."""
 
 from __future__ import annotations
 
@@ -16,28 +16,30 @@ from robot_recorder.model.arrays import Floats, Places
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.model.payloads import Payloads, Rows
 
-_TEMPLATES = 8  # layouts that are read many at once
+_TEMPLATES = 8  # layouts whose messages are decoded in batches
 
 
 @dataclass
 class StreamCounts:
-    """What became of every sample pushed into the aligner.
+    """Number of samples of one stream pushed into the aligner, by what became of them.
 
-    ``received = used + superseded + duplicate + ahead + no_clock + overflow`` plus what is still kept.
-    ``late``, ``out_of_order``, ``tickless``, ``undecodable`` and ``mismatched`` say more about some of these.
+    ``received = used + superseded + duplicate + ahead + no_clock + overflow`` plus unused ones
+    still kept. ``late``, ``out_of_order``, ``tickless``, ``undecodable`` and ``mismatched`` overlap
+    with these.
 
     Attributes:
+        received: all samples.
         used: chosen for a frame, or part of a window.
-        superseded: no tick wanted it; another sample was nearer.
-        duplicate: the same stamp as an earlier one.
-        ahead: stamped more than a second after its own receipt (with a device's clock: 20 ms).
-        no_clock: of a device whose clock is not known yet.
-        overflow: dropped because too many waited for a tick.
-        late: arrived after the frame that its stamp belongs to had left.
-        out_of_order: stamped before one that had arrived earlier.
-        tickless: of a reference stream, received after the deadline of its own tick: no frame is made of it.
-        undecodable: looked at, and its bytes do not fit the type.
-        mismatched: looked at, and it names more values than are kept of one stream.
+        superseded: not chosen by any tick, because other samples were better.
+        duplicate: with the stamp of an earlier sample.
+        ahead: stamped more than a second after its receive time (with a device's clock: 20 ms).
+        no_clock: received before the device's clock was estimated.
+        overflow: dropped because too many samples waited for a tick.
+        late: received after the frame that its stamp belongs to was emitted.
+        out_of_order: stamped before an earlier sample.
+        tickless: of a reference stream, received after its own deadline, so that it makes no frame.
+        undecodable: decoding failed because the bytes do not fit the type.
+        mismatched: decoded, but with more names than a stream may have.
     """
 
     received: int = 0
@@ -55,7 +57,7 @@ class StreamCounts:
 
 
 class Decoder:
-    """Keeps what it has decoded until told to forget it."""
+    """Decoder of one stream, which keeps decoded values until told to forget them."""
 
     def __init__(
         self,
@@ -67,59 +69,65 @@ class Decoder:
     ) -> None:
         """
         Args:
-            decode: None: the stream has no values.
-            quaternions: where unit quaternions begin among the values.
-            counts: where failures are counted.
-            names: of the first values; None: those of the first message.
-            by_name: messages may have different joints, each of which is followed by itself.
+            decode: decodes one message; None: the stream has no values.
+            quaternions: places where unit quaternions begin among the values.
+            counts: counts failures.
+            names: names of the first values; None: as in the first message.
+            by_name: whether messages may name different joints.
         """
         self.decode = decode
         self.quaternions = quaternions
         self.by_name = by_name and decode is not None
         self.layouts = Layouts(names)
-        self.seen: Counter[int] = Counter()  # messages by shape, of all that were classified
-        self.first_error = ""  # of a message that could not be decoded
+        self.seen: Counter[int] = Counter()  # classified messages by shape
+        self.first_error = ""  # why the first undecodable message could not be decoded
         self._counts = counts
         self._templates: list[Template] = []
-        self._made = 0  # templates, ever
+        self._made = 0  # templates made so far, including those dropped
         self._values: dict[int, tuple[Floats | None, int]] = {}
 
     @property
     def names(self) -> tuple[str, ...] | None:
-        """Of the values, in their order; None: nothing is known yet."""
+        """Names of the values, in their order; None: not known yet."""
         return self.layouts.names
 
     @property
     def width(self) -> int:
-        """How many values there are so far."""
+        """Number of values known so far."""
         return len(self.layouts.names or ())
 
     @property
     def notes(self) -> list[str]:
-        """What is odd about the messages, one sentence each."""
+        """Sentences about what is unusual in the messages."""
         return list(dict.fromkeys(self.layouts.notes.values()))
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The same, and which values only some of the messages had."""
+        """Sentences about what is unusual, including values that only some messages have."""
         return tuple(self.layouts.words(self.seen))
 
     def values(self, number: int, payload: Callable[[int], bytes]) -> Floats | None:
-        """Values of a sample by its number, in the order of ``names``; None: they can not be had.
+        """Return a sample's values in the order of ``names``; None: undecodable.
 
-        Those that the message does not have are NaN; names that have been added since are left out.
+        Values that the message does not have are NaN. Names added since it was decoded are left
+        out.
+
+        Args:
+            number: of the sample.
+            payload: returns a sample's bytes by its number.
         """
         if number not in self._values:
             self._values[number] = self._read(payload(number))
         return self._values[number][0]
 
     def shape(self, number: int) -> int:
-        """Of a sample that has been asked for; NO_SHAPE: it can not be read."""
+        """Return the shape of a sample that has been decoded; NO_SHAPE: undecodable."""
         return self._values[number][1]
 
     def shapes(self, payloads: Payloads) -> Places:
-        """intp[n], which values messages have, see Layouts; NO_SHAPE: none that can be read."""
-        # A live batch is a list; asking for a protocol costs more than reading it.
+        """Return the shape of each message, intp[n], see Layouts; NO_SHAPE: no readable values."""
+        # A live batch is a short list: checking it against the protocol costs more than decoding
+        # it.
         if isinstance(payloads, list) or not isinstance(payloads, Rows):
             found = np.array([self._shape_of(payloads[n]) for n in range(len(payloads))])
         else:
@@ -128,6 +136,7 @@ class Decoder:
         return found
 
     def _shape_of(self, payload: bytes) -> int:
+        """Return the shape of a message, without decoding it if a template matches."""
         for template in reversed(self._templates):
             if template.like(payload):
                 return template.shape
@@ -135,6 +144,7 @@ class Decoder:
         return shape if row is not None and len(row) else NO_SHAPE
 
     def _shapes_at_once(self, payloads: Rows) -> Places:
+        """Return the shapes of many messages."""
         found = np.full(len(payloads), NO_SHAPE, dtype=np.intp)
         left = np.arange(len(payloads), dtype=np.int64)
         tried = 0
@@ -145,7 +155,7 @@ class Decoder:
                 fits = template.alike(payloads, left)
                 found[left[fits]] = template.shape
                 left = left[~fits]
-            while len(left) and self._made == tried:  # a new layout may be that of many
+            while len(left) and self._made == tried:  # until a new template may match many
                 found[left[0]] = self._shape_of(payloads[int(left[0])])
                 left = left[1:]
         return found
@@ -153,15 +163,15 @@ class Decoder:
     def many(
         self, payloads: Rows, first: int, numbers: npt.NDArray[np.int64]
     ) -> tuple[npt.NDArray[np.int64], Floats, Places]:
-        """Decode many samples at once, where they are laid out as ones before were.
+        """Decode those of many samples that match a known template.
 
         Args:
-            payloads: where they are.
-            first: number of the first one there.
-            numbers: which.
+            payloads: message bytes.
+            first: sample number of the first message in ``payloads``.
+            numbers: int64[n], samples to decode.
 
         Returns:
-            int64[m], the numbers of those that are; float64[m, k], their values; intp[m], their shapes.
+            Of the m samples decoded: numbers, int64[m]; values, float64[m, k]; shapes, intp[m].
         """
         left, parts = numbers, []
         for template in self._templates:
@@ -183,11 +193,11 @@ class Decoder:
         return done[order], rows[order], shapes[order]
 
     def all(self, payloads: Rows) -> tuple[npt.NDArray[np.int64], Floats, Places]:
-        """Decode messages that are asked for only once.
+        """Decode all messages, without keeping their values.
 
         Returns:
-            int64[m], the numbers of those that name values; float64[m, k], their values; intp[m], their
-            shapes.
+            Of the m messages with values: indices, int64[m]; values, float64[m, k]; shapes,
+                intp[m].
         """
         left = np.arange(len(payloads), dtype=np.int64)
         parts = []
@@ -197,7 +207,7 @@ class Decoder:
             if len(done):
                 parts.append((done, rows, shapes))
                 left = left[~np.isin(left, done)] if len(done) < len(left) else left[:0]
-            while len(left) and self._made == made:  # a new layout may be that of many
+            while len(left) and self._made == made:  # until a new template may match many
                 row, shape = self._read(payloads[int(left[0])])
                 if row is not None and len(row):
                     parts.append((left[:1], row[np.newaxis], np.array([shape], dtype=np.intp)))
@@ -218,25 +228,26 @@ class Decoder:
         return done, rows, shapes
 
     def keep(self, numbers: npt.NDArray[np.int64], values: Floats, shapes: Places) -> None:
-        """Have the values of samples ready when they are asked for."""
+        """Store decoded values of samples for later calls of ``values``."""
         for number, row, shape in zip(numbers.tolist(), values, shapes.tolist()):
             self._values.setdefault(number, (row, shape))
 
     def failed(self, number: int) -> bool:
-        """It was asked for, and could not be had."""
+        """Tell whether a sample turned out to be undecodable."""
         return number in self._values and self._values[number][0] is None
 
     def forget_before(self, number: int) -> None:
-        """Samples of lower numbers will not be asked for again."""
+        """Forget the values of samples with lower numbers."""
         while self._values and (first := next(iter(self._values))) < number:
             del self._values[first]
 
     def forget_others(self, numbers: npt.NDArray[np.int64]) -> None:
-        """Only these will be asked for again, and new ones."""
+        """Forget the values of all samples except these."""
         kept = set(numbers.tolist())
         self._values = {n: found for n, found in self._values.items() if n in kept}
 
     def _read(self, payload: bytes) -> tuple[Floats | None, int]:
+        """Decode one message to values, None if undecodable, and its shape."""
         assert self.decode is not None
         try:
             decoded = self.decode(payload)
@@ -245,7 +256,7 @@ class Decoder:
             self.first_error = self.first_error or str(error)
             return None, NO_SHAPE
         order = self.layouts.order(decoded.names)
-        if order is None:  # never invent a number, and never take them without end
+        if order is None:  # too many names: an endless number of them would fill the memory
             self._counts.mismatched += 1
             return None, NO_SHAPE
         shape, places = order
@@ -263,6 +274,6 @@ class Decoder:
 
 
 def widened(rows: Floats, width: int) -> Floats:
-    """Rows of a time when fewer names were known, with NaN for those that came since."""
+    """Pad rows that were decoded when fewer names were known with NaN."""
     missing = width - rows.shape[1]
     return rows if missing <= 0 else np.pad(rows, ((0, 0), (0, missing)), constant_values=np.nan)

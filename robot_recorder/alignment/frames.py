@@ -1,4 +1,4 @@
-"""What aligned frames are, one by one and many at once."""
+"""Aligned frames, one by one and as arrays of many."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NO_FLOATS: Floats = np.empty(0)
 
 
 class SampleStatus(IntEnum):
-    """Mirrors StreamSample.STATUS_*."""
+    """How a sample was obtained; the same numbers as StreamSample.STATUS_*."""
 
     FRESH = 0
     INTERPOLATED = 1
@@ -29,12 +29,13 @@ class FrameSample:
     """One stream's part of a frame.
 
     Attributes:
-        status: how the sample was come by.
-        stamp_ns: the chosen sample's corrected stamp; 0 when MISSING.
-        skew_ns: ``stamp_ns`` minus the tick; 0 when MISSING.
-        values: float64[n] in the order of the stream's layout; empty without numbers.
-        window_skew_ns: int64[m]; of a stream with a window, every sample since the last tick.
-        window_values: float64[m, n].
+        status: how the sample was obtained.
+        stamp_ns: corrected stamp of the chosen sample, ns; 0 when MISSING.
+        skew_ns: ``stamp_ns`` minus the tick, ns; 0 when MISSING.
+        values: float64[n] in the order of the stream's layout; empty for streams without values.
+        window_skew_ns: int64[m], skews of all samples since the last tick, for streams with a
+            window.
+        window_values: float64[m, n], values of these samples.
     """
 
     status: SampleStatus
@@ -50,9 +51,9 @@ class Frame:
     """All streams aligned to one tick.
 
     Attributes:
-        index: of a fixed rate the tick's number, ``tick_ns`` is ``index / rate`` since the epoch; of a
-            reference stream ``tick_ns`` itself.
-        tick_ns: the instant, robot clock.
+        index: with a fixed rate the tick's number, where ``tick_ns`` is ``index / rate`` since the
+            epoch; with a reference stream ``tick_ns`` itself.
+        tick_ns: time of the tick, robot clock, ns.
         samples: one per aligned stream, in profile order.
     """
 
@@ -62,19 +63,19 @@ class Frame:
 
     @property
     def complete(self) -> bool:
-        """No stream is held or missing."""
+        """Whether no stream is held or missing."""
         return all(s.status <= SampleStatus.INTERPOLATED for s in self.samples)
 
 
 @dataclass(frozen=True)
 class Window:
-    """A stream's samples since the tick before, of many ticks. Each sample is in exactly one window.
+    """One stream's samples between consecutive ticks, for many ticks; each sample is in one window.
 
     Attributes:
         splits: int64[ticks + 1]; tick i has the samples ``splits[i]`` up to ``splits[i + 1]``.
-        stamps: int64[m], corrected.
-        numbers: int64[m], of the samples in their stream.
-        values: float64[m, k].
+        stamps: int64[m], corrected stamps, ns.
+        numbers: int64[m], numbers of the samples in their stream.
+        values: float64[m, k], values of the samples.
     """
 
     splits: Int64s
@@ -89,12 +90,12 @@ class FrameColumn:
 
     Attributes:
         status: uint8[n], SampleStatus.
-        stamps: int64[n], corrected stamp of the chosen sample; 0 when MISSING.
-        skews: int64[n], that minus the tick; 0 when MISSING.
-        numbers: int64[n], the chosen sample's number in its stream, counted from the first one pushed;
-            of two the nearer one; -1 when MISSING.
+        stamps: int64[n], corrected stamp of the chosen sample, ns; 0 when MISSING.
+        skews: int64[n], stamp minus tick, ns; 0 when MISSING.
+        numbers: int64[n], number of the chosen sample, or of the nearer of two, counted from the
+            first one pushed; -1 when MISSING.
         values: float64[n, k]; NaN when MISSING.
-        window: of a stream that has one.
+        window: all samples between ticks; None: the stream has no window.
     """
 
     status: npt.NDArray[np.uint8]
@@ -105,7 +106,7 @@ class FrameColumn:
     window: Window | None = None
 
     def sample(self, row: int, tick_ns: int) -> FrameSample:
-        """One frame's part."""
+        """Return the stream's part of one frame."""
         status = SampleStatus(int(self.status[row]))
         values = NO_FLOATS if status is SampleStatus.MISSING else self.values[row]
         skews, window_values = NO_INTS, NO_FLOATS
@@ -119,11 +120,12 @@ class FrameColumn:
 
 @dataclass(frozen=True)
 class Frames:
-    """Frames of consecutive ticks, by stream.
+    """Many frames as arrays, by stream.
 
     Attributes:
         index, ticks: int64[n], as in Frame.
-        due: int64[n], receipt of the last sample that the frame had to wait for, or its deadline.
+        due: int64[n], receive time of the last sample that the frame waited for, or its deadline,
+            ns.
         columns: one per aligned stream, in profile order.
     """
 
@@ -141,7 +143,7 @@ class Frames:
 
     @property
     def complete(self) -> npt.NDArray[np.bool_]:
-        """bool[n]: no stream is held or missing."""
+        """Whether no stream is held or missing, bool[n]."""
         whole = np.ones(len(self), dtype=bool)
         for column in self.columns:
             whole &= column.status <= SampleStatus.INTERPOLATED

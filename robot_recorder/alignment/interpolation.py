@@ -1,5 +1,8 @@
-"""Interpolation between two samples. Every result depends on its own row alone, to the last bit: how many
-ticks are aligned at once must not change a frame."""
+"""Interpolate between two samples.
+
+Each result depends on its own row alone, to the last bit, because the number of ticks aligned
+together must not change a frame.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,19 @@ import numpy as np
 
 from robot_recorder.model.arrays import Floats
 
-_NEARLY_EQUAL = 0.9995  # cosine; beyond, dividing by the sine of the angle loses digits
+_NEARLY_EQUAL = 0.9995  # cosine; above it, dividing by the sine of the angle loses digits
 
 
 def interpolate(
     first: Floats, second: Floats, shares: Floats, quaternions: Sequence[int] = ()
 ) -> Floats:
-    """Rows between the rows of ``first`` and ``second``.
+    """Interpolate between the rows of ``first`` and ``second``.
 
     Args:
         first, second: float64[n, k].
-        shares: float64[n], how far from first to second, 0 to 1.
-        quaternions: columns where unit quaternions (x, y, z, w) begin; these are slerped.
+        shares: float64[n], position between first (0) and second (1).
+        quaternions: columns where unit quaternions (x, y, z, w) begin, which are interpolated by
+            slerp.
     """
     rows = first + (second - first) * shares[:, np.newaxis]
     for at in quaternions:
@@ -31,11 +35,11 @@ def interpolate(
 
 
 def slerp(first: Sequence[float], second: Sequence[float], share: float) -> list[float]:
-    """Unit quaternion ``share`` of the way from first to second, by the shorter arc.
+    """Return the unit quaternion at ``share`` of the shorter arc from first to second.
 
     Source: Shoemake, "Animating rotation with quaternion curves", SIGGRAPH 1985.
     """
-    # One at a time with math: vectorised sines may round by their place in an array.
+    # One by one with math: vectorised sines may round differently by their place in an array.
     dot = sum(a * b for a, b in zip(first, second))
     sign = 1.0
     if dot < 0:  # q and -q are the same rotation

@@ -1,8 +1,11 @@
-"""One stream inside the aligner: its samples, and the choice of them for ticks.
+"""One stream inside the aligner: keeps its samples, and chooses samples for ticks.
 
-What a tick gets is a function of this stream's own samples alone: of those received up to the moment
-the stream's watermark passed the tick, or until the deadline. It depends neither on when it is asked nor
-on how samples were batched, so live and offline runs agree to the last bit.
+The choice for a tick depends only on the samples of this stream that were received until its
+watermark passed the tick, or until the deadline. It does not depend on when ``align`` is called or
+how samples were batched, so that live and offline runs agree to the last bit.
+
+The watermark is the newest stamp minus the wait for late samples: when it passes a tick, no later
+sample can change the tick's choice.
 """
 
 from __future__ import annotations
@@ -43,27 +46,41 @@ from robot_recorder.model.streams import (
     StreamConfig,
 )
 
-# A stamp this far ahead of its own arrival is a broken clock, not a sample to wait for. Without a
-# limit one such stamp would pass every watermark and fill the buffer.
+# A sample stamped further ahead of its receive time has a broken clock. Without a limit, one such
+# stamp would move the watermark past all ticks and fill the buffer.
 MAX_AHEAD_NS = NS_PER_S
-# With a device's clock corrected, that is so from where no estimate is off by as much: it was set.
+# With a device clock, no estimate is off by this much: the clock was set.
 MAX_DEVICE_AHEAD_NS = 20 * NS_PER_MS
 
-# A tick that no stream has anything newer for than this is left out: all of them paused (a suspended
-# machine, sensors switched off), and frames of nothing but old values serve nobody.
+# A tick is skipped if no stream has a newer sample than this: all of them pause (a suspended
+# machine, sensors switched off), and frames with only old values are of no use.
 MAX_PAUSE_NS = 10 * NS_PER_S
 
-MAX_SAMPLES = 20_000  # kept of one stream, whatever happens: seconds at the highest rates there are
+MAX_SAMPLES = 20_000  # limit of kept samples of one stream: seconds at the highest rates
 
-# A sample this share of a period before the tick is the nearest one, unless the next is a fifth of a
-# period early: a frame need not wait for that.
+# A sample at most this share of a period before the tick is the nearest one, unless the next sample
+# is a fifth of a period early. Frames do not wait for that.
 _ENOUGH_SHARE = 0.4
 
-Stamps = Sequence[int] | HeaderStamps  # of one kind for one stream
+Stamps = Sequence[int] | HeaderStamps  # one kind for all calls of a stream
 
 
 class Lane:
-    """Samples go in by ``push``; ``align`` gives their part of frames, ticks strictly rising."""
+    """One stream: ``push`` adds samples, ``align`` returns its part of frames, for rising ticks.
+
+    Attributes:
+        config: the stream's profile entry.
+        clock: converts this stream's stamps to robot time.
+        decoder: converts this stream's bytes to values.
+        counts: what became of the samples.
+        hint_ns: estimate of the watermark that includes samples not yet absorbed; None: no samples.
+        watermark_ns: no tick up to here changes any more; None: no samples.
+        first_ns: earliest corrected stamp at the beginning; None: no samples.
+        first_receive_ns: receive time of the first sample; None: no samples.
+        ticks: of the reference stream, stamps that are new ticks; None: not the reference.
+        passed_ns: int64[n], receive times at which the watermark passed the ticks aligned last.
+        heard: bool[n], whether a recent sample existed for the ticks aligned last.
+    """
 
     def __init__(
         self,
@@ -75,21 +92,22 @@ class Lane:
     ) -> None:
         """
         Args:
+            config: the stream's profile entry.
             deadline_ns: how long after a tick a sample still counts for it.
-            clock: from this stream's stamps to robot time.
-            decoder: from this stream's bytes to numbers.
-            counts: the ones that the decoder counts in.
+            clock: converts this stream's stamps to robot time.
+            decoder: converts this stream's bytes to values.
+            counts: the counts that the decoder also updates.
         """
         self.config = config
         self.clock = clock
         self.decoder = decoder
         self.counts = counts
-        self.hint_ns: int | None = None  # of the watermark, before what was pushed is looked at
-        self.watermark_ns: int | None = None  # no tick up to here changes any more
-        self.first_ns: int | None = None  # the earliest corrected stamp there was at the beginning
+        self.hint_ns: int | None = None
+        self.watermark_ns: int | None = None
+        self.first_ns: int | None = None
         self.first_receive_ns: int | None = None
-        self.ticks: list[int] | None = None  # of a reference stream: stamps that are new ticks
-        self.passed_ns = NO_INTS  # of the ticks aligned last: when the watermark passed them
+        self.ticks: list[int] | None = None
+        self.passed_ns = NO_INTS
         device = config.clock is SourceClockKind.DEVICE
         self._ahead_ns = MAX_DEVICE_AHEAD_NS if device else MAX_AHEAD_NS
         self._deadline_ns = deadline_ns
@@ -98,27 +116,27 @@ class Lane:
         self._kept = SampleBuffer()
         self._reader = ValueReader(config, decoder, self._kept)
         self._by_name = ByName(config, decoder.layouts, self._kept, self._reader)
-        self._mixed = False  # messages do not all name the same values
-        self._newest: dict[int, int] = {}  # stamp by shape
+        self._mixed = False  # whether messages name different values
+        self._newest: dict[int, int] = {}  # newest stamp by shape
         self._reached_ns = -NEVER
-        self.heard: Bools = np.zeros(0, dtype=bool)  # of the ticks aligned last: something had come
+        self.heard: Bools = np.zeros(0, dtype=bool)
         self._seen = SeenStamps(counts)
         self._newest_ns = self._last_tick_ns = -NEVER
 
     def make_reference(self) -> None:
-        """Every sample is a tick: gather them in ``ticks``, and wait for the one that is."""
+        """Make this the reference stream: collect its stamps in ``ticks``."""
         self.ticks = []
         self._wait_ns = self.config.disorder_ns
 
-    # -- in
+    # -- adding samples
 
     def push(self, stamps: Stamps, receives: Sequence[int], payloads: Payloads) -> None:
-        """Take samples in order of receipt; nothing is looked at before ``absorb``.
+        """Add samples in order of receipt; they are processed by ``absorb``.
 
         Args:
-            stamps: source stamps, ns; 0: there is none, its receipt counts.
-            receives: robot clock, ns, not falling.
-            payloads: their bytes.
+            stamps: source stamps, ns; 0: not stamped, the receive time is used.
+            receives: receive times, robot clock, ns, not falling.
+            payloads: message bytes.
         """
         self._pending.append((stamps, receives, payloads))
         stamp_ns, receive_ns = int(stamps[-1]), int(receives[-1])
@@ -129,11 +147,11 @@ class Lane:
 
     @property
     def waiting(self) -> int:
-        """Pushed, and not looked at yet: how many pushes."""
+        """Number of pushes not yet absorbed."""
         return len(self._pending)
 
     def absorb(self) -> None:
-        """Sort in what has been pushed."""
+        """Process the samples that have been pushed."""
         if not self._pending:
             return
         first = self.counts.received
@@ -160,13 +178,13 @@ class Lane:
                 named = np.concatenate(shapes)[numbers - first]
                 self._mixed = self._mixed or bool(named.any())
             numbers = self._add(corrected, receives, numbers, named)
-        for at, payloads in parts:  # bytes of what was not taken are not kept either
+        for at, payloads in parts:  # keep no bytes of batches without any accepted sample
             place = int(numbers.searchsorted(at))
             if place < len(numbers) and numbers[place] < at + len(payloads):
                 self._reader.add(at, payloads)
 
     def _add(self, stamps: Int64s, receives: Int64s, numbers: Int64s, shapes: Places) -> Int64s:
-        """Keep samples; returns the numbers of those that are new."""
+        """Keep samples; return the numbers of those that are not duplicates."""
         kept, known = self._kept, len(self._kept)
         self._seen.add(stamps, shapes)
         rising = bool(stamps[0] > self._newest_ns and (stamps[1:] > stamps[:-1]).all())
@@ -192,7 +210,7 @@ class Lane:
         return numbers
 
     def _reached(self, stamps: Int64s, shapes: Places, numbers: Int64s) -> int:
-        """The stamp that all of the stream has got to; it never falls."""
+        """Return the stamp that all joints of the stream have reached; it never falls."""
         if not self.decoder.by_name:
             return self._newest_ns
         if self._mixed or not self._newest:
@@ -200,7 +218,7 @@ class Lane:
         if not self._mixed:
             self._newest[0] = self._reached_ns = self._newest_ns
             return self._newest_ns
-        # What was complete before joints came that nobody knew of stays complete.
+        # Ticks that were complete before new joints appeared stay complete.
         first = [int(np.argmax(shapes == s)) for s in np.unique(shapes) if s not in self._newest]
         for at, end in pairwise(sorted({0, *first, len(stamps)})):
             for shape in np.unique(shapes[at:end]).tolist():
@@ -210,6 +228,7 @@ class Lane:
         return self._reached_ns
 
     def _begin(self, stamps: Int64s, receives: Int64s) -> None:
+        """Update the first stamp and receive time."""
         if self.first_receive_ns is None:
             self.first_receive_ns = int(receives[0])
         early = stamps[receives <= self.first_receive_ns + self.config.disorder_ns]
@@ -218,6 +237,7 @@ class Lane:
             self.first_ns = first_ns if self.first_ns is None else min(self.first_ns, first_ns)
 
     def _add_ticks(self, known: int) -> None:
+        """Collect the ticks of a reference stream from newly kept samples."""
         assert self.ticks is not None
         every = self._kept.stamps
         before = np.maximum.accumulate(np.concatenate(([self._last_tick_ns], every)))[known:-1]
@@ -227,19 +247,19 @@ class Lane:
         self.counts.tickless += int((rising & ~in_time).sum())
         self.ticks += new[rising & in_time].tolist()
 
-    # -- out
+    # -- aligning
 
     def next_ns(self, after_ns: int) -> int | None:
-        """The first kept stamp after a time."""
+        """Return the first kept stamp after a time; None: there is none."""
         later = self._kept.stamps[self._kept.stamps > after_ns]
         return int(later.min()) if len(later) else None
 
     def align(self, ticks: Int64s) -> FrameColumn:
-        """This stream's part of frames.
+        """Return this stream's part of frames.
 
         Args:
-            ticks: int64[n], rising, after all earlier ones; each is either passed by the watermark, or
-                everything received up to its deadline has been pushed.
+            ticks: int64[n], ns, rising, after all earlier ones. For each of them, the watermark has
+                passed it, or everything received before its deadline has been pushed.
         """
         if self._mixed:
             return self._align_by_name(ticks)
@@ -262,7 +282,7 @@ class Lane:
         return FrameColumn(*column, values, window)
 
     def _align_one(self, ticks: Int64s) -> FrameColumn:
-        """The same for one tick and stamps in order, which is what a live robot has: a third of the cost."""
+        """``align`` for one tick and stamps in order, as on a live robot: a third of the cost."""
         kept, config, tick_ns = self._kept, self.config, int(ticks[0])
         stamps, receives = kept.stamps, kept.receives
         watermark = int(stamps.searchsorted(tick_ns + self._wait_ns))
@@ -270,7 +290,7 @@ class Lane:
         self.passed_ns = np.array([passed_ns])
         count = min(watermark + 1, int(receives.searchsorted(tick_ns + self._deadline_ns)))
         after = int(stamps.searchsorted(tick_ns))
-        until = int(stamps.searchsorted(tick_ns, "right"))  # those at the tick or before
+        until = int(stamps.searchsorted(tick_ns, "right"))  # end of the samples up to the tick
         places = min(until - 1, count - 1), after if after < count else NONE
         status, first, second = choose_one(config, stamps, tick_ns, *places)
         self.heard = np.array([status != MISSING and tick_ns - stamps[first] < MAX_PAUSE_NS])
@@ -304,7 +324,7 @@ class Lane:
         return column
 
     def _align_by_name(self, ticks: Int64s) -> FrameColumn:
-        """The same where messages do not all name the same values."""
+        """``align`` for messages that name different values."""
         kept = self._kept
         found = self._by_name.align(ticks, self._wait_ns, self._deadline_ns)
         self.passed_ns = found.passed
@@ -326,13 +346,13 @@ class Lane:
         return column
 
     def _heard(self, ticks: Int64s, there: Bools, places: Places) -> Bools:
-        """bool[n]: whether anything had come of late, readable or not."""
+        """Return whether a sample, readable or not, is newer than MAX_PAUSE_NS, bool[n]."""
         heard = there.copy()
         heard[there] = ticks[there] - self._kept.stamps[places[there]] < MAX_PAUSE_NS
         return heard
 
     def _home_one(self, tick_ns: int, before: int) -> None:
-        """``_home`` for the first ``before`` samples, of which those that are homed are the first."""
+        """``_home`` for the first ``before`` samples, in order and without a window."""
         homed = self._kept.homed[:before]
         homeless = before - int(homed.sum())
         if homeless:
@@ -343,6 +363,7 @@ class Lane:
         self._last_tick_ns = tick_ns
 
     def _use_one(self, place: int) -> None:
+        """Mark a sample as used."""
         if not self._kept.used[place]:
             self.counts.used += 1
             self._kept.used[place] = 1
@@ -350,6 +371,7 @@ class Lane:
     def _column(
         self, ticks: Int64s, choice: SampleChoice
     ) -> tuple[npt.NDArray[np.uint8], Int64s, Int64s, Int64s]:
+        """Return status, stamps, skews and numbers of the chosen samples."""
         chosen = choice.first
         if len(self._kept.stamps):
             both = choice.status == INTERPOLATED
@@ -365,7 +387,7 @@ class Lane:
         return choice.status, stamps, np.where(found, stamps - ticks, 0), numbers
 
     def _home(self, ticks: Int64s, available: Places) -> Window | None:
-        """Give every sample to the tick its stamp belongs to, or to the next one if it came too late."""
+        """Assign each sample to its tick, or to the next one if it is late; return the windows."""
         places = np.flatnonzero((self._kept.homed == 0) & (self._kept.stamps <= ticks[-1]))
         own = np.searchsorted(ticks, self._kept.stamps[places], "left")
         reached = np.searchsorted(available, places, "right")
@@ -395,12 +417,13 @@ class Lane:
         return Window(splits, self._kept.stamps[places], self._kept.numbers[places], values)
 
     def _use(self, places: Places) -> None:
+        """Mark samples as used."""
         places = np.unique(places)
         self.counts.used += int(len(places) - self._kept.used[places].sum())
         self._kept.used[places] = 1
 
     def _retire(self, tick_ns: int, available: int) -> None:
-        """Forget what no later tick can want: older than the newest before it, and than the tolerance."""
+        """Drop samples older than both the newest one before the tick and the tolerance."""
         stamps = self._kept.stamps
         arrived = np.arange(len(stamps)) < available
         before = stamps[arrived & (stamps <= tick_ns)]
@@ -414,20 +437,21 @@ class Lane:
             self._forget()
 
     def _drop(self, count: int) -> None:
+        """Drop the first samples."""
         if count:
             self.counts.superseded += count - int(self._kept.used[:count].sum())
             self._kept.drop(count)
             self._forget()
 
     def _forget(self) -> None:
-        """The bytes of what is not kept any more."""
+        """Forget the bytes of samples that are no longer kept."""
         self._reader.forget_before(
             int(self._kept.numbers[0]) if len(self._kept) else self.counts.received
         )
 
     @property
     def unused(self) -> int:
-        """Kept, and wanted by no tick so far."""
+        """Number of kept samples that no tick has chosen so far."""
         return int((self._kept.used == 0).sum())
 
 
@@ -440,7 +464,7 @@ def _joined(parts: list[Stamps]) -> Int64s:
 
 
 def _enough_before_ns(config: StreamConfig) -> int:
-    """How long before a tick a sample may be stamped for no later one to be waited for."""
+    """Return how long before a tick a sample is near enough that the tick need not wait, ns."""
     if config.policy is not Policy.NEAREST or not config.rate_hz or config.window:
         return 0
     return min(round(_ENOUGH_SHARE * NS_PER_S / config.rate_hz), config.tolerance_ns)

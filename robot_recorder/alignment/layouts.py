@@ -1,7 +1,9 @@
-"""What the messages of one stream name: the union of their values, and which messages have which of them.
+"""Layouts of one stream's messages: the names of all values, and which messages have which of them.
 
-Drivers leave fields empty for a while, add joints later, or share a topic with another driver. A stream's
-values stand in one order that only grows; a message that does not name a value has NaN there.
+Drivers leave fields empty for a while, add joints later, or share a topic with another driver. The
+values of a stream have one order that only grows; values that a message does not have are NaN.
+
+A shape is a set of names that some messages have, identified by a number.
 """
 
 from __future__ import annotations
@@ -14,24 +16,24 @@ import numpy as np
 from robot_recorder.model.arrays import Bools, Places
 from robot_recorder.model.value_names import joint_of, split_name
 
-# A robot has a handful; a fuzzer must fill neither memory nor time.
+# Robots need only a few of each; the limits bound memory and time for malicious or broken input.
 MOST_NAMES = 4096
 _MOST_SHAPES = 32
 _MOST_GROUPS = 64
 _MOST_ORDERS = 256
-_NAMED = 4  # joints that a sentence names
+_NAMED = 4  # most joints listed in a sentence
 
-NO_SHAPE = -1  # of a message that can not be read, or names nothing
-Order = tuple[int, Places]  # a shape, and where each of a message's values stands among the names
+NO_SHAPE = -1  # the shape of a message that cannot be read, or has no names
+Order = tuple[int, Places]  # a message's shape, and the place of each of its values among the names
 
 
 @dataclass(frozen=True)
 class JointGroup:
-    """Joints that are always named together.
+    """Joints that always occur together in messages.
 
     Attributes:
-        shapes: bool[shapes], which of them name these joints.
-        fields: their values by the shapes that have them: places among the names, and bool[shapes].
+        shapes: bool[shapes], which shapes contain these joints.
+        fields: values that occur in the same shapes: places among the names, and bool[shapes].
     """
 
     shapes: Bools
@@ -39,12 +41,12 @@ class JointGroup:
 
 
 class Layouts:
-    """The names of one stream's values, and the sets of them that messages have.
+    """The names of one stream's values, and the shapes of its messages.
 
     Attributes:
-        names: only ever appended to; None: nothing is known yet.
-        notes: what is odd about messages, by shape, one sentence each.
-        refused: a message named more than is kept.
+        names: names of all values, only ever appended to; None: not known yet.
+        notes: sentences about what is unusual in messages, by shape.
+        refused: whether a message was refused because it exceeded a limit.
     """
 
     def __init__(self, names: tuple[str, ...] | None = None) -> None:
@@ -58,11 +60,15 @@ class Layouts:
         self._groups: list[JointGroup] = []
 
     def __len__(self) -> int:
-        """How many shapes there are."""
+        """Return the number of shapes."""
         return len(self._members)
 
     def order(self, names: tuple[str, ...]) -> Order | None:
-        """Where a message's values belong; None: it names more than a stream may have."""
+        """Return the shape and places of a message's values; None: it exceeds a limit.
+
+        Args:
+            names: of the message's values.
+        """
         found = self._orders.get(names)
         if found is None and names not in self._orders:
             if len(self._orders) >= _MOST_ORDERS:
@@ -71,6 +77,7 @@ class Layouts:
         return found
 
     def _add(self, names: tuple[str, ...]) -> Order | None:
+        """Add the names of a message that are new."""
         if self.names is None:
             self.names = ()
         fresh = [name for name in names if name not in self._places]
@@ -97,18 +104,18 @@ class Layouts:
 
     @property
     def groups(self) -> list[JointGroup]:
-        """Joints by the messages that name them."""
+        """Joints grouped by the shapes that contain them."""
         return self._groups
 
     def has(self, shapes: Places, columns: Places) -> Bools:
-        """bool[n, k]: whether messages of these shapes have these values."""
+        """Return whether messages of these shapes have the values in these columns, bool[n, k]."""
         table = np.zeros((len(self), len(self.names or ())), dtype=bool)
         for shape, members in enumerate(self._members):
             table[shape, members] = True
         return np.asarray(table[shapes][:, columns])
 
     def parts(self) -> list[tuple[list[int], list[int]]]:
-        """Shapes that share joints, as those of one driver do, with the places of their values."""
+        """Group shapes by shared joints, one group per driver: (shapes, places of their values)."""
         parts: list[tuple[set[str], list[int], set[int]]] = []
         for shape, members in enumerate(self._members):
             if not len(members):
@@ -124,19 +131,19 @@ class Layouts:
         return [(sorted(shapes), sorted(columns)) for _, shapes, columns in parts]
 
     def drivers(self, seen: Mapping[int, int]) -> tuple[int, ...]:
-        """Messages by driver.
+        """Return the number of messages of each driver.
 
         Args:
-            seen: messages by shape.
+            seen: number of messages by shape.
         """
         counts = (sum(seen.get(n, 0) for n in shapes) for shapes, _ in self.parts())
         return tuple(count for count in counts if count)
 
     def words(self, seen: Mapping[int, int]) -> list[str]:
-        """What is odd about the messages, and which values only some of them have, one sentence each.
+        """Return sentences about what is unusual, and about values that only some messages have.
 
         Args:
-            seen: messages by shape.
+            seen: number of messages by shape.
         """
         found = list(dict.fromkeys(self.notes.values()))
         parts = [(s, c) for s, c in self.parts() if sum(seen.get(n, 0) for n in s)]
@@ -152,7 +159,7 @@ class Layouts:
         return found
 
     def _partial(self, shapes: list[int], seen: Mapping[int, int]) -> list[str]:
-        """Values that only some messages of a driver have."""
+        """Return sentences about values that only some messages of a driver have."""
         total = sum(seen.get(shape, 0) for shape in shapes)
         some: dict[tuple[str, int], list[str]] = {}
         for group in self._groups:
@@ -163,19 +170,20 @@ class Layouts:
                         field = split_name(name)[0].partition("/")[0]
                         some.setdefault((field, count), []).append(name)
         return [
-            f"{field} of {_some(names)} was sent in {count} of {total} messages, and is not a number "
-            "in the other frames"
+            f"{field} of {_some(names)} was sent in {count} of {total} messages, and is NaN in the "
+            "other frames"
             for (field, count), names in some.items()
         ]
 
 
 def _some(names: Sequence[str]) -> str:
-    """Their joints, the first few."""
+    """List the first few joints of some values."""
     joints = list(dict.fromkeys(joint_of(name) for name in names))
     return ", ".join(joints[:_NAMED]) + (", ..." if len(joints) > _NAMED else "")
 
 
 def _grouped(members: Sequence[Places], names: Sequence[str]) -> list[JointGroup]:
+    """Group joints by the shapes that contain them."""
     has = np.zeros((len(members), len(names)), dtype=bool)
     for shape, places in enumerate(members):
         has[shape, places] = True

@@ -1,4 +1,4 @@
-"""Which command a stream of joints follows: joints of two arms may have the same names."""
+"""Pair commands with the joint streams that follow them, even if two arms share joint names."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 _WORD = re.compile(r"[A-Za-z]+|[0-9]+")
-# Of a topic's name, what says what kind of message it is and not which part of the robot it is about.
+# Words in topic names that tell the kind of message, and not the part of the robot.
 _KINDS = re.compile(
     r"joints?|states?|positions?|commands?|cmd|actions?|targets?|goals?|desired|setpoint|reference|lead|leaders?"
     r"|masters?|gello|followers?|puppets?|slaves?|observations?|obs|measured|actual|controller|teleop"
 )
 _MARKS = (re.compile("left|right"), re.compile("[0-9]+"), re.compile("[a-z]"))
 _SIDES = {"l": "left", "r": "right", "lh": "left", "rh": "right"}
-_SURE = 0.1  # by so much the best fit is better than the next
+_SURE = 0.1  # least difference between the best fit and the next
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,10 @@ class JointStream:
     """A stream of joint positions.
 
     Attributes:
-        joints: their names.
-        of: of a command, the observed stream that the profile says it is for; empty: it does not say.
+        name: stream name.
+        topic: of the stream.
+        joints: joint names.
+        of: for a command, the observed stream given in the profile; empty: not given.
     """
 
     name: str
@@ -34,11 +36,11 @@ class JointStream:
 
 @dataclass(frozen=True)
 class Pairing:
-    """What follows what.
+    """Observed streams and the commands that they follow.
 
     Attributes:
-        commands: by observed stream, the commands that it follows.
-        doubts: by observed stream, why nobody can say which command some of its joints follow.
+        commands: names of the commands that an observed stream follows, by its name.
+        doubts: why the command of some joints is unknown, by observed stream.
     """
 
     commands: Mapping[str, tuple[str, ...]]
@@ -52,11 +54,14 @@ def pair(
 ) -> Pairing:
     """Pair commands with the observed streams that follow them.
 
-    By ``of``, else where only one of each has a joint, else by the nearest name, else by the best fit.
+    A pair is decided by ``of``; else by joints that only two streams share; else by the most
+    similar names; else by the best fit.
 
     Args:
-        fit: of a command and an observed stream, how alike they move; asked only where names do not
-            tell, 1: the same.
+        commands: streams of commands.
+        observed: streams of observed positions.
+        fit: returns how similarly a command and an observed stream move, 1: identically; called
+            only if names do not decide.
     """
     by_name = {s.name: s for s in (*commands, *observed)}
     settled = {(c.name, c.of) for c in commands if c.of in by_name}
@@ -78,14 +83,14 @@ def pair(
     )
 
 
-_Edge = tuple[str, str]  # a command, an observed stream
+_Edge = tuple[str, str]  # names of a command and an observed stream
 _Streams = Mapping[str, JointStream]
 
 
 def _settle(
     edges: set[_Edge], score: Callable[[str, str], float], least: float, streams: _Streams
 ) -> set[_Edge]:
-    """Edges that are the best of both their ends, again and again until there is none."""
+    """Repeatedly settle the edges that beat all rivals, until there are no more."""
     left, settled = set(edges), set[_Edge]()
     scores: dict[_Edge, float] = {}
     while True:
@@ -103,7 +108,7 @@ def _settle(
 
 
 def _wins(edge: _Edge, rival: _Edge, scores: Mapping[_Edge, float], least: float) -> bool:
-    """Of two commands for one stream the better one will do; two streams must be told apart."""
+    """Tell whether an edge beats a rival; by fit, two commands for one stream need no margin."""
     by = scores[edge] - scores[rival]
     if edge[1] == rival[1] and least == _SURE:
         return by > 0 or (by == 0 and edge < rival)
@@ -111,7 +116,7 @@ def _wins(edge: _Edge, rival: _Edge, scores: Mapping[_Edge, float], least: float
 
 
 def _rivals(edge: _Edge, edges: Iterable[_Edge], streams: _Streams) -> list[_Edge]:
-    """Other edges that say another thing about the same joints."""
+    """Return the edges that share one end and some joints with an edge."""
     command, observed = edge
     mine = streams[command].joints & streams[observed].joints
     return [
@@ -123,12 +128,14 @@ def _rivals(edge: _Edge, edges: Iterable[_Edge], streams: _Streams) -> list[_Edg
 
 
 def _beaten(settled: Iterable[_Edge], edges: set[_Edge], streams: _Streams) -> set[_Edge]:
+    """Return the rivals of settled edges."""
     return {rival for edge in settled for rival in _rivals(edge, edges, streams)}
 
 
 def _doubts(
     shared: set[_Edge], settled: set[_Edge], observed: Sequence[JointStream], streams: _Streams
 ) -> dict[str, str]:
+    """Return why the command of some joints is unknown, by observed stream."""
     doubts = {}
     for stream in observed:
         known = frozenset[str]().union(*(streams[c].joints for c, o in settled if o == stream.name))
@@ -141,7 +148,7 @@ def _doubts(
             )
             same = f"{_and(others)} {'has' if len(others) == 1 else 'have'} the same joints, and " if others else ""  # fmt: skip
             doubts[stream.name] = (
-                f"{same}nothing says whether it follows {_and(unsure, 'or')}: say "
+                f"{same}nothing says whether it follows {_and(unsure, 'or')}: set "
                 f"'of: {stream.name}' at its command in the profile"
             )
     return doubts
@@ -152,19 +159,19 @@ def _and(names: list[str], word: str = "and") -> str:
 
 
 def words(*names: str) -> frozenset[str]:
-    """What of names says which part of a robot they are about: ``/left_arm/command``: arm, left."""
+    """Return the words that name a part of the robot: arm, left for ``/left_arm/command``."""
     found = {w.lower() for name in names for w in _WORD.findall(name)}
     found = {w for w in found if not _KINDS.fullmatch(w)}
     return frozenset(_SIDES.get(w, w) for w in found)
 
 
 def likeness(one: frozenset[str], other: frozenset[str]) -> float:
-    """Share of their words that two names have in common, 0 to 1; 1 when there is nothing to tell apart."""
+    """Return the share of words that two names have in common, 0 to 1; 1 if both have no words."""
     return len(one & other) / len(one | other) if one or other else 1.0
 
 
 def nearest_topics(topic: str, others: Iterable[str]) -> list[str]:
-    """Of topics those whose names are most like one's; several where nothing tells them apart."""
+    """Return the topics with the most similar names; several if equally similar."""
     mine = words(topic)
     scores = {other: likeness(mine, words(other)) for other in others}
     most = max(scores.values(), default=0.0)
@@ -177,7 +184,7 @@ def _likeness_by(streams: _Streams) -> Callable[[str, str], float]:
 
 
 def _opposite(one: JointStream, other: JointStream) -> bool:
-    """Their names say different sides, or numbers: never the same arm."""
+    """Tell whether two names have different sides, numbers or letters, and so different arms."""
     mine, others = words(one.topic, one.name), words(other.topic, other.name)
     return any(
         any(kind.fullmatch(w) for w in mine - others)

@@ -1,4 +1,4 @@
-"""The samples of one stream that are kept for ticks to come, in order of arrival."""
+"""Buffer of the samples of one stream that are kept for later ticks, in order of arrival."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _STAMP, _RECEIVE, _NUMBER, _USED, _HOMED, _SHAPE = range(6)
 
 
 class SampleBuffer:
-    """Columns of one length.
+    """Samples as columns of equal length.
 
     Attributes:
-        rising: stamps are in order.
+        rising: whether stamps are strictly rising.
     """
 
     def __init__(self) -> None:
@@ -29,32 +29,32 @@ class SampleBuffer:
 
     @property
     def stamps(self) -> Int64s:
-        """int64[n], corrected, ns."""
+        """Corrected stamps, int64[n], ns."""
         return self._row(_STAMP)
 
     @property
     def receives(self) -> Int64s:
-        """int64[n], ns, not falling."""
+        """Receive times, int64[n], ns, not falling."""
         return self._row(_RECEIVE)
 
     @property
     def numbers(self) -> Int64s:
-        """int64[n], in their stream, rising."""
+        """Numbers of the samples in their stream, int64[n], rising."""
         return self._row(_NUMBER)
 
     @property
     def used(self) -> Int64s:
-        """int64[n], 1: a tick wanted it."""
+        """Whether a tick has chosen the sample, int64[n], 1: yes."""
         return self._row(_USED)
 
     @property
     def homed(self) -> Int64s:
-        """int64[n], 1: the tick that its stamp belongs to is over."""
+        """Whether the sample has been assigned to a tick, int64[n], 1: yes."""
         return self._row(_HOMED)
 
     @property
     def shapes(self) -> Int64s:
-        """int64[n], which values they have, see Layouts."""
+        """Shapes, which tell the values of a sample, int64[n], see Layouts."""
         return self._row(_SHAPE)
 
     def add(
@@ -63,27 +63,29 @@ class SampleBuffer:
         """Append samples.
 
         Args:
-            rising: all of them are stamped in order, after those that are there.
+            stamps, receives, numbers, shapes: int64[n], columns of the new samples.
+            rising: whether their stamps are in order, and later than all kept ones.
         """
         fresh = np.zeros((6, len(stamps)), dtype=np.int64)
         fresh[_STAMP], fresh[_NUMBER], fresh[_SHAPE] = stamps, numbers, shapes
-        # Receipts that go back are none: what is behind another arrived after it.
+        # Receive times cannot go back: samples are in order of arrival.
         last = self._rows[_RECEIVE, -1] if len(self) else receives[:1]
         fresh[_RECEIVE] = np.maximum(np.maximum.accumulate(receives), last)
         self._rows = np.concatenate((self._rows, fresh), axis=1)
         self.rising = self.rising and rising
 
     def drop(self, count: int) -> None:
-        """Forget the first ones."""
+        """Drop the first ``count`` samples."""
         self._rows = self._rows[:, count:]
         if not self.rising:
             self._look()
 
     def keep(self, which: Bools) -> None:
-        """Forget the others."""
+        """Drop all samples except those selected, bool[n]."""
         self._rows = self._rows[:, which]
         if not self.rising:
             self._look()
 
     def _look(self) -> None:
+        """Update ``rising``."""
         self.rising = bool((np.diff(self.stamps) > 0).all())

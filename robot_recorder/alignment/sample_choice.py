@@ -1,4 +1,4 @@
-"""Which samples of a stream a tick gets: pure functions of stamps, receipts and the stream's policy."""
+"""Choose samples for ticks: pure functions of stamps, receive times and the stream's policy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ NEVER = 2**62
 
 @dataclass
 class SampleChoice:
-    """Of each tick its status, the sample it got, and of an interpolated one the next; places in the buffer."""
+    """The samples chosen for n ticks.
+
+    Attributes:
+        status: uint8[n], SampleStatus.
+        first: intp[n], place of the chosen sample in the buffer; -1: none.
+        second: intp[n], place of the later sample to interpolate with, valid if INTERPOLATED.
+    """
 
     status: npt.NDArray[np.uint8]
     first: Places
@@ -28,12 +34,20 @@ class SampleChoice:
 def available(
     stamps: Int64s, receives: Int64s, ticks: Int64s, wait_ns: int, deadline_ns: int
 ) -> tuple[Places, Int64s]:
-    """How many of the samples, in order of arrival, each tick may choose from.
+    """Return how many of the samples, in order of arrival, each tick may choose from.
 
-    Those received until one is stamped ``wait_ns`` after the tick, or until the deadline.
+    These are the samples received until one is stamped ``wait_ns`` after the tick, or until the
+    deadline.
+
+    Args:
+        stamps, receives: int64[m], of the samples, ns.
+        ticks: int64[n], ns.
+        wait_ns: how far the newest stamp must be after the tick.
+        deadline_ns: how long after a tick a sample may be received.
 
     Returns:
-        intp[n]; int64[n], receipt of the sample that was so far after the tick, NEVER while there is none.
+        Numbers of samples, intp[n]; and receive times at which the first condition was met,
+        int64[n], NEVER if it has not been met.
     """
     passed = np.maximum.accumulate(stamps) - wait_ns
     by_watermark = np.searchsorted(passed, ticks, "left") + 1
@@ -42,11 +56,13 @@ def available(
 
 
 def neighbours(stamps: Int64s, rising: bool, ticks: Int64s, count: Places) -> tuple[Places, Places]:
-    """Of each tick the last sample at or before it and the first at or after it.
+    """Return the places of the last sample at or before each tick and the first at or after it.
 
     Args:
+        stamps: int64[m], ns.
         rising: whether stamps are in order.
-        count: how many samples each may choose from.
+        ticks: int64[n], ns.
+        count: intp[n], how many samples each tick may choose from.
     """
     if rising:
         after = np.searchsorted(stamps, ticks, "left")
@@ -58,10 +74,12 @@ def neighbours(stamps: Int64s, rising: bool, ticks: Int64s, count: Places) -> tu
 
 
 def around(stamps: Int64s, tick_ns: int, places: Places) -> tuple[int, int]:
-    """The same for one tick, of samples in any order.
+    """``neighbours`` for one tick and samples in any order.
 
     Args:
-        places: of those it may choose from.
+        stamps: int64[m], ns.
+        tick_ns: the tick.
+        places: samples that the tick may choose from.
     """
     mine = stamps[places]
     before, after = places[mine <= tick_ns], places[mine >= tick_ns]
@@ -74,10 +92,10 @@ def around(stamps: Int64s, tick_ns: int, places: Places) -> tuple[int, int]:
 def choose(
     config: StreamConfig, stamps: Int64s, ticks: Int64s, before: Places, after: Places
 ) -> SampleChoice:
-    """By the stream's policy, of the samples before and after each tick."""
+    """Choose by the stream's policy between the samples before and after each tick."""
     policy, tolerance = config.policy, config.tolerance_ns
     has_before, has_after = before != NONE, after != NONE
-    # Where there is none, any place will do: the masks leave it out.
+    # Without a neighbour, any place will do: the masks leave it out.
     since = ticks - stamps[before] if len(stamps) else ticks
     until = stamps[after] - ticks if len(stamps) else ticks
     first, second = before.copy(), after
@@ -87,7 +105,7 @@ def choose(
     if policy in (Policy.NEAREST, Policy.PREVIOUS):
         status[has_before & (since <= tolerance)] = FRESH
     if policy is Policy.NEAREST:
-        # Of two equally near ones the earlier: it can not leak the future.
+        # Of two equally near samples take the earlier one, which does not leak the future.
         later = has_after & ~exact & (until <= tolerance) & (~has_before | (until < since))
         status[later], first[later] = FRESH, after[later]
     elif policy in (Policy.LINEAR, Policy.SLERP):
@@ -99,10 +117,10 @@ def choose(
 def choose_one(
     config: StreamConfig, stamps: Int64s, tick_ns: int, before: int, after: int
 ) -> tuple[int, int, int]:
-    """``choose`` for one tick, as a live robot asks: without arrays it costs a fifth.
+    """``choose`` for one tick, as on a live robot: without arrays it costs a fifth.
 
     Returns:
-        status, first, second, as in Choice.
+        status, first, second, as in SampleChoice.
     """
     policy, tolerance = config.policy, config.tolerance_ns
     since = tick_ns - int(stamps[before]) if before != NONE else NEVER

@@ -1,4 +1,4 @@
-"""The last stamps of a stream, by which a repeated message is known though the first one is gone."""
+"""Remember the last stamps of a stream, to recognise duplicates of samples that are dropped."""
 
 from __future__ import annotations
 
@@ -15,35 +15,37 @@ _NEVER = -(2**62)
 
 
 class SeenStamps:
-    """One stream's, whether its samples are kept or not."""
+    """The last stamps of one stream, of kept and dropped samples."""
 
     def __init__(self, counts: StreamCounts) -> None:
         """
         Args:
-            counts: where repetitions and disorder are counted.
+            counts: counts duplicates and disorder.
         """
         self._counts = counts
         self._seen: deque[tuple[Int64s, Places]] = deque()
         self._count = 0
 
     def add(self, stamps: Int64s, shapes: Places) -> None:
-        """Take samples, and the shapes of their messages, see Layouts."""
+        """Add the stamps of samples, and the shapes of their messages, see Layouts."""
         self._seen.append((stamps, shapes))
         self._count += len(stamps)
 
     def forget(self) -> None:
-        """What is too far back."""
+        """Drop the oldest stamps beyond the limit."""
         while self._count - len(self._seen[0][0]) >= _REMEMBERED:
             self._count -= len(self._seen[0][0])
             self._seen.popleft()
 
     def first_of_each(self, stamps: Int64s, shapes: Places, newest: Mapping[int, int]) -> Bools:
-        """Which of the stamps added last were not among those before; counts the others.
+        """Return which of the stamps added last are new, bool[n]; count the duplicates.
 
-        Drivers that share a topic may stamp alike: only messages of one shape repeat each other.
+        Only messages of the same shape are duplicates: drivers that share a topic may use equal
+            stamps.
 
         Args:
-            newest: of the samples before these, by shape.
+            stamps, shapes: as passed to the last ``add``.
+            newest: newest stamp of earlier samples by shape, ns.
         """
         seen = np.concatenate([part for part, _ in self._seen])
         of = np.concatenate([part for _, part in self._seen])
@@ -52,7 +54,7 @@ class SeenStamps:
             if len(newest) > 1 or of.any()
             else np.argsort(seen, kind="stable")
         )
-        # Only so far back: how many came at once must not change what counts as a repetition.
+        # A fixed distance, so that the size of batches does not change what counts as a duplicate.
         near = (np.diff(seen[order]) == 0) & (np.diff(order) <= _REMEMBERED)
         repeated = np.zeros(len(seen), dtype=bool)
         repeated[order[1:][near & (np.diff(of[order]) == 0)]] = True

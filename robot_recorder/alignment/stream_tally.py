@@ -1,4 +1,4 @@
-"""What one stream did over an episode: counted while its samples pass, without keeping them."""
+"""Figures of one stream over an episode, counted as its samples pass, without keeping them."""
 
 from __future__ import annotations
 
@@ -12,25 +12,27 @@ from robot_recorder.clocks.source_clock import Restamp
 from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.streams import NS_PER_S, SourceClockKind, StreamConfig
 
-_LEAP_NS = 10 * NS_PER_S  # between two stamps in order of receipt
+_LEAP_NS = 10 * NS_PER_S  # a larger step between consecutive stamps means that a clock was set
 
 
 @dataclass(frozen=True)
 class StreamFigures:
-    """A stream's own figures.
+    """Figures of one stream.
 
     Attributes:
-        count: samples received.
-        rate_hz: between the first and the last one; None with fewer than two.
-        longest_gap_ns: between two, by their stamps and their receipts alike, so that neither one broken stamp
-            nor a burst after a delay is a gap; or between one of them and the beginning or end of the episode.
-        duplicates: with the same stamp as one before.
-        out_of_order: stamped before one that arrived earlier.
-        disorder_ns: by how much at most; what ``disorder_ms`` in the profile would have to allow.
-        stamped: they carry stamps.
-        unstamped: how many have a header whose stamp is 0.
-        clock: offset and drift of their clock; None without stamps.
-        events: what was wrong with it.
+        count: number of samples received.
+        rate_hz: mean rate from the first to the last sample; None with fewer than two.
+        longest_gap_ns: longest gap between two samples, or to the beginning or end of the episode.
+            A gap has to show in stamps and receive times alike: one broken stamp, or a burst after
+            a delay, is not a gap.
+        duplicates: number of samples with the stamp of an earlier one.
+        out_of_order: number of samples stamped before an earlier one.
+        disorder_ns: largest difference by which a sample was stamped before an earlier one, which
+            ``disorder_ms`` in the profile would have to allow.
+        stamped: whether samples have stamps.
+        unstamped: number of samples with a header whose stamp is 0.
+        clock: offset and drift of their clock; None: no stamps.
+        events: problems of the clock.
     """
 
     count: int
@@ -46,12 +48,14 @@ class StreamFigures:
 
 
 class StreamTally:
-    """Counts one stream. Memory: that of a clock model."""
+    """Counter of the figures of one stream. It needs only the memory of a clock model."""
 
     def __init__(self, config: StreamConfig, has_header: bool = True) -> None:
         """
         Args:
-            has_header: its type begins with one, so that a stamp of 0 is one that its driver did not fill in.
+            config: the stream's profile entry.
+            has_header: whether its type begins with a header, so that a stamp of 0 was left unset
+                by the driver.
         """
         self._has_header = has_header
         self._unstamped = 0
@@ -67,12 +71,12 @@ class StreamTally:
         self._stamped = False
 
     def push(self, stamps: Int64s, receives: Int64s, restamp: Restamp | None = None) -> None:
-        """Take samples in order of receipt.
+        """Add samples in order of receipt.
 
         Args:
-            stamps: int64[n], ns, source clock; 0: none.
-            receives: int64[n], ns, robot clock.
-            restamp: takes jumps of the machine's clock out of its stamps; not of a device's.
+            stamps: int64[n], source stamps, ns; 0: not stamped.
+            receives: int64[n], receive times, robot clock, ns.
+            restamp: removes jumps of the machine's clock from stamps; unused for device clocks.
         """
         if not len(stamps):
             return
@@ -88,11 +92,11 @@ class StreamTally:
                 stamps = restamp(stamps, receives)
             self._model.push(stamps, np.maximum.accumulate(receives))
         elif self._stamped:
-            return  # these say nothing about their order
+            return  # samples without stamps tell nothing about order
         self._compare(stamps if self._stamped else receives, receives)
 
     def _compare(self, times: Int64s, receives: Int64s) -> None:
-        """Gaps, repetitions and disorder. Where times leap, as when a clock is set, only receipts tell."""
+        """Count gaps, duplicates and disorder; across a leap of stamps use receive times only."""
         leaps = np.flatnonzero(np.abs(np.diff(times, prepend=self._last[0])) > _LEAP_NS)
         borders = [0, *leaps.tolist(), len(times)]
         for first, end in itertools.pairwise(borders):
@@ -105,6 +109,7 @@ class StreamTally:
                 self._last = int(times[end - 1]), int(receives[end - 1])
 
     def _compare_steady(self, times: Int64s, receives: Int64s) -> None:
+        """Count gaps, duplicates and disorder of samples without a leap."""
         before = times[0] - 1 if self._newest_ns is None else self._newest_ns
         newest = np.maximum.accumulate(np.concatenate(([before], times)))
         steps = times - newest[:-1]
@@ -119,10 +124,10 @@ class StreamTally:
         self._newest_ns = int(newest[-1])
 
     def facts(self, from_ns: int, to_ns: int) -> StreamFigures:
-        """The figures; nothing can be pushed any more.
+        """Return the figures; no more samples can be added afterwards.
 
         Args:
-            from_ns, to_ns: what of the robot clock the episode spans.
+            from_ns, to_ns: beginning and end of the episode, robot clock.
         """
         self._model.end()
         span = self._last_ns - self._first_ns

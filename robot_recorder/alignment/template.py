@@ -1,4 +1,4 @@
-"""Messages that are laid out alike, known by their bytes: many of them are read at once."""
+"""Recognise messages with the same layout by their bytes, to decode many of them together."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ from robot_recorder.messages.kinds import Decoded
 from robot_recorder.model.arrays import Bools, Bytes, Floats, Places
 from robot_recorder.model.payloads import Rows
 
-_STAMP = slice(4, 12)  # of a message that begins with a header: differs in every one
-_PROBE = 256  # bytes from the beginning by which messages are told apart
+_STAMP = slice(4, 12)  # bytes of the header stamp, which differ between messages
+_PROBE = 256  # bytes at the beginning of a message that are compared
 
 
 @dataclass(frozen=True)
 class Template:
-    """A decoded message: another one with the same bytes beside its stamp and numbers has the same layout.
+    """A decoded message as a pattern: messages with the same bytes except stamp and numbers match.
 
     Attributes:
-        same: which bytes have to be.
-        shape, places: see Layouts.
-        probes: bytes that tell it from messages with other names or fields: where, and which.
+        data: bytes of the message.
+        same: bool[bytes], which bytes have to be equal.
+        spans: (offset, count, dtype) of each array of numbers.
+        factors: float64[k], factors of the values; None: all 1.
+        shape: shape of the message, see Layouts.
+        places: places of its values among the stream's names.
+        probes: (offset, bytes) that distinguish it from messages with other names or fields.
     """
 
     data: Bytes
@@ -36,6 +40,7 @@ class Template:
 
     @classmethod
     def of(cls, data: bytes, decoded: Decoded, shape: int, places: Places) -> Template:
+        """Make a template of a decoded message."""
         same = np.ones(len(data), dtype=bool)
         same[_STAMP] = False
         for start, count, kind in decoded.spans:
@@ -58,17 +63,17 @@ class Template:
         )
 
     def like(self, data: bytes) -> bool:
-        """Whether a message names the same values, as far as the probes tell."""
+        """Tell whether a message names the same values, as far as the probes show."""
         if len(data) != len(self.data):
             return False
         for at, probe in self.probes:
-            if not data.startswith(probe, at):  # it may be no more than other padding
+            if not data.startswith(probe, at):  # the difference may be in padding only
                 mine = np.frombuffer(data, np.uint8)
                 return bool((mine[self.same] == self.data[self.same]).all())
         return True
 
     def alike(self, payloads: Rows, numbers: npt.NDArray[np.int64]) -> Bools:
-        """bool[n]: the same of many messages at once."""
+        """``like`` for many messages, bool[n]."""
         fits = np.ones(len(numbers), dtype=bool)
         for at, probe in self.probes:
             mine = np.flatnonzero(fits)
@@ -82,7 +87,7 @@ class Template:
         return fits
 
     def read(self, rows: Bytes) -> tuple[Bools, Floats]:
-        """Which rows have the layout, and the numbers of these."""
+        """Return which rows match, bool[n], and the values of those, float64[m, k]."""
         fits = self._fits(rows)
         rows = rows if fits.all() else rows[fits]
         parts = [
@@ -95,7 +100,7 @@ class Template:
         return fits, values if self.factors is None else values * self.factors
 
     def _fits(self, rows: Bytes) -> Bools:
-        """bool[n], equal in every byte that matters; words of four at once where all of a word does."""
+        """Return which rows are equal in all relevant bytes, bool[n], compared by 4 byte words."""
         if rows.shape[1] % 4 or not rows.flags.c_contiguous:
             return np.asarray((rows[:, self.same] == self.data[self.same]).all(axis=1))
         equal = rows.view(np.uint32) == self.data.view(np.uint32)
@@ -105,16 +110,16 @@ class Template:
 
     @cached_property
     def _whole_words(self) -> Bools:
-        """Which words of four bytes matter altogether."""
+        """Which 4 byte words are relevant as a whole."""
         return np.asarray(self.same.reshape(-1, 4).all(axis=1))
 
     @cached_property
     def _single_bytes(self) -> Places:
-        """Which bytes of the other words do."""
+        """Places of the relevant bytes in the other words."""
         return np.flatnonzero(self.same & ~np.repeat(self._whole_words, 4))
 
     def spread(self, rows: Floats, width: int) -> Floats:
-        """Values in the order of the stream's names, NaN where the message has none."""
+        """Return values in the order of the stream's names, NaN for names the message lacks."""
         if len(self.places) == width and self._in_order:
             return rows
         wide = np.full((len(rows), width), np.nan)

@@ -1,4 +1,4 @@
-"""Where ticks come from: a fixed rate, or the stamps of a reference stream."""
+"""Sources of ticks: a fixed rate, or the stamps of a reference stream."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from robot_recorder.alignment.lane import Lane
 from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.streams import NS_PER_S
 
-# Of a reference faster than the wanted rate, a tick may be early by this share of a period: a camera at
-# just that rate keeps all its images in spite of jitter.
+# A tick of a reference stream may be early by this share of the wanted period, so that a camera at
+# exactly this rate keeps all its images in spite of jitter.
 _EARLY_SHARE = 0.25
 
-MOST_TICKS = 1000  # taken at once
+MOST_TICKS = 1000  # per call of ``take``
 
 
 class FixedRate:
@@ -23,17 +23,17 @@ class FixedRate:
         self._next: int | None = None
 
     def _tick_ns(self, index: int) -> int:
-        # Whole arithmetic: a float period would drift over the 1.7e18 ns since the epoch.
+        # Integer arithmetic: a float period would drift over the 1.7e18 ns since the epoch.
         return index * NS_PER_S * 1000 // self._millihertz
 
     def due(self, until_ns: int) -> bool:
-        """Whether ``take`` may give any."""
+        """Tell whether ``take`` may return ticks."""
         return self._next is None or self._tick_ns(self._next) <= until_ns
 
     def take(self, from_ns: int, until_ns: int) -> tuple[Int64s, Int64s]:
-        """Index and instant, ns, of the next ticks of a time; none when there are no more.
+        """Return indices and times, int64[n], ns, of the next ticks in a time span; empty: no more.
 
-        They begin at ``from_ns`` where that is later than the last one.
+        Ticks returned by an earlier call are not repeated.
         """
         first = self._number(from_ns)
         at = first if self._next is None else max(first, self._next)
@@ -46,23 +46,24 @@ class FixedRate:
         return _pair(index, [self._tick_ns(i) for i in index])
 
     def skip(self, until_ns: int) -> int:
-        """Leave out the ticks before a time; returns how many."""
+        """Leave out the ticks before a time; return their number."""
         before = self._next or 0
         self._next = max(before, self._number(until_ns))
         return self._next - before
 
     def _number(self, at_ns: int) -> int:
-        """Of the first tick at a time or later."""
+        """Return the index of the first tick at or after a time."""
         return -(-at_ns * self._millihertz // (NS_PER_S * 1000))
 
 
 class ReferenceTicks:
-    """A tick at every sample of one stream; its index is the instant itself."""
+    """Ticks at the samples of one stream; the index of a tick is its time."""
 
     def __init__(self, lane: Lane, rate_hz: float | None) -> None:
         """
         Args:
-            rate_hz: the most ticks a second; None: all there are.
+            lane: the reference stream.
+            rate_hz: highest rate of ticks; None: unlimited.
         """
         self._lane = lane
         lane.make_reference()
@@ -71,23 +72,23 @@ class ReferenceTicks:
         self._due_ns = -(2**62)
 
     def due(self, until_ns: int) -> bool:
-        """Whether ``take`` may give any."""
+        """Tell whether ``take`` may return ticks."""
         return self._lane.waiting > 0 or any(t <= until_ns for t in self._lane.ticks or ())
 
     def take(self, from_ns: int, until_ns: int) -> tuple[Int64s, Int64s]:
-        """The same."""
+        """Return indices and times, int64[n], ns, of the next ticks in a time span."""
         waiting = sorted(self._lane.ticks or ())
         ticks = []
         for tick in waiting:
             if from_ns <= tick <= until_ns and tick >= self._due_ns - self._early_ns:
                 ticks.append(tick)
-                late = tick - self._due_ns > self._early_ns  # then the count begins anew
+                late = tick - self._due_ns > self._early_ns  # restart the period at this tick
                 self._due_ns = (tick if late else self._due_ns) + max(self._period_ns, 1)
         self._lane.ticks = [tick for tick in waiting if tick > until_ns]
         return _pair(ticks, ticks)
 
     def skip(self, until_ns: int) -> int:
-        """The same: none that anybody knows of."""
+        """Return 0: a reference stream has no ticks in a pause."""
         return 0
 
 

@@ -1,4 +1,4 @@
-"""From chosen samples to a frame's values; a sample that can not be read makes way for the next best."""
+"""Read the values of chosen samples; replace an undecodable sample by the next best one."""
 
 from __future__ import annotations
 
@@ -21,39 +21,42 @@ from robot_recorder.model.arrays import Floats, Int64s, Places
 from robot_recorder.model.payloads import Payloads, Rows
 from robot_recorder.model.streams import StreamConfig
 
-_MANY = 16  # samples that are better decoded together
+_MANY = 16  # more samples than this are decoded together
 
 
 class ValueReader:
-    """One stream's."""
+    """Reader of the values of one stream."""
 
     def __init__(self, config: StreamConfig, decoder: Decoder, kept: SampleBuffer) -> None:
         """
         Args:
-            kept: the samples that choices speak of.
+            config: the stream's profile entry.
+            decoder: decodes the stream's messages.
+            kept: the samples that choices refer to.
         """
         self._config = config
         self._decoder = decoder
         self._kept = kept
-        self._payloads: list[tuple[int, Payloads]] = []  # with the first one's number
+        self._payloads: list[tuple[int, Payloads]] = []  # with the number of the first sample
 
     def add(self, first: int, payloads: Payloads) -> None:
-        """Bytes of the next samples.
+        """Add the bytes of the next samples.
 
         Args:
-            first: number of the first one.
+            first: number of the first sample.
+            payloads: message bytes.
         """
         if self._decoder.decode is not None:
             self._payloads.append((first, payloads))
 
     def forget_before(self, number: int) -> None:
-        """Samples of lower numbers will not be chosen again."""
+        """Forget samples with lower numbers, except those in the same batch as ``number``."""
         while len(self._payloads) > 1 and self._payloads[1][0] <= number:
             del self._payloads[0]
         self._decoder.forget_before(number)
 
     def forget_others(self, numbers: Int64s) -> None:
-        """Only these samples, rising, and new ones will be chosen again."""
+        """Forget all samples except these, int64[n], rising, and those in the same batches."""
         firsts = numbers.searchsorted([first for first, _ in self._payloads]).tolist()
         self._payloads = [
             (first, payloads)
@@ -63,15 +66,15 @@ class ValueReader:
         self._decoder.forget_others(numbers)
 
     def read(self, place: int) -> Floats | None:
-        """One sample's values; None: they can not be had."""
+        """Return a sample's values by its place in the buffer; None: undecodable."""
         return self._decoder.values(int(self._kept.numbers[place]), self._payload)
 
     def shape(self, place: int) -> int:
-        """Of a sample that has been read, see Layouts."""
+        """Return the shape of a sample that has been read, see Layouts."""
         return self._decoder.shape(int(self._kept.numbers[place]))
 
     def table(self, rows: list[Floats]) -> Floats:
-        """float64[n, k] of samples' values, NaN where one does not have them."""
+        """Stack samples' values, float64[n, k], with NaN for values that a sample lacks."""
         width = self._decoder.width
         if rows and all(len(row) == width for row in rows):
             return np.array(rows)
@@ -81,17 +84,19 @@ class ValueReader:
         return values
 
     def prepare(self, places: Places) -> None:
-        """Have samples ready that will be read one by one: together that is quicker."""
+        """Decode samples together that will be read one by one, which is faster."""
         numbers = np.unique(self._kept.numbers[places])
         if len(numbers) > _MANY:
             for found in self._found(numbers):
                 self._decoder.keep(*found)
 
     def values(self, ticks: Int64s, available: Places, choice: SampleChoice) -> Floats:
-        """float64[n, k], NaN when MISSING. Changes the choice where a sample can not be read.
+        """Return the values of n ticks, float64[n, k], NaN when MISSING.
 
         Args:
-            available: how many samples each tick may choose from.
+            ticks: int64[n], ns.
+            available: intp[n], how many samples each tick may choose from.
+            choice: chosen samples; changed where a sample is undecodable.
         """
         count = len(ticks)
         if self._decoder.decode is None:
@@ -115,6 +120,7 @@ class ValueReader:
     def _between(
         self, ticks: Int64s, choice: SampleChoice, rows: Places, first: Floats, second: Floats
     ) -> Floats:
+        """Interpolate the values of some ticks between two samples."""
         stamps = self._kept.stamps
         t0, t1 = stamps[choice.first[rows]], stamps[choice.second[rows]]
         shares = (ticks[rows] - t0) / (t1 - t0)
@@ -123,7 +129,7 @@ class ValueReader:
     def _pair(
         self, row: int, tick_ns: int, choice: SampleChoice, available: int
     ) -> tuple[Floats | None, Floats | None]:
-        """Values of the chosen sample, and of the one to interpolate with."""
+        """Return the values of the chosen sample, and of the one to interpolate with."""
         while (status := choice.status[row]) != MISSING:
             first = self.read(choice.first[row])
             if status != INTERPOLATED:
@@ -137,7 +143,7 @@ class ValueReader:
         return None, None
 
     def _choose_again(self, row: int, tick_ns: int, available: int, choice: SampleChoice) -> None:
-        """Among the samples within tolerance that have not failed, too."""
+        """Choose again for one tick, without the samples that are undecodable."""
         stamps = self._kept.stamps
         near = stamps[:available] >= tick_ns - self._config.tolerance_ns
         places = [
@@ -151,7 +157,7 @@ class ValueReader:
         )
 
     def _at_once(self, ticks: Int64s, choice: SampleChoice) -> Floats | None:
-        """``values`` where all samples are laid out like the first one; None: they are not."""
+        """Return values if all samples match known templates; None: they do not."""
         chosen, both = choice.status != MISSING, choice.status == INTERPOLATED
         places = choice.first[chosen]
         if not len(places) or self.read(int(places[0])) is None:
@@ -171,7 +177,7 @@ class ValueReader:
         return values
 
     def _found(self, numbers: Int64s) -> list[tuple[Int64s, Floats, Places]]:
-        """Samples that can be decoded together: numbers, values and shapes."""
+        """Decode the samples that match a template: numbers, values and shapes, by batch."""
         starts = [first for first, _ in self._payloads]
         parts = np.split(numbers, np.searchsorted(numbers, starts[1:], "left"))
         return [
@@ -181,6 +187,7 @@ class ValueReader:
         ]
 
     def _payload(self, number: int) -> bytes:
+        """Return the bytes of a sample by its number."""
         at = bisect_right(self._payloads, number, key=itemgetter(0)) - 1
         first, payloads = self._payloads[at]
         return payloads[number - first]

@@ -1,4 +1,4 @@
-"""The aligner: policies, statuses, watermarks, deadlines, odd stamps."""
+"""The aligner: policies, statuses, watermarks, deadlines, invalid stamps."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def stream(
 
 
 class Run:
-    """An aligner with its frames."""
+    """An aligner, and the frames it has emitted."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Run:
         return next(f.samples[lane] for f in self.frames if f.tick_ns == T0 + round(tick_ms * MS))
 
 
-def test_nearest_takes_the_closer_one_with_its_signed_skew() -> None:
+def test_nearest_takes_the_closer_sample_with_its_signed_skew() -> None:
     run = Run(stream(Policy.NEAREST))
     for at, value in ((0, 0), (90, 1), (105, 2), (205, 3)):
         run.push(at, value)
@@ -70,7 +70,7 @@ def test_nearest_takes_the_closer_one_with_its_signed_skew() -> None:
     assert (sample.status, sample.skew_ns, sample.values[0]) == (SampleStatus.FRESH, 5 * MS, 2)
 
 
-def test_nearest_prefers_the_past_when_equally_near() -> None:
+def test_nearest_prefers_the_earlier_of_two_equally_near_samples() -> None:
     run = Run(stream(Policy.NEAREST))
     for at, value in ((0, 0), (95, 1), (105, 2)):
         run.push(at, value)
@@ -85,7 +85,7 @@ def test_previous_never_uses_the_future() -> None:
     assert all(f.samples[0].skew_ns <= 0 for f in run.frames)
 
 
-def test_linear_interpolates_between_its_neighbours() -> None:
+def test_linear_interpolates_between_the_neighbouring_samples() -> None:
     run = Run(stream(Policy.LINEAR))
     for at, value in ((0, 0), (90, 10), (110, 20)):
         run.push(at, value)
@@ -102,7 +102,7 @@ def test_linear_does_not_bridge_a_gap_longer_than_its_tolerance() -> None:
     assert (sample.status, sample.values[0], sample.skew_ns) == (SampleStatus.HELD, 10, -10 * MS)
 
 
-def test_a_stamp_on_the_tick_is_taken_as_it_is() -> None:
+def test_a_sample_stamped_on_the_tick_is_not_interpolated() -> None:
     for policy in (Policy.NEAREST, Policy.PREVIOUS, Policy.LINEAR):
         run = Run(stream(policy, tolerance_ms=1))
         for at, value in ((0, 0), (100, 7)):
@@ -111,7 +111,7 @@ def test_a_stamp_on_the_tick_is_taken_as_it_is() -> None:
         assert (sample.status, sample.skew_ns, sample.values[0]) == (SampleStatus.FRESH, 0, 7)
 
 
-def test_a_silent_stream_is_held_then_told() -> None:
+def test_a_silent_stream_is_held() -> None:
     run = Run(stream(Policy.NEAREST), stream(Policy.NEAREST))
     run.push(0, 1, lane=0)
     run.push(0, 2, lane=1)
@@ -122,7 +122,7 @@ def test_a_silent_stream_is_held_then_told() -> None:
     assert not run.frames[-1].complete
 
 
-def test_a_stream_never_heard_is_missing() -> None:
+def test_a_stream_without_samples_is_missing() -> None:
     run = Run(stream(Policy.NEAREST), stream(Policy.LINEAR))
     for at in range(0, 500, 10):
         run.push(at)
@@ -130,7 +130,7 @@ def test_a_stream_never_heard_is_missing() -> None:
     assert (sample.status, sample.stamp_ns, len(sample.values)) == (SampleStatus.MISSING, 0, 0)
 
 
-def test_a_frame_leaves_as_soon_as_the_slowest_stream_passed_its_tick() -> None:
+def test_a_frame_is_emitted_once_the_slowest_stream_has_passed_its_tick() -> None:
     run = Run(stream(Policy.NEAREST), stream(Policy.NEAREST))
     run.push(0, lane=0)
     run.push(0, lane=1)
@@ -140,7 +140,7 @@ def test_a_frame_leaves_as_soon_as_the_slowest_stream_passed_its_tick() -> None:
     assert len(run.frames) == 2
 
 
-def test_latency_is_taken_off_the_stamp() -> None:
+def test_latency_is_subtracted_from_the_stamp() -> None:
     run = Run(stream(Policy.NEAREST, latency_ms=12))
     for at, value in ((12, 0), (112, 1), (230, 2)):
         run.push(at, value)
@@ -148,7 +148,7 @@ def test_latency_is_taken_off_the_stamp() -> None:
     assert (sample.skew_ns, sample.values[0]) == (0, 1)
 
 
-def test_out_of_order_within_what_the_profile_allows_changes_nothing() -> None:
+def test_disorder_within_the_limit_of_the_profile_changes_nothing() -> None:
     for allowed_ms, expected in ((20, 15), (0, 18.182)):
         run = Run(stream(Policy.LINEAR, tolerance_ms=200, disorder_ms=allowed_ms))
         for at, value, received in ((0, 0, 0), (110, 20, 110), (90, 10, 111), (230, 44, 230)):
@@ -159,7 +159,7 @@ def test_out_of_order_within_what_the_profile_allows_changes_nothing() -> None:
 
 
 def accounted(run: Run) -> None:
-    """Every sample is used, superseded, left out for a reason, or still kept."""
+    """Check that every sample is used, superseded, left out for a reason, or still kept."""
     run.aligner.finish()
     for lane in run.aligner.lanes:
         counts = lane.counts
@@ -169,7 +169,7 @@ def accounted(run: Run) -> None:
         )  # fmt: skip
 
 
-def test_duplicates_future_stamps_and_late_ones_are_counted() -> None:
+def test_duplicates_future_stamps_and_late_samples_are_counted() -> None:
     run = Run(stream(Policy.NEAREST))
     for at in (0, 0, 50, 100, 300, 400):
         run.push(at)
@@ -182,17 +182,17 @@ def test_duplicates_future_stamps_and_late_ones_are_counted() -> None:
     assert (counts.duplicate, counts.late, counts.ahead) == (1, 1, 1)
 
 
-def test_rubbish_is_left_out_and_counted() -> None:
+def test_undecodable_samples_are_left_out_and_counted() -> None:
     run = Run(stream(Policy.NEAREST))
     run.give(0, T0, T0, b"\0\1\0\0rubbish")
     run.push(10, 7)
     run.aligner.advance(T0 + 10**9)
-    assert run.sample(0).status is SampleStatus.MISSING  # it came, so the tick was not a pause
-    assert run.sample(100).values[0] == 7  # the next best
+    assert run.sample(0).status is SampleStatus.MISSING  # a sample came, so it was not a pause
+    assert run.sample(100).values[0] == 7  # of the next best sample
     assert run.aligner.counts[0].undecodable == 1
 
 
-def test_nothing_but_rubbish_is_missing() -> None:
+def test_a_stream_with_only_undecodable_samples_is_missing() -> None:
     run = Run(stream(Policy.NEAREST), stream(Policy.LINEAR))
     for at in range(0, 400, 20):
         run.give(0, T0 + at * MS, T0 + at * MS, b"\0\1\0\0rubbish")
@@ -202,7 +202,7 @@ def test_nothing_but_rubbish_is_missing() -> None:
 
 
 @pytest.mark.parametrize("hours", [1, 30_000])
-def test_a_long_pause_of_everything_skips_ticks_and_says_so(hours: int) -> None:
+def test_a_long_pause_of_all_streams_skips_ticks_and_counts_them(hours: int) -> None:
     run = Run(stream(Policy.NEAREST))
     run.push(0)
     run.push(hours * 3_600_000)
@@ -212,12 +212,14 @@ def test_a_long_pause_of_everything_skips_ticks_and_says_so(hours: int) -> None:
     assert run.sample(hours * 3_600_000).status is SampleStatus.FRESH
 
 
-def test_ticks_lie_on_one_grid_at_odd_rates() -> None:
+def test_ticks_lie_on_one_grid_at_fractional_rates() -> None:
     run = Run(stream(Policy.NEAREST), rate_hz=29.97)
     for at in range(0, 2000, 10):
         run.push(at)
     for frame in run.frames:
-        assert abs(frame.tick_ns - frame.index * 10**9 / 29.97) < 1000  # float's own error out here
+        assert (
+            abs(frame.tick_ns - frame.index * 10**9 / 29.97) < 1000
+        )  # rounding error of a float this large
     steps = np.diff([f.tick_ns for f in run.frames])
     assert steps.max() - steps.min() <= 1
 
@@ -245,8 +247,8 @@ arrivals = st.lists(
 
 @settings(deadline=None, max_examples=150)
 @given(arrivals)
-def test_whatever_arrives(events: list[tuple[int, int, int]]) -> None:
-    """Any stamps with any delays: ticks rise by one, skews fit, every sample is accounted for."""
+def test_any_stamps_and_delays_give_consistent_frames(events: list[tuple[int, int, int]]) -> None:
+    """Ticks rise by one, skews fit the stamps, every sample is accounted for."""
     policies = (Policy.NEAREST, Policy.PREVIOUS, Policy.LINEAR)
     run = Run(*(stream(p) for p in policies), rate_hz=50)
     for lane, at, delay in sorted(events, key=lambda e: e[1] + e[2]):
@@ -264,7 +266,7 @@ def test_whatever_arrives(events: list[tuple[int, int, int]]) -> None:
                 assert sample.skew_ns <= 0
             if sample.status is SampleStatus.FRESH:
                 assert abs(sample.skew_ns) <= 30 * MS
-            # the value is the stamp in ms, so what a frame says can be held against when it was
+            # the value is the stamp in ms, to compare a frame's values with its stamps
             says_ms = sample.values[0] - (frame.tick_ns - T0) / MS
             expected_ms = 0 if sample.status is SampleStatus.INTERPOLATED else sample.skew_ns / MS
             assert says_ms == pytest.approx(expected_ms, abs=1e-6)
@@ -276,8 +278,8 @@ lanes = st.lists(st.integers(0, 1000), min_size=1, max_size=40, unique=True).map
 
 @settings(deadline=None, max_examples=100)
 @given(lanes, lanes, st.randoms(use_true_random=False))
-def test_how_streams_interleave_does_not_matter_within_the_deadline(first, second, random) -> None:
-    """Each stream in its own order, but one ahead of the other at will: the same frames."""
+def test_how_streams_interleave_within_the_deadline_does_not_matter(first, second, random) -> None:
+    """Each stream in its own order, but interleaved at random: the same frames."""
     in_order = sorted([(at, 0) for at in first] + [(at, 1) for at in second])
     left, right, mixed = list(first), list(second), []
     while left or right:
@@ -286,7 +288,7 @@ def test_how_streams_interleave_does_not_matter_within_the_deadline(first, secon
     results = []
     for order in (in_order, mixed):
         run = Run(stream(Policy.LINEAR), stream(Policy.NEAREST), rate_hz=50, deadline_ms=5000)
-        for lane in (0, 1):  # both begin, so that both runs have the same first tick
+        for lane in (0, 1):  # both streams begin, so that both runs have the same first tick
             run.push(-10, -10, lane, received_ms=1000)
         for at, lane in order:
             run.push(at, at, lane, received_ms=1000)
@@ -300,7 +302,7 @@ def test_how_streams_interleave_does_not_matter_within_the_deadline(first, secon
 
 
 def same(one: list[Frame], other: list[Frame]) -> None:
-    """To the last bit."""
+    """Check that frames are equal to the last bit."""
     assert [f.index for f in one] == [f.index for f in other]
     for a, b in zip(one, other):
         assert a.tick_ns == b.tick_ns
@@ -322,7 +324,7 @@ def three(**more) -> tuple[StreamConfig, ...]:
 @settings(deadline=None, max_examples=100)
 @given(arrivals, st.randoms(use_true_random=False))
 def test_any_order_of_arrival_within_the_deadline_gives_the_same_frames(events, random) -> None:
-    """Within streams, too, as far as their profile allows disorder."""
+    """Also within streams, as far as their profile allows disorder."""
     results = []
     for shuffled in (False, True):
         run = Run(*three(disorder_ms=5000), rate_hz=50, deadline_ms=5000)
@@ -339,8 +341,8 @@ def test_any_order_of_arrival_within_the_deadline_gives_the_same_frames(events, 
 
 @settings(deadline=None, max_examples=150)
 @given(arrivals, st.lists(st.integers(1, 30), min_size=1), st.sampled_from(["", "s_nearest"]))
-def test_how_it_is_batched_does_not_matter(events, sizes, reference) -> None:
-    """One by one as they come, or many at once as from a bag: the same frames to the last bit."""
+def test_frames_do_not_depend_on_batches(events, sizes, reference) -> None:
+    """Sample by sample as live, or in batches as from a bag: the same frames to the last bit."""
     order = sorted(events, key=lambda e: e[1] + e[2])
     one = Run(*three(), rate_hz=50, reference=reference)
     for lane, at, delay in order:
@@ -367,7 +369,7 @@ def test_how_it_is_batched_does_not_matter(events, sizes, reference) -> None:
 
 @settings(deadline=None, max_examples=100)
 @given(arrivals)
-def test_windows_hold_every_sample_once(events) -> None:
+def test_windows_contain_every_sample_once(events) -> None:
     run = Run(*three(), rate_hz=50)
     pushed = set()
     for lane, at, delay in sorted(events, key=lambda e: e[1] + e[2]):
@@ -383,7 +385,7 @@ def test_windows_hold_every_sample_once(events) -> None:
         assert (frame.samples[2].window_skew_ns <= 0).all()
 
 
-def test_a_reference_stream_makes_the_ticks() -> None:
+def test_a_reference_stream_defines_the_ticks() -> None:
     run = Run(*three(), rate_hz=None, reference="s_nearest", deadline_ms=300)
     images = [0, 33, 70, 71, 140]
     for at in range(0, 300, 5):
@@ -397,7 +399,7 @@ def test_a_reference_stream_makes_the_ticks() -> None:
     assert run.sample(33, lane=2).values[0] == pytest.approx(33)
 
 
-def test_a_fast_reference_is_thinned_out_to_the_rate() -> None:
+def test_a_fast_reference_is_thinned_to_the_rate() -> None:
     run = Run(stream(Policy.NEAREST), rate_hz=10, reference="s_nearest")
     for at in range(0, 3000, 20):
         run.push(at + at % 3)
@@ -418,7 +420,7 @@ def test_without_its_reference_nothing_is_emitted_and_memory_is_bounded() -> Non
     accounted(run)
 
 
-def test_bytes_of_samples_that_are_refused_are_not_kept() -> None:
+def test_bytes_of_refused_samples_are_not_kept() -> None:
     ahead, frozen = Run(stream(Policy.NEAREST)), Run(stream(Policy.NEAREST))
     for at in range(0, 60_000, 10):
         ahead.push(at + 3000, received_ms=at)
@@ -430,7 +432,7 @@ def test_bytes_of_samples_that_are_refused_are_not_kept() -> None:
 
 
 @pytest.mark.parametrize("size", [10, 1000, 12_000])
-def test_what_counts_as_a_repetition_does_not_depend_on_batches(size: int) -> None:
+def test_duplicates_do_not_depend_on_batches(size: int) -> None:
     run = Run(stream(Policy.NEAREST))
     stamps = [T0 + i * MS for i in [*range(6000), *range(6000), *range(5990, 6010)]]
     for first in range(0, len(stamps), size):
@@ -441,7 +443,7 @@ def test_what_counts_as_a_repetition_does_not_depend_on_batches(size: int) -> No
     assert run.aligner.counts[0].duplicate == 10
 
 
-def test_a_reference_that_is_too_late_makes_no_frame_and_is_counted() -> None:
+def test_a_late_reference_sample_makes_no_frame_and_is_counted() -> None:
     run = Run(*three(), rate_hz=None, reference="s_nearest", deadline_ms=250)
     for at in range(0, 2000, 50):
         run.push(at, lane=2)
@@ -472,7 +474,7 @@ def test_a_device_clock_is_corrected() -> None:
     camera = stream(Policy.NEAREST, clock=SourceClockKind.DEVICE, latency_ms=5)
     run = Run(camera, rate_hz=10)
     for at in range(0, 40_000, 20):
-        stamp = at * (1 + 100e-6) - 7_000_000  # another epoch, and a hundred ppm fast
+        stamp = at * (1 + 100e-6) - 7_000_000  # another epoch, and 100 ppm fast
         received = at + 5 + random.exponential(2)
         run.push(stamp, at, received_ms=received)
     late = [f for f in run.frames if f.tick_ns > T0 + 30_000 * MS]
@@ -486,7 +488,7 @@ def test_a_device_clock_is_corrected() -> None:
 
 
 @pytest.mark.parametrize("clock", list(SourceClockKind))
-def test_a_source_clock_that_restarts_is_told_and_survived(clock: SourceClockKind) -> None:
+def test_a_restarted_source_clock_is_reported_and_tolerated(clock: SourceClockKind) -> None:
     run = Run(stream(Policy.LINEAR, clock=clock), stream(Policy.NEAREST), rate_hz=20)
     for at in range(0, 20_000, 10):
         jump = -3_600_000 if 8000 <= at < 14_000 else 0
@@ -497,7 +499,7 @@ def test_a_source_clock_that_restarts_is_told_and_survived(clock: SourceClockKin
     assert ticks == list(range(ticks[0], ticks[0] + len(ticks)))
     for frame in run.frames:
         sample, tick_ms = frame.samples[0], (frame.tick_ns - T0) / MS
-        if sample.status <= SampleStatus.INTERPOLATED:  # whatever says it is good, is
+        if sample.status <= SampleStatus.INTERPOLATED:  # every sample marked good is good
             assert sample.values[0] == pytest.approx(tick_ms, abs=31)
     back = [f for f in run.frames if 17_000 * MS < f.tick_ns - T0 < 19_000 * MS]
     assert all(f.complete for f in back)

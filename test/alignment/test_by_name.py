@@ -1,4 +1,4 @@
-"""Streams whose messages do not all name the same joints: each joint is followed by itself."""
+"""Streams whose messages name different joints: each group of joints has its own samples."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def config(policy: Policy = Policy.LINEAR, tolerance_ms: float = 30, **more) -> 
 def aligned(
     sent: list[Sent], stream: StreamConfig | None = None, at_once: int = 1, rate_hz: float = 50
 ) -> tuple[list[Frame], Aligner]:
-    """Frames of messages that are received when they are stamped, so many at once."""
+    """Align messages that are received when they are stamped, in batches of a given size."""
     frames: list[Frame] = []
 
     def take(found: Frames) -> None:
@@ -48,7 +48,7 @@ def aligned(
 
 
 def column(frames: list[Frame], aligner: Aligner, name: str) -> np.ndarray:
-    """One value of all frames; NaN where a frame does not have it."""
+    """Return one value of all frames; NaN where a frame lacks it."""
     place = (aligner.value_names[0] or ()).index(name)
     return np.array(
         [
@@ -63,7 +63,7 @@ def at(seconds: float) -> int:
 
 
 def slope(t: float, names: tuple[str, ...]) -> list[float]:
-    """Where joints are: a straight line each, so that interpolation is exact."""
+    """Return joint positions on straight lines, so that interpolation is exact."""
     return [t * (1 + ord(name[0]) + int(name[1:])) for name in names]
 
 
@@ -92,7 +92,7 @@ def test_two_drivers_of_one_topic_are_both_in_every_frame(policy: Policy) -> Non
     assert any(w.startswith("2 drivers publish it") for w in aligner.lanes[0].decoder.words)
 
 
-def test_a_driver_that_falls_silent_is_held_though_the_other_goes_on() -> None:
+def test_a_silent_driver_is_held_while_the_other_continues() -> None:
     sent = [s for s in two_drivers() if s[0] < at(1) or b"a0" in s[1]]
     frames, aligner = aligned(sent)
     late = [f for f in frames if f.tick_ns > at(1.2)]
@@ -103,7 +103,7 @@ def test_a_driver_that_falls_silent_is_held_though_the_other_goes_on() -> None:
     assert len(set(held)) == 1 and len(set(moving)) == len(late)
 
 
-def test_a_driver_that_begins_late_costs_nothing_before() -> None:
+def test_a_driver_that_begins_late_does_not_affect_earlier_frames() -> None:
     sent = [s for s in two_drivers() if s[0] > at(1) or b"a0" in s[1]]
     frames, aligner = aligned(sent)
     assert all(f.complete for f in frames[1:])
@@ -112,7 +112,7 @@ def test_a_driver_that_begins_late_costs_nothing_before() -> None:
     assert np.isnan(hand[early]).all() and np.isfinite(hand[~early][2:]).all()
 
 
-def test_a_field_that_comes_and_goes_is_nan_where_it_was_not_sent() -> None:
+def test_a_field_sent_at_times_is_nan_in_the_other_frames() -> None:
     sent = []
     for k in range(300):
         t, filled = k * 0.01, 100 < k < 200
@@ -137,7 +137,7 @@ def test_a_field_that_comes_and_goes_is_nan_where_it_was_not_sent() -> None:
         assert np.abs(found[there] - [slope(t, ("a1",))[0] for t in ticks[there]]).max() < 1e-6
 
 
-def test_joints_that_are_added_widen_the_frames() -> None:
+def test_joints_added_later_widen_the_frames() -> None:
     more = (*ARM, "z7")
     sent = []
     for k in range(200):
@@ -154,7 +154,7 @@ def test_joints_that_are_added_widen_the_frames() -> None:
     assert np.isfinite(z7).sum() in range(48, 52)
 
 
-def test_drivers_that_stamp_alike_do_not_repeat_each_other() -> None:
+def test_equal_stamps_of_two_drivers_are_not_duplicates() -> None:
     sent = []
     for k in range(200):
         for names in (ARM, HAND):
@@ -165,7 +165,7 @@ def test_drivers_that_stamp_alike_do_not_repeat_each_other() -> None:
     assert np.isfinite(column(frames, aligner, "position/h1 (rad)")[1:]).all()
 
 
-def test_a_message_that_names_nothing_is_none() -> None:
+def test_messages_without_names_are_ignored() -> None:
     sent = [(at(0.001 * k), joint_state(at(0.001 * k), (), ())) for k in range(10)]
     sent += [
         (at(0.02 + k / 100), joint_state(at(0.02 + k / 100), ARM, (1, 2, 3))) for k in range(50)
@@ -176,7 +176,7 @@ def test_a_message_that_names_nothing_is_none() -> None:
 
 
 @pytest.mark.parametrize("names", [(), ("left", "right", "lift")])
-def test_joints_without_names_are_numbered_or_named_by_the_profile(names: tuple[str, ...]) -> None:
+def test_joints_without_names_get_numbers_or_names_of_the_profile(names: tuple[str, ...]) -> None:
     sent = [(at(k / 100), joint_state(at(k / 100), (), (1, 2, k))) for k in range(100)]
     frames, aligner = aligned(sent, config(joint_names=names))
     labels = names or ("0", "1", "2")
@@ -187,7 +187,7 @@ def test_joints_without_names_are_numbered_or_named_by_the_profile(names: tuple[
     assert notes == [] if names else "fill name[]" in notes[0]
 
 
-def test_a_fuzzer_does_not_fill_the_memory() -> None:
+def test_random_names_do_not_fill_the_memory() -> None:
     rng = np.random.default_rng(0)
     sent = []
     for k in range(400):
@@ -196,12 +196,12 @@ def test_a_fuzzer_does_not_fill_the_memory() -> None:
     frames, aligner = aligned(sent, at_once=50)
     assert len(aligner.value_names[0] or ()) <= MOST_NAMES
     assert aligner.counts[0].mismatched > 300
-    assert len(frames) > 100  # what can not be kept does not stop the clock
+    assert len(frames) > 100  # refused messages do not stop the ticks
 
 
 @st.composite
 def odd_drivers(draw: st.DrawFn) -> list[Sent]:
-    """Messages with any joints and fields, some unreadable, some late, some stamped alike."""
+    """Draw messages with any joints and fields, some undecodable, late, or with equal stamps."""
     sets = draw(st.lists(st.sets(st.sampled_from("abcde"), max_size=4), min_size=1, max_size=4))
     sent, stamp = [], T0
     for _ in range(draw(st.integers(5, 60))):
@@ -225,7 +225,7 @@ def odd_drivers(draw: st.DrawFn) -> list[Sent]:
     st.sampled_from([0, 15 * MS]),
     st.booleans(),
 )
-def test_how_it_is_batched_does_not_matter(
+def test_frames_do_not_depend_on_batches(
     sent: list[Sent], policy: Policy, at_once: int, disorder_ns: int, window: bool
 ) -> None:
     stream = config(policy, disorder_ns=disorder_ns, window=window)

@@ -1,4 +1,4 @@
-"""The sync certificate: figures, sentences, and that it can be kept as JSON."""
+"""The sync certificate: figures, sentences, and storage as JSON."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def certificate(stamps_ms: list[float], frames: list[Frame], lost: int | None = 
     return certify(inputs, stats, FrameClock(30.0))
 
 
-def test_a_good_stream_has_nothing_said_against_it() -> None:
+def test_a_good_stream_has_no_findings() -> None:
     stamps = [i * 100 / 3 for i in range(300)]
     found = certificate(stamps, [frame(i, (SampleStatus.FRESH, i % 10)) for i in range(200)])
     stream = found.streams["camera"]
@@ -73,7 +73,7 @@ def test_a_good_stream_has_nothing_said_against_it() -> None:
     assert found.summary == "200 frames at 30 Hz, 100.0% complete; worst skew p95 9.0 ms (camera)"
 
 
-def test_what_is_wrong_is_said_with_the_remedy() -> None:
+def test_findings_name_the_remedy() -> None:
     stamps = [i * 100 / 3 for i in range(150) if not 40 <= i < 70] + [4950.0, 4900.0]
     statuses = [SampleStatus.FRESH] * 6 + [SampleStatus.HELD] * 3 + [SampleStatus.MISSING]
     found = certificate(stamps, [frame(i, (s, 1)) for i, s in enumerate(statuses)], lost=7)
@@ -87,7 +87,7 @@ def test_what_is_wrong_is_said_with_the_remedy() -> None:
     assert any("by up to 6.4 s: was its clock set back" in t for t in back)
 
 
-def test_one_stamp_that_is_far_off_spoils_no_figure() -> None:
+def test_one_stamp_that_is_far_off_does_not_spoil_the_figures() -> None:
     stamps = [i * 100 / 3 for i in range(300)]
     stamps[100] = 3.6e9
     tally = StreamTally(CAMERA)
@@ -103,7 +103,7 @@ def test_one_stamp_that_is_far_off_spoils_no_figure() -> None:
     assert abs(quiet.facts(T0, int(later[-1])).longest_gap_ns - 3600 * 10**9) < 40 * MS
 
 
-def test_a_stream_that_never_came_is_missing_in_every_frame() -> None:
+def test_a_stream_without_samples_is_missing_in_every_frame() -> None:
     stats = FrameStats(EVERY)
     stats.add(frame(0), ())
     inputs = [StreamInput(CAMERA, "/camera", StreamTally(CAMERA).facts(T0, T0 + 9 * MS), None)]
@@ -112,7 +112,7 @@ def test_a_stream_that_never_came_is_missing_in_every_frame() -> None:
     assert stream.findings() == ["nothing was recorded of it: is /camera published?"]
 
 
-def test_drift_of_an_undisciplined_clock_is_told_only_when_it_is_sure() -> None:
+def test_drift_of_an_undisciplined_clock_is_reported_only_if_significant() -> None:
     stamps = [i * 100 / 3 for i in range(900)]
     tally = StreamTally(CAMERA)
     at = T0 + (np.array(stamps) * MS).astype(np.int64)
@@ -126,7 +126,7 @@ def test_drift_of_an_undisciplined_clock_is_told_only_when_it_is_sure() -> None:
     assert stream.clock == SourceClockKind.ROBOT.value
 
 
-def test_it_survives_json_and_what_an_older_version_did_not_say() -> None:
+def test_a_certificate_survives_json_and_missing_fields() -> None:
     found = certificate([0, 33, 66], [frame(0, (SampleStatus.FRESH, 1))])
     assert Certificate.from_dict(json.loads(json.dumps(found.to_dict()))) == found
     old = {
@@ -147,12 +147,12 @@ def test_it_survives_json_and_what_an_older_version_did_not_say() -> None:
         {"offset_ms": "y"}, {"fresh": 1.5}, {"longest_gap_ms": None}, {"clock_events": 5},
         {"clock_events": [1]}, {"policy": None}, 5))],
 )  # fmt: skip
-def test_what_is_no_certificate_is_refused(rubbish: dict) -> None:
+def test_an_invalid_certificate_is_refused(rubbish: dict) -> None:
     with pytest.raises((ValueError, TypeError, AttributeError)):
         Certificate.from_dict(rubbish)
 
 
-def test_the_machines_clock_jumps_are_no_matter_of_a_devices_clock() -> None:
+def test_jumps_of_the_machines_clock_do_not_affect_a_device_clock() -> None:
     at = T0 + np.arange(300) * 33 * MS
     jump = restamp_by([(int(at[150]), 5000 * MS)])
     device = StreamTally(replace(CAMERA, clock=SourceClockKind.DEVICE))
@@ -164,7 +164,7 @@ def test_the_machines_clock_jumps_are_no_matter_of_a_devices_clock() -> None:
         assert facts.longest_gap_ns < 40 * MS
 
 
-def test_many_pushes_count_like_one() -> None:
+def test_figures_do_not_depend_on_batches() -> None:
     rng = np.random.default_rng(0)
     stamps = T0 + (np.arange(500) * 10 * MS) + rng.integers(-15 * MS, 15 * MS, 500)
     stamps[100] = stamps[99]
@@ -177,7 +177,7 @@ def test_many_pushes_count_like_one() -> None:
 
 
 def spanned(frames: list[Frame], clock: FrameClock) -> Certificate:
-    """Of an episode of ten seconds with a second of pre-roll and a deadline of 100 ms."""
+    """Certify an episode of 10 s with 1 s of pre-roll and a deadline of 100 ms."""
     ticks = TickSpan.of_episode(T0, T0 + 1000 * MS, T0 + 11_000 * MS, 100 * MS)
     stats = FrameStats(ticks)
     for one in frames:
@@ -195,24 +195,24 @@ def ticking(*numbers: int) -> list[Frame]:
 
 
 @pytest.mark.parametrize("clock", [FrameClock(30.0), FrameClock(None, "camera")])
-def test_frames_are_counted_against_what_the_duration_asks_for(clock: FrameClock) -> None:
+def test_frames_are_compared_with_the_number_expected_from_the_duration(clock: FrameClock) -> None:
     whole = spanned(ticking(*range(0, 330)), clock)
     assert whole.expected in (289, 290) and whole.absent == 0, "10 s but the last third of a second"
     assert whole.frames == 305, "from half a second after the pre-roll began"
     assert "not there" not in whole.summary
     half = spanned(ticking(*range(0, 330, 2)), clock)
     assert half.absent is not None and 144 <= half.absent <= 145
-    assert f"{half.absent} of {half.expected} frames are not there" in half.summary
+    assert f"{half.absent} of {half.expected} frames are absent" in half.summary
     none = spanned([], clock)
     assert (none.frames, none.absent) == (0, none.expected)
     assert spanned(ticking(*range(20, 400)), clock).absent == 0, "the pre-roll need not be there"
 
 
-def test_a_slower_limit_of_a_reference_asks_for_fewer_frames() -> None:
+def test_a_lower_rate_limit_of_a_reference_expects_fewer_frames() -> None:
     assert spanned([], FrameClock(10.0, "camera")).expected == 96
 
 
-def test_nobody_can_say_how_many_frames_a_stream_that_never_came_asks_for() -> None:
+def test_the_number_of_expected_frames_is_unknown_without_reference_samples() -> None:
     free = replace(CAMERA, rate_hz=None)
     inputs = [StreamInput(free, "/camera", StreamTally(free).facts(T0, T0 + MS), None)]
     ticks = TickSpan.of_episode(T0, T0, T0 + 10_000 * MS, 100 * MS)
@@ -220,8 +220,8 @@ def test_nobody_can_say_how_many_frames_a_stream_that_never_came_asks_for() -> N
     assert (found.expected, found.absent, found.frames) == (None, None, 0)
 
 
-def test_a_gap_is_one_of_stamps_and_of_arrivals() -> None:
-    """Neither one broken stamp nor a burst after a delay on the network is silence."""
+def test_a_gap_shows_in_stamps_and_receive_times() -> None:
+    """One broken stamp, or a burst after a network delay, is not a gap."""
     at = T0 + np.arange(300) * 10 * MS
     broken = at.copy()
     broken[100], broken[101] = -1000 * MS, 5000 * MS
@@ -239,7 +239,7 @@ def test_a_gap_is_one_of_stamps_and_of_arrivals() -> None:
     assert tally.facts(T0, int(at[-1])).longest_gap_ns == 810 * MS
 
 
-def test_stamps_of_zero_are_told() -> None:
+def test_stamps_of_zero_are_reported() -> None:
     at = T0 + np.arange(100) * 33 * MS
     some = np.where(np.arange(100) % 4 == 0, 0, at)
     for stamps, words in (
@@ -250,7 +250,7 @@ def test_stamps_of_zero_are_told() -> None:
         tally.push(stamps, at)
         inputs = [StreamInput(CAMERA, "/camera", tally.facts(T0, int(at[-1])), 0)]
         found = certify(inputs, FrameStats(EVERY), FrameClock(30.0)).streams["camera"].findings()
-        assert any(words in text and "receipt is used" in text for text in found)
+        assert any(words in text and "receive time is used" in text for text in found)
     headerless = StreamTally(CAMERA, has_header=False)
     headerless.push(np.zeros_like(at), at)
     assert headerless.facts(T0, int(at[-1])).unstamped == 0

@@ -1,4 +1,4 @@
-"""Interpolation: rotations by the shorter arc, and rows that do not know of each other."""
+"""Interpolation: rotations by the shorter arc, and independent rows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ angles = st.floats(-3.0, 3.0)
 
 @given(angles, angles, st.floats(0, 1))
 def test_slerp_turns_evenly(first: float, second: float, share: float) -> None:
-    """About one axis the angle is interpolated, by the shorter way."""
+    """Around one axis, the angle is interpolated on the shorter arc."""
     a, b = ([0, math.sin(x / 2), 0, math.cos(x / 2)] for x in (first, second))
     turn = (second - first + math.pi) % (2 * math.pi) - math.pi
     expected = (first + share * turn) / 2

@@ -1,4 +1,4 @@
-"""Which command a stream of joints follows."""
+"""Pair commands with the joint streams that follow them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def paired(
     observed: list[JointStream],
     fit: Callable[[str, str], float] = never,
 ) -> Pairing:
-    """The same in whatever order they are given."""
+    """Pair streams, and check that their order does not matter."""
     results = [
         pair(list(c), list(o), fit) for c in permutations(commands) for o in permutations(observed)
     ]
@@ -52,7 +52,7 @@ def paired(
         (["/upper/arm/gello", "/lower/arm/gello"], ["/upper/arm/joints", "/lower/arm/joints"]),
     ],
 )  # fmt: skip
-def test_arms_of_one_kind_are_told_apart_by_their_topics(
+def test_arms_of_the_same_type_are_distinguished_by_their_topics(
     commands: list[str], observed: list[str]
 ) -> None:
     found = paired([stream(t) for t in commands], [stream(t) for t in observed])
@@ -61,16 +61,16 @@ def test_arms_of_one_kind_are_told_apart_by_their_topics(
     assert not found.doubts
 
 
-def test_a_leader_that_was_not_recorded_is_replaced_by_no_other() -> None:
+def test_an_unrecorded_leader_is_not_replaced_by_another() -> None:
     left, right = stream("/left/state"), stream("/right/state")
     found = paired([stream("/left/leader")], [left, right])
     assert found.commands == {"left_state": ("left_leader",), "right_state": ()}
-    assert "say 'of: right_state'" in found.doubts["right_state"]
+    assert "set 'of: right_state'" in found.doubts["right_state"]
     alone = paired([stream("/left/leader")], [right])
     assert alone.commands == {"right_state": ()} and list(alone.doubts) == ["right_state"]
 
 
-def test_names_that_do_not_tell_are_told_apart_by_how_they_move() -> None:
+def test_streams_with_uninformative_names_are_paired_by_their_motion() -> None:
     commands = [stream("/alpha"), stream("/beta")]
     observed = [stream("/gamma"), stream("/delta")]
     true = {("alpha", "delta"), ("beta", "gamma")}
@@ -82,7 +82,7 @@ def test_names_that_do_not_tell_are_told_apart_by_how_they_move() -> None:
     assert "alpha or beta" in unsure.doubts["gamma"]
 
 
-def test_the_profile_has_the_last_word() -> None:
+def test_the_profile_takes_precedence() -> None:
     commands = [stream("/left/leader", of="right_state"), stream("/right/leader", of="left_state")]
     found = paired(commands, [stream("/left/state"), stream("/right/state")])
     assert found.commands == {"left_state": ("right_leader",), "right_state": ("left_leader",)}
@@ -99,12 +99,12 @@ def test_one_stream_may_follow_several_commands_for_different_joints() -> None:
     assert not found.doubts
 
 
-def test_of_two_commands_for_one_stream_the_better_fit_counts() -> None:
+def test_of_two_commands_for_one_stream_the_better_fit_wins() -> None:
     commands = [stream("/leader"), stream("/controller/command")]
     found = paired(commands, [stream("/joint_states")], lambda c, o: 0.9 if c == "leader" else 0.88)
     assert found.commands == {"joint_states": ("leader",)} and not found.doubts
 
 
-def test_without_commands_there_is_no_doubt() -> None:
+def test_there_are_no_doubts_without_commands() -> None:
     assert not paired([], [stream("/left"), stream("/right")]).doubts
     assert not paired([stream("/base/command", frozenset({"wheel"}))], [stream("/left")]).doubts

@@ -1,4 +1,4 @@
-"""Quantiles of skews: exact while they are few, close when they are many, the same however they come."""
+"""Quantiles of skews: exact for few, close for many, and independent of batches."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PERCENTS = (50, 95, 99, 100)
 
 
 def spread(seed: int, count: int, scale_ns: float) -> np.ndarray:
-    """Skews of either sign, most of them small, some a thousand times as large."""
+    """Return skews of either sign, most of them small, some a thousand times as large."""
     rng = np.random.default_rng(seed)
     size = rng.exponential(scale_ns, count) * np.where(rng.random(count) < 0.02, 1000, 1)
     return np.rint(size * rng.choice((-1, 1), count)).astype(np.int64)
@@ -27,7 +27,7 @@ def exact_ms(skews: np.ndarray) -> np.ndarray:
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, EXACT), st.floats(1, 1e9))
 @settings(max_examples=50)
-def test_few_are_exact(seed: int, count: int, scale_ns: float) -> None:
+def test_quantiles_of_few_skews_are_exact(seed: int, count: int, scale_ns: float) -> None:
     skews = spread(seed, count, scale_ns)
     found = Skews()
     found.add_all(skews)
@@ -36,7 +36,9 @@ def test_few_are_exact(seed: int, count: int, scale_ns: float) -> None:
 
 @given(st.integers(0, 2**32 - 1), st.integers(EXACT + 1, 6 * EXACT), st.floats(1, 1e9))
 @settings(max_examples=50)
-def test_many_are_as_close_as_is_promised(seed: int, count: int, scale_ns: float) -> None:
+def test_quantiles_of_many_skews_are_within_the_stated_error(
+    seed: int, count: int, scale_ns: float
+) -> None:
     skews = spread(seed, count, scale_ns)
     found = Skews()
     found.add_all(skews)
@@ -49,7 +51,7 @@ def test_many_are_as_close_as_is_promised(seed: int, count: int, scale_ns: float
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4 * EXACT), st.lists(st.integers(1, 4 * EXACT)))
 @settings(max_examples=30)
-def test_it_does_not_matter_how_they_come(seed: int, count: int, cuts: list[int]) -> None:
+def test_quantiles_do_not_depend_on_batches(seed: int, count: int, cuts: list[int]) -> None:
     skews = spread(seed, count, 1e6)
     one_by_one, some, all_of_them = Skews(), Skews(), Skews()
     for skew in skews.tolist():
@@ -62,11 +64,11 @@ def test_it_does_not_matter_how_they_come(seed: int, count: int, cuts: list[int]
     assert all_of_them.quantiles_ms(PERCENTS) == told  # asked again
 
 
-def test_nothing_is_not_zero() -> None:
+def test_quantiles_without_skews_are_unknown() -> None:
     assert Skews().quantiles_ms(PERCENTS) == (None,) * 4
 
 
-def test_they_take_no_more_room_after_an_hour_than_after_some_minutes() -> None:
+def test_memory_is_the_same_after_an_hour_as_after_some_minutes() -> None:
     def room(count: int) -> int:
         skews = Skews()
         for _ in range(count // 3000):
