@@ -1,1 +1,5 @@
-"""Bags decoded for eyes and datasets: series, groups of curves, pictures. Entrance: ``contents.Contents``."""
+"""Bags decoded for eyes and datasets: series, groups of curves, pictures. Entrance: ``read_values``, ``read_pictures``, ``contents.Contents``."""
+
+from robot_recorder.content.read import read_pictures, read_values
+
+__all__ = ["read_pictures", "read_values"]

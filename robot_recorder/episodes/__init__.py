@@ -1,1 +1,6 @@
-"""Episodes under a root: one episode, the store of all, labels, trash, locks, recovery. Entrance: ``store.EpisodeStore``, ``episode.Episode``."""
+"""Episodes under a root: one episode, the store of all, labels, trash, locks, recovery. Entrance: ``Episode``, ``open_root``."""
+
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.episodes.root import Root, open_root
+
+__all__ = ["Episode", "Root", "open_root"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
@@ -19,6 +20,7 @@ from robot_recorder.bags.bag import read_bag
 from robot_recorder.bags.columns import unread_topics
 from robot_recorder.bags.files import folder_bytes
 from robot_recorder.bags.metadata import METADATA_FILE, custom_data_of
+from robot_recorder.bags.reader import BagMessage, read_messages
 from robot_recorder.episodes.label_rules import Span
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.labels import (
@@ -65,12 +67,13 @@ class Episode:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def open(cls, path: Path) -> Episode:
+    def open(cls, path: str | Path) -> Episode:
         """Look at a bag directory, one without ``metadata.yaml``, or a data file.
 
         Raises:
             BagError: not a bag.
         """
+        path = Path(path)
         if path.is_file() and (path.parent / METADATA_FILE).is_file():
             path = path.parent
         return cls(path, *read_bag(path))
@@ -168,6 +171,23 @@ class Episode:
         return Span(
             start_ns, start_ns - round(self.pre_roll_s * NS_PER_S), self._int("stop_ns", last)
         )
+
+    @cached_property
+    def topics(self) -> dict[str, str]:
+        """Message types by topic, from the metadata."""
+        entries = self.metadata["topics_with_message_count"]
+        return {e["topic_metadata"]["name"]: e["topic_metadata"]["type"] for e in entries}
+
+    def messages(self, topics: Iterable[str] | None = None) -> Iterator[BagMessage]:
+        """Yield messages in order of receipt: topic, stamp of receipt (ns) and CDR bytes.
+
+        Args:
+            topics: only these; None: all.
+
+        Raises:
+            BagError: the bag cannot be read to its end; what could be read has been yielded.
+        """
+        return read_messages(self.path, set(self.topics if topics is None else topics))
 
     @cached_property
     def counts(self) -> dict[str, int]:

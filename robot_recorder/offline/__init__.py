@@ -1,1 +1,5 @@
-"""Any bag, later: aligned, checked, its profile guessed, its latency estimated. Entrance: ``align.align_episode``."""
+"""Any bag, later: aligned, checked, its profile guessed, its latency estimated. Entrance: ``frames_of``, ``check.check_episode``."""
+
+from robot_recorder.offline.align import Alignment, frames_of
+
+__all__ = ["Alignment", "frames_of"]

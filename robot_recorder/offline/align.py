@@ -15,8 +15,8 @@ from robot_recorder.bags.columns import Column, Segment
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.episodes.facts import lost_of
 from robot_recorder.model.errors import BagError
-from robot_recorder.model.streams import FrameClock, StreamConfig
-from robot_recorder.offline.plan import Plan
+from robot_recorder.model.streams import FrameClock, RobotProfile, StreamConfig
+from robot_recorder.offline.plan import Plan, make_plan
 from robot_recorder.quality.audit import EpisodeAudit
 
 _AT_ONCE = 12_000  # samples of a stream; lane.MAX_SAMPLES is what there is room for
@@ -43,6 +43,42 @@ class Alignment:
     skipped_ticks: int = 0
     problem: str = ""
     notes: dict[str, list[str]] = field(default_factory=dict)
+
+    def column(self, stream: str) -> FrameColumn:
+        """Return the part of a stream in all frames.
+
+        Raises:
+            KeyError: no aligned stream has this name.
+        """
+        names = [s.name for s in self.streams]
+        if stream not in names:
+            raise KeyError(f"no aligned stream '{stream}'; there are {', '.join(names)}")
+        return self.frames.columns[names.index(stream)]
+
+    def names(self, stream: str) -> tuple[str, ...]:
+        """Return the names of a stream's values, with units, in the order of ``column(stream).values``."""
+        return dict(zip([s.name for s in self.streams], self.value_names))[stream]
+
+
+def frames_of(
+    episode: Episode,
+    rate_hz: float | None = None,
+    reference: str = "",
+    profile: RobotProfile | None = None,
+) -> Alignment:
+    """Align an episode or any bag. Part of the Python API.
+
+    Args:
+        rate_hz: of the frames; None: as the profile says.
+        reference: a stream with a frame at each of its samples; "none": a fixed rate; empty: as the profile says.
+        profile: None: the one in the bag, or else a guess.
+
+    Raises:
+        BagError: nothing of it can be read.
+        ConfigError: the profile has nothing in common with the bag, or there is no such reference.
+    """
+    plan = make_plan(episode, profile)
+    return align_episode(episode, plan, plan.frame_clock(rate_hz, reference))
 
 
 def align_episode(

@@ -1,0 +1,69 @@
+"""One stream of a bag as a whole: its values as arrays, or its pictures. Part of the Python API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from robot_recorder.configuration.yaml_source import did_you_mean
+from robot_recorder.content.contents import Contents, Numbers, Topic
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.messages.kinds import Sort
+from robot_recorder.model.errors import BagError
+
+
+def read_values(episode: Episode, stream: str) -> Numbers:
+    """Return all values of a stream, in order of receipt, not aligned.
+
+    Args:
+        stream: its name in the robot profile, or its topic.
+
+    Returns:
+        Names with units, times in s since the episode's start, and float64[n, len(names)]; NaN where a message
+        did not have a value.
+
+    Raises:
+        BagError: the bag has no such stream, or it has no values.
+    """
+    contents = Contents.open(episode.path)
+    topic = _find(contents, stream)
+    parts = [n for batch in contents.batches([topic]) for n in batch.numbers]
+    if not parts:
+        why = "; ".join(contents.problems)
+        raise BagError(f"{episode.path}: '{stream}' ({topic.type}) has no values. {why}".rstrip())
+    names = parts[-1].names  # those of earlier batches, and what came later
+    rows = [
+        np.pad(p.values, ((0, 0), (0, len(names) - len(p.names))), constant_values=np.nan)
+        for p in parts
+    ]
+    return Numbers(topic, names, np.concatenate([p.times_s for p in parts]), np.concatenate(rows))
+
+
+def read_pictures(episode: Episode, stream: str) -> Iterator[tuple[float, np.ndarray]]:
+    """Yield the pictures of a camera: time in s since the episode's start, and uint8[height, width, 3], RGB.
+
+    Args:
+        stream: its name in the robot profile, or its topic.
+
+    Raises:
+        BagError: the bag has no such camera.
+        DecodeError: a picture cannot be decoded.
+    """
+    contents = Contents.open(episode.path)
+    topic = _find(contents, stream)
+    if topic.sort is not Sort.IMAGE:
+        raise BagError(f"{episode.path}: '{stream}' ({topic.type}) is not a camera")
+    for batch in contents.batches([topic]):
+        for images in batch.images:
+            for number, time_s in enumerate(images.times_s.tolist()):
+                yield time_s, images.picture(number).pixels()
+
+
+def _find(contents: Contents, stream: str) -> Topic:
+    wanted = {topic.stream: topic for topic in contents.topics}
+    wanted |= {topic.name: topic for topic in contents.topics}
+    if stream not in wanted:
+        path = contents.episode.path
+        raise BagError(f"{path}: no stream '{stream}'; {did_you_mean(stream, wanted)}")
+    return wanted[stream]
