@@ -1,4 +1,4 @@
-"""One private ROS domain for each process of the run, no traffic beyond this machine, and nothing logged unseen."""
+"""Gives each process of the run its own ROS domain, and fails tests with unannounced log errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from support.complaints import Complaints, verdict
 
 COMPLAINTS = Complaints()
 
-# A machine that others use, too, is sometimes slow: that is no fault of what is tested.
+# A shared machine is sometimes slow, which is not the fault of the code under test.
 hypothesis.settings.register_profile("suite", deadline=None)
 hypothesis.settings.load_profile("suite")
 
@@ -33,16 +33,17 @@ PASSED = pytest.StashKey[bool]()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """Notes that a test ran to its end."""
+    """Note that a test ran to its end."""
     yield
     item.stash[PASSED] = True
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
-    """Fails a test in which an exception was logged that it did not announce, whoever caught it.
+    """Fail a test in which an exception was logged that it did not announce, even if it was caught.
 
-    A test announces with ``@pytest.mark.announced("part of what is logged", ...)``, and that is logged then.
+    A test announces with ``@pytest.mark.announced("part of what is logged", ...)``; then it must be
+    logged.
     """
     try:
         yield

@@ -1,6 +1,7 @@
-"""Sets up what `make demo` needs, inside the checkout; with --tests `make test`, with --docs `make docs`. Skips what is done.
+"""Installs everything that `make demo` needs inside the checkout, unless it is installed already.
 
-Standard library only: it runs before anything is installed.
+With --tests also what `make test` needs, with --docs what `make docs` needs.
+Standard library only, because it runs before anything is installed.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ ELSEWHERE = """On other machines:
 def main() -> int:
     os.chdir(ROOT)
     for name in ("PYTHONPATH", "LD_LIBRARY_PATH", "AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH"):
-        os.environ.pop(name, None)  # of another ROS 2 installation, sourced in this shell
+        os.environ.pop(name, None)  # set by another ROS 2 installation
     began = time.monotonic()
     tests, docs = "--tests" in sys.argv[1:], "--docs" in sys.argv[1:]
     check_platform()
@@ -40,7 +41,7 @@ def main() -> int:
     steps = [
         install_python_packages(),
         tests and install_more("view", "the viewer (170 MB)"),
-        docs and install_more("docs", "what makes the site (130 MB)"),
+        docs and install_more("docs", "the generator of the documentation (130 MB)"),
         build_package(),
     ]
     if any(steps):
@@ -62,7 +63,7 @@ def check_platform() -> None:
 
 
 def install_debian_packages() -> None:
-    """Install what is missing when running as root; otherwise say the one line that does."""
+    """Install missing packages when running as root; otherwise print the command that does."""
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     missing = []
     if not (shutil.which("c++") and shutil.which("make")):
@@ -91,7 +92,7 @@ def install_debian_packages() -> None:
 
 
 def install_what_shows() -> None:
-    """A browser for the reports and a Vulkan driver for the viewer; tests that need them are skipped without."""
+    """Install a browser and a Vulkan driver; tests that need them are skipped without."""
     missing = []
     if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
         missing.append("chromium")
@@ -116,7 +117,7 @@ def has_module(name: str) -> bool:
 
 
 def install_python_packages() -> bool:
-    """A virtual environment with everything pinned."""
+    """Install all pinned packages into a virtual environment."""
     files = [ROOT / "requirements" / f"{name}.txt" for name in (*REQUIREMENTS, "assets")]
     stamp = VENV / ".installed"
     wanted = digest(files) + " " + platform.python_version()
@@ -125,27 +126,27 @@ def install_python_packages() -> bool:
     if (VENV / "pyvenv.cfg").exists() and f"version = {platform.python_version()}" not in (
         VENV / "pyvenv.cfg"
     ).read_text():
-        shutil.rmtree(VENV)  # of another Python
+        shutil.rmtree(VENV)  # made with another Python version
     if not PYTHON.exists():
         say("creating the virtual environment .venv")
         run([sys.executable, "-m", "venv", str(VENV)])
     say("installing ROS 2, the simulator and the tools (about 300 MB)")
     pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    pip += ["--prefer-binary"]  # everything but empy has wheels
+    pip += ["--prefer-binary"]  # all packages except empy have wheels
     run([*pip, *[x for f in files[:-1] for x in ("-r", str(f))]])
     run([*pip, "--no-deps", "--ignore-requires-python", "-r", str(files[-1])])
     mend_cmake_files()
-    shutil.rmtree(BUILD, ignore_errors=True)  # it was configured for what was installed before
+    shutil.rmtree(BUILD, ignore_errors=True)  # configured for the previous packages
     stamp.write_text(wanted)
     return True
 
 
 def install_more(name: str, what: str) -> bool:
-    """What only some want, pinned in a file of its own.
+    """Install optional packages, pinned in a file of their own.
 
     Args:
         name: of the file in requirements/.
-        what: it is, and how large, for whoever waits.
+        what: their purpose and size, to be printed.
     """
     file = ROOT / "requirements" / f"{name}.txt"
     stamp = VENV / f".installed-{name}"
@@ -162,7 +163,7 @@ def install_more(name: str, what: str) -> bool:
 def mend_cmake_files() -> None:
     """Point the wheels' exported CMake files at this interpreter.
 
-    They name the include folders of the machine that built them: Python's and numpy's.
+    They name the include directories of Python and numpy on the machine that built them.
     """
     numpy_include = output([str(PYTHON), "-c", "import numpy; print(numpy.get_include())"])
     python_include = sysconfig.get_paths()["include"]
@@ -205,7 +206,7 @@ def build_package() -> bool:
         f"-DCMAKE_INSTALL_PREFIX={VENV}", f"-DPython3_EXECUTABLE={PYTHON}",
         "-DPython3_FIND_VIRTUALENV=ONLY",
         "-DBUILD_TESTING=OFF",
-        # Edits to the Python files show at once, as with colcon build --symlink-install.
+        # Edits to Python files take effect at once, as with colcon build --symlink-install.
         "-DAMENT_CMAKE_SYMLINK_INSTALL=ON",
     ]  # fmt: skip
     jobs = str(os.cpu_count() or 2)
@@ -219,14 +220,14 @@ def build_package() -> bool:
                 command, cwd=BUILD, env=environment, stdout=file, stderr=file
             ).returncode:
                 tail = "\n".join(log.read_text(errors="replace").splitlines()[-25:])
-                sys.exit(f"{tail}\nbuilding failed; all of it is in {log}")
+                sys.exit(f"{tail}\nthe build failed; the whole log is {log}")
     remove_dead_links()
     stamp.write_text(wanted)
     return True
 
 
 def remove_dead_links() -> None:
-    """Remove installed links to files that were moved or deleted since, and the folders they leave."""
+    """Remove installed links to files that were moved or deleted, and empty directories."""
     for package in (*VENV.glob("lib/python*/site-packages"), VENV / "share"):
         for path in sorted((package / "robot_recorder").rglob("*"), reverse=True):
             if path.is_symlink() and not path.exists():

@@ -1,16 +1,16 @@
-# Sourced from a shell in the checkout: `. tools/env.sh`. Puts the recorder of `make` on the path, and
-# keeps everything it writes inside the checkout.
+# Source this in a shell: `. tools/env.sh`. It puts the recorder built by `make` on the path, and keeps
+# all files that it writes inside the checkout.
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]:-$0}")/.." && pwd)
 export PATH="$checkout/.venv/bin:$checkout/.venv/lib/robot_recorder:$PATH"
 export AMENT_PREFIX_PATH="$checkout/.venv"
-export ROS_DISTRO=kilted # what the wheels are; bags say so
+export ROS_DISTRO=kilted # distribution of the wheels; stored in bags
 export ROS_LOG_DIR="$checkout/.cache/ros"
 export MPLCONFIGDIR="$checkout/.cache/matplotlib"
 export MESA_SHADER_CACHE_DIR="$checkout/.cache/mesa"
 export HYPOTHESIS_STORAGE_DIRECTORY="$checkout/.cache/hypothesis"
-# A set-up beside this one, sourced earlier, would mix two ROS 2 installations.
+# Variables of another ROS 2 installation, sourced earlier, would mix the two.
 unset PYTHONPATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE COLCON_PREFIX_PATH RMW_IMPLEMENTATION
 unset ROS_LOCALHOST_ONLY FASTRTPS_DEFAULT_PROFILES_FILE FASTDDS_DEFAULT_PROFILES_FILE
-# Stay on this machine, and apart from a robot that may be on the same one.
+# Do not communicate with other machines, nor with a robot on this one.
 export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
 export ROS_DOMAIN_ID="${ROBOT_RECORDER_DOMAIN_ID:-73}"

@@ -1,4 +1,4 @@
-"""Bags of a small robot whose motion is known, without ROS."""
+"""Bags of a small robot with known motion, made without ROS."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ streams:
 
 
 def angle(seconds: np.ndarray | float) -> np.ndarray:
-    """Where the joint is: it swings to and fro, ever differently. rad."""
+    """Return the joint's position, rad: a swing that never repeats exactly."""
     return 0.5 * np.sin(2.1 * seconds) + 0.3 * np.sin(3.7 * np.asarray(seconds) + 1)
 
 
@@ -49,7 +49,7 @@ def header(stamp_ns: int) -> bytes:
 
 
 def joint_state(stamp_ns: int, *angles: float) -> bytes:
-    """A JointState with positions only."""
+    """Return a JointState with positions only."""
     body = _padded(header(stamp_ns), 4) + struct.pack("<I", len(angles))
     for i in range(len(angles)):
         body = _padded(body, 4) + _text(f"joint_{i}")
@@ -58,7 +58,7 @@ def joint_state(stamp_ns: int, *angles: float) -> bytes:
 
 
 def wrench(stamp_ns: int, force: float) -> bytes:
-    """A WrenchStamped with a force along z."""
+    """Return a WrenchStamped with a force along z."""
     return samples.wrench(stamp_ns, (0, 0, force, 0, 0, 0))
 
 
@@ -70,7 +70,7 @@ def _scene() -> np.ndarray:
 
 
 def picture(stamp_ns: int, seconds: float) -> bytes:
-    """A CompressedImage of a textured scene, as a camera on the joint sees it."""
+    """Return a CompressedImage of a textured scene, seen by a camera on the joint."""
     shift = np.array([[1, 0, -120 - 40 * angle(seconds)], [0, 1, 0]], dtype=np.float64)
     image = cv2.warpAffine(_scene(), shift, (240, 240), flags=cv2.INTER_LINEAR)
     data = cv2.imencode(".jpg", image)[1].tobytes()
@@ -82,11 +82,14 @@ def small_robot(
     path: Path, seconds: float = 10.0, camera_late_s: float = 0.0, prefix: str = "/",
     camera: str = "camera", **facts: str,
 ) -> Path:  # fmt: skip
-    """A bag of joints and force at 100 Hz and a camera at 20 Hz.
+    """Write a bag with joints and force at 100 Hz and a camera at 20 Hz.
 
     Args:
-        camera_late_s: how long after its exposure a picture is stamped.
-        camera: its topics are below this.
+        path: of the bag.
+        seconds: length.
+        camera_late_s: delay from a picture's exposure to its stamp.
+        prefix: of all topics.
+        camera: prefix of the camera's topics.
         facts: custom_data.
     """
     messages: list[tuple[int, str, bytes]] = []

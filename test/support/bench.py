@@ -1,4 +1,4 @@
-"""A recorder without ROS, with a clock of its own: what tests feed, start and stop by hand."""
+"""A recorder without ROS and with its own clock, which tests feed, start and stop directly."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MS = 1_000_000
 
 
 class Bench:
-    """A recorder with one stream and a clock of its own."""
+    """A recorder with one stream and its own clock."""
 
     def __init__(self, root: Path, new_writer=McapWriter, **settings) -> None:
         self.channel = Channel(wrench_topic())
@@ -60,7 +60,7 @@ class Bench:
 
     def stop(self):
         verdict = self.recorder.stop_and_finalise(self.now, lambda: True)
-        if verdict.ok:  # whatever else was tested: it has been judged
+        if verdict.ok:  # every test also makes sure that the episode was judged
             saved = Episode.open(self.last.path)
             written = saved.streams.get("/wrist/wrench", {"written": 0})["written"]
             assert saved.certificate is not None

@@ -1,4 +1,7 @@
-"""A headless Chromium that tests look at pages with, over its debugging pipe: no other library, no port."""
+"""A headless Chromium for tests of pages, controlled through its debugging pipe.
+
+It needs no library and no port.
+"""
 
 from __future__ import annotations
 
@@ -23,16 +26,16 @@ _TIMEOUT_S = 60.0
 
 
 def chromium() -> str | None:
-    """The browser of this machine, if it has one."""
+    """Return the path of this machine's browser; None: it has none."""
     return next(filter(None, map(shutil.which, _NAMES)), None)
 
 
 class Browser:
-    """One tab. Use it as a context manager.
+    """One browser tab, to be used as a context manager.
 
     Attributes:
-        requests: every address that was asked for.
-        errors: what scripts raised, and what the page's security policy held back.
+        requests: every address that was requested.
+        errors: errors of scripts, and violations of the page's security policy.
     """
 
     def __init__(self) -> None:
@@ -64,7 +67,7 @@ class Browser:
 
     def __exit__(self, *_: object) -> None:
         self._session = ""
-        try:  # asked to, it ends its own processes, too
+        try:  # a regular close also ends its child processes
             self.call("Browser.close")
             self._process.wait(timeout=10)
         except (AssertionError, OSError, subprocess.TimeoutExpired):
@@ -75,7 +78,7 @@ class Browser:
         self._profile.cleanup()
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """One command of the DevTools protocol, and what it answers."""
+        """Execute a command of the DevTools protocol and return the result."""
         self._count += 1
         message = {"id": self._count, "method": method, "params": parameters}
         if self._session:
@@ -109,46 +112,48 @@ class Browser:
             self.errors.append(told["entry"]["text"])
 
     def open(self, page: Path, fragment: str = "", width: int = 1400, height: int = 1000) -> None:
-        """Show a page, and wait until its script has drawn it."""
+        """Show a page and wait until its script has drawn it."""
         self.requests.clear()
         self.errors.clear()
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width, height=height, deviceScaleFactor=1, mobile=width < 600,
         )  # fmt: skip
-        self.call("Page.navigate", url="about:blank")  # another fragment alone loads nothing
+        self.call(
+            "Page.navigate", url="about:blank"
+        )  # a new fragment alone would not reload the page
         self.call("Page.navigate", url=page.resolve().as_uri() + fragment)
         self.wait("document.documentElement?.dataset.ready === 'yes'")
 
     def wait(self, condition: str) -> None:
-        """Until JavaScript says that something is so."""
+        """Wait until a JavaScript condition holds."""
         end = time.monotonic() + _TIMEOUT_S
         while not self.ask(condition):
             assert not self.errors, self.errors
-            assert time.monotonic() < end, f"it never came to be that {condition}"
+            assert time.monotonic() < end, f"this never became true: {condition}"
             time.sleep(0.02)
 
     def ask(self, expression: str) -> Any:
-        """The value of a JavaScript expression."""
+        """Return the value of a JavaScript expression."""
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
     def mouse(self, kind: str, x: float, y: float, clicks: int = 1) -> None:
-        """mousePressed, mouseMoved or mouseReleased."""
+        """Send mousePressed, mouseMoved or mouseReleased."""
         self.call(
             "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=clicks,
             buttons=0 if kind == "mouseReleased" else 1,
         )  # fmt: skip
 
     def click(self, x: float, y: float, clicks: int = 1) -> None:
-        """At a place of the window."""
+        """Click at a place in the window."""
         for number in range(clicks):
             self.mouse("mousePressed", x, y, number + 1)
             self.mouse("mouseReleased", x, y, number + 1)
 
     def key(self, name: str, text: str = "", shift: bool = False) -> None:
-        """One key, down and up."""
+        """Press and release a key."""
         for kind in ("keyDown", "keyUp"):
             more = {"text": text} if text and kind == "keyDown" else {}
             code = "Space" if name == " " else name
@@ -156,17 +161,17 @@ class Browser:
                       modifiers=8 if shift else 0, **more)  # fmt: skip
 
     def dark(self, on: bool = True) -> None:
-        """Ask for the dark scheme, as a person's settings do."""
+        """Turn on the dark colour scheme."""
         value = "dark" if on else "light"
         features = [{"name": "prefers-color-scheme", "value": value}]
         self.call("Emulation.setEmulatedMedia", features=features)
 
     def screenshot(self, target: Path, whole: bool = True) -> None:
-        """A PNG of the page."""
+        """Write a PNG of the page."""
         answer = self.call("Page.captureScreenshot", captureBeyondViewport=whole)
         target.write_bytes(base64.b64decode(answer["data"]))
 
     def pdf(self, target: Path) -> None:
-        """The page as it prints."""
+        """Write the page as it is printed."""
         answer = self.call("Page.printToPDF", printBackground=False)
         target.write_bytes(base64.b64decode(answer["data"]))

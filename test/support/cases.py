@@ -1,8 +1,9 @@
-"""Bags as other people's tools and robots leave them, and what each command has to say of each.
+"""Bags as other tools and robots leave them, and what each command must print for each of them.
 
-A case is a function that makes a bag in a folder. Beside it stands what every command answers:
-``says(exit code, words ...)``; a command that is not named must only not fail in a way nobody thought of.
-To add a case, write a function with ``@case(...)``; test/cli/test_matrix.py runs it through every command.
+A case is a function that makes a bag in a directory. Its decorator lists what commands answer:
+``says(exit code, words ...)``; a command that is not listed must only not fail unexpectedly.
+To add a case, write a function with ``@case(...)``; test/cli/test_matrix.py runs every command on
+it.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ class Says:
 
     Attributes:
         code: exit code.
-        words: all of them are in what it prints, on either stream.
-        never: none of them is.
+        words: texts that its output contains, on either stream.
+        never: texts that its output does not contain.
     """
 
     code: int
@@ -57,12 +58,13 @@ def says(code: int, *words: str, never: Sequence[str] = ()) -> Says:
 
 @dataclass(frozen=True)
 class Case:
-    """A bag, and what is right to say of it.
+    """A bag and the expected answers.
 
     Attributes:
-        make: makes it in an empty folder, and gives the path that commands are called with.
-        expected: by command.
-        messages: how many every command that counts has to find; None: not compared.
+        name: of the function.
+        make: makes the bag in an empty directory, and returns the path to call commands with.
+        expected: answers by command.
+        messages: number that every command that counts must find; None: not compared.
     """
 
     name: str
@@ -106,7 +108,7 @@ def joint_state(
 
 
 def swing(number: int, joints: int = 6) -> np.ndarray:
-    """Positions of sample ``number``: every joint swings, slowly and smoothly. rad."""
+    """Return the positions of sample ``number``, rad; every joint swings slowly."""
     return np.sin(np.arange(joints) + number / 40)
 
 
@@ -124,11 +126,13 @@ def write_bag(
     messages: Iterable[tuple[str, int, Any]],
     plugin: StoragePlugin = StoragePlugin.MCAP,
 ) -> Path:
-    """A bag by the rosbags library.
+    """Write a bag with the rosbags library.
 
     Args:
+        path: of the bag.
         types: type by topic.
         messages: (topic, log time, message), in the order of the file.
+        plugin: format of the file.
     """
     with Writer(path, version=9, storage_plugin=plugin) as writer:
         connections = {
@@ -141,17 +145,19 @@ def write_bag(
 
 
 def steady(count: int = 300, topic: str = "/joint_states") -> list[tuple[str, int, Any]]:
-    """Joint states at 100 Hz."""
+    """Return joint states at 100 Hz."""
     stamps = [T0 + k * STEP for k in range(count)]
     return [(topic, t, joint_state(t, NAMES, swing(k))) for k, t in enumerate(stamps)]
 
 
 def write_mcap(path: Path, messages: Iterable[tuple[str, int, bytes]], **how: Any) -> Path:
-    """An MCAP file by the mcap library.
+    """Write an MCAP file with the mcap library.
 
     Args:
+        path: of the file.
         messages: (topic, log time, payload).
-        how: ``schema``: (name, encoding, data); ``encoding``: of the messages; ``chunked``; ``indexed``;
+        how: ``schema``: (name, encoding, data); ``encoding``: of the messages; ``chunked``;
+            ``indexed``;
             ``compression``; ``profile``.
     """
     indexed = how.get("indexed", True)
@@ -197,7 +203,7 @@ def as_bytes(messages: Iterable[tuple[str, int, Any]]) -> list[tuple[str, int, b
     label=says(0, "marked as success"),
 )
 def plain(folder: Path) -> Path:
-    """Nothing is wrong with it."""
+    """A bag without defects."""
     return write_bag(folder / "plain", {"/joint_states": JOINT_STATE}, steady())
 
 
@@ -211,7 +217,7 @@ def plain(folder: Path) -> Path:
     profile_guess=says(0, "rate_hz: 100", "# All messages have one log time"),
 )
 def one_log_time(folder: Path) -> Path:
-    """Recorded with simulated time that stood still."""
+    """Recorded while simulated time stood still."""
     messages = [(topic, T0, message) for topic, _, message in steady()]
     return write_bag(folder / "bag", {"/joint_states": JOINT_STATE}, messages)
 
@@ -232,7 +238,7 @@ def log_order_not_header_order(folder: Path) -> Path:
     return write_bag(folder / "bag", {"/joint_states": JOINT_STATE}, messages)
 
 
-# -- what is opened, and what is refused
+# -- paths that are opened, and paths that are errors
 
 
 NOT_A_BAG = "give a bag directory, an .mcap or .db3 file, or a folder of episodes"
@@ -264,7 +270,7 @@ NO_METADATA = {**READ_WHOLE, "label": says(1, "has no metadata.yaml, where label
 
 @case(300, **NO_METADATA, episodes=says(0, "without metadata.yaml"))
 def no_metadata(folder: Path) -> Path:
-    """A directory with an MCAP file and nothing else."""
+    """A directory with only an MCAP file."""
     path = folder / "no_metadata"
     path.mkdir()
     write_mcap(path / "no_metadata_0.mcap", as_bytes(steady()))
@@ -273,7 +279,7 @@ def no_metadata(folder: Path) -> Path:
 
 @case(300, **NO_METADATA)
 def file_alone(folder: Path) -> Path:
-    """An MCAP file as Foxglove writes it."""
+    """A single MCAP file, as Foxglove writes it."""
     return write_mcap(folder / "alone.mcap", as_bytes(steady()))
 
 
@@ -297,7 +303,7 @@ def db3_alone(folder: Path) -> Path:
     recover=says(0, "300 messages, read back by rosbags"),
 )
 def cut_off(folder: Path) -> Path:
-    """The end of a file is missing: index and footer, and nothing of its messages."""
+    """The end of the file is missing: index and footer, but no message."""
     path = write_mcap(folder / "cut.mcap", as_bytes(steady()), statistics=True)
     with open(path, "r+b") as file:
         file.truncate(path.stat().st_size - 30)
@@ -306,7 +312,7 @@ def cut_off(folder: Path) -> Path:
 
 @case(300, **NO_METADATA)
 def no_message_indexes(folder: Path) -> Path:
-    """Chunk indexes, and no message indexes: legal, and read as empty by some."""
+    """Chunk indexes without message indexes: valid, but read as empty by some libraries."""
     return write_mcap(folder / "unindexed.mcap", as_bytes(steady()), index_types=IndexType.CHUNK)
 
 
@@ -318,14 +324,14 @@ def no_chunks(folder: Path) -> Path:
 
 @case(300, **READ_WHOLE)
 def two_part_types(folder: Path) -> Path:
-    """sensor_msgs/JointState is sensor_msgs/msg/JointState."""
+    """sensor_msgs/JointState stands for sensor_msgs/msg/JointState."""
     schema = ("sensor_msgs/JointState", "ros2msg", definition())
     return write_mcap(folder / "short.mcap", as_bytes(steady()), schema=schema)
 
 
 @case(300, **READ_WHOLE)
 def storage_unnamed(folder: Path) -> Path:
-    """``storage_identifier: ''``, as a ``ros2 bag reindex`` writes it."""
+    """``storage_identifier: ''``, as ``ros2 bag reindex`` writes it."""
     path = write_bag(folder / "unnamed", {"/joint_states": JOINT_STATE}, steady())
     _edit(path, "storage_identifier: mcap", "storage_identifier: ''")
     return path
@@ -346,7 +352,7 @@ def wrong_duration(folder: Path) -> Path:
 
 @case(300, **READ_WHOLE)
 def stored_out_of_order(folder: Path) -> Path:
-    """Log times and stamps are right; the file has its messages in another order."""
+    """Log times and stamps are right, but the file has its messages in another order."""
     messages = as_bytes(steady())
     order = np.random.default_rng(0).permutation(len(messages))
     return write_mcap(folder / "mixed.mcap", [messages[i] for i in order], chunk_size=20_000)
@@ -363,7 +369,7 @@ def stored_out_of_order(folder: Path) -> Path:
     profile_guess=says(0, "/joint_states", never=["/config"]),
 )
 def json_beside_cdr(folder: Path) -> Path:
-    """One channel of JSON."""
+    """One channel is JSON."""
     path = folder / "json.mcap"
     with open(path, "wb") as file:
         writer = McapLibraryWriter(file)
@@ -394,7 +400,7 @@ def nothing_there(folder: Path) -> Path:
 
 @case(None, **REFUSED)
 def a_pipe(folder: Path) -> Path:
-    """Opening it would wait for ever."""
+    """Opening it would block without end."""
     path = folder / "pipe.mcap"
     os.mkfifo(path)
     return path
@@ -419,7 +425,7 @@ def a_pipe_in_a_bag(folder: Path) -> Path:
     episodes=says(0, "its aliases stand for more than"),
 )
 def aliases(folder: Path) -> Path:
-    """A few lines that stand for a billion values."""
+    """A few lines that expand to a billion values."""
     path = write_bag(folder / "aliases", {"/joint_states": JOINT_STATE}, steady())
     bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
     for n in range(1, 10):
@@ -435,7 +441,7 @@ def aliases(folder: Path) -> Path:
     recover=says(2, "more than 256 MB are not unpacked"),
 )
 def chunk_bomb(folder: Path) -> Path:
-    """92 kB that say they are 3 GB."""
+    """92 kB that claim to be 3 GB."""
     size = 3_000_000_000
     packer = zstandard.ZstdCompressor(level=1).compressobj(size=size)
     block = bytes(10_000_000)

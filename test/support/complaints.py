@@ -1,4 +1,4 @@
-"""What was logged as an exception while a test ran, in its process and in all that it started."""
+"""Collects exceptions logged while a test runs, in its process and in all processes it starts."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 from support.child.sitecustomize import END, FILE, hear
 
-_LINES = 40  # of a traceback in a log, at most
+_LINES = 40  # most lines of a traceback in a log
 
 
 class Complaints:
-    """Collects them from now on. Announces itself to child processes by the environment."""
+    """Collects exceptions from now on; child processes learn of it from the environment."""
 
     def __init__(self) -> None:
         folder = Path(tempfile.mkdtemp(prefix="complaints_"))
@@ -22,13 +22,13 @@ class Complaints:
         self._logs.mkdir()
         self._read: dict[Path, int] = {}
         os.environ[FILE] = str(self._file)
-        os.environ["ROS_LOG_DIR"] = str(self._logs)  # where nodes' own loggers write
+        os.environ["ROS_LOG_DIR"] = str(self._logs)  # logs of nodes
         paths = [str(Path(__file__).with_name("child")), os.environ.get("PYTHONPATH", "")]
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         hear()
 
     def take(self) -> list[str]:
-        """All since this was asked last."""
+        """Return all exceptions since the last call."""
         found = [text for text in self._news(self._file).split(END) if text.strip()]
         for path in sorted(self._logs.rglob("*")):
             if not path.is_dir():
@@ -44,7 +44,7 @@ class Complaints:
 
 
 def tracebacks(log: str) -> list[str]:
-    """Those in a node's log, with the line that each begins after."""
+    """Return the tracebacks in a node's log, each with the line before it."""
     lines = log.splitlines()
     return [
         "\n".join(lines[max(0, n - 1) : n + _LINES])
@@ -54,17 +54,19 @@ def tracebacks(log: str) -> list[str]:
 
 
 def verdict(complaints: Iterable[str], announced: Iterable[str], passed: bool = True) -> str:
-    """Why a test fails for what was logged while it ran; empty: it does not.
+    """Return why a test fails because of what was logged; empty: it does not.
 
     Args:
-        announced: texts; a complaint that has none of them fails the test.
-        passed: it ran to its end, so that all that it announced should have come.
+        complaints: what was logged.
+        announced: texts; a complaint that contains none of them fails the test.
+        passed: whether the test ran to its end, so that all announced texts should have been
+            logged.
     """
     complaints, announced = list(complaints), list(announced)
     unexpected = [c for c in complaints if not any(text in c for text in announced)]
     if unexpected:
-        return "this was logged, and the test did not announce it:\n\n" + "\n\n".join(unexpected)
+        return "this was logged, but the test does not announce it:\n\n" + "\n\n".join(unexpected)
     if not passed:
         return ""
     absent = [text for text in announced if not any(text in c for c in complaints)]
-    return f"announced, and never logged: {absent}" if absent else ""
+    return f"announced, but never logged: {absent}" if absent else ""

@@ -1,4 +1,4 @@
-"""A bag with one of everything a viewer shows: a described robot, touch, labels, an unknown type."""
+"""A bag with everything a viewer shows: a described robot, touch, labels, an unknown type."""
 
 from __future__ import annotations
 
@@ -47,29 +47,29 @@ streams:
 
 
 def force(seconds: float) -> float:
-    """Along z, N."""
+    """Return the force along z, N."""
     return 20 + 10 * float(np.sin(seconds))
 
 
 def pressures(seconds: float) -> np.ndarray:
-    """float32[6], Pa."""
+    """Return float32[6], Pa."""
     return (5000 * (1 + np.sin(seconds + np.arange(ROWS * COLS)))).astype(np.float32)
 
 
 def cells(seconds: float) -> np.ndarray:
-    """float64[9] of a type that only the bag knows."""
+    """Return float64[9] of a type that only the bag defines."""
     return np.cos(seconds + np.arange(9))
 
 
 def picture(number: int) -> bytes:
-    """A JPEG; no two are alike."""
+    """Return a JPEG that differs for every number."""
     pixels = np.full((24, 32, 3), 3 * number, dtype=np.uint8)
     pixels[:, number % 32] = 255 - pixels[:, number % 32]
     return cv2.imencode(".jpg", pixels)[1].tobytes()
 
 
 def events() -> list[LabelEvent]:
-    """A task, an outcome, three annotations of which two overlap, and days later another outcome."""
+    """Return a task, an outcome, three annotations (two overlap), and a later outcome."""
 
     def at(seconds: float) -> int:
         return T0 + round(seconds * NS)
@@ -101,10 +101,11 @@ def events() -> list[LabelEvent]:
 
 
 def described_robot(path: Path, own: bool = True) -> Path:
-    """Four seconds, and half a second of pre-roll.
+    """Write a bag of four seconds and half a second of pre-roll.
 
     Args:
-        own: as this package records it; else the same topics as a stranger's bag, without any facts.
+        path: of the bag.
+        own: as this package records it; else the same topics as a foreign bag without custom_data.
     """
     messages: list[tuple[int, str, bytes]] = [(T0 - NS // 2, "/robot_description", _string(URDF))]
     for number in range(-50, int(SECONDS * 100)):

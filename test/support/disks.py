@@ -1,4 +1,4 @@
-"""Disks that are small, and full."""
+"""Small and full disks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 @contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A file system of its own, where one may be mounted."""
+    """Mount a small file system, or skip the test if that is not allowed."""
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     if os.geteuid() or subprocess.run(command, capture_output=True).returncode:
@@ -25,7 +25,7 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
 
 
 def fill(ballast: Path) -> None:
-    """Take all that is left."""
+    """Fill the disk with a file."""
     with pytest.raises(OSError, match="No space"), open(ballast, "wb", buffering=0) as file:
         while True:
             file.write(bytes(4096))

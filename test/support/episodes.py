@@ -1,4 +1,4 @@
-"""Episodes as directories with nothing but metadata: what listing and counting look at."""
+"""Episodes that consist of metadata only, enough for listing and counting."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ def make_episode(
     reasons: list[str] | None = None,
     **facts: str,
 ) -> Path:
-    """A finished episode, made as the recorder makes it.
+    """Make a finished episode as the recorder would.
 
     Args:
+        store: to put it into.
         start_s: after ``T0``.
         facts: further custom_data.
     """

@@ -1,4 +1,4 @@
-"""Bags of a robot with joints, commands, forces, touch and a camera, whose every number is known; without ROS."""
+"""Bags of a robot with joints, commands, forces, touch and a camera, with all values known."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from support.samples import T0, WRENCH, wrench
 
 NS = 1_000_000_000
 TACTILE = "robot_recorder/msg/TactileArray"
-SECONDS, SILENT = 6.0, (3.0, 4.0)  # the force sensor says nothing in between
+SECONDS, SILENT = 6.0, (3.0, 4.0)  # the force sensor is silent in between
 HOSTILE = "</script><script>window.pwned = 1</script>\"'&<img src=x onerror=pwned=1>"
-EVIL = HOSTILE.encode() + b"\xff\xfe"  # a joint's name, which is no UTF-8 either
+EVIL = HOSTILE.encode() + b"\xff\xfe"  # a joint's name that is also invalid UTF-8
 JOINT_NAMES = (EVIL, *(f"arm_{i}_joint".encode() for i in range(11)))
 
 
 def swing(joint: int, at: float) -> float:
-    """Where a joint is: the later in the list the further it moves, rad."""
+    """Return a joint's position, rad; later joints move further."""
     return 0.1 * (joint + 1) * float(np.sin(2 * at))
 
 
 def force(at: float) -> float:
-    """Along z, N."""
+    """Return the force along z, N."""
     return 10.0 + at
 
 
 def pressure(at: float) -> np.ndarray:
-    """Of the cells, row by row: one more is touched every 0.5 s, Pa."""
+    """Return the pressure of the cells, row by row, Pa; every 0.5 s one more is touched."""
     return np.where(np.arange(8) <= at / 0.5, 1000.0 * (1 + np.arange(8)), 0.0)
 
 
 class _Message:
-    """Little-endian CDR, field by field."""
+    """Builds little-endian CDR field by field."""
 
     def __init__(self, at: float) -> None:
         self._data = b""
@@ -80,9 +80,10 @@ def _touch(at: float) -> bytes:
 
 
 def full_robot(path: Path, **facts: str) -> Path:
-    """Joints at 100 Hz, force at 200 Hz with a pause, two by four cells at 50 Hz, a camera at 20 Hz.
+    """Write joints at 100 Hz, force at 200 Hz with a pause, 2 x 4 cells, and a camera.
 
     Args:
+        path: of the bag.
         facts: custom_data.
     """
     topics = {
@@ -122,7 +123,7 @@ def full_robot(path: Path, **facts: str) -> Path:
 
 
 def recorded_facts() -> dict[str, str]:
-    """custom_data as after a recording that was relabelled, and annotated, and found wanting."""
+    """Return custom_data of a rejected episode that was relabelled and annotated."""
     id = "full_20231114T221320_000"
     events: list[LabelEvent] = []
     for event in (

@@ -1,4 +1,4 @@
-"""Bags made of given messages, as somebody else's recorder might have left them. Without ROS."""
+"""Bags made of given messages, as another recorder might leave them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,14 @@ Messages = Iterable[tuple[int, bytes]]  # log time, ns, and bytes
 def bag(
     path: Path, topics: Mapping[str, tuple[str, Messages]], definition: str = HEADER, **facts: str
 ) -> Path:
-    """A bag of these topics: type and messages of each; facts: custom_data."""
+    """Write a bag.
+
+    Args:
+        path: of the bag.
+        topics: type and messages by topic.
+        definition: of the types.
+        facts: custom_data.
+    """
     writer = McapWriter()
     writer.open(path, facts)
     samples = []
@@ -34,11 +41,13 @@ def bag(
 def swings(
     which: float, late_s: float = 0.0, seconds: float = 4.0, hz: float = 100.0
 ) -> tuple[str, list[tuple[int, bytes]]]:
-    """JointStates of a six-jointed arm in motion, as a topic of ``bag``.
+    """Return JointStates of a moving arm with six joints, as a topic of ``bag``.
 
     Args:
-        which: another motion for another number.
-        late_s: by how much behind.
+        which: each number gives another motion.
+        late_s: delay of the motion.
+        seconds: length.
+        hz: rate.
     """
     messages = []
     for at in np.arange(0, seconds, 1 / hz).tolist():

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# What anybody may do who can read: open whatever can be opened, and hold it.
+# Worst that another user with read access can do: open and lock every file.
 GRAB = """
     import fcntl, os, sys, time
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
@@ -25,7 +25,7 @@ GRAB = """
 
 @contextmanager
 def another(code: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """Another process, once it has said that it is ready."""
+    """Run another process and wait until it prints that it is ready."""
     command = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:

@@ -1,4 +1,4 @@
-"""What the documentation tells its readers to type, as a shell would take it apart."""
+"""Commands in the documentation, parsed as by a shell."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _INNER = re.compile(r"\$\(([^()]*)\)")
 
 @dataclass(frozen=True)
 class Snippet:
-    """A block, or something in backticks."""
+    """A code block, or a text in backticks."""
 
     page: Path
     line: int
@@ -31,7 +31,7 @@ class Snippet:
 
 
 def blocks(*languages: str) -> list[Snippet]:
-    """Those in these languages."""
+    """Return the code blocks in these languages."""
     return [
         Snippet(page, text.count("\n", 0, found.start()) + 1, found[1], found[2])
         for page in PAGES
@@ -42,7 +42,7 @@ def blocks(*languages: str) -> list[Snippet]:
 
 
 def commands(tool: str) -> list[Snippet]:
-    """Every command line that begins with a tool: in blocks, behind `$(`, and in the running text."""
+    """Return every command line that begins with a tool: in blocks, in `$(`, and in the text."""
     found = []
     for block in blocks("sh", "bash"):
         for number, line in enumerate(block.text.splitlines(), block.line + 1):
@@ -58,19 +58,23 @@ def commands(tool: str) -> list[Snippet]:
 
 
 class Shell:
-    """Runs command lines without processes: `$(...)`, globs, comments and `>`; what is piped on is only returned."""
+    """Runs command lines without processes: `$(...)`, globs, comments and `>`.
+
+    Of a pipe only the first command is run.
+    """
 
     def __init__(self, run: Callable[[list[str]], str], placeholders: dict[str, list[str]]) -> None:
-        """
+        """Set up the shell.
+
         Args:
-            run: runs one command by its words; what it printed.
-            placeholders: what stands for a word of the documentation.
+            run: runs one command given as words, and returns its output.
+            placeholders: replacements for words of the documentation.
         """
         self._run = run
         self._placeholders = placeholders
 
     def __call__(self, line: str) -> str:
-        """Run a line of the documentation; what it printed."""
+        """Run a line of the documentation and return its output."""
         line = _INNER.sub(lambda inner: " ".join(self(inner[1]).split()), line)
         lexer = shlex.shlex(line, posix=True, punctuation_chars="|>")
         lexer.whitespace_split = True
@@ -81,10 +85,10 @@ class Shell:
         if ">" in words:
             target = words[words.index(">") + 1]
             words = words[: words.index(">")]
-        said = self._run([w for word in words for w in self._expanded(word)])
+        printed = self._run([w for word in words for w in self._expanded(word)])
         if target:
-            Path(target).write_text(said)
-        return said
+            Path(target).write_text(printed)
+        return printed
 
     def _expanded(self, word: str) -> Iterator[str]:
         if word in self._placeholders:

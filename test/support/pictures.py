@@ -1,4 +1,4 @@
-"""Messages of cameras, as bytes."""
+"""Camera messages as bytes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from support.samples import T0
 
 
 def pixels(path: Path) -> np.ndarray:
-    """uint8[height, width, 3] of a picture file, in the order blue, green, red."""
+    """Read a picture file as uint8[height, width, 3] in the order blue, green, red."""
     image = cv2.imread(str(path))
-    assert image is not None, f"{path} is no picture"
+    assert image is not None, f"{path} is not a picture"
     return image
 
 
@@ -26,11 +26,14 @@ def raw(
     big_endian: bool = False,
     stamp_ns: int = T0,
 ) -> bytes:
-    """An Image message.
+    """Return an Image message.
 
     Args:
         pixels: [height, width, channels].
+        encoding: such as rgb8.
         padding: bytes at the end of every row.
+        big_endian: order of bytes in a pixel.
+        stamp_ns: header stamp.
     """
     height, width = pixels.shape[:2]
     rows = np.ascontiguousarray(pixels).view(np.uint8).reshape(height, -1)
@@ -41,6 +44,6 @@ def raw(
 
 
 def compressed(data: bytes, format: str, stamp_ns: int = T0) -> bytes:
-    """A CompressedImage message."""
+    """Return a CompressedImage message."""
     body = _padded(_padded(header(stamp_ns), 4) + _text(format), 4)
     return b"\0\1\0\0" + body + struct.pack("<I", len(data)) + data

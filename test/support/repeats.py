@@ -1,4 +1,4 @@
-"""Repeats of one task, without ROS."""
+"""Bags of repeats of one task."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ def repeat(
     astray: float = 0.0,
     seconds: float = 6.0,
 ) -> Path:
-    """A bag of two joints, a force, and a camera.
+    """Write a bag of two joints, a force, and a camera.
 
     Args:
+        path: of the bag.
         speed: of the whole movement.
-        dropped_s: when the force is gone for good.
-        astray: rad, by how much the first joint is elsewhere in the second half.
+        dropped_s: time from which the force is gone.
+        astray: offset of the first joint in the second half, rad.
+        seconds: length.
     """
     topics = {"/joint_states": JOINTS, "/wrist/wrench": WRENCH, "/camera/image/compressed": IMAGE}
     channels = {

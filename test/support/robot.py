@@ -1,4 +1,4 @@
-"""A floor in miniature: real nodes in real processes, and someone who publishes and calls services."""
+"""Real nodes in real processes, and a robot that publishes streams and calls services."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ streams:
 
 
 class ShiftedClock:
-    """The wall clock of processes started with ``environment``, which can be set at any time."""
+    """A wall clock that can be set at any time, for processes started with ``environment``."""
 
     def __init__(self, folder: Path) -> None:
         library = folder / "shifted_clock.so"
@@ -51,7 +51,7 @@ class ShiftedClock:
         self.environment = {"LD_PRELOAD": str(library), "SHIFTED_CLOCK": str(self._file)}
 
     def set(self, seconds: float) -> None:
-        """Seconds that the clock is ahead of the machine's."""
+        """Set the clock ahead of the machine's by some seconds."""
         with open(self._file, "r+b", buffering=0) as file:
             file.write(struct.pack("<q", round(seconds * 1e9)))
 
@@ -64,11 +64,14 @@ def process(
     limit_file_bytes: int = 0,
     **parameters: object,
 ) -> Iterator[subprocess.Popen[str]]:
-    """A node as a process, ended with SIGINT.
+    """Run a node as a process, ended with SIGINT.
 
     Args:
+        name: of the executable.
+        namespace: of the node.
         environment: additional variables.
-        limit_file_bytes: no file it writes may get larger, as if the disk were full then.
+        limit_file_bytes: largest size of a file it writes, which acts like a full disk.
+        parameters: of the node.
     """
 
     def limit() -> None:
@@ -85,7 +88,7 @@ def process(
 
 
 class Bench:
-    """Publishes the streams of PROFILE with numbered messages, and speaks to the recorder."""
+    """Publishes the streams of PROFILE with numbered messages, and calls services."""
 
     def __init__(self, namespace: str = "") -> None:
         self.context = rclpy.Context()
@@ -101,7 +104,7 @@ class Bench:
             "/joint_states": (create(JointState, "joint_states", 100), self._joints),
             "/command": (create(JointState, "command", 100), self._joints),
             "/wrist/wrench": (create(WrenchStamped, "wrist/wrench", 100), lambda: WrenchStamped()),
-            # as most camera drivers do: a reliable reader would never hear it
+            # like most camera drivers; a reliable subscription does not match it
             "/camera/image/compressed": (
                 create(CompressedImage, "camera/image/compressed", qos_profile_sensor_data),
                 lambda: CompressedImage(format="jpeg", data=bytes(3000)),
@@ -133,7 +136,7 @@ class Bench:
         self.status = status
 
     def publish(self) -> None:
-        """One message on every stream; its bytes are kept in ``sent``."""
+        """Publish one message on every stream and keep its bytes in ``sent``."""
         self._number += 1
         now_ns = self.sim_ns() if self.sim_ns else time.time_ns() + round(self.shift_s * 1e9)
         for name, (publisher, make) in self.publishers.items():
@@ -145,13 +148,13 @@ class Bench:
             publisher.publish(data)
 
     def publish_message(self, publisher: Any, topic: str, message: Any) -> None:
-        """One message, its bytes kept in ``sent``."""
+        """Publish one message and keep its bytes in ``sent``."""
         data = bytes(serialize_message(message))
         self.sent[topic].append(data)
         publisher.publish(data)
 
     def publish_for(self, seconds: float, rate_hz: float = 50) -> None:
-        """Publish at a rate, spinning in between."""
+        """Publish at a rate and spin in between."""
         end = time.monotonic() + seconds
         due = time.monotonic()
         while time.monotonic() < end:
@@ -163,29 +166,29 @@ class Bench:
     def publish_until(
         self, what: str, condition: Callable[[], bool], timeout_s: float = 20
     ) -> None:
-        """Publish until a condition holds; fails the test when it does not in time."""
+        """Publish until a condition holds; fail the test after a timeout."""
         end = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < end, f"waited {timeout_s} s for {what}; status: {self.status}"
             self.publish_for(0.1)
 
     def wait(self, what: str, condition: Callable[[], bool], timeout_s: float = 20) -> None:
-        """Spin, publishing nothing, until a condition holds."""
+        """Spin without publishing until a condition holds; fail the test after a timeout."""
         end = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < end, f"waited {timeout_s} s for {what}; status: {self.status}"
             self.executor.spin_once(timeout_sec=0.05)
 
     def ready(self) -> bool:
-        """The recorder hears every required stream."""
+        """Return whether the recorder receives every required stream."""
         return self.status is not None and all(
             s.health == 0 for s in self.status.streams if s.required
         )
 
     def start(self, **fields: Any) -> Any:
-        """Begin an episode without pre-roll, so that it holds exactly what is sent from here on.
+        """Start an episode without pre-roll, so that it contains exactly what is sent from here on.
 
-        Forced: finding the service may take longer than a stream may be silent.
+        Forced, because finding the service may take longer than a stream may be silent.
         """
         fields = {"force": True, "pre_roll_s": 0.0, **fields}
         started = self.call(StartEpisode, "recorder/start_episode", **fields)
@@ -194,19 +197,20 @@ class Bench:
         return started
 
     def stop(self) -> Any:
-        """End the episode."""
+        """Stop the episode."""
         return self.call(StopEpisode, "recorder/stop_episode")
 
     def stream(self, name: str) -> Any:
-        """What the status says of a stream."""
+        """Return a stream's part of the status."""
         assert self.status is not None
         return next(s for s in self.status.streams if s.name == name)
 
     def settle(self) -> None:
-        """Wait until all that was sent has been written or counted as lost.
+        """Wait until everything sent has been written or counted as lost.
 
-        Large messages can take the middleware seconds, and what is behind them waits for them. A loss
-        shows with the next message.
+        Large messages can take the middleware seconds, and later messages wait for them. A loss is
+        noticed
+        with the next message.
         """
 
         def arrived() -> bool:
@@ -227,14 +231,14 @@ class Bench:
         raise AssertionError(f"not all that was sent arrived; status: {self.status}")
 
     def forget(self) -> None:
-        """Start counting what is sent anew."""
+        """Clear ``sent``."""
         for sent in self.sent.values():
             sent.clear()
 
     def call(self, kind: Any, service: str, /, **fields: Any) -> Any:
         """Call a service as `ros2 service call` would."""
         client: Any = self.node.create_client(kind, service)
-        assert client.wait_for_service(20), f"service {service} is not there"
+        assert client.wait_for_service(20), f"service {service} does not exist"
         future = client.call_async(kind.Request(**fields))
         self.executor.spin_until_future_complete(future, timeout_sec=20)
         assert future.done(), f"service {service} did not answer"

@@ -1,4 +1,4 @@
-"""A robot whose sensors behave badly: late, jittery, with holes, on clocks of their own."""
+"""A robot with bad sensors: late, jittery, with gaps, on their own clocks."""
 
 from __future__ import annotations
 
@@ -24,12 +24,14 @@ class Manners:
     """How one stream behaves.
 
     Attributes:
+        rate_hz: of its samples.
         offset_s, drift_ppm: of its clock against the machine's.
-        latency_s, jitter_s: between sampling and sending; jitter is exponential, so some overtake others.
+        latency_s, jitter_s: from sampling to sending; jitter is exponential, so some messages
+            overtake.
         lost: share that is never sent.
-        silent_s: from when to when nothing is sent, seconds since ``mark``.
-        begins_s: nothing is published before, seconds since ``mark``.
-        restarts_s: when its driver ends and another one begins, seconds since ``mark``.
+        silent_s: begin and end of a silence, s since ``mark``.
+        begins_s: begin of publishing, s since ``mark``.
+        restarts_s: time at which its driver is replaced by another one, s since ``mark``.
     """
 
     rate_hz: float
@@ -70,7 +72,7 @@ streams:
 
 
 class RoughRobot:
-    """Publishes ``ROUGH`` from a thread of its own until closed."""
+    """Publishes ``ROUGH`` from its own thread until closed."""
 
     def __init__(self, namespace: str, seed: int = 0) -> None:
         self._context = rclpy.Context()
@@ -94,7 +96,7 @@ class RoughRobot:
         self._context.try_shutdown()
 
     def mark(self) -> None:
-        """What happens at a time happens so long after now."""
+        """Set the zero of times such as ``silent_s`` to now."""
         self._marked_ns = time.time_ns()
 
     def _publisher(self, topic: str) -> Any:

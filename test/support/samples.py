@@ -1,4 +1,4 @@
-"""Messages as bytes, and bags made of them, without ROS."""
+"""Messages as bytes, and bags made of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T0 = 1_700_000_000_000_000_000
 def wrench(
     stamp_ns: int, values: tuple[float, ...] = (1, 2, 3, 4, 5, 6), frame_id: str = ""
 ) -> bytes:
-    """A WrenchStamped as little-endian CDR."""
+    """Return a WrenchStamped as little-endian CDR."""
     text = frame_id.encode() + b"\0"
     head = struct.pack("<iII", stamp_ns // 10**9, stamp_ns % 10**9, len(text)) + text
     head += b"\0" * (-len(head) % 8)
@@ -32,7 +32,7 @@ def joint_state(
     velocity: Sequence[float] = (),
     effort: Sequence[float] = (),
 ) -> bytes:
-    """A JointState as little-endian CDR."""
+    """Return a JointState as little-endian CDR."""
     data = struct.pack("<iII", stamp_ns // 10**9, stamp_ns % 10**9, 1) + b"\0"
 
     def grow(size: int, more: bytes) -> bytes:
@@ -50,20 +50,20 @@ def joint_state(
 
 
 def wrench_topic(name: str = "/wrist/wrench") -> BagTopic:
-    """A topic as the ingest would describe it."""
+    """Return a topic as the ingest describes it."""
     definition = "std_msgs/Header header\ngeometry_msgs/Wrench wrench\n"
     return BagTopic(name, WRENCH, (OfferedQos(),), "RIHS01_" + "0" * 64, definition)
 
 
 def write_bag(writer: BagWriter, path: Path, messages: list[tuple[str, bytes, int]]) -> None:
-    """A closed bag with these (topic, data, receive_ns)."""
+    """Write a closed bag with these (topic, data, receive_ns)."""
     writer.open(path, {"who": "test"})
     write_messages(writer, messages)
     writer.close()
 
 
 def write_messages(writer: BagWriter, messages: list[tuple[str, bytes, int]]) -> None:
-    """Write these (topic, data, receive_ns), sent a microsecond before they were received."""
+    """Write these (topic, data, receive_ns), stamped a microsecond before their receipt."""
     channels = {topic: Channel(wrench_topic(topic)) for topic in sorted({m[0] for m in messages})}
     for channel in channels.values():
         writer.add_topic(channel)

@@ -1,5 +1,5 @@
-/* Preloaded into a process, lets a test set that process's wall clock without touching the machine's:
- * the file that SHIFTED_CLOCK names holds the shift in nanoseconds. */
+/* Preloaded into a process, this lets a test shift that process's wall clock, not the machine's.
+ * The file in SHIFTED_CLOCK holds the shift in nanoseconds. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -43,8 +43,8 @@ int gettimeofday(struct timeval *restrict now, void *restrict zone) {
   return result;
 }
 
-/* Who waits until a moment of the wall clock gets the kernel's idea of it; a moment of the monotonic
- * clock is far smaller. Older builds of the C++ library wait this way for anything. */
+/* Waits until a time of the wall clock must use the kernel's unshifted time; times of the monotonic clock
+ * are far smaller. Older builds of the C++ library use the wall clock for all waits. */
 int pthread_cond_timedwait(pthread_cond_t *restrict condition, pthread_mutex_t *restrict mutex,
                            const struct timespec *restrict until) {
   static int (*real)(pthread_cond_t *, pthread_mutex_t *, const struct timespec *);

@@ -1,4 +1,4 @@
-"""Somebody who watches ``scene/markers`` as rviz does."""
+"""Subscribes to ``scene/markers`` like RViz."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from support.robot import Bench
 
 
 class Watcher:
-    """What a viewer shows: the markers that were added and not deleted since, by namespace and id."""
+    """Keeps what a viewer shows: markers that were added and not deleted, by namespace and id."""
 
     def __init__(self, bench: Bench) -> None:
         self.markers: dict[tuple[str, int], Marker] = {}
@@ -21,7 +21,7 @@ class Watcher:
         )
 
     def close(self) -> None:
-        """Look away."""
+        """End the subscription."""
         self._node.destroy_subscription(self._subscription)
 
     def _take(self, array: MarkerArray) -> None:
@@ -36,22 +36,22 @@ class Watcher:
                 self.markers.clear()
 
     def of(self, kind: str) -> list[Marker]:
-        """Markers of a namespace, by id."""
+        """Return the markers of a namespace, sorted by id."""
         return [marker for (ns, _), marker in sorted(self.markers.items()) if ns == kind]
 
     def frames(self) -> set[str]:
-        """That something is shown in."""
+        """Return the frames of all markers."""
         return {marker.header.frame_id for marker in self.markers.values()}
 
     def texts(self, kind: str = "episode") -> list[str]:
-        """What is written, from top to bottom."""
+        """Return the texts from top to bottom."""
         return [marker.text for marker in self.of(kind) if marker.text]
 
     def says(self, part: str, kind: str = "episode") -> Callable[[], bool]:
-        """Whether a line has this in it, as a condition to wait for."""
+        """Return a condition: whether a text contains a part."""
         return lambda: any(part in text for text in self.texts(kind))
 
 
 def colour(marker: Marker) -> tuple[float, float, float]:
-    """Red, green and blue."""
+    """Return red, green and blue."""
     return marker.color.r, marker.color.g, marker.color.b

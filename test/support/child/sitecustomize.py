@@ -1,5 +1,9 @@
-"""Writes every exception that is logged or that nobody catches into a file: in the tests' own process, and,
-as Python runs a module of this name by itself, in every Python process that a test starts."""
+"""Writes every exception that is logged or not caught into a file.
+
+It runs in the tests' own process, and in every Python process that a test starts, because Python
+imports
+a module of this name by itself.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,7 @@ def write(text: str) -> None:
 
 
 class Handler(logging.Handler):
-    """Writes what is logged as an error, or with an exception."""
+    """Writes log records of level ERROR, or with an exception."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno >= logging.ERROR or (record.exc_info and record.exc_info[0]):
@@ -31,7 +35,7 @@ class Handler(logging.Handler):
 
 
 def hear() -> None:
-    """Begin to listen in this process."""
+    """Start to listen in this process."""
     logging.getLogger().addHandler(Handler())
 
 
@@ -51,8 +55,11 @@ def _unraisable(args: sys.UnraisableHookArgs) -> None:
 
 
 def in_a_child() -> None:
-    """The same, and what nobody catches: the tests' own process has pytest for that."""
-    # A root logger with a handler prints nothing any more, which whoever reads the output would miss.
+    """Start to listen in a child process, including uncaught exceptions.
+
+    In the tests' own process, pytest reports those.
+    """
+    # A root logger with a handler stops printing to stderr, so add the default handler back.
     assert logging.lastResort is not None
     logging.getLogger().addHandler(logging.lastResort)
     hear()
