@@ -20,6 +20,7 @@ ROOT_PAGES = {
     "CHANGELOG.md": "CHANGELOG.md",
 }
 SHIM = "iframe-worker.js"  # beside this file: the search of pages that are opened from disk
+STYLE = ".md-grid { max-width: 80rem; } td:first-child code { white-space: nowrap; }\n"  # room for tables
 COPIES = "checkout"  # folder of the site with files that pages link
 _LINK = re.compile(r"(?<=\]\()([^)\s#:]+)(?=[)#])")
 
@@ -36,6 +37,7 @@ def on_files(files: Files, config: Any) -> Files:
     """Add the root's pages, and every file outside of docs/ that a page links."""
     shim = str(ROOT / "tools" / SHIM)
     files.append(File.generated(config, f"assets/javascripts/{SHIM}", abs_src_path=shim))
+    files.append(File.generated(config, "assets/site.css", content=STYLE))
     for name, place in ROOT_PAGES.items():
         text = (ROOT / name).read_text(encoding="utf-8")
         files.append(File.generated(config, place, content=text))
