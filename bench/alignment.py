@@ -1,4 +1,7 @@
-"""How well streams are aligned, against known truth and beside what others do: ``make bench-alignment``."""
+"""Measures how well streams are aligned, against the truth and other methods.
+
+Run by ``make bench-alignment``.
+"""
 
 from __future__ import annotations
 
@@ -45,8 +48,8 @@ SOURCES = (
     Source("wrist_camera", CompressedImage, 30, Policy.NEAREST, offset_s=0.045, drift_ppm=-100,
            readout_s=0.020, readout_spread_s=0.0005, believed_s=0.0215, transport_s=0.010, jitter_s=0.005, lost=0.02),
 )  # fmt: skip
-CAMERA = 3  # the frame's picture
-SETTLED_S = 6.0  # until clocks of devices are known; errors are judged from then on
+CAMERA = 3  # index of the frame's picture
+SETTLED_S = 6.0  # time until device clocks are known; errors are measured after it
 WRONG_NS = 5_000_000
 SLOP_NS = 50_000_000
 DEADLINE_NS = 250_000_000
@@ -56,7 +59,7 @@ BATCH_NS = 10_000_000
 def record(
     sources: tuple[Source, ...], seconds: float, seed: int
 ) -> tuple[list[Recorded], list[Truth | None]]:
-    """What a recorder would have received."""
+    """Return what a recorder would have received, and the truth."""
     rng = np.random.default_rng(seed)
     joints = Truth.draw(rng, 7)
     truths: list[Truth | None] = []
@@ -69,7 +72,7 @@ def record(
 
 
 def ours(streams: list[Recorded], clock: FrameClock) -> tuple[Frames, Aligner, float]:
-    """The aligner, fed as it is live: what arrived in 10 ms at a time. Also: CPU s a frame."""
+    """Feed the aligner as if live, 10 ms at a time; also return CPU seconds per frame."""
     parts: list[Frames] = []
     aligner = Aligner([s.source.config for s in streams], clock, DEADLINE_NS, parts.append)
     at = [0] * len(streams)
@@ -90,12 +93,12 @@ def ours(streams: list[Recorded], clock: FrameClock) -> tuple[Frames, Aligner, f
 
 
 def settled(times: np.ndarray) -> np.ndarray:
-    """Which are late enough for clocks to be known."""
+    """Return which times are late enough for clocks to be known."""
     return times >= T0 + round(SETTLED_S * NS)
 
 
 def wrong_frames(streams: list[Recorded], frames: Frames) -> int:
-    """Frames with a value that calls itself good and was taken at another time than it says."""
+    """Count frames with a value that is called good but was sampled at another time."""
     wrong = np.zeros(len(frames), dtype=bool)
     for stream, column in zip(streams, frames.columns):
         good = column.status <= SampleStatus.INTERPOLATED
@@ -106,7 +109,7 @@ def wrong_frames(streams: list[Recorded], frames: Frames) -> int:
 
 
 def joint_errors(truth: Truth, values: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """float64[frames, joints], from where the joints really were at these times, rad."""
+    """Return float64[frames, joints], rad: distance from the true positions at these times."""
     return values - truth.at(times)
 
 
@@ -118,11 +121,15 @@ def judge(
     wrong: int,
     cpu_s: float,
 ) -> dict[str, float]:
-    """One method's frames: the joints against where they were when the picture was exposed.
+    """Compare one method's joints with their true positions when the picture was exposed.
 
     Args:
-        numbers: of the pictures.
-        values: of the joints.
+        camera: the pictures.
+        truth: of the joints.
+        numbers: indices of the pictures in the frames.
+        values: joint positions in the frames.
+        wrong: number of wrong frames.
+        cpu_s: per frame.
     """
     exposed = camera.true[numbers]
     error = np.abs(joint_errors(truth, values, exposed))[settled(exposed)]
@@ -138,7 +145,7 @@ def judge(
 
 
 def against_others(seeds: int, seconds: float) -> tuple[dict[str, float], list[dict[str, Any]]]:
-    """The same input through all three. The frame's instant is its picture's: when it was exposed."""
+    """Run all three methods on the same input; a frame's time is the exposure of its picture."""
     rows: dict[str, list[dict[str, float]]] = {
         "latest at a timer": [],
         "within a slop": [],
@@ -211,7 +218,7 @@ def against_others(seeds: int, seconds: float) -> tuple[dict[str, float], list[d
 
 
 def at_a_rate(seeds: int, seconds: float) -> tuple[dict[str, float], list[dict[str, Any]]]:
-    """Ticks of 30 Hz: every stream's error against the truth at the tick, and who is wrong when clocks are set."""
+    """Measure frames at 30 Hz: errors against the truth at the tick, also when clocks are set."""
     ratios, wrong, rows = [], [], []
     for seed in range(seeds):
         streams, truths = record(SOURCES, seconds, 100 + seed)
@@ -259,7 +266,7 @@ def at_a_rate(seeds: int, seconds: float) -> tuple[dict[str, float], list[dict[s
             for lane in aligner.lanes
             if lane.config.name in ("wrench", "wrist_camera")
         ]
-        assert all(told), "a clock that was set has to be told of"
+        assert all(told), "a clock that was set must be reported"
     table = Table(
         title=f"ticks of 30 Hz, {seeds} runs (first shown); also with clocks set by half a second"
     )
@@ -285,7 +292,7 @@ def at_a_rate(seeds: int, seconds: float) -> tuple[dict[str, float], list[dict[s
 
 
 def clocks(runs: int) -> tuple[dict[str, float], list[dict[str, Any]]]:
-    """Offset and drift after 30 s, over rates, offsets, drifts and kinds of jitter."""
+    """Measure offset and drift after 30 s, over rates, offsets, drifts and kinds of jitter."""
     rng = np.random.default_rng(7)
     every: list[np.ndarray] = []
     kinds = {
@@ -354,7 +361,7 @@ def _clock_error(
 
 
 def offline(seconds: float, repeats: int) -> tuple[dict[str, float], list[dict[str, Any]]]:
-    """A bag of the humanoid load, aligned at 30 Hz; pictures are not decoded."""
+    """Align a bag of the humanoid load at 30 Hz; pictures are not decoded."""
     with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
         path = Path(folder) / "humanoid"
         messages = humanoid_bag(path, seconds)
@@ -375,7 +382,7 @@ def offline(seconds: float, repeats: int) -> tuple[dict[str, float], list[dict[s
 
 
 def live(seconds: float) -> tuple[dict[str, float], list[dict[str, Any]]]:
-    """The simulated robot and the recorder as processes: from a tick to its frame in another process."""
+    """Measure the time from a tick to its frame in another process, with real nodes."""
     command = [sys.executable, str(Path(__file__).with_name("frame_latency.py")), str(seconds)]
     with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
         cache = SCRATCH / "sim"
@@ -395,7 +402,7 @@ def live(seconds: float) -> tuple[dict[str, float], list[dict[str, Any]]]:
 
 
 def recordings(paths: list[Path]) -> list[dict[str, Any]]:
-    """Real recordings, at several rates."""
+    """Align real recordings at several rates."""
     rows = []
     for path in paths:
         for rate in (25.0, 30.0, 100.0):
@@ -429,7 +436,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a minute instead of five")
     parser.add_argument(
-        "--bag", type=Path, nargs="*", default=[], help="real recordings to align, too"
+        "--bag", type=Path, nargs="*", default=[], help="real recordings to align as well"
     )
     parser.add_argument("--out", type=Path, default=RESULTS / "alignment.json")
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""A bag of the humanoid load, without waiting for it."""
+"""Writes a bag of the humanoid load without waiting for real time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T0 = 1_700_000_000 * NS
 
 
 def humanoid_bag(path: Path, seconds: float) -> int:
-    """Write what the load of load.py would send in so long; returns the number of messages."""
+    """Write what the load of load.py would send in this time; return the number of messages."""
     shutil.rmtree(path, ignore_errors=True)
     rng = np.random.default_rng(0)
     writer = writer_factory("mcap")()
@@ -36,7 +36,7 @@ def humanoid_bag(path: Path, seconds: float) -> int:
         writer.add_topic(channels[topic])
         at = np.arange(int(seconds * stream.rate_hz)) / stream.rate_hz * 1e9
         at = at + rng.integers(0, round(1e9 / stream.rate_hz)) + rng.uniform(0, 1e5, len(at))
-        # One publisher's messages do not overtake each other.
+        # Messages of one publisher keep their order.
         received = np.maximum.accumulate(at + 5e5 + rng.exponential(2e5, len(at)))
         events += [(round(r), round(a), topic) for a, r in zip(at.tolist(), received.tolist())]
     events.sort()

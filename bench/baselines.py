@@ -1,4 +1,4 @@
-"""What others do: the latest message at a timer, and pairs within a slop."""
+"""Baselines for alignment: the latest message at a timer, and pairs within a slop."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from synthetic import Recorded
 
 
 def latest_at_timer(streams: list[Recorded], ticks: np.ndarray) -> np.ndarray:
-    """int64[ticks, streams], the newest message of each stream at each tick; -1: none yet."""
+    """Return int64[ticks, streams], the newest message of each stream at each tick; -1: none."""
     return np.stack([np.searchsorted(s.receives, ticks, "right") - 1 for s in streams], axis=1)
 
 
 class Slop:
-    """Pairs as ``message_filters.ApproximateTimeSynchronizer`` does it in Python.
+    """Pairs messages like ``message_filters.ApproximateTimeSynchronizer`` in Python.
 
-    Every stream has a queue by stamp that drops its oldest. On each message, the others' messages within
-    the slop of it are tried in order of their distance, the first set that lies within the slop as a whole
-    is a frame, and its messages are gone. Source: ros2/message_filters, src/message_filters/__init__.py.
+    Every stream has a queue sorted by stamp that drops its oldest message. For each new message,
+    the other
+    streams' messages within the slop are tried by distance; the first set that is within the slop
+    as a whole
+    is a frame, and its messages are removed. Source: ros2/message_filters,
+    src/message_filters/__init__.py.
     """
 
     def __init__(
@@ -49,7 +52,7 @@ class Slop:
 
 
 def within_slop(streams: list[Recorded], queue_size: int, slop_ns: int) -> np.ndarray:
-    """int64[frames, streams], the messages of each frame."""
+    """Return int64[frames, streams], the messages of each frame."""
     frames: list[tuple[int, ...]] = []
     filter_ = Slop(len(streams), queue_size, slop_ns, lambda *numbers: frames.append(numbers))
     for stream, number in arrivals(streams):
@@ -60,7 +63,7 @@ def within_slop(streams: list[Recorded], queue_size: int, slop_ns: int) -> np.nd
 def real_message_filters(
     streams: list[Recorded], queue_size: int, slop_ns: int
 ) -> np.ndarray | None:
-    """The same by the real one; None where it is not installed."""
+    """Return the frames of the real ApproximateTimeSynchronizer; None: it is not installed."""
     try:
         from message_filters import ApproximateTimeSynchronizer, SimpleFilter
     except ImportError:
@@ -82,7 +85,7 @@ def real_message_filters(
 
 
 def arrivals(streams: list[Recorded]) -> list[tuple[int, int]]:
-    """Stream and number of every message, in order of receipt."""
+    """Yield stream and index of every message in order of receipt."""
     order = [
         (int(at), stream, number)
         for stream, s in enumerate(streams)

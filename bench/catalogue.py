@@ -1,8 +1,9 @@
-"""How fast a catalogue of millions answers, counts and takes in: ``make bench-catalogue``.
+"""Measures how fast a catalogue of millions answers, counts and updates: ``make bench-catalogue``.
 
 The catalogue is generated: a year of a floor with a hundred robots, two shifts a day, tasks of the
-shipped registry, drawn from a fixed seed. What is measured is what the command line and the recorder
-call, with the file in the system's cache, as it is on a machine that is in use.
+shipped registry, drawn from a fixed seed. Measured are the calls of the command line and the
+recorder,
+with the file in the system's cache, as on a machine in use.
 """
 
 from __future__ import annotations
@@ -47,29 +48,32 @@ from robot_recorder.model.topics import BagTopic, OfferedQos
 from robot_recorder.quality.report import Verdict
 
 CONSOLE = Console(width=130)
-LIMIT = 50  # as the command line has it
+LIMIT = 50  # default of the command line
 
 
 # -- questions
 
 
 def kinds() -> list[tuple[str, ...]]:
-    """Every combination of what can be asked for."""
+    """Return every combination of criteria."""
     asked = ("task", "robot", "operator", "outcome", "verdict", "dates", "length")
     return [kind for n in range(len(asked) + 1) for kind in itertools.combinations(asked, n)]
 
 
 def question(kind: tuple[str, ...], some: Entry, other: Entry, rng: random.Random) -> Filter:
-    """A random filter of a kind.
+    """Return a random filter of a kind.
 
     Args:
-        some: what it asks for is taken from here, so that something matches.
-        other: half of all questions take some of it from here, and most of those match nothing.
+        kind: its criteria.
+        some: an episode whose values it asks for, so that something matches.
+        other: another episode; half of the questions take a value from it, and most of those match
+            nothing.
+        rng: source of randomness.
     """
     pick = (lambda: some) if rng.random() < 0.5 else (lambda: rng.choice((some, other)))
     words = ("task", "robot", "operator", "outcome", "verdict")
     filter = Filter(**{word: getattr(pick(), word) for word in words if word in kind})
-    if "outcome" in kind and rng.random() < 0.5:  # most are successes that were accepted
+    if "outcome" in kind and rng.random() < 0.5:  # most episodes are accepted successes
         filter = replace(filter, outcome=rng.choice(list(Outcome)))
     if "verdict" in kind and rng.random() < 0.5:
         filter = replace(filter, verdict=rng.choice(list(Verdict)))
@@ -93,7 +97,7 @@ def question(kind: tuple[str, ...], some: Entry, other: Entry, rng: random.Rando
 
 
 def ask(catalogue: Catalogue, each: int) -> tuple[dict[str, float], list[dict[str, Any]]]:
-    """What ``robot-recorder episodes`` does to answer: the newest 50, and how many there are."""
+    """Answer like ``robot-recorder episodes``: the newest 50 and the total number."""
     rng = random.Random(2)
     all_keys = range(1, catalogue.episodes() + 1)
     lines: list[dict[str, Any]] = []
@@ -119,7 +123,7 @@ def ask(catalogue: Catalogue, each: int) -> tuple[dict[str, float], list[dict[st
     )
     for heading in ("asked for", "p50", "p95", "max"):
         table.add_column(heading, justify="left" if heading == "asked for" else "right")
-    for line in [*lines[:15], {"kind": "all kinds together", **spread(pooled)}]:
+    for line in [*lines[:15], {"kind": "all kinds", **spread(pooled)}]:
         table.add_row(line["kind"], *(f"{line[k]:.1f}" for k in ("p50", "p95", "max")))
     CONSOLE.print(table)
     figures = {f"query_ms_{k}": v for k, v in spread(pooled).items()}
@@ -128,7 +132,7 @@ def ask(catalogue: Catalogue, each: int) -> tuple[dict[str, float], list[dict[st
 
 
 def spread(times: list[float]) -> dict[str, float]:
-    """Median, 95th percentile, and the worst."""
+    """Return median, 95th percentile and maximum."""
     return {
         "p50": round(statistics.median(times), 3),
         "p95": round(float(np.percentile(times, 95)), 3),
@@ -140,8 +144,10 @@ def spread(times: list[float]) -> dict[str, float]:
 
 
 def changes(catalogue: Catalogue, number: int) -> dict[str, float]:
-    """One episode a transaction, as the recorder does it: new ones (and such as are copied there a year
-    later), relabelled ones, discarded ones."""
+    """Measure new, relabelled and discarded episodes, one per transaction as in the recorder.
+
+    The new ones include episodes that are copied there a year late.
+    """
     rng = random.Random(3)
     total = catalogue.episodes()
     entries = list(dict.fromkeys(catalogue.entries(rng.choices(range(1, total + 1), k=number))))
@@ -173,18 +179,18 @@ def changes(catalogue: Catalogue, number: int) -> dict[str, float]:
 
 
 def changed(catalogue: Catalogue, work: Callable[[Any], None], item: Any) -> float:
-    """How long it took, ms."""
+    """Return the duration of a change, ms."""
     began = time.perf_counter()
     with catalogue.writing():
         work(item)
     return 1000 * (time.perf_counter() - began)
 
 
-# -- statistics, and making it anew
+# -- statistics and rebuilding
 
 
 def stats(root: Path, runs: int) -> dict[str, float]:
-    """The whole command in a process of its own: its start, everything counted, tables printed."""
+    """Measure the whole command in its own process: start, counting, tables."""
     code = "import sys; from robot_recorder.cli.main import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", code, "stats", str(root)]
     took: dict[str, list[float]] = {"stats_s": [], "stats_from_disk_s": []}
@@ -212,7 +218,7 @@ def forget(path: Path) -> None:
 
 
 def rebuild(folder: Path, episodes: int) -> dict[str, float]:
-    """From directories, as ``robot-recorder catalogue --rebuild`` does; then with one more of them."""
+    """Rebuild from directories like ``robot-recorder catalogue --rebuild``, then with one more."""
     root = folder / "bags"
     root.mkdir()
     with Catalogue(folder) as full:
@@ -241,7 +247,7 @@ def rebuild(folder: Path, episodes: int) -> dict[str, float]:
 
 
 def humanoid_metadata(path: Path, entry: Entry) -> None:
-    """An episode's directory as far as the catalogue reads it: thirty topics, twelve of them aligned."""
+    """Write an episode's metadata as far as the catalogue reads it: 30 topics, 12 aligned."""
     path.mkdir()
     topics = [
         topic_metadata(BagTopic(f"/robot/stream_{i}/data", "sensor_msgs/msg/JointState", (OfferedQos(),),
@@ -280,7 +286,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=RESULTS / "catalogue.json")
     options = parser.parse_args()
     SCRATCH.mkdir(exist_ok=True)
-    load_before = [round(load, 2) for load in os.getloadavg()]  # by others
+    load_before = [round(load, 2) for load in os.getloadavg()]  # caused by others
     with tempfile.TemporaryDirectory(dir=SCRATCH, prefix="catalogue_") as folder:
         root = Path(folder)
         figures: dict[str, float] = {

@@ -1,4 +1,4 @@
-"""What every bench does with its figures."""
+"""Writes the figures of all benches."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from typing import Any
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
-SCRATCH = HERE.parent / ".cache"  # on the disk that is measured, and never committed
+SCRATCH = HERE.parent / ".cache"  # on the measured disk, never committed
 
 
 def write_results(path: Path, command: str, figures: dict[str, float], **more: Any) -> None:
-    """Keep what was measured, with the command and the machine.
+    """Write figures with the command and the machine they come from.
 
     Args:
-        more: where the figures come from.
+        path: of the file.
+        command: that measured them.
+        figures: the figures.
+        more: the data behind them.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     rounded = {name: round(value, 3) for name, value in figures.items()}
@@ -27,7 +30,7 @@ def write_results(path: Path, command: str, figures: dict[str, float], **more: A
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """Return a description of this machine."""
     cpu = subprocess.run(["lscpu"], capture_output=True, text=True).stdout
     model = next((x.split(":")[1].strip() for x in cpu.splitlines() if "Model name" in x), "")
     return {

@@ -1,4 +1,4 @@
-"""A floor's year of episodes, drawn from a fixed seed, and a catalogue of it without its bags."""
+"""Generates a year of a floor's episodes from a fixed seed, as a catalogue without bags."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ REASONS = ("rate", "gap", "skew", "losses", "frozen", "camera_black", "camera_bl
 
 
 def weights(count: int, power: float) -> np.ndarray:
-    """A few are frequent, many are rare."""
+    """Return probabilities of a few frequent and many rare choices."""
     p = 1 / np.arange(1, count + 1) ** power
     return p / p.sum()
 
 
 @dataclass
 class Floor:
-    """Draws what a floor records.
+    """Draws the episodes of a floor.
 
     Attributes:
-        texts: what ``names`` holds, by number.
+        texts: content of the table ``names``, by number.
     """
 
     rng: np.random.Generator
@@ -52,16 +52,16 @@ class Floor:
         self.number = {text: i for i, text in enumerate(self.texts)}
 
     def numbers(self, words: list[str] | tuple[str, ...], chosen: np.ndarray) -> np.ndarray:
-        """The numbers of chosen words."""
+        """Return the numbers of the chosen words."""
         return np.array([self.number[w] for w in words])[chosen]
 
     def draw(self, episodes: int) -> dict[str, np.ndarray]:
-        """Columns of the ``episodes`` table, in order of time; names are left out."""
+        """Return columns of the ``episodes`` table in order of time, without names."""
         rng = self.rng
         shifts = -(-episodes // PER_SHIFT)
         robot = np.arange(shifts) // 2 % ROBOTS
         day = np.arange(shifts) // (2 * ROBOTS)
-        day += day // 6  # nobody works on Sundays
+        day += day // 6  # no work on Sundays
         operator = rng.choice(OPERATORS, shifts, p=weights(OPERATORS, 0.4))
         task = rng.choice(len(self.tasks), (shifts, 2), p=weights(len(self.tasks), 0.8))
         task = np.repeat(task, PER_SHIFT // 2, axis=1)  # two tasks a shift
@@ -80,7 +80,7 @@ class Floor:
         }
         clumsiness = np.exp(rng.normal(0, 0.5, OPERATORS))[operator][:, None]
         difficulty = np.exp(rng.normal(0, 0.6, len(self.tasks)))[task]
-        failing = (0.036 * clumsiness * difficulty).clip(0, 0.6)  # one in twenty on the whole
+        failing = (0.036 * clumsiness * difficulty).clip(0, 0.6)  # one in twenty on average
         flat |= self._judged(rng, failing.ravel(), seconds.ravel())
         order = np.argsort(flat["start_ns"], kind="stable")[:episodes]
         return {name: column[order] for name, column in flat.items()}
@@ -117,7 +117,7 @@ class Floor:
 
 
 def generate(root: Path, episodes: int) -> dict[str, float]:
-    """Make a catalogue without its bags: rows first, then the sums, then the indexes."""
+    """Make a catalogue without bags: first rows, then sums, then indexes."""
     floor = Floor(np.random.default_rng(1), list(load_tasks().tasks.values()))
     began = time.monotonic()
     columns = floor.draw(episodes)
@@ -141,7 +141,7 @@ def generate(root: Path, episodes: int) -> dict[str, float]:
         sums_s = time.monotonic() - began - rows_s
         with catalogue.writing():
             create_indexes(connection)
-            catalogue.set_fact("listed_ns", os.stat(root).st_mtime_ns)  # there are no bags to list
+            catalogue.set_fact("listed_ns", os.stat(root).st_mtime_ns)  # prevents a listing of bags
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return {
         "generate_rows_s": rows_s,
@@ -152,7 +152,7 @@ def generate(root: Path, episodes: int) -> dict[str, float]:
 
 
 def rows(columns: dict[str, np.ndarray], floor: Floor) -> Iterator[tuple[Any, ...]]:
-    """Rows of the ``episodes`` table, with names as the recorder gives them."""
+    """Return rows of the ``episodes`` table with the names that the recorder would give."""
     total = len(columns["start_ns"])
     for first in range(0, total, 50_000):
         part = {name: column[first : first + 50_000].tolist() for name, column in columns.items()}

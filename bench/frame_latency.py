@@ -1,4 +1,4 @@
-"""Listens to the synchronizer's frames and says how late they are: see alignment.py's ``live``."""
+"""Measures the latency of the synchronizer's frames, for ``live`` of alignment.py."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def on_diagnostics(report: DiagnosticArray) -> None:
 node.create_subscription(AlignedFrame, "synchronizer/frames", on_frame, 100)
 node.create_subscription(DiagnosticArray, "/diagnostics", on_diagnostics, 10)
 deadline = time.monotonic() + 120
-while not (late and late[-1][1]):  # until all streams are there
+while not (late and late[-1][1]):  # until all streams have arrived
     assert time.monotonic() < deadline, "no complete frame within two minutes"
     rclpy.spin_once(node, timeout_sec=0.5)
 settle = time.monotonic() + 5

@@ -1,7 +1,8 @@
-"""Publishes a load over real middleware, and says how much of it was sent.
+"""Publishes a load over real middleware and reports how much of it was sent.
 
-Protocol on the pipes: prints ``ready`` once every topic has a reader; for every line with a number of
-seconds sends for so long, and prints how many messages were sent per topic so far, as JSON.
+Protocol on the pipes: prints ``ready`` once every topic has a subscriber; for every line with a
+number of
+seconds, sends for that long and prints the number of messages sent per topic so far, as JSON.
 """
 
 from __future__ import annotations
@@ -28,18 +29,18 @@ from sensor_msgs.msg import CompressedImage, Imu, JointState
 from robot_recorder.msg import TactileArray
 
 JOINTS = [f"left_shoulder_pitch_{i:02d}_joint" for i in range(43)]
-# A burst after a hiccup of this process must not overrun what DDS keeps for a reader that is on time.
+# Deep enough that a burst after a pause of this process does not overrun DDS for a punctual reader.
 _DEPTH = 500
 _TICK_S = 0.002
 
 
-# A message of each kind looks different so many times before it repeats: checks see a robot that moves.
+# Number of different messages of each kind before they repeat, so that checks see a moving robot.
 _PHASES = 100
 _PICTURES = 5
 
 
 def joint_state(phase: int = 0) -> Any:
-    """A 43-joint JointState, about 2.8 kB as CDR."""
+    """Return a 43-joint JointState, about 2.8 kB as CDR."""
     angle = 2 * math.pi * phase / _PHASES
     position = [0.3 * math.sin(angle + i) for i in range(43)]
     velocity = [0.3 * math.cos(angle + i) for i in range(43)]
@@ -48,7 +49,7 @@ def joint_state(phase: int = 0) -> Any:
 
 @dataclass(frozen=True)
 class Stream:
-    """One topic of a load."""
+    """A topic of a load."""
 
     topic: str
     make: Callable[..., Any]
@@ -56,12 +57,12 @@ class Stream:
 
     @property
     def numbered(self) -> bool:
-        """Its messages carry their number in place of their last float, so that holes can be seen."""
+        """Return whether messages carry their number instead of their last float, to find gaps."""
         return self.make is joint_state
 
 
 def wrench(phase: int = 0) -> Any:
-    """A force that changes."""
+    """Return a changing force."""
     message = WrenchStamped()
     message.wrench.force.x = 5 * math.sin(2 * math.pi * phase / _PHASES)
     message.wrench.force.z = 0.05 * (phase * 37 % 11)
@@ -69,12 +70,12 @@ def wrench(phase: int = 0) -> Any:
 
 
 def tactile(phase: int = 0) -> Any:
-    """A palm with 16 taxels."""
+    """Return a palm with 16 taxels."""
     return TactileArray(rows=4, cols=4, normal=[0.5 + 0.01 * ((phase + i) % 7) for i in range(16)])
 
 
 def imu(phase: int = 0) -> Any:
-    """A torso that turns."""
+    """Return a turning torso."""
     message = Imu()
     message.orientation.w, message.angular_velocity.z = 1.0, math.sin(2 * math.pi * phase / _PHASES)
     return message
@@ -87,17 +88,17 @@ def _jpeg(number: int) -> bytes:
 
 
 def image(phase: int = 0) -> Any:
-    """A JPEG of 640 x 480 pixels and 100 kB, which is what a scene with some texture takes."""
+    """Return a JPEG of 640 x 480 pixels and 100 kB, the size of a textured scene."""
     return CompressedImage(format="jpeg", data=array("B", _jpeg(phase % _PICTURES)))
 
 
 def joints_load(rate_hz: float, topics: int) -> list[Stream]:
-    """``rate_hz`` JointStates a second in all, spread over topics."""
+    """Return ``rate_hz`` JointStates per second in total, spread over topics."""
     return [Stream(f"joints_{i:02d}", joint_state, rate_hz / topics) for i in range(topics)]
 
 
 def humanoid_load() -> list[Stream]:
-    """What a whole robot sends: 5,920 messages and 15 MB a second."""
+    """Return the load of a whole robot: 5,920 messages and 15 MB per second."""
     wrenches = [
         f"{side}_{part}/wrench" for side in ("left", "right") for part in ("wrist", "ankle")
     ]
@@ -113,12 +114,12 @@ def humanoid_load() -> list[Stream]:
 
 
 def load(name: str) -> list[Stream]:
-    """``humanoid``, or a number: so many JointStates a second on up to 20 topics."""
+    """Return the load ``humanoid``, or a number of JointStates per second on up to 20 topics."""
     return humanoid_load() if name == "humanoid" else joints_load(float(name), 20)
 
 
 class Sender:
-    """Publishes streams at their rates, each message with its own stamp."""
+    """Publishes streams at their rates, stamping each message."""
 
     def __init__(self, node: Any, streams: list[Stream]) -> None:
         self.streams = streams
@@ -133,11 +134,11 @@ class Sender:
         self.sent = [0] * len(streams)
 
     def ready(self) -> bool:
-        """Every topic has a reader."""
+        """Return whether every topic has a subscriber."""
         return all(p.get_subscription_count() for p in self.publishers)
 
     def send_for(self, seconds: float) -> None:
-        """Publish what is due every 2 ms until the time is over."""
+        """Publish due messages every 2 ms for some seconds."""
         begin = time.monotonic()
         first = list(self.sent)
         while (elapsed := time.monotonic() - begin) < seconds:

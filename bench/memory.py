@@ -1,7 +1,8 @@
-"""What memory `record` holds over one long episode and over many short ones: ``make bench-memory``.
+"""Measures the memory of `record` over one long episode and many short ones: ``make bench-memory``.
 
-Recorder, synchronizer, labeller and all checks in one process, on the simulated robot with its cameras,
-which performs one task after the other all the while. The process that looks at pictures is measured with it.
+Recorder, synchronizer, labeller and all checks run in one process, on the simulated robot with
+cameras,
+which performs one task after another. The process that checks pictures is measured as well.
 """
 
 from __future__ import annotations
@@ -31,21 +32,21 @@ from robot_recorder.srv import PerformTask, StartEpisode, StopEpisode
 
 CONSOLE = Console(width=110)
 PERIOD_S = 2.0  # between two samples
-FIRST_S = 60.0  # buffers, rings and pools have their size by then
-END_S = 30.0  # the last of it, whose median is held against that of as long after the first minute
-MOST_KEPT = 1000  # samples that go into the file
+FIRST_S = 60.0  # buffers, rings and pools are fully grown by then
+END_S = 30.0  # length of the end, whose median is compared with that after the first minute
+MOST_KEPT = 1000  # most samples in the file
 
 
 @dataclass
 class Watch:
-    """Memory of `record` and of the processes it started, sampled while the operator waits."""
+    """Samples the memory of `record` and its child processes while the operator waits."""
 
     pid: int
     began: float = field(default_factory=time.monotonic)
     samples: list[tuple[float, float, float, float]] = field(default_factory=list)
 
     def take(self) -> None:
-        """Sample, when it is time to."""
+        """Take a sample if one is due."""
         at = time.monotonic() - self.began
         if self.samples and at < self.samples[-1][0] + PERIOD_S:
             return
@@ -54,7 +55,7 @@ class Watch:
         self.samples.append((at, rss, pss, others))
 
     def figures(self, name: str) -> dict[str, float]:
-        """Medians of half a minute, after the first minute and at the end, and what lies between them."""
+        """Return medians of half a minute after the first minute and at the end, and the change."""
         every = np.array(self.samples)
         later = every[every[:, 0] >= FIRST_S]
         times, rss = later[:, 0], later[:, 1]
@@ -75,13 +76,13 @@ class Watch:
         }
 
     def kept(self) -> list[list[float]]:
-        """s, RSS, PSS and PSS of the other processes, MB; of many samples every n-th."""
+        """Return s, RSS, PSS, and PSS of the child processes, MB; of many samples every n-th."""
         step = len(self.samples) // MOST_KEPT + 1
         return [[round(value, 2) for value in sample] for sample in self.samples[::step]]
 
 
 class Demonstrator:
-    """An operator, and a robot that is given a new task whenever it is done with one."""
+    """An operator, and a robot that gets a new task whenever it is done."""
 
     def __init__(self, watch: Watch, operator: Operator) -> None:
         self._watch = watch
@@ -90,7 +91,7 @@ class Demonstrator:
         self.given_up_ms = 0.0
 
     def wait(self, seconds: float) -> None:
-        """Let it perform for a while."""
+        """Let the robot perform for some seconds."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if self._operator.result.get("state") in (None, "done"):
@@ -107,8 +108,8 @@ class Demonstrator:
         self._number += 1
 
     def record(self, seconds: float) -> Path:
-        """An episode of a length; where it is."""
-        # Forced: a busy machine must not end the measurement; what it lost is told.
+        """Record an episode of a given length and return its path."""
+        # Forced: a busy machine must not end the measurement; losses are reported.
         request = StartEpisode.Request(force=True)
         self._operator.call(StartEpisode, "recorder/start_episode", request)
         self.wait(seconds)
@@ -117,7 +118,7 @@ class Demonstrator:
 
 @contextmanager
 def at_work(longest_s: float) -> Iterator[tuple[Watch, Demonstrator]]:
-    """The simulated robot, `record`, and whoever drives them."""
+    """Run the simulated robot, `record`, and their operator."""
     limits = {"max_episode_s": str(longest_s + 60.0)}
     cache = {"cache": str(SCRATCH.absolute() / "sim")}
     with (
@@ -135,7 +136,7 @@ def at_work(longest_s: float) -> Iterator[tuple[Watch, Demonstrator]]:
 
 
 def told(path: Path) -> dict[str, float]:
-    """Messages, losses and bytes of an episode, which is deleted."""
+    """Return messages, losses and bytes of an episode, and delete it."""
     episode = Episode.open(path)
     figures = {
         "messages": sum(episode.counts.values()),
@@ -147,7 +148,7 @@ def told(path: Path) -> dict[str, float]:
 
 
 def measure_long(minutes: float) -> tuple[dict[str, float], dict[str, Any]]:
-    """One episode."""
+    """Record one long episode."""
     seconds = minutes * 60
     with at_work(seconds) as (watch, robot):
         episode = told(robot.record(seconds))
@@ -159,7 +160,7 @@ def measure_long(minutes: float) -> tuple[dict[str, float], dict[str, Any]]:
 
 
 def measure_short(episodes: int, seconds: float) -> tuple[dict[str, float], dict[str, Any]]:
-    """Many, one right after the other."""
+    """Record many short episodes in a row."""
     with at_work(seconds) as (watch, robot):
         every = [told(robot.record(seconds)) for _ in range(episodes)]
     figures = watch.figures("short")
@@ -174,12 +175,12 @@ def measure_short(episodes: int, seconds: float) -> tuple[dict[str, float], dict
 
 
 def spread(values: list[float]) -> list[float]:
-    """Lowest, median and highest."""
+    """Return lowest, median and highest value."""
     return [min(values), statistics.median(values), max(values)]
 
 
 def keep(out: Path, name: str, command: str, measured: tuple[dict[str, float], Any]) -> None:
-    """Write one measurement beside the other, each with its own command and machine."""
+    """Write one measurement into the file, with its own command and machine, and keep the other."""
     figures, source = measured
     for figure, value in figures.items():
         CONSOLE.print(f"{figure:44} {value:9.2f}")
@@ -191,11 +192,15 @@ def keep(out: Path, name: str, command: str, measured: tuple[dict[str, float], A
 
 
 def main() -> None:
-    """Run both, or one of them, show the figures, write results/memory.json."""
+    """Run one or both measurements, print the figures, write results/memory.json."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=30, help="of the long episode; 0: none")
-    parser.add_argument("--episodes", type=int, default=200, help="short ones; 0: none")
-    parser.add_argument("--seconds", type=float, default=10, help="of each short one")
+    parser.add_argument(
+        "--minutes", type=float, default=30, help="length of the long episode; 0: none"
+    )
+    parser.add_argument(
+        "--episodes", type=int, default=200, help="number of short episodes; 0: none"
+    )
+    parser.add_argument("--seconds", type=float, default=10, help="length of each short episode")
     parser.add_argument("--out", type=Path, default=RESULTS / "memory.json")
     options = parser.parse_args()
     SCRATCH.mkdir(exist_ok=True)

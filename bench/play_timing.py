@@ -1,10 +1,11 @@
-"""How well playback keeps the recorded times: as the player sees it, and as somebody who listens does.
+"""Measures how exactly playback keeps recorded times, in the player and in a subscriber.
 
 python bench/play_timing.py EPISODE
 
-The listener is a process of its own. It takes the middleware's receive stamps, and compares the distance
-of each message from the first one with that of the recorded receipts. What the recording and this
-machine's middleware each add to a message's way cannot be told apart from what the player adds.
+The subscriber is a process of its own. It takes the middleware's receive stamps, and compares each
+message's distance from the first one with that of the recorded receipts. Delays by the recording
+and
+by this machine's middleware cannot be separated from those of the player.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ from robot_recorder.messages.installed_types import message_class
 from robot_recorder.playback.selection import choose
 
 _TYPES = ("sensor_msgs/msg/JointState", "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/Image")
-_SILENT_S = 0.005  # between two looks; the middleware has stamped what arrived in between
+_SILENT_S = 0.005  # pause between two reads; the middleware stamps messages on arrival
 _SUMMARY = re.compile(r"timing error p50 ([\d.]+) ms, p95 ([\d.]+) ms, max ([\d.]+) ms")
 
 
 def measure(episode: Path) -> dict[str, float]:
-    """Play an episode once at its recorded rate. Figures in ms, shares of 1, and counts."""
+    """Play an episode once at its recorded rate; return ms, shares of 1, and counts."""
     types = {t.name: t.type for t in choose(Episode.open(episode)).topics if t.type in _TYPES}
     command = [sys.executable, __file__, "--listen", json.dumps(types)]
     with (
@@ -57,7 +58,7 @@ def measure(episode: Path) -> dict[str, float]:
 
 
 def recorded(episode: Path, topics: set[str]) -> dict[str, np.ndarray]:
-    """int64[n], ns, receipts of each topic in order."""
+    """Return the recorded receipts of each topic in order, int64[n], ns."""
     found: dict[str, list[np.ndarray]] = {topic: [] for topic in topics}
     for segment in read_columns(episode, topics):
         for topic, column in segment.columns.items():
@@ -66,12 +67,12 @@ def recorded(episode: Path, topics: set[str]) -> dict[str, np.ndarray]:
 
 
 def compare(sent: dict[str, np.ndarray], arrivals: dict[str, np.ndarray]) -> dict[str, float]:
-    """How far arrivals lie from where the recorded receipts put them."""
+    """Return how far arrivals are from the recorded receipts."""
     missing = sum(len(at) - len(arrivals.get(topic, ())) for topic, at in sent.items())
     whole = {t: at for t, at in sent.items() if len(arrivals.get(t, ())) == len(at)}
     assert whole, f"no topic arrived whole; {missing} messages are missing"
     late = np.concatenate([arrivals[topic] - at for topic, at in whole.items()])
-    # Nobody knows when the first one was due; the whole is laid upon the recording by its middle.
+    # The due time of the first message is unknown, so align both series by the median.
     error_ms = np.abs(late - np.median(late)) / 1e6
     return {
         "play_error_at_subscriber_ms_p50": float(np.percentile(error_ms, 50)),
@@ -83,7 +84,7 @@ def compare(sent: dict[str, np.ndarray], arrivals: dict[str, np.ndarray]) -> dic
 
 
 def listen(types: dict[str, str]) -> dict[str, list[int]]:
-    """Arrivals of each topic, ns, until a line stands on standard input."""
+    """Return the arrivals of each topic, ns, until a line arrives on standard input."""
     import select
 
     import rclpy

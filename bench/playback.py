@@ -1,8 +1,10 @@
-"""How soon an episode is seen, how exactly it is played, and how much memory a long one takes.
+"""Measures how soon an episode is shown, how exactly it is played, and the memory of a long one.
 
-Recorded is a minute of the simulated humanoid at work. Every time is that of a whole command in a process
-of its own, interpreter and imports included. The baseline reads the bag once with the library rosbags and
-decodes nothing.
+The episode is a minute of the simulated humanoid at work. Every time is that of a whole command in
+its
+own process, interpreter and imports included. The baseline reads the bag once with the library
+rosbags
+and decodes nothing.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ with Reader(Path(sys.argv[1])) as reader:
 
 
 def record(seconds: float) -> Path:
-    """One episode of the simulated robot at work, recorded as on a robot."""
+    """Record one episode of the simulated robot at work, with the real nodes."""
     root = FOLDER / "episodes"
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
@@ -68,19 +70,19 @@ def record(seconds: float) -> Path:
 
 
 def seconds_of(*arguments: str) -> float:
-    """Wall time of a Python process."""
+    """Return the wall time of a Python process, s."""
     began = time.monotonic()
     subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
     return time.monotonic() - began
 
 
 def command(*arguments: str) -> tuple[str, ...]:
-    """The command line as a Python module."""
+    """Return arguments that run the command line as Python code."""
     return "-c", "from robot_recorder.cli.main import main; raise SystemExit(main())", *arguments
 
 
 def times(repeats: int, *arguments: str) -> list[float]:
-    """Of several runs, after one that fills the caches."""
+    """Measure several runs, after one that fills the caches."""
     seconds_of(*arguments)
     return [
         seconds_of(*arguments)
@@ -93,11 +95,11 @@ def times(repeats: int, *arguments: str) -> list[float]:
 
 
 def main() -> None:
-    """Run everything, show the figures, write results/playback.json."""
+    """Run all measurements, print the figures, write results/playback.json."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60, help="of the episode")
+    parser.add_argument("--seconds", type=float, default=60, help="length of the episode")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--episode", type=Path, help="one that is there already")
+    parser.add_argument("--episode", type=Path, help="an existing episode to use instead")
     parser.add_argument("--out", type=Path, default=RESULTS / "playback.json")
     options = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)

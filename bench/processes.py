@@ -1,4 +1,4 @@
-"""Processes of the recorder's bench: the load, the readers it is compared with, the recorder itself."""
+"""Processes of the recorder's benches: the load, the baseline readers, the recorder."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ TYPES = {
 
 
 def cpu_s(pid: int) -> float:
-    """CPU time a process has used, all its threads, user and system."""
+    """Return the CPU time of a process, all threads, user and system, s."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def rss_mb(pid: int) -> float:
-    """Memory a process holds now."""
+    """Return the memory of a process, MB (RSS)."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS"):
             return int(line.split()[1]) / 1024
@@ -40,7 +40,7 @@ def rss_mb(pid: int) -> float:
 
 
 def memory_mb(pid: int) -> tuple[float, float]:
-    """Memory a process holds now, and its share of what it holds together with others: RSS and PSS."""
+    """Return RSS and PSS of a process, MB; PSS divides shared memory among its users."""
     sizes = {}
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
         name, size, *_ = line.split()
@@ -49,7 +49,7 @@ def memory_mb(pid: int) -> tuple[float, float]:
 
 
 def children(pid: int) -> list[int]:
-    """Processes that a process has started, whichever of its threads did."""
+    """Return the processes that a process started, from any of its threads."""
     lists = Path(f"/proc/{pid}/task").glob("*/children")
     return [int(child) for text in lists for child in text.read_text().split()]
 
@@ -59,37 +59,37 @@ Running = AbstractContextManager[subprocess.Popen[str]]
 
 @contextmanager
 def child(*command: str) -> Iterator[subprocess.Popen[str]]:
-    """A process with pipes, ended at the end whatever happens."""
+    """Run a process with pipes, and end it in any case."""
     running = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with ended(running, 30):
         yield running
 
 
 class Load:
-    """The publishing process; see load.py."""
+    """The publishing process of load.py."""
 
     def __init__(self, running: subprocess.Popen[str]) -> None:
         self.running = running
         self.pid = running.pid
 
     def wait_for_readers(self) -> None:
-        """Until every topic has one."""
+        """Wait until every topic has a subscriber."""
         line = self._line()
         assert line == "ready", f"the load said {line!r}"
 
     def send(self, seconds: float) -> dict[str, int]:
-        """Publish for a while; messages sent per topic since the process began."""
+        """Publish for some seconds; return the messages sent per topic since the process began."""
         self.begin(seconds)
         return self.end()
 
     def begin(self, seconds: float) -> None:
-        """Publish for a while, and return at once."""
+        """Start to publish for some seconds, without waiting."""
         assert self.running.stdin is not None
         self.running.stdin.write(f"{seconds}\n")
         self.running.stdin.flush()
 
     def end(self) -> dict[str, int]:
-        """Wait for the end of ``begin``."""
+        """Wait until the messages of ``begin`` are sent; return them per topic."""
         return dict(json.loads(self._line()))
 
     def _line(self) -> str:
@@ -99,18 +99,18 @@ class Load:
 
 @contextmanager
 def publishing(name: str) -> Iterator[Load]:
-    """The process that publishes a load."""
+    """Run the process that publishes a load."""
     with child(sys.executable, str(HERE / "load.py"), name) as running:
         yield Load(running)
 
 
 def reading(kind: str, name: str, folder: Path) -> Running:
-    """A reader to compare with; see readers.py."""
+    """Run a baseline reader of readers.py."""
     return child(sys.executable, str(HERE / "readers.py"), kind, name, str(folder))
 
 
 def recording(name: str, folder: Path, program: str = "recorder", **parameters: object) -> Running:
-    """The recorder's own process, with a profile made for a load."""
+    """Run the recorder's process with a profile made for a load."""
     streams = {
         stream.topic.replace("/", "_"): {
             "topic": stream.topic,

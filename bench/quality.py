@@ -1,4 +1,4 @@
-"""Are bad episodes found, good ones left alone, how soon is the verdict there, and what does it cost?"""
+"""Measures whether defects are found and good episodes accepted, how soon, and at what cost."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from robot_recorder.sim.zoo import zoo
 
 CONSOLE = Console(width=150)
 ZOO = SCRATCH / "zoo"
-_ROUNDED = 1e-3  # what the episode keeps of a figure is rounded
+_ROUNDED = 1e-3  # figures in custom_data are rounded
 _TASKS = ("lift_box", "carry_tray")
 
 
 def record(count: int) -> list[Path]:
-    """Good episodes: the simulated robot at work, recorded as on a robot."""
+    """Record good episodes of the simulated robot at work, with the real nodes."""
     root = ZOO / "good"
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
@@ -57,7 +57,7 @@ def record(count: int) -> list[Path]:
 
 @dataclass(frozen=True)
 class Found:
-    """What the checks said of one defect in one episode."""
+    """The result of the checks for one defect in one episode."""
 
     number: int
     found: bool
@@ -82,7 +82,7 @@ def try_defect(number: int, path: Path, copy: int) -> Found:
 
 
 def measure_zoo(good: list[Path], copies: int) -> list[Found]:
-    """Every defect, each in several of the good episodes."""
+    """Check every defect in several good episodes."""
     shutil.rmtree(ZOO / "bad", ignore_errors=True)
     (ZOO / "bad").mkdir(parents=True)
     jobs = [
@@ -96,7 +96,7 @@ def measure_zoo(good: list[Path], copies: int) -> list[Found]:
 
 
 def show_zoo(results: list[Found]) -> None:
-    """One line a defect."""
+    """Print one line per defect."""
     table = Table(title="fault zoo")
     for heading in (
         "defect",
@@ -120,7 +120,7 @@ def show_zoo(results: list[Found]) -> None:
 
 
 def measure_good(good: list[Path]) -> tuple[list[Verdict], int]:
-    """Verdicts of good episodes, made again from the bags; and how many differ from those at the stop."""
+    """Check good episodes again; return verdicts, and how many differ from those at the stop."""
     verdicts, differ = [], 0
     for path in track(good, "checking good episodes", console=CONSOLE):
         episode = Episode.open(path)
@@ -140,7 +140,7 @@ def measure_good(good: list[Path]) -> tuple[list[Verdict], int]:
 
 
 def load_figures(load: dict[str, Any]) -> dict[str, float]:
-    """What is kept of the load's part."""
+    """Return the figures of the load."""
     return {
         "verdict_ms_p50": statistics.median(load["verdict_ms"]),
         "verdict_ms_p95": float(np.percentile(load["verdict_ms"], 95)),
@@ -149,7 +149,7 @@ def load_figures(load: dict[str, Any]) -> dict[str, float]:
 
 
 def measure_load_again(options: argparse.Namespace) -> None:
-    """CPU and latency anew, beside the zoo's figures of an earlier run."""
+    """Measure CPU and latency again, and keep the zoo's figures of an earlier run."""
     before = json.loads(options.out.read_text())
     load = quality_load.measure(options.seconds, options.repeats, options.stops)
     rclpy.shutdown()
@@ -162,13 +162,13 @@ def measure_load_again(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Run everything, show tables, write results/quality.json."""
+    """Run all measurements, print tables, write results/quality.json."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--good", type=int, default=24, help="good episodes to be recorded")
+    parser.add_argument("--good", type=int, default=24, help="number of good episodes to record")
     parser.add_argument(
-        "--copies", type=int, default=2, help="good episodes that each defect is put into"
+        "--copies", type=int, default=2, help="number of good episodes for each defect"
     )
-    parser.add_argument("--seconds", type=float, default=30, help="of each load")
+    parser.add_argument("--seconds", type=float, default=30, help="length of each load")
     parser.add_argument("--repeats", type=int, default=4)
     parser.add_argument("--stops", type=int, default=15)
     parser.add_argument(

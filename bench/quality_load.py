@@ -1,4 +1,4 @@
-"""What checking costs while a whole robot is recorded, and how soon the verdict stands after a stop."""
+"""Measures the cost of checking while a whole robot is recorded, and the delay of the verdict."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOAD = "humanoid"
 
 
 def _with_children(pid: int) -> float:
-    """CPU time of a process and of those it has started, s."""
+    """Return the CPU time of a process and its child processes, s."""
     total = cpu_s(pid)
     for task in Path(f"/proc/{pid}/task").iterdir():
         for child in (task / "children").read_text().split():
@@ -29,7 +29,7 @@ def _with_children(pid: int) -> float:
 
 
 def cpu_us_per_message(seconds: float, check: bool) -> float:
-    """CPU of the recorder and what it has started, microseconds a message."""
+    """Return the CPU time of the recorder and its child processes, microseconds per message."""
     with (
         tempfile.TemporaryDirectory(dir=SCRATCH) as folder,
         recording(LOAD, Path(folder), check=check) as recorder,
@@ -38,19 +38,19 @@ def cpu_us_per_message(seconds: float, check: bool) -> float:
         operator = Operator()
         operator.wait()
         sender.wait_for_readers()
-        time.sleep(2)  # the process that looks at pictures is up by then
+        time.sleep(2)  # the process that checks pictures has started by then
         operator.start(force=True, pre_roll_s=0.0)
         before = _with_children(recorder.pid)
         sender.send(seconds)
         time.sleep(SETTLE_S)
-        stopped = operator.stop()  # what is concluded at the end is part of the price
+        stopped = operator.stop()  # work at the end is part of the cost
         used = _with_children(recorder.pid) - before
         operator.close()
     return used / stopped.messages * 1e6
 
 
 def verdict_ms(episodes: int, seconds: float) -> list[float]:
-    """From the call of stop to the verdict in another process, ms."""
+    """Return the times from the call of stop to the verdict in another process, ms."""
     found: list[float] = []
     with (
         tempfile.TemporaryDirectory(dir=SCRATCH) as folder,
@@ -83,10 +83,10 @@ def verdict_ms(episodes: int, seconds: float) -> list[float]:
 
 
 def measure(seconds: float, repeats: int, episodes: int) -> dict[str, object]:
-    """Extra CPU as a share of the recorder's without checks, and the verdict's latencies."""
+    """Return extra CPU as a share of the recorder's without checks, and the verdict's latencies."""
     on: list[float] = []
     off: list[float] = []
-    for number in range(repeats):  # taking turns, so that a noisy minute hits both
+    for number in range(repeats):  # alternate, so that a noisy minute affects both
         for check in (True, False) if number % 2 else (False, True):
             (on if check else off).append(cpu_us_per_message(seconds, check))
     shares = [a / b - 1 for a, b in zip(on, off, strict=True)]

@@ -1,4 +1,4 @@
-"""Baselines: what a reader of the same topics costs that keeps nothing, and what people write today.
+"""Baselines: a reader that discards everything, and a typical node that writes an MCAP file.
 
 Run as ``readers.py floor|typed LOAD FOLDER``; on SIGTERM prints the number of messages received.
 """
@@ -23,7 +23,7 @@ _QOS = QoSProfile(depth=2000)
 
 
 class Ending:
-    """Set by SIGTERM."""
+    """An event set by SIGTERM."""
 
     def __init__(self) -> None:
         self.now = False
@@ -34,7 +34,7 @@ class Ending:
 
 
 def floor(node: Any, load_name: str, ending: Ending) -> int:
-    """Raw subscriptions, one wait set, everything thrown away: the least that Python can do."""
+    """Read raw with one wait set and discard everything: the least cost possible in Python."""
     readers = [
         (type(s.make()), node.create_subscription(type(s.make()), s.topic, _ignore, _QOS, raw=True))
         for s in load(load_name)
@@ -51,7 +51,7 @@ def floor(node: Any, load_name: str, ending: Ending) -> int:
                 take = subscription.handle.take_message
                 while take(kind, True) is not None:
                     received += 1
-            time.sleep(0.002)  # let a batch gather
+            time.sleep(0.002)  # let messages accumulate
     return received
 
 
@@ -60,7 +60,7 @@ def _ignore(_: Any) -> None:
 
 
 def typed(node: Any, load_name: str, ending: Ending, folder: Path) -> int:
-    """The default executor, typed callbacks, every message serialized again into an MCAP file."""
+    """Read with the default executor and typed callbacks; write each message to an MCAP file."""
     received = 0
     with open(folder / "typed.mcap", "wb") as file:
         writer = Writer(file, compression=CompressionType.NONE)

@@ -1,7 +1,8 @@
-"""What recording costs, what it loses, how fast it starts and stops: ``make bench-recorder``.
+"""Measures what recording costs and loses, and how fast it starts and stops.
 
-Everything in real processes over real middleware. CPU is that of the whole reading process, DDS's
-threads included, divided by the messages it received.
+Run by ``make bench-recorder``. Everything runs in real processes over real middleware. CPU is that
+of the
+whole reading process, DDS's threads included, divided by the messages it received.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ SETTLE_S = 0.5
 
 
 class Operator:
-    """Calls the recorder's services, as a button would."""
+    """Calls the recorder's services like a button."""
 
     def __init__(self) -> None:
         self.node = rclpy.create_node("operator")
@@ -46,7 +47,7 @@ class Operator:
         self.node.destroy_node()
 
     def wait(self) -> None:
-        """Until the recorder is there."""
+        """Wait until the recorder is running."""
         assert self._start.wait_for_service(30) and self._stop.wait_for_service(30)
 
     def start(self, **fields: Any) -> Any:
@@ -63,7 +64,7 @@ class Operator:
 
 
 def measure_reader(kind: str, load: str, seconds: float) -> dict[str, float]:
-    """CPU and losses of a reader that is not ours."""
+    """Measure CPU and losses of a baseline reader."""
     with (
         tempfile.TemporaryDirectory(dir=SCRATCH) as folder,
         reading(kind, load, Path(folder)) as reader,
@@ -83,7 +84,7 @@ def measure_reader(kind: str, load: str, seconds: float) -> dict[str, float]:
 def measure_recorder(
     load: str, seconds: float, program: str = "recorder", **parameters: object
 ) -> dict[str, float]:
-    """CPU and losses of an episode that holds a whole load."""
+    """Measure CPU and losses of an episode that contains a whole load."""
     with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
         with (
             recording(load, Path(folder), program, **parameters) as recorder,
@@ -112,7 +113,7 @@ def measure_recorder(
 
 
 def measure_starts(restarts: int) -> dict[str, float]:
-    """Time to start and to stop, and what is lost over many episodes back to back."""
+    """Measure the time to start and stop, and losses over many episodes in a row."""
     load = "humanoid"
     with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
         with recording(load, Path(folder)) as recorder, publishing(load) as sender:
@@ -147,7 +148,7 @@ def measure_starts(restarts: int) -> dict[str, float]:
 
 
 def _holes(path: Path) -> int:
-    """Messages missing inside an episode, by the numbers that the load writes into its joint states."""
+    """Count messages missing in an episode, by the numbers that the load puts into joint states."""
     from robot_recorder.bags.reader import read_messages
 
     missing = 0
@@ -160,7 +161,7 @@ def _holes(path: Path) -> int:
 
 
 def measure_memory(seconds: float) -> dict[str, float]:
-    """Growth of the recorder's memory over one long episode."""
+    """Measure the growth of the recorder's memory over one long episode."""
     load = "humanoid"
     with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
         longest_s = seconds + 120
@@ -174,7 +175,7 @@ def measure_memory(seconds: float) -> dict[str, float]:
             sender.begin(seconds + 15)
             time.sleep(5)
             operator.start(force=True)
-            time.sleep(10)  # buffers have their size by then
+            time.sleep(10)  # buffers are fully grown by then
             first = rss_mb(recorder.pid)
             worst, end = first, time.monotonic() + seconds
             while time.monotonic() < end:
@@ -187,15 +188,15 @@ def measure_memory(seconds: float) -> dict[str, float]:
 
 
 def spread(runs: list[dict[str, float]], key: str = "us") -> str:
-    """Median, and the lowest and highest of several runs."""
+    """Return median, lowest and highest of several runs as text."""
     values = [run[key] for run in runs]
     return f"{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})"
 
 
 def main() -> None:
-    """Run everything, show a table, write results/recorder.json."""
+    """Run all measurements, print a table, write results/recorder.json."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=10, help="of each load")
+    parser.add_argument("--seconds", type=float, default=10, help="length of each load")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--restarts", type=int, default=50)
     parser.add_argument("--memory-seconds", type=float, default=600)
@@ -218,7 +219,7 @@ def main() -> None:
     loads: dict[str, Any] = {}
     for load in ("1000", "2000", "5000", "10000", "humanoid"):
         runs: dict[str, list[dict[str, float]]] = {"floor": [], "typed": [], "ours": []}
-        for _ in range(options.repeats):  # taking turns, so that a noisy minute hits all of them
+        for _ in range(options.repeats):  # alternate, so that a noisy minute affects all of them
             runs["floor"].append(measure_reader("floor", load, options.seconds))
             runs["ours"].append(measure_recorder(load, options.seconds))
             runs["typed"].append(measure_reader("typed", load, options.seconds))

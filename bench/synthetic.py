@@ -1,4 +1,4 @@
-"""Streams whose truth is known: signals sampled, stamped, delayed, lost as sensors do it."""
+"""Generates streams with known truth: signals sampled, stamped, delayed and lost as by sensors."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Source:
         name: of the stream.
         kind: message class.
         rate_hz, policy, role: as the profile declares.
-        offset_s, drift_ppm: of a clock of its own; both 0: the robot's.
-        readout_s: how long after the measurement it is stamped.
+        offset_s, drift_ppm: of its own clock; both 0: it uses the robot's.
+        readout_s: delay from measurement to stamp.
         readout_spread_s: its standard deviation.
-        believed_s: how long the profile says it is, ``latency_ms``: nobody knows it exactly.
-        transport_s, jitter_s: between stamp and receipt: the shortest, and the mean of what comes on top.
-        lost: share that never arrives.
-        outage_s: from when to when it is dead.
-        set_at_s, set_by_s: its clock is set at a time.
+        believed_s: the delay as ``latency_ms`` in the profile, which is never exact.
+        transport_s, jitter_s: from stamp to receipt: the shortest delay, and the mean on top of it.
+        lost: share of samples that never arrive.
+        outage_s: begin and end of an outage.
+        set_at_s, set_by_s: time at which its clock is set, and by how much.
     """
 
     name: str
@@ -54,12 +54,12 @@ class Source:
 
     @property
     def device(self) -> bool:
-        """It has a clock of its own."""
+        """Return whether it has its own clock."""
         return bool(self.offset_s or self.drift_ppm)
 
     @property
     def config(self) -> StreamConfig:
-        """As a good profile describes it. A device's latency includes the shortest transport."""
+        """Return a good profile's entry; a device's latency includes the shortest transport."""
         latency_s = self.believed_s + (self.transport_s if self.device else 0.0)
         return StreamConfig(
             name=self.name,
@@ -86,7 +86,8 @@ class Recorded:
     """What a recorder received of a source, in order of receipt.
 
     Attributes:
-        true: int64[n], ns, robot clock: when each sample was really taken.
+        source: the source.
+        true: int64[n], ns, robot clock: true times of the samples.
         stamps, receives: int64[n], ns.
         payloads: CDR.
         values: float64[n, k], what was measured.
@@ -120,7 +121,7 @@ class Truth:
         )
 
     def at(self, times: np.ndarray) -> np.ndarray:
-        """float64[n, width] at ns, robot clock."""
+        """Return float64[n, width] at times in ns, robot clock."""
         seconds = (times - T0) / 1e9
         angle = 2 * np.pi * self.frequencies * seconds[:, None, None] + self.phases
         return (self.sizes * np.sin(angle)).sum(axis=2)
@@ -129,13 +130,11 @@ class Truth:
 def sample(
     source: Source, truth: Truth | None, seconds: float, rng: np.random.Generator
 ) -> Recorded:
-    """Let a source run."""
+    """Run a source for some seconds."""
     count = int(seconds * source.rate_hz)
     period = NS / source.rate_hz
     true = T0 + (np.arange(count) * period + rng.uniform(0, period)).astype(np.int64)
-    true += rng.normal(0, 0.02 * period, count).astype(
-        np.int64
-    )  # a driver's own timer is not perfect
+    true += rng.normal(0, 0.02 * period, count).astype(np.int64)  # jitter of the driver's own timer
     keep = rng.random(count) >= source.lost
     since = (true - T0) / 1e9
     keep &= ~((since >= source.outage_s[0]) & (since < source.outage_s[1]))

@@ -1,7 +1,7 @@
-"""How soon `robot-recorder view` shows a picture, and what it and the viewer hold of a bag of 2 GB.
+"""Measures how soon `robot-recorder view` shows a picture, and the memory taken by 2 GB.
 
-The viewer is the real one, without a window: it needs a Vulkan driver (Mesa's, package
-mesa-vulkan-drivers, draws on the CPU).
+Measured are the command and the real viewer without a window, which needs a Vulkan driver (Mesa's,
+package mesa-vulkan-drivers, draws on the CPU).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _BYTES = 2_000_000_000
 _CAMERAS = ("head_camera/image/compressed", "wrist_camera/image/compressed")
 _CAMERA_HZ, _JOINT_HZ, _JOINTS = 30, 500, 43
 _SIZE = (720, 1280)
-_PICTURES = 40  # different ones; then they come again
+_PICTURES = 40  # different pictures before they repeat
 _TYPES = {
     CompressedImage: "sensor_msgs/msg/CompressedImage",
     JointState: "sensor_msgs/msg/JointState",
@@ -48,10 +48,10 @@ _PATIENCE_S = 120.0
 
 
 def measure(folder: Path) -> dict[str, float]:
-    """Peak memory in MB, and wall time in s, of showing 2 GB.
+    """Return peak memory in MB, and wall time in s, of showing 2 GB.
 
     Args:
-        folder: for the bag and what is written; both are gone afterwards.
+        folder: for the bag and the output; both are deleted afterwards.
     """
     bag, saved = folder / "long_bag", folder / "long_bag.rrd"
     try:
@@ -76,7 +76,7 @@ def measure(folder: Path) -> dict[str, float]:
             client = connected(url, process)
             status, rss_mb = _run("view", "--connect", url, str(bag))
             assert status == 0, f"view --connect ended with {status}"
-            client.get_state()  # answered by the thread that takes the data in
+            client.get_state()  # answered by the thread that receives the data
             peak_mb = _peak_mb(process.pid)
         return figures | {"view_live_rss_mb_2gb": rss_mb, "viewer_rss_mb_2gb": peak_mb}
     finally:
@@ -86,7 +86,7 @@ def measure(folder: Path) -> dict[str, float]:
 
 
 def first_picture_s(episode: Path) -> float:
-    """From the command until a viewer, started at the same time, has a picture of every camera to paint."""
+    """Return the time from the command until a new viewer has pictures of every camera."""
     topics = Contents.open(episode).topics
     cameras = [stream_entity(t.stream) for t in topics if t.sort is Sort.IMAGE]
     assert cameras, f"{episode} has no pictures"
@@ -95,7 +95,7 @@ def first_picture_s(episode: Path) -> float:
         command = subprocess.Popen([*_COMMAND, "view", "--connect", url, str(episode)])
         client = connected(url, process)
         while not all(_has_picture(client, camera) for camera in cameras):
-            assert time.monotonic() < began + _PATIENCE_S, "no picture ever reached the viewer"
+            assert time.monotonic() < began + _PATIENCE_S, "no picture reached the viewer"
             time.sleep(0.02)
         took = time.monotonic() - began
         assert command.wait(_PATIENCE_S) == 0
@@ -103,7 +103,7 @@ def first_picture_s(episode: Path) -> float:
 
 
 def write_bag(path: Path) -> float:
-    """Two cameras of 1280 x 720 and a humanoid's joint states, 2 GB of them; how long that is, s."""
+    """Write 2 GB of two cameras of 1280 x 720 and a humanoid's joint states; return the seconds."""
     shutil.rmtree(path, ignore_errors=True)
     rng = np.random.default_rng(0)
     pictures = [_picture(rng) for _ in range(_PICTURES)]
@@ -139,15 +139,13 @@ def write_bag(path: Path) -> float:
 
 @contextmanager
 def viewer() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A real viewer without a window: where it listens, soon, and its process."""
+    """Run a real viewer without a window; yield its address and process."""
     import rerun_cli
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    binary = Path(rerun_cli.__file__).with_name(
-        "rerun"
-    )  # not its launcher, which is another process
+    binary = Path(rerun_cli.__file__).with_name("rerun")  # the viewer itself, not its launcher
     process = subprocess.Popen(
         [str(binary), "--headless", "--port", str(port), "--window-size", "1920x1080",
          "--memory-limit", MEMORY],
@@ -161,7 +159,7 @@ def viewer() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 
 
 def connected(url: str, process: subprocess.Popen[bytes]) -> ViewerClient:
-    """Once it answers."""
+    """Wait until the viewer answers, and return a client."""
     until = time.monotonic() + _PATIENCE_S
     while time.monotonic() < until:
         assert process.poll() is None, "the viewer does not run: is mesa-vulkan-drivers installed?"
@@ -177,16 +175,16 @@ def connected(url: str, process: subprocess.Popen[bytes]) -> ViewerClient:
 def _has_picture(client: ViewerClient, entity: str) -> bool:
     try:
         entities = client.get_recording_schema(entity_path=entity).entities
-    except ConnectionError:  # no viewer yet, or it knows no such entity
+    except ConnectionError:  # the viewer does not run yet, or has no such entity
         return False
     return any(c.component == "EncodedImage:blob" for e in entities for c in e.components)
 
 
 def _run(*arguments: str) -> tuple[int, float]:
-    """How a command ended, and the most memory it ever had, MB."""
+    """Run a command; return its exit code and peak memory, MB."""
     process = subprocess.Popen([*_COMMAND, *arguments])
     most = 0.0
-    # Asked all the time: what the system tells at the end of a process is never less than its parent had.
+    # Poll, because the peak that the system reports at the end includes that of the parent process.
     while process.poll() is None:
         most = max(most, _peak_mb(process.pid))
         time.sleep(0.02)
@@ -196,11 +194,11 @@ def _run(*arguments: str) -> tuple[int, float]:
 def _peak_mb(pid: int) -> float:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     found = (int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
-    return next(found, 0) / 1000  # 0: it has just ended
+    return next(found, 0) / 1000  # 0: the process has just ended
 
 
 def _picture(rng: np.random.Generator) -> bytes:
-    """A message with a textured picture, of the size that a camera's have."""
+    """Return a message with a textured picture of realistic size."""
     coarse = rng.integers(0, 255, (_SIZE[0] // 4, _SIZE[1] // 4, 3), dtype=np.uint8)
     pixels = cv2.resize(coarse, _SIZE[::-1], interpolation=cv2.INTER_CUBIC)
     data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
@@ -216,7 +214,7 @@ def _joint_state() -> bytes:
 
 
 def _moved(joints: bytes, at_ns: int) -> bytes:
-    """The same message with other efforts, its last numbers."""
+    """Return the message with other efforts, which are its last numbers."""
     values = np.sin(np.arange(_JOINTS) + (at_ns - T0) / NS).astype("<f8").tobytes()
     return joints[: -len(values)] + values
 

@@ -1,7 +1,7 @@
-"""Which bag writer? CPU per message, and what a killed process leaves: ``make bench-writers``.
+"""Compares bag writers: CPU per message, and what a killed process loses: ``make bench-writers``.
 
-Beside the adapters of this package that can be imported here, the ``mcap`` library's writer as what
-one would take otherwise.
+Compared are this package's adapters that can be imported here, and the writer of the ``mcap``
+library.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class McapLibrary:
 
 
 def writers() -> dict[str, Any]:
-    """Everything that can be measured here."""
+    """Return everything that can be measured here."""
     found: dict[str, Any] = {"mcap library": McapLibrary}
     for name in ("mcap", "rosbag2_py"):
         try:
@@ -73,7 +73,7 @@ def writers() -> dict[str, Any]:
 
 
 def batch(now_ns: int, count: int) -> list[Sample]:
-    """Messages 0.1 ms apart, by turns on all channels."""
+    """Return messages 0.1 ms apart, alternating between all channels."""
     return [
         Sample(CHANNELS[i % 20], MESSAGE, now_ns + i * 100_000, now_ns + i * 100_000)
         for i in range(count)
@@ -81,7 +81,7 @@ def batch(now_ns: int, count: int) -> list[Sample]:
 
 
 def cpu_us(make: Any, messages: int) -> dict[str, float]:
-    """CPU per message, user and system, at full speed with a sync every 5,000 messages."""
+    """Return CPU (user and system) per message at full speed with a sync every 5,000, us."""
     with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
         writer = make()
         writer.open(Path(folder) / "bag", {})
@@ -100,7 +100,7 @@ def cpu_us(make: Any, messages: int) -> dict[str, float]:
 
 
 def lost_by_kill_s(make: Any, rate_hz: float) -> float:
-    """Age of the last readable message when the writing process is killed after 3 s."""
+    """Return the age of the last readable message when the writing process is killed after 3 s."""
     with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
         directory = Path(folder) / "bag"
         child = os.fork()
@@ -127,7 +127,7 @@ def lost_by_kill_s(make: Any, rate_hz: float) -> float:
 
 
 def main() -> None:
-    """Measure, show a table, write results/writers.json."""
+    """Measure, print a table, write results/writers.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=50_000)
     parser.add_argument("--repeats", type=int, default=5)
