@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from robot_recorder.model.errors import ConfigError
+from robot_recorder.model.extensions import WRITERS_GROUP, extensions
 from robot_recorder.model.topics import Channel, Sample
 
 
@@ -38,14 +39,21 @@ _WRITERS = {"mcap": "mcap_writer.McapWriter", "rosbag2_py": "rosbag2_writer.Rosb
 
 
 def writer_factory(name: str) -> Callable[[], BagWriter]:
-    """Return the constructor of a writer by its name.
+    """Return what makes the writers of one adapter: a shipped one, or that of an installed package.
 
     Raises:
-        ConfigError: the writer is unknown, or not installed; the message says how to install it.
+        ConfigError: unknown or not installed; the message says how to get it.
     """
+    added: dict[str, Callable[[], BagWriter]] = {}
     if name not in _WRITERS:
-        raise ConfigError(f"unknown writer '{name}'; known: {', '.join(_WRITERS)}")
-    # Import now, because the first recording has to start at once.
+        added = extensions(WRITERS_GROUP).found
+    if name not in _WRITERS and name not in added:
+        raise ConfigError(f"unknown writer '{name}'; known: {', '.join([*_WRITERS, *added])}")
+    # Imported now, not at the first start, which has to be instant.
+    return added[name] if name in added else _shipped(name)
+
+
+def _shipped(name: str) -> Callable[[], BagWriter]:
     module, _, factory = _WRITERS[name].partition(".")
     try:
         found: Callable[[], BagWriter] = getattr(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from robot_recorder.messages.kinds import KINDS, Sort, sort_of
+from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.extensions import CHECKS_GROUP, extensions
 from robot_recorder.model.streams import Role, StreamConfig
 from robot_recorder.quality.checks.check import Check
@@ -38,9 +39,14 @@ def value_checks(stream: StreamConfig) -> list[type[Check]]:
     names = kind.checks if kind is not None and observed else ("not_a_number",)
     sort = sort_of(stream.type)
     added = {check.name: check for check in installed_checks()}
-    found: list[type[Check]] = [
-        _OF_SORT.get((sort, name)) or VALUE_CHECKS.get(name) or added[name] for name in names
-    ]
+    found: list[type[Check]] = []
+    for name in names:
+        check = _OF_SORT.get((sort, name)) or VALUE_CHECKS.get(name) or added.get(name)
+        if check is None:
+            raise ConfigError(
+                f"the kind of {stream.type} names a check '{name}' that does not exist"
+            )
+        found.append(check)
     if observed:
         found += [c for c in added.values() if stream.type in c.types and c not in found]
     if kind is not None and kind.by_name:
@@ -54,14 +60,16 @@ def episode_checks() -> list[type[Check]]:
 
 
 def installed_checks() -> Iterator[type[Check]]:
-    """Return the checks of installed packages."""
-    for found in extensions(CHECKS_GROUP).found.values():
-        if isinstance(found, type) and issubclass(found, Check):
-            yield found
+    """Yield the checks of installed packages."""
+    yield from (found for found in extensions(CHECKS_GROUP).found.values() if _is_check(found))
 
 
 def problems() -> list[str]:
     """Return one sentence per installed check that cannot be used."""
     loaded = extensions(CHECKS_GROUP)
-    odd = {name for name, check in loaded.found.items() if check not in set(installed_checks())}
-    return [*loaded.problems, *(f"{CHECKS_GROUP}: '{name}' is not a Check" for name in sorted(odd))]
+    odd = sorted(name for name, found in loaded.found.items() if not _is_check(found))
+    return [*loaded.problems, *(f"{CHECKS_GROUP}: '{name}' is not a Check" for name in odd)]
+
+
+def _is_check(found: object) -> bool:
+    return isinstance(found, type) and issubclass(found, Check) and "name" in vars(found)
