@@ -1,4 +1,4 @@
-"""Any bag, later: aligned, checked, its profile guessed, its latency estimated. Entrance: ``frames_of``, ``check.check_episode``."""
+"""Align and check bags, guess profiles, estimate latencies. Entrance: ``frames_of``, ``check.check_episode``."""
 
 from robot_recorder.offline.align import Alignment, frames_of
 

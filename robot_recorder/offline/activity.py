@@ -1,4 +1,4 @@
-"""What a stream shows of the world's motion: its values over time, and their changes; of pictures the flow."""
+"""Measure the motion that each stream sees: changes of its values, or optical flow of images."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from robot_recorder.model.errors import DecodeError
 from robot_recorder.model.streams import NS_PER_MS, StreamConfig
 from robot_recorder.offline.plan import Plan
 
-_LEAST_SPAN_NS = 20 * NS_PER_MS  # changes over shorter ones are noise
-_PICTURE, _CELLS = (160, 120), (8, 6)  # size that flow is looked for at, and what is kept of it
-_LONG = 3  # median periods; over a longer gap there is no change to speak of
+_LEAST_SPAN_NS = 20 * NS_PER_MS  # changes over shorter spans are noise
+_PICTURE, _CELLS = (160, 120), (8, 6)  # image size for the flow, px, and its grid of cells
+_LONG = 3  # median periods; changes over longer gaps are left out
 
 
 @dataclass(frozen=True)
 class Activity:
-    """One stream.
+    """Values and changes of one stream.
 
     Attributes:
         times: int64[n], corrected stamps, ns, rising.
-        levels: float64[n, k], its values; empty for pictures.
-        starts, ends: int64[m], spans of time, ns.
-        steps: float64[m, l], what changed over each.
+        levels: float64[n, k], values; empty for images.
+        starts, ends: int64[m], beginning and end of each time span, ns.
+        steps: float64[m, l], changes over each span.
     """
 
     times: np.ndarray
@@ -42,15 +42,15 @@ class Activity:
 
     @property
     def period_ns(self) -> float:
-        """Median step."""
+        """Median period, ns."""
         return float(np.median(np.diff(self.times)))
 
 
 def activities(episode: Episode, plan: Plan) -> dict[str, Activity]:
-    """By stream's name; those that have nothing to show are left out.
+    """Return the activity of each stream by name, leaving out streams in which nothing changes.
 
     Raises:
-        BagError: the bag can not be read.
+        BagError: the bag cannot be read.
     """
     streams = {plan.topics[s.name]: s for s in plan.aligned}
     clocks = {
@@ -92,7 +92,7 @@ def activities(episode: Episode, plan: Plan) -> dict[str, Activity]:
 
 
 def _reader(stream: StreamConfig, plan: Plan) -> Callable[[bytes], np.ndarray] | None:
-    """Bytes to values, or to a small picture; None: neither."""
+    """Return a function from message bytes to values or a small image; None: no such function."""
     if stream.type == COMPRESSED:
         return _picture
     kind = KINDS.get(stream.type)
@@ -111,7 +111,7 @@ def _reader(stream: StreamConfig, plan: Plan) -> Callable[[bytes], np.ndarray] |
 
 
 def _telling(names: tuple[str, ...]) -> list[int]:
-    """Of a joint state the positions, of a wrench the force, of touch the normals; of others all."""
+    """Return the places of positions, forces, normals or angular velocities, or else all places."""
     for start in ("position/", "force/", "normal/", "angular_velocity/"):
         found = [i for i, name in enumerate(names) if name.startswith(start)]
         if found:
@@ -150,7 +150,7 @@ def _activity(times: np.ndarray, rows: list[Any]) -> Activity | None:
 
 
 def _flow(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """How far what is seen moved in each cell, pixels."""
+    """Return the mean optical flow in each cell, px."""
     flow = cv2.calcOpticalFlowFarneback(before, after, None, 0.5, 4, 21, 3, 7, 1.5, 0)  # type: ignore[call-overload]
     cells = cv2.resize(flow, _CELLS, interpolation=cv2.INTER_AREA)
     return np.asarray(cells, dtype=np.float64).ravel()

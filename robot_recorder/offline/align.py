@@ -1,4 +1,4 @@
-"""Aligning a whole bag, with the aligner that the robot uses live."""
+"""Align a whole bag, with the same aligner as on the live robot."""
 
 from __future__ import annotations
 
@@ -19,20 +19,22 @@ from robot_recorder.model.streams import FrameClock, RobotProfile, StreamConfig
 from robot_recorder.offline.plan import Plan, make_plan
 from robot_recorder.quality.audit import EpisodeAudit
 
-_AT_ONCE = 12_000  # samples of a stream; lane.MAX_SAMPLES is what there is room for
+_AT_ONCE = 12_000  # samples of a stream pushed together, below lane.MAX_SAMPLES
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """A bag's frames.
+    """The aligned frames of a bag.
 
     Attributes:
-        streams: aligned ones, in the order of the frames' columns.
-        value_names: of each, with units.
-        counts: of each, what became of its samples.
-        skipped_ticks: left out because nothing at all had arrived for ten seconds.
-        problem: why the bag could not be read to its end; empty when it could.
-        notes: by stream, why its messages have no values.
+        streams: aligned streams, in the order of the frames' columns.
+        frames: all frames.
+        value_names: names of each stream's values, with units.
+        counts: what became of each stream's samples.
+        certificate: how well the streams could be aligned.
+        skipped_ticks: number of ticks left out because no stream had received anything for 10 s.
+        problem: why the bag could not be read to its end; empty: it was read to its end.
+        notes: why a stream's messages have no values, by stream name.
     """
 
     streams: tuple[StreamConfig, ...]
@@ -87,13 +89,16 @@ def align_episode(
     frame_clock: FrameClock,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Alignment:
-    """All frames of a bag.
+    """Align all messages of a bag to frames.
 
     Args:
-        progress: told the share that has been read, 0 to 1.
+        episode: the bag.
+        plan: which streams to align, and how.
+        frame_clock: rate or reference stream of the frames.
+        progress: called with the share of the bag read so far, 0 to 1.
 
     Raises:
-        BagError: nothing of it can be read.
+        BagError: no message can be read.
     """
     parts: list[Frames] = []
     aligner = Aligner(
@@ -135,7 +140,7 @@ def _certificate(
     span: tuple[int, int],
     notes: dict[str, tuple[str, ...]],
 ) -> Certificate:
-    """Made as while recording: of an episode of ours the figures are the same."""
+    """Certify the frames as the recorder does: for our own episodes, the figures are the same."""
     deadline_ns = plan.profile.deadline_ns
     episode, _ = episode.readable()
     if "stop_ns" in episode.facts:
@@ -158,7 +163,7 @@ def _certificate(
 
 
 def _noted(certificate: Certificate, plan: Plan) -> Certificate:
-    """With what there is to know of the bag's times."""
+    """Add the plan's notes to the clock events of every stream."""
     streams = {
         name: replace(stream, clock_events=(*stream.clock_events, *plan.notes))
         for name, stream in certificate.streams.items()
@@ -167,7 +172,7 @@ def _noted(certificate: Certificate, plan: Plan) -> Certificate:
 
 
 def _pieces(segment: Segment) -> Iterator[tuple[int, dict[str, Column]]]:
-    """A segment in pieces that no stream's buffer is too small for: until when, and the columns by topic."""
+    """Split a segment into pieces that fit the streams' buffers: (end time, columns by topic)."""
     busiest = max(segment.columns.values(), key=lambda c: len(c.receives), default=None)
     if busiest is None or len(busiest.receives) <= _AT_ONCE:
         yield segment.until_ns, segment.columns
@@ -193,6 +198,7 @@ def _push(
     audit: EpisodeAudit,
     span: tuple[int, int],
 ) -> tuple[int, int]:
+    """Push messages to the aligner and the tallies; return the span of receive times so far, ns."""
     numbers = {s.name: i for i, s in enumerate(plan.aligned)}
     for stream in plan.profile.streams:
         column = columns.get(plan.topics[stream.name])
@@ -208,7 +214,7 @@ def _push(
 
 
 def join_frames(parts: list[Frames], aligner: Aligner) -> Frames:
-    """All that an aligner has emitted, in one."""
+    """Join the frames that an aligner has emitted in several parts."""
     empty = np.empty(0, dtype=np.int64)
     if not parts:
         columns = tuple(
@@ -248,6 +254,6 @@ def _join_column(parts: list[FrameColumn]) -> FrameColumn:
 
 
 def _stack(parts: list[np.ndarray]) -> np.ndarray:
-    """Rows under each other; what had no name yet is NaN."""
+    """Concatenate rows; values that an earlier part does not know are NaN in it."""
     width = max(p.shape[1] for p in parts)
     return np.concatenate([widened(p, width) for p in parts])

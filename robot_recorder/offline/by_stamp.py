@@ -1,4 +1,7 @@
-"""Reading bags whose log times cannot serve, as of a recorder whose simulated time stood still: by header stamps."""
+"""Read bags with unusable log times in the order of their header stamps.
+
+Such bags come from recorders whose simulated time stood still.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,19 @@ from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.payloads import Payloads
 from robot_recorder.model.streams import NS_PER_MS
 
-_STANDS_NS = NS_PER_MS  # a bag of so little time ...
-_LEAST = 10  # ... and so many messages: its log times say nothing
-_MOVES_NS = 100 * NS_PER_MS  # by header stamps it took this long at least
+# Log times are unusable if they span less than this,
+_STANDS_NS = NS_PER_MS
+_LEAST = 10  # with at least so many messages,
+_MOVES_NS = 100 * NS_PER_MS  # and header stamps that span more than this.
 
 
 def log_times_stand(duration_ns: int, count: int, times: Mapping[str, Int64s]) -> bool:
-    """All messages were logged at one time, though they are stamped one after the other.
+    """Tell whether all messages have the same log time, although their stamps differ.
 
     Args:
-        times: by topic int64[n], ns, rising: header stamps, or log times where there are none.
+        duration_ns: span of the log times.
+        count: number of messages.
+        times: int64[n] by topic, ns, rising: header stamps, or log times of topics without headers.
     """
     if duration_ns >= _STANDS_NS or count < _LEAST:
         return False
@@ -29,7 +35,7 @@ def log_times_stand(duration_ns: int, count: int, times: Mapping[str, Int64s]) -
 
 
 class _Sorted:
-    """Messages of several parts in another order."""
+    """Message bytes of several parts, in another order."""
 
     def __init__(self, parts: list[Payloads], order: Int64s) -> None:
         self._parts = parts
@@ -46,13 +52,17 @@ class _Sorted:
 
 
 def read_by_stamp(path: Path, topics: set[str], stamped: set[str]) -> Iterator[Segment]:
-    """A bag in one segment, every message received when it was stamped. Their bytes stay where they are.
+    """Read a bag as one segment, with header stamps as receive times.
+
+    Message bytes stay in the file until they are asked for.
 
     Args:
+        path: of the bag.
+        topics: names of the topics to read.
         stamped: topics whose messages begin with a header.
 
     Raises:
-        BagError: it can not be read.
+        BagError: the bag cannot be read.
     """
     parts: dict[str, list[Column]] = {}
     for segment in read_columns(path, topics):

@@ -1,4 +1,4 @@
-"""Checks any rosbag2 bag with the checks that the robot makes while recording."""
+"""Check any rosbag2 bag with the quality checks that run during recording."""
 
 from __future__ import annotations
 
@@ -27,12 +27,16 @@ _AT_ONCE = 2000  # messages
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What a check of an episode found.
+    """The result of checking an episode.
 
     Attributes:
-        problems: with its files and counts, one sentence each.
-        recording: what went wrong while it was recorded, one sentence each; its report weighs that.
-        messages: how many were read.
+        path: of the bag.
+        episode_id: the episode's id.
+        problems: sentences about wrong files and counts.
+        recording: sentences about what went wrong during recording; the report takes them into
+            account.
+        report: the quality report.
+        messages: number of messages read.
     """
 
     path: Path
@@ -44,19 +48,19 @@ class CheckResult:
 
     @property
     def sound(self) -> bool:
-        """Nothing is wrong with its files."""
+        """Whether the files are intact."""
         return not self.problems
 
 
 class InProcessLooker:
-    """Looks at pictures right when it is asked to."""
+    """A Looker that examines images in the calling process, at once."""
 
     def look(self, type_name: str, time_ns: int, message: bytes, tell: Tell) -> None:
-        """See Looker."""
+        """Examine an image and report the result."""
         tell(look_at(type_name, time_ns, message))
 
     def settle(self, timeout_s: float) -> bool:
-        """See Looker."""
+        """Return True: every image was examined when it was passed in."""
         return True
 
 
@@ -65,14 +69,15 @@ def check_episode(
     profile: RobotProfile | None = None,
     tasks: TaskRegistry | None = None,
 ) -> CheckResult:
-    """Files, counts and contents of a bag.
+    """Check files, counts and contents of a bag.
 
     Args:
-        profile: None: the one in the bag, or else a guess.
-        tasks: None: the task as the episode carries it.
+        path: of the bag.
+        profile: the robot's profile; None: the one in the bag, or a guess.
+        tasks: registry with the episode's task; None: the task stored in the episode.
 
     Raises:
-        BagError: it is not a bag.
+        BagError: the path is not a bag.
     """
     episode = Episode.open(path)
     structure = structure_of(episode)
@@ -91,11 +96,16 @@ def check_episode(
 def inspect_episode(
     episode: Episode, profile: RobotProfile | None = None, tasks: TaskRegistry | None = None
 ) -> QualityReport:
-    """The quality report of a bag, made anew from its messages.
+    """Compute the quality report of a bag from its messages.
+
+    Args:
+        episode: the bag.
+        profile: the robot's profile; None: the one in the bag, or a guess.
+        tasks: registry with the episode's task; None: the task stored in the episode.
 
     Raises:
-        BagError: nothing of it can be read.
-        ConfigError: the profile has nothing in common with the bag.
+        BagError: no message can be read.
+        ConfigError: the bag has no topics of the profile.
     """
     plan = make_plan(episode, profile)
     everything = _whole_profile(plan)
@@ -137,7 +147,7 @@ def inspect_episode(
 
 
 def _outside(episode: Episode, plan: Plan) -> list[str]:
-    """Topics of a bag that no stream is made of, and why."""
+    """Return a sentence for each topic that is not a stream, with the reason."""
     known = {*plan.topics.values()}
     said = []
     for topic in episode.metadata["topics_with_message_count"]:
@@ -152,19 +162,19 @@ def _outside(episode: Episode, plan: Plan) -> list[str]:
 
 
 def _whole_profile(plan: Plan) -> RobotProfile:
-    """With the streams that the bag has nothing of."""
+    """Return the plan's profile with the streams that are missing from the bag."""
     if not plan.absent:
         return plan.profile
     return parse_profile(plan.profile.text, "the episode's profile")
 
 
 def _task(episode: Episode, tasks: TaskRegistry | None) -> tuple[Task | None, str]:
-    """As the episode carries it, or as a registry has it; and why what it carries cannot be used."""
+    """Return the episode's task from the registry or the episode, and why it cannot be used."""
     id = episode.labels.task
     if tasks is None and "task_yaml" in episode.facts:
         try:
             tasks = parse_tasks(episode.facts["task_yaml"])
-        except ConfigError as error:  # a newer registry may say what this version does not know
+        except ConfigError as error:  # a newer version may have written keys unknown to this one
             return None, f"what its task asks for: {error}"
     return (tasks.tasks.get(id) if tasks is not None else None), ""
 
@@ -176,7 +186,7 @@ def _certificate(
     audit: EpisodeAudit,
     span: tuple[int, int],
 ) -> Certificate:
-    """Return the certificate that the episode carries, or a new one; with streams that the bag has nothing of."""
+    """Return the episode's certificate, or compute one; add the streams missing from the bag."""
     own = episode.certificate if everything.text == episode.facts.get("profile_yaml") else None
     found = own or align_episode(episode, plan, plan.frame_clock(None, "")).certificate
     missing = [s.name for s in everything.streams if s.name not in found.streams]

@@ -1,6 +1,6 @@
-"""Values of message types the package does not know: every number in them, by its field's name.
+"""Decode message types that the package does not know: every number, named by its field.
 
-For bags of others. Slower than ``core.decoding``, and only as good as the names are.
+Meant for bags of other recorders. It is slower than ``messages.kinds``, and units are unknown.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from robot_recorder.messages.kinds import Decoded
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.model.units import JointUnit
 
-_MOST_VALUES = 2000  # of one message; more is a picture or a cloud, not a table
+_MOST_VALUES = 2000  # per message; more belong to an image or a point cloud
 _BYTES = ("octet", "byte", "char", "uint8", "int8")
 
 
 def bag_types(path: Path) -> Typestore:
-    """All message types that a bag defines, and beside them the usual ones.
+    """Return all message types that a bag defines, and the standard ones of ROS 2.
 
     Raises:
-        BagError: it can not be read.
+        BagError: the bag cannot be read.
     """
-    store = get_typestore(Stores.EMPTY)  # what the bag says of a type goes before what is usual
+    store = get_typestore(Stores.EMPTY)  # the bag's definitions take precedence
     with opened(path) as bag:
         for topic in bag.topics():
             if topic.type not in store.types and topic.definition:
@@ -47,12 +47,12 @@ def _register(store: Typestore, type_name: str, definition: str, encoding: str) 
         else:
             found = get_types_from_msg(definition, type_name)
         store.register({k: v for k, v in found.items() if k not in store.types})
-    except Exception:  # a definition it can not parse: ``without_values`` says so
+    except Exception:  # a definition that cannot be parsed: ``without_values`` reports it
         pass
 
 
 def without_values(store: Typestore, type_name: str) -> str:
-    """Why messages of a type have no values; empty: they have."""
+    """Return why messages of a type have no values; empty: they have values."""
     if type_name not in store.types:
         return f"no values: {type_name} is not understood, and the bag does not define it readably"
     for name, node in store.fielddefs[type_name][1]:
@@ -67,7 +67,7 @@ def _is_bytes(node: Any) -> bool:
 
 
 def _wide_text(store: Typestore, type_name: str, seen: set[str]) -> str:
-    """The first field that is a wstring, which cannot be read; empty: there is none."""
+    """Return the first field that is a wstring, which cannot be read; empty: there is none."""
     seen.add(type_name)
     for name, node in store.fielddefs[type_name][1] if type_name in store.fielddefs else ():
         inner = node[1][0] if node[0] in (Nodetype.ARRAY, Nodetype.SEQUENCE) else node
@@ -85,10 +85,12 @@ def _wide_text(store: Typestore, type_name: str, seen: set[str]) -> str:
 def foreign_decoder(
     store: Typestore, type_name: str, unit: JointUnit | None = None
 ) -> Callable[[bytes], Decoded] | None:
-    """A decoder of one type's numbers; None: see ``without_values``.
+    """Return a decoder for the numbers of a type; None: ``without_values`` says why not.
 
     Args:
-        unit: of all of them; None: nobody knows.
+        store: known message types.
+        type_name: package/msg/Name.
+        unit: unit of all numbers; None: unknown.
     """
     if without_values(store, type_name):
         return None
@@ -98,7 +100,7 @@ def foreign_decoder(
         try:
             message = store.deserialize_cdr(data, type_name)
             pairs = list(islice(_numbers(message, ""), _MOST_VALUES + 1))
-        except Exception as error:  # whatever the library calls rubbish
+        except Exception as error:  # the library raises many types for invalid messages
             raise DecodeError(f"not a {type_name}: {error}") from error
         if len(pairs) > _MOST_VALUES:
             note = f"no values: more than {_MOST_VALUES} numbers in a {type_name}"
@@ -110,7 +112,7 @@ def foreign_decoder(
 
 
 def _numbers(value: Any, name: str) -> Iterator[tuple[str, float]]:
-    """Every number with the place it stands at; bytes are none."""
+    """Yield every number with its field path; byte arrays are skipped."""
     if isinstance(value, (bool, int, float, np.number)):
         yield name, float(value)
     elif isinstance(value, np.ndarray):

@@ -1,4 +1,4 @@
-"""A robot profile for a bag that carries none: streams guessed from its topics, as YAML a person can correct."""
+"""Guess a robot profile from a bag's topics, as YAML that a person can correct."""
 
 from __future__ import annotations
 
@@ -48,25 +48,26 @@ _NICE = (
 )
 _WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 _PLAIN = re.compile(r"[\w/]+\Z", re.ASCII)
-_LEAST_HZ = 0.5  # below, it is no sensor
-_MOST_HZ = 10_000.0  # above, the bag is too short to tell
-_FEW, _LEAST = 20, 4  # messages: steps are looked at one by one; nobody can say
-_STEADY = 0.8  # share of a bag's parts that hold as many messages as the others
-_LATE_NS = (
-    2_000 * NS_PER_MS
-)  # what is stamped later than this after its neighbours is not late, but wrong
+_LEAST_HZ = 0.5  # a slower topic is not a sensor
+_MOST_HZ = 10_000.0  # a higher rate means that the bag is too short to tell
+_FEW, _LEAST = 20, 4  # messages: below _FEW compare each step, below _LEAST the rate is unknown
+_STEADY = 0.8  # least share of a bag's parts with about the usual number of messages
+_LATE_NS = 2_000 * NS_PER_MS  # more disorder than this means that stamps are wrong
 _DEADLINE_MS = 250.0
-# Of a topic's name, what says nothing about which one it is.
+# Parts of a topic name that say nothing about which sensor it is.
 DETAILS = re.compile(r"/(image_raw|image_rect|image|compressed|data|wrench|tactile)(?=/|$)")
 
 
 @dataclass(frozen=True)
 class TopicSummary:
-    """What a bag says of a topic.
+    """A topic of a bag.
 
     Attributes:
-        times: int64[n], ns, rising: stamps, or receipts where there are none; None: only the count is known.
-        disorder_ns: how far the latest message was stamped before one that came earlier.
+        name: topic name.
+        type: message type.
+        count: number of messages.
+        times: int64[n], ns, rising: stamps, or receive times without stamps; None: unknown.
+        disorder_ns: largest difference by which a message is stamped before an earlier one.
     """
 
     name: str
@@ -81,8 +82,8 @@ class Guess:
     """A guessed profile.
 
     Attributes:
-        text: its YAML.
-        left_out: by topic that no stream is made of, why.
+        text: YAML of the profile.
+        left_out: reason by topic for every topic that did not become a stream.
     """
 
     text: str
@@ -90,20 +91,21 @@ class Guess:
 
 
 def is_about(topic: str) -> bool:
-    """A topic about the recording, the computers or the robot's shape: no sensor, and nothing to be checked."""
+    """Tell whether a topic describes the recording, computers or robot, and is not a sensor."""
     ours = topic.endswith(tuple(f"/{name}" for name in RESERVED_TOPICS))
     return ours or bool(_CONTEXT.search(topic))
 
 
 def guess_profile(robot: str, topics: list[TopicSummary], seconds: float) -> Guess:
-    """A profile that names every topic which looks like a sensor or a command.
+    """Guess a profile with a stream for every topic that looks like a sensor or a command.
 
     Args:
-        robot: what to call it.
+        robot: name for the profile.
+        topics: topics of the bag.
         seconds: duration of the bag.
 
     Raises:
-        ConfigError: nothing in it looks like a sensor.
+        ConfigError: no topic looks like a sensor.
     """
     rates: dict[str, float] = {}
     left_out: dict[str, str] = {}
@@ -112,9 +114,9 @@ def guess_profile(robot: str, topics: list[TopicSummary], seconds: float) -> Gue
             continue
         rate_hz, why = _rate(topic, seconds)
         if topic.type == CAMERA_INFO:
-            left_out[topic.name] = "it says what a camera is like"
+            left_out[topic.name] = "it describes a camera"
         elif not MESSAGE_TYPE.match(topic.type):
-            left_out[topic.name] = "its type is no message type"
+            left_out[topic.name] = "its message type has an invalid name"
         elif why:
             left_out[topic.name] = why
         else:
@@ -122,8 +124,8 @@ def guess_profile(robot: str, topics: list[TopicSummary], seconds: float) -> Gue
     if not rates:
         reasons = "".join(f"; {name}: {why}" for name, why in sorted(left_out.items())[:5])
         raise ConfigError(
-            f"{robot}: no topic with messages at a steady rate to guess a profile from{reasons}; give "
-            "the robot's profile with --profile"
+            f"{robot}: no topic with messages at a steady rate to guess a profile from{reasons}; "
+            "give the robot's profile with --profile"
         )
     return Guess(_written(robot, [t for t in topics if t.name in rates], rates, left_out), left_out)
 
@@ -131,6 +133,7 @@ def guess_profile(robot: str, topics: list[TopicSummary], seconds: float) -> Gue
 def _written(
     robot: str, topics: list[TopicSummary], rates: dict[str, float], left_out: dict[str, str]
 ) -> str:
+    """Write the profile as YAML."""
     late_ms = {t.name: math.ceil(t.disorder_ns / NS_PER_MS) for t in topics}
     late_ms = {n: ms for n, ms in late_ms.items() if 0 < ms * NS_PER_MS <= _LATE_NS}
     names = _names(topics)
@@ -154,7 +157,7 @@ def _written(
             f"    rate_hz: {_rounded(rates[topic.name]):g}",
         ]  # fmt: skip
         if topic.name in late_ms:
-            lines.append(f"    disorder_ms: {late_ms[topic.name]}  # stamped before one that came earlier")  # fmt: skip
+            lines.append(f"    disorder_ms: {late_ms[topic.name]}  # stamped before an earlier message")  # fmt: skip
         if topic.name in of:
             lines.append(f"    of: {of[topic.name]}")
     lines += [f"# left out: {json.dumps(name)}: {why}" for name, why in sorted(left_out.items())]
@@ -162,7 +165,7 @@ def _written(
 
 
 def _names(topics: list[TopicSummary]) -> dict[str, str]:
-    """Of streams, by topic: each another."""
+    """Return a unique stream name for each topic."""
     names: dict[str, str] = {}
     for topic in topics:
         name = _name(DETAILS.sub("", topic.name) or topic.name)
@@ -173,7 +176,7 @@ def _names(topics: list[TopicSummary]) -> dict[str, str]:
 
 
 def _followers(topics: list[TopicSummary], names: dict[str, str]) -> dict[str, str]:
-    """By a command's topic, the stream that follows it, where names alone tell."""
+    """Return the stream that follows each command, by the command's topic, as far as names tell."""
     joints = frozenset({"any"})
     sides: dict[Role, list[JointStream]] = {Role.ACTION: [], Role.OBSERVATION: []}
     for topic in topics:
@@ -187,7 +190,7 @@ def _followers(topics: list[TopicSummary], names: dict[str, str]) -> dict[str, s
 
 
 def _rate(topic: TopicSummary, seconds: float) -> tuple[float, str]:
-    """Messages a second, and why it is no sensor's rate; empty: it may be one."""
+    """Return the rate in Hz, and why it is not that of a sensor; empty: it may be one."""
     if not topic.count:
         return 0.0, "it has no messages"
     times = topic.times
@@ -206,7 +209,7 @@ def _rate(topic: TopicSummary, seconds: float) -> tuple[float, str]:
 
 
 def _is_steady(times: Int64s, seconds: float) -> bool:
-    """As many messages in one part of the bag as in another; of few messages: at equal distances."""
+    """Tell whether messages are spread evenly over the bag; a few must be equally spaced."""
     if len(times) < _FEW:
         steps = np.diff(times).astype(np.float64)
         covers = (times[-1] - times[0]) / 1e9 >= 0.5 * seconds
@@ -220,17 +223,17 @@ def _is_steady(times: Int64s, seconds: float) -> bool:
 
 
 def guessed_role(topic: str) -> Role:
-    """What a topic's name says it is."""
+    """Guess from a topic's name whether it is an action or an observation."""
     return Role.ACTION if _COMMAND.search(topic.lower()) else Role.OBSERVATION
 
 
 def _name(text: str) -> str:
     name = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_").lower() or "robot"
-    # YAML would take some words for something else.
+    # YAML reads some words as booleans or null.
     return name if name[0].isalpha() and name not in _WORDS else f"s_{name}"
 
 
 def _rounded(rate_hz: float) -> float:
-    """The round rate it is most likely meant to be."""
+    """Return the nearest usual rate within 5 %, or else the rate with three digits."""
     nearest = min(_NICE, key=lambda nice: abs(rate_hz - nice))
     return nearest if abs(rate_hz - nearest) < 0.05 * nearest else float(f"{rate_hz:.3g}")

@@ -1,14 +1,14 @@
-"""Remaining latency of streams, from what several of them see at once: motion, contact, a moving picture.
+"""Estimate the remaining latency of streams from events that several of them see: motion, contact.
 
-A stream's changes from sample to sample (of a picture: its optical flow, in a grid of cells) are
-explained by the changes of a faster stream, the reference, over the same spans, shifted in time. The
-shift that explains most is the latency; a slow camera so gives far better than one period. The
-interval is a jackknife over parts of the recordings.
+A stream's changes between samples (for images: optical flow in a grid of cells) are regressed on
+the changes of a faster stream, the reference, over the same time spans, shifted in time. The shift
+that explains most is the latency. Even for a slow camera, it is far more precise than one period.
+The confidence interval is a jackknife over parts of the recordings.
 
-Sources: time delay by maximum likelihood of shifted signals: Knapp & Carter, "The generalized correlation
-method for estimation of time delay", IEEE TASSP 24, 1976. Jackknife: Quenouille, "Notes on bias in
-estimation", Biometrika 43, 1956. Optical flow: Farneback, "Two-frame motion estimation based on
-polynomial expansion", SCIA 2003 (OpenCV's).
+Sources: time delay by maximum likelihood of shifted signals: Knapp & Carter, "The generalized
+correlation method for estimation of time delay", IEEE TASSP 24, 1976. Jackknife: Quenouille, "Notes
+on bias in estimation", Biometrika 43, 1956. Optical flow: Farneback, "Two-frame motion estimation
+based on polynomial expansion", SCIA 2003 (OpenCV's).
 """
 
 from __future__ import annotations
@@ -26,24 +26,26 @@ from robot_recorder.offline.activity import Activity, activities
 from robot_recorder.offline.plan import Plan
 
 _SHIFTS_MS = np.arange(-100.0, 201.0, 2.0)
-_REACH_NS = 250 * NS_PER_MS  # a reference must be known this far around a sample
-_PARTS = 8  # of a recording, for the interval
-_DIRECTIONS = 8  # of the reference's values that are told apart: those that vary most
+_REACH_NS = 250 * NS_PER_MS  # the reference must cover this much time around a sample
+_PARTS = 8  # parts of a recording for the jackknife
+_DIRECTIONS = 8  # principal components kept of the reference's values
 _RIDGE = 1e-3
-_LEAST_FIT = 0.2  # share of the changes explained; below, the two do not see the same
-_SURE_MS = 5.0  # half width; beyond, an estimate is no proposal
+_LEAST_FIT = 0.2  # least share of changes explained; below, the streams see different events
+_SURE_MS = 5.0  # largest half width of the interval for a proposal
 _LEAST_STEPS = 5 * _DIRECTIONS
 
 
 @dataclass(frozen=True)
 class LatencyEstimate:
-    """One stream against another.
+    """The latency of one stream relative to another.
 
     Attributes:
-        profile_ms: the latency that is taken off its stamps already.
-        remaining_ms: by how much it is late all the same; negative: early.
-        pm_ms: half width of the 95 % interval.
-        fit: share of its changes that the reference explains at that shift.
+        stream: name of the stream.
+        reference: name of the stream it was compared with.
+        profile_ms: latency that the profile already subtracts from its stamps, ms.
+        remaining_ms: latency left after that, ms; negative: early.
+        pm_ms: half width of the 95 % interval, ms.
+        fit: share of the stream's changes that the reference explains at that shift, 0 to 1.
     """
 
     stream: str
@@ -55,19 +57,19 @@ class LatencyEstimate:
 
     @property
     def known(self) -> bool:
-        """Good enough to act upon."""
+        """Whether the estimate is precise enough to act upon."""
         return self.fit >= _LEAST_FIT and self.pm_ms <= _SURE_MS
 
     @property
     def doubt(self) -> str:
-        """Why it is not good enough; empty when it is."""
+        """Why the estimate is not precise enough; empty: it is."""
         if self.fit < _LEAST_FIT:
             return "they do not see the same events"
-        return "" if self.known else "not sure yet: give it more episodes"
+        return "" if self.known else "not sure yet: give more episodes"
 
     @property
     def proposal(self) -> str:
-        """What to write into the profile; empty: what it has is right, or nothing can be said."""
+        """The line to write into the profile; empty: no change needed, or the estimate is unsure."""
         if not self.known or abs(self.remaining_ms) <= max(self.pm_ms, 1.0):
             return ""
         return (
@@ -76,7 +78,7 @@ class LatencyEstimate:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return plain values for JSON."""
         return {**asdict(self), "known": self.known, "proposal": self.proposal}
 
 
@@ -85,16 +87,16 @@ def estimate_latencies(
     reference: str = "",
     progress: Callable[[float], None] = lambda share: None,
 ) -> list[LatencyEstimate]:
-    """The latency of every stream that sees something of what a faster one sees.
+    """Estimate the latency of every stream that sees the same events as a faster one.
 
     Args:
-        recordings: of one robot; more of them narrow the intervals.
-        reference: name of the stream to compare with; empty: for each the one that says most.
-        progress: told the share of the recordings that has been read.
+        recordings: bags of one robot with their plans; more of them narrow the intervals.
+        reference: name of the stream to compare with; empty: the one with the best estimate.
+        progress: called with the share of the recordings read so far, 0 to 1.
 
     Raises:
-        BagError: one can not be read.
-        ConfigError: there is no such stream, or nothing of it changes.
+        BagError: a recording cannot be read.
+        ConfigError: the reference does not exist, or its values never change.
     """
     found = []
     for number, (episode, plan) in enumerate(recordings):
@@ -124,11 +126,12 @@ def _candidates(
     configs: dict[str, StreamConfig],
     found: list[dict[str, Activity]],
 ) -> list[str]:
-    """Streams that are faster, so that they can say what happened in between."""
+    """Return the observed streams that are fast enough to serve as a reference."""
     periods = {
         n: min(a[n].period_ns for a in found if n in a)
         for n in names
-        # A command is early by what the controller needs; a picture explains nothing.
+        # Commands precede the motion by the controller's delay; images have no values to regress
+        # on.
         if configs[n].role is Role.OBSERVATION and any(a[n].levels.size for a in found if n in a)
     }
     own = min(a[name].period_ns for a in found if name in a)
@@ -137,12 +140,12 @@ def _candidates(
 
 @dataclass(frozen=True)
 class _Products:
-    """Of every part of a recording what a regression at every shift is made of.
+    """Sums of products for the regression, for every part of a recording and every shift.
 
     Attributes:
-        squares: float64[parts, shifts, k, k], of the reference's changes.
-        mixed: float64[parts, shifts, k, m], of these with the stream's.
-        total: float64[parts], the stream's changes squared.
+        squares: float64[parts, shifts, k, k], changes of the reference with themselves.
+        mixed: float64[parts, shifts, k, m], changes of the reference with those of the stream.
+        total: float64[parts], squared changes of the stream.
     """
 
     squares: np.ndarray
@@ -150,7 +153,11 @@ class _Products:
     total: np.ndarray
 
     def explained(self, leave_out: int = -1) -> tuple[np.ndarray, float]:
-        """float64[shifts], how much of the stream's changes the reference's explain; and all there is."""
+        """Return the squared changes explained, float64[shifts], and their total.
+
+        Args:
+            leave_out: part to leave out; negative: none.
+        """
         kept = np.arange(len(self.total)) != leave_out
         squares, mixed = self.squares[kept].sum(axis=0), self.mixed[kept].sum(axis=0)
         size = squares.shape[-1]
@@ -164,7 +171,7 @@ class _Products:
 def _estimate(
     stream: StreamConfig, reference: str, found: list[dict[str, Activity]]
 ) -> LatencyEstimate | None:
-    # What a posture looks like may differ between recordings; only the latency is common to all.
+    # Each recording has its own regression: what a camera sees may differ, the latency does not.
     products = [
         p for a in found if stream.name in a and reference in a
         if (p := _products(a[stream.name], a[reference])) is not None
@@ -182,7 +189,7 @@ def _estimate(
     )
     count = len(left_out)
     spread = np.sqrt((count - 1) / count * ((left_out - left_out.mean()) ** 2).sum())
-    # At the edge of what was tried there is no peak, whatever the parts agree on.
+    # A maximum at the edge of the tried shifts is no peak, even if all parts agree on it.
     inside = _SHIFTS_MS[0] < min(shift_ms, *left_out) and max(shift_ms, *left_out) < _SHIFTS_MS[-1]
     pm_ms = 2 * float(spread) if inside else float(_SHIFTS_MS[-1] - _SHIFTS_MS[0])
     return LatencyEstimate(
@@ -192,12 +199,12 @@ def _estimate(
 
 
 def _peak(explained: list[tuple[np.ndarray, float]]) -> tuple[float, float]:
-    """Shift in ms that explains most, and the share it explains."""
+    """Return the shift that explains most, ms, and the share it explains, 0 to 1."""
     total = max(sum(t for _, t in explained), 1e-300)
     shares = np.sum([e for e, _ in explained], axis=0) / total
     top = int(np.argmax(shares))
     shift = float(_SHIFTS_MS[top])
-    if 0 < top < len(shares) - 1:  # the peak lies between two
+    if 0 < top < len(shares) - 1:  # fit a parabola through three shifts
         before, here, after = shares[top - 1 : top + 2]
         bend = before - 2 * here + after
         if bend < 0:
@@ -232,7 +239,7 @@ def _products(own: Activity, other: Activity) -> _Products | None:
 
 
 def _directions(levels: np.ndarray) -> np.ndarray:
-    """float64[n, k], the values along the directions in which they vary most."""
+    """Return the first principal components of values, float64[n, k], scaled to unit size."""
     centred = levels - levels.mean(axis=0)
     _, sizes, directions = np.linalg.svd(
         centred[:: max(1, len(centred) // 5000)], full_matrices=False

@@ -1,4 +1,4 @@
-"""How a bag is to be aligned: by its own profile, a given one, or one guessed from its topics."""
+"""Plan how to align a bag: by its own profile, a given one, or one guessed from its topics."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ _LAYOUT, _CLOCKS = "synchronizer/layout", "synchronizer/clocks"
 
 @dataclass(frozen=True)
 class Plan:
-    """What of a bag is aligned, and how.
+    """Which streams of a bag are aligned, and how.
 
     Attributes:
-        profile: its streams are those whose topics the bag has. Of an episode with its own profile it is all of
-            them: what is not there is missing, as it was live.
-        topics: by stream name, fully qualified.
-        stamped: streams whose messages begin with a header.
-        seeds: what the live run knew, where there was one.
-        restamp: takes jumps of the robot's own clock out of stamps.
-        decoders: for types the package does not know.
-        unread: of streams without values, why.
-        guessed: the profile was, from the topics.
-        absent: topics of profile streams that the bag does not have.
-        left_out: by topic that a guess made no stream of, why.
-        span: first and last stamp, ns, where log times cannot serve; None: they can.
-        unseeded: messages in which the live run said how it aligned, and that cannot be read.
+        profile: profile with only the streams whose topics are in the bag. An episode's own profile
+            keeps all streams, so that absent ones are missing in frames as they were live.
+        topics: fully qualified topic by stream name.
+        stamped: names of the streams whose messages begin with a header.
+        seeds: value order and clock corrections of the live run, by stream name.
+        restamp: function that removes jumps of the robot's own clock from stamps; None: no jumps.
+        decoders: by stream name, for message types that the package does not know.
+        guessed: whether the profile was guessed from the topics.
+        absent: topics of the profile that are missing from the bag.
+        left_out: reason by topic for every topic that did not become a stream of a guess.
+        unread: reason by stream name why its messages have no values.
+        span: first and last stamp, ns, if log times are unusable; None: they are usable.
+        unseeded: number of the synchronizer's messages that cannot be read.
     """
 
     profile: RobotProfile
@@ -65,24 +65,28 @@ class Plan:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What there is to know of how the bag is aligned, one sentence each."""
+        """Sentences about what is unusual in how the bag is aligned."""
         found = []
         if self.span is not None:
             found.append(
-                "all messages have one log time: header stamps are used instead, delays are not known"
+                "all messages have one log time: header stamps are used instead, delays are unknown"
             )
         if self.unseeded:
             found.append(
-                f"{self.unseeded} messages in which the robot said how it aligned cannot be read: its "
-                "corrections are estimated again, and values may stand in another order"
+                f"{self.unseeded} messages about the robot's own alignment cannot be read: clock "
+                "corrections are estimated again, and values may be in another order"
             )
         return tuple(found)
 
     def read(self, path: Path, topics: set[str]) -> Iterator[Segment]:
-        """The bag's messages in order of receipt, or of their stamps where log times cannot serve.
+        """Read the bag by receive time, or by stamps if log times are unusable.
+
+        Args:
+            path: of the bag.
+            topics: names of the topics to read.
 
         Raises:
-            BagError: it can not be read; what could be read has been yielded.
+            BagError: the bag cannot be read. Everything readable has been yielded before.
         """
         if self.span is None:
             return read_columns(path, topics)
@@ -90,7 +94,7 @@ class Plan:
 
     @property
     def aligned(self) -> tuple[StreamConfig, ...]:
-        """Streams that take part in frames."""
+        """Streams that are part of frames."""
         return self.profile.aligned
 
     def audited(self, streams: Iterable[StreamConfig]) -> list[AuditedStream]:
@@ -101,17 +105,19 @@ class Plan:
         ]
 
     def stamps(self, stream: str, column: Column) -> Int64s:
-        """int64[n], ns, source stamps of a stream's messages; 0: they carry none."""
+        """Return the source stamps of a stream's messages, int64[n], ns; 0: not stamped."""
         return column.stamps() if stream in self.stamped else np.zeros_like(column.receives)
 
     def frame_clock(self, rate_hz: float | None, reference: str) -> FrameClock:
-        """The frame clock asked for; what is not said is as the profile has it.
+        """Return the frame clock for the given options, with defaults from the profile.
 
         Args:
-            reference: a stream's name, or its topic; "none": a fixed rate.
+            rate_hz: frame rate; None: the profile's.
+            reference: name or topic of the reference stream; "none": a fixed rate; empty: the
+                profile's.
 
         Raises:
-            ConfigError: the bag has no such stream.
+            ConfigError: the reference is not an aligned stream.
         """
         own = self.profile.frame_clock
         if not reference:
@@ -126,7 +132,7 @@ class Plan:
         name = reference if reference in names else by_topic.get(wanted)
         if name is None:
             raise ConfigError(
-                f"'{reference}' is no aligned stream of this bag; there are "
+                f"'{reference}' is not an aligned stream of this bag; there are "
                 + ", ".join(f"{n} ({self.topics[n]})" for n in sorted(names))
             )
         return FrameClock(rate_hz, name)
@@ -135,15 +141,16 @@ class Plan:
 def make_plan(
     episode: Episode, profile: RobotProfile | None = None, deadline_ns: int | None = None
 ) -> Plan:
-    """Look at a bag and decide.
+    """Plan how to align a bag.
 
     Args:
-        profile: None: the one in the bag, or else a guess.
-        deadline_ns: instead of the profile's.
+        episode: the bag.
+        profile: the robot's profile; None: the one in the bag, or a guess.
+        deadline_ns: how long frames wait for late samples; None: the profile's.
 
     Raises:
-        BagError: it can not be read.
-        ConfigError: none of the profile's streams is in it.
+        BagError: the bag cannot be read.
+        ConfigError: the bag has no topics of the profile.
     """
     definitions = _topics(episode)
     recorded = episode.facts.get("profile_yaml", "")
@@ -186,29 +193,30 @@ def make_plan(
 
 
 def profile_yaml(episode: Episode) -> str:
-    """The profile that a bag carries, or else one guessed from its topics."""
+    """Return the YAML of the profile in a bag, or of one guessed from its topics."""
     return episode.facts.get("profile_yaml", "") or _guess(episode, _topics(episode)).text
 
 
 def _topics(episode: Episode) -> dict[str, tuple[str, str]]:
-    """Type and definition of every topic with messages."""
+    """Return type and definition of every topic with messages."""
     return {t: d for t, d in bag_topics(episode.path).items() if episode.counts.get(t, 1)}
 
 
 def _guess(episode: Episode, definitions: dict[str, tuple[str, str]]) -> Guess:
+    """Guess the profile of a bag from its topics."""
     seconds = float(episode.metadata["duration"]["nanoseconds"]) / 1e9
     span = _stamp_span(episode, definitions)
     seconds = (span[1] - span[0]) / 1e9 if span else seconds
     known = survey(episode.path, definitions)
     times = [found for found, _ in known.values() if len(found)]
-    if times:  # of a damaged bag less can be read than it says it has
+    if times:  # a damaged bag may have less data than its metadata says
         read_s = float(max(t[-1] for t in times) - min(t[0] for t in times)) / 1e9
         seconds = min(seconds, read_s)
     facts = [
         TopicSummary(name, type_name, episode.counts.get(name, 0), *known.get(name, ()))
         for name, (type_name, _) in sorted(definitions.items())
     ]
-    if span:  # messages will be read in the order of their stamps
+    if span:  # messages will be read in the order of their stamps, so there is no disorder
         facts = [replace(f, disorder_ns=0) for f in facts]
     guess = guess_profile(episode.facts.get("robot", episode.path.name), facts, seconds)
     note = "# All messages have one log time: rates are those of header stamps.\n" if span else ""
@@ -218,7 +226,7 @@ def _guess(episode: Episode, definitions: dict[str, tuple[str, str]]) -> Guess:
 def _stamp_span(
     episode: Episode, definitions: dict[str, tuple[str, str]]
 ) -> tuple[int, int] | None:
-    """First and last stamp of somebody else's bag whose log times say nothing; None: they do."""
+    """Return first and last stamp, ns, of a bag with unusable log times; None: they are usable."""
     duration_ns = int(episode.metadata["duration"]["nanoseconds"])
     if "episode_id" in episode.facts or duration_ns >= NS_PER_MS:
         return None
@@ -230,11 +238,14 @@ def _stamp_span(
 
 
 def survey(path: Path, definitions: Mapping[str, tuple[str, str]]) -> dict[str, tuple[Int64s, int]]:
-    """Of every topic when its messages were stamped, or received where they are not, int64[n], ns, rising;
-    and how far the latest was stamped before one that came earlier, ns.
+    """Return times and disorder of every topic.
+
+    Returns:
+        By topic: stamps, or receive times without stamps, int64[n], ns, rising; and the largest
+        difference by which a message is stamped before an earlier one, ns.
 
     Raises:
-        BagError: nothing of the bag can be read.
+        BagError: no message can be read.
     """
     receives: dict[str, list[Int64s]] = {}
     stamps: dict[str, list[Int64s]] = {}
@@ -260,33 +271,37 @@ def survey(path: Path, definitions: Mapping[str, tuple[str, str]]) -> dict[str, 
 
 
 def _exact(profile: RobotProfile, there: set[str], namespace: str | None) -> dict[str, str]:
-    """Of every stream its topic in the robot's namespace.
+    """Return the topic of every stream in the robot's namespace.
 
     Args:
-        namespace: None: the bag does not say.
+        profile: streams to look up.
+        there: topics of the bag.
+        namespace: the robot's; None: unknown.
     """
     exact = {
         s.name: s.topic if s.topic.startswith("/") else f"{(namespace or '').rstrip('/')}/{s.topic}"
         for s in profile.streams
     }
-    # Converted bags name topics without the first slash.
+    # Converted bags may name topics without the leading slash.
     return {n: t if t in there or t[1:] not in there else t[1:] for n, t in exact.items()}
 
 
 def _resolve(
     profile: RobotProfile, there: set[str], exact: dict[str, str], anywhere: bool
 ) -> dict[str, str]:
-    """Of every stream its topic in the bag, where it has one.
+    """Return the topic of every stream that is in the bag.
 
     Args:
-        anywhere: in another namespace, too, where only one fits.
+        profile: streams to look up.
+        there: topics of the bag.
+        exact: topics in the robot's namespace, by stream name.
+        anywhere: also accept a topic in another namespace if it is the only match.
     """
     found = {name: topic for name, topic in exact.items() if topic in there}
     if anywhere:
         left = there - set(found.values())
-        for stream in sorted(
-            profile.streams, key=lambda s: -len(s.topic)
-        ):  # the most telling first
+        longest_first = sorted(profile.streams, key=lambda s: -len(s.topic))
+        for stream in longest_first:  # the most specific topic first
             others = [t for t in left if t.endswith("/" + stream.topic.lstrip("/"))]
             if stream.name not in found and len(others) == 1:
                 found[stream.name] = others[0]
@@ -295,10 +310,11 @@ def _resolve(
 
 
 def is_stamped(type_name: str, definition: str) -> bool:
+    """Tell whether messages of a type begin with a std_msgs/Header."""
     if type_name in KINDS:
         return KINDS[type_name].has_header
     found = re.search(rf"struct\s+{type_name.rpartition('/')[2]}\s*\{{([^;]*);", definition)
-    if found:  # IDL: its first member, behind annotations
+    if found:  # IDL: the first member, after annotations
         return "std_msgs::msg::Header" in found[1]
     lines = (line.split("#")[0] for line in definition.split("\n====")[0].splitlines())
     first = next((line for line in lines if line.strip()), "")
@@ -309,9 +325,10 @@ _Decoders = dict[str, Callable[[bytes], Decoded]]
 
 
 def _decoders(episode: Episode, profile: RobotProfile) -> tuple[_Decoders, dict[str, str]]:
-    """Of streams whose types the package does not know: what reads them, or why nothing does."""
+    """Return decoders for streams of unknown types, and why other streams cannot be decoded."""
     unknown = [s for s in profile.aligned if s.type not in KINDS]
-    if not unknown or "episode_id" in episode.facts:  # live frames have no values of these either
+    # Our own episodes: the live frames had no values of unknown types either.
+    if not unknown or "episode_id" in episode.facts:
         return {}, {}
     store = bag_types(episode.path)
     why = {s.name: reason for s in unknown if (reason := without_values(store, s.type))}
@@ -324,7 +341,7 @@ def _decoders(episode: Episode, profile: RobotProfile) -> tuple[_Decoders, dict[
 
 
 def _seeds(episode: Episode, there: set[str]) -> tuple[dict[str, Seed], int]:
-    """What the live run said of its streams, and how many of its messages cannot be read."""
+    """Return the live run's seeds by stream name, and the number of its unreadable messages."""
     names: dict[str, tuple[str, ...]] = {}
     clocks: dict[str, list[ClockSetting]] = {}
     unseeded = 0

@@ -1,4 +1,4 @@
-"""Is a bag what it says it is? Reads all of it and compares counts, order, checksums."""
+"""Check that a bag is intact: read all of it and compare counts and checksums."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from robot_recorder.model.ids import PARTIAL
 
 @dataclass
 class Structure:
-    """What reading all of a bag found.
+    """The result of reading a whole bag.
 
     Attributes:
-        problems: what is wrong with its files, one sentence each; empty when nothing is.
-        messages: how many were read.
+        problems: sentences about what is wrong with its files.
+        messages: number of messages read.
     """
 
     problems: list[str] = field(default_factory=list)
@@ -30,9 +30,9 @@ class Structure:
 
 
 def structure_of(episode: Episode) -> Structure:
-    """Read all of an episode and compare it with what it says of itself.
+    """Read a whole bag and compare it with its metadata.
 
-    Works on any rosbag2 bag; what only our own episodes promise is checked on those only.
+    Works on any rosbag2 bag. Checksums and gaps are checked only in our own episodes.
     """
     found = Structure(list(episode.notes))
     if episode.path.suffix == PARTIAL:
@@ -46,19 +46,19 @@ def structure_of(episode: Episode) -> Structure:
 
 
 def structure_problems(episode: Episode) -> list[str]:
-    """What is wrong with an episode's files, one sentence each; empty when nothing is."""
+    """Return sentences about what is wrong with an episode's files; empty: nothing."""
     return structure_of(episode).problems
 
 
 def recording_problems(episode: Episode) -> list[str]:
-    """What went wrong while it was recorded, whatever its files are like; one sentence each."""
+    """Return sentences about what went wrong during recording, by the episode's own account."""
     problems = []
     for topic, figures in episode.streams.items():
         for place, count in figures.get("lost", {}).items():
             if count:
                 problems.append(f"{topic} lost {count} messages while recording ({place})")
     if episode.is_recovered:
-        missing = episode.facts.get("missing") or "not known"
+        missing = episode.facts.get("missing") or "unknown"
         problems.append(f"it was recovered after a crash; missing: {missing}")
     if "error" in episode.facts:
         problems.append(f"it was aborted: {episode.facts['error']}")
@@ -66,7 +66,7 @@ def recording_problems(episode: Episode) -> list[str]:
 
 
 def _read_all(path: Path, found: Structure) -> Counter[tuple[str, str]]:
-    """Messages by topic and type."""
+    """Count messages by topic and type, and add problems of reading and decoding."""
     counts: Counter[tuple[str, str]] = Counter()
     undecodable: Counter[str] = Counter()
     try:
@@ -82,7 +82,7 @@ def _read_all(path: Path, found: Structure) -> Counter[tuple[str, str]]:
 
 
 def _undecodable(kind: str, column: Column) -> int:
-    """How many messages' bytes do not fit their type."""
+    """Return the number of messages whose bytes do not fit their type."""
     known = KINDS.get(kind)
     decode = known.decode if known is not None else OWN_READERS.get(kind)
     if decode is None:
@@ -97,6 +97,7 @@ def _undecodable(kind: str, column: Column) -> int:
 
 
 def _compare(episode: Episode, counts: Counter[tuple[str, str]], found: Structure) -> None:
+    """Add a problem for every topic whose message count differs from the metadata."""
     declared: Counter[tuple[str, str]] = Counter()
     for entry in episode.metadata["topics_with_message_count"]:
         topic = entry["topic_metadata"]
@@ -119,7 +120,7 @@ def _check_files(episode: Episode, found: Structure) -> None:
 
 
 def _check_file(path: Path) -> list[str]:
-    """Checksums and structure: a bit that has flipped on the disk shows nowhere else."""
+    """Return problems with checksums and structure: only these reveal a flipped bit."""
     try:
         found = scan(path)
     except BagError as error:

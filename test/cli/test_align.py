@@ -47,7 +47,7 @@ def test_what_can_not_be_aligned_is_refused_by_name(
     small_bag: Path, tmp_path: Path, capsys
 ) -> None:
     for arguments, words in (
-        ([str(small_bag), "--reference", "nose"], "'nose' is no aligned stream"),
+        ([str(small_bag), "--reference", "nose"], "'nose' is not an aligned stream"),
         ([str(tmp_path / "nothing")], "does not exist"),
         ([str(small_bag), "--profile", "nobody"], "no profile 'nobody'"),
     ):

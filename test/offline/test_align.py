@@ -1,4 +1,4 @@
-"""Aligning whole bags: against the known truth, and whatever state the bag is in."""
+"""Align whole bags: compare with known truth, and handle damaged ones."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def aligned(path: Path, clock: FrameClock, profile: str = PROFILE) -> Alignment:
 
 
 @pytest.mark.parametrize("rate_hz", [7.0, 30.0, 100.0])
-def test_values_are_those_at_the_tick(tmp_path: Path, rate_hz: float) -> None:
+def test_frames_hold_the_values_at_their_ticks(tmp_path: Path, rate_hz: float) -> None:
     found = aligned(small_robot(tmp_path / "bag"), FrameClock(rate_hz))
     seconds = (found.frames.ticks - T0) / NS
     assert len(found.frames) > 9.8 * rate_hz and found.frames.complete.all()
@@ -50,7 +50,7 @@ def test_values_are_those_at_the_tick(tmp_path: Path, rate_hz: float) -> None:
     assert found.certificate.frames == len(found.frames) == found.certificate.complete
 
 
-def test_ticks_of_a_reference_are_its_samples(tmp_path: Path) -> None:
+def test_a_reference_stream_has_a_tick_at_every_sample(tmp_path: Path) -> None:
     profile = PROFILE.replace("rate_hz: 20}", "rate_hz: 20, latency_ms: 30}")
     path = small_robot(tmp_path / "bag", camera_late_s=0.030)
     found = aligned(path, FrameClock(None, "camera"), profile)
@@ -64,7 +64,7 @@ def test_ticks_of_a_reference_are_its_samples(tmp_path: Path) -> None:
     assert np.diff(some.frames.ticks).min() >= 0.15 * NS
 
 
-def test_a_fast_stream_alone_loses_nothing(tmp_path: Path) -> None:
+def test_a_single_fast_stream_loses_no_sample(tmp_path: Path) -> None:
     path = tmp_path / "fast"
     writer = McapWriter()
     writer.open(path, {})
@@ -79,9 +79,7 @@ def test_a_fast_stream_alone_loses_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("by_s", [5.0, -5.0, -0.05])
-def test_clock_jumps_that_were_recorded_are_taken_out_everywhere(
-    tmp_path: Path, by_s: float
-) -> None:
+def test_recorded_clock_jumps_are_removed_from_all_stamps(tmp_path: Path, by_s: float) -> None:
     path, jump = tmp_path / "bag", 5 * NS
     writer = McapWriter()
     writer.open(path, {"clock_jumps": json.dumps([[T0 + jump, round(by_s * NS)]])})
@@ -103,7 +101,7 @@ def test_clock_jumps_that_were_recorded_are_taken_out_everywhere(
     writer.write(samples)
     writer.close()
     found = aligned(path, FrameClock(50.0))
-    # A jump that is smaller than the delay is told from it by when it was, but for a moment around.
+    # A jump smaller than the delay is recognised by its time, except for a moment around it.
     near = np.abs(found.frames.ticks - T0 - jump) < 0.2 * NS
     for column in found.frames.columns:
         assert (np.abs(column.skews[~near]) <= 5_000_000).all()
@@ -113,12 +111,12 @@ def test_clock_jumps_that_were_recorded_are_taken_out_everywhere(
             assert stream.findings() == []
 
 
-def test_a_torn_bag_gives_what_can_be_read_and_says_so(tmp_path: Path) -> None:
+def test_a_truncated_bag_is_aligned_as_far_as_it_can_be_read(tmp_path: Path) -> None:
     whole = small_robot(tmp_path / "bag", 4)
     (path,) = whole.glob("*.mcap")
     data = bytearray(path.read_bytes())
     at = len(data) // 3
-    while data[at : at + 1] != b"\x05":  # somewhere in the middle, a message record
+    while data[at : at + 1] != b"\x05":  # opcode of a message record near the middle
         at += 1
     data[at : at + 2000] = bytes(2000)
     path.write_bytes(data)
@@ -148,7 +146,7 @@ def test_tables_hold_the_frames(tmp_path: Path) -> None:
     splits = table["wrench.window_splits"]
     assert len(splits) == len(found.frames) + 1
     assert splits[-1] == len(table["wrench.window_stamp_ns"]) > 280
-    numbers = table["camera.sample"]  # the picture is the n-th message of its topic
+    numbers = table["camera.sample"]  # index of the image among the messages of its topic
     assert (np.diff(numbers) >= 0).all() and numbers.max() < 60
     with pytest.raises(ConfigError, match=r"\.npz or \.parquet"):
         export(found, tmp_path / "a.csv")
@@ -157,7 +155,7 @@ def test_tables_hold_the_frames(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*partial"))
 
 
-def test_parquet_holds_the_same(tmp_path: Path) -> None:
+def test_parquet_holds_the_same_values_as_npz(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     window = PROFILE.replace("WrenchStamped, role", "WrenchStamped, window: true, role")
     found = aligned(small_robot(tmp_path / "bag", 3), FrameClock(20.0), window)

@@ -1,4 +1,4 @@
-"""Types the package does not know: values where they can be had, a reason where they cannot."""
+"""Unknown message types: values where they can be decoded, or a reason why not."""
 
 from __future__ import annotations
 
@@ -39,7 +39,13 @@ def header(at_ns: int) -> Any:
 def bag(
     path: Path, others: dict[str, tuple[str, Any]], names: tuple[str, ...] = ("a", "b")
 ) -> Path:
-    """Joints at 100 Hz beside other topics at 10 Hz: by topic their type, and what makes a message."""
+    """Write joints at 100 Hz and other topics at 10 Hz.
+
+    Args:
+        path: of the bag.
+        others: type and constructor of messages, by topic.
+        names: of the joints.
+    """
     with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         joints = writer.add_connection("/joint_states", JOINTS, typestore=STORE)
         topics = {
@@ -100,7 +106,7 @@ OTHERS = {
 }
 
 
-def test_what_has_no_values_is_aligned_by_stamp_and_says_why(tmp_path: Path) -> None:
+def test_messages_without_values_are_aligned_by_stamp_with_a_reason(tmp_path: Path) -> None:
     path = bag(tmp_path / "bag", OTHERS)
     episode = Episode.open(path)
     plan = make_plan(episode)
@@ -123,7 +129,7 @@ def test_what_has_no_values_is_aligned_by_stamp_and_says_why(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("names", [(), ("left", "right")])
-def test_joints_without_names_say_the_same_in_every_command(
+def test_joints_without_names_get_the_same_note_in_every_command(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], names: tuple[str, ...]
 ) -> None:
     path = bag(tmp_path / "bag", {}, ())

@@ -1,4 +1,4 @@
-"""Latency from what streams see at once: a camera on a swinging joint, a force that follows it."""
+"""Latency from shared events: a camera on a swinging joint, a force that follows it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ def recording(path: Path, profile: str = PROFILE):
 
 
 @pytest.mark.parametrize("late_ms", [0, 27, 80])
-def test_a_cameras_latency_is_found_far_below_its_period(tmp_path: Path, late_ms: int) -> None:
+def test_a_cameras_latency_is_estimated_far_more_precisely_than_its_period(
+    tmp_path: Path, late_ms: int
+) -> None:
     path = small_robot(tmp_path / "bag", 20, camera_late_s=late_ms / 1e3)
     (found,) = [e for e in estimate_latencies([recording(path)], "joints") if e.stream == "camera"]
     assert found.known and found.fit > 0.8
@@ -31,7 +33,7 @@ def test_a_cameras_latency_is_found_far_below_its_period(tmp_path: Path, late_ms
         assert found.proposal == ""
 
 
-def test_what_the_profile_takes_off_already_is_added_to_the_proposal(tmp_path: Path) -> None:
+def test_the_proposal_includes_the_latency_that_the_profile_has_already(tmp_path: Path) -> None:
     path = small_robot(tmp_path / "bag", 20, camera_late_s=0.05)
     profile = PROFILE.replace("rate_hz: 20}", "rate_hz: 20, latency_ms: 20}")
     found = {e.stream: e for e in estimate_latencies([recording(path, profile)])}["camera"]
@@ -40,7 +42,7 @@ def test_what_the_profile_takes_off_already_is_added_to_the_proposal(tmp_path: P
     assert abs(proposed - 50) < 3
 
 
-def test_streams_that_see_nothing_in_common_get_no_proposal(tmp_path: Path) -> None:
+def test_streams_without_common_events_get_no_proposal(tmp_path: Path) -> None:
     path = small_robot(tmp_path / "bag", 1)
     assert all(not e.known and e.proposal == "" for e in estimate_latencies([recording(path)]))
     with pytest.raises(ConfigError, match=r"'nothing' has no values that change; there are joints"):

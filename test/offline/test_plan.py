@@ -1,4 +1,4 @@
-"""How a bag is to be aligned: by its own profile, a given one, or a guess."""
+"""Plans for aligning a bag: by its own profile, a given one, or a guess."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_bag_is_aligned_by_the_profile_it_carries(tmp_path: Path) -> None:
     assert plan.stamped == {"joints", "wrench", "camera"}
 
 
-def test_a_bag_of_others_gets_a_guess_a_person_can_correct(tmp_path: Path) -> None:
+def test_a_bag_without_a_profile_gets_an_editable_guess(tmp_path: Path) -> None:
     episode = Episode.open(small_robot(tmp_path / "bag", 2))
     plan = make_plan(episode)
     assert plan.guessed
@@ -44,7 +44,7 @@ def test_a_bag_of_others_gets_a_guess_a_person_can_correct(tmp_path: Path) -> No
     assert "# Guessed" in text
 
 
-def test_a_stream_never_takes_another_ones_topic(tmp_path: Path) -> None:
+def test_a_stream_never_takes_the_topic_of_another(tmp_path: Path) -> None:
     text = PROFILE.replace("topic: wrist/wrench", "topic: left/joint_states")
     text = text.replace("geometry_msgs/msg/WrenchStamped", "sensor_msgs/msg/JointState")
     for facts, prefix in (
@@ -58,7 +58,7 @@ def test_a_stream_never_takes_another_ones_topic(tmp_path: Path) -> None:
         assert plan.topics.get("wrench", "").endswith("left/joint_states")
 
 
-def test_bags_that_tell_too_little_for_a_guess_are_refused_with_the_remedy() -> None:
+def test_a_bag_with_too_little_data_for_a_guess_is_refused_with_the_remedy() -> None:
     with pytest.raises(
         ConfigError, match=r"no topic with messages at a steady rate.*/a: .*--profile"
     ):
@@ -71,7 +71,7 @@ def test_bags_that_tell_too_little_for_a_guess_are_refused_with_the_remedy() -> 
     assert len(parse_profile(guess_profile("r", odd, 1.0).text, "g").streams) == 1
 
 
-def test_the_guess_knows_commands_and_leaves_out_what_is_no_sensor() -> None:
+def test_the_guess_recognises_commands_and_leaves_out_other_topics() -> None:
     text = guess_profile(
         "My Robot 2!",
         [
@@ -94,7 +94,7 @@ def test_the_guess_knows_commands_and_leaves_out_what_is_no_sensor() -> None:
     }
 
 
-def test_a_reference_is_a_stream_or_a_topic(tmp_path: Path) -> None:
+def test_a_reference_is_given_by_stream_name_or_topic(tmp_path: Path) -> None:
     path = small_robot(
         tmp_path / "bag",
         2,
@@ -104,11 +104,13 @@ def test_a_reference_is_a_stream_or_a_topic(tmp_path: Path) -> None:
     assert plan.frame_clock(None, "") == FrameClock(None, "camera")
     assert plan.frame_clock(10.0, "/camera/image/compressed") == FrameClock(10.0, "camera")
     assert plan.frame_clock(None, "none") == FrameClock(30.0)
-    with pytest.raises(ConfigError, match=r"'head' is no aligned stream.*camera \(/camera/image"):
+    with pytest.raises(
+        ConfigError, match=r"'head' is not an aligned stream.*camera \(/camera/image"
+    ):
         plan.frame_clock(None, "head")
 
 
-def test_a_profile_of_another_robot_is_refused_by_name(tmp_path: Path) -> None:
+def test_the_profile_of_another_robot_is_refused(tmp_path: Path) -> None:
     episode = Episode.open(small_robot(tmp_path / "bag", 1))
     other = parse_profile(
         PROFILE.replace("joint_states", "x")
@@ -122,7 +124,7 @@ def test_a_profile_of_another_robot_is_refused_by_name(tmp_path: Path) -> None:
     assert make_plan(episode, some).absent == ("missing/topic",)
 
 
-def test_types_nobody_knows_are_read_field_by_field(tmp_path: Path) -> None:
+def test_unknown_types_are_read_field_by_field(tmp_path: Path) -> None:
     store = get_typestore(Stores.ROS2_JAZZY)
     definition = "std_msgs/Header header\nfloat32[] cells\nint16 level\nstring note\n"
     store.register(get_types_from_msg(definition, "acme_msgs/msg/Skin"))
@@ -151,7 +153,7 @@ def test_types_nobody_knows_are_read_field_by_field(tmp_path: Path) -> None:
     assert (column.values[:, 2] == -column.values[:, 0]).all()
 
 
-def test_of_a_bag_of_a_moment_no_rate_is_guessed(tmp_path: Path) -> None:
+def test_no_rate_is_guessed_from_a_very_short_bag(tmp_path: Path) -> None:
     write_bag(
         McapWriter(), tmp_path / "bag", [("/w", wrench(T0), T0), ("/w", wrench(T0 + 1), T0 + 1)]
     )
@@ -181,7 +183,7 @@ def topic(
         (at(np.repeat(np.arange(0, 8, 0.1), 3)), 30),
     ],
 )  # fmt: skip
-def test_what_comes_steadily_is_a_sensor(times: np.ndarray, hz: float) -> None:
+def test_a_topic_with_a_steady_rate_becomes_a_stream(times: np.ndarray, hz: float) -> None:
     guess = guess_profile("r", [topic("/a", times)], 8.0)
     assert parse_profile(guess.text, "g").streams[0].rate_hz == pytest.approx(hz, rel=0.1)
     assert not guess.left_out
@@ -198,7 +200,9 @@ def test_what_comes_steadily_is_a_sensor(times: np.ndarray, hz: float) -> None:
         (at(np.concatenate([np.arange(0, 1, 0.01), np.arange(7, 8, 0.01)])), "a steady rate"),
     ],
 )  # fmt: skip
-def test_what_does_not_is_left_out_and_that_is_said(times: np.ndarray, why: str) -> None:
+def test_a_topic_without_a_steady_rate_is_left_out_with_a_reason(
+    times: np.ndarray, why: str
+) -> None:
     steady = topic("/steady", at(np.arange(0, 8, 0.01)))
     guess = guess_profile("r", [topic("/joy", times), steady], 8.0)
     assert (
@@ -221,7 +225,7 @@ def test_leaders_are_actions_and_paired_with_their_followers(word: str) -> None:
     assert found[names[0]].of == "arm_left_joints" and found[names[1]].of == "arm_right_joints"
 
 
-def test_disorder_is_proposed_with_a_deadline_that_waits_for_it() -> None:
+def test_a_guess_with_disorder_has_a_deadline_that_waits_for_it() -> None:
     late = topic("/late", at(np.arange(0, 4, 0.02)), late_ms=400)
     profile = parse_profile(guess_profile("r", [late], 4.0).text, "g")
     assert profile.streams[0].disorder_ns == 400_000_000 and profile.deadline_ns > 400_000_000

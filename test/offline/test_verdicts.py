@@ -1,4 +1,4 @@
-"""Good recordings of other people's robots are not rejected, and what cannot be judged is said."""
+"""Good recordings of other robots are accepted, and everything that cannot be judged is listed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from robot_recorder.quality.report import QualityReport, Verdict
 
 
 def profile(**streams: str) -> RobotProfile:
-    """A profile of joint streams: by name, what stands in the mapping beside the type."""
+    """Return a profile of joint streams, given the other keys of each stream by name."""
     lines = [
         f"  {name}: {{type: sensor_msgs/msg/JointState, rate_hz: 100, {more}}}"
         for name, more in streams.items()
@@ -39,7 +39,7 @@ ALOHA = profile(
 
 
 def aloha(path: Path, *left_out: str) -> Path:
-    """Two arms with the same joint names, each 30 ms behind its own leader."""
+    """Write a bag of two arms with the same joint names, each 30 ms behind its own leader."""
     topics = {
         "/follower_right/joint_states": swings(2.0, 0.03),
         "/follower_left/joint_states": swings(0.0, 0.03),
@@ -53,7 +53,7 @@ def figures(report: QualityReport, check: str) -> dict[str, float]:
     return {r.stream: r.figure for r in report.results if r.check == check}
 
 
-def test_two_arms_with_the_same_joint_names_are_each_held_to_their_own_leader(
+def test_two_arms_with_the_same_joint_names_are_compared_with_their_own_leaders(
     tmp_path: Path,
 ) -> None:
     report = check_episode(aloha(tmp_path / "two"), ALOHA).report
@@ -63,7 +63,9 @@ def test_two_arms_with_the_same_joint_names_are_each_held_to_their_own_leader(
     assert set(figures(report, "joint_frozen")) == {"left", "right"} and not report.broken
 
 
-def test_an_arm_without_a_leader_is_named_and_not_held_to_the_other_s(tmp_path: Path) -> None:
+def test_an_arm_without_a_leader_is_named_and_not_compared_with_another_leader(
+    tmp_path: Path,
+) -> None:
     path = aloha(tmp_path / "half", "/leader_right/joint_states")
     report = check_episode(path, profile(
         right="topic: follower_right/joint_states, role: observation",
@@ -76,7 +78,7 @@ def test_an_arm_without_a_leader_is_named_and_not_held_to_the_other_s(tmp_path: 
     assert "'of: right'" in said
 
 
-def test_the_profile_can_say_what_follows_what(tmp_path: Path) -> None:
+def test_the_profile_can_pair_commands_with_their_followers(tmp_path: Path) -> None:
     swapped = profile(
         right="topic: follower_right/joint_states, role: observation",
         left="topic: follower_left/joint_states, role: observation",
@@ -94,7 +96,7 @@ streams:
 """
 
 
-def test_nothing_recorded_is_nothing_to_accept(tmp_path: Path) -> None:
+def test_an_episode_without_any_recorded_stream_is_rejected(tmp_path: Path) -> None:
     path = bag(tmp_path / "nothing", {}, profile_yaml=OPTIONAL, namespace="/", episode_id="e",
                start_ns=str(T0), stop_ns=str(T0 + 4 * 10**9))  # fmt: skip
     report = check_episode(path).report
@@ -102,7 +104,7 @@ def test_nothing_recorded_is_nothing_to_accept(tmp_path: Path) -> None:
     assert report.sentence.startswith("reject: not one stream was recorded: start the robot's")
 
 
-def test_what_is_not_there_or_not_understood_is_said(tmp_path: Path) -> None:
+def test_missing_and_unknown_streams_are_listed(tmp_path: Path) -> None:
     video = [
         (
             T0 + i * 50_000_000,
@@ -134,7 +136,7 @@ def test_what_is_not_there_or_not_understood_is_said(tmp_path: Path) -> None:
     assert json.loads(json.dumps(report.to_dict()))["broken"] == list(report.broken)
 
 
-def test_a_guess_is_held_against_nobody(tmp_path: Path) -> None:
+def test_a_guessed_profile_never_leads_to_a_rejection(tmp_path: Path) -> None:
     kind, messages = swings(0.0, seconds=8.0)
     silent = [m for m in messages if not 3.0 < (m[0] - T0) / 1e9 < 4.5]
     burst = [(at, data) for at, data in messages if 3.0 < (at - T0) / 1e9 < 3.4]
@@ -150,7 +152,7 @@ def test_a_guess_is_held_against_nobody(tmp_path: Path) -> None:
 
 
 def two_drivers(path: Path, hand_every: int = 1) -> Path:
-    """An arm's driver and a hand's on one topic, each at 100 Hz."""
+    """Write a bag in which an arm's and a hand's driver share a topic, each at 100 Hz."""
     messages = []
     for k in range(300):
         at = cases.T0 + k * cases.STEP
@@ -162,7 +164,7 @@ def two_drivers(path: Path, hand_every: int = 1) -> Path:
     return cases.write_bag(path, {"/joint_states": cases.JOINT_STATE}, messages)
 
 
-def test_a_rate_is_that_of_each_driver_or_of_all_together(tmp_path: Path) -> None:
+def test_a_declared_rate_may_be_that_of_each_driver_or_their_sum(tmp_path: Path) -> None:
     both, slow = two_drivers(tmp_path / "both"), two_drivers(tmp_path / "slow", hand_every=4)
     each = profile(joints="topic: joint_states, role: observation")
     for rate_hz in (100, 200):
