@@ -1,1 +1,1 @@
-"""The catalogue: an index of the episodes under a root, which can be rebuilt at any time. Entrance: ``catalogue.Catalogue``."""
+"""Index of the episodes under a root, rebuilt when needed. Entrance: ``catalogue.Catalogue``."""

@@ -1,6 +1,6 @@
-"""The catalogue of the episodes under one root: what is put in and taken out, and kept in step.
+"""The catalogue of the episodes under one root: adding, removing and looking up episodes.
 
-It holds nothing that is not in the bags, so it can be made anew at any time.
+Everything in it comes from the bags, so that it can be rebuilt at any time.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from robot_recorder.model.streams import NS_PER_MS
 from robot_recorder.quality.report import Verdict
 
 COLUMNS = tuple(f.name for f in fields(Entry) if f.name != "root")
-_TEXTS = {"robot", "task", "operator", "cause", "reason", "skew_stream"}  # by number, see ``names``
+_TEXTS = {"robot", "task", "operator", "cause", "reason", "skew_stream"}  # ids in table ``names``
 _SELECTED = ", ".join(
     f"(SELECT text FROM names WHERE id = {c})" if c in _TEXTS else c for c in COLUMNS
 )
@@ -53,7 +53,8 @@ _SUMMED = (
 _BEFORE = f"SELECT {', '.join(_SUMMED)} FROM episodes WHERE name = ?"
 _HOUR = """
 SELECT MIN(start_ns), MAX(start_ns + duration_ms * 1000000) FROM episodes INDEXED BY by_robot
-WHERE robot = ? AND outcome IN (0, 1, 2) AND verdict IN (0, 1, 2, 3) AND start_ns >= ? AND start_ns < ?
+WHERE robot = ? AND outcome IN (0, 1, 2) AND verdict IN (0, 1, 2, 3) AND start_ns >= ? AND start_ns
+< ?
 """
 _LONGER_HOUR = """
 INSERT INTO hours VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET
@@ -63,11 +64,12 @@ _READER_WAIT_S = 30.0
 
 
 class Catalogue:
-    """One root's catalogue, open. Used by one thread at a time.
+    """The open catalogue of one root. Only one thread may use it at a time.
 
     Attributes:
-        connection: to its tables, for reading.
-        note: what a person should know about it; empty: nothing.
+        root: directory of the episodes.
+        connection: connection to the tables, for reading.
+        note: warning for the user; empty: none.
     """
 
     def __init__(
@@ -79,13 +81,15 @@ class Catalogue:
     ) -> None:
         """
         Args:
-            wait_s: for others who write.
-            writable: refuse when it can not be kept; otherwise it is brought up to date in memory then.
-            file_mode: of its files, where they are made.
+            root: directory of the episodes.
+            wait_s: how long to wait for other writers, s.
+            writable: whether to fail if the file cannot be written; otherwise work on a copy in
+                memory.
+            file_mode: mode of new files.
 
         Raises:
-            BagError: it can not be kept.
-            ConfigError: it was made by a newer version of this package.
+            BagError: the file cannot be written.
+            ConfigError: the file was made by a newer version of this package.
         """
         self.root = root
         self.note = ""
@@ -99,12 +103,13 @@ class Catalogue:
             if writable:
                 raise cannot_write(root, error) from error
             self.connection = copy_in_memory(self._path)
-            self.note = f"{cannot_write(root, error)}: it is kept in memory, for this command alone"
-        # A connection is part of a reference cycle of its own: it would wait for the garbage collector.
+            self.note = f"{cannot_write(root, error)}: it is kept in memory, for this command only"
+        # A connection is part of a reference cycle, so that only the garbage collector would close
+        # it.
         self._closing = weakref.finalize(self, self.connection.close)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._closing()
 
     def __enter__(self) -> Catalogue:
@@ -115,28 +120,28 @@ class Catalogue:
 
     @property
     def is_current(self) -> bool:
-        """Nobody replaced or removed the file meanwhile."""
+        """Whether the file is still the one that was opened."""
         return same_file(self._path, self._inode)
 
     def take_away(self) -> None:
-        """Remove a file that turned out to be broken; the next one to open it makes it anew."""
+        """Remove a broken file, to be rebuilt by the next process that opens it."""
         self.close()
         if self._inode:
             replace(self._path, self._inode)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """One transaction.
+        """Run the context as one transaction.
 
         Raises:
-            sqlite3.Error: it could not be written; nothing of it was.
+            sqlite3.Error: writing failed, and the transaction was rolled back.
         """
         self.connection.execute("BEGIN IMMEDIATE")
         try:
             yield
             self.connection.execute("COMMIT")
         except BaseException:
-            self._ids.clear()  # some of them may never have been written
+            self._ids.clear()  # some ids may have been rolled back
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
             raise
@@ -144,7 +149,7 @@ class Catalogue:
     # -- changes
 
     def put(self, entry: Entry) -> None:
-        """Take an episode in, or what became of it. Within ``writing``."""
+        """Add or update an episode. Call within ``writing``."""
         before = self._summed(entry.name)
         row = {c: getattr(entry, c) for c in COLUMNS}
         row |= {c: self._id(row[c]) for c in _TEXTS}
@@ -154,24 +159,25 @@ class Catalogue:
         self.connection.execute("DELETE FROM others WHERE name = ?", (entry.name,))
 
     def remove(self, name: str) -> None:
-        """Forget a directory. Within ``writing``."""
+        """Remove a directory's entry. Call within ``writing``."""
         before = self._summed(name)
         self.connection.execute("DELETE FROM episodes WHERE name = ?", (name,))
         self._sum_up(before, None)
         self.connection.execute("DELETE FROM others WHERE name = ?", (name,))
 
     def put_aside(self, name: str, problem: str, stamp_ns: int) -> None:
-        """Remember a directory that is no episode, or one that can not be read. Within ``writing``.
+        """Record a directory that is not an episode, or unreadable. Call within ``writing``.
 
         Args:
-            problem: why it can not be read; empty: it is none.
-            stamp_ns: of its metadata; 0: it has none.
+            name: of the directory.
+            problem: why it is unreadable; empty: it is not an episode.
+            stamp_ns: modification time of its metadata; 0: no metadata.
         """
         self.remove(name)
         self.connection.execute("INSERT INTO others VALUES (?, ?, ?)", (name, problem, stamp_ns))
 
     def _id(self, text: str) -> int:
-        """The number of a text, also of one that was never seen."""
+        """Return the id of a text, adding it if it is new."""
         found = self._ids.get(text)
         if found is None:
             self.connection.execute("INSERT OR IGNORE INTO names(text) VALUES (?)", (text,))
@@ -181,11 +187,12 @@ class Catalogue:
         return found
 
     def _summed(self, name: str) -> tuple[int, ...] | None:
+        """Return the summed columns of an episode's row; None: no such episode."""
         row: tuple[int, ...] | None = self.connection.execute(_BEFORE, (name,)).fetchone()
         return row
 
     def _sum_up(self, before: tuple[int, ...] | None, after: tuple[int, ...] | None) -> None:
-        """Bring the sums from what an episode's row was to what it is."""
+        """Update the sums for an episode's row before and after a change."""
         for row, sign in ((before, -1), (after, 1)):
             if row is not None:
                 self._tally(row, sign)
@@ -198,6 +205,7 @@ class Catalogue:
                 self._look_at_hour(robot, hour)
 
     def _tally(self, row: tuple[int, ...], sign: int) -> None:
+        """Add a row to the tally, or subtract it with sign -1."""
         start_ns, duration_ms, robot, operator, task, outcome, verdict, size = row
         key = (start_ns // DAY_NS, robot, operator, task)
         counter = f"n{outcome}{verdict}"
@@ -215,6 +223,7 @@ class Catalogue:
             )  # fmt: skip
 
     def _look_at_hour(self, robot: int, hour: int) -> None:
+        """Recompute when a robot was at work within an hour."""
         limits = (robot, hour * HOUR_NS, (hour + 1) * HOUR_NS)
         first_ns, last_ns = self.connection.execute(_HOUR, limits).fetchone()
         if first_ns is None:
@@ -224,16 +233,17 @@ class Catalogue:
                 "INSERT OR REPLACE INTO hours VALUES (?, ?, ?, ?)", (robot, hour, first_ns, last_ns)
             )
 
-    # -- looking
+    # -- lookup
 
     def entries(self, keys: Iterable[int]) -> Iterator[Entry]:
-        """Rows by their keys, in this order."""
+        """Yield episodes by their row keys, in the order of the keys."""
         for key in keys:
             row = self.connection.execute(f"{_SELECT} WHERE key = ?", (key,)).fetchone()
             if row is not None:
                 yield self._entry(row)
 
     def _entry(self, row: tuple[Any, ...]) -> Entry:
+        """Build an entry from a row."""
         values = dict(zip(COLUMNS, row, strict=True))
         values["id"] = values["id"] or values["name"]
         values["outcome"] = Outcome(values["outcome"])
@@ -243,17 +253,17 @@ class Catalogue:
         return Entry(root=self.root, **values)
 
     def find(self, name: str) -> Entry | None:
-        """The episode in a directory of this name."""
+        """Return the episode by its directory name; None: not in the catalogue."""
         row = self.connection.execute(f"{_SELECT} WHERE name = ?", (name,)).fetchone()
         return None if row is None else self._entry(row)
 
     def number(self, text: str) -> int | None:
-        """The number a text is kept as; None: no episode has it."""
+        """Return the id of a text; None: no episode has it."""
         row = self.connection.execute("SELECT id FROM names WHERE text = ?", (text,)).fetchone()
         return None if row is None else int(row[0])
 
     def stamp(self, name: str) -> int | None:
-        """When the metadata of a directory was last written, ns; None: it is not known."""
+        """Return when a directory's metadata was last written, ns; None: unknown directory."""
         row = self.connection.execute(
             "SELECT stamp_ns FROM episodes WHERE name = ?1 UNION ALL "
             "SELECT stamp_ns FROM others WHERE name = ?1", (name,),
@@ -261,33 +271,33 @@ class Catalogue:
         return None if row is None else int(row[0])
 
     def fact(self, key: str) -> int | None:
-        """What was kept with ``set_fact``."""
+        """Return a number stored with ``set_fact``; None: not stored."""
         row = self.connection.execute("SELECT value FROM facts WHERE key = ?", (key,)).fetchone()
         return None if row is None else int(row[0])
 
     def set_fact(self, key: str, value: int) -> None:
-        """Keep a number about the catalogue itself. Within ``writing``."""
+        """Store a number about the catalogue itself. Call within ``writing``."""
         self.connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (key, value))
 
     def stamps(self, table: str = "episodes") -> dict[str, int]:
-        """When the metadata of each directory was last written, ns.
+        """Return when the metadata of each directory was last written, ns, by name.
 
         Args:
-            table: ``episodes``, or ``others``.
+            table: ``episodes`` or ``others``.
         """
         return dict(self.connection.execute(f"SELECT name, stamp_ns FROM {table}"))
 
     def episodes(self) -> int:
-        """How many there are."""
+        """Return the number of episodes."""
         return int(self.connection.execute("SELECT COUNT(*) FROM episodes").fetchone()[0])
 
     def is_empty(self) -> bool:
-        """There is neither an episode nor a directory that may be one."""
+        """Tell whether there are neither episodes nor unreadable directories."""
         sql = "SELECT 1 FROM episodes UNION ALL SELECT 1 FROM others WHERE problem != '' LIMIT 1"
         return self.connection.execute(sql).fetchone() is None
 
     def is_sound(self) -> bool:
-        """SQLite's own check; it reads the whole file."""
+        """Run SQLite's integrity check, which reads the whole file."""
         try:
             rows = self.connection.execute("PRAGMA quick_check(1)").fetchall()
         except sqlite3.Error:
@@ -295,6 +305,6 @@ class Catalogue:
         return rows == [("ok",)]
 
     def unreadable(self) -> list[str]:
-        """Why some directories can not be read, one sentence each."""
+        """Return a sentence for each unreadable directory."""
         rows = self.connection.execute("SELECT problem FROM others WHERE problem != ''")
         return [problem for (problem,) in rows]

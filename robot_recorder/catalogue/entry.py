@@ -1,4 +1,4 @@
-"""What the catalogue knows of one episode."""
+"""The catalogue's entry of one episode."""
 
 from __future__ import annotations
 
@@ -17,30 +17,33 @@ from robot_recorder.model.labels import Outcome
 from robot_recorder.model.streams import NS_PER_MS
 from robot_recorder.quality.report import Verdict
 
-LATEST_NS = 2**63 - 1  # what SQLite can hold, and what rosbag2 writes as the start of an empty bag
+LATEST_NS = 2**63 - 1  # SQLite's largest integer; rosbag2 writes it as the start of an empty bag
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One episode, as listed and counted.
+    """One episode in lists and statistics.
 
     Attributes:
-        root: the folder its directory is in.
-        name: of its directory.
+        root: directory that contains the episode's directory.
+        name: name of the episode's directory.
         id: episode id.
-        start_ns: since the epoch, robot clock; 0: not known.
+        start_ns: start time since the epoch, robot clock; 0: unknown.
         duration_ms: from start to stop.
-        robot, task, operator, cause: empty: not known.
-        reason: name of the quality check that weighed most; empty: none did.
-        size_bytes: of all its files.
-        lost: messages known to be missing.
-        all_lost_known: whether ``lost`` is all of them.
-        frames, complete: of its sync certificate; 0 where it has none.
-        skew_p95_us: of the stream with the largest; None: not known.
-        skew_stream: which one that is.
-        recovered: put together after a crash.
-        aborted: ended by a write error.
-        stamp_ns: when its metadata was last written, by the file system.
+        robot, task, operator, cause: empty: unknown.
+        outcome: from its labels.
+        verdict: of the quality checks.
+        reason: name of the check that decided the verdict; empty: none.
+        messages: number of messages.
+        size_bytes: size of all its files.
+        lost: number of messages known to be lost.
+        all_lost_known: whether ``lost`` covers all losses.
+        frames, complete: numbers of frames of its sync certificate; 0 without a certificate.
+        skew_p95_us: largest p95 skew of its streams; None: unknown.
+        skew_stream: name of that stream.
+        recovered: whether it was recovered after a crash.
+        aborted: whether a write error ended it.
+        stamp_ns: modification time of its metadata.
     """
 
     root: Path
@@ -69,16 +72,16 @@ class Entry:
 
     @property
     def path(self) -> Path:
-        """Its directory."""
+        """The episode's directory."""
         return self.root / self.name
 
     @property
     def stop_ns(self) -> int:
-        """When it ended."""
+        """Stop time since the epoch, robot clock."""
         return self.start_ns + self.duration_ms * NS_PER_MS
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, units in their names; None: not known."""
+        """Return plain values for JSON, with units in their names; None: unknown."""
         return {
             "episode_id": self.id,
             "path": str(self.path),
@@ -105,17 +108,17 @@ class Entry:
 
 
 def read_entry(path: Path) -> Entry:
-    """Look at an episode's directory.
+    """Read the entry of an episode from its directory.
 
     Raises:
-        BagError: it can not be read, or says of itself what can not be.
+        BagError: the episode cannot be read, or its metadata has impossible values.
     """
-    stamp_ns = metadata_stamp_ns(path)  # before reading: a change meanwhile is seen the next time
+    stamp_ns = metadata_stamp_ns(path)  # before reading: a change meanwhile is noticed later
     return entry_of(Episode.open(path), stamp_ns)
 
 
 def metadata_stamp_ns(path: Path) -> int:
-    """When the metadata of an episode was last written; 0: there is none, or it is a link."""
+    """Return when an episode's metadata was last written; 0: it is missing, or a link."""
     try:
         found = os.lstat(path / METADATA_FILE)
         return found.st_mtime_ns if stat.S_ISREG(found.st_mode) else 0
@@ -130,7 +133,7 @@ def entry_of(episode: Episode, stamp_ns: int = 0) -> Entry:
         stamp_ns: when that was written.
 
     Raises:
-        BagError: it says of itself what can not be.
+        BagError: the metadata has impossible values.
     """
     try:
         entry = _entry_of(episode, stamp_ns)
@@ -143,13 +146,13 @@ def entry_of(episode: Episode, stamp_ns: int = 0) -> Entry:
         if entry.stop_ns > LATEST_NS:
             raise ValueError(f"it ends {entry.duration_ms / 1000:g} s after {entry.start_ns} ns")
     except OSError as error:
-        if error.errno in OUT_OF_FILES:  # it says nothing about the episode
+        if error.errno in OUT_OF_FILES:  # not a problem of the episode
             raise
-        raise BagError(f"{episode.path} can not be read: {error.strerror}") from error
+        raise BagError(f"{episode.path} cannot be read: {error.strerror}") from error
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
         raise BagError(
-            f"{episode.path}/{METADATA_FILE} says what can not be ({type(error).__name__}: {error}); "
-            "correct it there"
+            f"{episode.path}/{METADATA_FILE} has an impossible value ({type(error).__name__}: "
+            f"{error}); correct it there"
         ) from error
     return entry
 
@@ -189,6 +192,7 @@ def _entry_of(episode: Episode, stamp_ns: int) -> Entry:
 
 def _worst_skew(certificate: Certificate | None) -> tuple[int | None, str]:
     streams = certificate.streams.items() if certificate is not None else ()
+    """Return the largest p95 skew, us, and its stream; None: unknown."""
     skews = {name: s.skew_p95_ms for name, s in streams if s.skew_p95_ms is not None}
     if not skews:
         return None, ""
@@ -197,7 +201,7 @@ def _worst_skew(certificate: Certificate | None) -> tuple[int | None, str]:
 
 
 def _quality(episode: Episode) -> tuple[Verdict, str]:
-    """Return the verdict and the check that weighed most. Anybody's tool may have written them: rubbish is unknown."""
+    """Return the verdict and the check that decided it; invalid values are unknown."""
     try:
         verdict = Verdict[episode.facts.get("verdict", "").upper()]
     except KeyError:

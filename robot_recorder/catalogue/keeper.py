@@ -1,4 +1,4 @@
-"""Keeps a root's catalogue up to date while episodes come, change and go."""
+"""Keep a root's catalogue up to date while episodes are added, changed and removed."""
 
 from __future__ import annotations
 
@@ -20,19 +20,21 @@ _RECORDER_WAIT_S = 0.3
 
 
 def open_store(root: Path, file_mode: int = FILE_MODE, wait_s: float = WAIT_S) -> EpisodeStore:
-    """The episodes under a root, every change to which is told to the root's catalogue.
+    """Open the episodes under a root, with a listener that updates the root's catalogue.
 
     Args:
-        file_mode, wait_s: see EpisodeStore.
+        root: directory of the episodes.
+        file_mode: mode of new files.
+        wait_s: how long to wait for locks, s.
     """
     return EpisodeStore(root, file_mode, wait_s, on_change=[Keeper(root, file_mode).changed])
 
 
 class Keeper:
-    """Keeps one root's catalogue up to date while episodes come, change and go.
+    """Updates one root's catalogue when episodes change. Any thread may call it.
 
-    It fails open: whatever goes wrong with the catalogue costs neither a take nor a label. It is
-    logged, and made up for at the next change. Any thread may call.
+    It fails open: a problem with the catalogue never costs a take or a label. It is logged, and the
+    missed update is repeated at the next change.
     """
 
     def __init__(self, root: Path, file_mode: int = FILE_MODE) -> None:
@@ -44,23 +46,24 @@ class Keeper:
         self._last_error = ""
 
     def changed(self, path: Path, episode: Episode | None = None) -> None:
-        """An episode came, went, or changed.
+        """Update the catalogue after an episode was added, changed or removed.
 
         Args:
             path: a directory under the root.
-            episode: the episode in it, where that is at hand.
+            episode: the episode in it, which saves reading it; None: read it.
         """
         with self._lock:
             try:
                 self._take(path.name, episode)
                 self._last_error = ""
-            except Exception as error:  # see above
+            except Exception as error:  # fail open: the update is repeated at the next change
                 self._behind.add(path.name)
                 if str(error) != self._last_error:
                     logging.getLogger(__name__).warning("the catalogue is behind: %s", error)
                 self._last_error = str(error)
 
     def _take(self, name: str, episode: Episode | None) -> None:
+        """Write one directory's entry, and those of earlier failures."""
         if self._catalogue is not None and not self._catalogue.is_current:
             self._catalogue.close()
             self._catalogue = None
@@ -84,7 +87,7 @@ class Keeper:
 
 
 def can_be_kept(name: str) -> bool:
-    """Whether a directory's name is text; SQLite keeps nothing else."""
+    """Tell whether a directory's name is valid Unicode, as SQLite needs."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -93,10 +96,12 @@ def can_be_kept(name: str) -> bool:
 
 
 def look_again(catalogue: Catalogue, name: str, episode: Episode | None = None) -> None:
-    """Make a catalogue say of a directory what is there now. Within ``writing``.
+    """Update a catalogue's entry of a directory. Call within ``writing``.
 
     Args:
-        episode: the episode in it, where that is at hand.
+        catalogue: to update.
+        name: of the directory.
+        episode: the episode in it, which saves reading it; None: read it.
     """
     path = catalogue.root / name
     stamp_ns = metadata_stamp_ns(path)

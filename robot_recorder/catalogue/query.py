@@ -1,7 +1,7 @@
-"""Questions to a catalogue of millions: which episodes, newest first, and how many.
+"""Queries over a catalogue of millions of episodes: which ones, newest first, and how many.
 
-No question is left to SQLite's planner: each names its index. The newest of every pair of outcome
-and verdict are sought, and merged.
+Every query names its index and does not rely on SQLite's planner. The index is read for each pair
+of outcome and verdict, and the results are merged by time.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from robot_recorder.catalogue.entry import LATEST_NS, Entry
 from robot_recorder.model.labels import Outcome
 from robot_recorder.quality.report import Verdict
 
-COUNTED = 10_000  # further on, nobody wants to know
-_FEW = 50_000  # by length: so many can be sorted by time at once
+COUNTED = 10_000  # counting stops here: exact larger numbers are of no use
+_FEW = 50_000  # episodes of a duration that can be sorted by time in one go
 _LONGEST_MS = LATEST_NS
-# All tasks that occur, one step of the index each.
+# All tasks that occur, with one lookup in the index each.
 _TASKS = """
 WITH RECURSIVE known(task) AS (
     SELECT MIN(task) FROM episodes INDEXED BY by_task
@@ -33,11 +33,11 @@ WITH RECURSIVE known(task) AS (
 
 @dataclass(frozen=True)
 class Filter:
-    """What is asked for; None: anything.
+    """Conditions on episodes; None: any value.
 
     Attributes:
-        since_ns, until_ns: when it started, from and before.
-        longer_ms, shorter_ms: how long it lasted, at least and less than.
+        since_ns, until_ns: the episode started at or after, and before.
+        longer_ms, shorter_ms: the episode lasted at least, and less than.
     """
 
     task: str | None = None
@@ -52,36 +52,36 @@ class Filter:
 
     @property
     def by_length(self) -> bool:
-        """Whether it asks for how long they lasted."""
+        """Whether there is a condition on the duration."""
         return self.longer_ms is not None or self.shorter_ms is not None
 
 
 @dataclass(frozen=True)
 class _IndexRange:
-    """A range of an index: what follows ``SELECT ...``, and its values."""
+    """A range of an index: the SQL after ``SELECT ...``, and its parameters."""
 
     tail: str
     values: tuple[Any, ...]
 
 
 class Query:
-    """One question to one catalogue."""
+    """A filter applied to one catalogue."""
 
     def __init__(self, catalogue: Catalogue, filter: Filter) -> None:
         self._catalogue = catalogue
         self._parts = _parts(catalogue, filter)
 
     def newest(self, limit: int) -> list[Entry]:
-        """The newest that match, oldest of them first."""
+        """Return the newest matching episodes, sorted oldest first."""
         keys = [key for _, key in itertools.islice(self._merged("DESC", limit), limit)]
         return sorted(self._catalogue.entries(keys), key=lambda e: (e.start_ns, e.name))
 
     def all(self) -> Iterator[Entry]:
-        """All that match, oldest first, as they are read."""
+        """Yield all matching episodes, oldest first, while reading."""
         return self._catalogue.entries(key for _, key in self._merged("ASC", -1))
 
     def _merged(self, direction: str, limit: int) -> Iterator[tuple[int, int]]:
-        """Start and key in order of time; each part is read no further than its turn comes."""
+        """Yield start time and key in order of time, reading each part only as far as needed."""
         rows = [
             self._catalogue.connection.execute(
                 f"SELECT start_ns, key {part.tail} ORDER BY start_ns {direction} LIMIT ?",
@@ -92,7 +92,7 @@ class Query:
         return heapq.merge(*rows, key=lambda row: row[0], reverse=direction == "DESC")
 
     def count(self, most: int = COUNTED) -> int:
-        """How many match; ``most`` + 1 when they are more than ``most``."""
+        """Return the number of matching episodes, at most ``most`` + 1."""
         total = 0
         for part in self._parts:
             total += _count(self._catalogue, part, most + 1 - total)
@@ -102,18 +102,19 @@ class Query:
 
 
 def _count(catalogue: Catalogue, part: _IndexRange, most: int) -> int:
+    """Count the rows of a range, at most ``most``."""
     sql = f"SELECT COUNT(*) FROM (SELECT 1 {part.tail} LIMIT ?)"
     return int(catalogue.connection.execute(sql, (*part.values, most)).fetchone()[0])
 
 
 def names(catalogue: Catalogue, column: str) -> list[str]:
-    """All tasks, robots or operators that occur."""
+    """Return all tasks, robots or operators that occur."""
     sql = f"SELECT text FROM names WHERE id IN (SELECT {column} FROM tally) AND text != ''"
     return [text for (text,) in catalogue.connection.execute(sql)]
 
 
 def _parts(catalogue: Catalogue, filter: Filter) -> list[_IndexRange]:
-    """The ranges that together hold what matches."""
+    """Return the index ranges that together contain all matching episodes."""
     ids: dict[str, int] = {}
     for column in ("robot", "operator", "task"):
         text = getattr(filter, column)
@@ -122,7 +123,7 @@ def _parts(catalogue: Catalogue, filter: Filter) -> list[_IndexRange]:
             if number is None:
                 return []
             ids[column] = number
-    if "robot" in ids or "operator" in ids:  # few enough to be looked through for the rest
+    if "robot" in ids or "operator" in ids:  # few enough to filter for the other conditions
         first = "robot" if "robot" in ids else "operator"
         return _by_time(filter, f"by_{first}", first, ids)
     if filter.by_length:
@@ -134,7 +135,7 @@ def _parts(catalogue: Catalogue, filter: Filter) -> list[_IndexRange]:
 
 
 def _by_time(filter: Filter, index: str, first: str, ids: dict[str, int]) -> list[_IndexRange]:
-    """A range per pair of outcome and verdict, in order of time."""
+    """Return one index range, in order of time, per pair of outcome and verdict."""
     conditions = [f"{first} = ?"] if first else []
     conditions += ["outcome = ?", "verdict = ?", "start_ns >= ?", "start_ns < ?"]
     limits = (filter.since_ns or 0, LATEST_NS if filter.until_ns is None else filter.until_ns)
@@ -154,7 +155,7 @@ def _by_time(filter: Filter, index: str, first: str, ids: dict[str, int]) -> lis
 
 
 def _by_length(catalogue: Catalogue, filter: Filter, ids: dict[str, int]) -> _IndexRange:
-    """Everything that lasted so long, of one task or of all."""
+    """Return the index range of a duration, of one task or all tasks."""
     tasks = [ids["task"]] if ids else [t for (t,) in catalogue.connection.execute(_TASKS)]
     tail = (
         f"FROM episodes INDEXED BY by_length WHERE task IN ({_marks(tasks)}) "

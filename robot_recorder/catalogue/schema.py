@@ -1,8 +1,8 @@
-"""Tables and indexes of a catalogue, and how its file is opened, made anew and replaced.
+"""Tables and indexes of a catalogue; opening, rebuilding and replacing its file.
 
-Texts that repeat are kept once, in ``names``. ``tally`` holds what statistics need, summed up by day,
-robot, operator and task: it has one row for some forty episodes, and ``hours`` when each robot was
-at work. Both are kept in step with ``episodes`` within each transaction.
+Repeated texts are stored once, in ``names``. ``tally`` holds the sums that statistics need, by day,
+robot, operator and task, with one row for some forty episodes. ``hours`` holds when each robot was
+at work. Every transaction on ``episodes`` updates both.
 """
 
 from __future__ import annotations
@@ -20,13 +20,12 @@ from robot_recorder.model.labels import Outcome
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.quality.report import Verdict
 
-FILE = Path(
-    ".catalogue", "episodes.sqlite"
-)  # in a folder of its own: its comings and goings are not the root's
+# In its own folder, so that its files do not change the root's modification time.
+FILE = Path(".catalogue", "episodes.sqlite")
 VERSION = 1
 DAY_NS = 86_400 * NS_PER_S
 HOUR_NS = 3600 * NS_PER_S
-# Every pair of outcome and verdict has a counter of its own in a row of ``tally``.
+# Each row of ``tally`` has a counter for every pair of outcome and verdict.
 PAIRS = [(o, v) for o in Outcome for v in Verdict]
 COUNTERS = [f"n{o:d}{v:d}" for o, v in PAIRS]
 
@@ -55,8 +54,8 @@ CREATE TABLE hours (
 ) WITHOUT ROWID;
 """
 
-# Outcome and verdict stand before the time: the newest of each pair are sought, and merged. What stands
-# after it spares a look at the row. docs/catalogue.md says which index serves which question.
+# Outcome and verdict precede the time, because queries merge the newest episodes of each pair. The
+# columns after the time save reading the row. docs/catalogue.md lists the index of each query.
 INDEXES = {
     "by_time": "(outcome, verdict, start_ns, duration_ms)",
     "by_task": "(task, outcome, verdict, start_ns, duration_ms)",
@@ -67,7 +66,7 @@ INDEXES = {
     "by_reason": "(reason, verdict, task, robot, operator, start_ns) WHERE verdict >= 2",
 }
 
-# The sums, made of the rows alone: what every change keeps them equal to.
+# Computes the sums from the rows; every change keeps the tables equal to this.
 SUMS = f"""
 INSERT INTO tally SELECT start_ns / {DAY_NS}, robot, operator, task,
     {", ".join(f"SUM(outcome = {o:d} AND verdict = {v:d})" for o, v in PAIRS)},
@@ -79,26 +78,27 @@ INSERT INTO hours SELECT robot, start_ns / {HOUR_NS}, MIN(start_ns), MAX(start_n
 
 
 def create_indexes(connection: sqlite3.Connection) -> None:
-    """All of them; where there are rows already, this takes its time."""
+    """Create all indexes, which takes long on a filled table."""
     for name, columns in INDEXES.items():
         connection.execute(f"CREATE INDEX {name} ON episodes {columns}")
 
 
 def is_broken(error: Exception) -> bool:
-    """Whether an error says that a file is no catalogue any more; those of locks and disks do not."""
+    """Tell whether an error means a broken file, and not a problem with locks or the disk."""
     return type(error) is sqlite3.DatabaseError
 
 
 def open_file(path: Path, wait_s: float, file_mode: int = FILE_MODE) -> sqlite3.Connection:
-    """Open a catalogue for writing; made when there is none, made anew when it is broken or old.
+    """Open a catalogue for writing; create a missing one, and replace a broken or outdated one.
 
     Args:
-        wait_s: for others who write.
-        file_mode: of a new one.
+        path: of the file.
+        wait_s: how long to wait for other writers, s.
+        file_mode: mode of a new file.
 
     Raises:
-        sqlite3.Error, OSError: it can not be written.
-        ConfigError: it was made by a newer version of this package.
+        sqlite3.Error, OSError: the file cannot be written.
+        ConfigError: the file was made by a newer version of this package.
     """
     make_folder(path.parent, file_mode)
     if not is_real_directory(path.parent):
@@ -113,7 +113,8 @@ def open_file(path: Path, wait_s: float, file_mode: int = FILE_MODE) -> sqlite3.
                 return connection
             connection.close()
         except sqlite3.OperationalError:
-            # Two that turn the same new file into a WAL database are in each other's way: SQLite waits for neither.
+            # Two processes that turn a new file into a WAL database conflict, and SQLite does not
+            # wait.
             if time.monotonic() > until or _is_wal(path):
                 raise
             time.sleep(0.01)
@@ -125,7 +126,7 @@ def open_file(path: Path, wait_s: float, file_mode: int = FILE_MODE) -> sqlite3.
 
 
 def _create(path: Path, file_mode: int) -> None:
-    """An empty file, where there is none: SQLite takes it for a new database, and its mode for its others."""
+    """Create an empty file if it is missing: SQLite makes it a database, and copies its mode."""
     with contextlib.suppress(FileExistsError):
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
@@ -135,7 +136,7 @@ def _create(path: Path, file_mode: int) -> None:
 
 
 def _is_wal(path: Path) -> bool:
-    """Whether a database file says that it has a write-ahead log; see SQLite's file format, byte 18."""
+    """Tell whether a database has a write-ahead log; source: SQLite's file format, byte 18."""
     with open(path, "rb") as file:
         return file.read(20)[18:] == b"\2\2"
 
@@ -162,7 +163,7 @@ def _version(connection: sqlite3.Connection) -> int:
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    """Make the tables where there are none; refuse a file now that could not be changed later."""
+    """Create missing tables in a write transaction, so that a read-only file is refused now."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         version = _version(connection)
@@ -178,16 +179,16 @@ def _prepare(connection: sqlite3.Connection) -> None:
 
 
 def create_tables(connection: sqlite3.Connection) -> None:
-    """All of them, empty."""
+    """Create all tables, empty."""
     for statement in filter(str.strip, TABLES.split(";")):
         connection.execute(statement)
     connection.execute("INSERT INTO names VALUES (0, '')")
 
 
 def replace(path: Path, inode: int) -> None:
-    """Take away a file that is of no use, if it is still there; nothing is lost that is not in the bags.
+    """Remove an unusable file, if it is still there; everything in it can be read from the bags.
 
-    Whoever has it open notices that it is another one now, see ``same_file``.
+    Processes that have it open notice this by ``same_file``.
     """
     if same_file(path, inode):
         for suffix in ("-wal", "-shm", ""):
@@ -195,7 +196,7 @@ def replace(path: Path, inode: int) -> None:
 
 
 def same_file(path: Path, inode: int) -> bool:
-    """Whether a path still leads to the file that was opened."""
+    """Tell whether a path still leads to the file that was opened."""
     try:
         return os.stat(path).st_ino == inode
     except OSError:
@@ -203,12 +204,9 @@ def same_file(path: Path, inode: int) -> bool:
 
 
 def copy_in_memory(path: Path) -> sqlite3.Connection:
-    """A catalogue that is kept nowhere, begun with what can be read of a file that can not be written."""
+    """Return a catalogue in memory, with the content of a file that cannot be written."""
     quoted = urllib.parse.quote(str(path.resolve()))
-    for mode in (
-        "mode=ro",
-        "mode=ro&immutable=1",
-    ):  # the second where not even locks can be written
+    for mode in ("mode=ro", "mode=ro&immutable=1"):  # the second works where locks are impossible
         memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         try:
             source = sqlite3.connect(f"file:{quoted}?{mode}", uri=True, timeout=5)
@@ -227,5 +225,5 @@ def copy_in_memory(path: Path) -> sqlite3.Connection:
 
 
 def cannot_write(root: Path, error: Exception) -> BagError:
-    """What is said when a catalogue can not be kept."""
-    return BagError(f"the catalogue {root / FILE} can not be written ({error})")
+    """Return the error for a catalogue that cannot be written."""
+    return BagError(f"the catalogue {root / FILE} cannot be written ({error})")

@@ -1,12 +1,13 @@
-"""What a floor's episodes come to: success, yield, causes and reasons, from a catalogue's sums.
+"""Statistics of a floor's episodes, from a catalogue's sums: success, yield, causes, reasons.
 
-What is counted, in one place:
+Definitions:
 
-- success rate: successes by successes and failures; what nobody has labelled stands apart.
-- good: labelled a success, and not rejected by the quality checks.
-- hours: a robot is at work from the start of an episode to its stop, and through pauses of up to an
-  hour. What it was at work on a day is shared out among its episodes by how long they lasted, so that
-  the hours of tasks, operators and robots each add up to those of the floor.
+- success rate: successes divided by successes and failures; unlabelled episodes do not count.
+- good: labelled as success, and not rejected by the quality checks.
+- hours: a robot is at work from the start of an episode to its stop, and in pauses of up to an
+hour.
+  Its hours of a day are divided among its episodes by their durations, so that the hours of tasks,
+  operators and robots each add up to those of the floor.
 - yield: good episodes per hour.
 """
 
@@ -28,7 +29,7 @@ from robot_recorder.model.labels import Outcome
 from robot_recorder.quality.report import Verdict
 
 _EPOCH = date(1970, 1, 1)
-# How long each robot was at work on each day, by how much it recorded then.
+# Hours at work per recorded ms, for each day and robot.
 _WORKED = """
 CREATE TEMP TABLE worked (day INTEGER, robot INTEGER, hours_per_ms REAL, PRIMARY KEY (day, robot))
 WITHOUT ROWID
@@ -51,7 +52,7 @@ SELECT day, robot, COALESCE(CAST(ns AS REAL) / {HOUR_NS} / NULLIF((
 
 
 class Side(str, Enum):
-    """What episodes are counted by."""
+    """A property by which episodes are grouped."""
 
     DAY = "day"
     PROGRAMME = "programme"
@@ -62,13 +63,13 @@ class Side(str, Enum):
 
 @dataclass(frozen=True)
 class EpisodeCounts:
-    """Some episodes, counted.
+    """Totals of some episodes.
 
     Attributes:
-        counts: per pair of outcome and verdict, as ``PAIRS`` has them.
-        recorded_s: their durations together.
-        size_bytes: their files together.
-        hours: at work, see above.
+        counts: number of episodes per pair of outcome and verdict, in the order of ``PAIRS``.
+        recorded_s: total duration.
+        size_bytes: total size of the files.
+        hours: hours at work, as defined above.
     """
 
     counts: tuple[int, ...] = (0,) * len(PAIRS)
@@ -86,36 +87,36 @@ class EpisodeCounts:
 
     @property
     def episodes(self) -> int:
-        """All of them."""
+        """Number of episodes."""
         return sum(self.counts)
 
     def of(self, outcome: Outcome) -> int:
-        """How many had this outcome."""
+        """Return the number of episodes with an outcome."""
         return sum(n for n, (o, _) in zip(self.counts, PAIRS, strict=True) if o is outcome)
 
     def judged(self, verdict: Verdict) -> int:
-        """How many got this verdict."""
+        """Return the number of episodes with a verdict."""
         return sum(n for n, (_, v) in zip(self.counts, PAIRS, strict=True) if v is verdict)
 
     @property
     def good(self) -> int:
-        """Successes that were not rejected."""
+        """Number of successes that were not rejected."""
         rejected = self.counts[PAIRS.index((Outcome.SUCCESS, Verdict.REJECT))]
         return self.of(Outcome.SUCCESS) - rejected
 
     @property
     def success_rate(self) -> float | None:
-        """None: nothing is labelled."""
+        """Successes divided by successes and failures; None: no labelled episodes."""
         success, failure = self.of(Outcome.SUCCESS), self.of(Outcome.FAILURE)
         return success / (success + failure) if success + failure else None
 
     @property
     def yield_per_hour(self) -> float | None:
-        """None: nobody was at work."""
+        """Good episodes per hour; None: no hours at work."""
         return self.good / self.hours if self.hours > 0 else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; None: not known."""
+        """Return plain values for JSON; None: unknown."""
         return {
             "episodes": self.episodes,
             **{outcome.text: self.of(outcome) for outcome in Outcome},
@@ -131,25 +132,25 @@ class EpisodeCounts:
 
 @dataclass(frozen=True)
 class TaskTarget:
-    """How many good episodes a task has, and how many are wanted."""
+    """A task's number of good episodes and its target."""
 
     good: int
     wanted: int
 
     @property
     def reached(self) -> float:
-        """Share of what is wanted; more than 1 when there are more."""
+        """Share of the target reached; more than 1 if exceeded."""
         return self.good / self.wanted
 
 
 @dataclass(frozen=True)
 class Stats:
-    """Everything that is counted of some episodes.
+    """Statistics of some episodes.
 
     Attributes:
-        by: per side a tally for each name; days as ``2026-01-31``. Programmes only after ``grouped``.
-        causes: failures by cause; an empty name: nobody gave one.
-        reasons: what was put to review or rejected, by the check that weighed most.
+        by: totals by side and name; days as ``2026-01-31``. Programmes only after ``grouped``.
+        causes: number of failures by cause; empty name: no cause given.
+        reasons: number of episodes in review or rejected, by the deciding check and the verdict.
     """
 
     by: Mapping[Side, Mapping[str, EpisodeCounts]] = field(default_factory=dict)
@@ -158,21 +159,22 @@ class Stats:
 
     @property
     def total(self) -> EpisodeCounts:
-        """All of them together."""
+        """Totals of all episodes."""
         return sum(self.by.get(Side.DAY, {}).values(), EpisodeCounts())
 
     def grouped(self, tasks: TaskRegistry) -> Stats:
-        """The same with programmes; tasks the registry does not know have an empty one."""
+        """Return the statistics with totals by programme; empty for tasks not in the registry."""
         found: dict[str, EpisodeCounts] = defaultdict(EpisodeCounts)
         for name, tally in self.by[Side.TASK].items():
             found[tasks.tasks[name].programme if name in tasks.tasks else ""] += tally
         return Stats({**self.by, Side.PROGRAMME: dict(found)}, self.causes, self.reasons)
 
     def targets(self, tasks: TaskRegistry, only: str | None = None) -> dict[str, TaskTarget]:
-        """How far each task has got that has a target and whose programme has begun; after ``grouped``.
+        """Return the progress of tasks with a target in begun programmes. Call after ``grouped``.
 
         Args:
-            only: this task; None: all.
+            tasks: the registry.
+            only: id of the only task to return; None: all tasks.
         """
         begun = self.by[Side.PROGRAMME].keys()
         return {
@@ -182,7 +184,7 @@ class Stats:
         }
 
     def to_dict(self, targets: Mapping[str, TaskTarget]) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return plain values for JSON."""
         return {
             "total": self.total.to_dict(),
             "by": {
@@ -202,7 +204,7 @@ class Stats:
 
 
 def together(all_stats: Iterable[Stats]) -> Stats:
-    """What several roots' episodes come to."""
+    """Merge the statistics of several roots."""
     by: dict[Side, dict[str, EpisodeCounts]] = {
         side: defaultdict(EpisodeCounts) for side in Side if side is not Side.PROGRAMME
     }
@@ -221,13 +223,14 @@ def together(all_stats: Iterable[Stats]) -> Stats:
 
 
 def count_up(catalogue: Catalogue, filter: Filter = Filter()) -> Stats:  # noqa: B008, it is frozen
-    """Count a root's episodes.
+    """Compute the statistics of a root's episodes.
 
     Args:
-        filter: task, robot, operator, and whole days.
+        catalogue: of the root.
+        filter: conditions on task, robot, operator, and whole days (UTC).
 
     Raises:
-        ConfigError: it asks for what the sums do not know.
+        ConfigError: the filter has other conditions, or parts of days.
     """
     if filter.outcome is not None or filter.verdict is not None or filter.by_length:
         raise ConfigError("statistics are by task, robot, operator and day; leave the rest out")
@@ -254,6 +257,7 @@ def count_up(catalogue: Catalogue, filter: Filter = Filter()) -> Stats:  # noqa:
 def _by(
     catalogue: Catalogue, side: Side, where: list[str], values: list[Any], filter: Filter
 ) -> dict[str, EpisodeCounts]:
+    """Return the totals by one side."""
     limits = [(filter.since_ns or 0) // DAY_NS, (filter.until_ns or 2**62) // DAY_NS]
     sums = ", ".join(f"SUM({counter})" for counter in COUNTERS)
     name = "day" if side is Side.DAY else f"(SELECT text FROM names WHERE id = {side.value})"
@@ -273,7 +277,7 @@ def _by(
 def _named(
     catalogue: Catalogue, where: list[str], values: list[Any], filter: Filter
 ) -> tuple[dict[str, int], dict[str, dict[Verdict, int]]]:
-    """Causes of failures and reasons of verdicts; from indexes that hold nothing else."""
+    """Return causes of failures and reasons of verdicts, from their own partial indexes."""
     limits = [filter.since_ns or 0, filter.until_ns or 2**62]
     rest = f"{' AND '.join(where)} AND start_ns >= ? AND start_ns < ?"
     name = "(SELECT text FROM names WHERE id = {})"

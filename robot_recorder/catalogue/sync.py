@@ -1,4 +1,4 @@
-"""Bringing a catalogue up to date with what others did to its root: copied, deleted, relabelled."""
+"""Update a catalogue after others have copied, deleted or relabelled episodes under its root."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from robot_recorder.model.errors import BagError
 from robot_recorder.model.ids import PARTIAL
 
 _T = TypeVar("_T")
-_PARALLEL = 400  # episodes: for fewer, starting processes takes longer than reading
+_PARALLEL = 400  # episodes; for fewer, starting processes takes longer than reading
 _CHUNK = 50
-_BATCH = 500  # episodes a transaction: others wait to write for as long as one takes
-_SETTLED_NS = 2_000_000_000  # a folder's stamp may be as coarse as that
+_BATCH = 500  # episodes per transaction, which makes other writers wait
+_SETTLED_NS = 2_000_000_000  # coarsest resolution of a folder's modification time
 
 
 @dataclass(frozen=True)
 class SyncResult:
-    """What was done.
+    """Numbers of directories processed by ``sync``.
 
     Attributes:
-        read: directories that were looked into.
-        gone: directories that were known, and are not there any more.
+        read: directories that were read.
+        gone: directories in the catalogue that no longer exist.
     """
 
     read: int
@@ -41,7 +41,14 @@ class SyncResult:
 
 @dataclass(frozen=True)
 class _Found:
-    """What a look into a directory gave: an entry, or why there is none. Empty: it is no episode."""
+    """The result of reading a directory.
+
+    Attributes:
+        name: of the directory.
+        stamp_ns: when its metadata was last written; 0: no metadata.
+        entry: the episode; None: not an episode, or unreadable.
+        problem: why it is unreadable; empty: it is readable, or not an episode.
+    """
 
     name: str
     stamp_ns: int
@@ -52,19 +59,20 @@ class _Found:
 def sync(
     catalogue: Catalogue, thorough: bool = False, told: Callable[[int, int], None] = lambda *_: None
 ) -> SyncResult:
-    """Find out what came and went.
+    """Add new directories to a catalogue and remove missing ones.
 
-    Without changes to the root folder itself this is one look at it. New directories are read, on all
-    cores when they are many.
+    If the root folder has not changed, this takes one system call. Many new directories are read on
+    all cores.
 
     Args:
-        thorough: look at every episode's metadata, too, whether it was written since; the recorder's
-            own changes are known without that.
-        told: called with how many directories have been read, and of how many.
+        catalogue: to update.
+        thorough: also read episodes whose metadata was written since; the recorder's own changes do
+            not need this.
+        told: called with the number of directories read so far, and the total.
 
     Raises:
-        BagError: the root can not be listed.
-        sqlite3.Error: the catalogue can not be written.
+        BagError: the root cannot be listed.
+        sqlite3.Error: the catalogue cannot be written.
     """
     root, others = catalogue.root, catalogue.stamps("others")
     known: dict[str, int] = others
@@ -79,7 +87,7 @@ def sync(
             gone = known.keys() - names
             wanted += sorted(names - known.keys())
     except OSError as error:
-        raise BagError(f"{root} can not be listed: {error.strerror}") from error
+        raise BagError(f"{root} cannot be listed: {error.strerror}") from error
     if thorough:
         kept = names & known.keys() - others.keys()
         wanted += sorted(n for n in kept if metadata_stamp_ns(root / n) != known[n])
@@ -97,10 +105,10 @@ def sync(
 
 
 def refresh(catalogue: Catalogue, entries: Iterable[Entry]) -> bool:
-    """Look again at those whose metadata was written since; whether there were any.
+    """Update the entries whose metadata was written since; return whether there were any.
 
     Raises:
-        sqlite3.Error: the catalogue can not be written.
+        sqlite3.Error: the catalogue cannot be written.
     """
     changed = [e.name for e in entries if metadata_stamp_ns(e.path) != e.stamp_ns]
     if changed:
@@ -111,6 +119,7 @@ def refresh(catalogue: Catalogue, entries: Iterable[Entry]) -> bool:
 
 
 def _directories(root: Path) -> Iterator[str]:
+    """Yield the names of directories that may be episodes."""
     with os.scandir(root) as found:
         for item in found:
             name = item.name
@@ -129,13 +138,14 @@ def _read(
     known: dict[str, int],
     told: Callable[[int, int], None],
 ) -> None:
+    """Read directories and write their entries, a batch per transaction."""
     done = 0
     if names:
         told(0, len(names))
     for batch in _batches(_looks(catalogue.root, names)):
         with catalogue.writing():
             for look in batch:
-                # Whoever wrote it meanwhile knew better.
+                # Skip entries that another process has updated meanwhile: they are newer.
                 if catalogue.stamp(look.name) == known.get(look.name):
                     _put(catalogue, look)
         done += len(batch)
@@ -150,10 +160,11 @@ def _put(catalogue: Catalogue, look: _Found) -> None:
 
 
 def _looks(root: Path, names: list[str]) -> Iterator[_Found]:
+    """Read directories, on all cores if there are many."""
     if len(names) < _PARALLEL:
         yield from (_look(root, name) for name in names)
         return
-    pool = ProcessPoolExecutor(mp_context=get_context("spawn"))  # a fork would copy others' threads
+    pool = ProcessPoolExecutor(mp_context=get_context("spawn"))  # fork is unsafe with threads
     try:
         yield from pool.map(_look, itertools.repeat(root), names, chunksize=_CHUNK)
     finally:
@@ -161,6 +172,7 @@ def _looks(root: Path, names: list[str]) -> Iterator[_Found]:
 
 
 def _look(root: Path, name: str) -> _Found:
+    """Read one directory."""
     stamp_ns = metadata_stamp_ns(root / name)
     if not stamp_ns:
         return _Found(name, 0, None)

@@ -1,4 +1,4 @@
-"""The catalogue: equal to the bags whatever happens to them, and to a naive count whatever is asked."""
+"""The catalogue: always equal to the bags, and every query equal to a naive search."""
 
 from __future__ import annotations
 
@@ -45,12 +45,10 @@ MS, SECOND = 1_000_000, 1_000_000_000
 
 
 def content(root: Path) -> tuple[list[Entry], list[tuple], list[tuple], list[str]]:
-    """Everything a root's catalogue says, numbers replaced by what they stand for."""
+    """Return the whole content of a root's catalogue, with ids replaced by their texts."""
     with Catalogue(root) as catalogue:
         sync(catalogue)
-        catalogue.connection.execute(
-            "BEGIN"
-        )  # names and numbers of one moment: others may be writing
+        catalogue.connection.execute("BEGIN")  # in one transaction: others may be writing
         text = dict(catalogue.connection.execute("SELECT id, text FROM names"))
         tally = [
             (day, text[robot], text[operator], text[task], *sums)
@@ -68,7 +66,7 @@ def content(root: Path) -> tuple[list[Entry], list[tuple], list[tuple], list[str
 
 
 def from_the_bags(root: Path) -> tuple[list[Entry], list[tuple], list[tuple], list[str]]:
-    """The same of a catalogue that is made anew."""
+    """Return the content of a newly built catalogue."""
     shutil.rmtree(root / FILE.parent)
     return content(root)
 
@@ -78,14 +76,14 @@ def event(path: Path, outcome: Outcome, cause: str = "") -> LabelEvent:
 
 
 def change(path: Path, **facts: str) -> None:
-    """Change an episode behind the recorder's back, as a copy of it from elsewhere would."""
+    """Change an episode without telling the catalogue, as a copy from elsewhere would."""
     EpisodeStore(path.parent).amend(path, lambda _: facts)
 
 
-# -- what is kept of an episode
+# -- entries
 
 
-def test_an_entry_is_what_the_episode_says(tmp_path: Path) -> None:
+def test_an_entry_equals_the_episodes_metadata(tmp_path: Path) -> None:
     streams = {
         "/a": {"written": 90, "lost": {"dds": 2, "ring": 0, "queue": 1, "writer": 0}},
         "/b": {"written": 5, "lost": {"dds": None, "ring": 0, "queue": 0, "writer": 0}},
@@ -142,7 +140,7 @@ GAP = json.dumps(
         ({"verdict": "reject", "quality": '{"reasons": [7]}'}, Verdict.REJECT, ""),
     ],
 )
-def test_a_verdict_nobody_understands_is_unknown(
+def test_an_invalid_verdict_is_unknown(
     tmp_path: Path, facts: dict[str, Any], verdict: Verdict, reason: str
 ) -> None:
     entry = read_entry(make_episode(open_store(tmp_path), **facts))
@@ -157,14 +155,16 @@ def test_a_verdict_nobody_understands_is_unknown(
         {"streams": '{"a": {}}'}, {"robot": "\udc80"},
     ],
 )  # fmt: skip
-def test_what_can_not_be_is_named_and_hides_nothing(tmp_path: Path, facts: dict[str, str]) -> None:
+def test_impossible_values_are_reported_and_hide_no_other_episode(
+    tmp_path: Path, facts: dict[str, str]
+) -> None:
     store = open_store(tmp_path)
     good, bad = make_episode(store, 0), make_episode(store, 60)
     episode = Episode.open(bad)
     broken = Episode(bad, {**episode.metadata, "custom_data": {**episode.facts, **facts}})
     with pytest.raises(BagError, match=bad.name):
         entry_of(broken)
-    if "robot" not in facts:  # the file could not hold that
+    if "robot" not in facts:  # the file cannot hold this value
         change(bad, **facts)
         entries, tally, _, unreadable = from_the_bags(tmp_path)
         assert [e.name for e in entries] == [good.name] and len(tally) == 1
@@ -173,7 +173,7 @@ def test_what_can_not_be_is_named_and_hides_nothing(tmp_path: Path, facts: dict[
         assert len(content(tmp_path)[0]) == 2, "it is looked at again once it was written"
 
 
-def test_a_bag_without_messages_and_without_facts(tmp_path: Path) -> None:
+def test_a_bag_without_messages_and_facts_has_an_entry(tmp_path: Path) -> None:
     path = make_episode(open_store(tmp_path))
     episode = Episode.open(path)
     empty = {**episode.metadata, "custom_data": None,
@@ -186,7 +186,7 @@ def test_a_bag_without_messages_and_without_facts(tmp_path: Path) -> None:
         assert count_up(catalogue).total.episodes == 1
 
 
-# -- it says what the bags say
+# -- equal to the bags
 
 ACTIONS = st.lists(
     st.tuples(
@@ -200,7 +200,7 @@ ACTIONS = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(ACTIONS)
-def test_kept_up_to_date_it_is_what_the_bags_say(
+def test_an_updated_catalogue_equals_a_rebuilt_one(
     tmp_path_factory: pytest.TempPathFactory, actions: list[tuple[str, int]]
 ) -> None:
     root = tmp_path_factory.mktemp("root")
@@ -218,14 +218,14 @@ def test_kept_up_to_date_it_is_what_the_bags_say(
         elif action == "copy":
             path = make_episode(elsewhere, *kind)
             path.rename(root / f"{path.name}-{number}")
-        elif action == "late":  # a directory that is being copied: its metadata comes last
+        elif action == "late":  # a directory being copied: its metadata comes last
             (root / f"late{number}").mkdir()
             with Catalogue(root) as catalogue:
                 sync(catalogue)
             path = make_episode(elsewhere, *kind)
             (path / "metadata.yaml").rename(root / f"late{number}" / "metadata.yaml")
         elif action == "restore" and store.trashed():
-            with contextlib.suppress(BagError):  # a copy of it may have taken its place
+            with contextlib.suppress(BagError):  # a copy may have taken its place
                 store.restore("")
         elif action == "sync":
             with Catalogue(root) as catalogue:
@@ -245,7 +245,7 @@ def test_kept_up_to_date_it_is_what_the_bags_say(
     assert [e.name for e in kept[0]] == [p.name for p in store.paths()]
 
 
-def test_the_recorder_tells_it_without_anybody_listing(tmp_path: Path) -> None:
+def test_the_recorder_updates_it_without_listing_the_root(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     path = make_episode(store)
 
@@ -262,7 +262,7 @@ def test_the_recorder_tells_it_without_anybody_listing(tmp_path: Path) -> None:
     assert known() == [(path.name, Outcome.SUCCESS)]
 
 
-def test_what_was_discarded_before_it_was_finished_is_none(tmp_path: Path) -> None:
+def test_an_episode_discarded_while_unfinished_has_no_entry(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     partial = store.new_partial("arm_20260101T000000_000_lift")
     partial.mkdir()
@@ -271,12 +271,12 @@ def test_what_was_discarded_before_it_was_finished_is_none(tmp_path: Path) -> No
     assert content(tmp_path) == ([], [], [], [])
 
 
-def test_nothing_is_listed_or_read_when_nothing_changed(tmp_path: Path, monkeypatch) -> None:
+def test_an_unchanged_root_is_neither_listed_nor_read(tmp_path: Path, monkeypatch) -> None:
     store = open_store(tmp_path)
     path = make_episode(store)
     with Catalogue(tmp_path) as catalogue:
         assert sync(catalogue).read == 0
-        old = time.time_ns() - 10 * SECOND  # a folder's stamp is believed once it is old enough
+        old = time.time_ns() - 10 * SECOND  # a folder's stamp is trusted once it is old enough
         os.utime(tmp_path, ns=(old, old))
         assert sync(catalogue).read == 0
         monkeypatch.setattr("os.scandir", None)
@@ -295,7 +295,7 @@ def test_nothing_is_listed_or_read_when_nothing_changed(tmp_path: Path, monkeypa
     assert [p.name for p in tmp_path.iterdir() if p.name[0] != "."] == [path.name]
 
 
-def test_many_are_read_by_many_processes(tmp_path: Path) -> None:
+def test_many_episodes_are_read_by_many_processes(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     template = make_episode(store)
     for number in range(420):
@@ -324,7 +324,7 @@ for i in range(40):
 """
 
 
-def test_processes_and_threads_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
+def test_concurrent_processes_and_threads_lose_no_update(tmp_path: Path) -> None:
     root, support = tmp_path / "root", str(Path(__file__).parents[1])
     root.mkdir()
     writers = [
@@ -351,11 +351,11 @@ def test_processes_and_threads_that_write_at_once_lose_nothing(tmp_path: Path) -
     assert content(root) == from_the_bags(root)
 
 
-# -- it fails open, and can always be made anew
+# -- failing open, and rebuilding
 
 
 @pytest.mark.parametrize("damage", ["garbage", "cut", "empty", "pages", "old"])
-def test_a_broken_one_is_made_anew(tmp_path: Path, damage: str) -> None:
+def test_a_broken_file_is_rebuilt(tmp_path: Path, damage: str) -> None:
     store = open_store(tmp_path)
     for i in range(40):
         make_episode(store, 20.0 * i, task=f"task{i}")
@@ -384,7 +384,7 @@ def test_a_broken_one_is_made_anew(tmp_path: Path, damage: str) -> None:
         )
     late = make_episode(
         open_store(tmp_path), 9999.0
-    )  # the take counts, whatever the catalogue is like
+    )  # the take is saved, whatever the state of the catalogue
     assert late.is_dir()
     from robot_recorder.cli.main import main
 
@@ -396,7 +396,7 @@ def test_a_broken_one_is_made_anew(tmp_path: Path, damage: str) -> None:
         assert catalogue.is_sound()
 
 
-def test_one_that_is_taken_away_meanwhile_is_noticed(tmp_path: Path) -> None:
+def test_a_file_removed_while_open_is_noticed(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     make_episode(store, 0)
     with Catalogue(tmp_path) as catalogue:
@@ -407,7 +407,9 @@ def test_one_that_is_taken_away_meanwhile_is_noticed(tmp_path: Path) -> None:
     assert len(content(tmp_path)[0]) == 3
 
 
-def test_where_it_can_not_be_kept_takes_and_labels_are(tmp_path: Path, caplog, capsys) -> None:
+def test_takes_and_labels_are_saved_if_the_catalogue_cannot_be_written(
+    tmp_path: Path, caplog, capsys
+) -> None:
     (tmp_path / FILE.parent).write_text("in the way")
     store = open_store(tmp_path)
     with caplog.at_level(logging.WARNING):
@@ -415,12 +417,12 @@ def test_where_it_can_not_be_kept_takes_and_labels_are(tmp_path: Path, caplog, c
         episode = store.append_label(event(paths[0], Outcome.SUCCESS))
     assert episode.labels.outcome is Outcome.SUCCESS and len(store.paths()) == 3
     assert len(caplog.records) == 1 and "catalogue" in caplog.text, "it is said once"
-    with pytest.raises(BagError, match=r"\.catalogue.* can not be written"):
+    with pytest.raises(BagError, match=r"\.catalogue.* cannot be written"):
         Catalogue(tmp_path, writable=True)
     assert len(content(tmp_path)[0]) == 3, "made in memory"
     (tmp_path / FILE.parent).unlink()
     store.append_label(event(paths[1], Outcome.FAILURE))
-    with Catalogue(tmp_path) as catalogue:  # what it was behind with was made up for
+    with Catalogue(tmp_path) as catalogue:  # the missed updates have been repeated
         assert {e.name: e.outcome for e in Query(catalogue, Filter()).all()} == {
             paths[0].name: Outcome.SUCCESS, paths[1].name: Outcome.FAILURE, paths[2].name: Outcome.UNLABELLED,
         }  # fmt: skip
@@ -440,19 +442,20 @@ try:
 except BagError as error:
     print(error)
 with Catalogue(root) as catalogue:
-    print(catalogue.note, catalogue.episodes(), sync(catalogue), sync(catalogue, thorough=True).read)
+    print(catalogue.note, catalogue.episodes(), sync(catalogue), sync(catalogue,
+    thorough=True).read)
 """
 
 
 @pytest.mark.parametrize("recording", [False, True])
-def test_one_that_can_only_be_read_is_gone_on_from(recording: bool) -> None:
-    with tempfile.TemporaryDirectory() as folder:  # where somebody else than root may look
+def test_a_read_only_catalogue_is_continued_in_memory(recording: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # readable by users other than root
         root = Path(folder) / "root"
         root.mkdir()
         store = open_store(root)
         make_episode(store)
         if not recording:
-            del store  # and its log with it
+            del store  # and with it the write-ahead log
         folders = (Path(folder), root, root / FILE.parent)
         for path in (*folders, *(root / FILE.parent).iterdir()):
             path.chmod(0o555 if path.is_dir() else 0o444)
@@ -462,11 +465,11 @@ def test_one_that_can_only_be_read_is_gone_on_from(recording: bool) -> None:
             path.chmod(0o755)
     assert done.returncode == 0, done.stderr
     refusal, found = done.stdout.splitlines()
-    assert "can not be written" in refusal and "kept in memory" in found
+    assert "cannot be written" in refusal and "kept in memory" in found
     assert found.endswith(" 1 SyncResult(read=0, gone=0) 0"), found
 
 
-def test_a_busy_one_does_not_hold_up_a_take(tmp_path: Path) -> None:
+def test_a_busy_catalogue_does_not_delay_a_take(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     make_episode(store)
     with Catalogue(tmp_path) as catalogue, catalogue.writing():
@@ -477,8 +480,8 @@ def test_a_busy_one_does_not_hold_up_a_take(tmp_path: Path) -> None:
     assert len(content(tmp_path)[0]) == 3
 
 
-def test_who_wrote_meanwhile_knew_better(tmp_path: Path, monkeypatch) -> None:
-    """An episode is labelled between the look into its directory and the note of what was seen."""
+def test_a_newer_update_is_not_overwritten(tmp_path: Path, monkeypatch) -> None:
+    """An episode is labelled between reading its directory and writing its entry."""
     elsewhere, store = open_store(tmp_path / "elsewhere"), open_store(tmp_path / "root")
     (tmp_path / "root").mkdir()
     make_episode(elsewhere).rename(tmp_path / "root" / "copied")
@@ -495,11 +498,11 @@ def test_who_wrote_meanwhile_knew_better(tmp_path: Path, monkeypatch) -> None:
         assert found and found.outcome is Outcome.SUCCESS
 
 
-# -- questions
+# -- queries
 
 
 def floor(seed: int, number: int, root: Path = Path("/nowhere")) -> list[Entry]:
-    """What a floor of three robots might have recorded, without directories."""
+    """Return random entries of a floor with three robots, without directories."""
     rng = random.Random(seed)
     base = make_base(root)
     entries = []
@@ -569,7 +572,7 @@ def matches(entry: Entry, filter: Filter) -> bool:
 
 @settings(max_examples=400, deadline=None)
 @given(filter=filters, limit=st.integers(1, 60), few=st.sampled_from([0, 20, 50_000]))
-def test_every_filter_finds_what_a_look_at_each_finds(
+def test_every_filter_finds_the_same_as_a_naive_search(
     filled, filter: Filter, limit: int, few: int
 ) -> None:
     catalogue, entries = filled
@@ -586,8 +589,8 @@ def test_every_filter_finds_what_a_look_at_each_finds(
     assert query.count(10) == min(len(expected), 11)
 
 
-def test_no_question_looks_at_rows_it_need_not(filled) -> None:
-    """Whatever is asked for, ranges of an index that holds all that is asked for are read, and no rows."""
+def test_queries_read_only_ranges_of_covering_indexes(filled) -> None:
+    """No query reads a row of the table to decide whether it matches."""
     catalogue, _ = filled
     asked: dict[str, Any] = {
         "task": "fold", "robot": "r1", "operator": "ann", "outcome": Outcome.SUCCESS,
@@ -606,7 +609,7 @@ def test_no_question_looks_at_rows_it_need_not(filled) -> None:
                 assert sorts == ("by_length" in part.tail), plan
 
 
-def test_names_are_known_by_what_they_are_names_of(filled) -> None:
+def test_names_are_listed_by_column(filled) -> None:
     catalogue, _ = filled
     assert sorted(names(catalogue, "robot")) == ["r1", "r2", "r3"]
     assert sorted(names(catalogue, "operator")) == ["ann", "bob"]
@@ -616,7 +619,7 @@ def test_names_are_known_by_what_they_are_names_of(filled) -> None:
 
 
 def worked_hours(entries: list[Entry]) -> float:
-    """Robots at work, episode by episode."""
+    """Compute hours at work, episode by episode."""
     total = 0
     by_robot = defaultdict(list)
     for entry in entries:
@@ -631,13 +634,13 @@ def worked_hours(entries: list[Entry]) -> float:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_statistics_are_what_counting_each_gives(tmp_path: Path, seed: int) -> None:
+def test_statistics_equal_a_naive_count(tmp_path: Path, seed: int) -> None:
     entries = floor(seed, 400, tmp_path)
     with Catalogue(tmp_path) as catalogue:
         with catalogue.writing():
             for entry in entries:
                 catalogue.put(entry)
-            for entry in entries[::7]:  # some change, some go
+            for entry in entries[::7]:  # some episodes change, some are removed
                 catalogue.remove(entry.name)
         entries = [e for i, e in enumerate(entries) if i % 7]
         stats = count_up(catalogue)
@@ -675,9 +678,9 @@ def compare(stats, entries: list[Entry]) -> None:
     assert stats.reasons == expected
 
 
-def test_yield_targets_and_programmes(tmp_path: Path) -> None:
+def test_statistics_include_yield_targets_and_programmes(tmp_path: Path) -> None:
     store = open_store(tmp_path)
-    for i in range(6):  # ten minutes each, one after the other: an hour
+    for i in range(6):  # ten minutes each, one after another: an hour
         outcome = Outcome.FAILURE if i == 0 else Outcome.SUCCESS
         verdict = "reject" if i == 1 else "accept"
         make_episode(

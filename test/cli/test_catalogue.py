@@ -28,7 +28,7 @@ def test_the_catalogue_is_made_anew_on_demand(six_episodes: Path, run, capsys) -
     shutil.rmtree(six_episodes / FILE.parent)
     (six_episodes / FILE.parent).write_text("in the way")
     assert main(["catalogue", str(six_episodes)]) == 2
-    assert "can not be written" in capsys.readouterr().err
+    assert "cannot be written" in capsys.readouterr().err
     assert main(["episodes", str(six_episodes)]) == 0
     printed = capsys.readouterr()
     assert "kept in memory" in printed.err and "reject: rate" in printed.out
