@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import dataclasses
 import importlib
 import io
 import json
@@ -23,6 +24,7 @@ from robot_recorder.cli import main as cli
 from robot_recorder.cli import play
 from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.configuration.tasks import parse_tasks
+from robot_recorder.episodes import Episode
 from robot_recorder.episodes.facts import label_facts
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome, dump_events, load_events
 
@@ -175,17 +177,28 @@ def runs_here(text: str) -> bool:
     )
 
 
-@pytest.mark.parametrize("snippet", blocks("python"), ids=str)
-def test_every_python_example_runs(
-    snippet: Snippet, desk: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("page", of_page(blocks("python")))
+def test_the_python_examples_of_a_page_run_one_after_another(
+    page: str, desk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(["robot-recorder", "align", EPISODE])  # an example reads what this writes
     names: dict[str, object] = {}
-    exec(compile(snippet.text, str(snippet), "exec"), names)
-    results = [v for k, v in names.items() if not k.startswith("_")]
-    assert results, "it makes something"
-    if "print(" in snippet.text:
-        assert capsys.readouterr().out.strip()
+    for snippet in of_page(blocks("python"))[page]:
+        before = set(names)
+        exec(compile(snippet.text, str(snippet), "exec"), names)
+        assert set(names) - before, f"{snippet} makes something"
+        if "print(" in snippet.text:
+            assert capsys.readouterr().out.strip(), f"{snippet} prints something"
+
+
+def test_the_api_page_names_what_an_episode_has() -> None:
+    page = (ROOT / "docs/api.md").read_text()
+    table = page.partition("| of an `Episode` |")[2].partition("\n\n")[0]
+    told = re.findall(r"^\| (.+?) \|", table, re.M)
+    names = [n for cell in told for n in re.findall(r"`(?:Episode\.)?(\w+)", cell)]
+    assert len(names) > 12
+    known = {*dir(Episode), *(f.name for f in dataclasses.fields(Episode))}
+    assert not set(names) - known
 
 
 # -- ROS
