@@ -24,14 +24,9 @@ from std_msgs.msg import String
 
 from robot_recorder.catalogue.entry import entry_of
 from robot_recorder.cli.certificate_table import print_certificate
+from robot_recorder.cli.episodes_table import episodes_table, streams_table
 from robot_recorder.cli.processes import ended, node_command
-from robot_recorder.cli.tables import (
-    Console,
-    PlainText,
-    episodes_table,
-    streams_table,
-    table_console,
-)
+from robot_recorder.cli.tables import Console, PlainText, table_console
 from robot_recorder.content.contents import Contents
 from robot_recorder.content.series import load
 from robot_recorder.episodes.episode import Episode

@@ -1,4 +1,4 @@
-"""A sync certificate for a person to read."""
+"""A sync certificate as text: of ``certificate``, ``align`` and the demo."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from robot_recorder.cli.tables import PlainText, Table, table_console
 
 
 def print_certificate(title: str, certificate: Certificate) -> None:
-    """Summary, table, and what a person should know."""
+    """Print the summary, one line per stream, and the findings."""
     console = table_console(180)
     console.print(f"{title}: {certificate.summary}")
     console.print(certificate_table(certificate))

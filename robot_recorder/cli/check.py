@@ -141,7 +141,8 @@ def _plain(found: CheckResult) -> dict[str, Any]:
 
 
 def _print(found: CheckResult, everything: bool) -> None:
-    from robot_recorder.cli.tables import VERDICT_STYLES, PlainText, table_console
+    from robot_recorder.cli.episodes_table import VERDICT_STYLES
+    from robot_recorder.cli.tables import PlainText, table_console
     from robot_recorder.model.quality_result import Level
     from robot_recorder.quality.report import Verdict
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import sys
 from typing import Any
@@ -49,8 +50,20 @@ def say_error(text: object) -> None:
 
 
 def say_json(value: Any, indent: int | None = None) -> None:
-    """A value as JSON on standard output."""
-    print(json_visible(json.dumps(value, indent=indent, ensure_ascii=False)))
+    """A value as JSON on standard output; what is not a number (NaN) or infinite becomes null."""
+    try:
+        text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(value), indent=indent, ensure_ascii=False)
+    print(json_visible(text))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class VisibleFormatter(logging.Formatter):

@@ -119,7 +119,8 @@ def _print_path(path: Path) -> bool:
 
 def _print_table(catalogues: list[Catalogue], queries: list[Query], limit: int) -> None:
     from robot_recorder.catalogue.query import COUNTED
-    from robot_recorder.cli.tables import episodes_table, table_console
+    from robot_recorder.cli.episodes_table import episodes_table
+    from robot_recorder.cli.tables import table_console
 
     entries = list(_found(queries, limit))
     if entries:

@@ -1,4 +1,4 @@
-"""This package's executables as processes of another program: the demo, the benches, the tests."""
+"""Starting and ending this package's executables from another program: the demo, the benches, the tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from robot_recorder.configuration.find import installed_program
 
 
 def node_command(name: str, parameters: Mapping[str, object], namespace: str = "") -> list[str]:
-    """The command line of an executable.
+    """The command line that starts a node.
+
+    Args:
+        name: of the executable, as ``ros2 run`` knows it.
+        parameters: ROS parameters by name.
 
     Raises:
         ConfigError: it is not installed.
@@ -26,7 +30,7 @@ def node_command(name: str, parameters: Mapping[str, object], namespace: str = "
 
 @contextmanager
 def ended(process: subprocess.Popen[Any], timeout_s: float = 20) -> Iterator[Any]:
-    """Gives a process, and ends it whatever happens: with SIGINT as Ctrl-C would, or else by force."""
+    """Yield a running process, and end it afterwards: with SIGINT as Ctrl-C would, or else by force."""
     try:
         yield process
     finally:

@@ -1,4 +1,4 @@
-"""Bars where somebody can see them."""
+"""Progress bars on standard error, when that is a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from robot_recorder.model.text import visible
 
 @contextmanager
 def progress(name: str) -> Iterator[Callable[[str, float], None]]:
-    """Gives what is to be told what is done, and the share that is, 0 to 1; the bar is gone afterwards."""
+    """A bar for one piece of work, which disappears at the end.
+
+    Yields:
+        A function to call with what is being done, and which share of it is done, 0 to 1.
+    """
     with _bars() as bars:
         bar = bars.add_task(visible(name), total=1.0)
 
@@ -23,10 +27,13 @@ def progress(name: str) -> Iterator[Callable[[str, float], None]]:
 
 @contextmanager
 def counted(what: str, least: int = 2) -> Iterator[Callable[[int, int], None]]:
-    """Gives what is to be told how many are done, and of how many.
+    """A bar that counts, which disappears at the end.
 
     Args:
-        least: with fewer there is nothing to wait for, and no bar.
+        least: with fewer than this in all, no bar appears.
+
+    Yields:
+        A function to call with how many are done, and of how many.
     """
     from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
@@ -38,8 +45,9 @@ def counted(what: str, least: int = 2) -> Iterator[Callable[[int, int], None]]:
 
 
 def _bars(*columns: Any) -> Any:
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
+
+    from robot_recorder.cli.tables import Console
 
     console = Console(stderr=True)
     name = TextColumn("{task.description}", markup=False)
@@ -49,5 +57,5 @@ def _bars(*columns: Any) -> Any:
         *columns,
         console=console,
         transient=True,
-        disable=not console.is_terminal,
+        disable=not console.file.isatty(),
     )

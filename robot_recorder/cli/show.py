@@ -6,13 +6,18 @@ import argparse
 import os
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from robot_recorder.cli.arguments import add_json
 from robot_recorder.cli.command import Command
-from robot_recorder.cli.console import say
+from robot_recorder.cli.console import say, say_json
 from robot_recorder.cli.episode_argument import HELP, chosen_episode
 from robot_recorder.cli.exit_codes import ExitCode
 from robot_recorder.cli.progress import progress
 from robot_recorder.model.errors import ConfigError
+
+if TYPE_CHECKING:
+    from robot_recorder.report.compare import Comparison
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,19 +26,20 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, metavar="PATH",
         help="PNG or HTML file, or a folder; default: beside the episode",
     )  # fmt: skip
+    add_json(parser)
 
 
 def _run(options: argparse.Namespace) -> int:
     given = options.episode
-    if len(given) > 1:  # what stands beside episodes, such as their pictures, is in every `*`
+    if len(given) > 1:  # a `*` also matches the pictures that were written beside the episodes
         given = [p for p in given if p.suffix not in (".png", ".html", ".rrd")] or given
     episodes = list(dict.fromkeys(chosen_episode(path).resolve() for path in given))
     if len(episodes) > 1:
-        return _compare(episodes, options.out)
-    return _one(episodes[0], options.out)
+        return _compare(episodes, options.out, options.json)
+    return _one(episodes[0], options.out, options.json)
 
 
-def _one(path: Path, out: Path | None) -> int:
+def _one(path: Path, out: Path | None, as_json: bool) -> int:
     from robot_recorder.content.contents import Contents
     from robot_recorder.content.series import load
     from robot_recorder.report.html import write_html
@@ -45,20 +51,58 @@ def _one(path: Path, out: Path | None) -> int:
     writers = {".png": draw, ".html": write_html}
     for target in targets:
         writers[target.suffix](data, target)
-        say(target)
-    _print_problems(data.problems)
+        if not as_json:
+            say(target)
+    if as_json:
+        say_json({"files": list(map(str, targets)), "problems": data.problems})
+    else:
+        _print_problems(data.problems)
     return ExitCode.OK
 
 
-def _compare(paths: list[Path], out: Path | None) -> int:
-    from robot_recorder.cli.tables import Console, Table
+def _compare(paths: list[Path], out: Path | None, as_json: bool) -> int:
     from robot_recorder.report.compare import compare
-    from robot_recorder.report.compare_picture import distance, draw_comparison, where
+    from robot_recorder.report.compare_picture import draw_comparison
 
     (target,) = _targets(out, Path.cwd(), "comparison", (".png",))
     with progress(f"{len(paths)} episodes") as told:
         comparison = compare(paths, partial(told, "reading"))
     draw_comparison(comparison, target)
+    if as_json:
+        say_json({
+            "files": [str(target)], "problems": comparison.problems,
+            "episodes": _comparison_as_json(comparison),
+        })  # fmt: skip
+    else:
+        _print_comparison(comparison)
+        say(target)
+        _print_problems(comparison.problems)
+    return ExitCode.OK
+
+
+def _comparison_as_json(comparison: Comparison) -> list[dict[str, Any]]:
+    """Plain values of every repeat, the most unusual first; None: nothing to compare."""
+    from robot_recorder.report.compare_picture import where
+
+    return [
+        {
+            "episode_id": repeat.episode.id,
+            "path": str(repeat.episode.path),
+            "outcome": repeat.episode.labels.outcome.text,
+            "verdict": repeat.episode.quality.verdict.text,
+            "duration_s": repeat.episode.duration_s,
+            "distance": found.distance if found.channel >= 0 else None,
+            "odd": found.odd,
+            "differs_most_in": where(comparison, index) if found.channel >= 0 else None,
+        }
+        for index, (repeat, found) in enumerate(zip(comparison.repeats, comparison.oddness))
+    ]
+
+
+def _print_comparison(comparison: Comparison) -> None:
+    from robot_recorder.cli.tables import Table, table_console
+    from robot_recorder.report.compare_picture import distance, where
+
     table = Table(box=None, pad_edge=False)
     table.add_column("#", justify="right")
     table.add_column("episode", overflow="fold")
@@ -71,10 +115,7 @@ def _compare(paths: list[Path], out: Path | None) -> int:
             f"{episode.duration_s:.1f} s", distance(found), where(comparison, index),
         )  # fmt: skip
         table.add_row(*cells, style="bold" if found.odd else "")
-    Console().print(table)
-    say(target)
-    _print_problems(comparison.problems)
-    return ExitCode.OK
+    table_console().print(table)
 
 
 def _targets(out: Path | None, folder: Path, name: str, suffixes: tuple[str, ...]) -> list[Path]:

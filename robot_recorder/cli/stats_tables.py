@@ -1,4 +1,4 @@
-"""Statistics for a person to read."""
+"""Statistics as tables, of ``stats``."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _NAMELESS = {Side.PROGRAMME: "in no programme", Side.TASK: "no task", Side.OPERA
 
 
 def name_of(side: Side, name: str) -> str:
-    """How a row is called."""
+    """The heading of a row."""
     return name or f"({_NAMELESS[side]})"
 
 
 def print_stats(stats: Stats, targets: Mapping[str, TaskTarget], only: Side | None) -> None:
-    """All tables, or one.
+    """Print all tables, or one.
 
     Args:
-        only: this one, whole; None: all, the long ones cut.
+        only: print only this one, with all its rows; None: all of them, with the first rows of each.
     """
     console = table_console(170)
     console.print(_summary(stats))

@@ -1,105 +1,68 @@
-"""Tables for people."""
+"""Tables and coloured text on standard output, none of which lets foreign text steer the terminal.
+
+Colour: none when the output is not a terminal or ``NO_COLOR`` is set (https://no-color.org); ``FORCE_COLOR``
+colours also what is piped.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterable
 from typing import Any
 
 import rich.console
 import rich.table
 import rich.text
 
-from robot_recorder.catalogue.entry import Entry
-from robot_recorder.episodes.episode import Episode
-from robot_recorder.model.labels import Outcome
 from robot_recorder.model.text import visible
-from robot_recorder.quality.report import Verdict
-
-_OUTCOMES = {Outcome.SUCCESS: "green", Outcome.FAILURE: "red", Outcome.UNLABELLED: "yellow"}
-VERDICT_STYLES = {
-    Verdict.ACCEPT: "green", Verdict.REVIEW: "yellow", Verdict.REJECT: "red",
-    Verdict.UNKNOWN: "",
-}  # fmt: skip
 
 
 class PlainText(rich.text.Text):
-    """Text on one line, as it was written: without markup, and nothing in it steers the terminal."""
+    """Text on one line: markup in it is text, and control characters are escapes."""
 
     def __init__(self, text: str = "", style: Any = "", **options: Any) -> None:
         super().__init__(visible(text), style, **options)
 
     def append(self, text: Any, style: Any = None) -> Any:
-        """More of it, in another style."""
+        """Append text in another style."""
         return super().append(visible(text) if isinstance(text, str) else text, style)
 
 
-def _shown(what: Any) -> Any:
+def _plain(what: Any) -> Any:
     return PlainText(what) if isinstance(what, str) else what
 
 
 class Table(rich.table.Table):
-    """A table whose cells are texts as they were written, each on one line."""
+    """A table whose cells are ``PlainText``."""
 
     def __init__(self, *headings: Any, **options: Any) -> None:
         super().__init__(*headings, **{"show_edge": False, "pad_edge": False, **options})
 
     def add_column(self, header: Any = "", *args: Any, **options: Any) -> None:
-        """See rich."""
-        super().add_column(_shown(header), *args, **options)
+        """Add a column; ``rich.table.Table.add_column`` has the options."""
+        super().add_column(_plain(header), *args, **options)
 
     def add_row(self, *cells: Any, **options: Any) -> None:
-        """See rich."""
-        super().add_row(*map(_shown, cells), **options)
+        """Add a row; ``rich.table.Table.add_row`` has the options."""
+        super().add_row(*map(_plain, cells), **options)
 
 
 class Console(rich.console.Console):
-    """Prints texts as they were written: without markup or highlighting, each on one line."""
+    """Prints strings as ``PlainText``."""
+
+    def __init__(self, **options: Any) -> None:
+        # An empty NO_COLOR means colour; older versions of rich take it for a wish to have none.
+        super().__init__(**{"no_color": bool(os.environ.get("NO_COLOR")), **options})
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """See rich."""
-        super().print(*map(_shown, objects), **{"highlight": False, **options})
+        """Print, each object on a line of its own unless it is wrapped."""
+        super().print(*map(_plain, objects), **{"highlight": False, **options})
+
+    def on_broken_pipe(self) -> None:
+        """Let whoever started the command decide, where rich would exit."""
+        raise  # it is called while a BrokenPipeError is handled
 
 
 def table_console(width: int = 160) -> Console:
-    """Where tables are printed. Redirected, there is no width to respect: they shall not be torn."""
+    """The console for tables: as wide as the terminal, or ``width`` characters when it is redirected."""
     return Console() if sys.stdout.isatty() else Console(width=width)
-
-
-def episodes_table(entries: Iterable[Entry]) -> Table:
-    """One line per episode, numbered."""
-    table = Table()
-    table.add_column("#", justify="right")
-    for heading in ("episode", "task", "outcome", "verdict"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("duration", "messages", "size", "lost", "complete", "skew p95"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for number, entry in enumerate(entries, 1):
-        outcome = entry.outcome.text + (f": {entry.cause}" if entry.cause else "")
-        verdict = entry.verdict.text + (f": {entry.reason}" if entry.reason else "")
-        skew = "-" if entry.skew_p95_us is None else f"{entry.skew_p95_us / 1000:.1f} ms"
-        table.add_row(
-            str(number),
-            PlainText(entry.id.removesuffix(f"_{entry.task}")),
-            PlainText(entry.task or "-"),
-            PlainText(outcome, _OUTCOMES[entry.outcome]),
-            PlainText(verdict if entry.verdict else "-", VERDICT_STYLES[entry.verdict]),
-            f"{entry.duration_ms / 1000:.1f} s",
-            str(entry.messages),
-            f"{entry.size_bytes / 1e6:.1f} MB",
-            str(entry.lost) if entry.all_lost_known else f"{entry.lost} + ?",
-            f"{100 * entry.complete / entry.frames:.1f} %" if entry.frames else "-",
-            PlainText(f"{skew} {entry.skew_stream}".rstrip()),
-        )
-    return table
-
-
-def streams_table(episodes: list[Episode]) -> Table:
-    """Messages per topic, one column per episode."""
-    table = Table()
-    table.add_column("messages per stream", no_wrap=True)
-    for number in range(len(episodes)):
-        table.add_column(f"#{number + 1}", justify="right")
-    for topic in sorted({topic for episode in episodes for topic in episode.counts}):
-        table.add_row(topic, *(str(episode.counts.get(topic, 0)) for episode in episodes))
-    return table
