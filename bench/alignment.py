@@ -261,12 +261,12 @@ def at_a_rate(seeds: int, seconds: float) -> tuple[dict[str, float], list[dict[s
         streams, _ = record(set_clocks, seconds, 200 + seed)
         frames, aligner, _ = ours(streams, FrameClock(30.0))
         wrong.append(wrong_frames(streams, frames))
-        told = [
+        reported = [
             len(lane.clock.model.events)
             for lane in aligner.lanes
             if lane.config.name in ("wrench", "wrist_camera")
         ]
-        assert all(told), "a clock that was set must be reported"
+        assert all(reported), "a clock that was set must be reported"
     table = Table(
         title=f"ticks of 30 Hz, {seeds} runs (first shown); also with clocks set by half a second"
     )

@@ -15,14 +15,13 @@ def latest_at_timer(streams: list[Recorded], ticks: np.ndarray) -> np.ndarray:
 
 
 class Slop:
-    """Pairs messages like ``message_filters.ApproximateTimeSynchronizer`` in Python.
+    """A copy of ``message_filters.ApproximateTimeSynchronizer`` in its Python version.
 
     Every stream has a queue sorted by stamp that drops its oldest message. For each new message,
-    the other
-    streams' messages within the slop are tried by distance; the first set that is within the slop
-    as a whole
-    is a frame, and its messages are removed. Source: ros2/message_filters,
-    src/message_filters/__init__.py.
+    the
+    other streams' messages within the slop are tried by distance; the first set that is within the
+    slop as a whole is a frame, and its messages are removed.
+    Source: ros2/message_filters, src/message_filters/__init__.py.
     """
 
     def __init__(

@@ -2,8 +2,7 @@
 
 The catalogue is generated: a year of a floor with a hundred robots, two shifts a day, tasks of the
 shipped registry, drawn from a fixed seed. Measured are the calls of the command line and the
-recorder,
-with the file in the system's cache, as on a machine in use.
+recorder, with the file in the system's cache, as on a machine in use.
 """
 
 from __future__ import annotations
@@ -240,7 +239,7 @@ def rebuild(folder: Path, episodes: int) -> dict[str, float]:
         assert sync(catalogue, thorough=True).read == 0
         figures["sync_thorough_us_per_episode"] = 1e6 * (time.monotonic() - began) / len(entries)
     CONSOLE.print(
-        f"made anew from {len(entries) - 1} directories: {figures['rebuild_per_s']:.0f} a second on "
+        f"rebuilt from {len(entries) - 1} directories: {figures['rebuild_per_s']:.0f} a second on "
         f"{os.cpu_count()} cores; one more found in {figures['sync_one_new_ms']:.1f} ms"
     )
     return figures

@@ -33,7 +33,7 @@ def weights(count: int, power: float) -> np.ndarray:
 
 @dataclass
 class Floor:
-    """Draws the episodes of a floor.
+    """A generator of the episodes of a floor.
 
     Attributes:
         texts: content of the table ``names``, by number.

@@ -1,8 +1,8 @@
 """Publishes a load over real middleware and reports how much of it was sent.
 
 Protocol on the pipes: prints ``ready`` once every topic has a subscriber; for every line with a
-number of
-seconds, sends for that long and prints the number of messages sent per topic so far, as JSON.
+number of seconds, sends for that long and prints the number of messages sent per topic so far, as
+JSON.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def load(name: str) -> list[Stream]:
 
 
 class Sender:
-    """Publishes streams at their rates, stamping each message."""
+    """A publisher of streams at their rates, which stamps each message."""
 
     def __init__(self, node: Any, streams: list[Stream]) -> None:
         self.streams = streams

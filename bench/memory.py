@@ -1,8 +1,7 @@
 """Measures the memory of `record` over one long episode and many short ones: ``make bench-memory``.
 
 Recorder, synchronizer, labeller and all checks run in one process, on the simulated robot with
-cameras,
-which performs one task after another. The process that checks pictures is measured as well.
+cameras, which performs one task after another. The process that checks pictures is measured too.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ MOST_KEPT = 1000  # most samples in the file
 
 @dataclass
 class Watch:
-    """Samples the memory of `record` and its child processes while the operator waits."""
+    """Samples of the memory of `record` and its child processes, taken while the operator waits."""
 
     pid: int
     began: float = field(default_factory=time.monotonic)
@@ -135,7 +134,7 @@ def at_work(longest_s: float) -> Iterator[tuple[Watch, Demonstrator]]:
             operator.destroy_node()
 
 
-def told(path: Path) -> dict[str, float]:
+def summary_of(path: Path) -> dict[str, float]:
     """Return messages, losses and bytes of an episode, and delete it."""
     episode = Episode.open(path)
     figures = {
@@ -151,7 +150,7 @@ def measure_long(minutes: float) -> tuple[dict[str, float], dict[str, Any]]:
     """Record one long episode."""
     seconds = minutes * 60
     with at_work(seconds) as (watch, robot):
-        episode = told(robot.record(seconds))
+        episode = summary_of(robot.record(seconds))
     return watch.figures("long"), {
         "episode": episode,
         "real_time_given_up_ms": robot.given_up_ms,
@@ -162,7 +161,7 @@ def measure_long(minutes: float) -> tuple[dict[str, float], dict[str, Any]]:
 def measure_short(episodes: int, seconds: float) -> tuple[dict[str, float], dict[str, Any]]:
     """Record many short episodes in a row."""
     with at_work(seconds) as (watch, robot):
-        every = [told(robot.record(seconds)) for _ in range(episodes)]
+        every = [summary_of(robot.record(seconds)) for _ in range(episodes)]
     figures = watch.figures("short")
     figures["short_episodes"] = len(every)
     return figures, {

@@ -4,8 +4,7 @@ python bench/play_timing.py EPISODE
 
 The subscriber is a process of its own. It takes the middleware's receive stamps, and compares each
 message's distance from the first one with that of the recorded receipts. Delays by the recording
-and
-by this machine's middleware cannot be separated from those of the player.
+and by this machine's middleware cannot be separated from those of the player.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """Measures how soon an episode is shown, how exactly it is played, and the memory of a long one.
 
 The episode is a minute of the simulated humanoid at work. Every time is that of a whole command in
-its
-own process, interpreter and imports included. The baseline reads the bag once with the library
-rosbags
-and decodes nothing.
+its own process, interpreter and imports included. The baseline reads the bag once with the library
+rosbags and decodes nothing.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Measures what recording costs and loses, and how fast it starts and stops.
 
 Run by ``make bench-recorder``. Everything runs in real processes over real middleware. CPU is that
-of the
-whole reading process, DDS's threads included, divided by the messages it received.
+of the whole reading process, DDS's threads included, divided by the messages it received.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ SETTLE_S = 0.5
 
 
 class Operator:
-    """Calls the recorder's services like a button."""
+    """A client of the recorder's services, like a button."""
 
     def __init__(self) -> None:
         self.node = rclpy.create_node("operator")

@@ -1,8 +1,7 @@
 """The demo: a simulated humanoid, the recorder, and an operator who calls the services.
 
 Everything runs as on a robot: each node is a process, and the operator uses only services and
-topics
-that a person at a terminal, with a pedal or a headset would use.
+topics that a person at a terminal, with a pedal or a headset would use.
 """
 
 from __future__ import annotations

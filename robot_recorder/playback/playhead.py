@@ -24,9 +24,10 @@ def checked_rate(rate: float) -> float:
 
 
 class Playhead:
-    """Converts steady time to bag time at a rate and with pauses. All times are passed in.
+    """The position in a bag as a function of steady time, at a rate and with pauses.
 
-    Times are in ns: ``now_ns`` and the result of ``due_ns`` on the steady clock, others of the bag.
+    It reads no clock. Times are in ns: ``now_ns`` and the result of ``due_ns`` on the steady clock,
+    others of the bag.
     """
 
     def __init__(self, at_ns: int, now_ns: int, rate: float = 1.0, paused: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Selects what of a bag is played: the topics and the begin."""
+"""Selects the topics of a bag to play, and where playback begins."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Selection:
 
 
 def choose(episode: Episode, topics: Sequence[str] = (), start_s: float = 0.0) -> Selection:
-    """Select what of a bag is played.
+    """Select the topics to play, and where playback begins.
 
     Args:
         episode: the bag.

@@ -119,7 +119,7 @@ def _merged(runs: list[_Run]) -> Iterator[Message]:
 
 
 class ReadAhead:
-    """Reads messages ahead in a thread. All methods belong to one other thread.
+    """A queue of messages that a thread reads ahead. All methods belong to one other thread.
 
     Attributes:
         ended: there are no more messages.

@@ -1,4 +1,4 @@
-"""An episode's samples counted and inspected: what its certificate and quality report are made from, live and later."""
+"""Counts and inspects an episode's samples, live or from a bag, for certificate and report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from robot_recorder.quality.inspector import Inspector
 from robot_recorder.quality.report import UNCHECKED, QualityReport
 
 Lost = Callable[[str], "tuple[int | None, str]"]
-"""From a topic to its lost messages; None: not known, and why."""
+"""Returns the lost messages of a topic; None: unknown, with the reason."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,9 @@ class AuditedStream:
     """A stream to be audited.
 
     Attributes:
+        config: its entry in the profile.
         topic: fully qualified.
-        stamped: its messages begin with a header.
+        stamped: whether its messages begin with a header.
     """
 
     config: StreamConfig
@@ -32,7 +33,10 @@ class AuditedStream:
 
 
 class EpisodeAudit:
-    """Counts streams and feeds their messages to an inspector. Memory: that of a clock model per stream."""
+    """The counts of an episode's streams, and the inspector of their messages.
+
+    Memory does not grow with the episode: it is that of a clock model per stream.
+    """
 
     def __init__(
         self, streams: Iterable[AuditedStream], inspector: Inspector | None = None
@@ -40,6 +44,7 @@ class EpisodeAudit:
         """Create the audit of one episode.
 
         Args:
+            streams: to be audited.
             inspector: gets the messages of the streams it wants; None: there is no quality report.
         """
         self.streams = {stream.config.name: stream for stream in streams}
@@ -66,10 +71,11 @@ class EpisodeAudit:
         """Take samples of a stream, in order of receipt.
 
         Args:
-            stamps: int64[n], ns, source clock; 0: none.
+            stream: its name.
+            stamps: int64[n], ns, source clock; 0: no stamp.
             receives: int64[n], ns, robot clock.
             messages: n messages, CDR; needed where ``wants`` is true.
-            restamp: takes jumps of the machine's clock out of stamps.
+            restamp: removes jumps of the machine's clock from stamps.
         """
         self._tallies[stream].push(stamps, receives, restamp)
         if self._inspector is not None and stream in self._inspected:
@@ -97,14 +103,17 @@ class EpisodeAudit:
         notes: Callable[[str], tuple[str, ...]] | None = None,
         unreadable: tuple[int | None, str] = (None, ""),
     ) -> Certificate:
-        """Return the sync certificate; nothing can be added any more.
+        """Return the sync certificate; afterwards nothing can be added.
 
         Args:
-            start_ns, stop_ns: span of the episode, robot clock. Silence in the pre-roll is no gap.
+            start_ns, stop_ns: span of the episode, robot clock. Silence in the pre-roll is not a
+                gap.
             frames: figures of its frames.
             clock: of the frames.
-            notes: what a stream's messages name and leave out; None: as the inspector saw it.
-            unreadable: messages of the recorder's own topics that cannot be used, and why; None: not known.
+            lost: returns the lost messages of a topic.
+            notes: returns what a stream's messages leave unnamed; None: ask the inspector.
+            unreadable: number of unusable messages on the recorder's own topics (None: unknown),
+                and why.
         """
         inputs = [
             StreamInput(
@@ -129,10 +138,11 @@ class EpisodeAudit:
         certificate: Certificate | None,
         incomplete: tuple[str, bool],
     ) -> QualityReport:
-        """Return the quality report, once there is a certificate.
+        """Return the quality report; ``certificate`` comes first.
 
         Args:
             from_ns, start_ns, stop_ns: begin of the pre-roll, start and stop, robot clock.
+            certificate: None: it could not be made.
             incomplete: why not everything was recorded, and whether data is lost.
         """
         if self._inspector is None:
@@ -141,5 +151,5 @@ class EpisodeAudit:
 
     @property
     def troubles(self) -> dict[str, str]:
-        """What goes wrong now, by stream."""
+        """Return what is visibly wrong now, by stream."""
         return self._inspector.troubles if self._inspector is not None else {}

@@ -43,7 +43,7 @@ SETTLE_NS = 5 * NS_PER_S  # no sample arrives later than this after its time
 
 
 class Inspector:
-    """Runs all checks of one episode. A check that raises is dropped and reported, never fatal."""
+    """All checks of one episode. A check that raises is dropped and reported, never fatal."""
 
     def __init__(
         self,
@@ -391,7 +391,7 @@ def _finish(check: Check, episode: EpisodeSummary, results: list[Result]) -> Non
 
 
 class NullInspector(Inspector):
-    """Replaces an inspector that could not be built: inspects nothing, and reports the reason."""
+    """The replacement of an inspector that could not be built: it reports only the reason."""
 
     def __init__(self, error: Exception) -> None:
         """Create it for an error.

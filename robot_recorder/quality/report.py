@@ -36,8 +36,7 @@ class QualityReport:
         sentence: the verdict and its main reason, for the operator.
         results: worst first.
         broken: what was not checked, and why: checks that failed, streams that are missing or
-            cannot be
-            judged. Does not affect the verdict.
+            cannot be judged. Does not affect the verdict.
     """
 
     verdict: Verdict

@@ -94,8 +94,7 @@ def _looks(comparison: Comparison) -> list[_Look]:
     """Choose the colour and width of each repeat's curves.
 
     Up to eight repeats have a colour each; of more, only the odd ones, with the others grey and
-    failed
-    ones pale red.
+    failed ones pale red.
     """
     few = len(comparison.repeats) <= len(_COLOURS)
     looks = []
@@ -146,7 +145,7 @@ def _title(figure: Any, comparison: Comparison, inch: float) -> None:
     text = f"{len(comparison.repeats)} repeats{what} over each other"
     figure.text(_LEFT, 1 - 0.3 * inch, text, fontsize=15, weight="bold", va="center")
     odd = sum(o.odd for o in comparison.oddness)
-    note = f"{odd} stand{'s' if odd == 1 else ''} out" if odd else "none stands out"
+    note = f"{odd} stand{'s' if odd == 1 else ''} out" if odd else "no repeat stands out"
     note += "; a distance of 1 is what repeats usually differ by"
     if len(comparison.repeats) < 3:
         note = "finding the odd one takes at least three"

@@ -62,10 +62,10 @@ def _curve(curve: Curve, store: _Store) -> dict[str, Any]:
 
 
 class _Store:
-    """Collects series and their columns, each once.
+    """The series and columns of a page, each once.
 
     Attributes:
-        series: the series, as the page's script reads them.
+        series: as the page's script reads them.
     """
 
     def __init__(self, thinning: int) -> None:

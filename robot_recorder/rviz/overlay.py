@@ -173,7 +173,7 @@ def _stream_lines(trouble: Sequence[str], streams: int) -> list[Line]:
 
 
 class FrameTrouble:
-    """Remembers which streams recent frames lacked, long enough to be read."""
+    """The streams that recent frames lacked, kept long enough to be read."""
 
     def __init__(self) -> None:
         self.streams = 0

@@ -19,7 +19,7 @@ VIOLET: Colour = (0.74, 0.50, 0.98, 1.0)
 
 @dataclass(frozen=True)
 class Key:
-    """Identifies a shape for as long as it is shown.
+    """The identity of a shape for as long as it is shown.
 
     Attributes:
         kind: force, torque, touch or episode, which can be switched on and off separately.

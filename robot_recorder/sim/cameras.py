@@ -52,7 +52,7 @@ CAMERAS: dict[str, CameraSpec] = {
 
 
 class CameraRenderer:
-    """Renders the cameras of `CAMERAS` on the CPU or GPU, without a display.
+    """A renderer of `CAMERAS` on the CPU or GPU that needs no display.
 
     Keeps its own `MjData`, so it may run beside the physics. Use and close it in the thread that
     made it: an OpenGL context belongs to one thread.

@@ -50,7 +50,7 @@ def parse_timings(text: str, source: str) -> dict[str, Timing]:
 
 
 class Delivery:
-    """Delays messages by random latencies; messages of one stream keep their order."""
+    """A queue that delays messages by random latencies; messages of one stream keep their order."""
 
     def __init__(self, seed: int) -> None:
         self._random = np.random.default_rng(seed)

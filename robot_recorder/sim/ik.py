@@ -49,8 +49,7 @@ class ArmIk:
     """Bounded least squares over the 14 arm joints.
 
     Joint limits are part of the problem: damped least squares with clipping would end in another
-    branch,
-    with the elbows twisted.
+    branch, with the elbows twisted.
     """
 
     def __init__(self, model: mujoco.MjModel) -> None:

@@ -29,7 +29,7 @@ class AttemptResult:
 
 
 class Judge:
-    """Watches one attempt. Call `update` at 100 Hz; `events` are (time_s, name)."""
+    """The judge of one attempt. Call `update` at 100 Hz; `events` are (time_s, name)."""
 
     def __init__(self, model: mujoco.MjModel, task: str) -> None:
         self._task = task

@@ -52,7 +52,7 @@ _SHOTS_AHEAD = 2  # pictures that may wait for a camera before the next one is l
 
 
 class SimRobot:
-    """Runs the physics against the wall clock and publishes, in the thread that calls ``run``."""
+    """The robot in real time: ``run`` steps the physics and publishes, in the calling thread."""
 
     def __init__(self, node: Node) -> None:
         cache = Path(

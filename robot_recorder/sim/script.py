@@ -53,7 +53,7 @@ _GRIPS = {
 
 
 class _Planner:
-    """Turns object poses (x, y, z, yaw in the torso's frame) into joint vectors, float64[43]."""
+    """A planner from object poses (x, y, z, yaw in the torso's frame) to joints, float64[43]."""
 
     def __init__(self, ik: ArmIk, grip: _Grip) -> None:
         self._ik, self._grip = ik, grip

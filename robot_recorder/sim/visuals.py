@@ -1,8 +1,7 @@
 """Approximates the robot by boxes, cylinders and spheres, for a description without files.
 
 Each mesh is cut into slices, and each slice becomes the box or cylinder that fits it. All
-directions of
-cutting are tried; the tightest fit is taken.
+directions of cutting are tried; the tightest fit is taken.
 """
 
 from __future__ import annotations

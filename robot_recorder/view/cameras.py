@@ -17,7 +17,7 @@ _SAMPLES = 8  # pictures of a camera from which the size of all is estimated
 
 
 class CameraLog:
-    """Logs encoded pictures as they are; raw ones are encoded by ``Images.picture``."""
+    """The log of pictures: encoded ones as they are, raw ones encoded by ``Images.picture``."""
 
     def __init__(self, log: RerunLog, every: int) -> None:
         """Log to a recording.

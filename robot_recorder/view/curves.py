@@ -89,7 +89,7 @@ def joint_colour(number: int) -> Colour:
 
 
 class CurveLog:
-    """Logs all numbers as curves."""
+    """The log of all numbers as curves."""
 
     def __init__(self, log: RerunLog, topics: Iterable[Topic], most: Sequence[str]) -> None:
         """Log to a recording.

@@ -132,7 +132,7 @@ def _model(contents: Contents, notes: list[str]) -> RobotModel | None:
 
 
 class _Writer:
-    """Distributes each batch to all logs; pictures first, because they are wanted soonest."""
+    """All logs of an episode; pictures are logged first, because they are wanted soonest."""
 
     def __init__(
         self,

@@ -23,7 +23,7 @@ _BONE_COLOUR, _BONE_M, _NODE_M = (120, 170, 220), 0.008, 0.014
 
 
 class RobotLog:
-    """Logs the pose of every link, in the frame of the description's root."""
+    """The log of every link's pose, in the frame of the description's root."""
 
     def __init__(
         self, log: RerunLog, model: RobotModel, find: Callable[[str], Path | None]

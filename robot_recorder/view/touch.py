@@ -82,7 +82,7 @@ def total_entity(stream: str, pad: TouchPad) -> str:
 
 
 class TouchLog:
-    """Logs arrays as maps whose colours mean the same throughout."""
+    """The log of arrays as maps whose colours mean the same throughout."""
 
     def __init__(self, log: RerunLog, frames: EpisodeFrames) -> None:
         """Log to a recording.

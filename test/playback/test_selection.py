@@ -1,4 +1,4 @@
-"""The selection of what of a bag is played."""
+"""The selection decides which topics are played, and from where."""
 
 from __future__ import annotations
 

@@ -103,13 +103,13 @@ class Browser:
         self._listen(message.get("method", ""), message.get("params", {}))
         return message
 
-    def _listen(self, method: str, told: dict[str, Any]) -> None:
+    def _listen(self, method: str, event: dict[str, Any]) -> None:
         if method == "Network.requestWillBeSent":
-            self.requests.append(told["request"]["url"])
+            self.requests.append(event["request"]["url"])
         elif method == "Runtime.exceptionThrown":
-            self.errors.append(json.dumps(told["exceptionDetails"]))
-        elif method == "Log.entryAdded" and told["entry"]["level"] == "error":
-            self.errors.append(told["entry"]["text"])
+            self.errors.append(json.dumps(event["exceptionDetails"]))
+        elif method == "Log.entryAdded" and event["entry"]["level"] == "error":
+            self.errors.append(event["entry"]["text"])
 
     def open(self, page: Path, fragment: str = "", width: int = 1400, height: int = 1000) -> None:
         """Show a page and wait until its script has drawn it."""

@@ -13,7 +13,7 @@ _LINES = 40  # most lines of a traceback in a log
 
 
 class Complaints:
-    """Collects exceptions from now on; child processes learn of it from the environment."""
+    """The exceptions logged from now on; child processes learn of it from the environment."""
 
     def __init__(self) -> None:
         folder = Path(tempfile.mkdtemp(prefix="complaints_"))

@@ -39,7 +39,7 @@ def pressure(at: float) -> np.ndarray:
 
 
 class _Message:
-    """Builds little-endian CDR field by field."""
+    """A builder of little-endian CDR, field by field."""
 
     def __init__(self, at: float) -> None:
         self._data = b""

@@ -58,7 +58,7 @@ def commands(tool: str) -> list[Snippet]:
 
 
 class Shell:
-    """Runs command lines without processes: `$(...)`, globs, comments and `>`.
+    """A shell without processes, for `$(...)`, globs, comments and `>`.
 
     Of a pipe only the first command is run.
     """

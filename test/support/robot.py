@@ -88,7 +88,7 @@ def process(
 
 
 class Bench:
-    """Publishes the streams of PROFILE with numbered messages, and calls services."""
+    """A publisher of PROFILE's streams with numbered messages, and a client of the services."""
 
     def __init__(self, namespace: str = "") -> None:
         self.context = rclpy.Context()
@@ -209,8 +209,7 @@ class Bench:
         """Wait until everything sent has been written or counted as lost.
 
         Large messages can take the middleware seconds, and later messages wait for them. A loss is
-        noticed
-        with the next message.
+        noticed with the next message.
         """
 
         def arrived() -> bool:

@@ -72,7 +72,7 @@ streams:
 
 
 class RoughRobot:
-    """Publishes ``ROUGH`` from its own thread until closed."""
+    """A robot that publishes ``ROUGH`` from its own thread until closed."""
 
     def __init__(self, namespace: str, seed: int = 0) -> None:
         self._context = rclpy.Context()

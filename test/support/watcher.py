@@ -10,7 +10,7 @@ from support.robot import Bench
 
 
 class Watcher:
-    """Keeps what a viewer shows: markers that were added and not deleted, by namespace and id."""
+    """What a viewer shows: markers that were added and not deleted, by namespace and id."""
 
     def __init__(self, bench: Bench) -> None:
         self.markers: dict[tuple[str, int], Marker] = {}

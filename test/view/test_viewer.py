@@ -122,7 +122,7 @@ def test_a_browser_is_served() -> None:
                 assert b"<html" in answer.read().lower()
             break
         except OSError:
-            assert time.monotonic() < until, f"nobody serves {page}"
+            assert time.monotonic() < until, f"{page} is not served"
             time.sleep(0.05)
     assert "%2B" in url, "a plus in an address means a space"
     recording.disconnect()

@@ -24,7 +24,7 @@ Tell = Callable[[PictureFigures | None], None]
 
 
 class Looker(Protocol):
-    """Decodes pictures and measures them. A protocol, because decoding needs OpenCV."""
+    """The part that decodes and measures pictures: a protocol, because decoding needs OpenCV."""
 
     def look(self, type_name: str, time_ns: int, message: bytes, tell: Tell) -> None:
         """Measure a picture, now or later, without waiting.
@@ -41,7 +41,7 @@ class Looker(Protocol):
 
 
 class NullLooker:
-    """Measures no pictures, so that the checks of their content report nothing."""
+    """A looker that measures nothing, so that the checks of pictures report nothing."""
 
     def look(self, type_name: str, time_ns: int, message: bytes, tell: Tell) -> None:
         """Report the picture as unsupported."""
@@ -65,7 +65,7 @@ _JPEG_END = b"\xff\xd9"
 
 
 class CameraWatch:
-    """Chooses the pictures of one camera to look at; skipping one costs a microsecond."""
+    """The choice of one camera's pictures to look at; skipping one costs a microsecond."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class CameraWatch:
         self._seen: list[PictureFigures] = []
         self._before: tuple[int, bytes] = (0, b"")
         self._first_ns = self._looked_ns = self._last_ns = 0
-        self._asked = self._told = 0
+        self._requested = self._answered = 0
         self.unknown = 0  # pictures in an unsupported encoding
         self._was_odd = False
         self._usual = 0.0
@@ -108,7 +108,7 @@ class CameraWatch:
             self._before = print_
             if self._is_worth(time_ns, message, print_[1]):
                 self._looked_ns = time_ns
-                self._asked += 1
+                self._requested += 1
                 self._looker.look(self.stream.type, time_ns, message, self._tell)
         self._last_ns = max(self._last_ns, int(times[-1]))
         for check in self.checks:
@@ -126,7 +126,7 @@ class CameraWatch:
         since_ns = time_ns - self._looked_ns
         self._first_ns = self._first_ns or time_ns
         # After an odd picture the next one is worth a look, too: the change may be over.
-        least_ns = _LEAST_NS * (1 + self._asked // _MANY)
+        least_ns = _LEAST_NS * (1 + self._requested // _MANY)
         if (odd or self._was_odd) and since_ns >= least_ns:
             self._was_odd = odd
             return True
@@ -134,7 +134,7 @@ class CameraWatch:
         return abs(since_ns) >= min(max(period_ns, _PERIOD_NS), _LONGEST_NS)
 
     def _tell(self, figures: PictureFigures | None) -> None:
-        self._told += 1
+        self._answered += 1
         if figures is None:
             self.unknown += 1
         else:
@@ -143,7 +143,7 @@ class CameraWatch:
     @property
     def left_out(self) -> int:
         """Return how many pictures were handed to the looker and never measured."""
-        return self._asked - self._told
+        return self._requested - self._answered
 
     @property
     def trouble(self) -> str:

@@ -26,10 +26,8 @@ class PictureFigures:
         width, height: pixels; 0: it cannot be decoded.
         dark, bright: share of pixels below 24, and of 250 or more, of 255.
         sharpness: variance of the Laplacian at up to 400 pixels' width over that at half of it, or
-            at
-            half over a quarter, whichever is less: falls with blur, whatever the contrast; NaN for
-                a
-            picture that shows nothing.
+            at half over a quarter, whichever is less: falls with blur, whatever the contrast; NaN
+            for a picture that shows nothing.
     """
 
     time_ns: int

@@ -120,14 +120,13 @@ class EpisodeSummary:
 
 
 class Check:
-    """Looks for one defect of a stream or of the whole episode, and measures it in one figure.
+    """One check of a stream or of the whole episode: it looks for one defect and has one figure.
 
     Attributes:
         name: its name in thresholds, profiles and reports.
         remedy: what to do about a warning or failure.
         types: message types of the streams that a check of another package inspects; empty: it
-            checks the
-            whole episode.
+            checks the whole episode.
         defaults: default thresholds of a check of another package; profiles and tasks may change
             them.
     """

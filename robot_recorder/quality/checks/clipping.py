@@ -15,11 +15,11 @@ _LEAST = 5  # samples exactly at the extreme; noise does not hit the same number
 
 
 class ClipCounter:
-    """Counts, per column, the samples at the very largest (and smallest) reading of the episode.
+    """A count, per column, of the samples at the very largest (and smallest) reading of the
+    episode.
 
     A reading that is not clipped reaches its extreme once or twice. Rows equal to the one before do
-    not
-    count: a sensor whose readings never change is frozen, not clipped.
+    not count: a sensor whose readings never change is frozen, not clipped.
     """
 
     def __init__(self, range: float | None, both_ends: bool) -> None:

@@ -39,10 +39,10 @@ def follow(command: Trace, observed: Trace) -> Followed | None:
     common = _common(command, observed)
     if common is None:
         return None
-    names, told, done = common
-    steps, _ = _best_lag(np.diff(told, axis=0), np.diff(done, axis=0))
-    whole = min(max(round(steps), 0), len(told) - 2)
-    errors = np.abs(told[: len(told) - whole] - done[whole:])
+    names, commanded, done = common
+    steps, _ = _best_lag(np.diff(commanded, axis=0), np.diff(done, axis=0))
+    whole = min(max(round(steps), 0), len(commanded) - 2)
+    errors = np.abs(commanded[: len(commanded) - whole] - done[whole:])
     worst = np.percentile(errors, 95, axis=0)
     return Followed(steps * _STEP_S, float(worst.max()), names[int(np.argmax(worst))])
 
@@ -52,8 +52,8 @@ def alike(command: Trace, observed: Trace) -> float:
     common = _common(command, observed)
     if common is None:
         return 0.0
-    _, told, done = common
-    return _best_lag(np.diff(told, axis=0), np.diff(done, axis=0))[1]
+    _, commanded, done = common
+    return _best_lag(np.diff(commanded, axis=0), np.diff(done, axis=0))[1]
 
 
 def _common(command: Trace, observed: Trace) -> tuple[list[str], Floats, Floats] | None:
@@ -64,22 +64,22 @@ def _common(command: Trace, observed: Trace) -> tuple[list[str], Floats, Floats]
     if not shared or last - first < NS_PER_S:
         return None
     grid = np.arange(first, last, TRACE_PERIOD_NS, dtype=np.int64)
-    told = np.nan_to_num(command.at(grid)[:, [command.names.index(n) for n in shared]])
+    commanded = np.nan_to_num(command.at(grid)[:, [command.names.index(n) for n in shared]])
     done = np.nan_to_num(observed.at(grid)[:, [observed.names.index(n) for n in shared]])
-    moved = np.ptp(told, axis=0) > _MOVED_RAD
+    moved = np.ptp(commanded, axis=0) > _MOVED_RAD
     if not moved.any():
         return None
-    return [n for n, m in zip(shared, moved) if m], told[:, moved], done[:, moved]
+    return [n for n, m in zip(shared, moved) if m], commanded[:, moved], done[:, moved]
 
 
-def _best_lag(told: Floats, done: Floats) -> tuple[float, float]:
+def _best_lag(commanded: Floats, done: Floats) -> tuple[float, float]:
     """Return the lag at which speeds are most alike, and how alike they are.
 
     The lag is in steps of the trace, refined by a parabola; negative: observed before commanded.
     """
-    most = min(int(_MOST_LAG_S / _STEP_S), len(told) // 2)
+    most = min(int(_MOST_LAG_S / _STEP_S), len(commanded) // 2)
     lags = np.arange(-most // 3, most + 1)
-    scores = np.array([_likeness(told, done, lag) for lag in lags.tolist()])
+    scores = np.array([_likeness(commanded, done, lag) for lag in lags.tolist()])
     best = int(np.argmax(scores))
     if 0 < best < len(lags) - 1:
         before, at, after = scores[best - 1 : best + 2]
@@ -89,8 +89,8 @@ def _best_lag(told: Floats, done: Floats) -> tuple[float, float]:
     return float(lags[best]), float(scores[best])
 
 
-def _likeness(told: Floats, done: Floats, lag: int) -> float:
-    a = told[max(-lag, 0) : len(told) - max(lag, 0)]
+def _likeness(commanded: Floats, done: Floats, lag: int) -> float:
+    a = commanded[max(-lag, 0) : len(commanded) - max(lag, 0)]
     b = done[max(lag, 0) : len(done) - max(-lag, 0)]
     size = float(np.sqrt((a * a).sum() * (b * b).sum()))
     return float((a * b).sum()) / size if size else 0.0

@@ -20,7 +20,7 @@ from robot_recorder.quality.checks.values import (
     longest,
 )
 
-_TOLD_RAD = 0.1  # how far a joint must be commanded before it may not stand still
+_COMMANDED_RAD = 0.1  # a joint that is commanded this far away must move
 
 
 def frozen_s(spans: list[tuple[int, int]], episode: EpisodeSummary, stream: str) -> float:
@@ -185,9 +185,9 @@ class JointFrozen(Check):
             same = np.diff(rows[:, joint]) == 0
             if not same.any():
                 continue
-            told = _told(command, trace.names[joint])
+            commanded = _commanded_since(command, trace.names[joint])
             for first, end in _runs(same):
-                since_ns = told(int(times[first]), int(times[end]))
+                since_ns = commanded(int(times[first]), int(times[end]))
                 stood_s = (int(times[end]) - since_ns) / NS_PER_S
                 self._worst = max(self._worst, (stood_s, trace.names[joint]))
 
@@ -202,18 +202,18 @@ class JointFrozen(Check):
             )
 
 
-def _told(command: Trace, joint: str) -> Callable[[int, int], int]:
+def _commanded_since(command: Trace, joint: str) -> Callable[[int, int], int]:
     """Return a function that finds when a joint was commanded away within a time."""
     times, column = command.times, command.rows[:, command.names.index(joint)]
 
-    def told(start_ns: int, end_ns: int) -> int:
+    def since(start_ns: int, end_ns: int) -> int:
         """Return the time of the first such command, ns; ``end_ns``: there was none."""
         first, last = np.searchsorted(times, (start_ns, end_ns))
         part = column[max(first - 1, 0) : last]
-        away = np.flatnonzero(np.abs(part - part[:1]) > _TOLD_RAD)
+        away = np.flatnonzero(np.abs(part - part[:1]) > _COMMANDED_RAD)
         return int(times[max(first - 1, 0) + away[0]]) if len(away) else end_ns
 
-    return told
+    return since
 
 
 def _runs(same: np.ndarray) -> list[tuple[int, int]]:

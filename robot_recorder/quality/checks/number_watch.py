@@ -38,7 +38,7 @@ class _Driver:
 
 
 class NumberWatch:
-    """Decodes the messages of one stream at once, feeds its checks and keeps its trace.
+    """One stream of numbers: its decoder, its checks and its trace.
 
     Drivers that share the topic, each with joints of its own, are checked separately.
     """

@@ -31,7 +31,7 @@ class TactileFrozen(Frozen):
 
 
 class _Taxels(ValueCheck):
-    """Finds taxels with a constant reading on a pad that has noise or is pressed elsewhere."""
+    """A search for taxels whose reading never changes on a pad with noise, or pressed elsewhere."""
 
     def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
         """Create the check without samples."""

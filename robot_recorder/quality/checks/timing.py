@@ -35,8 +35,7 @@ class TimingCheck(Check):
     def say(
         self, figure: float, sentence: str, remedy: str = "", threshold: Threshold | None = None
     ) -> Result:
-        """Build the result for a figure; with a guessed profile it is a warning at most, and says
-        so."""
+        """Build the result for a figure; with a guessed profile it is at most a warning."""
         if not self.guessed:
             return super().say(figure, sentence, remedy, threshold)
         least = at_most_warn(threshold or self.threshold)

@@ -10,7 +10,7 @@ from robot_recorder.quality.checks.following import Followed, follow
 
 
 class _Tracking(Check):
-    """Compares an observed joint stream with its commands."""
+    """A comparison of an observed joint stream with its commands."""
 
     def __init__(self, stream: str, threshold: Threshold) -> None:
         """Create the check without results."""

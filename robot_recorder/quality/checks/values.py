@@ -164,7 +164,7 @@ def joined(traces: Sequence[Trace]) -> Trace:
 
 
 class ConstantRuns:
-    """Collects the spans in which nothing changed, and keeps the ``MOST_SPANS`` longest."""
+    """The spans in which nothing changed; of many, the ``MOST_SPANS`` longest."""
 
     LEAST_NS = 200 * NS_PER_MS
 

@@ -269,7 +269,7 @@ def test_a_joint_that_does_not_follow_is_named() -> None:
     episode = facts(joints={**episode.joints, "joints": observed})
     result = finish(JointFrozen, episode, "joints")
     assert result.level is FAIL and "j1" in result.sentence
-    assert 0.8 < result.figure < 2.05, "since it was told to be elsewhere"
+    assert 0.8 < result.figure < 2.05, "from the time it was commanded elsewhere"
     assert finish(JointFrozen, facts(), "joints").level is PASS
 
 

@@ -1,8 +1,7 @@
 """Writes every exception that is logged or not caught into a file.
 
 It runs in the tests' own process, and in every Python process that a test starts, because Python
-imports
-a module of this name by itself.
+imports a module of this name by itself.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ def write(text: str) -> None:
 
 
 class Handler(logging.Handler):
-    """Writes log records of level ERROR, or with an exception."""
+    """A log handler for records of level ERROR, or with an exception."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno >= logging.ERROR or (record.exc_info and record.exc_info[0]):
