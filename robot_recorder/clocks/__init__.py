@@ -1,1 +1,1 @@
-"""Source clocks, which stamp messages, and the robot clock, which they are put on. Entrance: ``source_clock.SourceClock``."""
+"""Convert stamps of source clocks to robot time. Entrance: ``source_clock.SourceClock``."""

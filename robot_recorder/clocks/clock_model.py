@@ -1,14 +1,14 @@
-"""Clock models: how a stream's source clock lies against the robot clock, estimated while it runs.
+"""Estimate offset and drift between a stream's source clock and the robot clock while it runs.
 
-All that can be seen is receive stamp minus source stamp: the clocks' offset plus a transport delay
-that is never negative. Its lower envelope, one minimum a second, is therefore offset plus shortest
-delay. A robust line through the minima gives offset and drift; where the seconds' medians lie closer to a
-line (delays that spread evenly about their mean), the drift is theirs. Delays, bursts and single broken
-stamps do not move it.
+Only receive time minus source stamp can be observed: the clocks' offset plus a transport delay that
+is never negative. The minimum of each second is therefore offset plus shortest delay. A robust line
+through the minima gives offset and drift. If the medians of the seconds lie closer to a line
+(delays that spread evenly about their mean), the drift is taken from them. Delays, bursts and
+single broken stamps do not affect the result.
 
-Sources: minima over windows: Paxson, "On calibrating measurements of packet transit times", SIGMETRICS 1998.
-Line and its interval: Theil 1950; Sen, "Estimates of the regression coefficient based on Kendall's tau",
-JASA 63, 1968.
+Sources: minima over windows: Paxson, "On calibrating measurements of packet transit times",
+SIGMETRICS 1998. Line and its interval: Theil 1950; Sen, "Estimates of the regression coefficient
+based on Kendall's tau", JASA 63, 1968.
 """
 
 from __future__ import annotations
@@ -27,22 +27,21 @@ import numpy.typing as npt
 from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.streams import NS_PER_MS, NS_PER_S
 
-BUCKET_NS = (
-    NS_PER_S  # one minimum for each of these, by robot clock; estimates change at their borders
-)
-WINDOW = 60  # buckets that an estimate is made from
-_DRIFT_AFTER = 5  # buckets; fewer say nothing about a slope
+# One minimum per bucket of robot time; estimates change only between buckets.
+BUCKET_NS = NS_PER_S
+WINDOW = 60  # buckets used for an estimate
+_DRIFT_AFTER = 5  # buckets needed to estimate a drift
 _RECENT = 5  # buckets that a new one is compared with
-_STEP_NS = 10 * NS_PER_MS  # further off for as many buckets, the clock was set
-_LEAP_NS = 100 * NS_PER_MS  # later than this by a whole bucket is no delay any more
-_FUTURE_NS = 2 * NS_PER_MS  # before its stamp nothing can arrive; this much is reading two clocks
+_STEP_NS = 10 * NS_PER_MS  # _DRIFT_AFTER buckets further off mean that the clock was set
+_LEAP_NS = 100 * NS_PER_MS  # one bucket later by this means that the clock was set
+_FUTURE_NS = 2 * NS_PER_MS  # tolerance for messages received before their stamp
 _EPOCH_NS = 86_400 * NS_PER_S
-_FROZEN = 10  # messages in a row with one stamp
+_FROZEN = 10  # consecutive messages with the same stamp
 _MAX_EVENTS = 100
 
 
 class ClockTrouble(str, Enum):
-    """What can be wrong with a source clock."""
+    """A kind of problem of a source clock."""
 
     JUMP = "jump"
     FROZEN = "frozen"
@@ -52,12 +51,13 @@ class ClockTrouble(str, Enum):
 
 @dataclass(frozen=True)
 class ClockEvent:
-    """A source clock misbehaved.
+    """One problem of a source clock.
 
     Attributes:
-        at_ns: robot clock.
-        by_ns: JUMP: what was added to the source's stamps; FUTURE, EPOCH: stamp minus receipt at best;
-            FROZEN: for how long the stamp stood still.
+        kind: of the problem.
+        at_ns: when it happened, robot clock.
+        by_ns: JUMP: change of the source's stamps; FUTURE, EPOCH: least distance from receive time
+            to stamp; FROZEN: how long the stamp did not change.
     """
 
     kind: ClockTrouble
@@ -66,31 +66,34 @@ class ClockEvent:
 
     @property
     def text(self) -> str:
-        """A sentence part, with the remedy where there is one."""
+        """A clause about the problem, with the remedy if there is one."""
         seconds = self.by_ns / NS_PER_S
         if self.kind is ClockTrouble.JUMP:
             return f"its clock jumped by {seconds:+.3f} s"
         if self.kind is ClockTrouble.FROZEN:
-            return f"its stamp stood still for {seconds:.2f} s: its driver repeats itself"
+            return f"its stamp did not change for {seconds:.2f} s: its driver repeats itself"
         if self.kind is ClockTrouble.FUTURE:
-            return f"its stamps are {seconds * 1e3:.1f} ms after their receipt: synchronise its clock (PTP, chrony)"
+            return (
+                f"its stamps are {seconds * 1e3:.1f} ms after their receipt: synchronise its clock "
+                "(PTP, chrony)"
+            )
         return (
-            f"its stamps are of another epoch ({seconds / 86400:+.1f} days): say 'clock: device' in the "
-            "profile, or synchronise its clock"
+            f"its stamps have another epoch ({seconds / 86400:+.1f} days): set 'clock: device' in "
+            "the profile, or synchronise its clock"
         )
 
 
 @dataclass(frozen=True)
 class ClockEstimate:
-    """Robot clock minus source clock, shortest delay included, as a line over source stamps.
+    """Robot clock minus source clock plus shortest delay, as a line over source stamps.
 
     Attributes:
-        at_ns: source stamp that ``offset_ns`` holds at.
-        offset_ns: receive stamp minus source stamp at best.
-        slope: change of that per ns of source time.
-        offset_pm_ns, drift_pm_ppm: half widths of the 95 % intervals; the drift's is infinite while the
-            stream is too young.
-        buckets: seconds that it is made from.
+        at_ns: source stamp at which the offset is ``offset_ns``.
+        offset_ns: receive time minus source stamp at the shortest delay.
+        slope: change of the offset per ns of source time.
+        offset_pm_ns, drift_pm_ppm: half widths of the 95 % intervals; the drift's is infinite
+            during the first seconds.
+        buckets: number of seconds used for the estimate.
     """
 
     at_ns: int
@@ -102,18 +105,18 @@ class ClockEstimate:
 
     @property
     def drift_ppm(self) -> float:
-        """How much too fast the source clock runs."""
+        """How much too fast the source clock runs, ppm."""
         return -self.slope * 1e6
 
     def offsets(self, stamps: Int64s) -> Int64s:
-        """The line at source stamps, ns."""
-        # Differences first: as floats, ns since the epoch would be good to 256 ns only.
+        """Return the offsets at source stamps, int64[n], ns."""
+        # Subtract first: floats resolve ns since the epoch to 256 ns only.
         change: Int64s = np.rint((stamps - self.at_ns) * self.slope).astype(np.int64)
         return change + self.offset_ns
 
 
 class _Low(NamedTuple):
-    """A bucket: its best sample, and the median delay."""
+    """A bucket's sample with the shortest delay, and its median delay."""
 
     stamp_ns: int
     receive_ns: int
@@ -122,10 +125,10 @@ class _Low(NamedTuple):
 
 
 def by_bucket(receives: Int64s) -> Iterator[tuple[int, slice]]:
-    """Buckets that receipts fall into, and which of these do.
+    """Yield each bucket with the slice of receive times that fall into it.
 
     Args:
-        receives: int64[n], ns, not falling; at least one.
+        receives: int64[n], receive times, ns, not falling; at least one.
     """
     buckets = receives // BUCKET_NS
     if buckets[0] == buckets[-1]:
@@ -137,29 +140,33 @@ def by_bucket(receives: Int64s) -> Iterator[tuple[int, slice]]:
 
 
 class ClockModel:
-    """Follows one stream. Memory: a minute of one minimum a second, and one second of samples."""
+    """Estimator of one stream's clock. Memory: 60 minima, and the samples of one second.
+
+    Attributes:
+        events: problems so far, at most 100.
+    """
 
     def __init__(self, own_clock: bool) -> None:
         """
         Args:
-            own_clock: stamped by a clock of its own, so that any constant offset is as it should be.
+            own_clock: whether the device has its own clock, so that any constant offset is normal.
         """
         self.events: list[ClockEvent] = []
         self._own_clock = own_clock
         self._lows: deque[_Low] = deque(maxlen=WINDOW)
-        self._off: list[_Low] = []  # the last buckets, while they do not fit the others
+        self._off: list[_Low] = []  # the last buckets, if they do not fit the earlier ones
         self._bucket = -1
         self._delays: list[Int64s] = []
         self._low: _Low | None = None
-        self._frozen = (0, 0, 0)  # a stamp, since when it has been the same, how many times
+        self._frozen = (0, 0, 0)  # last stamp, receive time of its first message, message count
         self._estimate: ClockEstimate | None = None
 
     def push(self, stamps: Int64s, receives: Int64s) -> None:
-        """Take samples in order of receipt; they may span buckets.
+        """Add samples in order of receipt; they may span buckets.
 
         Args:
             stamps: int64[n], source stamps, ns.
-            receives: int64[n], robot clock, ns, not falling.
+            receives: int64[n], receive times, robot clock, ns, not falling.
         """
         if not len(stamps):
             return
@@ -178,7 +185,7 @@ class ClockModel:
         self._delays.append(delays)
 
     def close_before(self, bucket: int) -> None:
-        """Say that everything received before ``bucket * BUCKET_NS`` has been pushed."""
+        """Close the current bucket if it is earlier than ``bucket``, as it gets no more samples."""
         low = self._low
         if low is None or bucket <= self._bucket:
             return
@@ -189,18 +196,18 @@ class ClockModel:
 
     @property
     def estimate(self) -> ClockEstimate | None:
-        """What the closed buckets say; None before the first one."""
+        """Estimate from the closed buckets; None before the first one."""
         if self._estimate is None and self._lows:
             self._estimate = _fit(self._lows)
         return self._estimate
 
     def _judge(self, low: _Low) -> None:
-        """Take a closed bucket, unless its clock has been set."""
+        """Add a closed bucket; start anew if it shows that the clock has been set."""
         if not self._lows:
             self._first(low)
             return
-        # Not against the line: that would have to be fitted for every bucket.
-        before = len(self._lows) - len(self._off)  # what does not fit is no measure
+        # Compare with recent buckets, because fitting the line for every bucket costs too much.
+        before = len(self._lows) - len(self._off)  # leave out the buckets that do not fit
         recent = [self._lows[i].delay_ns for i in range(max(0, before - _RECENT), before)]
         expected = sorted(recent)[len(recent) // 2]
         off = low.delay_ns - expected
@@ -220,6 +227,7 @@ class ClockModel:
             self._watch_future(low)
 
     def _first(self, low: _Low) -> None:
+        """Add the first bucket, and check its epoch."""
         self._lows.append(low)
         if not self._own_clock and abs(low.delay_ns) > _EPOCH_NS:
             self._say(ClockTrouble.EPOCH, low.receive_ns, -low.delay_ns)
@@ -227,22 +235,25 @@ class ClockModel:
             self._watch_future(low)
 
     def _restart(self, lows: list[_Low], by_ns: int) -> None:
+        """Report a jump, and forget all buckets before it."""
         self._say(ClockTrouble.JUMP, lows[0].receive_ns, by_ns)
         self._lows.clear()
         self._lows.extend(lows)
         self._off = []
 
     def _watch_future(self, low: _Low) -> None:
+        """Report stamps in the future."""
         if self._own_clock or low.delay_ns >= -_FUTURE_NS:
             return
         last = self.events[-1] if self.events else None
-        if last is None or last.kind is not ClockTrouble.FUTURE:  # once is enough
+        if last is None or last.kind is not ClockTrouble.FUTURE:  # report consecutive ones once
             self._say(ClockTrouble.FUTURE, low.receive_ns, -low.delay_ns)
 
     def _watch_frozen(self, stamps: Int64s, receives: Int64s) -> None:
+        """Report stamps that do not change."""
         value, since, count = self._frozen
         changed = np.flatnonzero(np.diff(stamps, prepend=value))
-        if len(changed) == len(stamps):  # as it should be: each one differs
+        if len(changed) == len(stamps):  # the usual case: each stamp differs
             self._end_frozen(int(receives[0]))
             self._frozen = (int(stamps[-1]), int(receives[-1]), 1)
             return
@@ -260,7 +271,7 @@ class ClockModel:
             self._say(ClockTrouble.FROZEN, since, now_ns - since)
 
     def end(self) -> None:
-        """Say that nothing more comes: what is under way is judged, too."""
+        """Finish: close the last bucket, and report a stamp that has not changed."""
         if self._low is not None:
             self._end_frozen(int(self._low.receive_ns))
             self.close_before(self._bucket + 1)
@@ -271,6 +282,7 @@ class ClockModel:
 
 
 def _fit(lows: deque[_Low]) -> ClockEstimate:
+    """Fit a line to the minima of buckets."""
     first, last = lows[0], lows[-1]
     x = np.array([low.stamp_ns - first.stamp_ns for low in lows], dtype=np.float64)
     y = np.array([low.delay_ns - first.delay_ns for low in lows], dtype=np.float64)
@@ -280,9 +292,8 @@ def _fit(lows: deque[_Low]) -> ClockEstimate:
         slope, pm = min(_theil_sen(x, y), _theil_sen(x, medians), key=itemgetter(1))
     rest = y - slope * x
     level = float(np.median(rest))
-    spread = 1.4826 * float(
-        np.median(np.abs(rest - level))
-    )  # a standard deviation, outliers left out
+    # The standard deviation without outliers, from the median absolute deviation.
+    spread = 1.4826 * float(np.median(np.abs(rest - level)))
     reach = abs(x[-1] - float(np.median(x))) * pm if np.isfinite(pm) else 0.0
     return ClockEstimate(
         at_ns=last.stamp_ns,
@@ -295,7 +306,7 @@ def _fit(lows: deque[_Low]) -> ClockEstimate:
 
 
 def _theil_sen(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """Median of all pairs' slopes, and the half width of its 95 % interval by Kendall's variance."""
+    """Return the median slope of all pairs, and the half width of its 95 % interval (Kendall)."""
     n = len(x)
     i, j = np.triu_indices(n, 1)
     run = x[j] - x[i]

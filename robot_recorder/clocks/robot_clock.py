@@ -1,4 +1,4 @@
-"""The robot clock: one time for stamps, starts and stops that does not jump while an episode runs."""
+"""The robot clock: the time of stamps, starts and stops, without jumps during an episode."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import numpy as np
 from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.streams import NS_PER_MS
 
-# Far above what NTP's slewing does between two looks, far below what spoils an episode.
+# Far above the change by NTP's slewing between two readings, far below what spoils an episode.
 _JUMP_NS = 10 * NS_PER_MS
-_UNSURE_NS = NS_PER_MS  # two clocks read this far apart say nothing about each other
-_RECENT_NS = 2_000_000_000  # messages stamped before a jump are all taken after this
+_UNSURE_NS = NS_PER_MS  # longest time between the readings of two clocks to compare them
+_RECENT_NS = 2_000_000_000  # after this time, all messages stamped before a jump have arrived
 
 
 @dataclass(frozen=True)
 class ClockStep:
-    """The wall clock (or the simulated time) was set.
+    """A jump of the wall clock or the simulated time.
 
     Attributes:
-        at_ns: robot clock, when it was noticed.
-        by_ns: forward, or negative for back.
+        at_ns: when it was noticed, robot clock.
+        by_ns: size of the jump; negative: backwards.
     """
 
     at_ns: int
@@ -34,13 +34,14 @@ class ClockStep:
 def restamp_by(
     jumps: Sequence[tuple[int, int]],
 ) -> Callable[[Int64s, Int64s], Int64s] | None:
-    """What takes clock jumps out of stamps, given what they stamp was received; None: there are none.
+    """Return a function that removes clock jumps from stamps; None: there are no jumps.
 
-    Around a jump stamps of the old and the new time come together: the one nearest to receipt is right.
-    How long such may be on their way depends on how large the jump is: a small one looks like a delay.
+    The function takes stamps and receive times, int64[n], ns. Around a jump, stamps of the old and
+    the new time arrive mixed, and the correction nearest to the receive time is used. This applies
+    for a time that depends on the size of the jump, because a small jump looks like a delay.
 
     Args:
-        jumps: when (robot clock) and by how much, ns, in order.
+        jumps: (time by robot clock, size), ns, in order of time.
     """
     if not jumps:
         return None
@@ -64,11 +65,16 @@ def restamp_by(
 
 
 class RobotClock:
-    """Wall time, carried on by the monotonic clock across jumps for as long as somebody holds it.
+    """The wall clock, without jumps while it is held.
 
-    Held, a jump is taken out of all later stamps: an episode's times stay in order and its duration
-    right. Released, the clock goes over to the new wall time, and says by how much that moved it.
-    With simulated time (``use_sim_time``) the source is ``/clock``, and a jump is what goes back.
+    While held, a jump is removed from all later stamps, so that the times of an episode stay in
+    order and its duration is right. Once released, ``follow`` moves it to the new wall time and
+    returns the change. With simulated time (``use_sim_time``) the source is ``/clock``, and only
+    steps backwards are jumps.
+
+    Attributes:
+        jumps: all jumps noticed so far.
+        simulated: whether the source is ``/clock``.
     """
 
     def __init__(
@@ -89,12 +95,12 @@ class RobotClock:
 
     @property
     def plain(self) -> bool:
-        """The system clock's stamps need no ``stamp``: they are robot time as they are."""
+        """Whether stamps of the system clock are robot time without a call of ``stamp``."""
         recent = self._monotonic_ns() - self._jumped_ns < _RECENT_NS
         return not (self.simulated or self._correction_ns or recent)
 
     def now_ns(self) -> int:
-        """Robot time; 0 while simulated time has not begun."""
+        """Return the robot time; 0 before the first message of ``/clock`` in simulation."""
         with self._lock:
             if self.simulated:
                 return self._sim_ns
@@ -102,7 +108,7 @@ class RobotClock:
             return self._wall_ns() - self._correction_ns
 
     def hold(self) -> None:
-        """Do not follow jumps until ``release``; may be held several times."""
+        """Ignore jumps until ``release``; may be called several times."""
         with self._lock:
             self._holders += 1
 
@@ -112,10 +118,10 @@ class RobotClock:
             self._holders -= 1
 
     def follow(self) -> int:
-        """Go over to the wall clock's time when nobody holds the old one.
+        """Move to the wall clock's time if the clock is not held.
 
         Returns:
-            What earlier stamps have to be moved by to compare with later ones; 0: nothing happened.
+            The change in ns, to be added to earlier stamps; 0: no change.
         """
         with self._lock:
             if not self.simulated:
@@ -128,35 +134,35 @@ class RobotClock:
             return shift_ns
 
     def stamp(self, wall_ns: int) -> int:
-        """Robot time of something that was stamped moments ago.
+        """Convert a stamp of the last moments to robot time.
 
         Args:
-            wall_ns: by the system clock, or by ``/clock`` where time is simulated.
+            wall_ns: stamp by the system clock, or by ``/clock`` in simulation.
         """
         with self._lock:
             now = self._sim_ns if self.simulated else self._wall_ns() - self._correction_ns
-            # Around a jump, stamps of the old and the new time come together: the nearest is right.
+            # Around a jump, stamps of the old and the new time arrive mixed: use the nearest.
             last = self.jumps[-1].by_ns if self.jumps else 0
             corrections = (self._correction_ns, self._correction_ns - last)
             return min((wall_ns - c for c in corrections), key=lambda t: abs(t - now))
 
     @property
     def followed(self) -> int:
-        """How many of ``jumps`` the clock has gone over to: later ones are taken out of stamps."""
+        """Number of ``jumps`` that the clock has followed; later ones are removed from stamps."""
         return self._followed
 
     def restamp(self, since: int = -1) -> Callable[[Int64s, Int64s], Int64s] | None:
-        """What takes jumps out of many stamps, see ``restamp_by``; None: there is nothing to be taken out.
+        """Return a function that removes jumps from stamps, see ``restamp_by``; None: no jumps.
 
         Args:
-            since: how many of the first jumps not to look at; -1: those the clock has gone over to.
+            since: number of first jumps to ignore; -1: those that the clock has followed.
         """
         with self._lock:
             since = self._followed if since < 0 else since
             return restamp_by([(j.at_ns, j.by_ns) for j in self.jumps[since:]])
 
     def simulate(self, sim_ns: int) -> int:
-        """Take a message of ``/clock``; returns the robot time it means."""
+        """Process a message of ``/clock``, and return its robot time, ns."""
         with self._lock:
             now = sim_ns - self._correction_ns
             if self._sim_ns and now < self._sim_ns:
@@ -166,6 +172,7 @@ class RobotClock:
             return now
 
     def _look(self) -> None:
+        """Compare wall clock and monotonic clock, and note a jump."""
         for _ in range(3):
             before = self._monotonic_ns()
             wall = self._wall_ns()
@@ -179,6 +186,7 @@ class RobotClock:
             self._jump(change)
 
     def _jump(self, by_ns: int) -> None:
+        """Note a jump and correct for it."""
         self._correction_ns += by_ns
         self._jumped_ns = self._monotonic_ns()
         at_ns = self._sim_ns if self.simulated else self._wall_ns() - self._correction_ns

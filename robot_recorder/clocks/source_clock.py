@@ -1,5 +1,8 @@
-"""From a stream's source stamps to robot time: fixed latency, the clock model where the profile asks for
-it, receipt where there is no stamp."""
+"""Convert a stream's source stamps to robot time.
+
+A fixed latency is subtracted. With ``clock: device``, the clock model corrects the stamps. Without
+stamps, the receive time is used.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +18,17 @@ from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.streams import SourceClockKind, StreamConfig
 
 _NEVER = -(2**62)  # no watermark yet
-_MOST_UNSEEN = 100  # parts of samples that the model has not seen
-_MOST_CHANGES = 100  # kept for somebody to take
+_MOST_UNSEEN = 100  # most batches collected before the model sees them
+_MOST_CHANGES = 100  # most changes kept for the caller
 
 
 @dataclass(frozen=True)
 class ClockSetting:
-    """What corrects a stream's stamps from a time on.
+    """The correction of a stream's stamps from a time on.
 
     Attributes:
-        from_ns: receive stamp of the first sample that it holds for.
+        from_ns: receive time from which it applies, robot clock.
+        estimate: offset and drift.
     """
 
     from_ns: int
@@ -32,13 +36,16 @@ class ClockSetting:
 
 
 Restamp = Callable[[Int64s, Int64s], Int64s]
-"""Stamps and receipts to stamps: takes out jumps of the machine's own wall clock."""
+"""Removes jumps of the machine's own wall clock from stamps, given stamps and receive times, ns."""
 
 
 def robot_stamps(
     config: StreamConfig, stamps: Int64s, receives: Int64s, restamp: Restamp | None
 ) -> Int64s:
-    """Stamps without the jumps of the machine's own clock; those of a device never had them. int64[n], ns."""
+    """Return stamps without jumps of the machine's own clock, int64[n], ns.
+
+    Stamps of a device clock are returned unchanged.
+    """
     if restamp is None or config.clock is SourceClockKind.DEVICE:
         return stamps
     known = stamps != 0
@@ -48,10 +55,16 @@ def robot_stamps(
 
 
 class SourceClock:
-    """Corrects one stream's stamps, and watches its clock.
+    """Converter of one stream's stamps, which also checks the stream's clock.
 
-    Corrections change at whole seconds of the robot clock only, and are made from what was received
-    before: they do not depend on how samples are batched.
+    Corrections change only at whole seconds of the robot clock, and use only samples received
+    earlier. So they do not depend on how samples are batched.
+
+    Attributes:
+        model: estimator of the clock.
+        setting: current correction; None: unknown yet, or not a device clock.
+        changes: corrections made, until the caller removes them; at most 100.
+        restamp: removes jumps of the machine's own clock; None: no jumps.
     """
 
     def __init__(
@@ -62,12 +75,13 @@ class SourceClock:
     ) -> None:
         """
         Args:
-            recorded: settings that a live run used, to be used again; None: estimate them.
-            restamp: for stamps of the machine's own clock; None: it was never set.
+            config: the stream's profile entry.
+            recorded: settings of a live run to use again; None: estimate them.
+            restamp: removes jumps of the machine's own clock; None: no jumps.
         """
         self.model = ClockModel(config.clock is SourceClockKind.DEVICE)
         self.setting: ClockSetting | None = None
-        self.changes: list[ClockSetting] = []  # since somebody took them
+        self.changes: list[ClockSetting] = []
         self.restamp = restamp
         self._config = config
         self._bucket = -1
@@ -77,7 +91,7 @@ class SourceClock:
         self._recorded = None if recorded is None else sorted(recorded, key=lambda s: s.from_ns)
 
     def one(self, stamp_ns: int, receive_ns: int) -> int:
-        """Corrected stamp as the last setting has it: good enough to know when to look closer."""
+        """Return one stamp corrected by the current setting, ns, to estimate the watermark."""
         latency_ns = self._config.latency_ns
         if stamp_ns == 0:
             return receive_ns - latency_ns
@@ -90,15 +104,15 @@ class SourceClock:
         return stamp_ns + int(self.setting.estimate.offsets(np.array([stamp_ns]))[0]) - latency_ns
 
     def correct(self, stamps: Int64s, receives: Int64s) -> tuple[Int64s, npt.NDArray[np.bool_]]:
-        """Corrected stamps.
+        """Correct stamps, and check the clock.
 
         Args:
-            stamps: int64[n], ns; 0: there is none.
-            receives: int64[n], robot clock, ns, not falling.
+            stamps: int64[n], source stamps, ns; 0: not stamped.
+            receives: int64[n], receive times, robot clock, ns, not falling.
 
         Returns:
-            int64[n] robot clock, ns; bool[n], which of them are known: a device's clock is not in its
-            first second.
+            Corrected stamps, int64[n], robot clock, ns; and which are known, bool[n]: those of a
+            device are unknown in its first second.
         """
         known = np.ones(len(stamps), dtype=bool)
         stamped = stamps != 0
@@ -121,6 +135,7 @@ class SourceClock:
     def _correct_device(
         self, stamps: Int64s, receives: Int64s, known: npt.NDArray[np.bool_]
     ) -> Int64s:
+        """Correct stamps of a device, and mark unknown ones."""
         corrected = stamps.copy()
         for bucket, part in by_bucket(receives):
             self._set(bucket)
@@ -132,7 +147,7 @@ class SourceClock:
         return corrected
 
     def _watch(self, stamps: Int64s, receives: Int64s) -> None:
-        """Give them to the model, a bucket at a time: many at once cost little more than one."""
+        """Collect samples for the model, which gets them one bucket at a time for speed."""
         if receives[-1] >= self._bucket_ends_ns or len(self._unseen) >= _MOST_UNSEEN:
             self._flush()
             self._bucket_ends_ns = int(receives[-1]) // BUCKET_NS * BUCKET_NS + BUCKET_NS
@@ -145,11 +160,12 @@ class SourceClock:
             self.model.push(stamps, receives)
 
     def end(self) -> None:
-        """Say that nothing more comes."""
+        """Finish: pass the last samples to the model."""
         self._flush()
         self.model.end()
 
     def _set(self, bucket: int) -> None:
+        """Update the setting at the beginning of a bucket."""
         if bucket == self._bucket:
             return
         self._bucket = bucket

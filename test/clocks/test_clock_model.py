@@ -1,4 +1,4 @@
-"""Clock models: offset and drift from stamps and receipts alone, and what is wrong with a clock."""
+"""Clock models: offset and drift from stamps and receive times, and problems of clocks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def stream(
     seed: int = 0,
     shortest_s: float = 0.002,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Stamps and receipts of a sensor with exponential delays of 2 ms on top of the shortest."""
+    """Return stamps and receive times of a sensor with a mean delay of 2 ms above the shortest."""
     rng = np.random.default_rng(seed)
     at = np.arange(int(seconds * rate_hz)) / rate_hz
     stamps = T0 + ((at * (1 + drift_ppm * 1e-6) - offset_s) * NS).astype(np.int64)
@@ -40,7 +40,7 @@ def judged(stamps: np.ndarray, receives: np.ndarray, own_clock: bool = True) -> 
 
 @pytest.mark.parametrize("rate_hz", [30, 100, 500])
 @pytest.mark.parametrize(("offset_s", "drift_ppm"), [(0.04, 100), (-0.03, -100), (3600.0, 0)])
-def test_offset_and_drift_are_found(rate_hz: float, offset_s: float, drift_ppm: float) -> None:
+def test_offset_and_drift_are_estimated(rate_hz: float, offset_s: float, drift_ppm: float) -> None:
     for seed in range(5):
         found = judged(*stream(30, rate_hz, offset_s, drift_ppm, seed)).estimate
         assert found is not None
@@ -51,7 +51,7 @@ def test_offset_and_drift_are_found(rate_hz: float, offset_s: float, drift_ppm: 
         assert abs(found.drift_ppm - drift_ppm) < 2 * found.drift_pm_ppm
 
 
-def test_bursts_and_broken_stamps_do_not_move_it() -> None:
+def test_bursts_and_broken_stamps_do_not_affect_the_estimate() -> None:
     stamps, receives = stream(offset_s=0.02, drift_ppm=50)
     late = (np.arange(len(stamps)) % 700) < 60  # a congested network for 0.6 s of every 7
     receives = np.maximum.accumulate(np.where(late, receives + NS // 10, receives))
@@ -62,7 +62,7 @@ def test_bursts_and_broken_stamps_do_not_move_it() -> None:
 
 
 @pytest.mark.parametrize("by_s", [0.5, -0.5, 3600.0, -0.05])
-def test_a_clock_that_is_set_is_noticed_and_followed(by_s: float) -> None:
+def test_a_jump_of_the_clock_is_noticed_and_followed(by_s: float) -> None:
     stamps, receives = stream(40)
     stamps[2000:] += round(by_s * NS)
     model = judged(stamps, receives)
@@ -75,7 +75,7 @@ def test_a_clock_that_is_set_is_noticed_and_followed(by_s: float) -> None:
     assert abs(model.estimate.offset_ns / NS - (0.002 - by_s)) < 0.001
 
 
-def test_a_stamp_that_stands_still_is_told() -> None:
+def test_a_stamp_that_does_not_change_is_reported() -> None:
     stamps, receives = stream(10)
     stamps[300:400] = stamps[300]
     events = judged(stamps, receives).events
@@ -83,7 +83,7 @@ def test_a_stamp_that_stands_still_is_told() -> None:
     assert 0.9 < events[0].by_ns / NS < 1.1 and "driver repeats itself" in events[0].text
 
 
-def test_stamps_from_the_future_and_of_another_epoch_are_told_unless_the_clock_is_its_own() -> None:
+def test_stamps_in_the_future_or_another_epoch_are_reported_unless_from_a_device() -> None:
     for offset_s, kind in ((-0.1, ClockTrouble.FUTURE), (1.7e9, ClockTrouble.EPOCH)):
         stamps, receives = stream(5, offset_s=offset_s)
         assert [e.kind for e in judged(stamps, receives, own_clock=False).events] == [kind]
@@ -92,7 +92,7 @@ def test_stamps_from_the_future_and_of_another_epoch_are_told_unless_the_clock_i
 
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=20), st.integers(0, 5))
-def test_how_it_is_batched_does_not_matter(sizes: list[int], seed: int) -> None:
+def test_estimates_do_not_depend_on_batches(sizes: list[int], seed: int) -> None:
     stamps, receives = stream(8, drift_ppm=30, seed=seed)
     stamps[300:330] = stamps[300]
     model, first = ClockModel(True), 0
@@ -113,7 +113,7 @@ def config(kind: SourceClockKind) -> StreamConfig:
     )  # fmt: skip
 
 
-def test_a_devices_stamps_are_corrected_once_a_second_is_known() -> None:
+def test_stamps_of_a_device_are_corrected_after_the_first_second() -> None:
     stamps, receives = stream(offset_s=0.5, drift_ppm=100)
     clock = SourceClock(config(SourceClockKind.DEVICE))
     corrected, known = clock.correct(stamps, receives)
@@ -123,7 +123,7 @@ def test_a_devices_stamps_are_corrected_once_a_second_is_known() -> None:
     assert np.abs(error).max() < 1_500_000 and np.abs(error[-1000:]).max() < 300_000
 
 
-def test_recorded_settings_give_the_same_stamps_again() -> None:
+def test_recorded_settings_reproduce_the_corrected_stamps() -> None:
     stamps, receives = stream(offset_s=0.5, drift_ppm=100)
     live = SourceClock(config(SourceClockKind.DEVICE))
     settings_used: list[ClockSetting] = []
@@ -138,7 +138,7 @@ def test_recorded_settings_give_the_same_stamps_again() -> None:
     assert (corrected[known] == np.concatenate(parts)[known]).all()
 
 
-def test_a_robots_stamps_are_only_watched() -> None:
+def test_stamps_of_the_robot_clock_are_checked_but_not_corrected() -> None:
     stamps, receives = stream(offset_s=0.5)
     clock = SourceClock(config(SourceClockKind.ROBOT))
     corrected, known = clock.correct(stamps, receives)

@@ -1,4 +1,4 @@
-"""The robot clock against a wall clock that somebody sets."""
+"""The robot clock with a wall clock that is set."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HOUR = 3600 * S
 
 
 class World:
-    """Two clocks in the hands of a test."""
+    """A wall clock and a monotonic clock controlled by a test."""
 
     def __init__(self) -> None:
         self.wall, self.monotonic = T0, 5 * S
@@ -24,11 +24,11 @@ class World:
         self.wall += round(ns * (1 + slew))
 
 
-def test_it_is_the_wall_clock_while_nobody_sets_that() -> None:
+def test_it_equals_the_wall_clock_without_jumps() -> None:
     world = World()
     world.clock.hold()
     for _ in range(1000):
-        world.pass_time(5_000_000, slew=500e-6)  # the most NTP does without a jump
+        world.pass_time(5_000_000, slew=500e-6)  # the largest change by NTP without a jump
         assert world.clock.now_ns() == world.wall
     assert not world.clock.jumps
 
@@ -42,7 +42,7 @@ def test_it_is_the_wall_clock_while_nobody_sets_that() -> None:
         max_size=8,
     )
 )
-def test_held_it_runs_on_whatever_is_set(steps: list[tuple[int, int]]) -> None:
+def test_a_held_clock_ignores_jumps(steps: list[tuple[int, int]]) -> None:
     world = World()
     world.clock.hold()
     begin = world.clock.now_ns()
@@ -55,7 +55,7 @@ def test_held_it_runs_on_whatever_is_set(steps: list[tuple[int, int]]) -> None:
         assert world.clock.now_ns() - begin == passed
         assert world.clock.follow() == 0
     assert [j.by_ns for j in world.clock.jumps] == [jump for _, jump in steps]
-    # released, it goes over to the time that was set, and says how far that is
+    # once released, it follows the wall clock and returns the change
     world.clock.release()
     before = world.clock.now_ns()
     shift = world.clock.follow()
@@ -63,7 +63,7 @@ def test_held_it_runs_on_whatever_is_set(steps: list[tuple[int, int]]) -> None:
     assert world.clock.now_ns() == world.wall == before + shift
 
 
-def test_stamps_of_before_and_after_a_jump_come_together() -> None:
+def test_stamps_from_before_and_after_a_jump_are_mixed_around_it() -> None:
     world = World()
     world.clock.hold()
     world.pass_time(S)
@@ -77,7 +77,7 @@ def test_stamps_of_before_and_after_a_jump_come_together() -> None:
     assert world.clock.stamp(just_after) == robot
 
 
-def test_after_a_jump_has_been_followed_nothing_is_special_any_more() -> None:
+def test_a_followed_jump_no_longer_changes_stamps() -> None:
     world = World()
     world.wall += HOUR
     assert world.clock.follow() == HOUR and world.clock.now_ns() == world.wall
@@ -86,7 +86,7 @@ def test_after_a_jump_has_been_followed_nothing_is_special_any_more() -> None:
     assert world.clock.plain
 
 
-def test_simulated_time_that_goes_back_is_a_jump() -> None:
+def test_a_step_back_of_simulated_time_is_a_jump() -> None:
     world = World()
     clock = world.clock
     clock.simulated = True
