@@ -1,1 +1,1 @@
-"""Robot profiles and task registries, read from YAML with line numbers. Entrance: ``find.load_profile``."""
+"""Read robot profiles and task registries from YAML. Entrance: ``find.load_profile``."""

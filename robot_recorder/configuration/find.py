@@ -1,4 +1,4 @@
-"""Finding and reading configuration files."""
+"""Find and read configuration files."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ from robot_recorder.model.streams import RobotProfile
 
 
 def ament_prefixes() -> list[str]:
-    """Where ROS 2 packages are installed, the first to be looked into first."""
+    """Return the prefixes under which ROS 2 packages are installed, in order of precedence."""
     return [p for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
 
 
 def config_directory() -> Path:
-    """The installed ``config`` folder: of the ROS 2 install, of the Python one, or of the source tree."""
-    # colcon's prefixes, then the places pip puts data files: a virtual environment's, a user's, Debian's
+    """Return the ``config`` folder of the ROS 2 install, the Python install or the source tree.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    # The prefixes of colcon, then those of pip for data files: virtual environment, user, Debian.
     prefixes = ament_prefixes()
     prefixes += [sys.prefix, site.getuserbase(), sysconfig.get_path("data"), "/usr/local"]
     candidates = [Path(p) / "share/robot_recorder/config" for p in filter(None, prefixes)]
@@ -35,10 +39,10 @@ def config_directory() -> Path:
 
 
 def installed_program(name: str) -> Path:
-    """One of this package's executables, as ``ros2 run`` would find it.
+    """Return the path of one of this package's executables, as ``ros2 run`` would find it.
 
     Raises:
-        ConfigError: it is not installed.
+        ConfigError: the executable is not installed.
     """
     prefixes = ament_prefixes()
     for prefix in prefixes:
@@ -55,7 +59,7 @@ def load_profile(name: str) -> RobotProfile:
         name: a file, or the name of a shipped profile such as ``g1_sim``.
 
     Raises:
-        ConfigError: no such file, or not a valid profile.
+        ConfigError: the file does not exist, or is not a valid profile.
     """
     path = Path(name).expanduser()
     if not path.suffix and os.sep not in name:
@@ -68,10 +72,13 @@ def load_profile(name: str) -> RobotProfile:
 
 
 def load_tasks(name: str = "") -> TaskRegistry:
-    """Read a task registry; the shipped one when no file is named.
+    """Read a task registry.
+
+    Args:
+        name: a file; empty: the shipped registry.
 
     Raises:
-        ConfigError: no such file, or not a valid registry.
+        ConfigError: the file does not exist, or is not a valid registry.
     """
     path = Path(name).expanduser() if name else config_directory() / "tasks.yaml"
     return parse_tasks(_read(path), str(path))
@@ -81,6 +88,6 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"{path} can not be read: {error.strerror}") from error
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text: {error}") from error

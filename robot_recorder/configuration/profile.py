@@ -1,4 +1,4 @@
-"""Robot profiles: the YAML that lists a robot's streams, validated with errors that name the line."""
+"""Parse robot profiles, the YAML that lists a robot's streams, with errors that name the line."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ _STREAM_KEYS = (
 
 MOST_RATE_HZ = 10_000.0  # of frames
 MOST_STREAM_RATE_HZ = 1_000_000.0
-LEAST_RATE_HZ = 0.001  # of frames: ticks are counted in thousandths
+LEAST_RATE_HZ = 0.001  # of frames: ticks are computed in mHz
 
-# Topics the package itself records; a profile stream of the same name would be written twice.
+# Topics that the package itself records; a profile stream of the same name would be recorded twice.
 RESERVED_TOPICS = (
     "labeller/labels", "labeller/task", "recorder/dropouts", "recorder/status",
     "synchronizer/clocks", "synchronizer/frames", "synchronizer/layout",
@@ -47,14 +47,14 @@ RESERVED_TOPICS = (
 
 
 def parse_profile(text: str, source: str) -> RobotProfile:
-    """Read a robot profile.
+    """Parse a robot profile.
 
     Args:
         text: the YAML.
-        source: its file name, for messages.
+        source: its file name, for error messages.
 
     Raises:
-        ConfigError: naming file, line, key and the fix.
+        ConfigError: the profile is invalid; the message names file, line, key and the fix.
     """
     top = YamlMap.parse(text, source)
     top.allow(_KEYS)
@@ -89,6 +89,7 @@ def parse_profile(text: str, source: str) -> RobotProfile:
 
 
 def _parse_frame_clock(top: YamlMap, streams: list[StreamConfig]) -> FrameClock:
+    """Parse rate and reference stream of the frames."""
     reference = top.text("frame_clock", "")
     rate_hz = top.number(
         "frame_rate_hz", None if reference else 30.0, above=LEAST_RATE_HZ, most=MOST_RATE_HZ
@@ -96,13 +97,14 @@ def _parse_frame_clock(top: YamlMap, streams: list[StreamConfig]) -> FrameClock:
     aligned = [s.name for s in streams if s.policy is not Policy.NONE]
     if reference and reference not in aligned:
         top.fail_at(
-            "frame_clock", f"'{reference}' is no aligned stream; there are {', '.join(aligned)}"
+            "frame_clock",
+            f"'{reference}' is not an aligned stream; there are {', '.join(aligned)}",
         )
     return FrameClock(rate_hz, reference)
 
 
 def _check_pairs(top: YamlMap, streams: list[StreamConfig]) -> None:
-    """What commands are for: an observation of the same type."""
+    """Check that ``of`` of each command names an observation of the same type."""
     entries = dict(top.map("streams").items())
     observed = {s.name: s for s in streams if s.role is Role.OBSERVATION}
     for stream in streams:
@@ -120,6 +122,7 @@ def _check_pairs(top: YamlMap, streams: list[StreamConfig]) -> None:
 
 
 def _ns(top: YamlMap, key: str, default_ms: float) -> int:
+    """Parse a positive time in ms; return ns."""
     value = top.number(key, default_ms, above=0)
     assert value is not None
     return round(value * NS_PER_MS)
@@ -144,7 +147,8 @@ def _parse_stream(name: str, entry: YamlMap, deadline_ns: int) -> StreamConfig:
     if policy is not Policy.NONE and tolerance_ms is None:
         if rate_hz is None:
             entry.fail("needs 'tolerance_ms' or 'rate_hz' to be aligned; add one of them")
-        # Nearest can be half a period off, linear spans one; the rest is room for jitter and one loss.
+        # Nearest may be half a period off, linear spans one; the rest allows for jitter and one
+        # loss.
         tolerance_ms = max(2.5 * 1000 / rate_hz, 2.0)
     latency_ms = entry.number("latency_ms", 0.0)
     assert latency_ms is not None
@@ -170,7 +174,7 @@ def _parse_stream(name: str, entry: YamlMap, deadline_ns: int) -> StreamConfig:
 
 
 def _parse_names(entry: YamlMap, type_name: str) -> tuple[str, ...]:
-    """The joints that a driver does not name, in the order of its values."""
+    """Parse names for the joints of a driver that sends none, in the order of its values."""
     names = entry.texts("names")
     if "names" not in entry:
         return ()
@@ -182,10 +186,10 @@ def _parse_names(entry: YamlMap, type_name: str) -> tuple[str, ...]:
 
 
 def _parse_units(entry: YamlMap, type_name: str) -> tuple[JointUnit, ...]:
-    """Units by joint, the most special first."""
+    """Parse units by joint pattern, the most specific first."""
     given = [key for key in ("unit", "scale", "joints") if key in entry]
     if given and type_name in KINDS and type_name != JOINT_STATE:
-        entry.fail_at(given[0], f"is for {JOINT_STATE} and types that are not understood")
+        entry.fail_at(given[0], f"is for {JOINT_STATE} and unknown types")
     if "joints" in entry and type_name != JOINT_STATE:
         entry.fail_at("joints", f"is for {JOINT_STATE}")
     units = []
@@ -203,7 +207,7 @@ def _parse_unit(entry: YamlMap, pattern: str, default: str = RADIAN) -> JointUni
         entry.fail_at("unit", f"'{unit}' is not a unit such as deg, mm, percent or raw")
     scale = entry.number("scale", 1.0)
     if not scale:
-        entry.fail_at("scale", "must not be 0: every value would be")
+        entry.fail_at("scale", "must not be 0: every value would be 0")
     return JointUnit.declared(pattern, unit, scale)
 
 
@@ -224,14 +228,14 @@ def _parse_policy(entry: YamlMap, type_name: str, role: Role) -> Policy:
     kind = KINDS.get(type_name)
     default = Policy.NONE
     if role is Role.ACTION:
-        default = Policy.PREVIOUS  # a command from the future would leak into training
+        default = Policy.PREVIOUS  # commands of the future must not leak into training
     elif role is Role.OBSERVATION:
         default = kind.default_policy if kind else Policy.NEAREST
     policy = Policy(entry.choice("policy", [p.value for p in Policy], default.value))
     if policy in (Policy.LINEAR, Policy.SLERP):
         fitting = kind.default_policy if kind else None
         if fitting not in (Policy.LINEAR, Policy.SLERP):
-            entry.fail_at("policy", f"{type_name} can not be interpolated; use nearest or previous")
+            entry.fail_at("policy", f"{type_name} cannot be interpolated; use nearest or previous")
         if policy is not fitting:
             entry.fail_at("policy", f"{type_name} is interpolated by {fitting.value}; use that")
     return policy

@@ -1,4 +1,4 @@
-"""The ``quality`` mapping of a robot profile, a stream or a task."""
+"""Parse the ``quality`` mapping of a robot profile, a stream or a task."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from robot_recorder.model.thresholds import thresholds
 
 
 def parse_quality(top: YamlMap, of_stream: bool = False) -> QualitySettings:
-    """Read the ``quality`` mapping of a profile, a stream or a task, if there is one.
+    """Parse the ``quality`` mapping of a profile, a stream or a task, if there is one.
 
     Args:
-        of_stream: it may say the sensor's ``range``, and no budget.
+        top: the mapping that contains it.
+        of_stream: whether it belongs to a stream, which may have a ``range`` and no ``budget``.
 
     Raises:
-        ConfigError: naming file, line, key and the fix.
+        ConfigError: the mapping is invalid; the message names file, line, key and the fix.
     """
     if "quality" not in top:
         return NO_SETTINGS
@@ -32,7 +33,7 @@ def parse_quality(top: YamlMap, of_stream: bool = False) -> QualitySettings:
     for name in entry:
         if name == ("budget" if of_stream else "range"):
             entry.fail_at(
-                name, "stands in a stream" if name == "range" else "stands in a profile or a task"
+                name, "belongs in a stream" if name == "range" else "belongs in a profile or task"
             )
         elif name == "budget":
             budget = _parse_budget(entry.map(name))
@@ -51,12 +52,13 @@ def _parse_budget(entry: YamlMap) -> Budget:
     for name in entry:
         value = entry.number(name)
         if value is None or value < 0 or value != int(value):
-            entry.fail_at(name, "must be a whole number from 0 on")
+            entry.fail_at(name, "must be a whole number, 0 or more")
         values[name] = int(value)
     return replace(Budget(), **values)
 
 
 def _parse_change(entry: YamlMap, name: str) -> Change:
+    """Parse the severity and limits of one check."""
     if isinstance(entry.value(name), (str, bool)):
         severity: str | None = _severity(entry, name)
         change = Change(severity)
@@ -70,7 +72,7 @@ def _parse_change(entry: YamlMap, name: str) -> Change:
     if severity == "fail" and found.fail is None and not name.startswith("too_"):
         entry.fail_at(
             name,
-            f"there is no figure to fail from; say {{severity: fail, fail: ...}} in {found.unit}",
+            f"needs a limit to fail: set {{severity: fail, fail: ...}} in {found.unit}",
         )
     if found.warn is not None and found.fail is not None:
         wrong = found.warn < found.fail if default.below else found.warn > found.fail
@@ -81,5 +83,5 @@ def _parse_change(entry: YamlMap, name: str) -> Change:
 
 
 def _severity(entry: YamlMap, name: str) -> str:
-    # YAML makes False of a bare off.
+    # YAML reads an unquoted off as False.
     return "off" if entry.value(name) is False else entry.choice(name, SEVERITIES)

@@ -1,4 +1,4 @@
-"""The task registry: the programmes of a floor, what can be demonstrated in them, and how each task is said."""
+"""The task registry: a floor's programmes, and the tasks that are demonstrated in them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _TASK_KEYS = (
     "instruction", "programme", "variants", "scene", "objects", "expected_s", "target",
     "annotations", "contact", "failure_causes", "quality",
 )  # fmt: skip
-# What of BCP 47 a floor needs: a language, and where it matters a script and a region.
+# The part of BCP 47 that is needed: a language, optionally a script and a region.
 _LANGUAGE = re.compile(r"^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?\Z")
 
 
 class Contact(str, Enum):
-    """Which of the robot's tactile pads touch something in a good take."""
+    """The robot's tactile pads that touch something in a good take."""
 
     NONE = "none"
     ANY = "any"
@@ -35,13 +35,13 @@ class Contact(str, Enum):
 
 @dataclass(frozen=True)
 class Programme:
-    """Tasks that belong together: one kind of place that robots are trained for.
+    """A group of tasks: one kind of place that robots are trained for.
 
     Attributes:
-        id: what tasks call it.
-        title: what people call it.
+        id: identifier used by tasks.
+        title: name shown to people.
         description: one sentence.
-        scenes: the places in it; any when empty.
+        scenes: names of its places; empty: any.
     """
 
     id: str
@@ -55,19 +55,19 @@ class Task:
     """One task of the registry.
 
     Attributes:
-        id: what services and episodes call it.
+        id: identifier used by services and episodes.
         instruction: the natural-language sentence a policy is trained with.
-        failure_causes: the causes a failed attempt may be given; any when empty.
-        programme: id of the programme it belongs to; empty: none.
-        variants: by language tag, other sentences that mean the same: paraphrases, translations.
-        scene: where it takes place.
-        objects: what is handled.
-        least_s, most_s: how long a good take lasts, s; None: anything.
-        target: how many successful episodes are wanted; None: nobody said.
-        annotations: names of what a finished episode should have annotated.
-        contact: which tactile pads a good take touches something with.
-        quality: what the checks of its episodes are held to.
-        text: YAML of a registry of just this task and its programme; it travels in the episode.
+        failure_causes: allowed causes of a failed attempt; empty: any.
+        programme: id of its programme; empty: none.
+        variants: paraphrases and translations of the instruction, by language tag.
+        scene: name of the place; empty: not given.
+        objects: names of the objects that are handled.
+        least_s, most_s: shortest and longest duration of a good take, s; None: unlimited.
+        target: wanted number of successful episodes; None: not given.
+        annotations: names of the annotations that a finished episode should have.
+        contact: tactile pads that touch something in a good take.
+        quality: settings for the quality checks of its episodes.
+        text: YAML of a registry with only this task and its programme, stored in episodes.
     """
 
     id: str
@@ -94,10 +94,10 @@ class TaskRegistry:
     programmes: dict[str, Programme] = field(default_factory=dict)
 
     def find(self, task_id: str) -> Task:
-        """The task with this id.
+        """Return a task by its id.
 
         Raises:
-            ConfigError: unknown; the message holds the nearest known ids.
+            ConfigError: the id is unknown; the message names the most similar ids.
         """
         task = self.tasks.get(task_id)
         if task is None:
@@ -105,10 +105,10 @@ class TaskRegistry:
         return task
 
     def of(self, programme: str) -> list[Task]:
-        """The tasks of a programme, in the file's order.
+        """Return the tasks of a programme, in the order of the file.
 
         Raises:
-            ConfigError: unknown; the message holds the nearest known ids.
+            ConfigError: the programme is unknown; the message names the most similar ids.
         """
         if programme not in self.programmes:
             hint = did_you_mean(programme, self.programmes)
@@ -117,14 +117,14 @@ class TaskRegistry:
 
 
 def parse_tasks(text: str, source: str = "task_yaml") -> TaskRegistry:
-    """Read a task registry.
+    """Parse a task registry.
 
     Args:
         text: the YAML.
-        source: its file name, for messages.
+        source: its file name, for error messages.
 
     Raises:
-        ConfigError: naming file, line, key and the fix.
+        ConfigError: the registry is invalid; the message names file, line, key and the fix.
     """
     top = YamlMap.parse(text, source)
     top.allow(("programmes", "tasks"))
@@ -136,7 +136,7 @@ def parse_tasks(text: str, source: str = "task_yaml") -> TaskRegistry:
 
 def _parse_programme(id: str, entry: YamlMap) -> Programme:
     if not is_name(id):
-        entry.fail(f"programme id '{id}' must be letters, digits and _, a letter first")
+        entry.fail(f"programme id '{id}' must be letters, digits and _ and start with a letter")
     entry.allow(_PROGRAMME_KEYS)
     description = " ".join(entry.text("description", "").split())
     return Programme(id, _sentence(entry, "title"), description, _names(entry, "scenes"))
@@ -169,20 +169,21 @@ def _parse_task(id: str, entry: YamlMap, programmes: dict[str, Programme]) -> Ta
 
 
 def _sentence(entry: YamlMap, key: str) -> str:
-    """A text that says something; on one line, however the file breaks it."""
+    """Parse a text that must not be empty, and join its lines."""
     sentence = " ".join(entry.text(key).split())
     if not sentence:
-        entry.fail_at(key, "is empty; write what is to be said")
+        entry.fail_at(key, "is empty; write a sentence")
     if problem := text_problem("instruction", sentence, "it"):
         entry.fail_at(key, problem)
     return sentence
 
 
 def _names(entry: YamlMap, key: str) -> tuple[str, ...]:
+    """Parse a list of unique names."""
     names = entry.texts(key)
     for number, name in enumerate(names):
         if not is_name(name):
-            entry.fail_at(key, f"'{name}' must be letters, digits and _, a letter first")
+            entry.fail_at(key, f"'{name}' must be letters, digits and _ and start with a letter")
         if problem := text_problem("name", name, f"'{name}'"):
             entry.fail_at(key, problem)
         if name in names[:number]:
@@ -191,6 +192,7 @@ def _names(entry: YamlMap, key: str) -> tuple[str, ...]:
 
 
 def _variants(entry: YamlMap) -> dict[str, tuple[str, ...]]:
+    """Parse other sentences for an instruction, by language tag."""
     if "variants" not in entry:
         return {}
     by_language = entry.map("variants")
@@ -200,7 +202,7 @@ def _variants(entry: YamlMap) -> dict[str, tuple[str, ...]]:
             by_language.fail_at(tag, "is not a language tag such as en, de or zh-CN")
         variants[tag] = tuple(" ".join(sentence.split()) for sentence in by_language.texts(tag))
         if not all(variants[tag]):
-            by_language.fail_at(tag, "a sentence is empty; write what is to be said, or remove it")
+            by_language.fail_at(tag, "a sentence is empty; write one, or remove it")
         for sentence in variants[tag]:
             if problem := text_problem("instruction", sentence, "a sentence"):
                 by_language.fail_at(tag, problem)
@@ -214,7 +216,7 @@ def _scene(entry: YamlMap, programme: Programme | None) -> str:
         return entry.choice("scene", programme.scenes)
     scene = entry.text("scene")
     if not is_name(scene):
-        entry.fail_at("scene", f"'{scene}' must be letters, digits and _, a letter first")
+        entry.fail_at("scene", f"'{scene}' must be letters, digits and _ and start with a letter")
     return scene
 
 
@@ -224,7 +226,7 @@ def _expected_s(entry: YamlMap) -> tuple[float | None, float | None]:
     value = entry.value("expected_s")
     numbers = isinstance(value, list) and all(type(v) in (int, float) for v in value)
     if not numbers or len(value) != 2 or not 0 < value[0] < value[1] < float("inf"):
-        entry.fail_at("expected_s", f"expected two rising positive numbers of s, got {value!r}")
+        entry.fail_at("expected_s", f"expected two rising positive numbers, in s, got {value!r}")
     return float(value[0]), float(value[1])
 
 
@@ -238,10 +240,10 @@ def _target(entry: YamlMap) -> int | None:
 
 
 def _alone(task: Task, entry: YamlMap, programme: Programme | None) -> str:
-    """``Task.text``: every key that the file has, so that none is lost on the way into an episode."""
+    """Return ``Task.text``, with every key of the file, so that none is lost in the episode."""
     plain = {key: entry.value(key) for key in entry}
     plain["instruction"] = task.instruction
-    if task.variants:  # a tag like "no" is a word to us, and not to YAML
+    if task.variants:  # YAML would read a tag like "no" as a boolean
         plain["variants"] = {tag: list(said) for tag, said in task.variants.items()}
     registry: dict[str, Any] = {"tasks": {task.id: plain}}
     if programme is not None:

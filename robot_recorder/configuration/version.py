@@ -7,7 +7,7 @@ from functools import cache
 
 @cache
 def software_version() -> str:
-    """Version of this package, as installed."""
+    """Return the installed version of this package."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:

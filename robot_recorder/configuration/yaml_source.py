@@ -1,4 +1,4 @@
-"""YAML with line numbers, so that a configuration error can name its line and the nearest key."""
+"""YAML with line numbers, so that configuration errors name the line and the most similar key."""
 
 from __future__ import annotations
 
@@ -16,24 +16,35 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 def is_name(word: str) -> bool:
-    """Letters, digits and _, a letter first: fit to be part of a file name and of a message."""
+    """Tell whether a word has only letters, digits and _ after a letter, as file names need."""
     return bool(_NAME.fullmatch(word))
 
 
 def nearest(word: str, known: Iterable[str], count: int = 3, least: float = 0.6) -> list[str]:
-    """The known words most like ``word``, best first; ``least`` of 1 asks for the word itself."""
+    """Return the known words most similar to ``word``, best first.
+
+    Args:
+        word: to compare.
+        known: words to choose from.
+        count: most words to return.
+        least: least similarity, 0 to 1; 1: only the word itself.
+    """
     return difflib.get_close_matches(word, list(known), n=count, cutoff=least)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A half sentence with the nearest known words, or all of them when none is near."""
+    """Return a clause with the most similar known words, or all of them if none is similar."""
     known = list(known)
     near = " or ".join(f"'{name}'" for name in nearest(word, known))
     return f"did you mean {near}?" if near else f"known: {', '.join(sorted(known))}"
 
 
 class YamlMap:
-    """A YAML mapping that knows where it stands. Every getter raises ConfigError with file:line."""
+    """A YAML mapping with its position. Every getter raises ConfigError with file:line.
+
+    Attributes:
+        where: path of keys to this mapping; empty: the top level.
+    """
 
     def __init__(self, source: str, node: yaml.MappingNode, where: str = "") -> None:
         self._source = source
@@ -51,7 +62,7 @@ class YamlMap:
         """Parse a document whose top level is a mapping.
 
         Raises:
-            ConfigError: not YAML, or not a mapping.
+            ConfigError: the text is not valid YAML, or not a mapping.
         """
         try:
             check_yaml(text, MOST_CONFIGURATION_BYTES)
@@ -69,7 +80,7 @@ class YamlMap:
         return cls(source, node)
 
     def fail(self, message: str, node: yaml.Node | None = None) -> NoReturn:
-        """Raise ConfigError at this mapping, or at ``node``."""
+        """Raise ConfigError with the line of this mapping, or of ``node``."""
         line = (node or self._node).start_mark.line + 1
         where = f"{self.where}: " if self.where else ""
         raise ConfigError(f"{self._source}:{line}: {where}{message}")
@@ -88,28 +99,28 @@ class YamlMap:
         return iter(self._values)
 
     def items(self) -> Iterator[tuple[str, YamlMap]]:
-        """The entries, each of which must itself be a mapping."""
+        """Yield the entries, each of which must be a mapping."""
         for name in self._values:
             yield name, self.map(name)
 
     def value(self, name: str, default: Any = None) -> Any:
-        """The plain Python value of a key."""
+        """Return the plain Python value of a key."""
         if name not in self._values:
             return default
         loader = yaml.SafeLoader("")
         try:
             return loader.construct_object(self._values[name], deep=True)
         except yaml.YAMLError as error:
-            self.fail(f"'{name}' can not be read: {error}", self._values[name])
+            self.fail(f"'{name}' cannot be read: {error}", self._values[name])
         finally:
             loader.dispose()  # type: ignore[no-untyped-call]
 
     def fail_at(self, name: str, message: str) -> NoReturn:
-        """Raise ConfigError at the value of a key."""
+        """Raise ConfigError with the line of a key's value."""
         self.fail(f"'{name}': {message}", self._values.get(name))
 
     def text(self, name: str, default: str | None = None) -> str:
-        """A string; required when no default is given."""
+        """Return a string; the key is required if there is no default."""
         value = self.value(name, default)
         if value is None:
             self.fail(f"'{name}' is missing; add it")
@@ -125,7 +136,7 @@ class YamlMap:
         above: float | None = None,
         most: float | None = None,
     ) -> float | None:
-        """A finite number, greater than ``above`` and at most ``most`` where they are given."""
+        """Return a finite number, greater than ``above`` and at most ``most`` where given."""
         value = self.value(name)
         if value is None:
             return default
@@ -140,29 +151,29 @@ class YamlMap:
         return float(value)
 
     def flag(self, name: str, default: bool) -> bool:
-        """A boolean."""
+        """Return a boolean."""
         value = self.value(name, default)
         if not isinstance(value, bool):
             self.fail_at(name, f"expected true or false, got {value!r}")
         return value
 
     def choice(self, name: str, known: Iterable[str], default: str | None = None) -> str:
-        """One word out of ``known``."""
+        """Return a word that must be one of ``known``."""
         value = self.text(name, default)
         known = list(known)
         if value not in known:
-            self.fail_at(name, f"'{value}' is not one of them; {did_you_mean(value, known)}")
+            self.fail_at(name, f"'{value}' is not a known value; {did_you_mean(value, known)}")
         return value
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """A list of strings, empty when the key is absent."""
+        """Return a list of strings; empty if the key is missing."""
         value = self.value(name, [])
         if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
             self.fail_at(name, f"expected a list of texts, got {value!r}")
         return tuple(value)
 
     def map(self, name: str) -> YamlMap:
-        """A nested mapping."""
+        """Return a nested mapping."""
         node = self._values.get(name)
         if node is None:
             self.fail(f"'{name}' is missing; add it")

@@ -1,4 +1,4 @@
-"""Robot profiles: what is accepted, and how wrong ones are refused."""
+"""Robot profiles: valid ones, and the errors of invalid ones."""
 
 from __future__ import annotations
 
@@ -80,12 +80,12 @@ def test_defaults_follow_from_type_and_role() -> None:
         ("    role: context", "    role: observation", 28, ["tolerance_ms", "rate_hz"]),
         ("type: my_msgs/msg/Thing\n    role: context",
          "type: my_msgs/msg/Thing\n    role: observation\n    rate_hz: 5\n    policy: linear",
-         32, ["can not be interpolated", "nearest"]),
+         32, ["cannot be interpolated", "nearest"]),
         ("    latency_ms: 1.5", "    policy: linear", 20, ["slerp"]),
         ("qos: {reliability: reliable}", "qos: {reliability: relaible}", 26, ["did you mean 'reliable'"]),
         ("frame_rate_hz: 20", "frame_rate_hz: 0", 3, ["greater than 0"]),
-        ("frame_rate_hz: 20", "frame_clock: cam", 3, ["'cam'", "no aligned stream", "camera"]),
-        ("frame_rate_hz: 20", "frame_clock: odd", 3, ["'odd'", "no aligned stream"]),
+        ("frame_rate_hz: 20", "frame_clock: cam", 3, ["'cam'", "not an aligned stream", "camera"]),
+        ("frame_rate_hz: 20", "frame_clock: odd", 3, ["'odd'", "not an aligned stream"]),
         ("latency_ms: 1.5", "disorder_ms: -1", 20, ["disorder_ms"]),
         ("latency_ms: 1.5", "clock: devise", 20, ["did you mean 'device'"]),
         ("latency_ms: 1.5", "window: maybe", 20, ["window"]),
@@ -97,7 +97,7 @@ def test_defaults_follow_from_type_and_role() -> None:
         ("latency_ms: 1.5", "of: joints", 20, ["is for commands", "observation"]),
     ],
 )  # fmt: skip
-def test_errors_name_file_line_and_fix(old: str, new: str, line: int, words: list[str]) -> None:
+def test_errors_name_file_line_and_remedy(old: str, new: str, line: int, words: list[str]) -> None:
     assert old in GOOD
     with pytest.raises(ConfigError) as error:
         parse_profile(GOOD.replace(old, new, 1), "arm.yaml")
@@ -107,7 +107,7 @@ def test_errors_name_file_line_and_fix(old: str, new: str, line: int, words: lis
         assert word in text
 
 
-def test_frames_can_follow_a_stream_and_streams_have_clocks_of_their_own() -> None:
+def test_frames_can_follow_a_stream_and_streams_can_have_their_own_clocks() -> None:
     text = GOOD.replace("frame_rate_hz: 20", "frame_clock: camera")
     text = text.replace("latency_ms: 1.5", "clock: device\n    disorder_ms: 4\n    window: true")
     profile = parse_profile(text, "arm.yaml")
@@ -122,12 +122,12 @@ def test_frames_can_follow_a_stream_and_streams_have_clocks_of_their_own() -> No
 
 
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "robot: [", "robot: arm\nstreams: {}\n", "\tx"])
-def test_no_profile_at_all(text: str) -> None:
+def test_text_that_is_not_a_profile_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match=r"arm\.yaml"):
         parse_profile(text, "arm.yaml")
 
 
-def test_qos_asks_only_what_every_publisher_offers() -> None:
+def test_qos_requests_only_what_every_publisher_offers() -> None:
     reliable = Qos(Reliability.RELIABLE, Durability.TRANSIENT_LOCAL)
     assert follow_publishers([reliable, reliable]) == reliable
     assert follow_publishers([reliable, Qos()]) == Qos(Reliability.BEST_EFFORT, Durability.VOLATILE)

@@ -1,4 +1,4 @@
-"""What profiles and tasks may say about quality."""
+"""The quality mappings of profiles, streams and tasks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def parsed(top: str = "idle_head: off", stream: str = "wrench_bias: {warn: 1}"):
     return parse_profile(PROFILE.format(top=top, stream=stream), "p.yaml")
 
 
-def test_the_more_special_wins() -> None:
+def test_the_most_specific_setting_takes_precedence() -> None:
     profile = parsed()
     stream = profile.streams[0]
     task = parse_tasks(
@@ -48,7 +48,7 @@ def test_the_more_special_wins() -> None:
     assert stream.quality.range == 200
 
 
-def test_settings_travel_in_the_task_s_own_text() -> None:
+def test_quality_settings_are_part_of_the_tasks_text() -> None:
     text = "tasks: {lift: {instruction: Lift., quality: {idle_head: off, gap: {warn: 0.2}}}}"
     task = parse_tasks(text).find("lift")
     assert parse_tasks(task.text).find("lift").quality == task.quality
@@ -58,7 +58,7 @@ def test_settings_travel_in_the_task_s_own_text() -> None:
     ("top", "stream", "words"),
     [
         ("camera_blak: warn", "", "p.yaml:7: quality: 'camera_blak': there is no such check; did you mean 'camera_black'"),
-        ("gap: never", "", "'never' is not one of them"),
+        ("gap: never", "", "'never' is not a known value"),
         ("gap: {warn: 5, fail: 1}", "", "'warn' 5 is above 'fail' 1"),
         ("too_short: {warn: 1, fail: 2}", "", "'warn' 1 is below 'fail' 2"),
         ("gap: {wran: 5}", "", "unknown key 'wran'; did you mean 'warn'"),
@@ -67,14 +67,14 @@ def test_settings_travel_in_the_task_s_own_text() -> None:
         ("idle_head: off", "losses: [1]", "expected a mapping"),
     ],
 )  # fmt: skip
-def test_errors_name_the_place_and_the_fix(top: str, stream: str, words: str) -> None:
+def test_errors_name_the_place_and_the_remedy(top: str, stream: str, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parsed(top, stream)
     assert words in str(caught.value)
 
 
-def test_a_budget_is_whole_numbers() -> None:
-    with pytest.raises(ConfigError, match="whole number from 0 on"):
+def test_a_budget_consists_of_whole_numbers() -> None:
+    with pytest.raises(ConfigError, match="whole number, 0 or more"):
         parse_profile(
             PROFILE.format(top="gap: off", stream="gap: off").replace("warn: 3", "warn: -1"), "p"
         )

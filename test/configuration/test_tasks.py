@@ -1,4 +1,4 @@
-"""The task registry: what a file may say, what is refused, and what travels in an episode."""
+"""The task registry: valid files, errors of invalid ones, and the text stored in episodes."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ tasks:
 """
 
 
-def test_the_minimal_form_is_enough() -> None:
+def test_a_task_needs_only_an_instruction() -> None:
     task = parse_tasks(MINIMAL, "tasks.yaml").find("lift_box")
     assert task == Task("lift_box", "Lift it.", ("slip",))
     assert task.contact is Contact.NONE and task.target is None and task.least_s is None
 
 
-def test_everything_a_task_may_say() -> None:
+def test_all_keys_of_a_task_are_read() -> None:
     registry = parse_tasks(FULL, "tasks.yaml")
     task = registry.find("wipe")
     assert registry.programmes == {
@@ -63,12 +63,12 @@ def test_everything_a_task_may_say() -> None:
     assert hash(task) == hash(parse_tasks(FULL).find("wipe"))
 
 
-def test_a_sentence_is_one_line_however_the_file_breaks_it() -> None:
+def test_the_lines_of_a_sentence_are_joined() -> None:
     text = "tasks:\n  a:\n    instruction: >\n      Lift\n      the box.\n"
     assert parse_tasks(text).find("a").instruction == "Lift the box."
 
 
-def test_what_is_unknown_is_refused_with_the_nearest() -> None:
+def test_unknown_ids_are_refused_with_the_most_similar_ones() -> None:
     registry = parse_tasks(MINIMAL, "tasks.yaml")
     with pytest.raises(ConfigError, match="lift_boxes.*did you mean 'lift_box'"):
         registry.find("lift_boxes")
@@ -84,7 +84,7 @@ def test_what_is_unknown_is_refused_with_the_nearest() -> None:
      ("tasks:\n  a: {instruction: x, failure_causes: slip}\n", "list"), ("jobs: {}\n", "jobs"),
      ("tasks:\n  a: wipe it\n", "mapping"), ("tasks: [a]\n", "mapping")],
 )  # fmt: skip
-def test_a_wrong_registry_is_refused(text: str, word: str) -> None:
+def test_an_invalid_registry_is_refused(text: str, word: str) -> None:
     with pytest.raises(ConfigError, match=word):
         parse_tasks(text, "tasks.yaml")
 
@@ -115,18 +115,18 @@ def test_a_wrong_registry_is_refused(text: str, word: str) -> None:
         ("failure_causes:", "failure_cause:", 22, ["did you mean 'failure_causes'"]),
     ],
 )  # fmt: skip
-def test_errors_name_file_line_and_fix(old: str, new: str, line: int, words: list[str]) -> None:
+def test_errors_name_file_line_and_remedy(old: str, new: str, line: int, words: list[str]) -> None:
     assert old in FULL
     with pytest.raises(ConfigError) as caught:
         parse_tasks(FULL.replace(old, new, 1), "floor.yaml")
     message = str(caught.value)
-    # a mapping has no line of its own: its first entry is where it stands
+    # an error in a mapping names the line of its first entry
     assert message.startswith((f"floor.yaml:{line}:", f"floor.yaml:{line + 1}:")), message
     for word in words:
         assert word in message, message
 
 
-# -- what travels in an episode
+# -- the text stored in episodes
 
 names = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,8}", fullmatch=True)
 sentences = st.text(min_size=1, max_size=20).filter(
@@ -153,10 +153,12 @@ tasks = st.fixed_dictionaries(
 
 
 @given(st.dictionaries(names, tasks, min_size=1, max_size=3), names, sentences)
-def test_a_task_stands_on_its_own(plain: dict[str, dict], programme: str, title: str) -> None:
+def test_a_tasks_text_is_a_complete_registry(
+    plain: dict[str, dict], programme: str, title: str
+) -> None:
     for task in plain.values():
         task["programme"] = programme
-    # quoted, as `on` and `1e5` are no words to YAML
+    # quoted, because YAML does not read `on` and `1e5` as text
     text = yaml.safe_dump({"programmes": {programme: {"title": title}}, "tasks": plain})
     registry = parse_tasks(text, "tasks.yaml")
     for id, known in registry.tasks.items():
@@ -167,7 +169,7 @@ def test_a_task_stands_on_its_own(plain: dict[str, dict], programme: str, title:
         assert yaml.safe_load(known.text)["tasks"][id].get("quality") == plain[id].get("quality")
 
 
-# -- the shipped one
+# -- the shipped registry
 
 
 def test_the_shipped_registry_is_complete() -> None:
@@ -189,8 +191,8 @@ def test_the_shipped_registry_is_complete() -> None:
         assert parse_tasks(task.text).find(task.id) == task
 
 
-def test_what_the_simulated_robot_does_can_be_labelled() -> None:
-    """The causes that its judge gives, the phases that the demo annotates."""
+def test_the_shipped_registry_fits_the_simulated_robot() -> None:
+    """It has the failure causes of the simulation, and the phases that the demo annotates."""
     for task_id in SIMULATED:
         task = load_tasks().find(task_id)
         assert set(task.failure_causes) >= {
