@@ -31,7 +31,7 @@ class Source:
         believed_s: the delay as ``latency_ms`` in the profile, which is never exact.
         transport_s, jitter_s: from stamp to receipt: the shortest delay, and the mean on top of it.
         lost: share of samples that never arrive.
-        outage_s: begin and end of an outage.
+        outage_s: beginning and end of an outage.
         set_at_s, set_by_s: time at which its clock is set, and by how much.
     """
 

@@ -93,7 +93,7 @@ class Performance:
         Args:
             read: returns the messages from a time of the bag on, ns.
             publish: called in the thread that plays.
-            span_ns: begin of the bag, begin of playback, end of the bag; ns since the epoch.
+            span_ns: beginning of the bag, start of playback, end of the bag; ns since the epoch.
             rate: bag seconds per second.
             paused: whether it starts paused.
             loop: whether it starts again at the end.
@@ -128,7 +128,7 @@ class Performance:
 
     @property
     def position_s(self) -> float:
-        """Return the position, s from the begin of the bag."""
+        """Return the position, s from the beginning of the bag."""
         at_ns = self._beginning_ns or self._playhead.position_ns(self._pace.now_ns())
         return (min(at_ns, self._end_ns) - self._first_ns) / NS_PER_S
 
@@ -233,7 +233,8 @@ class Performance:
         self._beginning_ns = at_ns
 
     def _read_from(self, at_ns: int) -> ReadAhead:
-        """Read from a time on; from the begin, read all messages, even if the metadata is wrong."""
+        """Read from a time on, or all messages if it is the first, even if the metadata is
+        wrong."""
         return self._read(at_ns if at_ns > self._first_ns else 0)
 
     def _play(self, now_ns: int) -> int | None:

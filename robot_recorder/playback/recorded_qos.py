@@ -41,8 +41,8 @@ def recorded_offers(topic_metadata: dict[str, Any]) -> tuple[OfferedQos, ...]:
 def offer_for_all(offers: Sequence[OfferedQos]) -> OfferedQos:
     """Return the weakest offer that matches every subscriber that matched any of these.
 
-    rosbag2 falls back to its default where offers differ, which subscribers to latched topics do
-    not match.
+    rosbag2 falls back to its default if offers differ; subscribers of latched topics do not match
+    it.
     """
     if not offers:
         return OfferedQos()

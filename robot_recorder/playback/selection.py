@@ -20,12 +20,12 @@ _CDR = "cdr"
 
 @dataclass(frozen=True)
 class Selection:
-    """What of a bag is played.
+    """The topics and the span of a bag to play.
 
     Attributes:
         topics: topics to play with their message counts.
         unplayable: topics that cannot be played, and why.
-        span_ns: begin of the bag, begin of playback, end of the bag; ns since the epoch.
+        span_ns: beginning of the bag, start of playback, end of the bag; ns since the epoch.
     """
 
     topics: dict[BagTopic, int]
@@ -34,7 +34,7 @@ class Selection:
 
     @property
     def start_s(self) -> float:
-        """Return the begin of playback, s from the begin of the bag."""
+        """Return where playback starts, s from the beginning of the bag."""
         return (self.span_ns[1] - self.span_ns[0]) / NS_PER_S
 
     @property
@@ -108,5 +108,5 @@ def _known(name: str, names: list[str], episode: Episode) -> str:
         near = difflib.get_close_matches(f"/{name.lstrip('/')}", names, n=3, cutoff=0.4) or sorted(
             names
         )
-        raise ConfigError(f"{episode.path} has no topic {name}; there is {', '.join(near)}")
+        raise ConfigError(f"{episode.path} has no topic {name}; it has {', '.join(near)}")
     return known

@@ -32,7 +32,7 @@ class Message(NamedTuple):
         at_ns: time of receipt, ns since the epoch.
         topic: its name.
         data: its bytes, CDR.
-        latched: whether it was sent before the begin of playback on a latched topic.
+        latched: whether it was sent before the beginning of playback on a latched topic.
     """
 
     at_ns: int
@@ -76,7 +76,7 @@ def messages_from(
         path: the bag.
         topics: to play.
         latched: how many messages the publisher of each latched topic keeps.
-        from_ns: begin of playback, ns since the epoch.
+        from_ns: beginning of playback, ns since the epoch.
     """
     for message in _latched_before(path, latched, from_ns):
         yield message._replace(at_ns=from_ns, latched=True)

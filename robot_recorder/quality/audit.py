@@ -87,7 +87,7 @@ class EpisodeAudit:
         """Tell the inspector that every sample received before a time has been added.
 
         Args:
-            from_ns: begin of the episode with its pre-roll, robot clock.
+            from_ns: beginning of the episode with its pre-roll, robot clock.
             now_ns: that time, robot clock.
         """
         if self._inspector is not None:
@@ -141,7 +141,7 @@ class EpisodeAudit:
         """Return the quality report; ``certificate`` comes first.
 
         Args:
-            from_ns, start_ns, stop_ns: begin of the pre-roll, start and stop, robot clock.
+            from_ns, start_ns, stop_ns: beginning of the pre-roll, start and stop, robot clock.
             certificate: None: it could not be made.
             incomplete: why not everything was recorded, and whether data is lost.
         """

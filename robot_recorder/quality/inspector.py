@@ -35,7 +35,7 @@ _TEXT = "std_msgs/msg/String"
 _PATIENCE_S = 0.4  # wait for the last pictures: the verdict is due within a second
 
 _NAMED = 4  # most joints that a sentence names
-# Traces are kept for one stretch, with an overlap for what goes on across its begin.
+# Traces are kept for one stretch, with an overlap for motion that crosses its beginning.
 STRETCH_NS = 600 * STEP_NS
 _OVERLAP_NS = 10 * NS_PER_S
 _MOST_STRETCHES = 1440  # a day: a bag whose times span years is not processed minute by minute
@@ -78,10 +78,10 @@ class Inspector:
         self._sizes: dict[str, tuple[int, int]] = {}  # width and height by topic of the CameraInfo
         self._failed: set[str] = set()
         self._broken_checks: set[Check] = set()
-        self._begin_ns = 0  # begin of the current stretch; 0: the first has not begun
+        self._begin_ns = 0  # beginning of the current stretch; 0: the first has not begun
         self._doubts: dict[str, str] = {}  # why it is unclear which command a stream follows
         self._paired: set[str] = set()
-        self._moved: dict[str, dict[int, Bools]] = {}  # by stream and by begin of a stretch
+        self._moved: dict[str, dict[int, Bools]] = {}  # by stream and by start of a stretch
         for stream in profile.streams:
             try:
                 self._watch(stream, (decoders or {}).get(stream.name))
@@ -154,7 +154,7 @@ class Inspector:
             or _is_description(stream)
         )
 
-    # -- while it is recorded
+    # -- while recording
 
     def add(
         self, stream: StreamConfig, stamps: Int64s, receives: Int64s, messages: Sequence[bytes]
@@ -186,7 +186,7 @@ class Inspector:
         """Fold all complete stretches; everything received before ``now_ns`` has been added.
 
         Args:
-            from_ns: begin of the episode including its pre-roll, robot clock.
+            from_ns: beginning of the episode including its pre-roll, robot clock.
             now_ns: current time, robot clock.
         """
         self._begin_ns = self._begin_ns or from_ns
@@ -246,7 +246,7 @@ class Inspector:
         if what not in self.broken:
             self.broken.append(what)
 
-    # -- when it has ended
+    # -- at the end of the episode
 
     def layout_notes(self, name: str) -> tuple[str, ...]:
         """Return what a stream's messages leave unnamed, one sentence each."""
@@ -266,7 +266,7 @@ class Inspector:
         """Finish all checks and return the quality report; afterwards nothing can be added.
 
         Args:
-            from_ns: begin of the episode including its pre-roll, robot clock.
+            from_ns: beginning of the episode including its pre-roll, robot clock.
             start_ns, stop_ns: when start and stop were requested, robot clock.
             certificate: None: it could not be made.
             incomplete: why the recording is incomplete; empty: it is complete.

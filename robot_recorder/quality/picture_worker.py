@@ -129,7 +129,7 @@ class PictureWorker:
         """Kill the process, even if it is busy; the next picture starts another."""
         manager = self._end()
         if manager is not None:
-            # Else it may close the pool's pipe at the moment at which Python, ending, writes to it.
+            # Otherwise it may close the pool's pipe just when Python, on exit, writes to it.
             manager.join(_PATIENCE_S)
 
     def _end(self) -> threading.Thread | None:

@@ -110,7 +110,7 @@ def _placed(found: list[tuple[float, float, TimelineMark]]) -> list[tuple[Timeli
     """Assign each mark a row, and tell whether its name goes to its left for lack of room.
 
     Args:
-        found: begin and end as shares of the lane, sorted by begin.
+        found: beginning and end as shares of the lane, sorted by beginning.
     """
     ends: list[float] = []  # end of the last mark in each row
     placed = []

@@ -197,7 +197,7 @@ def during(seconds: np.ndarray, begin_s: float, length_s: float) -> np.ndarray:
 
 
 def hold(begin_s: float, length_s: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Return a change that repeats the reading at the begin of a span."""
+    """Return a change that repeats the reading at the beginning of a span."""
 
     def change(seconds: np.ndarray, values: np.ndarray) -> np.ndarray:
         inside = np.flatnonzero(during(seconds, begin_s, length_s))

@@ -216,7 +216,7 @@ class Robot:
 
     @property
     def events(self) -> list[tuple[float, str]]:
-        """Return (time_s, name) of each phase's begin and of contact, slip, drop and tipped."""
+        """Return (time_s, name) of the start of each phase, and of contact, slip, drop, tipped."""
         physical = self._judge.events if self._judge else []
         return sorted([*self._phases, *physical], key=lambda event: event[0])
 

@@ -172,12 +172,12 @@ def _at_rest(values: np.ndarray) -> np.ndarray:
 
 
 def _rest(tape: Tape, seconds: float, first: bool) -> None:
-    """Repeat half a second at rest before the begin, or after the end.
+    """Repeat half a second at rest before the start, or after the end.
 
     Args:
         tape: the episode.
         seconds: length of the rest.
-        first: before the begin; False: after the end.
+        first: before the start; False: after the end.
     """
     stop_ns = int(tape.facts["stop_ns"])
     length_ns, times = NS_PER_S // 2, round(seconds * 2)

@@ -28,8 +28,7 @@ _FORCE_COLOUR = (255, 120, 60)
 
 
 class ContactLog:
-    """The log of forces as arrows and taxels as coloured points, in the frames of their
-    messages."""
+    """The log of forces as arrows and taxels as coloured points, in their messages' frames."""
 
     def __init__(
         self, log: RerunLog, model: RobotModel, frame_ids: Mapping[str, str], frames: EpisodeFrames

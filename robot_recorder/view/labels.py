@@ -59,7 +59,7 @@ def _phases(contents: Contents, state: str) -> list[tuple[float, float, str]]:
 
 
 def annotation_lanes(contents: Contents) -> list[list[tuple[float, float, str]]]:
-    """Return begin (s), end (s) and name of annotations, on as many lanes as they need."""
+    """Return start (s), end (s) and name of annotations, on as many lanes as they need."""
     least_s = _INSTANT * (contents.last_s - contents.first_s)
     lanes: list[list[tuple[float, float, str]]] = []
     for event in sorted(contents.episode.labels.annotations, key=lambda a: a.start_ns):

@@ -203,7 +203,7 @@ def test_what_can_not_be_played_is_refused_before_anything_is_started(bag: Path,
         (["--start", "-1"], "start -1 s is not within"),
         (["--clock", "-5"], "--clock -5 is not a number from 0 on"),
         (["--wait", "inf"], "--wait inf is not a number from 0 on"),
-        (["--topics", "wrist/wernch"], "no topic wrist/wernch; there is /wrist/wrench"),
+        (["--topics", "wrist/wernch"], "no topic wrist/wernch; it has /wrist/wrench"),
     ):
         assert main(["play", str(bag), *arguments]) == 2
         assert words in capsys.readouterr().err

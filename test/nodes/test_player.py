@@ -333,7 +333,7 @@ def test_what_is_not_installed_is_named_and_the_rest_plays(
         ({}, "nothing of .* can be played here"),
         ({"rate": 0}, "rate 0 is not between"),
         ({"start": 99}, "start 99 s is not within"),
-        ({"topics": "[/pads, /nose]"}, "has no topic /nose; there is /pads"),
+        ({"topics": "[/pads, /nose]"}, "has no topic /nose; it has /pads"),
         ({"topics": 5}, "parameter 'topics' must be names"),
         ({"episode": "/nothing"}, "/nothing does not exist"),
         ({"episode": "''"}, "no episode given"),

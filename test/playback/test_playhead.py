@@ -86,7 +86,7 @@ def test_an_invalid_rate_is_an_error() -> None:
 
 
 @given(st.lists(st.integers(0, 10**11), min_size=1), st.floats(0, 1))
-def test_percentiles_of_timing_errors(found: list[int], share: float) -> None:
+def test_percentiles_of_timing_errors_are_right(found: list[int], share: float) -> None:
     errors = TimingErrors()
     for error in found:
         errors.add(error)

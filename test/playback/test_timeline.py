@@ -33,7 +33,9 @@ sent = st.lists(
     deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(sent, st.integers(1, 10), st.integers(0, 50 * MS))
-def test_every_message_once_in_order_of_receipt(tmp_path: Path, given_, span, later) -> None:
+def test_every_message_is_read_once_in_order_of_receipt(
+    tmp_path: Path, given_, span, later
+) -> None:
     shutil.rmtree(tmp_path / "bag", ignore_errors=True)
     ordered = sorted(((t, d, T0 + at) for t, d, at in given_), key=lambda m: m[2])
     write_bag(McapWriter(), tmp_path / "bag", ordered)

@@ -353,8 +353,7 @@ streams:
 
 
 def long_take(seconds: int) -> Iterator[list[tuple[str, np.ndarray, list[bytes]]]]:
-    """Yield joints that follow their commands, second by second; one stands still from 59 to 62
-    s."""
+    """Yield a second of joints that follow their commands; one stands still from 59 to 62 s."""
     for second in range(seconds):
         at = second + np.arange(100) / 100
         stamps = T0 + np.round(at * NS).astype(np.int64)

@@ -44,7 +44,7 @@ def of_wrench(*values: float, silent: bool = False) -> dict:
     return {(s.key.kind, s.key.number): s for s in shapes}
 
 
-def test_a_force_points_where_it_acts_and_is_as_long_as_it_is_strong() -> None:
+def test_a_force_arrow_has_the_direction_and_size_of_the_force() -> None:
     shapes = of_wrench(0, -20, 0, 0, 0, 2)
     force, number = shapes["force", 6], shapes["force", 7]
     assert (force.frame, force.tail, force.head) == ("hand", (0, 0, 0), (0, -0.2, 0))

@@ -35,7 +35,7 @@ def test_images_are_neither_black_nor_constant(renderer, poses, name):
     assert image.std() > 20
 
 
-def test_head_camera_sees_the_objects(renderer, poses):
+def test_the_head_camera_sees_the_objects(renderer, poses):
     red, green, blue = (
         renderer.render("head_camera", poses["lift_box"]).astype(int).transpose(2, 0, 1)
     )

@@ -33,7 +33,7 @@ def test_a_second_build_comes_from_the_cache_and_is_equal(model, model_cache):
     assert again.sensor("touch_left_taxel_00").id == model.sensor("touch_left_taxel_00").id
 
 
-def test_robot_stands_still_under_its_servos(model):
+def test_the_robot_stands_still_under_its_servos(model):
     data = mujoco.MjData(model)
     for _ in range(100):
         mujoco.mj_step(model, data)

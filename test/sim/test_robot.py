@@ -68,7 +68,7 @@ def test_an_attempt_with_slippery_palms_fails(robot, task):
 @pytest.mark.parametrize(
     "task, seed, cause", [("lift_box", 25, "slip"), ("carry_tray", 28, "missed_spot")]
 )
-def test_drawn_failures_fail(robot, task, seed, cause):
+def test_attempts_drawn_as_failures_fail(robot, task, seed, cause):
     attempt(robot, draw(task, seed))
     assert (robot.outcome().success, robot.outcome().cause) == (False, cause)
 
@@ -88,7 +88,7 @@ def test_the_same_seed_gives_identical_trajectories(robot):
     np.testing.assert_array_equal(first, again)
 
 
-def test_sensors_at_rest(robot):
+def test_sensors_at_rest_read_idle_values(robot):
     robot.reset(draw("lift_box", 0))
     for _ in range(200):
         robot.step()

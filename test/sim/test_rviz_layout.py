@@ -1,5 +1,4 @@
-"""Every display of ``config/episode.rviz`` has a topic and frame that a recorded robot
-publishes."""
+"""Displays of ``config/episode.rviz`` have topics and frames that a recorded robot publishes."""
 
 from __future__ import annotations
 

@@ -29,8 +29,8 @@ class Manners:
         latency_s, jitter_s: from sampling to sending; jitter is exponential, so some messages
             overtake.
         lost: share that is never sent.
-        silent_s: begin and end of a silence, s since ``mark``.
-        begins_s: begin of publishing, s since ``mark``.
+        silent_s: beginning and end of a silence, s since ``mark``.
+        begins_s: beginning of publishing, s since ``mark``.
         restarts_s: time at which its driver is replaced by another one, s since ``mark``.
     """
 

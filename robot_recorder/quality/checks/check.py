@@ -30,7 +30,7 @@ class EpisodeSummary:
     """What is known about an episode, or about one stretch of it, when it ends.
 
     Attributes:
-        from_ns: begin of the episode including its pre-roll, robot clock.
+        from_ns: beginning of the episode including its pre-roll, robot clock.
         start_ns, stop_ns: when start and stop were requested, robot clock.
         streams: the profile's streams by name.
         certificate: None: it could not be made.
@@ -40,8 +40,8 @@ class EpisodeSummary:
         joints: traces of joint positions (rad) by stream; of a long episode, only its last stretch.
         touches: traces of the sum over a tactile pad by stream; covers the same time as ``joints``.
         joint_limits: limits from the robot's description, by joint stream.
-        moved: ``Motion.moving`` of all earlier stretches, by stream and by begin of the stretch.
-        last_ns: begin of the last stretch; 0: there is only one.
+        moved: ``Motion.moving`` of all earlier stretches, by stream and by start of the stretch.
+        last_ns: beginning of the last stretch; 0: there is only one.
         drivers: message counts of the drivers that share a stream's topic, by stream.
     """
 

@@ -15,8 +15,7 @@ _LEAST = 5  # samples exactly at the extreme; noise does not hit the same number
 
 
 class ClipCounter:
-    """A count, per column, of the samples at the very largest (and smallest) reading of the
-    episode.
+    """The number of samples, per column, at the very highest (or lowest) reading of the episode.
 
     A reading that is not clipped reaches its extreme once or twice. Rows equal to the one before do
     not count: a sensor whose readings never change is frozen, not clipped.

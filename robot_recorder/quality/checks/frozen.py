@@ -27,7 +27,7 @@ def frozen_s(spans: list[tuple[int, int]], episode: EpisodeSummary, stream: str)
     """Return the longest time that a stream was constant while the robot moved, s.
 
     Args:
-        spans: begin and end of the times without any change, ns, robot clock.
+        spans: beginning and end of the times without any change, ns, robot clock.
         episode: tells when the robot moved.
         stream: name of the stream; its own motion is left out.
     """
@@ -113,7 +113,7 @@ class JointsFrozen(Frozen):
         """Create the check without samples."""
         super().__init__(stream, threshold, range)
         self._before: Floats | None = None
-        self._ended: list[tuple[int, int, float]] = []  # begin and end of a run, jump after it
+        self._ended: list[tuple[int, int, float]] = []  # beginning and end of a run, jump after it
         self._steps, self._way = 0, 0.0  # count and total length of the trace's steps
 
     def add(self, values: Values) -> None:

@@ -36,7 +36,7 @@ class Motion:
 
         Args:
             trace: the joint positions.
-            from_ns, to_ns: begin and end of the episode, robot clock.
+            from_ns, to_ns: beginning and end of the episode, robot clock.
         """
         nothing = cls.together([], from_ns, to_ns)
         if len(trace) < 2 or not trace.names:
@@ -81,7 +81,7 @@ class Motion:
         Args:
             parts: ``moving`` of each stretch by its begin, ns, a whole number of steps after
                 ``from_ns``.
-            from_ns, to_ns: begin and end of the episode, robot clock.
+            from_ns, to_ns: beginning and end of the episode, robot clock.
         """
         whole = cls.together([], from_ns, to_ns)
         for begin_ns, moving in parts.items():
@@ -105,7 +105,7 @@ class Motion:
 
     @property
     def span(self) -> tuple[int, int] | None:
-        """Return begin and end of all motion, ns; None: it never moved."""
+        """Return beginning and end of all motion, ns; None: it never moved."""
         steps = np.flatnonzero(self.moving)
         if not len(steps):
             return None

@@ -37,7 +37,7 @@ class _Taxels(ValueCheck):
         """Create the check without samples."""
         super().__init__(stream, threshold, range)
         self._last: Floats = np.empty(0)
-        self._since: Floats = np.empty(0)  # begin of each taxel's run of equal readings, ns
+        self._since: Floats = np.empty(0)  # beginning of each taxel's run of equal readings, ns
         self._longest: Floats = np.empty(0)
         self._at: Floats = np.empty(0)  # the reading of the longest run
         self._samples = 0
@@ -61,7 +61,7 @@ class _Taxels(ValueCheck):
         self._samples += len(rows)
         self._span[1] = int(times[-1])
         same = rows == np.concatenate((self._last[None], rows[:-1]))
-        # The begin of the run that each sample is part of.
+        # The beginning of the run that each sample is part of.
         began = np.where(same, -np.inf, times[:, None])
         began = np.maximum(np.maximum.accumulate(began, axis=0), self._since)
         runs = times[:, None] - began

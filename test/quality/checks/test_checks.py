@@ -274,7 +274,7 @@ def test_a_joint_that_does_not_follow_is_named() -> None:
 
 
 @pytest.mark.parametrize("lag_s", [-0.06, 0.0, 0.05, 0.25, 0.5])
-def test_lag_is_measured(lag_s: float) -> None:
+def test_the_tracking_lag_is_measured(lag_s: float) -> None:
     command = Trace(("j0", "j1", "j2"))
     command.add(TIMES, swing(SECONDS + lag_s))
     episode = facts(joints={**facts().joints, "commands": command})
@@ -310,7 +310,7 @@ def test_the_tracking_error_is_what_remains_after_the_lag() -> None:
     assert finish(TrackingError, facts(), "joints").figure < 0.02
 
 
-def test_whole_episodes() -> None:
+def test_checks_of_whole_episodes_find_their_defects() -> None:
     task = Task("lift", "Lift.", least_s=10, most_s=20)
     assert finish(NeverMoved, facts()).level is PASS
     assert finish(IdleHead, facts()).figure == pytest.approx(1, abs=0.2)

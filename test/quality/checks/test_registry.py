@@ -40,7 +40,7 @@ def checks(kind: type[Check] = Check) -> Iterator[type[Check]]:
                 yield below
 
 
-def test_a_check_without_a_row_of_thresholds_is_refused_by_name() -> None:
+def test_a_check_without_thresholds_is_an_error() -> None:
     with pytest.raises(
         TypeError, match=r"Unheard is named 'unheard_of', and THRESHOLDS has no row"
     ):
