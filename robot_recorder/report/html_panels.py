@@ -48,8 +48,8 @@ class Plot:
         linked: plots with the same name show and hide the same curves.
         height: pixels.
         shown: number of curves shown at first.
-        cells: rows and columns of a pad drawn as a heat map; (n, 1) if its shape is unknown; None:
-            curves.
+        cells: rows and columns of a pad drawn as a heat map, (n, 1) if its shape is unknown;
+            None: curves.
         limits: values of the heat map's darkest and brightest colour.
         folded: whether it is folded at first.
     """

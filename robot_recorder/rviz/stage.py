@@ -30,8 +30,7 @@ class LaunchArguments:
         start_s: s from the first message.
         loop: play again and again.
         paused: start paused.
-        description: file with a URDF to show instead of the recorded or published one; empty: that
-            one.
+        description: file with a URDF to show instead of the robot's own; empty: the robot's own.
         rviz: start RViz.
         live: profile of a robot to show as it is now; empty: show the episode.
         namespace: of that robot, with a leading slash; empty: the root.
@@ -224,7 +223,7 @@ def _player(
 def _state_publisher(
     wish: LaunchArguments, shown: RvizContent, installed: Callable[[str], bool], notes: list[str]
 ) -> list[Program]:
-    """Return a robot_state_publisher, if neither bag nor robot publish the transforms of links."""
+    """Return a robot_state_publisher, unless the bag or robot publishes the links' transforms."""
     source = "profile" if wish.live else "bag"
     if not shown.description:
         notes.append(

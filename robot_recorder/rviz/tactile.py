@@ -65,7 +65,7 @@ class PadReading:
 
 @dataclass
 class PressureScale:
-    """The pressure of the brightest colour by unit: the highest so far, to make pads comparable."""
+    """The pressure of the brightest colour by unit: the highest so far, so that pads compare."""
 
     most: dict[TactileUnit, float] = field(default_factory=lambda: dict(_FLOORS))
 

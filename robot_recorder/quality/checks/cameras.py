@@ -14,7 +14,7 @@ from robot_recorder.quality.checks.check import Check, EpisodeSummary
 from robot_recorder.quality.checks.frozen import frozen_s
 from robot_recorder.quality.checks.values import ConstantRuns
 
-BLACK_SHARE = 0.98  # of dark pixels
+BLACK_SHARE = 0.98  # share of dark pixels above which a picture counts as black
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class CameraUndecodable(CameraCheck):
 
 
 class CameraBlack(CameraCheck):
-    """Pictures that are completely black."""
+    """Pictures that are almost completely black."""
 
     name = "camera_black"
     remedy = "is its lens covered, or the light off?"

@@ -24,8 +24,7 @@ class Followed:
 
     Attributes:
         lag_s: the lag at which the observation is most like the command.
-        error_rad: the worst joint's 95th percentile of the distance to its command, the lag taken
-            out.
+        error_rad: 95th percentile of the worst joint's distance to its command, the lag taken out.
         joint: the worst joint.
     """
 
@@ -57,7 +56,10 @@ def alike(command: Trace, observed: Trace) -> float:
 
 
 def _common(command: Trace, observed: Trace) -> tuple[list[str], Floats, Floats] | None:
-    """Return the joints of both traces that were commanded to move, and both on one time grid."""
+    """Return the joints of both traces that were commanded to move, and their positions.
+
+    The positions are of the command and of the observation, at common times.
+    """
     shared = [n for n in observed.names if n in command.names and not _GRASPS.search(n)]
     first = max(int(t.times[0]) for t in (command, observed))
     last = min(int(t.times[-1]) for t in (command, observed))

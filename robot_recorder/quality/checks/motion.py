@@ -79,7 +79,7 @@ class Motion:
         """Join the stretches of an episode, one after the other.
 
         Args:
-            parts: ``moving`` of each stretch by its begin, ns, a whole number of steps after
+            parts: ``moving`` of each stretch by its start, ns, a whole number of steps after
                 ``from_ns``.
             from_ns, to_ns: beginning and end of the episode, robot clock.
         """

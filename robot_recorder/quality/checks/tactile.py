@@ -31,7 +31,7 @@ class TactileFrozen(Frozen):
 
 
 class _Taxels(ValueCheck):
-    """A search for taxels whose reading never changes on a pad with noise, or pressed elsewhere."""
+    """A search for taxels with a constant reading, although the pad has noise."""
 
     def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
         """Create the check without samples."""

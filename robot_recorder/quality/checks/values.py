@@ -32,8 +32,7 @@ class Values:
         rows: float64[n, len(names)].
         names: names with units; later samples may have more of them, appended.
         absent: bool[n, len(names)], True where the message has no such value (NaN in ``rows``);
-            None:
-            every message has every value.
+            None: every message has every value.
     """
 
     times: Int64s

@@ -59,7 +59,7 @@ class TooFewFrames(Check):
 
 
 class Unreadable(Check):
-    """Messages on the recorder's own topics that cannot be read or do not belong to this robot."""
+    """Messages on the recorder's own topics that cannot be read, or are not of this robot."""
 
     name = "unreadable"
     remedy = "check for other publishers, or a synchronizer of another version or profile"
