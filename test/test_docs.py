@@ -76,10 +76,12 @@ def floor(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = record(root, EPISODE)
     for folder, id in (
         ("episodes", EPISODE), ("episodes", OTHER), ("data", EPISODE), ("data/episodes", EPISODE),
-        ("data/robot_07", OTHER), ("data/episodes", "thrown_away"),
+        ("data/robot_07", OTHER), ("data/episodes", "thrown_away"), ("data/episodes", "thrown_away_too"),
     ):  # fmt: skip
         copy(path, root / folder, id)
-    open_store(root / "data/episodes").discard(root / "data/episodes/thrown_away")
+    for id in ("thrown_away", "thrown_away_too"):
+        open_store(root / "data/episodes").discard(root / "data/episodes" / id)
+    shutil.copy(next(path.glob("*.mcap")), root / "recording.mcap")
     (root / "my_robot.yaml").write_text(ROBOT)
     shutil.copy(ROOT / "config/tasks.yaml", root / "my_tasks.yaml")
     (root / "tmp").mkdir()
@@ -112,7 +114,8 @@ PLACEHOLDERS = {
     "EPISODE...": [EPISODE, f"data/robot_07/{OTHER}"], "BAG...": [EPISODE, f"data/robot_07/{OTHER}"],
     "...": [], "ID": ["thrown_away"], "/tmp": ["tmp"], "/path/tasks.yaml": ["my_tasks.yaml"],
     "/data": ["data"], "ROOT": ["data/episodes"], "/data/episodes": ["data/episodes"], "/data/robot_*": ["data/robot_07"],
-    "episodes/g1_sim_...": [f"episodes/{EPISODE}"],
+    "episodes/g1_sim_...": [f"episodes/{EPISODE}"], "OTHER_ID": ["thrown_away_too"],
+    "/data/episodes/*_lift_box": [f"data/episodes/{EPISODE}", f"data/robot_07/{OTHER}"],
 }  # fmt: skip
 
 

@@ -159,7 +159,6 @@ COMMAND = Command(
     "that have none. With one data file or bag: the same for that one. Deletes nothing.",
     examples=(
         "robot-recorder recover /data/episodes",
-        "robot-recorder recover /data/episodes/arm_20260101T000000_000.partial",
         "robot-recorder recover recording.mcap",
     ),
     add_arguments=_add_arguments,

@@ -81,7 +81,7 @@ COMMAND = Command(
     examples=(
         "robot-recorder trash /data/episodes",
         "robot-recorder trash /data/episodes --restore ID",
-        "robot-recorder trash /data/episodes --delete ID",
+        "robot-recorder trash /data/episodes --delete OTHER_ID",
     ),
     add_arguments=_add_arguments,
     run=_run,

@@ -101,8 +101,7 @@ COMMAND = Command(
     summary="open an episode in Rerun: cameras, curves, robot, labels",
     examples=(
         "robot-recorder view EPISODE",
-        "robot-recorder view EPISODE --save shared.rrd",
-        "robot-recorder view /data/episodes --web",
+        "robot-recorder view /data/episodes --all --save shared.rrd",
     ),
     add_arguments=_add_arguments,
     run=_run,
