@@ -13,7 +13,7 @@ from robot_recorder.content.series import EpisodeData, Series
 from robot_recorder.messages.kinds import Sort
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.streams import NS_PER_S, Role
-from robot_recorder.model.value_names import joint_of, split_name
+from robot_recorder.model.value_names import group_values, joint_of
 from robot_recorder.quality.checks.following import alike
 from robot_recorder.quality.checks.values import Trace
 
@@ -47,18 +47,8 @@ class CurveGroup:
 
 def groups(series: Series) -> list[CurveGroup]:
     """The groups of a series, in its order."""
-    found: dict[tuple[str, str], list[tuple[str, int]]] = {}
-    for column, name in enumerate(series.names):
-        path, unit = split_name(name)
-        if series.topic.sort is Sort.NUMBERS:  # every part of the field's place but the last
-            group, _, item = path.rpartition("/")
-        else:
-            group, _, item = path.partition("/") if "/" in path else ("", "", path)
-        found.setdefault((group, unit), []).append((item, column))
-    return [
-        CurveGroup(name, unit, tuple(i for i, _ in members), tuple(c for _, c in members))
-        for (name, unit), members in found.items()
-    ]
+    by_field = series.topic.sort is not Sort.NUMBERS  # fields of unknown types may be nested
+    return [CurveGroup(*group) for group in group_values(series.names, by_field)]
 
 
 def group_of(series: Series, name: str) -> CurveGroup | None:

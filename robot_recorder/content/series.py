@@ -9,6 +9,7 @@ import numpy as np
 
 from robot_recorder.content.contents import Contents, Images, Numbers, Topic
 from robot_recorder.content.images import ImageFile, shrunk
+from robot_recorder.content.thinning import lowest_and_highest
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.errors import DecodeError
@@ -127,7 +128,7 @@ class _ThinnedCurves:
         ends = np.append(starts[1:], len(times)) - 1
         self.bins.append(bins)
         self.times.append(np.stack([times[starts], times[ends]], axis=1))
-        low, high = np.fmin.reduceat(values, starts), np.fmax.reduceat(values, starts)
+        low, high = lowest_and_highest(values, starts)
         self.values.append(np.stack([low, high, values[starts], values[ends]], axis=1))
 
     def series(self, topic: Topic) -> Series:

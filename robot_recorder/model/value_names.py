@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import NamedTuple
 
 _NAME = re.compile(r"^(?P<path>.*?)(?: \((?P<unit>[^()]*)\))?$", re.DOTALL)
 _UNKNOWN = "?"
@@ -27,3 +29,40 @@ def joint_of(name: str) -> str:
 def joint_label(joint: str) -> str:
     """What to call a joint where there is little room: ``left_elbow_joint`` is one anyway."""
     return joint.removesuffix("_joint") or joint
+
+
+class ValueGroup(NamedTuple):
+    """Values that differ only in a part of their names, such as x, y and z of a force.
+
+    Attributes:
+        path: the common part.
+        unit: empty: unknown.
+        items: the part that differs, one for each value.
+        columns: indices of the values.
+    """
+
+    path: str
+    unit: str
+    items: tuple[str, ...]
+    columns: tuple[int, ...]
+
+
+def group_values(names: Sequence[str], by_field: bool) -> list[ValueGroup]:
+    """Group values by name and unit, in the order of the first of each group.
+
+    Args:
+        by_field: the common part is the first one, the field; otherwise everything but the last one. A name
+            with a single part has the empty path.
+    """
+    found: dict[tuple[str, str], list[tuple[str, int]]] = {}
+    for column, name in enumerate(names):
+        whole, unit = split_name(name)
+        if by_field:
+            path, _, item = whole.partition("/") if "/" in whole else ("", "", whole)
+        else:
+            path, _, item = whole.rpartition("/")
+        found.setdefault((path, unit), []).append((item, column))
+    return [
+        ValueGroup(path, unit, tuple(i for i, _ in members), tuple(c for _, c in members))
+        for (path, unit), members in found.items()
+    ]

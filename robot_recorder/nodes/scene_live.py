@@ -10,6 +10,7 @@ from std_msgs.msg import String
 
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.model.labels import LabelEvent, Outcome, fold
+from robot_recorder.model.marks import marks_of
 from robot_recorder.model.streams import RobotProfile, StreamHealth
 from robot_recorder.msg import EpisodeStatus, Label, Task
 from robot_recorder.nodes.conversions import from_label, to_ns
@@ -17,7 +18,7 @@ from robot_recorder.nodes.doors import message_problem
 from robot_recorder.nodes.log import NodeLog
 from robot_recorder.nodes.runtime import LATCHED
 from robot_recorder.quality.report import Verdict
-from robot_recorder.rviz.overlay import Situation, State, marks_of
+from robot_recorder.rviz.overlay import Situation, State
 from robot_recorder.rviz.placement import Placement, placement
 from robot_recorder.rviz.scene import sensors
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from robot_recorder.content.series import EpisodeData, Series
+from robot_recorder.content.thinning import halved
 from robot_recorder.model.arrays import Floats
 from robot_recorder.report.html_panels import Curve, Plot
 from robot_recorder.report.html_text import Html
@@ -77,7 +78,9 @@ class _Store:
     def add(self, series: Series, column: int) -> tuple[int, int]:
         """Return the index of a column's series and of the column in it, adding them if needed."""
         if id(series) not in self._known:
-            times, values = _thinned(series.times_s, series.values, self._thinning)
+            times, values = series.times_s, series.values
+            if self._thinning > 1 and len(times) > _FEWEST:
+                times, values = halved(times, values, self._thinning)
             self._known[id(series)] = len(self.series), values, _spiky(values)
             self.series.append({"times": _exactly(times), "columns": []})
         number, values, spiky = self._known[id(series)]
@@ -100,17 +103,6 @@ def _thinning(panels: Sequence[Plot]) -> int:
         )
     }
     return math.ceil(sum(counts.values()) / _NUMBERS)
-
-
-def _thinned(times: Floats, values: Floats, by: int) -> tuple[Floats, Floats]:
-    """Return the lowest and highest value of each bin, so that no spike is lost."""
-    if by < 2 or len(times) <= _FEWEST:
-        return times, values
-    starts = np.arange(0, len(times), 2 * by)
-    ends = np.append(starts[1:], len(times)) - 1
-    pairs = np.stack([np.fmin.reduceat(values, starts), np.fmax.reduceat(values, starts)], axis=1)
-    both = np.stack([times[starts], times[ends]], axis=1)
-    return both.ravel(), pairs.reshape(-1, values.shape[1])
 
 
 def _spiky(values: Floats) -> np.ndarray:

@@ -11,6 +11,7 @@ from robot_recorder.content.groups import short_name
 from robot_recorder.content.images import ImageFile
 from robot_recorder.content.series import EpisodeData, Pictures
 from robot_recorder.model.labels import LabelEvent, LabelKind, Labels, Outcome
+from robot_recorder.model.marks import marks_of
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.report.html_text import Html, element, plural
 
@@ -45,11 +46,10 @@ def marks(data: EpisodeData, labels: Labels, events: list[LabelEvent]) -> list[T
     """Return the current annotations, and the outcome if it was given during the recording."""
     start_ns, found = data.contents.start_ns, []
     colours: dict[str, int] = {}
-    for event in labels.annotations:
-        start, end = ((at - start_ns) / NS_PER_S for at in (event.start_ns, event.end_ns))
-        kind = "segment" if end > start else "instant"
-        colour = colours.setdefault(event.name, len(colours)) if kind == "segment" else 0
-        found.append(TimelineMark(start, max(end, start), event.name, kind, colour % _COLOURS))
+    for mark in marks_of(labels, start_ns):
+        kind = "instant" if mark.is_instant else "segment"
+        colour = 0 if mark.is_instant else colours.setdefault(mark.name, len(colours))
+        found.append(TimelineMark(mark.start_s, mark.end_s, mark.name, kind, colour % _COLOURS))
     outcomes = [e for e in events if e.kind is LabelKind.OUTCOME]
     if outcomes and outcomes[-1].outcome is not Outcome.UNLABELLED:
         at = (outcomes[-1].stamp_ns - start_ns) / NS_PER_S

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from robot_recorder.alignment.frames import Frame, SampleStatus
-from robot_recorder.model.labels import Labels, Outcome, outcome_text
-from robot_recorder.model.streams import NS_PER_S
+from robot_recorder.model.labels import Outcome, outcome_text
+from robot_recorder.model.marks import Mark
 from robot_recorder.quality.report import Verdict
 from robot_recorder.rviz.shapes import (
     BLUE,
@@ -43,23 +43,6 @@ class State(Enum):
 
 
 @dataclass(frozen=True)
-class Annotation:
-    """An annotation; times in s since the episode's start, equal for an instant."""
-
-    name: str
-    start_s: float
-    end_s: float
-
-
-def marks_of(labels: Labels, start_ns: int) -> tuple[Annotation, ...]:
-    """Return the current annotations of an episode that began at ``start_ns``."""
-    return tuple(
-        Annotation(a.name, (a.start_ns - start_ns) / NS_PER_S, (a.end_ns - start_ns) / NS_PER_S)
-        for a in labels.annotations
-    )
-
-
-@dataclass(frozen=True)
 class Situation:
     """What the overlay shows.
 
@@ -86,7 +69,7 @@ class Situation:
     cause: str = ""
     verdict: Verdict = Verdict.UNKNOWN
     sentence: str = ""
-    marks: tuple[Annotation, ...] = ()
+    marks: tuple[Mark, ...] = ()
     trouble: tuple[str, ...] = ()
     streams: int = 0
 
@@ -153,7 +136,7 @@ def _when(now: Situation) -> str:
     return f"{now.state.value}   {round(now.at_s, 1) + 0.0:.1f}{of} s{before}"
 
 
-def _mark_lines(marks: Iterable[Annotation], at_s: float | None) -> list[Line]:
+def _mark_lines(marks: Iterable[Mark], at_s: float | None) -> list[Line]:
     """Return the annotations that cover this time, or else the last one."""
     if at_s is None:
         return []

@@ -10,13 +10,14 @@ import rerun as rr
 
 from robot_recorder.bags.columns import Column, read_columns
 from robot_recorder.content.contents import Contents, Numbers
+from robot_recorder.content.thinning import at_most
 from robot_recorder.messages.cdr import header_frame_id
 from robot_recorder.messages.kinds import Sort
 from robot_recorder.messages.urdf import RobotModel
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.errors import BagError, DecodeError
 from robot_recorder.view.frames import EpisodeFrames
-from robot_recorder.view.log import RerunLog, entity, thinned
+from robot_recorder.view.log import RerunLog, entity
 from robot_recorder.view.robot import RATE_HZ, ROOT
 from robot_recorder.view.touch import TouchPad, pads
 
@@ -54,7 +55,7 @@ class ContactLog:
         if link is None or topic.sort not in (Sort.WRENCH, Sort.TACTILE):
             return
         path = entity(ROOT, link, topic.stream)
-        few = thinned(numbers.times_s, RATE_HZ)
+        few = at_most(numbers.times_s, RATE_HZ)
         times_s, values = numbers.times_s[few], numbers.values[few]
         if topic.sort is Sort.WRENCH:
             most = max(self._largest(numbers, slice(0, 3)), _LEAST_FORCE_N)

@@ -12,7 +12,7 @@ from robot_recorder.content.contents import Numbers, Topic
 from robot_recorder.messages.kinds import Sort
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.streams import Role
-from robot_recorder.model.value_names import joint_label, split_name
+from robot_recorder.model.value_names import group_values, joint_label, split_name
 from robot_recorder.view.log import RerunLog, stream_entity
 
 Colour = tuple[int, int, int]
@@ -48,16 +48,13 @@ class Curves:
 
 def grouped(names: Sequence[str]) -> list[Curves]:
     """Group values by all but the last part of their names, such as x, y and z of a force."""
-    groups: dict[tuple[tuple[str, ...], str], list[tuple[int, str]]] = {}
-    for number, name in enumerate(names):
-        whole, unit = split_name(name)
-        parts = tuple(whole.split("/"))
-        path = parts if len(parts) == 1 else parts[:-1]
-        groups.setdefault((path, unit), []).append((number, parts[-1]))
-    return [
-        Curves(path, unit, tuple(n for n, _ in values), tuple(label for _, label in values))
-        for (path, unit), values in groups.items()
-    ]
+    found: list[Curves] = []
+    for path, unit, items, columns in group_values(names, by_field=False):
+        if path:
+            found.append(Curves(tuple(path.split("/")), unit, columns, items))
+        else:  # values without a common part get a plot each
+            found += [Curves((item,), unit, (c,), (item,)) for item, c in zip(items, columns)]
+    return found
 
 
 def of_joints(names: Sequence[str], most: Sequence[str]) -> list[Curves]:

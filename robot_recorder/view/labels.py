@@ -9,6 +9,7 @@ import rerun as rr
 
 from robot_recorder.content.contents import Contents
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome, outcome_text
+from robot_recorder.model.marks import marks_of
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.view.curves import Colour
 from robot_recorder.view.log import RerunLog, entity
@@ -62,9 +63,8 @@ def annotation_lanes(contents: Contents) -> list[list[tuple[float, float, str]]]
     """Return start (s), end (s) and name of annotations, on as many lanes as they need."""
     least_s = _INSTANT * (contents.last_s - contents.first_s)
     lanes: list[list[tuple[float, float, str]]] = []
-    for event in sorted(contents.episode.labels.annotations, key=lambda a: a.start_ns):
-        start, end = ((at - contents.start_ns) / NS_PER_S for at in (event.start_ns, event.end_ns))
-        span = start, max(end, start + least_s), event.name
+    for mark in marks_of(contents.episode.labels, contents.start_ns):
+        span = mark.start_s, max(mark.end_s, mark.start_s + least_s), mark.name
         lane = next((lane for lane in lanes if lane[-1][1] <= span[0]), None)
         if lane is None:
             lanes.append([span])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import rerun as rr
 
-from robot_recorder.model.arrays import Floats, Places
+from robot_recorder.model.arrays import Floats
 from robot_recorder.model.errors import RecorderError
 
 TIME, CLOCK = "episode_time", "clock"  # since the episode's start; robot clock, UTC
@@ -80,9 +80,3 @@ def entity(*parts: str) -> str:
 def stream_entity(stream: str, *parts: str) -> str:
     """Return the path of an entity that belongs to a stream."""
     return entity(_STREAMS, stream, *parts)
-
-
-def thinned(times_s: Floats, rate_hz: float) -> Places:
-    """Return the indices of samples to keep so that there are at most ``rate_hz`` per second."""
-    slots = np.floor(times_s * rate_hz)
-    return np.flatnonzero(np.diff(slots, prepend=np.nan) != 0)

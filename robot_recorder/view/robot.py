@@ -9,12 +9,13 @@ import numpy as np
 import rerun as rr
 
 from robot_recorder.content.contents import Numbers, Topic
+from robot_recorder.content.thinning import at_most
 from robot_recorder.messages.kinds import Sort
 from robot_recorder.messages.urdf import RobotModel, Shape, Visual, quaternions
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.streams import Role
 from robot_recorder.model.value_names import joint_of
-from robot_recorder.view.log import RerunLog, entity, thinned
+from robot_recorder.view.log import RerunLog, entity
 
 ROOT = "robot"
 RATE_HZ = 50.0
@@ -56,7 +57,7 @@ class RobotLog:
         if not parts:
             return
         most = max(parts, key=lambda p: len(p.names))
-        times_s = most.times_s[thinned(most.times_s, RATE_HZ)]
+        times_s = most.times_s[at_most(most.times_s, RATE_HZ)]
         count = len(times_s)
         positions = {joint: np.full(count, at) for joint, at in self._positions.items()}
         for part in parts:

@@ -10,12 +10,13 @@ import numpy as np
 import rerun as rr
 
 from robot_recorder.content.contents import Numbers, Topic
+from robot_recorder.content.thinning import at_most
 from robot_recorder.messages.kinds import Sort
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.value_names import split_name
 from robot_recorder.view.curves import grouped
 from robot_recorder.view.frames import EpisodeFrames
-from robot_recorder.view.log import RerunLog, stream_entity, thinned
+from robot_recorder.view.log import RerunLog, stream_entity
 
 LEAST_CELLS = 8  # fewest cells of an array without rows and columns that gets a map
 _RATE_HZ = 100.0  # of the maps; curves have all samples
@@ -102,7 +103,7 @@ class TouchLog:
             self._pads[key] = pads(numbers.topic, numbers.names)
             for pad in self._pads[key]:
                 self._begin(stream, pad, numbers)
-        few = thinned(numbers.times_s, _RATE_HZ)
+        few = at_most(numbers.times_s, _RATE_HZ)
         for pad in self._pads[key]:
             values = numbers.values[:, list(pad.columns)]
             totals = rr.Scalars.columns(scalars=values.sum(axis=1))

@@ -12,9 +12,9 @@ from support.described import URDF
 from robot_recorder.alignment.frames import NO_FLOATS, NO_INTS, Frame, FrameSample, SampleStatus
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.model.labels import Outcome
+from robot_recorder.model.marks import Mark
 from robot_recorder.quality.report import Verdict
 from robot_recorder.rviz.overlay import (
-    Annotation,
     FrameTrouble,
     Line,
     Situation,
@@ -25,7 +25,7 @@ from robot_recorder.rviz.overlay import (
 from robot_recorder.rviz.placement import placement
 from robot_recorder.rviz.shapes import BLUE, GREEN, GREY, ORANGE, RED, YELLOW
 
-MARKS = (Annotation("reach", 0.5, 2.0), Annotation("slip", 1.5, 2.5), Annotation("touch", 3.0, 3.0))
+MARKS = (Mark("reach", 0.5, 2.0), Mark("slip", 1.5, 2.5), Mark("touch", 3.0, 3.0))
 
 
 def lines_of(**fields) -> dict[str, tuple]:

@@ -13,11 +13,12 @@ from rerun.chunk import RrdReader
 from support.described import URDF
 
 from robot_recorder.content.contents import Numbers, Topic
+from robot_recorder.content.thinning import at_most
 from robot_recorder.messages.kinds import Sort
 from robot_recorder.messages.urdf import parse_urdf
 from robot_recorder.model.streams import Role
 from robot_recorder.view import viewer
-from robot_recorder.view.log import RerunLog, thinned
+from robot_recorder.view.log import RerunLog
 from robot_recorder.view.robot import RobotLog, driving
 
 JOINTS = "sensor_msgs/msg/JointState"
@@ -79,6 +80,6 @@ def test_observed_joints_move_the_robot_and_commands_only_without_them() -> None
 
 def test_thinning_keeps_at_most_the_given_rate() -> None:
     times = np.sort(np.random.default_rng(0).uniform(-3, 7, 5000))
-    kept = times[thinned(times, 20)]
+    kept = times[at_most(times, 20)]
     assert len(np.unique(np.floor(kept * 20))) == len(kept) == 200
-    assert (thinned(times[:3], 1e6) == [0, 1, 2]).all()
+    assert (at_most(times[:3], 1e6) == [0, 1, 2]).all()
