@@ -110,7 +110,7 @@ def parse_pads(text: str) -> dict[str, PadLayout]:
             x = y = 0.0
         if not (frame and x > 0 and y != 0 and math.isfinite(x + y)):
             raise ConfigError(
-                f"'{entry}' in parameter 'pads' is not FRAME:X,Y: give the distances between cells "
+                f"'{entry}' of parameter 'pads' is not FRAME:X,Y: give the distances between cells "
                 "along x and y of the pad's frame in m, such as left_palm:0.014,-0.020; y is "
                 "negative if rows count against it"
             )
