@@ -97,4 +97,5 @@ class Db3File:
             raise BagError(f"the rest of {self.path} cannot be read: {error}") from error
 
     def close(self) -> None:
+        """Close the database."""
         self._reader.close()

@@ -53,7 +53,7 @@ def read_regular(path: Path, most_bytes: int) -> str:
 
 
 def folder_mode(file_mode: int) -> int:
-    """Return the mode of a directory for files of a mode: whoever may read them may enter it."""
+    """Return the directory mode for a file mode: whoever may read the files may enter it."""
     return file_mode | (file_mode & 0o444) >> 2
 
 
@@ -86,7 +86,7 @@ def set_mode(target: Path | int, mode: int) -> None:
 
 
 def share(directory: Path, file_mode: int) -> None:
-    """Set the modes of an episode directory and its files; only log failures: no take is lost."""
+    """Set the modes of an episode directory and its files; failures are only logged."""
     try:
         set_mode(directory, folder_mode(file_mode))
         for path in directory.iterdir():
@@ -97,7 +97,7 @@ def share(directory: Path, file_mode: int) -> None:
 
 
 def mode_beside(path: Path) -> int:
-    """Return the mode for a new file: as the file it replaces, or as the directory without x."""
+    """Return the mode for a new file: that of the replaced file, or of the directory without x."""
     try:
         found = os.lstat(path)
         if stat.S_ISREG(found.st_mode):
@@ -194,7 +194,7 @@ def replace_text(path: Path, text: str) -> None:
     """
     temporary = path.with_name(path.name + ".tmp")
     mode = mode_beside(path)
-    temporary.unlink(missing_ok=True)  # left by a crash, or a link planted by somebody
+    temporary.unlink(missing_ok=True)  # left by a crash, or a malicious link
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with open(fd, "w", encoding="utf-8") as file:

@@ -67,13 +67,13 @@ class Rosbag2Writer:
             )
         else:  # Humble only understands QoS text with integer policies: leave it out, use defaults
             described = rosbag2_py.TopicMetadata(**common)
-        """Write messages, byte for byte."""
         try:
             self._writer.create_topic(described)
         except RuntimeError as error:
             raise self._failed(error) from error
 
     def write(self, samples: Sequence[Sample]) -> None:
+        """Write messages, byte for byte."""
         try:
             for channel, data, receive_ns, send_ns, _ in samples:
                 if self._write is not None:

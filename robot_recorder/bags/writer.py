@@ -39,17 +39,17 @@ _WRITERS = {"mcap": "mcap_writer.McapWriter", "rosbag2_py": "rosbag2_writer.Rosb
 
 
 def writer_factory(name: str) -> Callable[[], BagWriter]:
-    """Return what makes the writers of one adapter: a shipped one, or that of an installed package.
+    """Return the constructor of a writer by its name: a shipped one, or one of another package.
 
     Raises:
-        ConfigError: unknown or not installed; the message says how to get it.
+        ConfigError: the writer is unknown, or not installed; the message says how to install it.
     """
     added: dict[str, Callable[[], BagWriter]] = {}
     if name not in _WRITERS:
         added = extensions(WRITERS_GROUP).found
     if name not in _WRITERS and name not in added:
         raise ConfigError(f"unknown writer '{name}'; known: {', '.join([*_WRITERS, *added])}")
-    # Imported now, not at the first start, which has to be instant.
+    # Import now, because the first recording has to start at once.
     return added[name] if name in added else _shipped(name)
 
 

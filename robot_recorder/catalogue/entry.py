@@ -127,9 +127,10 @@ def metadata_stamp_ns(path: Path) -> int:
 
 
 def entry_of(episode: Episode, stamp_ns: int = 0) -> Entry:
-    """The entry of an episode whose metadata is at hand.
+    """Return the entry of an episode that has been read.
 
     Args:
+        episode: to enter.
         stamp_ns: when that was written.
 
     Raises:
@@ -191,8 +192,8 @@ def _entry_of(episode: Episode, stamp_ns: int) -> Entry:
 
 
 def _worst_skew(certificate: Certificate | None) -> tuple[int | None, str]:
-    streams = certificate.streams.items() if certificate is not None else ()
     """Return the largest p95 skew, us, and its stream; None: unknown."""
+    streams = certificate.streams.items() if certificate is not None else ()
     skews = {name: s.skew_p95_ms for name, s in streams if s.skew_p95_ms is not None}
     if not skews:
         return None, ""

@@ -36,6 +36,7 @@ class Filter:
     """Conditions on episodes; None: any value.
 
     Attributes:
+        task, robot, operator, outcome, verdict: equal to.
         since_ns, until_ns: the episode started at or after, and before.
         longer_ms, shorter_ms: the episode lasted at least, and less than.
     """

@@ -23,7 +23,7 @@ def config_directory() -> Path:
     """Return the ``config`` folder of the ROS 2 install, the Python install or the source tree.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: the folder is not installed.
     """
     # The prefixes of colcon, then those of pip for data files: virtual environment, user, Debian.
     prefixes = ament_prefixes()

@@ -1,1 +1,1 @@
-"""Aligned frames as files that training reads, an exporter a format. Entrance: ``export.export``."""
+"""Export aligned frames for training, with one exporter per format. Entrance: ``export.export``."""

@@ -1,4 +1,4 @@
-"""Aligned frames as named arrays, and what describes them. docs/alignment.md lists the names."""
+"""Aligned frames as named arrays, with metadata. docs/alignment.md lists the names."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _stream_arrays(column: FrameColumn) -> dict[str, np.ndarray]:
 
 
 def frame_metadata(alignment: Alignment) -> dict[str, Any]:
-    """Return what describes the arrays, as plain data for JSON: frame clock, streams, certificate."""
+    """Return the metadata of the arrays for JSON: frame clock, streams, certificate."""
     certificate = alignment.certificate
     return {
         "rate_hz": certificate.rate_hz,

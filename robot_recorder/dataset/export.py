@@ -13,7 +13,7 @@ from robot_recorder.model.extensions import EXPORTERS_GROUP, extensions
 from robot_recorder.offline.align import Alignment
 
 Exporter = Callable[[Alignment, Path], None]
-"""Writes an alignment to a new file at a path. What it raises is told; the file is put in place only when whole."""
+"""Writes an alignment to a path; the file replaces the target only if nothing is raised."""
 
 _SHIPPED: dict[str, Exporter] = {
     npz.SUFFIX: npz.write_npz,
@@ -22,7 +22,7 @@ _SHIPPED: dict[str, Exporter] = {
 
 
 def exporters() -> dict[str, Exporter]:
-    """Return the exporters by suffix, such as ``.npz``: the shipped ones and those of installed packages.
+    """Return the exporters by suffix, such as ``.npz``, including those of installed packages.
 
     The entry point of an installed one is named after its suffix, without the dot.
     """
@@ -48,6 +48,7 @@ def export(alignment: Alignment, path: Path) -> None:
     """Write all frames of a bag; replace the file only once it is whole.
 
     Args:
+        alignment: the frames.
         path: the target; its suffix chooses the exporter.
 
     Raises:

@@ -14,7 +14,7 @@ SUFFIX = ".npz"
 
 
 def write_npz(alignment: Alignment, path: Path) -> None:
-    """Write the arrays, and their description as JSON text in ``facts``.
+    """Write the arrays, with their metadata as JSON text in ``facts``.
 
     Raises:
         OSError: the file cannot be written.

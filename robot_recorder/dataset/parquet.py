@@ -15,7 +15,7 @@ SUFFIX = ".parquet"
 
 
 def write_parquet(alignment: Alignment, path: Path) -> None:
-    """Write one row per frame; the description is JSON text in the schema's metadata, ``robot_recorder``.
+    """Write one row per frame, with JSON text in ``robot_recorder`` of the schema's metadata.
 
     Raises:
         ModuleNotFoundError: pyarrow is not installed.
@@ -29,7 +29,7 @@ def write_parquet(alignment: Alignment, path: Path) -> None:
     for key, array in arrays.items():
         stream, _, what = key.rpartition(".")
         if what in ("names", "window_stamp_ns", "window_values"):
-            continue  # the names are in the facts; windows are lists, below
+            continue  # names are in the metadata; windows become lists, below
         if what == "window_splits":
             splits = pa.array(array.astype(np.int32))
             stamps = pa.array(arrays[f"{stream}.window_stamp_ns"])
@@ -45,7 +45,7 @@ def write_parquet(alignment: Alignment, path: Path) -> None:
 
 
 def _rows(pa: Any, array: np.ndarray) -> Any:
-    """float64[n, k] as lists of k numbers."""
-    if array.shape[1] == 0:  # no such fixed-size list can be read back by every reader
+    """Convert float64[n, k] to n lists of k numbers."""
+    if array.shape[1] == 0:  # some readers fail on fixed-size lists of size 0
         return pa.array([[]] * len(array), type=pa.list_(pa.float64()))
     return pa.FixedSizeListArray.from_arrays(pa.array(array.ravel()), array.shape[1])

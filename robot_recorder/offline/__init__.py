@@ -1,4 +1,4 @@
-"""Align and check bags, guess profiles, estimate latencies. Entrance: ``frames_of``, ``check.check_episode``."""
+"""Align and check bags, guess profiles. Entrance: ``frames_of``, ``check.check_episode``."""
 
 from robot_recorder.offline.align import Alignment, frames_of
 

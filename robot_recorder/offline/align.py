@@ -58,7 +58,7 @@ class Alignment:
         return self.frames.columns[names.index(stream)]
 
     def names(self, stream: str) -> tuple[str, ...]:
-        """Return the names of a stream's values, with units, in the order of ``column(stream).values``."""
+        """Return the names of a stream's values, with units, in the order of its columns."""
         return dict(zip([s.name for s in self.streams], self.value_names))[stream]
 
 
@@ -71,13 +71,15 @@ def frames_of(
     """Align an episode or any bag. Part of the Python API.
 
     Args:
-        rate_hz: of the frames; None: as the profile says.
-        reference: a stream with a frame at each of its samples; "none": a fixed rate; empty: as the profile says.
-        profile: None: the one in the bag, or else a guess.
+        episode: the bag.
+        rate_hz: frame rate; None: as in the profile.
+        reference: stream with a frame at each of its samples; "none": a fixed rate; empty: as in
+            the profile.
+        profile: the robot's profile; None: the one in the bag, or a guess.
 
     Raises:
-        BagError: nothing of it can be read.
-        ConfigError: the profile has nothing in common with the bag, or there is no such reference.
+        BagError: no message can be read.
+        ConfigError: the bag has no topics of the profile, or the reference does not exist.
     """
     plan = make_plan(episode, profile)
     return align_episode(episode, plan, plan.frame_clock(rate_hz, reference))

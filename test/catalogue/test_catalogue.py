@@ -416,7 +416,7 @@ def test_takes_and_labels_are_saved_if_the_catalogue_cannot_be_written(
         paths = [make_episode(store, 60.0 * i) for i in range(3)]
         episode = store.append_label(event(paths[0], Outcome.SUCCESS))
     assert episode.labels.outcome is Outcome.SUCCESS and len(store.paths()) == 3
-    assert len(caplog.records) == 1 and "catalogue" in caplog.text, "it is said once"
+    assert len(caplog.records) == 1 and "catalogue" in caplog.text, "logged once"
     with pytest.raises(BagError, match=r"\.catalogue.* cannot be written"):
         Catalogue(tmp_path, writable=True)
     assert len(content(tmp_path)[0]) == 3, "made in memory"

@@ -1,4 +1,4 @@
-"""A table of frames, counted by readers that did not write it."""
+"""Exported tables of frames, read with other code than wrote them."""
 
 from __future__ import annotations
 
