@@ -189,8 +189,7 @@ class ByName:
             own = self._of(shapes, mine.places)
             among = np.concatenate(([0], np.cumsum(shapes[self._kept.shapes[mine.places]])))[count]
             part, first_own, second_own = self._choose(own, ticks, among)
-            # A field that was not sent is missing, unless it is held at the same sample as the
-            # others.
+            # A field that was not sent is missing, unless held at the same sample as the others.
             same = (part.status == HELD) & (choice.status == HELD) & (part.first == choice.first)
             part.status[(part.status == HELD) & ~same] = MISSING
             self._fill(columns, ticks, part, first_own, second_own, found)

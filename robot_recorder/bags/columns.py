@@ -136,8 +136,7 @@ class ChosenPayloads:
         """Return which of the messages have ``size`` bytes, and those messages as rows."""
         if not isinstance(self._whole, Rows):
             return np.zeros(len(numbers), dtype=bool), np.empty((0, size), dtype=np.uint8)
-        # The whole returns rows in ascending order of message numbers: sort, then restore the
-        # order.
+        # The whole returns rows by ascending message number: sort, then restore the order.
         wanted = self._chosen[numbers]
         order = np.argsort(wanted, kind="stable")
         fits_, rows = self._whole.rows(wanted[order], size)

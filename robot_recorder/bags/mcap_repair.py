@@ -73,7 +73,7 @@ def _finish(path: Path, found: ScanResult) -> None:
             begin = mcap.MAGIC + mcap.header("ros2", LIBRARY)
             if found.chunks[0].offset != len(begin):
                 raise BagError(
-                    f"{path} cannot be repaired: its header is broken, and not one of ours"
+                    f"{path} cannot be repaired: its broken header is of another recorder"
                 )
             file.write(begin)
         end = found.end

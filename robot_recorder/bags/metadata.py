@@ -111,7 +111,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
-    # Half a character, as a shell passes on bytes that are no text: no reader of YAML takes it.
+    # A shell passes invalid UTF-8 on as lone surrogates, which no YAML reader accepts.
     value = value.encode("utf-8", "replace").decode()
     # YAML takes these characters for line breaks unless they are escaped.
     style = '"' if any(end in value for end in "\x85\u2028\u2029") else None

@@ -104,8 +104,7 @@ class Catalogue:
                 raise cannot_write(root, error) from error
             self.connection = copy_in_memory(self._path)
             self.note = f"{cannot_write(root, error)}: it is kept in memory, for this command only"
-        # A connection is part of a reference cycle, so that only the garbage collector would close
-        # it.
+        # A connection is in a reference cycle: only the garbage collector would close it.
         self._closing = weakref.finalize(self, self.connection.close)
 
     def close(self) -> None:

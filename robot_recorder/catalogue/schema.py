@@ -113,8 +113,7 @@ def open_file(path: Path, wait_s: float, file_mode: int = FILE_MODE) -> sqlite3.
                 return connection
             connection.close()
         except sqlite3.OperationalError:
-            # Two processes that turn a new file into a WAL database conflict, and SQLite does not
-            # wait.
+            # Two processes that make a WAL database of a new file conflict; SQLite never waits.
             if time.monotonic() > until or _is_wal(path):
                 raise
             time.sleep(0.01)

@@ -138,7 +138,7 @@ def _activity(times: np.ndarray, rows: list[Any]) -> Activity | None:
             return None
         grid = times
         if np.median(np.diff(times)) < _LEAST_SPAN_NS:
-            slots = np.unique((times - times[0]) // _LEAST_SPAN_NS)  # none where it was silent
+            slots = np.unique((times - times[0]) // _LEAST_SPAN_NS)  # no slots where it was silent
             grid = times[0] + slots * _LEAST_SPAN_NS
         place, own = (grid - times[0]).astype(np.float64), (times - times[0]).astype(np.float64)
         steps = np.diff(np.stack([np.interp(place, own, c) for c in levels.T], axis=1), axis=0)

@@ -73,7 +73,9 @@ def _wide_text(store: Typestore, type_name: str, seen: set[str]) -> str:
         inner = node[1][0] if node[0] in (Nodetype.ARRAY, Nodetype.SEQUENCE) else node
         if inner[0] is Nodetype.BASE and inner[1][0] == "wstring":
             return str(name)
-        if inner[0] is Nodetype.NAME and str(inner[1]).endswith("/wstring"):  # taken for a type
+        if inner[0] is Nodetype.NAME and str(inner[1]).endswith(
+            "/wstring"
+        ):  # rosbags takes it for a message type
             return str(name)
         if inner[0] is Nodetype.NAME and inner[1] not in seen:
             found = _wide_text(store, inner[1], seen)

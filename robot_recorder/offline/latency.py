@@ -130,8 +130,7 @@ def _candidates(
     periods = {
         n: min(a[n].period_ns for a in found if n in a)
         for n in names
-        # Commands precede the motion by the controller's delay; images have no values to regress
-        # on.
+        # Commands precede the motion by the controller's delay; images have no values to use.
         if configs[n].role is Role.OBSERVATION and any(a[n].levels.size for a in found if n in a)
     }
     own = min(a[name].period_ns for a in found if name in a)
