@@ -27,10 +27,12 @@ def episodes_table(entries: Iterable[Entry]) -> Table:
     """A numbered line per episode."""
     table = Table()
     table.add_column("#", justify="right")
-    for heading in ("episode", "task", "outcome", "verdict"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("duration", "messages", "size", "lost", "complete", "skew p95"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    for heading, drop in (("episode", 0), ("task", 1), ("outcome", 0), ("verdict", 0)):
+        table.add_column(heading, no_wrap=True, drop=drop)
+    for heading, drop in (
+        ("duration", 2), ("messages", 7), ("size", 6), ("lost", 3), ("complete", 4), ("skew p95", 5),
+    ):  # fmt: skip
+        table.add_column(heading, justify="right", no_wrap=True, drop=drop)
     for number, entry in enumerate(entries, 1):
         outcome = entry.outcome.text + (f": {entry.cause}" if entry.cause else "")
         verdict = entry.verdict.text + (f": {entry.reason}" if entry.reason else "")

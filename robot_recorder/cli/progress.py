@@ -37,11 +37,19 @@ def counted(what: str, least: int = 2) -> Iterator[Callable[[int, int], None]]:
     """
     from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
-    with _bars(MofNCompleteColumn(), TimeRemainingColumn()) as bars:
-        bar = bars.add_task(visible(what), total=None, visible=False)
-        yield lambda done, total: bars.update(
-            bar, completed=done, total=total, visible=total >= least
-        )
+    bars = _bars(MofNCompleteColumn(), TimeRemainingColumn())
+    bar = bars.add_task(visible(what), total=None)
+
+    def told(done: int, total: int) -> None:
+        if total >= least:
+            bars.start()  # only now, so that a quick command draws nothing; again does nothing
+            bars.update(bar, completed=done, total=total)
+
+    try:
+        yield told
+    finally:
+        if bars.live.is_started:
+            bars.stop()
 
 
 def _bars(*columns: Any) -> Any:

@@ -82,11 +82,13 @@ def _tally_table(
 ) -> Table:
     table = Table()
     table.add_column(side.value, no_wrap=True)
-    headings = ["episodes", "success", "failure", "unlabelled", "success rate", "accept", "review", "reject",
-                "hours", "good", "good/hour"]  # fmt: skip
+    headings = {"episodes": 0, "success": 5, "failure": 6, "unlabelled": 7, "success rate": 0, "accept": 10,
+                "review": 9, "reject": 8, "hours": 4, "good": 0, "good/hour": 3}  # fmt: skip
     with_targets = side is Side.TASK and bool(targets)
-    for heading in headings + (["target", "reached"] if with_targets else []):
-        table.add_column(heading, justify="right", no_wrap=True)
+    if with_targets:
+        headings |= {"target": 2, "reached": 1}
+    for heading, drop in headings.items():
+        table.add_column(heading, justify="right", no_wrap=True, drop=drop)
     for name, tally in rows:
         cells = [*_cells(tally)]
         if with_targets:

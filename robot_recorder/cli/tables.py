@@ -13,8 +13,12 @@ from typing import Any
 import rich.console
 import rich.table
 import rich.text
+from rich.measure import Measurement
 
 from robot_recorder.model.text import visible
+
+_WIDEST = 100_000  # characters
+_SEPARATOR = " │ "
 
 
 class PlainText(rich.text.Text):
@@ -33,18 +37,56 @@ def _plain(what: Any) -> Any:
 
 
 class Table(rich.table.Table):
-    """A table whose cells are ``PlainText``."""
+    """A table whose cells are ``PlainText``. On a narrow terminal it leaves columns out."""
 
     def __init__(self, *headings: Any, **options: Any) -> None:
+        self._ranks: list[int] = []
+        self._least: list[int] = []
         super().__init__(*headings, **{"show_edge": False, "pad_edge": False, **options})
 
-    def add_column(self, header: Any = "", *args: Any, **options: Any) -> None:
-        """Add a column; ``rich.table.Table.add_column`` has the options."""
+    def add_column(
+        self, header: Any = "", *args: Any, drop: int = 0, least: int = 1, **options: Any
+    ) -> None:
+        """Add a column; ``rich.table.Table.add_column`` has the other options.
+
+        Args:
+            drop: on a narrow terminal the column with the highest number is left out first; 0: never.
+            least: other columns are left out for it to have this many characters.
+        """
         super().add_column(_plain(header), *args, **options)
+        self._ranks.append(drop)
+        self._least.append(least)
 
     def add_row(self, *cells: Any, **options: Any) -> None:
         """Add a row; ``rich.table.Table.add_row`` has the options."""
         super().add_row(*map(_plain, cells), **options)
+
+    def least_width(self, console: rich.console.Console) -> int:
+        """Characters it takes to show every column: whole lines, or where they may be wrapped whole words."""
+        options = console.options.update_width(_WIDEST)
+        widths = [
+            max(
+                least,
+                *(
+                    measured.maximum if column.no_wrap else measured.minimum
+                    for cell in (column.header, *column.cells)
+                    for measured in [Measurement.get(console, options, cell)]
+                ),
+            )
+            for column, least in zip(self.columns, self._least)
+        ]
+        return sum(widths) + len(_SEPARATOR) * (len(widths) - 1)
+
+    def narrow(self, console: rich.console.Console) -> list[str]:
+        """Leave out columns until it fits; returns their headings."""
+        left_out = []
+        while self.least_width(console) > console.width and (rank := max(self._ranks, default=0)):
+            place = self._ranks.index(rank)
+            del self._ranks[place], self._least[place]
+            left_out.append(str(self.columns.pop(place).header))
+        for number, column in enumerate(self.columns):
+            column._index = number  # rich pads the last one differently
+        return left_out
 
 
 class Console(rich.console.Console):
@@ -56,7 +98,16 @@ class Console(rich.console.Console):
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print, each object on a line of its own unless it is wrapped."""
+        left_out: list[str] = []
+        for table in objects:
+            if isinstance(table, Table) and self.file.isatty():
+                left_out += table.narrow(self)
+            elif isinstance(table, Table):  # a script reads it: nothing may be cut off
+                self.width = max(self.width, table.least_width(self))
         super().print(*map(_plain, objects), **{"highlight": False, **options})
+        if left_out:
+            words = ", ".join(left_out)
+            super().print(PlainText(f"the terminal is too narrow for: {words}", "dim"))
 
     def on_broken_pipe(self) -> None:
         """Let whoever started the command decide, where rich would exit."""

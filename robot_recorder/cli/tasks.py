@@ -57,14 +57,14 @@ def _print(tasks: list[Task]) -> None:
     from robot_recorder.cli.tables import Table, table_console
 
     table = Table()
-    for heading in ("programme", "task"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("instruction", min_width=24)
-    for heading in ("expected s", "target"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("contact", no_wrap=True)
-    for heading in ("annotations", "failure causes"):
-        table.add_column(heading)
+    table.add_column("programme", no_wrap=True, drop=2)
+    table.add_column("task", no_wrap=True)
+    table.add_column("instruction", least=24)
+    table.add_column("expected s", justify="right", no_wrap=True, drop=3)
+    table.add_column("target", justify="right", no_wrap=True, drop=1)
+    table.add_column("contact", no_wrap=True, drop=6)
+    table.add_column("annotations", drop=5)
+    table.add_column("failure causes", drop=4)
     for task in tasks:
         span = "-" if task.least_s is None else f"{task.least_s:g}-{task.most_s:g}"
         table.add_row(
