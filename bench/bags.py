@@ -13,7 +13,8 @@ from rclpy.serialization import serialize_message
 
 from robot_recorder.bags.writer import writer_factory
 from robot_recorder.messages.installed_types import has_header, message_definition, type_hash
-from robot_recorder.model.topics import BagTopic, Channel, OfferedQos, Sample
+from robot_recorder.model.qos import OfferedQos
+from robot_recorder.model.topics import BagTopic, Channel, Sample
 
 NS = 1_000_000_000
 T0 = 1_700_000_000 * NS

@@ -42,8 +42,9 @@ from robot_recorder.catalogue.schema import DAY_NS, FILE
 from robot_recorder.catalogue.sync import sync
 from robot_recorder.episodes.facts import label_facts
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
+from robot_recorder.model.qos import OfferedQos
 from robot_recorder.model.streams import NS_PER_S
-from robot_recorder.model.topics import BagTopic, OfferedQos
+from robot_recorder.model.topics import BagTopic
 from robot_recorder.quality.report import Verdict
 
 CONSOLE = Console(width=130)

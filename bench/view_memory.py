@@ -28,7 +28,8 @@ from robot_recorder.bags.writer import writer_factory
 from robot_recorder.content.contents import Contents
 from robot_recorder.messages.installed_types import message_definition, type_hash
 from robot_recorder.messages.kinds import Sort
-from robot_recorder.model.topics import BagTopic, Channel, OfferedQos, Sample
+from robot_recorder.model.qos import OfferedQos
+from robot_recorder.model.topics import BagTopic, Channel, Sample
 from robot_recorder.view.log import stream_entity
 from robot_recorder.view.viewer import MEMORY
 

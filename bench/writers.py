@@ -25,7 +25,8 @@ from rich.table import Table
 from robot_recorder.bags.mcap_scan import scan
 from robot_recorder.bags.writer import writer_factory
 from robot_recorder.model.errors import ConfigError
-from robot_recorder.model.topics import BagTopic, Channel, OfferedQos, Sample
+from robot_recorder.model.qos import OfferedQos
+from robot_recorder.model.topics import BagTopic, Channel, Sample
 
 MESSAGE = bytes(2800)  # a 43-joint JointState
 CHANNELS = [

@@ -127,6 +127,15 @@ def test_no_module_imports_itself_over_others() -> None:
         graph = {name: uses for name, uses in graph.items() if name not in free}
 
 
+def test_no_two_classes_share_a_name() -> None:
+    where: dict[str, list[str]] = {}
+    for path in SOURCES:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                where.setdefault(node.name.lstrip("_"), []).append(str(path))
+    assert {name: files for name, files in where.items() if len(files) > 1} == {}
+
+
 def test_every_folder_says_what_it_is_for_and_names_its_entrance() -> None:
     for init in PACKAGE.glob("*/**/__init__.py"):
         text = ast.get_docstring(ast.parse(init.read_text())) or ""

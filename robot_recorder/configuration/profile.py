@@ -7,13 +7,11 @@ import re
 from robot_recorder.configuration.quality import parse_quality
 from robot_recorder.configuration.yaml_source import YamlMap, is_name
 from robot_recorder.messages.kinds import JOINT_STATE, KINDS
+from robot_recorder.model.qos import Durability, Qos, Reliability
 from robot_recorder.model.streams import (
     NS_PER_MS,
-    Durability,
     FrameClock,
     Policy,
-    Qos,
-    Reliability,
     RobotProfile,
     Role,
     SourceClockKind,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
+from robot_recorder.model.qos import Durability, Qos, Reliability
 from robot_recorder.model.quality_settings import NO_SETTINGS, QualitySettings
 from robot_recorder.model.units import JointUnit
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
-INFINITE_NS = 2**63 - 1  # the middleware's word for "no limit"
 
 
 class Role(str, Enum):
@@ -38,16 +38,6 @@ class SourceClockKind(str, Enum):
     DEVICE = "device"
 
 
-class Reliability(str, Enum):
-    RELIABLE = "reliable"
-    BEST_EFFORT = "best_effort"
-
-
-class Durability(str, Enum):
-    VOLATILE = "volatile"
-    TRANSIENT_LOCAL = "transient_local"
-
-
 class StreamHealth(IntEnum):
     """Mirrors StreamStatus.HEALTH_*."""
 
@@ -58,15 +48,6 @@ class StreamHealth(IntEnum):
     WRONG_TYPE = 4
     UNHEARD = 5
     CLOCK = 6
-
-
-@dataclass(frozen=True)
-class Qos:
-    """The part of a QoS profile that decides who hears whom."""
-
-    reliability: Reliability = Reliability.BEST_EFFORT
-    durability: Durability = Durability.VOLATILE
-    deadline_ns: int = INFINITE_NS
 
 
 @dataclass(frozen=True)

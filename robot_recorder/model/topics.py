@@ -5,46 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from robot_recorder.model.losses import Dropout
-from robot_recorder.model.streams import INFINITE_NS
-
-
-@dataclass(frozen=True)
-class OfferedQos:
-    """A publisher's QoS as rosbag2 stores it; policies by their rmw names.
-
-    Source: rosbag2_storage/src/rosbag2_storage/qos.cpp (metadata version 9).
-    """
-
-    reliability: str = "reliable"
-    durability: str = "volatile"
-    history: str = "unknown"  # DDS discovery does not carry it
-    depth: int = 0
-    deadline_ns: int = INFINITE_NS
-    lifespan_ns: int = INFINITE_NS
-    liveliness: str = "automatic"
-    liveliness_lease_ns: int = INFINITE_NS
-
-    def to_dict(self) -> dict[str, Any]:
-        """The nine keys, in rosbag2's order."""
-        return {
-            "history": self.history,
-            "depth": self.depth,
-            "reliability": self.reliability,
-            "durability": self.durability,
-            "deadline": _duration(self.deadline_ns),
-            "lifespan": _duration(self.lifespan_ns),
-            "liveliness": self.liveliness,
-            "liveliness_lease_duration": _duration(self.liveliness_lease_ns),
-            "avoid_ros_namespace_conventions": False,
-        }
-
-
-def _duration(ns: int) -> dict[str, int]:
-    sec, nsec = divmod(ns, 1_000_000_000)
-    return {"sec": sec, "nsec": nsec}
+from robot_recorder.model.qos import OfferedQos, QosEvents
 
 
 @dataclass(frozen=True)
@@ -64,21 +28,6 @@ class BagTopic:
     offered_qos: tuple[OfferedQos, ...] = ()
     type_hash: str = ""
     definition: str = ""
-
-
-@dataclass
-class QosEvents:
-    """What the middleware reported about a subscription since it was made.
-
-    Attributes:
-        deadline: a publisher did not keep the deadline it offers.
-        lost: the middleware itself says that messages were lost.
-        incompatible: a publisher could not be heard with the QoS subscribed with.
-    """
-
-    deadline: int = 0
-    lost: int = 0
-    incompatible: int = 0
 
 
 @dataclass(eq=False)

@@ -31,7 +31,8 @@ from robot_recorder.messages.installed_types import (
 )
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.losses import Dropout, Place
-from robot_recorder.model.streams import Durability, Qos, follow_publishers, hears
+from robot_recorder.model.qos import Durability, Qos
+from robot_recorder.model.streams import follow_publishers, hears
 from robot_recorder.model.topics import BagTopic, Batch, Channel, Sample
 from robot_recorder.nodes.log import NodeLog
 from robot_recorder.nodes.qos import core_qos, offered_qos, subscription_qos

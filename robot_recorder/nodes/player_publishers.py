@@ -19,8 +19,7 @@ from rclpy.qos import (
 )
 
 from robot_recorder.messages.installed_types import message_class, type_hash
-from robot_recorder.model.streams import INFINITE_NS
-from robot_recorder.model.topics import OfferedQos
+from robot_recorder.model.qos import INFINITE_NS, OfferedQos
 from robot_recorder.playback.recorded_qos import offer_for_all
 from robot_recorder.playback.selection import Selection
 from robot_recorder.playback.timeline import Message

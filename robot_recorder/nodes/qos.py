@@ -9,8 +9,14 @@ from rclpy.duration import Duration
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
-from robot_recorder.model.streams import INFINITE_NS, Durability, Qos, Reliability
-from robot_recorder.model.topics import OfferedQos, QosEvents
+from robot_recorder.model.qos import (
+    INFINITE_NS,
+    Durability,
+    OfferedQos,
+    Qos,
+    QosEvents,
+    Reliability,
+)
 
 
 def subscription_qos(qos: Qos, depth: int) -> QoSProfile:

@@ -14,8 +14,8 @@ from robot_recorder.episodes.store import EpisodeStore
 from robot_recorder.episodes.trash import TrashLimits
 from robot_recorder.messages.installed_types import message_definition, type_hash
 from robot_recorder.model.errors import ConfigError
-from robot_recorder.model.streams import Durability, Qos, Reliability
-from robot_recorder.model.topics import BagTopic, Channel, OfferedQos
+from robot_recorder.model.qos import Durability, OfferedQos, Qos, Reliability
+from robot_recorder.model.topics import BagTopic, Channel
 from robot_recorder.msg import ClockModels, FrameLayout
 from robot_recorder.nodes.conversions import to_dropout, to_label, to_task
 from robot_recorder.nodes.ingest import Ingest

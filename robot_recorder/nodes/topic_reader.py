@@ -8,7 +8,7 @@ from typing import Any
 from rclpy.subscription import Subscription
 
 from robot_recorder.model.losses import Dropout, Place
-from robot_recorder.model.streams import Qos
+from robot_recorder.model.qos import Qos
 from robot_recorder.model.topics import Channel, Sample
 from robot_recorder.nodes.qos import EventCounter
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from robot_recorder.bags.metadata import parse_qos
-from robot_recorder.model.streams import INFINITE_NS, NS_PER_S
-from robot_recorder.model.topics import OfferedQos
+from robot_recorder.model.qos import INFINITE_NS, OfferedQos
+from robot_recorder.model.streams import NS_PER_S
 
 # Up to metadata version 8, policies are indices into these lists (rmw/types.h).
 _HISTORIES = ("system_default", "keep_last", "keep_all", "unknown")

@@ -70,7 +70,7 @@ def look_at(type_name: str, time_ns: int, message: bytes) -> PictureFigures | No
 
 
 @dataclass(frozen=True)
-class _Decoded:
+class _GreyPicture:
     """Full width and height of a picture, uint8[h, w] to measure, and whether it is light."""
 
     width: int
@@ -79,7 +79,7 @@ class _Decoded:
     light: bool = True
 
 
-def _compressed(message: bytes) -> _Decoded | None:
+def _compressed(message: bytes) -> _GreyPicture | None:
     cv2 = _cv2()
     encoded = encoded_picture(message)
     check_size(encoded)
@@ -90,10 +90,10 @@ def _compressed(message: bytes) -> _Decoded | None:
         height, width = picture.shape[:2]
         if picture.dtype != np.uint8:
             grey = depth_as_grey(picture[..., 0] if picture.ndim > 2 else picture)
-            return _Decoded(width, height, grey, False)
+            return _GreyPicture(width, height, grey, False)
         codes = {3: cv2.COLOR_BGR2GRAY, 4: cv2.COLOR_BGRA2GRAY}
         grey = picture if picture.ndim == 2 else cv2.cvtColor(picture, codes[picture.shape[2]])
-        return _Decoded(width, height, grey)
+        return _GreyPicture(width, height, grey)
     width, height, scan = jpeg_head(encoded)
     flags = {1: cv2.IMREAD_GRAYSCALE, 2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
              4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 8: cv2.IMREAD_REDUCED_GRAYSCALE_8}  # fmt: skip
@@ -102,25 +102,25 @@ def _compressed(message: bytes) -> _Decoded | None:
     if encoded.rfind(b"\xff\xd9") < scan:
         return None
     grey = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags[scale])
-    return None if grey is None else _Decoded(width, height, grey)
+    return None if grey is None else _GreyPicture(width, height, grey)
 
 
-def _raw(message: bytes) -> _Decoded:
+def _raw(message: bytes) -> _GreyPicture:
     cv2 = _cv2()
     pixels = raw_pixels(message)
     values = pixels.values
     height, width, channels = values.shape
     if values.dtype != np.uint8:
-        return _Decoded(width, height, depth_as_grey(values[..., 0]), False)
+        return _GreyPicture(width, height, depth_as_grey(values[..., 0]), False)
     if channels == 2:  # YUV 4:2:2: brightness alternates with colour
-        return _Decoded(width, height, values[..., int(pixels.encoding in ("yuv422", "uyvy"))])
+        return _GreyPicture(width, height, values[..., int(pixels.encoding in ("yuv422", "uyvy"))])
     if channels == 1:
-        return _Decoded(width, height, values[..., 0])
+        return _GreyPicture(width, height, values[..., 0])
     convert = {3: cv2.COLOR_RGB2GRAY, 4: cv2.COLOR_RGBA2GRAY}[channels]
-    return _Decoded(width, height, cv2.cvtColor(values, convert))
+    return _GreyPicture(width, height, cv2.cvtColor(values, convert))
 
 
-def _figures(time_ns: int, picture: _Decoded) -> PictureFigures:
+def _figures(time_ns: int, picture: _GreyPicture) -> PictureFigures:
     cv2 = _cv2()
     grey = picture.grey
     if grey.shape[1] > _WIDTH:

@@ -16,7 +16,8 @@ from robot_recorder.bags.metadata import custom_data_of, read_metadata
 from robot_recorder.bags.reader import read_messages
 from robot_recorder.bags.writer import writer_factory
 from robot_recorder.model.errors import BagError, ConfigError
-from robot_recorder.model.topics import Channel, OfferedQos, Sample
+from robot_recorder.model.qos import OfferedQos
+from robot_recorder.model.topics import Channel, Sample
 
 
 @pytest.fixture(params=["mcap", "rosbag2_py"])

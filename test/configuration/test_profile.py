@@ -6,12 +6,10 @@ import pytest
 
 from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.model.errors import ConfigError
+from robot_recorder.model.qos import Durability, Qos, Reliability
 from robot_recorder.model.streams import (
-    Durability,
     FrameClock,
     Policy,
-    Qos,
-    Reliability,
     Role,
     SourceClockKind,
     follow_publishers,

@@ -13,8 +13,9 @@ from robot_recorder.bags import columns, mcap_file
 from robot_recorder.bags.mcap_writer import McapWriter
 from robot_recorder.content.contents import ContentBatch, Contents
 from robot_recorder.messages.kinds import Sort
+from robot_recorder.model.qos import OfferedQos
 from robot_recorder.model.streams import Role
-from robot_recorder.model.topics import BagTopic, Channel, OfferedQos, Sample
+from robot_recorder.model.topics import BagTopic, Channel, Sample
 
 GRIPPER = Path(__file__).parents[3] / "shared" / "data" / "gripper_closes_can"
 

@@ -27,7 +27,8 @@ from robot_recorder.episodes.recovery import RecordingLock, recover, recover_all
 from robot_recorder.episodes.store import EpisodeStore, Note
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
-from robot_recorder.model.topics import Channel, OfferedQos, Sample
+from robot_recorder.model.qos import OfferedQos
+from robot_recorder.model.topics import Channel, Sample
 from robot_recorder.offline.structure import structure_problems
 
 ID = "arm_20231114T221320_000_lift"

@@ -18,7 +18,8 @@ from support.samples import T0
 
 from robot_recorder.bags.mcap_writer import McapWriter
 from robot_recorder.episodes.store import EpisodeStore
-from robot_recorder.model.topics import BagTopic, Channel, OfferedQos, Sample
+from robot_recorder.model.qos import OfferedQos
+from robot_recorder.model.topics import BagTopic, Channel, Sample
 
 PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
 GRIPPER = "floor_msgs/msg/Gripper"

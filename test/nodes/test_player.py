@@ -31,7 +31,8 @@ from robot_recorder.bags.mcap_writer import McapWriter
 from robot_recorder.bags.metadata import read_metadata
 from robot_recorder.bags.reader import read_messages
 from robot_recorder.messages.installed_types import message_class
-from robot_recorder.model.topics import BagTopic, Channel, OfferedQos, Sample
+from robot_recorder.model.qos import OfferedQos
+from robot_recorder.model.topics import BagTopic, Channel, Sample
 from robot_recorder.nodes.qos import offered_qos
 from robot_recorder.playback.recorded_qos import recorded_offers
 

@@ -26,8 +26,9 @@ from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.dataset.export import export
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.model.errors import ConfigError
+from robot_recorder.model.qos import OfferedQos
 from robot_recorder.model.streams import FrameClock
-from robot_recorder.model.topics import BagTopic, Channel, OfferedQos, Sample
+from robot_recorder.model.topics import BagTopic, Channel, Sample
 from robot_recorder.offline.align import Alignment, align_episode
 from robot_recorder.offline.plan import make_plan
 

@@ -8,8 +8,8 @@ from itertools import product
 import pytest
 import yaml
 
-from robot_recorder.model.streams import INFINITE_NS, Durability, Qos, Reliability, hears
-from robot_recorder.model.topics import OfferedQos
+from robot_recorder.model.qos import INFINITE_NS, Durability, OfferedQos, Qos, Reliability
+from robot_recorder.model.streams import hears
 from robot_recorder.playback.recorded_qos import offer_for_all, recorded_offers
 
 SECOND = 10**9

@@ -15,7 +15,8 @@ from robot_recorder.content.contents import Contents
 from robot_recorder.content.groups import commands_of, observed_joints
 from robot_recorder.content.series import load
 from robot_recorder.model.errors import ConfigError
-from robot_recorder.model.topics import BagTopic, Channel, OfferedQos, Sample
+from robot_recorder.model.qos import OfferedQos
+from robot_recorder.model.topics import BagTopic, Channel, Sample
 from robot_recorder.report.picture import draw
 
 GRIPPER = Path(__file__).parents[3] / "shared" / "data" / "gripper_closes_can"

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 
 from robot_recorder.bags.mcap_writer import McapWriter
-from robot_recorder.model.topics import BagTopic, Channel, OfferedQos, Sample
+from robot_recorder.model.qos import OfferedQos
+from robot_recorder.model.topics import BagTopic, Channel, Sample
 from support import samples
 from support.samples import T0, WRENCH
 

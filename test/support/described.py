@@ -10,7 +10,8 @@ import numpy as np
 
 from robot_recorder.bags.mcap_writer import McapWriter
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome, dump_events
-from robot_recorder.model.topics import BagTopic, Channel, OfferedQos, Sample
+from robot_recorder.model.qos import OfferedQos
+from robot_recorder.model.topics import BagTopic, Channel, Sample
 from support.bags import HEADER, IMAGE, JOINTS, NS, _padded, _text, angle, joint_state
 from support.pictures import compressed
 from support.samples import T0, WRENCH, wrench

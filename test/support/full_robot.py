@@ -11,7 +11,8 @@ import numpy as np
 from robot_recorder.alignment.certificate import Certificate
 from robot_recorder.bags.mcap_writer import McapWriter
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome, appended, dump_events
-from robot_recorder.model.topics import BagTopic, Channel, OfferedQos, Sample
+from robot_recorder.model.qos import OfferedQos
+from robot_recorder.model.topics import BagTopic, Channel, Sample
 from support.bags import IMAGE, JOINTS, picture
 from support.samples import T0, WRENCH, wrench
 

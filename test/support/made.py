@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from robot_recorder.bags.mcap_writer import McapWriter
-from robot_recorder.model.topics import BagTopic, Channel, OfferedQos, Sample
+from robot_recorder.model.qos import OfferedQos
+from robot_recorder.model.topics import BagTopic, Channel, Sample
 from support.bags import HEADER, JOINTS, NS, joint_state
 from support.samples import T0
 

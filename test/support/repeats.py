@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from robot_recorder.bags.mcap_writer import McapWriter
-from robot_recorder.model.topics import BagTopic, Channel, OfferedQos, Sample
+from robot_recorder.model.qos import OfferedQos
+from robot_recorder.model.topics import BagTopic, Channel, Sample
 from support.bags import HEADER, IMAGE, JOINTS, NS, angle, joint_state, picture, wrench
 from support.samples import T0, WRENCH
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from robot_recorder.bags.writer import BagWriter
-from robot_recorder.model.topics import BagTopic, Channel, OfferedQos, Sample
+from robot_recorder.model.qos import OfferedQos
+from robot_recorder.model.topics import BagTopic, Channel, Sample
 
 WRENCH = "geometry_msgs/msg/WrenchStamped"
 T0 = 1_700_000_000_000_000_000
