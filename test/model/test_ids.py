@@ -85,7 +85,7 @@ def test_a_namesake_in_the_trash_gets_its_name_back(tmp_path: Path) -> None:
     second = store.discard(make_episode(store))
     assert second.name == f"{first.name}-2"
     assert store.restore(second.name) == tmp_path / first.name
-    with pytest.raises(BagError, match="exists already"):
+    with pytest.raises(BagError, match="already exists"):
         store.restore(first.name)
 
 
