@@ -25,7 +25,7 @@ test: setup-tests
 
 docs:
 	@$(PYTHON) tools/bootstrap.py --docs
-	$(IN) NO_MKDOCS_2_WARNING=1 mkdocs --quiet build --strict && echo "open .cache/site/index.html"
+	$(IN) NO_MKDOCS_2_WARNING=1 mkdocs --quiet build --strict && echo "see it: python3 -m http.server -d .cache/site"
 
 faults: setup
 	$(IN) FAULTS=100 pytest --basetemp=.cache/pytest test/nodes/test_faults.py test/episodes/test_recovery.py

@@ -6,6 +6,9 @@ import json
 import re
 import subprocess
 import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -82,12 +85,19 @@ def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
 
 
 @pytest.mark.skipif(chromium() is None, reason="no Chromium here")
-def test_the_search_works_on_pages_opened_from_disk(site: Path) -> None:
-    page = site / "decisions/0003-our-own-mcap-writer.html"
-    with Browser() as browser:
-        browser.call("Page.navigate", url=f"{page.as_uri()}?q=trash")
-        browser.wait("document.querySelectorAll('.md-search-result__item').length > 3")
-        assert all(url.startswith(("file:", "about:", "data:")) for url in browser.requests)
+def test_the_search_works_and_loads_nothing_from_elsewhere(site: Path) -> None:
+    handler = partial(SimpleHTTPRequestHandler, directory=str(site))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    here = f"http://127.0.0.1:{server.server_port}/"
+    try:
+        with Browser() as browser:
+            url = f"{here}decisions/0003-our-own-mcap-writer.html?q=trash"
+            browser.call("Page.navigate", url=url)
+            browser.wait("document.querySelectorAll('.md-search-result__item').length > 3")
+            assert all(u.startswith((here, "about:", "data:", "blob:")) for u in browser.requests)
+    finally:
+        server.shutdown()
 
 
 def test_the_reference_is_there(site: Path) -> None:

@@ -19,7 +19,6 @@ ROOT_PAGES = {
     "CONTRIBUTING.md": "CONTRIBUTING.md",
     "CHANGELOG.md": "CHANGELOG.md",
 }
-SHIM = "iframe-worker.js"  # beside this file: the search of pages that are opened from disk
 STYLE = ".md-grid { max-width: 80rem; } td:first-child code { white-space: nowrap; }\n"  # room for tables
 COPIES = "checkout"  # folder of the site with files that pages link
 _LINK = re.compile(r"(?<=\]\()([^)\s#:]+)(?=[)#])")
@@ -35,8 +34,6 @@ def on_config(config: Any) -> Any:
 
 def on_files(files: Files, config: Any) -> Files:
     """Add the root's pages, and every file outside of docs/ that a page links."""
-    shim = str(ROOT / "tools" / SHIM)
-    files.append(File.generated(config, f"assets/javascripts/{SHIM}", abs_src_path=shim))
     files.append(File.generated(config, "assets/site.css", content=STYLE))
     for name, place in ROOT_PAGES.items():
         text = (ROOT / name).read_text(encoding="utf-8")
