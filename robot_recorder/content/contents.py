@@ -1,6 +1,6 @@
 """What a bag holds, decoded, some seconds at a time: for pictures, reports and viewers.
 
-Any rosbag2 bag opens. What of it can not be understood is listed, and is not fatal.
+Any rosbag2 bag opens. What of it cannot be understood is listed, and is not fatal.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Images:
         """One of them.
 
         Raises:
-            DecodeError: it can not be decoded.
+            DecodeError: it cannot be decoded.
         """
         return picture_of(self.topic.type, self.payloads[number])
 
@@ -226,7 +226,7 @@ def descriptions(path: Path, types: Mapping[str, str]) -> Iterator[str]:
         types: of its topics.
 
     Raises:
-        BagError: it can not be read.
+        BagError: it cannot be read.
     """
     topics = {t for t, kind in types.items() if kind == _STRING and t.endswith("robot_description")}
     for segment in read_columns(path, topics) if topics else ():
@@ -301,7 +301,7 @@ class _Reader:
     def problem(self) -> str:
         """What could not be read; empty when everything could."""
         bad, other = self._counts.undecodable, self._counts.mismatched
-        found = [f"{bad} messages can not be decoded ({self._decoder.first_error})"] if bad else []
+        found = [f"{bad} messages cannot be decoded ({self._decoder.first_error})"] if bad else []
         found += [f"{other} messages name more values than are kept"] if other else []
         found += self._decoder.notes
         found += [self._times.problem] if self._times.problem else []

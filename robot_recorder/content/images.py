@@ -59,7 +59,7 @@ def picture_of(type_name: str, message: bytes) -> ImageFile:
         message: whole, as CDR.
 
     Raises:
-        DecodeError: it can not be decoded, or is of a kind that is not understood, such as video.
+        DecodeError: it cannot be decoded, or is of a kind that is not understood, such as video.
     """
     try:
         if type_name == RAW:
@@ -137,7 +137,7 @@ def _depth(values: np.ndarray) -> ImageFile:
 def _jpeg(pixels: np.ndarray) -> ImageFile:
     done, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not done:
-        raise DecodeError(f"a picture of {pixels.shape} can not be encoded")
+        raise DecodeError(f"a picture of {pixels.shape} cannot be encoded")
     return ImageFile(data.tobytes())
 
 

@@ -1,4 +1,4 @@
-"""Episodes under a root: one episode, the store of all, labels, trash, locks, recovery. Entrance: ``Episode``, ``open_root``."""
+"""Episodes below a root directory: reading, labels, trash, locks, recovery. Entrance: ``Episode``, ``open_root``."""
 
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.episodes.root import Root, open_root

@@ -1,6 +1,6 @@
-"""An episode on disk, and what its metadata says.
+"""An episode on disk, read through its metadata.
 
-An episode's facts live in its ``metadata.yaml`` under ``custom_data``, as text values:
+The facts of an episode are text values in ``custom_data`` of its ``metadata.yaml``;
 docs/episodes.md lists them.
 """
 
@@ -33,33 +33,33 @@ from robot_recorder.model.plain_data import load_json
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.quality.report import UNCHECKED, QualityReport
 
-_ID = re.compile(r"(?P<robot>.+?)_\d{8}T\d{6}_\d{3}(_|-|\.|$)")  # as ``episode_id`` makes it
-# Attributes that read a key of custom_data.
+_ID = re.compile(r"(?P<robot>.+?)_\d{8}T\d{6}_\d{3}(_|-|\.|$)")  # the format of ``episode_id``
+# Attributes of ``Episode``, and the key of custom_data that each of them reads.
 _READ_BY = {"start_ns": "start_ns", "stop_ns": "duration_s", "pre_roll_s": "pre_roll_s", "labels": "events",
             "quality": "quality", "sync": "certificate", "streams": "lost", "clock_jumps": "clock_jumps"}  # fmt: skip
 
 
 def episode_id(robot: str, task: str, start_ns: int) -> str:
-    """robot, UTC start to the millisecond, task: unique per robot, and sorts by time."""
+    """Return robot, UTC start to the millisecond and task: unique per robot, sorts by time."""
     start = datetime.fromtimestamp(start_ns // NS_PER_S, timezone.utc)
     millis = start_ns // 1_000_000 % 1000
     return "_".join(filter(None, (robot, f"{start:%Y%m%dT%H%M%S}", f"{millis:03d}", task)))
 
 
 def robot_in(id: str) -> str:
-    """The robot that an episode's id begins with; empty: it is not made by ``episode_id``."""
+    """Return the robot that an episode id begins with; empty: not made by ``episode_id``."""
     match = _ID.match(id)
     return match["robot"] if match else ""
 
 
 @dataclass(frozen=True)
 class Episode:
-    """A bag and what its metadata says. Foreign bags simply have no facts.
+    """A bag and its metadata. Bags of other recorders have no facts.
 
     Attributes:
-        path: the bag directory, or a data file that has none around it.
-        metadata: content of ``metadata.yaml``, or what the data files say where there is none.
-        notes: what ``metadata.yaml`` says and the data files do not, one sentence each.
+        path: the bag directory, or a data file without one.
+        metadata: content of ``metadata.yaml``; built from the data files if it is missing.
+        notes: where ``metadata.yaml`` contradicts the data files, one sentence each.
     """
 
     path: Path
@@ -68,10 +68,10 @@ class Episode:
 
     @classmethod
     def open(cls, path: str | Path) -> Episode:
-        """Look at a bag directory, one without ``metadata.yaml``, or a data file.
+        """Open a bag directory, with or without ``metadata.yaml``, or a data file.
 
         Raises:
-            BagError: not a bag.
+            BagError: the path is not a bag.
         """
         path = Path(path)
         if path.is_file() and (path.parent / METADATA_FILE).is_file():
@@ -81,14 +81,14 @@ class Episode:
     def knowing(
         self, certificate: Certificate | None = None, quality: QualityReport | None = None
     ) -> Episode:
-        """A copy that need not parse what its metadata was just written from; None: not known."""
+        """Return a copy with these results set, so that they are not parsed again; None: unknown."""
         copy = Episode(self.path, self.metadata, self.notes)
         known = {"certificate": certificate, "quality": quality}
         copy.__dict__.update({name: value for name, value in known.items() if value is not None})
         return copy
 
     def readable(self) -> tuple[Episode, list[str]]:
-        """A copy without unreadable custom_data, and one sentence per dropped key."""
+        """Return a copy without unreadable custom_data, and one sentence per dropped key."""
         custom, problems = dict(self.metadata.get("custom_data") or {}), []
         for key, name in _READ_BY.items():
             try:
@@ -101,70 +101,70 @@ class Episode:
                 TypeError,
                 ValueError,
             ) as error:
-                said = isinstance(error, BagError)
-                problems.append(str(error) if said else str(self._rubbish(key, error)))
+                named = isinstance(error, BagError)
+                problems.append(str(error) if named else str(self._invalid(key, error)))
                 custom.pop(key, None)
         metadata = {**self.metadata, "custom_data": custom}
         return Episode(self.path, metadata, self.notes), problems
 
     @cached_property
     def facts(self) -> dict[str, str]:
-        """custom_data, as text."""
+        """Return custom_data, values as text."""
         return custom_data_of(self.metadata)
 
     @property
     def id(self) -> str:
-        """The episode's id; the directory's name for foreign bags."""
+        """Return the episode's id; for bags of other recorders the directory's name."""
         return self.facts.get("episode_id", self.path.name)
 
     @cached_property
     def events(self) -> list[LabelEvent]:
-        """The label event log.
+        """Return the log of label events, oldest first.
 
         Raises:
-            BagError: it is none.
+            BagError: the log is invalid.
         """
         try:
             return load_events(self.facts.get("labels", ""))
         except (ValueError, TypeError) as error:
-            raise self._rubbish("labels", error) from error
+            raise self._invalid("labels", error) from error
 
     @property
     def labels(self) -> Labels:
-        """What holds now."""
+        """Return the labels that are valid now."""
         return fold(self.events)
 
     @property
     def start_ns(self) -> int:
-        """Nominal start; the first message's receive stamp for foreign bags."""
+        """Return the nominal start, ns; for bags of other recorders the first receive time."""
         first = self.metadata["starting_time"]["nanoseconds_since_epoch"]
         return self._int("start_ns", first)
 
     @property
     def pre_roll_s(self) -> float:
-        """How much of it was received before its start.
+        """Return the length of the pre-roll, the time recorded before the start, s.
 
         Raises:
-            BagError: nobody can say.
+            BagError: the fact is invalid.
         """
         try:
             seconds = float(self.facts.get("pre_roll_s", 0))
             if not math.isfinite(seconds):
                 raise ValueError(f"it is {seconds}")
         except ValueError as error:
-            raise self._rubbish("pre_roll_s", error) from error
+            raise self._invalid("pre_roll_s", error) from error
         return seconds
 
     @property
     def duration_s(self) -> float:
-        """From start to stop; from first to last message for foreign bags."""
+        """Return the time from start to stop, s; without facts from first to last message."""
         if "stop_ns" in self.facts:
             return (self._int("stop_ns", 0) - self.start_ns) / NS_PER_S
         return float(self.metadata["duration"]["nanoseconds"]) / NS_PER_S
 
     @property
     def span(self) -> Span:
-        """From the beginning of its pre-roll to its end, on the robot clock."""
+        """Return the begin of the pre-roll, the start and the end, robot clock."""
         start_ns = self.start_ns
         first = int(self.metadata["starting_time"]["nanoseconds_since_epoch"])
         last = first + int(self.metadata["duration"]["nanoseconds"])
@@ -174,24 +174,24 @@ class Episode:
 
     @cached_property
     def topics(self) -> dict[str, str]:
-        """Message types by topic, from the metadata."""
+        """Return the message types by topic, from the metadata."""
         entries = self.metadata["topics_with_message_count"]
         return {e["topic_metadata"]["name"]: e["topic_metadata"]["type"] for e in entries}
 
     def messages(self, topics: Iterable[str] | None = None) -> Iterator[BagMessage]:
-        """Yield messages in order of receipt: topic, stamp of receipt (ns) and CDR bytes.
+        """Yield the messages in order of receipt: topic, receive time (ns) and CDR bytes.
 
-        Args:
-            topics: only these; None: all.
+                Args:
+        topics: names of the topics to read; None: all.
 
-        Raises:
-            BagError: the bag cannot be read to its end; what could be read has been yielded.
+                Raises:
+        BagError: the bag cannot be read to its end. Everything readable has been yielded before.
         """
         return read_messages(self.path, set(self.topics if topics is None else topics))
 
     @cached_property
     def counts(self) -> dict[str, int]:
-        """Messages per topic, from the metadata."""
+        """Return the message count of each topic, from the metadata."""
         found: dict[str, int] = {}
         for entry in self.metadata["topics_with_message_count"]:
             name = entry["topic_metadata"]["name"]
@@ -200,17 +200,17 @@ class Episode:
 
     @cached_property
     def streams(self) -> dict[str, dict[str, Any]]:
-        """Per topic messages ``written`` and ``lost`` by place; empty for foreign bags."""
+        """Return messages ``written`` and ``lost`` (by place) of each topic; empty: unknown."""
         return dict(self._json("streams", {}))
 
     @property
     def lost(self) -> tuple[int, bool]:
-        """Messages known to be lost, wherever, and whether that is all.
+        """Return the messages known to be lost at all places, and whether the count is complete.
 
-        It is not all where a middleware does not number its messages, or nobody counted.
+        It is incomplete if the middleware does not number its messages, or nothing counted them.
 
         Raises:
-            ValueError: a number of messages is none.
+            ValueError: a count is not an integer.
         """
         streams = self.streams.values()
         for count in (n for s in streams for n in s.get("lost", {}).values()):
@@ -222,80 +222,80 @@ class Episode:
 
     @cached_property
     def unread(self) -> list[str]:
-        """Messages that nothing here reads, one sentence for each topic."""
+        """Return one sentence for each topic with messages that cannot be read."""
         try:
             return unread_topics(self.path, self.metadata)
-        except BagError:  # who reads the others says so
+        except BagError:  # reported when the messages are read
             return []
 
     @property
     def silent(self) -> list[str]:
-        """Topics without a message."""
+        """Return the topics without a message."""
         return sorted(topic for topic, count in self.counts.items() if not count)
 
     @property
     def is_recovered(self) -> bool:
-        """It was put together after its recording had ended without a stop."""
+        """Return whether the episode was recovered after its recording had ended without a stop."""
         return self.facts.get("recovered") == "true"
 
     @property
     def clock_jumps(self) -> list[tuple[int, int]]:
-        """When the wall clock was set while it was recorded, and by how much, ns."""
+        """Return when the wall clock was set during the recording and by how much, both ns."""
         try:
             return [(int(at), int(by)) for at, by in self._json("clock_jumps", [])]
         except (TypeError, ValueError) as error:
-            raise self._rubbish("clock_jumps", error) from error
+            raise self._invalid("clock_jumps", error) from error
 
     def _int(self, key: str, default: Any) -> int:
-        """A fact that is a whole number.
+        """Return a fact that is an integer.
 
         Raises:
-            BagError: it is none.
+            BagError: it is not an integer.
         """
         try:
             return int(self.facts.get(key, default))
         except ValueError as error:
-            raise self._rubbish(key, error) from error
+            raise self._invalid(key, error) from error
 
-    def _rubbish(self, key: str, error: Exception) -> BagError:
+    def _invalid(self, key: str, error: Exception) -> BagError:
         return BagError(
-            f"{self.path}/metadata.yaml: '{key}' of custom_data is not what it should be ({error}); "
+            f"{self.path}/metadata.yaml: '{key}' of custom_data is invalid ({error});  "
             "correct it there, or remove it"
         )
 
     def _json(self, key: str, default: Any) -> Any:
-        """A fact that is JSON.
+        """Return a fact that is JSON.
 
         Raises:
-            BagError: it is none, or of another kind than ``default``.
+            BagError: it is not JSON, or its type differs from that of ``default``.
         """
         try:
             value = load_json(self.facts[key]) if key in self.facts else default
             if not isinstance(value, type(default)):
                 raise ValueError(f"{type(value).__name__} instead of {type(default).__name__}")
         except ValueError as error:
-            raise self._rubbish(key, error) from error
+            raise self._invalid(key, error) from error
         return value
 
     @cached_property
     def certificate(self) -> Certificate | None:
-        """How well it is aligned, as its recording says; None: nobody has said."""
+        """Return the sync certificate of the recording; None: there is none."""
         try:
             plain = self._json("sync", {})
             return Certificate.from_dict(plain) if plain else None
         except (TypeError, ValueError, AttributeError) as error:
-            raise self._rubbish("sync", error) from error
+            raise self._invalid("sync", error) from error
 
     @cached_property
     def quality(self) -> QualityReport:
-        """What its checks found, as its recording or a later check says; UNCHECKED: nobody has."""
+        """Return the latest report of the quality checks; UNCHECKED: there is none."""
         plain = self._json("quality", {})
         try:
             return QualityReport.from_dict(plain) if plain else UNCHECKED
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise self._rubbish("quality", error) from error
+            raise self._invalid("quality", error) from error
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of all its files."""
+        """Return the size of all files, bytes."""
         return folder_bytes(self.path) if self.path.is_dir() else self.path.stat().st_size

@@ -1,6 +1,6 @@
-"""The facts of an episode: text values in ``custom_data`` of its ``metadata.yaml``. docs/episodes.md lists the keys.
+"""The facts of an episode: text values in ``custom_data`` of its ``metadata.yaml``.
 
-``Episode`` reads them; nothing else parses them.
+docs/episodes.md lists the keys. Only ``Episode`` parses them.
 """
 
 from __future__ import annotations
@@ -14,34 +14,40 @@ from robot_recorder.quality.report import QualityReport, Verdict
 
 
 def label_facts(events: list[LabelEvent]) -> dict[str, str]:
-    """The custom_data entries that follow from an event log."""
+    """Return the custom_data entries of a log of label events."""
     now = fold(events)
     facts = {"outcome": now.outcome.text, "cause": now.cause, "labels": dump_events(events)}
-    if any(event.kind is LabelKind.TASK for event in events):  # what a stranger's bag says is kept
+    if any(
+        event.kind is LabelKind.TASK for event in events
+    ):  # otherwise keep what another recorder wrote
         facts["task"], facts["instruction"] = now.task, now.instruction
         facts["operator"] = now.operator_name
     return facts
 
 
 def quality_facts(report: QualityReport) -> dict[str, str]:
-    """The custom_data entries of a quality report; none when nobody tried to check."""
+    """Return the custom_data entries of a quality report; empty: nothing was checked."""
     if report.verdict is not Verdict.UNKNOWN:
         return {"verdict": report.verdict.text, "quality": json.dumps(report.to_dict())}
     return {"quality": json.dumps(report.to_dict())} if report.broken else {}
 
 
 def incompleteness(facts: dict[str, str]) -> tuple[str, bool]:
-    """Why an episode is not all that was to be recorded, by its custom_data, and whether data is lost."""
+    """Return why an episode is incomplete (empty: it is complete), and whether data is lost."""
     if facts.get("error"):
         return f"was aborted: {facts['error']}", True
     if facts.get("recovered") == "true":
-        return "was recovered after its recorder had died: its last second may be missing", False
+        return "was recovered after its recorder had crashed: its last second may be missing", False
     reason = facts.get("stop_reason", "request")
     return ("" if reason == "request" else f"was ended by {reason.replace('_', ' ')}"), False
 
 
 def lost_of(stream: dict[str, Any]) -> tuple[int | None, str]:
-    """A topic's losses together, of its entry in ``streams``; None where not all are known or nobody counted, and why."""
+    """Return the sum of a topic's losses (None: not fully known), and why it is unknown.
+
+    Args:
+        stream: the topic's entry in the fact ``streams``.
+    """
     by_place, why = stream.get("lost"), str(stream.get("unknown", ""))
     if not isinstance(by_place, dict) or not all(isinstance(n, int) for n in by_place.values()):
         return None, why

@@ -1,4 +1,4 @@
-"""Which labels an episode takes, and what becomes of them: the same whichever door they come through."""
+"""The rules for labels: which are accepted, and what is stored. They hold for every interface."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from robot_recorder.model.streams import NS_PER_MS, NS_PER_S
 from robot_recorder.model.text import text_problem
 
 _TYPO = 0.86  # one letter too many or too few in a word of five
-SLACK_NS = NS_PER_MS  # times are shown and given to the millisecond
-AHEAD_NS = 5 * NS_PER_S  # that the clock of who labels may be ahead of the recorder's
-MOST_LABELS = 1000  # of an episode, as its metadata is read and written whole
+SLACK_NS = NS_PER_MS  # times are shown and entered in milliseconds
+AHEAD_NS = 5 * NS_PER_S  # how far the labeller's clock may be ahead of the recorder's
+MOST_LABELS = 1000  # per episode, because its metadata is read and written as a whole
 _TEXTS = ("by", "note", "task", "instruction", "operator_name", "cause", "name")
 
 
 @dataclass(frozen=True)
 class Span:
-    """When an episode took place, on the robot clock.
+    """Begin and end of an episode, robot clock.
 
     Attributes:
-        start_ns: its nominal start: 0 on the episode's own clock.
-        from_ns: where its pre-roll begins.
-        to_ns: its end; None: it is still being recorded.
+        start_ns: nominal start; time 0 of the episode.
+        from_ns: begin of the pre-roll.
+        to_ns: end; None: the episode is still being recorded.
     """
 
     start_ns: int
@@ -35,29 +35,29 @@ class Span:
     to_ns: int | None = None
 
     def seconds(self, at_ns: int) -> float:
-        """A time of the robot clock on the episode's clock, s."""
+        """Convert a time of the robot clock to a time of the episode, s."""
         return (at_ns - self.start_ns) / NS_PER_S
 
     def at_ns(self, seconds: float) -> int:
-        """Inverse of ``seconds``."""
+        """Convert a time of the episode (s) to a time of the robot clock, ns."""
         return self.start_ns + round(seconds * NS_PER_S)
 
     def text(self, start_ns: int, end_ns: int) -> str:
-        """A segment or an instant on the episode's clock, for people."""
+        """Format a segment or an instant in seconds of the episode."""
         start = f"{self.seconds(start_ns):.3f}"
         return f"{start} s" if start_ns == end_ns else f"{start} to {self.seconds(end_ns):.3f} s"
 
 
 @dataclass(frozen=True)
 class LabelContext:
-    """An episode that is given a label.
+    """The state of an episode that a new label is checked against.
 
     Attributes:
         events: its label log so far.
-        span: when it took place.
-        task: finds the task that rules, by its id; None: nothing is known about it.
-        registry: says what tasks there are when none is found.
-        now_ns: robot clock.
+        span: its begin and end.
+        task: returns a task by its id, as the episode knows it; None: unknown.
+        registry: known tasks, used when ``task`` returns None.
+        now_ns: current time, robot clock.
     """
 
     events: Sequence[LabelEvent]
@@ -68,20 +68,21 @@ class LabelContext:
 
 
 def admit(asked: LabelEvent, into: LabelContext) -> LabelEvent | Answer:
-    """What becomes of a label in an episode's log; or why it is not taken.
+    """Check a label and return the event to append to the log, or why it is rejected.
 
     Args:
-        asked: as it came; where it is silent, what holds is kept. A retraction may leave its start 0.
+        asked: the label as received. Empty fields keep their current value. In a retraction,
+            start 0 means the last annotation of that name.
 
     Returns:
-        The label with the fields of its kind alone, so that nothing else travels along.
+        The label with only the fields of its kind; all others are cleared.
     """
     texts = ((field, getattr(asked, field)) for field in _TEXTS)
     problem = next(filter(None, (text_problem(*text) for text in texts)), "")
     if not problem and len(into.events) >= MOST_LABELS:
-        problem = f"the episode has {len(into.events)} labels, and takes no more"
+        problem = f"the episode has {len(into.events)} labels, the maximum"
     if not problem and not 0 < asked.stamp_ns <= into.now_ns + AHEAD_NS:
-        problem = "the label is stamped in the future, or not at all: check the clock of its sender"
+        problem = "the label's timestamp is in the future or missing: check the clock of its sender"
     if problem:
         return Answer(False, problem)
     bare = LabelEvent(
@@ -93,9 +94,9 @@ def admit(asked: LabelEvent, into: LabelContext) -> LabelEvent | Answer:
         return _admit_task(asked, bare, labels, into)
     task = into.task(labels.task)
     if asked.kind is LabelKind.OUTCOME:
-        verdict = check_outcome(asked.outcome, asked.cause, task)
+        answer = check_outcome(asked.outcome, asked.cause, task)
         taken = replace(bare, outcome=asked.outcome, cause=asked.cause)
-        return taken if verdict.ok else verdict
+        return taken if answer.ok else answer
     if asked.kind is LabelKind.ANNOTATION:
         return _admit_annotation(asked, bare, task, into)
     found = find_annotation(labels, asked.name, asked.start_ns or None, into.span)
@@ -127,18 +128,18 @@ def _admit_task(
 def _admit_annotation(
     asked: LabelEvent, bare: LabelEvent, task: Task | None, into: LabelContext
 ) -> LabelEvent | Answer:
-    verdict = check_annotation(asked.name, asked.start_ns, asked.end_ns, into.span, task)
-    if verdict.ok and into.span.to_ns is None and asked.end_ns > into.now_ns + AHEAD_NS:
+    answer = check_annotation(asked.name, asked.start_ns, asked.end_ns, into.span, task)
+    if answer.ok and into.span.to_ns is None and asked.end_ns > into.now_ns + AHEAD_NS:
         where = into.span.text(asked.start_ns, asked.end_ns)
         now = f"it is {into.span.seconds(into.now_ns):.3f} s into the episode"
-        verdict = Answer(False, f"{asked.name} at {where} is in the future: {now}")
-    if not verdict.ok:
-        return verdict
+        answer = Answer(False, f"{asked.name} at {where} is in the future: {now}")
+    if not answer.ok:
+        return answer
     return replace(bare, name=asked.name, start_ns=asked.start_ns, end_ns=asked.end_ns)
 
 
 def check_outcome(outcome: int, cause: str, task: Task | None) -> Answer:
-    """May an attempt at ``task`` be given this outcome? None: nothing is known about the task."""
+    """Check the outcome of an attempt at ``task``; None: the task is unknown."""
     if outcome not in tuple(Outcome):
         return Answer(False, f"outcome {outcome} is not 0, 1 or 2")
     if cause and outcome != Outcome.FAILURE:
@@ -152,10 +153,10 @@ def check_outcome(outcome: int, cause: str, task: Task | None) -> Answer:
 def check_annotation(
     name: str, start_ns: int, end_ns: int, span: Span, task: Task | None
 ) -> Answer:
-    """May this segment, on the robot clock, be annotated?
+    """Check an annotation; times in ns, robot clock.
 
-    A name that the task does not list is taken, as floors improvise, unless it looks like a slip of
-    the pen in one that it lists.
+    A name that the task does not list is accepted, because operators improvise, unless it looks
+    like a typo of a listed one.
     """
     if not name.strip():
         return Answer(False, "an annotation needs a name, such as grasp")
@@ -181,24 +182,25 @@ def check_annotation(
 def find_annotation(
     labels: Labels, name: str, start_ns: int | None, span: Span
 ) -> LabelEvent | Answer:
-    """The last annotation of this name, and of this start unless that is None; or why there is none."""
+    """Return the last annotation of this name and start (None: any start), or why there is none."""
     for event in reversed(labels.annotations):
         if event.name == name and (start_ns is None or abs(event.start_ns - start_ns) <= SLACK_NS):
             return event
     there = [f"{a.name} at {span.text(a.start_ns, a.end_ns)}" for a in labels.annotations]
     when = "" if start_ns is None else f" at {span.seconds(start_ns):.3f} s"
     return Answer(
-        False, f"no {name}{when} to be withdrawn; annotated: {', '.join(there) or 'nothing'}"
+        False,
+        f"there is no annotation {name}{when} to withdraw; there are: {', '.join(there) or 'none'}",
     )
 
 
 def missing_annotations(labels: Labels, task: Task | None) -> list[str]:
-    """What the task wants annotated and is not yet, in the task's order."""
+    """Return the annotations that the task requires and that are missing, in the task's order."""
     there = {event.name for event in labels.annotations}
     return [name for name in (task.annotations if task else ()) if name not in there]
 
 
 def to_be_annotated(labels: Labels, task: Task | None) -> str:
-    """The same as the end of a sentence; empty when nothing is missing."""
+    """Return the missing annotations as the end of a sentence; empty: none is missing."""
     missing = missing_annotations(labels, task)
     return f"; still to be annotated: {', '.join(missing)}" if missing else ""

@@ -1,6 +1,6 @@
-"""What becomes of labels: the one decision, for the node, the command line and every other way in.
+"""Label an episode that is running, being finalised, or finished.
 
-An episode may be running, being finalised, or finished long ago.
+The nodes, the command line and the console all decide about labels here.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ from robot_recorder.model.streams import NS_PER_S
 
 @dataclass(frozen=True)
 class LabelledEpisode:
-    """What is known about an episode that is to be labelled, or was.
+    """The part of an episode that labels depend on.
 
     Attributes:
+        id: its id.
         facts: its custom_data so far; empty in its first half second.
         events: its label log so far.
-        span: when it took place.
+        span: its begin and end.
     """
 
     id: str
@@ -45,31 +46,35 @@ class LabelledEpisode:
 
     @classmethod
     def of(cls, episode: Episode) -> LabelledEpisode:
-        """A finished episode.
+        """Read it from a finished episode.
 
         Raises:
-            BagError: its facts are not what they should be.
+            BagError: its facts are invalid.
         """
         return cls(episode.id, episode.facts, tuple(episode.events), episode.span)
 
     @property
     def labels(self) -> Labels:
-        """What holds now."""
+        """Return the labels that are valid now."""
         return fold(self.events)
 
     def task(
         self, registry: TaskRegistry, task_id: str = "", registry_rules: bool = False
     ) -> Task | None:
-        """The task it demonstrates, or the one named: as it stood in the registry when it was recorded,
-        or else as it stands in ``registry``; None: unknown to both.
+        """Return a task as it was when the episode was recorded, else as it is in ``registry``.
 
         Args:
-            registry_rules: ``registry`` comes first.
+            registry: the current tasks.
+            task_id: empty: the task of the episode.
+            registry_rules: look in ``registry`` first.
+
+        Returns:
+            None: neither knows the task.
         """
         task_id = task_id or self.labels.task
         try:
             own = parse_tasks(self.facts.get("task_yaml", "tasks: {}")).tasks
-        except ConfigError:  # of a newer version
+        except ConfigError:  # written by a newer version
             own = {}
         known = (registry.tasks, own) if registry_rules else (own, registry.tasks)
         return known[0].get(task_id) or known[1].get(task_id)
@@ -82,15 +87,17 @@ def decide(
     now_ns: int,
     registry_rules: bool = False,
 ) -> list[LabelEvent]:
-    """Return the events to append to an episode's log for the labels that were asked for: all or none.
+    """Return the events to append to an episode's log for the labels asked for: all or none.
 
     Args:
-        asked: in the order of the log; each is decided with those before it in the log.
-        registry: of tasks; see ``LabelledEpisode.task``.
-        now_ns: robot clock.
+        asked: labels in the order of the log; each is checked against the log with those before.
+        now: the episode.
+        registry: tasks, used as by ``LabelledEpisode.task``.
+        now_ns: current time, robot clock.
+        registry_rules: look up tasks in ``registry`` first.
 
     Raises:
-        ConfigError: why a label is not taken.
+        ConfigError: a label is rejected; the message says why.
     """
     before = len(now.events)
     for one in asked:
@@ -114,17 +121,22 @@ def label_finished(
     now_ns: int,
     registry_rules: bool = False,
 ) -> tuple[LabelledEpisode, list[LabelEvent]]:
-    """Label a finished episode; nobody else changes it meanwhile.
+    """Label a finished episode while its lock is held.
 
     Args:
-        asked: returns the labels for the episode as it stands.
+        store: the episode's store.
+        path: the episode's directory.
+        asked: returns the labels to append, given the episode's current state.
+        registry: tasks, used as by ``LabelledEpisode.task``.
+        now_ns: current time, robot clock.
+        registry_rules: look up tasks in ``registry`` first.
 
     Returns:
-        The episode as it stands then, and the events that were appended.
+        The labelled episode, and the events that were appended.
 
     Raises:
-        BagError: the episode or the disk does not take it; nothing has changed.
-        ConfigError: why a label is not taken; nothing has changed.
+        BagError: the episode is invalid or the disk fails; nothing has changed.
+        ConfigError: a label is rejected; nothing has changed.
     """
     taken: list[LabelEvent] = []
 
@@ -137,7 +149,7 @@ def label_finished(
 
 
 def describe(event: LabelEvent, now: LabelledEpisode) -> str:
-    """Return an event of an episode's log in a few words."""
+    """Describe an event of an episode's log in a few words."""
     if event.kind is LabelKind.TASK:
         by = f", operator {event.operator_name}" if event.operator_name else ""
         return f"task {event.task or 'none'}{by}"
@@ -148,10 +160,10 @@ def describe(event: LabelEvent, now: LabelledEpisode) -> str:
 
 
 def look_up(store: EpisodeStore, id: str) -> LabelledEpisode:
-    """An episode of a store, whatever its state.
+    """Return an episode of a store, running or finished.
 
     Raises:
-        BagError: there is none, or its facts are not what they should be.
+        BagError: it does not exist, or its facts are invalid.
     """
     partial = store.root / f"{checked_id(id)}{PARTIAL}"
     if partial in store.unfinished():
@@ -168,5 +180,5 @@ def _running(id: str, facts: dict[str, str]) -> LabelledEpisode:
         stop_ns = int(facts["stop_ns"]) if "stop_ns" in facts else None
         events = tuple(load_events(facts.get("labels", "")))
     except (ValueError, TypeError) as error:
-        raise BagError(f"what is noted about {id} can not be read: {error}") from error
+        raise BagError(f"the notes about {id} cannot be read: {error}") from error
     return LabelledEpisode(id, facts, events, Span(start_ns, start_ns - pre_roll_ns, stop_ns))

@@ -1,7 +1,7 @@
-"""Locks between processes: private files, which only those can hold who may write to the root.
+"""Locks between processes: files that only users with write access to the root can lock.
 
-The kernel lets go of a lock when its process ends, however that happens. Nobody waits longer than a
-deadline. Over NFS this works where the mount passes on locks (the default of NFS 4), see docs/security.md.
+The kernel releases a lock when its process ends for any reason. All waits have a deadline. Over NFS
+this needs a mount that forwards locks (the default of NFS 4), see docs/security.md.
 """
 
 from __future__ import annotations
@@ -21,36 +21,37 @@ from pathlib import Path
 from robot_recorder.model.errors import BagError
 
 LOCKS = ".locks"
-WAIT_S = 15.0  # among many who label at once
-SERVICE_WAIT_S = 2.0  # where somebody waits for an answer
+WAIT_S = 15.0  # enough for many processes that label at once
+SERVICE_WAIT_S = 2.0  # for calls that a person waits for
 _LOOK_S = 0.002
-_MOST_BYTES = 1000  # of what a holder says about itself
+_MOST_BYTES = 1000  # of the description of the holder
 _HELD = (errno.EWOULDBLOCK, errno.EACCES)
 
 
 class HeldError(BagError):
-    """Somebody else holds a lock, and says who."""
+    """Another process holds the lock; the message names it."""
 
 
 class Lock:
-    """A lock by name below a root folder, held until ``release``."""
+    """A named lock below a root directory, held until ``release``."""
 
     def __init__(self, root: Path, name: str, wait_s: float = WAIT_S) -> None:
-        """
+        """Take the lock.
+
         Args:
-            root: exists; who may write to it may hold the lock.
-            name: fit for a file's name.
-            wait_s: the longest to wait for whoever holds it.
+            root: an existing directory; write access to it is needed.
+            name: a valid file name.
+            wait_s: timeout while another process holds the lock, s.
 
         Raises:
-            HeldError: it is still held then.
-            OSError: there cannot be such a lock.
+            HeldError: it is still held after the timeout.
+            OSError: the lock file cannot be created.
         """
         self.path = root / LOCKS / f"{name}.lock"
         until = time.monotonic() + wait_s
         while True:
             _make_folder(self.path.parent)
-            with suppress(FileNotFoundError):  # taken away in between
+            with suppress(FileNotFoundError):  # its holder has just removed it
                 self._fd = _open(self.path)
                 if self._is_ours():
                     break
@@ -59,7 +60,7 @@ class Lock:
                 if time.monotonic() >= until:
                     raise HeldError(holder)
             time.sleep(_LOOK_S)
-        self._say_who()
+        self._write_holder()
 
     def _is_ours(self) -> bool:
         try:
@@ -69,24 +70,24 @@ class Lock:
                 return False
             os.close(self._fd)
             raise
-        # Whoever let go of it took the file away, too: then this is not what others will lock.
+        # A released lock's file is removed: others then lock a new file, not this one.
         return self.is_there()
 
-    def _say_who(self) -> None:
+    def _write_holder(self) -> None:
         who = {"pid": os.getpid(), "host": socket.gethostname(), "since": round(time.time())}
-        with suppress(OSError):  # on a full disk it is held all the same, by somebody unnamed
+        with suppress(OSError):  # disk full: locked all the same, without a description
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, json.dumps(who).encode(), 0)
 
     def is_there(self) -> bool:
-        """Whether this is still what others would have to lock."""
+        """Return whether the lock file still exists and is the one locked here."""
         try:
             return os.path.samestat(os.fstat(self._fd), os.lstat(self.path))
         except OSError:
             return False
 
     def release(self) -> None:
-        """Let go; once is enough."""
+        """Release the lock; further calls do nothing."""
         if self._fd < 0:
             return
         with suppress(OSError):
@@ -103,7 +104,7 @@ class Lock:
 
 
 def _make_folder(folder: Path) -> None:
-    """The folder of locks: open to those who may write to the one above it, and to nobody else."""
+    """Create the lock directory, writable for exactly those who may write to its parent."""
     with suppress(FileExistsError):
         os.mkdir(folder, 0o700)
         above = os.stat(folder.parent)
@@ -111,9 +112,7 @@ def _make_folder(folder: Path) -> None:
         mode |= 0o070 if above.st_mode & stat.S_IWGRP else 0
         mode |= 0o007 if above.st_mode & stat.S_IWOTH else 0
         with suppress(PermissionError):  # a file system without modes
-            if (
-                os.geteuid() == 0
-            ):  # a recorder that ran as root once must not keep others out for good
+            if os.geteuid() == 0:  # a recorder run as root must not lock others out for good
                 os.chown(folder, above.st_uid, above.st_gid)
             os.chmod(folder, mode)
 
@@ -141,7 +140,7 @@ def _open(path: Path) -> int:
 
 
 def _holder(fd: int) -> str:
-    """Who holds a lock, for people, as far as it is known."""
+    """Describe the holder of a lock: process, host, since when."""
     try:
         who = json.loads(os.pread(fd, _MOST_BYTES, 0))
         since = datetime.fromtimestamp(int(who["since"]), timezone.utc)
@@ -151,18 +150,19 @@ def _holder(fd: int) -> str:
 
 
 class Claim:
-    """That this process records a robot into a root: whoever wants to do so, too, is told of it."""
+    """A lock that keeps a second recorder from recording the same robot into the same root."""
 
     def __init__(self, root: Path, robot: str) -> None:
+        """Create the claim; ``problem`` tries to take it."""
         self._root = root
         self._robot = robot
         self._lock: Lock | None = None
         self._asking = threading.Lock()
 
     def problem(self) -> str:
-        """Who else does so, and what to do; empty: nobody, and from now on this process does.
+        """Take the claim; return which process holds it and what to do, or an empty string.
 
-        Asked again and again: the other may have ended, or the root may be another disk by now.
+        Call it before each use: the other process may have ended, or another disk may be mounted.
         """
         with self._asking:
             if self._lock is not None and self._lock.is_there():
@@ -172,10 +172,10 @@ class Claim:
                 self._lock = Lock(self._root, f".recorder_{self._robot}", wait_s=0)
             except HeldError as error:
                 return (
-                    f"another recorder of {self._robot} records into {self._root}: {error}; end it, give "
+                    f"another recorder of {self._robot} records into {self._root}: {error}; stop it, give "
                     "this one a namespace or root of its own, or start it with second_recorder:=true"
                 )
-            except OSError:  # no root yet, or not a writable one: an episode's start says so
+            except OSError:  # no writable root: starting an episode reports that
                 return ""
             return ""
 
@@ -185,6 +185,6 @@ class Claim:
         self._lock = None
 
     def release(self) -> None:
-        """Let another one record."""
+        """Release the claim."""
         with self._asking:
             self._release()

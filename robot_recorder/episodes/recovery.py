@@ -1,4 +1,4 @@
-"""Episodes whose recording ended without a stop: made whole, or put away; never deleted."""
+"""Recover episodes whose recording ended without a stop; move them to quarantine if that fails."""
 
 from __future__ import annotations
 
@@ -33,12 +33,13 @@ from robot_recorder.model.errors import BagError, DiskError
 
 @dataclass(frozen=True)
 class RecoveryResult:
-    """What became of one leftover.
+    """The result of recovering one ``.partial`` directory.
 
     Attributes:
         path: where it is now.
-        ok: it is an episode; otherwise ``message`` says why not.
-        messages: in the episode.
+        ok: whether it is an episode now.
+        message: what was recovered, or why it failed.
+        messages: message count of the episode.
     """
 
     path: Path
@@ -48,12 +49,14 @@ class RecoveryResult:
 
 
 class RecordingLock(Lock):
-    """Held for the ``.partial`` of a running episode, from before it is made, so that nobody recovers it."""
+    """The lock of a running episode; keeps others from recovering its ``.partial`` directory."""
 
     def __init__(self, partial: Path) -> None:
-        """
+        """Take the lock, before the directory is created.
+
         Raises:
-            BagError: somebody else holds it, or it cannot be held.
+            HeldError: another process holds it.
+            DiskError: the lock file cannot be created.
         """
         try:
             super().__init__(partial.parent, lock_name(partial), wait_s=0)
@@ -66,10 +69,11 @@ class RecordingLock(Lock):
 def recover_all(
     store: EpisodeStore, told: Callable[[RecoveryResult], None] = lambda _: None
 ) -> list[RecoveryResult]:
-    """Recover every leftover under a root that nobody is recording.
+    """Recover every ``.partial`` directory below a root that is not being recorded.
 
     Args:
-        told: called after each one.
+        store: the store of the root.
+        told: called with each result.
     """
     results = []
     for partial in store.unfinished():
@@ -81,7 +85,7 @@ def recover_all(
             results.append(RecoveryResult(partial, False, str(error)))
         else:
             with lock:
-                if not partial.exists():  # it was finished, or recovered by somebody else
+                if not partial.exists():  # finished or recovered meanwhile
                     continue
                 results.append(recover(store, partial))
         told(results[-1])
@@ -93,24 +97,30 @@ def recover(
     partial: Path,
     facts: Callable[[dict[str, int]], dict[str, str]] = lambda _: {},
 ) -> RecoveryResult:
-    """Make an episode of a ``.partial`` directory, or put it into quarantine.
+    """Turn a ``.partial`` directory into an episode, or move it to quarantine.
 
     Args:
-        facts: custom_data to add, beside what was kept when it was recorded; called with the messages
-            per topic that are in the file.
+        store: the store of its root.
+        partial: the directory.
+        facts: returns custom_data to add to what the recorder noted, given the message count of
+            each topic in the file.
     """
     try:
         contents, counts, by = repair_partial(store, partial, facts)
     except DiskError as error:
-        kept = "it is kept, and tried again at the next start" if partial.exists() else "it is gone"
+        kept = "it is kept; the next start tries again" if partial.exists() else "it is gone"
         return RecoveryResult(partial, False, f"{error}; {kept}")
     except BagError as error:
-        if isinstance(error.__cause__, OSError):  # of the machine, not of what lies there
-            return RecoveryResult(partial, False, f"{error}; it is kept, and tried again")
+        if isinstance(error.__cause__, OSError):  # the machine's fault, not the file's
+            return RecoveryResult(
+                partial, False, f"{error}; it is kept; the next start tries again"
+            )
         return _put_away(store, partial, str(error))
     except OSError as error:
-        return RecoveryResult(partial, False, f"{partial}: {error}; it is kept, and tried again")
-    except Exception as error:  # whatever was found there: the other leftovers have their turn, too
+        return RecoveryResult(
+            partial, False, f"{partial}: {error}; it is kept; the next start tries again"
+        )
+    except Exception as error:  # whatever is wrong with this one: the others come next
         return _put_away(store, partial, f"repairing failed: {type(error).__name__}: {error}")
     try:
         path = store.finalise(partial, {})
@@ -131,29 +141,32 @@ def _put_away(store: EpisodeStore, partial: Path, reason: str) -> RecoveryResult
 def repair_partial(
     store: EpisodeStore, partial: Path, facts: Callable[[dict[str, int]], dict[str, str]]
 ) -> tuple[ScanResult, dict[str, int], str]:
-    """Make a ``.partial`` directory a valid bag, still under its name.
+    """Turn a ``.partial`` directory into a valid bag, without renaming it.
 
     Returns:
-        What the scan found, the messages per topic now in the bag, and who has confirmed them.
+        The scan's result, the message count of each topic in the bag, and which reader confirmed
+        it.
 
     Raises:
-        BagError: it can not be repaired.
-        DiskError: the disk does not take it now.
+        BagError: it cannot be repaired.
+        DiskError: the disk is full, failing or gone; it can be tried again.
     """
     if not is_real_directory(partial):
-        raise DiskError(f"{partial} can not be seen any more")
+        raise DiskError(f"{partial} is gone: check that its disk is mounted")
     files = sorted(partial.glob("*.mcap"))
     strange = [f.name for f in files if not is_regular(f) or f.stat().st_nlink > 1]
-    if strange:  # repairing would change what is not below the root
-        raise BagError(f"{partial} can not be repaired: {strange[0]} is a link, or no regular file")
+    if strange:  # repairing it would change a file outside of the root
+        raise BagError(
+            f"{partial} cannot be repaired: {strange[0]} is a link or not a regular file"
+        )
     if len(files) != 1:
-        found = "no data file" if not files else f"{len(files)} data files where one is expected"
-        raise BagError(f"{partial} can not be repaired: {found}")
+        found = "no data file" if not files else f"it has {len(files)} data files instead of one"
+        raise BagError(f"{partial} cannot be repaired: {found}")
     note = store.read_note(partial)
     contents = repair(files[0], _noted(note))
     counts = counted(contents)
     _check_again(files[0], counts)
-    if contents.unindexed:  # not every reader reads such chunks
+    if contents.unindexed:  # some readers skip chunks without index
         _copy_in_place(files[0])
     topics, per_topic = _topics(contents, note)
     summary = BagSummary(files[0].name, *span(contents.chunks), per_topic)
@@ -171,7 +184,7 @@ def repair_partial(
 
 
 def _copy_in_place(file: Path) -> None:
-    """Replace a file by a copy of itself with every index there is."""
+    """Replace a file by a copy with all indexes."""
     copy = file.with_name(file.name + ".copy")
     try:
         copy_with_indexes(McapIndex.open(file), copy)
@@ -182,7 +195,7 @@ def _copy_in_place(file: Path) -> None:
 
 
 def counted(contents: ScanResult) -> dict[str, int]:
-    """Messages by topic; several channels may share a topic."""
+    """Return the message count of each topic; several channels may share a topic."""
     counts: dict[str, int] = {}
     for channel in contents.channels.values():
         counts[channel.topic] = counts.get(channel.topic, 0) + contents.counts.get(channel.id, 0)
@@ -190,7 +203,7 @@ def counted(contents: ScanResult) -> dict[str, int]:
 
 
 def _finalised_facts(partial: Path) -> dict[str, str]:
-    """What was said of it when it was all but finished: that is better than what can be found out."""
+    """Return the facts written when finalising had begun: more exact than recovered ones."""
     if not is_regular(partial / METADATA_FILE):
         return {}
     try:
@@ -201,20 +214,20 @@ def _finalised_facts(partial: Path) -> dict[str, str]:
 
 
 def _check_again(path: Path, counts: dict[str, int]) -> None:
-    """A repair is believed when the file reads like one that was never broken."""
+    """Scan the repaired file and compare; raise BagError if it is still damaged."""
     again = scan(path)
     now = counted(again)
     if not again.sound or {t: n for t, n in now.items() if n} != {
         t: n for t, n in counts.items() if n
     }:
         raise BagError(
-            f"{path} can not be repaired: afterwards it held {sum(now.values())} messages instead of "
-            f"{sum(counts.values())}"
+            f"{path} cannot be repaired: after the repair it has {sum(now.values())} messages "
+            f"instead of {sum(counts.values())}"
         )
 
 
 def _missing(contents: ScanResult, note: Note) -> dict[str, str]:
-    """What a recovered episode says about itself. What had not reached the file is known to nobody."""
+    """Return the facts about what is missing; losses before the file was written are unknown."""
     streams: dict[str, dict[str, Any]] = {}
     for channel in contents.channels.values():
         written = contents.counts.get(channel.id, 0)
@@ -233,7 +246,7 @@ def _missing(contents: ScanResult, note: Note) -> dict[str, str]:
 
 
 def _noted(note: Note) -> Declarations:
-    """Schemas and channels as the writer numbered them when it added a note's topics."""
+    """Return schemas and channels, numbered as by the writer when it added the note's topics."""
     declared = Declarations()
     for topic in note.topics:
         declared.add(topic, str(topic.get("definition", "")))
@@ -241,7 +254,7 @@ def _noted(note: Note) -> Declarations:
 
 
 def _topics(contents: ScanResult, note: Note) -> tuple[list[dict[str, Any]], list[int]]:
-    """Topics for ``metadata.yaml``, and the messages of each."""
+    """Return the topics for ``metadata.yaml``, and the message count of each."""
     found: list[dict[str, Any]] = []
     counts: list[int] = []
     for channel in contents.channels.values():
@@ -256,10 +269,10 @@ def _topics(contents: ScanResult, note: Note) -> tuple[list[dict[str, Any]], lis
 
 
 def _topic(channel: ChannelRecord, schema: SchemaRecord, note: Note) -> dict[str, Any]:
-    """A topic for ``metadata.yaml``: as its channel says, and what that does not say as noted.
+    """Return a topic for ``metadata.yaml``: from its channel, missing values from the note.
 
-    Readers hold the two against each other, and skip a channel whose QoS differs in anything: the
-    writer of the file may have stored it otherwise than it was told to.
+    The QoS comes from the channel, because the writer may have stored another one than noted, and
+    readers skip a channel whose QoS differs from the metadata.
     """
     noted = next((topic for topic in note.topics if topic["name"] == channel.topic), {})
     hash = channel.metadata.get("topic_type_hash", "")

@@ -1,4 +1,4 @@
-"""The finished episodes under a root directory, for reading: the entrance of the Python API."""
+"""Read the finished episodes below a root directory: the entrance of the Python API."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from robot_recorder.model.errors import BagError
 
 
 class Root:
-    """The finished episodes under a root directory, oldest id first. Nothing is changed.
+    """The finished episodes below a root directory, oldest id first. Read-only.
 
     Attributes:
         path: the root directory.
@@ -19,7 +19,7 @@ class Root:
     """
 
     def __init__(self, path: Path) -> None:
-        """Open a root directory; ``open_root`` checks that it exists."""
+        """Use an existing root directory; ``open_root`` checks that it exists."""
         self.path = path
         self.problems: dict[str, str] = {}
         self._store = EpisodeStore(path)
@@ -53,5 +53,5 @@ def open_root(path: str | Path) -> Root:
     """
     path = Path(path).expanduser()
     if not path.is_dir():
-        raise BagError(f"{path} is not a directory: give the folder that the recorder calls root")
+        raise BagError(f"{path} is not a directory: give the root directory of a recorder")
     return Root(path)

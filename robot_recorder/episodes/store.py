@@ -1,7 +1,7 @@
-"""All episodes under one root folder: finished bags, and what is not one.
+"""The episodes below one root directory: find, finalise, label, discard and restore them.
 
-``<id>.partial/`` is being recorded, or left by a crash. ``.trash/`` holds what was discarded, for as
-long as the retention says; ``.quarantine/`` what could not be repaired, for ever.
+``<id>.partial/`` is being recorded, or left by a crash. ``.trash/`` holds discarded episodes until
+their retention ends; ``.quarantine/`` holds unrepairable ones forever.
 """
 
 from __future__ import annotations
@@ -48,22 +48,22 @@ from robot_recorder.quality.report import QualityReport
 QUARANTINE = ".quarantine"
 NOTE_FILE = "recording.json"
 REASON_FILE = "reason.txt"
-_MOST_NAME_BYTES = 255  # of a file or directory, on any file system
+_MOST_NAME_BYTES = 255  # of a file or directory name, on any file system
 _MOST_NOTE_BYTES = 100_000_000
-# Told of a directory below the root, and of the episode in it where that is at hand; it must not raise.
+# Called with a directory below the root and its episode, None if not at hand; must not raise.
 Listener = Callable[[Path, "Episode | None"], None]
 _TOPIC_KEYS = {"name", "type", "offered_qos_profiles", "type_description_hash"}
 
 
 @dataclass(frozen=True)
 class Note:
-    """What is known about a running episode beside its data, for whoever has to recover it.
+    """The facts and topics of a running episode, stored beside its data for recovery.
 
     Attributes:
         facts: its custom_data so far.
-        topics: per topic what ``metadata.yaml`` says of it, and its ``definition``; in the order
+        topics: for each topic its entry of ``metadata.yaml`` and its ``definition``, in the order
             they were added to the bag.
-        problem: why there is nothing of both; empty: there is.
+        problem: why something is missing; empty: the note is complete.
     """
 
     facts: dict[str, str]
@@ -72,7 +72,7 @@ class Note:
 
 
 class EpisodeStore:
-    """The episodes under one root folder. ``catalogue.keeper.open_store`` makes one that keeps the catalogue."""
+    """The episodes below one root. ``catalogue.keeper.open_store`` also updates the catalogue."""
 
     def __init__(
         self,
@@ -81,11 +81,13 @@ class EpisodeStore:
         wait_s: float = WAIT_S,
         on_change: Iterable[Listener] = (),
     ) -> None:
-        """
+        """Create the store; nothing is read or created yet.
+
         Args:
-            file_mode: of every file made here; directories are open to whom files are.
-            wait_s: the longest to wait for whoever else changes an episode.
-            on_change: told of every episode that came, went or changed.
+            root: the root directory.
+            file_mode: mode of all created files; directories get x wherever files have r.
+            wait_s: timeout while another process changes an episode, s.
+            on_change: called for every episode that is added, changed or removed.
         """
         self.root = root
         self.file_mode = file_mode
@@ -93,37 +95,37 @@ class EpisodeStore:
         self.trash = Trash(root, file_mode)
         self._on_change = tuple(on_change)
 
-    def _tell(self, path: Path, episode: Episode | None = None) -> None:
+    def _notify(self, path: Path, episode: Episode | None = None) -> None:
         for listener in self._on_change:
             listener(path, episode)
 
     def make_root(self) -> None:
-        """Make the root folder, where there is none.
+        """Create the root directory unless it exists.
 
         Raises:
-            OSError: it cannot be made.
+            OSError: it cannot be created.
         """
         make_folder(self.root, self.file_mode)
 
     def paths(self) -> list[Path]:
-        """Finished episodes, oldest name first."""
+        """Return the finished episodes, sorted by name, oldest first."""
         return [p for p in self._folders(self.root) if _is_episode(p)]
 
     def unfinished(self) -> list[Path]:
-        """Being recorded, or left by a crash; empty where the root can not be seen."""
+        """Return the ``.partial`` directories: being recorded, or left by a crash."""
         return [p for p in self._folders(self.root) if p.suffix == PARTIAL]
 
     def trashed(self) -> list[Path]:
-        """Discarded episodes, longest discarded first."""
+        """Return the discarded episodes, the one discarded first in front."""
         return self.trash.paths()
 
     def quarantined(self) -> list[Path]:
-        """What could not be repaired."""
+        """Return the episodes that could not be repaired."""
         return list(self._folders(self.root / QUARANTINE))
 
     @staticmethod
     def _folders(parent: Path) -> list[Path]:
-        """Real directories: what a link leads to is not below this root."""
+        """Return the directories below ``parent``, without links: those lead out of the root."""
         try:
             with os.scandir(parent) as found:
                 names = [
@@ -134,10 +136,11 @@ class EpisodeStore:
         return [parent / name for name in sorted(names)]
 
     def find(self, id: str) -> Path:
-        """Directory of a finished episode.
+        """Return the directory of a finished episode.
 
         Raises:
-            BagError: there is none, or it is in the trash; the message holds the nearest ids.
+            BagError: it does not exist, is not finished, or is in the trash; the message names the
+                nearest ids.
         """
         path = self.root / checked_id(id)
         if _is_episode(path):
@@ -150,31 +153,31 @@ class EpisodeStore:
 
     def _unknown(self, id: str, folder: Path, there: list[Path]) -> BagError:
         known = [p.name for p in there]
-        hint = did_you_mean(id, known[-200:]) if known else "there are no episodes there"
+        hint = did_you_mean(id, known[-200:]) if known else "it has no episodes"
         return BagError(f"no episode {shown_id(id)} in {folder}; {hint}")
 
     def newest(self, robot: str) -> Path | None:
-        """What a robot recorded last, finished or not; None: nothing here."""
+        """Return the newest episode of a robot, finished or not; None: there is none."""
         of_robot = [p for p in [*self.paths(), *self.unfinished()] if robot_in(p.name) == robot]
         return max(of_robot, key=lambda p: p.name, default=None)
 
     def new_partial(self, id: str) -> Path:
-        """Directory to record an episode into; the id is made unique where a clock repeats itself.
+        """Return the directory to record an episode into; a used id gets a number appended.
 
         Raises:
-            BagError: it is not fit to be the name of a directory.
+            BagError: the id is not a valid directory name.
         """
-        checked_id(checked_id(id) + "-9999")  # a number may follow
+        checked_id(checked_id(id) + "-9999")  # leaves room for the number
         path, number = self.root / f"{id}{PARTIAL}", 2
         while os.path.lexists(path) or os.path.lexists(path.with_suffix("")):
             path, number = self.root / f"{id}-{number}{PARTIAL}", number + 1
         return path
 
     def write_note(self, partial: Path, note: Note) -> None:
-        """Keep what is known about a running episode, durably.
+        """Write the note of a running episode durably.
 
         Raises:
-            BagError: the disk does not take it.
+            BagError: the disk fails.
         """
         content = {"facts": note.facts, "topics": note.topics}
         try:
@@ -183,7 +186,7 @@ class EpisodeStore:
             raise BagError(f"writing {partial} failed: {error.strerror}") from error
 
     def read_note(self, partial: Path) -> Note:
-        """What was kept about an episode; empty when there is nothing, or nothing readable, and says why."""
+        """Read the note of an episode; if it is missing or unreadable, ``problem`` says why."""
         try:
             content = load_json(read_regular(partial / NOTE_FILE, _MOST_NOTE_BYTES))
             facts = {str(k): str(v) for k, v in content["facts"].items()}
@@ -191,7 +194,7 @@ class EpisodeStore:
             whole = all(topic.keys() >= _TOPIC_KEYS for topic in topics)
             if whole:
                 return Note(facts, topics)
-            return Note(facts, [], f"what describes its topics in {NOTE_FILE} cannot be read")
+            return Note(facts, [], f"the topics in {NOTE_FILE} cannot be read")
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             why = f"{type(error).__name__}: {error}"
             return Note(
@@ -205,46 +208,53 @@ class EpisodeStore:
         certificate: Certificate | None = None,
         quality: QualityReport | None = None,
     ) -> Path:
-        """Turn a closed ``.partial`` bag into an episode: facts in, files named after it, renamed.
+        """Turn a closed ``.partial`` bag into an episode: write its facts and rename it.
 
         Args:
-            certificate, quality: what the facts were written from, where it is at hand.
+            partial: the directory.
+            facts: custom_data to add.
+            certificate: the certificate in ``facts``, for listeners; None: not at hand.
+            quality: the report in ``facts``, for listeners; None: not at hand.
+
+        Returns:
+            The directory of the episode.
 
         Raises:
-            BagError: the disk does not take it; the ``.partial`` is kept.
+            BagError: the disk fails; the ``.partial`` directory is kept.
         """
         final = partial.with_suffix("")
         try:
             metadata = read_metadata(partial)
             _rename_files(partial, final.name, metadata)
             metadata["custom_data"] = {**custom_data_of(metadata), **facts}
-            write_metadata(partial, metadata)  # brings the new names to the disk, too
+            write_metadata(partial, metadata)  # syncs the new names to disk, too
             share(partial, self.file_mode)
             rename_durably(partial, final)
         except OSError as error:
             raise BagError(
                 f"finalising {partial} failed: {error}; its data is kept there"
             ) from error
-        for name in (NOTE_FILE, REASON_FILE):  # what they said is in the metadata now, or past
+        for name in (NOTE_FILE, REASON_FILE):  # their content is in the metadata now, or outdated
             with suppress(OSError):
                 (final / name).unlink(missing_ok=True)
-        self._tell(final, Episode(final, metadata).knowing(certificate, quality))
+        self._notify(final, Episode(final, metadata).knowing(certificate, quality))
         return final
 
     def append_label(self, event: LabelEvent) -> Episode:
-        """Add a label to a finished episode; see ``append_labels``."""
+        """Append a label to a finished episode, as ``append_labels`` does."""
         return self.append_labels(self.find(event.episode_id), lambda _: [event])
 
     def append_labels(
         self, path: Path, decide: Callable[[Episode], Iterable[LabelEvent]]
     ) -> Episode:
-        """Add labels to a finished episode, all or none; only ``metadata.yaml`` changes.
+        """Append labels to a finished episode, all or none; only ``metadata.yaml`` changes.
 
         Args:
-            decide: the labels for the episode as it stands, which nobody changes meanwhile.
+            path: the episode's directory.
+            decide: returns the labels, given the episode's current state; called under its lock.
 
         Raises:
-            BagError: the disk does not take it.
+            BagError: the disk fails; nothing has changed.
         """
 
         def facts(episode: Episode) -> dict[str, str]:
@@ -256,39 +266,47 @@ class EpisodeStore:
         return self.amend(path, facts)
 
     def amend(self, path: Path, facts: Callable[[Episode], dict[str, str]]) -> Episode:
-        """Change custom_data of a finished episode so that nothing that others change is lost.
+        """Change custom_data of a finished episode under its lock, so that no change is lost.
 
         Args:
-            facts: what to set, for the episode as it stands.
+            path: the episode's directory.
+            facts: returns the values to set, given the episode's current state.
 
         Returns:
-            The episode as it stands now.
+            The changed episode.
 
         Raises:
-            BagError: the disk does not take it; or what ``facts`` raises. Nothing has changed then.
+            BagError: the disk fails, or another process holds the lock; nothing has changed.
+            Exception: whatever ``facts`` raises; nothing has changed.
         """
         try:
             with Lock(path.parent, lock_name(path), self._wait_s):
-                episode = Episode(path, read_metadata(path))  # as it stands: it is written again
+                episode = Episode(
+                    path, read_metadata(path)
+                )  # unfiltered: all of it is written back
                 custom = {**episode.facts, **facts(episode)}
                 metadata = {**episode.metadata, "custom_data": custom}
                 write_metadata(path, metadata)
                 changed = Episode(path, metadata)
-                self._tell(path, changed)
+                self._notify(path, changed)
         except HeldError as error:
             raise BagError(f"{path} is being changed by {error}: try again") from error
         except OSError as error:
-            raise BagError(f"changing {path} failed: {error}; what it said before holds") from error
+            raise BagError(f"changing {path} failed: {error}; it is unchanged") from error
         return changed
 
     def discard(self, path: Path, days: float = 7.0) -> Path:
-        """Move an episode to the trash folder.
+        """Move an episode to the trash.
 
         Args:
-            days: for how many it is kept there at least.
+            path: its directory.
+            days: how long it is kept there at least, days.
+
+        Returns:
+            Its directory in the trash.
 
         Raises:
-            BagError: it can not be moved; it stays where it is.
+            BagError: it cannot be moved; it stays in place.
         """
         if path.parent == self.trash.folder:
             raise BagError(f"{path.name} is in the trash already")
@@ -296,36 +314,39 @@ class EpisodeStore:
         try:
             target = self.trash.put(path, time.time_ns(), days)
         except OSError as error:
-            raise BagError(f"{path} can not be moved to the trash: {error}") from error
-        self._tell(path)
+            raise BagError(f"{path} cannot be moved to the trash: {error}") from error
+        self._notify(path)
         return target
 
     def discarded(self, id: str) -> Path | None:
-        """Where in the trash an episode of this name is; None: it is not there."""
+        """Return the directory of an episode in the trash; None: it is not there."""
         return self.trash.find(checked_id(id))
 
     def delete_discarded(self, id: str) -> Path:
-        """Delete an episode in the trash before its time, as a person has asked for.
+        """Delete an episode in the trash at once, on a person's request.
 
         Raises:
-            BagError: it is not there, or cannot be deleted.
+            BagError: it is not in the trash, or cannot be deleted.
         """
         path = self.trash.find(checked_id(id.removesuffix(PARTIAL)))
         if path is None:
             raise self._unknown(id, self.root / TRASH, self.trashed())
         if not self.trash.delete(path):
-            raise BagError(f"{path} cannot be deleted: see who owns it")
+            raise BagError(f"{path} cannot be deleted: check its owner and permissions")
         return path
 
     def restore(self, id: str, robot: str = "") -> Path:
-        """Bring an episode back from the trash.
+        """Move an episode back from the trash.
 
         Args:
-            id: empty: the one discarded last.
-            robot: then only of this one; empty: of any.
+            id: its id; empty: the one discarded last.
+            robot: with an empty id, only this robot's episodes; empty: any robot's.
+
+        Returns:
+            Its directory.
 
         Raises:
-            BagError: it is not there, or can not be moved.
+            BagError: it is not in the trash, or cannot be moved.
         """
         if not id:
             id = self.trash.last(robot).name
@@ -336,27 +357,33 @@ class EpisodeStore:
         try:
             rename_durably(path, target)
         except OSError as error:
-            raise BagError(f"{path} can not be restored: {error}") from error
+            raise BagError(f"{path} cannot be restored: {error}") from error
         self.trash.take(target)
         if target.suffix != PARTIAL:
-            self._tell(target)
+            self._notify(target)
         return target
 
     def empty_trash(self, now_ns: int, days: float) -> list[Path]:
-        """Delete what has been in the trash for longer than it was promised to be kept, and than ``days``.
+        """Delete the episodes in the trash whose promised retention and ``days`` have both passed.
 
-        Nothing else in this package deletes recorded data.
+        Only this method and ``delete_discarded`` delete recorded data.
 
         Args:
-            now_ns: time since the epoch.
+            now_ns: current time, ns since the epoch.
+            days: the configured retention, days.
+
+        Returns:
+            The deleted directories.
         """
         return self.trash.empty(now_ns, days)
 
     def quarantine(self, path: Path, reason: str) -> Path:
-        """Put away what can not be repaired, with the reason in it; on a full disk: in its name.
+        """Move an unrepairable directory to quarantine.
+
+        The reason is written into it; if the disk is full, it is appended to its name.
 
         Raises:
-            BagError: it can not be moved; it stays where it is.
+            BagError: it cannot be moved; it stays in place.
         """
         self._must_be_ours(path)
         name = path.name
@@ -367,27 +394,27 @@ class EpisodeStore:
         try:
             return move_into(path, self.root / QUARANTINE, name, self.file_mode)
         except OSError as error:
-            raise BagError(f"{path} can not be moved to the quarantine: {error}") from error
+            raise BagError(f"{path} cannot be moved to quarantine: {error}") from error
 
     def _must_be_ours(self, path: Path) -> None:
-        """Only what lies directly below the root is moved.
+        """Make sure that a path may be moved.
 
         Raises:
-            BagError: it does not, or is a link.
+            BagError: it is a link, or not directly below the root.
         """
         if path.parent != self.root or not is_real_directory(path):
             raise BagError(f"{path} is not a directory directly below {self.root}")
 
 
 def lock_name(path: Path) -> str:
-    """The lock of an episode, finished or not."""
+    """Return the name of an episode's lock, finished or not."""
     name = path.name.removesuffix(PARTIAL)
-    long = len(name.encode("utf-8", "surrogateescape")) > MAX_ID_BYTES  # somebody else's
+    long = len(name.encode("utf-8", "surrogateescape")) > MAX_ID_BYTES  # made by another program
     return hashlib.sha256(os.fsencode(name)).hexdigest() if long else name
 
 
 def not_finished(partial: Path) -> str:
-    """What to do about a ``.partial``, for people."""
+    """Return a sentence that says what to do about a ``.partial`` directory."""
     return (
         f"{partial} is not finished: stop its recording; or if a crash left it behind, "
         f"robot-recorder recover {partial.parent}"
@@ -399,11 +426,13 @@ def _is_episode(path: Path) -> bool:
 
 
 def _rename_files(partial: Path, name: str, metadata: dict[str, Any]) -> None:
-    """Name a bag's files after its directory's final name, in the metadata, too."""
+    """Rename a bag's files after the final name of its directory, in the metadata, too."""
     names: list[str] = []
     for old in metadata["relative_file_paths"]:
         if "/" in old:
-            raise BagError(f"{partial}: its metadata names a file elsewhere: {shown_id(old)}")
+            raise BagError(
+                f"{partial}: its metadata names a file in another directory: {shown_id(old)}"
+            )
         new = old.replace(partial.name, name, 1)
         if new != old and not os.path.lexists(partial / new):
             os.rename(partial / old, partial / new)
@@ -414,7 +443,7 @@ def _rename_files(partial: Path, name: str, metadata: dict[str, Any]) -> None:
 
 
 def _named_after(path: Path, reason: str) -> str:
-    """A directory's name with a reason behind it."""
+    """Return a directory's name with a reason appended."""
     text = "".join(
         c if c.isprintable() and c != "/" else "_" for c in reason.replace(f"{path}/", "")
     )

@@ -143,7 +143,7 @@ def parse_urdf(description: str) -> RobotModel:
         }
         joints = [_joint(joint) for joint in robot.iterfind("joint")]
     except (ElementTree.ParseError, ValueError) as error:
-        raise DecodeError(f"the robot description can not be read: {error}") from error
+        raise DecodeError(f"the robot description cannot be read: {error}") from error
     if not links:
         raise DecodeError("the robot description has no links")
     return RobotModel(robot.get("name", ""), links, _parents_first(links, joints))

@@ -14,7 +14,7 @@ class DecodeError(RecorderError):
 
 
 class BagError(RecorderError):
-    """An episode or bag can not be written, read or understood."""
+    """An episode or bag cannot be written, read or understood."""
 
 
 class DiskError(BagError):

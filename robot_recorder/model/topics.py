@@ -40,7 +40,7 @@ class Channel:
         latched: its publishers keep the last message for late joiners (transient local).
         wrong_type: the type it is really published with, when that is not the subscribed one.
         publishers: how many there are now.
-        unheard: how many of them can not be heard, because the profile forces another QoS.
+        unheard: how many of them cannot be heard, because the profile forces another QoS.
         alive: ids of the publishers there are now, as far as they have been heard.
         numbered: its messages carry their publisher's numbers, so what is lost on the way is known.
         events: QoS events.

@@ -47,19 +47,19 @@ class Finaliser:
 
         def work() -> None:
             try:
-                verdict = self._recorder.finalise(recording, self._flush)
-                verdict = replace(verdict, reason=_saved(recording, verdict))
+                answer = self._recorder.finalise(recording, self._flush)
+                answer = replace(answer, reason=_saved(recording, answer))
             except Exception as error:  # whatever it is: the caller gets an answer
                 logging.getLogger(__name__).exception("finalising %s failed", recording.id)
                 what = f"{type(error).__name__}: {error}"
-                verdict = Answer(False, f"finalising {recording.id} failed: {what}")
+                answer = Answer(False, f"finalising {recording.id} failed: {what}")
             try:
-                self._say(verdict)
+                self._say(answer)
                 self._ended(recording)
             except Exception:  # as on a node that is being torn down: whoever waits gets an answer
                 logging.getLogger(__name__).exception("telling of %s failed", recording.id)
             finally:
-                future.set_result(verdict)
+                future.set_result(answer)
                 self._wake()
 
         self._pending = {id: f for id, f in self._pending.items() if not f.done()}
@@ -81,15 +81,15 @@ class Finaliser:
             thread.join()
 
 
-def _saved(recording: Recording, verdict: Answer) -> str:
+def _saved(recording: Recording, answer: Answer) -> str:
     """How an episode ended, in one sentence."""
-    if not verdict.ok:
-        return verdict.reason
+    if not answer.ok:
+        return answer.reason
     lost = recording.lost()
     seconds = (recording.stopped_at - recording.started_at) / 1e9
     reason = recording.stop_reason
     why = "" if reason is StopReason.REQUEST else f" ({reason.value.replace('_', ' ')})"
-    warning = f"; warning: {verdict.reason}" if verdict.reason else ""
+    warning = f"; warning: {answer.reason}" if answer.reason else ""
     return (
         f"saved {recording.id}{why}: {seconds:.1f} s, {recording.messages} messages, "
         f"{lost if lost else 'none'} {_known(recording)}lost{warning}; {recording.quality.sentence}"

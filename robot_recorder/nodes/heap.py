@@ -27,7 +27,7 @@ def _libc() -> Any:
 
 
 def keep_whole() -> bool:
-    """Few heaps, none of them with large blocks; call before threads are started. False: it can not be said."""
+    """Few heaps, none of them with large blocks; call before threads are started. False: it cannot be said."""
     libc = _libc()
     if libc is None:
         return False

@@ -27,7 +27,7 @@ from robot_recorder.nodes.runtime import (
     LATCHED,
     LATCHED_ALL,
     STEADY,
-    log_verdict,
+    log_answer,
     parameter,
     tasks_parameter,
 )
@@ -129,17 +129,17 @@ class LabellerNode(Node):
         now = target.now
         previous = now.labels.outcome_text
         event = self._admitted(self._outcome(request, now), now)
-        verdict = event if isinstance(event, Answer) else Answer(True)
+        answer = event if isinstance(event, Answer) else Answer(True)
         if isinstance(event, LabelEvent):
-            verdict, now = await self._store(event, now)
+            answer, now = await self._store(event, now)
             previous = next((e.previous for e in now.events if _same(e, event)), previous)
-            if verdict.ok:
+            if answer.ok:
                 marked = f"{target} marked as {outcome_text(event.outcome, event.cause)}"
                 missing = to_be_annotated(now.labels, now.task(self._tasks))
-                verdict = Answer(True, f"{marked} (was {previous}){missing}")
+                answer = Answer(True, f"{marked} (was {previous}){missing}")
         if isinstance(response, MarkOutcome.Response):
             response.episode_id, response.previous = now.id, previous
-        return self._answer(response, verdict)
+        return self._answer(response, answer)
 
     async def _annotate(self, request: Any, response: Any) -> Any:
         target = self._target(request.episode_id)
@@ -150,12 +150,12 @@ class LabellerNode(Node):
         event = self._admitted(self._annotation(request, now), now)
         if isinstance(event, Answer):
             return self._answer(response, event)
-        verdict, now = await self._store(event, now)
-        if verdict.ok:
+        answer, now = await self._store(event, now)
+        if answer.ok:
             what = f"{event.name} at {now.span.text(event.start_ns, event.end_ns)}"
             done = "withdrawn from" if request.retract else "noted in"
-            verdict = Answer(True, f"{what} {done} {target}")
-        return self._answer(response, verdict)
+            answer = Answer(True, f"{what} {done} {target}")
+        return self._answer(response, answer)
 
     def _outcome(self, request: Any, now: LabelledEpisode) -> LabelEvent | Answer:
         if request.outcome not in tuple(Outcome):
@@ -217,9 +217,9 @@ class LabellerNode(Node):
             pass
         return Answer(not problem, problem or ""), now
 
-    def _answer(self, response: Any, verdict: Answer) -> Any:
-        response.success, response.message = verdict.ok, verdict.reason
-        log_verdict(self, verdict)
+    def _answer(self, response: Any, answer: Answer) -> Any:
+        response.success, response.message = answer.ok, answer.reason
+        log_answer(self, answer)
         return response
 
     def _target(self, episode_id: str) -> LabelTarget | Answer:

@@ -26,7 +26,7 @@ def look_at_robot(wish: LaunchArguments) -> RvizContent:
     """Listen for the description, and for who says where the links are.
 
     Raises:
-        ConfigError: no such profile, no such namespace, or the wish's description can not be read.
+        ConfigError: no such profile, no such namespace, or the wish's description cannot be read.
         DecodeError: that description is no URDF.
     """
     profile, namespace = load_profile(wish.live), wish.namespace

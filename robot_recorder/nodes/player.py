@@ -189,11 +189,11 @@ class PlayerNode(Node):
     def _answer(self, action: Action, response: Any) -> Any:
         asked = self._performance.ask(action)
         try:
-            verdict = asked.result(_ANSWER_S)
+            answer = asked.result(_ANSWER_S)
         except AnswerTimeout:
             asked.cancel()
-            verdict = Answer(False, "it is not playing yet, or has just ended")
-        response.success, response.message = verdict.ok, verdict.reason
+            answer = Answer(False, "it is not playing yet, or has just ended")
+        response.success, response.message = answer.ok, answer.reason
         return response
 
     def _show_progress(self) -> None:

@@ -37,7 +37,7 @@ class Publishers:
 
     Attributes:
         latched: how many messages are kept of each topic whose publisher was transient local.
-        problems: topics that can not be played, and why.
+        problems: topics that cannot be played, and why.
         doubts: topics that are played, but perhaps not understood, and why.
         refused: messages that the middleware did not take, by topic.
     """

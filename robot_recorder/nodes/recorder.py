@@ -24,7 +24,7 @@ from robot_recorder.nodes.quality_topic import QualityTopic
 from robot_recorder.nodes.runtime import (
     LATCHED,
     STEADY,
-    log_verdict,
+    log_answer,
 )
 from robot_recorder.nodes.status import diagnostics_message, fill_stop, status_message
 from robot_recorder.recorder.recorder import NOTHING, Assignment, Recorder
@@ -52,7 +52,7 @@ class RecorderNode(Node):
         """
         self._recorder, self._ingest, self._quality = recorder, ingest, quality
         self._finaliser = Finaliser(
-            recorder, ingest.flush, self._say_verdict, quality.publish, self._wake
+            recorder, ingest.flush, self._report, quality.publish, self._wake
         )
         self._housekeeping = Housekeeping(recorder.store, recorder.settings.trash, self._say)
         self._serve()
@@ -95,11 +95,11 @@ class RecorderNode(Node):
     # -- services
 
     def _start(self, request: Any, response: Any) -> Any:
-        verdict = self._begin(request)
-        response.success, response.message = verdict.ok, verdict.reason
-        if verdict.value is not None:
-            response.episode_id = verdict.value.name.removesuffix(PARTIAL)
-            response.path = str(verdict.value)
+        answer = self._begin(request)
+        response.success, response.message = answer.ok, answer.reason
+        if answer.value is not None:
+            response.episode_id = answer.value.name.removesuffix(PARTIAL)
+            response.path = str(answer.value)
         return response
 
     def _begin(self, request: Any) -> Answer:
@@ -116,22 +116,20 @@ class RecorderNode(Node):
                 request, self._assignment, self._recorder.settings.tasks
             )
         except ConfigError as error:
-            return self._say_verdict(Answer(False, f"not started: {error}"))
-        verdict = self._recorder.start(assignment, request.force, now_ns, request.pre_roll_s)
-        if verdict.value is not None:
+            return self._report(Answer(False, f"not started: {error}"))
+        answer = self._recorder.start(assignment, request.force, now_ns, request.pre_roll_s)
+        if answer.value is not None:
             task_text = f"task {assignment.task}" if assignment.task else "no task set"
-            warning = f"; warning: {verdict.reason}" if verdict.reason else ""
-            sentence = (
-                f"recording {verdict.value.name.removesuffix(PARTIAL)} ({task_text}){warning}"
-            )
-            verdict = Answer(True, sentence, verdict.value)
-        return self._say_verdict(verdict)
+            warning = f"; warning: {answer.reason}" if answer.reason else ""
+            sentence = f"recording {answer.value.name.removesuffix(PARTIAL)} ({task_text}){warning}"
+            answer = Answer(True, sentence, answer.value)
+        return self._report(answer)
 
     async def _stop(self, request: Any, response: Any) -> Any:
         del request
         recording = self._recorder.stop(self._ingest.clock.now_ns(), StopReason.REQUEST)
-        verdict = NOTHING if recording is None else await self._finaliser.finalise(recording)
-        response.success, response.message = verdict.ok, verdict.reason
+        answer = NOTHING if recording is None else await self._finaliser.finalise(recording)
+        response.success, response.message = answer.ok, answer.reason
         if recording is not None:
             fill_stop(response, recording)
         return response
@@ -140,10 +138,10 @@ class RecorderNode(Node):
         del request
         recording = self._recorder.stop(self._ingest.clock.now_ns(), StopReason.REQUEST)
         if recording is None:
-            verdict = self._begin(StartEpisode.Request())
+            answer = self._begin(StartEpisode.Request())
         else:
-            verdict = await self._finaliser.finalise(recording)
-        response.success, response.message = verdict.ok, verdict.reason
+            answer = await self._finaliser.finalise(recording)
+        response.success, response.message = answer.ok, answer.reason
         return response
 
     async def _discard(self, request: Any, response: Any) -> Any:
@@ -156,24 +154,24 @@ class RecorderNode(Node):
             id = recording.id
         else:
             await self._finaliser.pending(id or (recorder.last.id if recorder.last else ""))
-        verdict = recorder.discard(id)
+        answer = recorder.discard(id)
         response.episode_id = id or (recorder.last.id if recorder.last is not None else "")
         done = "is in the trash"
-        if verdict.value and (moment := recorder.store.trash.moment(verdict.value)):
+        if answer.value and (moment := recorder.store.trash.moment(answer.value)):
             done += f", and can be restored until {moment.until} at least"
-        return self._moved(response, verdict, done)
+        return self._moved(response, answer, done)
 
     def _restore(self, request: Any, response: Any) -> Any:
-        verdict = self._recorder.restore(request.episode_id)
-        response.episode_id = verdict.value.name if verdict.value else request.episode_id
-        return self._moved(response, verdict, "is restored")
+        answer = self._recorder.restore(request.episode_id)
+        response.episode_id = answer.value.name if answer.value else request.episode_id
+        return self._moved(response, answer, "is restored")
 
-    def _moved(self, response: Any, verdict: Answer, done: str) -> Any:
-        response.success = verdict.ok
-        if verdict.ok:
-            response.path = str(verdict.value)
-            verdict = Answer(True, f"{response.episode_id} {done}: {response.path}")
-        response.message = self._say_verdict(verdict).reason
+    def _moved(self, response: Any, answer: Answer, done: str) -> Any:
+        response.success = answer.ok
+        if answer.ok:
+            response.path = str(answer.value)
+            answer = Answer(True, f"{response.episode_id} {done}: {response.path}")
+        response.message = self._report(answer).reason
         return response
 
     # -- topics
@@ -189,22 +187,22 @@ class RecorderNode(Node):
 
     def _on_label(self, label: Label) -> None:
         try:
-            verdict = self._recorder.label(from_label(label))
+            answer = self._recorder.label(from_label(label))
         except ValueError as error:
-            verdict = Answer(False, str(error))
+            answer = Answer(False, str(error))
         except Exception as error:  # whoever gave it waits for a word
             NodeLog(self).failure("a label failed")
-            verdict = Answer(False, f"{type(error).__name__}: {error}")
-        if not verdict.ok:
-            self._message = f"label not stored: {verdict.reason}"
+            answer = Answer(False, f"{type(error).__name__}: {error}")
+        if not answer.ok:
+            self._message = f"label not stored: {answer.reason}"
             NodeLog(self).seldom_warning(self._message)
-        self._last_label = (to_ns(label.header.stamp), verdict.reason)
+        self._last_label = (to_ns(label.header.stamp), answer.reason)
         self._publish_status()
 
     # -- timers
 
     def _watch(self) -> None:
-        """Tell of streams that limp; end an episode that can not go on."""
+        """Tell of streams that limp; end an episode that cannot go on."""
         for sentence in self._recorder.limping(self._ingest.clock.now_ns()):
             NodeLog(self).warning(sentence)
             self._message = sentence
@@ -228,11 +226,11 @@ class RecorderNode(Node):
         NodeLog(self).info(text)
         self._message = text
 
-    def _say_verdict(self, verdict: Answer) -> Answer:
-        self._message = verdict.reason
-        log_verdict(self, verdict)
+    def _report(self, answer: Answer) -> Answer:
+        self._message = answer.reason
+        log_answer(self, answer)
         self._publish_status()
-        return verdict
+        return answer
 
     def _publish_status(self) -> None:
         status = status_message(self._recorder, self._ingest.clock.now_ns(), self._message)

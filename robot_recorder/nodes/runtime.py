@@ -112,10 +112,10 @@ def robot_name(node: Node, profile: RobotProfile) -> str:
     return name
 
 
-def log_verdict(node: Node, verdict: Answer) -> None:
+def log_answer(node: Node, answer: Answer) -> None:
     """Write a yes or no into the log."""
-    say = NodeLog(node).info if verdict.ok else NodeLog(node).warning
-    say(verdict.reason)
+    say = NodeLog(node).info if answer.ok else NodeLog(node).warning
+    say(answer.reason)
 
 
 def run(build: Callable[[], tuple[Sequence[Node], Sequence[Closable]]]) -> int:
@@ -166,7 +166,7 @@ def run(build: Callable[[], tuple[Sequence[Node], Sequence[Closable]]]) -> int:
 
 
 def _wake_on_signals(executor: SingleThreadedExecutor) -> None:
-    """Let a signal end the executor's wait, which Python alone can not: so it need not look all the time."""
+    """Let a signal end the executor's wait, which Python alone cannot: so it need not look all the time."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)

@@ -30,7 +30,7 @@ _STATES = {
 _WORDS = {
     StreamHealth.STALE: "silent",
     StreamHealth.NEVER: "never heard",
-    StreamHealth.UNHEARD: "can not be heard",
+    StreamHealth.UNHEARD: "cannot be heard",
 }
 _QUIET_S = 3.0  # the recorder speaks once a second
 _LABELS = 500  # of the running episode and some before

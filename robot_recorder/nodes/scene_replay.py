@@ -35,7 +35,7 @@ class Replay:
             listener: a node that no executor serves.
 
         Raises:
-            BagError: the bag can not be read.
+            BagError: the bag cannot be read.
         """
         self._node, self._listener, self._path = node, listener, path
         episode = Episode.open(path)

@@ -80,7 +80,7 @@ class TopicReader:
             gid = info.get("publisher_gid")  # since Kilted
             if gid is not None:
                 publisher = gid["data"]
-            else:  # numbers of several publishers that can not be told apart say nothing
+            else:  # numbers of several publishers that cannot be told apart say nothing
                 publisher, number = b"", number if channel.publishers == 1 else None
             known = publishers.get(publisher)
             if known is None:

@@ -24,7 +24,7 @@ class DiskLimits:
 
 
 def free_bytes(folder: Path) -> int:
-    """Free space where a folder is, or would be made; 0 when that can not be seen."""
+    """Free space where a folder is, or would be made; 0 when that cannot be seen."""
     for place in (folder, *folder.parents):
         try:
             return shutil.disk_usage(place).free

@@ -126,7 +126,7 @@ class HealthMonitor:
             )
         if channel.publishers and channel.unheard == channel.publishers:
             return StreamHealth.UNHEARD, (
-                f"{topic} is published with a QoS that the profile's qos can not hear: take qos out of "
+                f"{topic} is published with a QoS that the profile's qos cannot hear: take qos out of "
                 "the profile, it then follows the publisher"
             )
         if not self.received:

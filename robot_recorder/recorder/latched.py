@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from robot_recorder.model.topics import Channel, Sample
 
-_MOST = 64  # messages kept per topic, so that a chatty one can not fill the memory
+_MOST = 64  # messages kept per topic, so that a chatty one cannot fill the memory
 
 
 class LatchedCache:

@@ -243,17 +243,17 @@ class Recorder:
         configured_s = self.settings.pre_roll_s
         pre_roll_s = configured_s if pre_roll_s < 0 else min(pre_roll_s, configured_s)
         from_ns = max(1, now_ns - round(pre_roll_s * NS_PER_S))  # simulated time begins at 0
-        verdict = self._may_start(assignment.task, force, now_ns, from_ns)
-        if not verdict.ok:
-            return verdict
+        answer = self._may_start(assignment.task, force, now_ns, from_ns)
+        if not answer.ok:
+            return answer
         self._starting_ns = from_ns
         try:
-            self._open(assignment, now_ns, from_ns, verdict.forced)
+            self._open(assignment, now_ns, from_ns, answer.forced)
         except (BagError, OSError) as error:
             return Answer(False, f"not started: {error}")
         finally:
             self._starting_ns = 0
-        return replace(verdict, value=self.running.path if self.running else None)
+        return replace(answer, value=self.running.path if self.running else None)
 
     def _may_start(self, task: str, force: bool, now_ns: int, from_ns: int) -> Answer:
         if self.claim is not None:
@@ -271,10 +271,10 @@ class Recorder:
         disk = self.free_bytes(), self.bytes_per_s, waiting + self._waiting_bytes(), limits, root
         if reached := reserve_reached(*disk):
             return Answer(False, f"not started: {reached}")
-        verdict = judge_start(reports, shortage(*disk), force, self._foreseen(task, now_ns))
-        if not verdict.ok:
-            return verdict
-        return replace(verdict, reason="; ".join(filter(None, [verdict.reason, *self.warnings()])))
+        answer = judge_start(reports, shortage(*disk), force, self._foreseen(task, now_ns))
+        if not answer.ok:
+            return answer
+        return replace(answer, reason="; ".join(filter(None, [answer.reason, *self.warnings()])))
 
     def _foreseen(self, task: str, now_ns: int) -> list[str]:
         """What an episode that starts now is sure to be rejected for, by what arrived last."""
@@ -366,15 +366,15 @@ class Recorder:
             self.clock.release()
 
         try:
-            verdict = recording.finalise(detach)
+            answer = recording.finalise(detach)
         finally:
             self._finalising.remove(recording)
-        if not verdict.ok:
-            return verdict
+        if not answer.ok:
+            return answer
         self.finalised += 1
         self._sizes.append(recording.size_bytes)
         reason = "" if delivered else "the ingest is overloaded: its last messages are missing"
-        return Answer(True, reason, verdict.value)
+        return Answer(True, reason, answer.value)
 
     def stop_and_finalise(self, now_ns: int, flush: Callable[[], bool]) -> Answer:
         """Both, one after the other."""

@@ -212,7 +212,7 @@ class EpisodeWriter:
         except OSError as error:
             if error.errno in OUT_OF_FILES:
                 return
-            raise BagError(f"{self.directory} can not be seen any more: {error}") from error
+            raise BagError(f"{self.directory} cannot be seen any more: {error}") from error
         before, written = self._grown
         if size > before:
             self._grown = size, self._written_bytes

@@ -85,7 +85,7 @@ def test_a_fact_that_is_none_is_named_and_the_rest_is_checked(
     assert main(["check", str(tmp_path / "odd")]) == 0
     printed = capsys.readouterr().out
     assert "odd: accept" in printed
-    assert f"'{fact}' of custom_data is not what it should be" in printed
+    assert f"'{fact}' of custom_data is invalid" in printed
 
 
 def test_a_profile_can_be_given(

@@ -104,7 +104,7 @@ def test_task_instruction_and_operator_can_be_set_right(episodes: list[Path], ca
         (["--annotate", "grasp@1-0"], "ends before it starts"),
         (["--annotate", "gras@1"], "did you mean 'grasp'"),
         (["--success", "--annotate", "grasp@1", "grasp@9"], "outside"),
-        (["--retract", "grasp@1"], "annotated: nothing"),
+        (["--retract", "grasp@1"], "there are: none"),
         (["--task", "lift_bx"], "did you mean 'lift_box'"),
     ],
 )  # fmt: skip

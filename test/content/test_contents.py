@@ -90,7 +90,7 @@ def test_a_stamp_that_went_astray_does_not_bend_the_time_axis(tmp_path: Path) ->
     assert np.allclose(times, np.arange(50) / 100)
 
 
-def test_what_can_not_be_decoded_is_counted_and_the_rest_is_had(tmp_path: Path) -> None:
+def test_what_cannot_be_decoded_is_counted_and_the_rest_is_had(tmp_path: Path) -> None:
     messages = [
         ("/w", wrench(T0 + at) if at % 50_000_000 else b"\0\1\0\0" + bytes(9), T0 + at)
         for at in range(0, 500_000_000, 10_000_000)
@@ -99,7 +99,7 @@ def test_what_can_not_be_decoded_is_counted_and_the_rest_is_had(tmp_path: Path) 
     contents = Contents.open(tmp_path / "bag")
     assert len(joined(list(contents.batches()))["/w"][0]) == 40
     assert contents.problems == [
-        "/w: 10 messages can not be decoded (message ends at byte 13, 16 are needed)"
+        "/w: 10 messages cannot be decoded (message ends at byte 13, 16 are needed)"
     ]
 
 

@@ -69,7 +69,7 @@ def test_of_a_slow_camera_no_picture_is_there_twice(tmp_path: Path) -> None:
     assert len(set(times)) == len(times) <= 20
 
 
-def test_what_can_not_be_read_is_listed(tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_listed(tmp_path: Path) -> None:
     write_bag(
         McapWriter(), tmp_path / "bag", [("/w", wrench(T0), T0), ("/x", b"\0\1\0\0zz", T0 + 10**9)]
     )

@@ -1,4 +1,4 @@
-"""Which labels an episode takes, and what a refusal says."""
+"""The rules for labels: which are accepted, and what a rejection says."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SPAN = Span(T0, T0 - 2 * S, T0 + 10 * S)
 
 
 @pytest.mark.parametrize("task", [TASK, Task("any", "Do it."), None])
-def test_outcomes_that_are_taken(task: Task | None) -> None:
+def test_outcomes_that_are_accepted(task: Task | None) -> None:
     for outcome in Outcome:
         assert check_outcome(outcome, "", task).ok
     assert check_outcome(2, "slip", task).ok
@@ -46,9 +46,9 @@ def test_outcomes_that_are_taken(task: Task | None) -> None:
      (2, "slipp", "not a failure cause of lift_box; did you mean 'slip'"),
      (2, "earthquake", "known: drop, slip")],
 )  # fmt: skip
-def test_outcomes_that_are_refused(outcome: int, cause: str, words: str) -> None:
-    verdict = check_outcome(outcome, cause, TASK)
-    assert not verdict.ok and words in verdict.reason
+def test_outcomes_that_are_rejected(outcome: int, cause: str, words: str) -> None:
+    answer = check_outcome(outcome, cause, TASK)
+    assert not answer.ok and words in answer.reason
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ def test_outcomes_that_are_refused(outcome: int, cause: str, words: str) -> None
     [("grasp", 1, 2), ("grasp", 1, 1), ("wave", 0, 0), ("grasp", -2, 10), ("regrasp", 3, 4),
      ("left", 1, 2), ("抓", 1, 2), ("hold", 1, 2)],
 )  # fmt: skip
-def test_annotations_that_are_taken(name: str, start_s: float, end_s: float) -> None:
-    """Listed ones, and what a floor improvises, also when it is like a listed one."""
+def test_annotations_that_are_accepted(name: str, start_s: float, end_s: float) -> None:
+    """Listed names, and improvised ones, even if they are similar to a listed one."""
     assert check_annotation(name, SPAN.at_ns(start_s), SPAN.at_ns(end_s), SPAN, TASK).ok
 
 
@@ -70,16 +70,16 @@ def test_annotations_that_are_taken(name: str, start_s: float, end_s: float) -> 
      ("grasp", -2.1, 1, "grasp at -2.100 to 1.000 s is outside of the episode, which goes from -2.000 to 10.000 s"),
      ("grasp", 11, 11, "grasp at 11.000 s is outside")],
 )  # fmt: skip
-def test_annotations_that_are_refused(name: str, start_s: float, end_s: float, words: str) -> None:
-    verdict = check_annotation(name, SPAN.at_ns(start_s), SPAN.at_ns(end_s), SPAN, TASK)
-    assert not verdict.ok and words in verdict.reason, verdict
+def test_annotations_that_are_rejected(name: str, start_s: float, end_s: float, words: str) -> None:
+    answer = check_annotation(name, SPAN.at_ns(start_s), SPAN.at_ns(end_s), SPAN, TASK)
+    assert not answer.ok and words in answer.reason, answer
 
 
-def test_an_episode_that_runs_has_no_end_yet() -> None:
+def test_a_running_episode_has_no_end_yet() -> None:
     running = Span(T0, T0 - 2 * S)
     assert check_annotation("grasp", T0 + 99 * S, T0 + 99 * S, running, TASK).ok
-    verdict = check_annotation("grasp", T0 - 3 * S, T0, running, None)
-    assert not verdict.ok and "which begins at -2.000 s" in verdict.reason
+    answer = check_annotation("grasp", T0 - 3 * S, T0, running, None)
+    assert not answer.ok and "which begins at -2.000 s" in answer.reason
 
 
 def annotation(name: str, start_s: float) -> LabelEvent:
@@ -95,22 +95,22 @@ def test_the_last_annotation_of_a_name_and_time_is_found() -> None:
     none = find_annotation(labels, "grasp", SPAN.at_ns(2), SPAN)
     assert isinstance(none, Answer) and not none.ok
     assert none.reason == (
-        "no grasp at 2.000 s to be withdrawn; "
-        "annotated: grasp at 1.000 s, grasp at 3.000 s, lift at 2.000 s"
+        "there is no annotation grasp at 2.000 s to withdraw; "
+        "there are: grasp at 1.000 s, grasp at 3.000 s, lift at 2.000 s"
     )
     nothing = find_annotation(Labels(), "grasp", None, SPAN)
-    assert isinstance(nothing, Answer) and nothing.reason.endswith("annotated: nothing")
+    assert isinstance(nothing, Answer) and nothing.reason.endswith("there are: none")
 
 
-def test_what_is_still_to_be_annotated() -> None:
+def test_missing_annotations_are_listed_in_the_tasks_order() -> None:
     labels = Labels(annotations=(annotation("lift", 2),))
     assert missing_annotations(labels, TASK) == ["grasp", "release"]
     assert to_be_annotated(labels, TASK) == "; still to be annotated: grasp, release"
     assert to_be_annotated(labels, None) == to_be_annotated(labels, Task("a", "Do it.")) == ""
 
 
-def test_what_the_demo_annotates_is_taken() -> None:
-    said = (
+def test_every_annotation_of_the_demo_is_accepted() -> None:
+    names = (
         "reach",
         "grasp",
         "lift",
@@ -125,11 +125,11 @@ def test_what_the_demo_annotates_is_taken() -> None:
     )
     for task_id in SIMULATED:
         task = load_tasks().find(task_id)
-        for name in said:
+        for name in names:
             assert check_annotation(name, T0, T0 + S, SPAN, task).ok, name
 
 
-# -- one gate for every door
+# -- the rules as a whole
 
 REGISTRY = TaskRegistry({TASK.id: TASK})
 EVENTS = st.builds(
@@ -156,7 +156,7 @@ def into(*events: LabelEvent, span: Span = SPAN, now_ns: int = T0 + 20 * S) -> L
 
 
 @given(st.lists(EVENTS, max_size=6), st.booleans())
-def test_whatever_comes_in_the_log_holds_only_what_the_rules_take(
+def test_the_log_never_holds_a_label_that_breaks_the_rules(
     asked: list[LabelEvent], running: bool
 ) -> None:
     span = Span(T0, T0 - 2 * S) if running else SPAN
@@ -168,7 +168,7 @@ def test_whatever_comes_in_the_log_holds_only_what_the_rules_take(
             assert not taken.ok and 10 < len(taken.reason) < 500
             continue
         if taken.kind is not LabelKind.RETRACTION:
-            assert admit(taken, now) == taken, "who asks twice is told the same"
+            assert admit(taken, now) == taken, "an accepted label is accepted unchanged"
         log.append(taken)
     for event in log:
         assert 0 < event.stamp_ns <= T0 + 25 * S and event.by.strip() and not event.previous
@@ -182,7 +182,7 @@ def test_whatever_comes_in_the_log_holds_only_what_the_rules_take(
             assert event.end_ns <= (T0 + 25 * S if running else T0 + 10 * S)
 
 
-def test_a_label_carries_nothing_but_what_its_kind_says() -> None:
+def test_a_label_keeps_only_the_fields_of_its_kind() -> None:
     everything = LabelEvent(
         T0, "e", LabelKind.OUTCOME, "eve", "note", "previous", "lift_box", "Lift.", "ann",
         Outcome.FAILURE, "slip", "grasp", T0, T0 + S,
@@ -197,7 +197,7 @@ def test_a_label_carries_nothing_but_what_its_kind_says() -> None:
     )  # fmt: skip
 
 
-def test_where_a_task_label_is_silent_what_holds_stays() -> None:
+def test_empty_fields_of_a_task_label_keep_their_current_value() -> None:
     first = LabelEvent(T0, "e", LabelKind.TASK, task="lift_box", instruction="Up.", operator_name="ann")  # fmt: skip
     asked = LabelEvent(T0, "e", LabelKind.TASK, by="eve", operator_name="bob")
     taken = admit(asked, into(first))
@@ -205,23 +205,25 @@ def test_where_a_task_label_is_silent_what_holds_stays() -> None:
     assert (taken.task, taken.instruction, taken.operator_name) == ("lift_box", "Up.", "bob")
     again = admit(replace(asked, task="lift_box", operator_name=""), into(first))
     assert isinstance(again, LabelEvent)
-    assert (again.instruction, again.operator_name) == ("Lift it.", "ann"), "the task's sentence"
+    assert (again.instruction, again.operator_name) == ("Lift it.", "ann"), (
+        "the task's own instruction"
+    )
     unknown = admit(replace(asked, task="lift_bx"), into(first))
     assert isinstance(unknown, Answer) and "did you mean 'lift_box'?" in unknown.reason
 
 
-def test_a_running_episode_takes_nothing_of_the_future() -> None:
+def test_a_running_episode_rejects_annotations_in_the_future() -> None:
     running = into(span=Span(T0, T0 - 2 * S), now_ns=T0 + 3 * S)
     at = T0 + 99 * S
     asked = LabelEvent(T0 + S, "e", LabelKind.ANNOTATION, name="grasp", start_ns=T0, end_ns=at)
-    verdict = admit(asked, running)
-    assert isinstance(verdict, Answer) and verdict.reason == (
+    answer = admit(asked, running)
+    assert isinstance(answer, Answer) and answer.reason == (
         "grasp at 0.000 to 99.000 s is in the future: it is 3.000 s into the episode"
     )
 
 
-def test_an_episode_takes_only_so_many_labels() -> None:
+def test_an_episode_rejects_labels_above_the_maximum() -> None:
     event = LabelEvent(T0, "e", LabelKind.OUTCOME, by="eve", outcome=Outcome.SUCCESS)
     assert admit(event, into(*[event] * (MOST_LABELS - 1))) == event
-    verdict = admit(event, into(*[event] * MOST_LABELS))
-    assert isinstance(verdict, Answer) and f"{MOST_LABELS} labels" in verdict.reason
+    answer = admit(event, into(*[event] * MOST_LABELS))
+    assert isinstance(answer, Answer) and f"{MOST_LABELS} labels" in answer.reason

@@ -1,4 +1,4 @@
-"""Labels of finished episodes: appended by whoever, whenever, without touching the sensor data."""
+"""Labels of finished episodes: many processes append them, and the sensor data stays untouched."""
 
 from __future__ import annotations
 
@@ -63,14 +63,16 @@ def marked(outcome: Outcome, cause: str = "", by: str = "eve") -> LabelEvent:
 
 
 def assert_a_chain(log: list[LabelEvent]) -> None:
-    """Each event says what held before it."""
+    """Check that each event names the outcome before it."""
     outcomes = [e for e in log if e.kind is LabelKind.OUTCOME]
     assert outcomes[0].previous == "unlabelled"
     for before, after in pairwise(outcomes):
         assert after.previous == fold([before]).outcome_text
 
 
-def test_only_the_metadata_changes_and_previous_is_true(episode: Path) -> None:
+def test_only_the_metadata_changes_and_each_label_names_the_outcome_before_it(
+    episode: Path,
+) -> None:
     store = EpisodeStore(episode.parent)
     data = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in episode.glob("*.mcap")}
     facts = dict(Episode.open(episode).facts)
@@ -101,7 +103,7 @@ def test_many_processes_label_at_once_and_nothing_is_lost(episode: Path) -> None
     for thread in threads:
         thread.start()
     while any(w.poll() is None for w in writers):
-        now = Episode.open(episode)  # who reads meanwhile always finds it whole
+        now = Episode.open(episode)  # a reader always finds it complete meanwhile
         assert now.events and now.size_bytes > 10_000
         time.sleep(0.002)
     for thread in threads:
@@ -111,13 +113,13 @@ def test_many_processes_label_at_once_and_nothing_is_lost(episode: Path) -> None
     given = [e.cause for e in log if e.kind is LabelKind.OUTCOME]
     names = [f"p{n}" for n in range(4)] + ["t0", "t1"]
     assert sorted(given) == sorted(f"{name}_{n}" for name in names for n in range(count))
-    for name in names:  # each writer's in the order in which it gave them
+    for name in names:  # each writer's labels in the order in which it gave them
         own = [int(c.partition("_")[2]) for c in given if c.startswith(f"{name}_")]
         assert own == list(range(count))
     assert_a_chain(log)
 
 
-def test_a_writer_that_is_killed_leaves_old_or_new(episode: Path) -> None:
+def test_a_killed_writer_leaves_the_old_or_the_new_metadata(episode: Path) -> None:
     chance = random.Random(7)
     before: list[LabelEvent] = Episode.open(episode).events
     for number in range(8):
@@ -143,7 +145,7 @@ def test_a_writer_that_is_killed_leaves_old_or_new(episode: Path) -> None:
     assert not (episode / "metadata.yaml.tmp").exists()
 
 
-def test_a_decision_is_made_while_nobody_else_labels(episode: Path) -> None:
+def test_no_other_process_labels_while_labels_are_decided(episode: Path) -> None:
     store = EpisodeStore(episode.parent)
     inside, done = threading.Event(), threading.Event()
 
@@ -167,7 +169,7 @@ def test_a_decision_is_made_while_nobody_else_labels(episode: Path) -> None:
     assert [e.previous for e in log[1:]] == ["unlabelled", "failure: a", "failure: b"]
 
 
-def test_a_refusal_and_a_full_disk_change_nothing(
+def test_a_rejection_and_a_full_disk_change_nothing(
     episode: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = EpisodeStore(episode.parent)
@@ -183,12 +185,12 @@ def test_a_refusal_and_a_full_disk_change_nothing(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("robot_recorder.episodes.store.write_metadata", full)
-    with pytest.raises(BagError, match=r"No space left.*what it said before holds"):
+    with pytest.raises(BagError, match=r"No space left.*it is unchanged"):
         store.append_label(marked(Outcome.SUCCESS))
     assert (episode / "metadata.yaml").read_bytes() == before
 
 
-# -- bags of others
+# -- bags of other recorders
 
 
 def rewrite(path: Path, change) -> dict:
@@ -200,8 +202,8 @@ def rewrite(path: Path, change) -> dict:
 
 
 @pytest.mark.parametrize("version", [5, 9])
-def test_a_bag_of_somebody_else_can_be_labelled(tmp_path: Path, version: int) -> None:
-    """Also one older than custom_data: readers go by keys and pass over what they do not know."""
+def test_a_bag_of_another_recorder_can_be_labelled(tmp_path: Path, version: int) -> None:
+    """Also if its version has no custom_data: readers use keys and skip unknown ones."""
     path = tmp_path / "their_bag"
     write_bag(McapWriter(), path, [("/a", wrench(T0 + i), T0 + i) for i in range(5)])
 
@@ -223,13 +225,13 @@ def test_a_bag_of_somebody_else_can_be_labelled(tmp_path: Path, version: int) ->
         assert reader.message_count == 5
 
 
-def test_what_others_keep_in_custom_data_stays(episode: Path) -> None:
+def test_custom_data_of_other_programs_is_kept(episode: Path) -> None:
     rewrite(episode, lambda m: m.update(custom_data={"task": "theirs", "episode_id": ID}))
     after = EpisodeStore(episode.parent).append_label(marked(Outcome.SUCCESS))
     assert after.facts["task"] == "theirs" and after.facts["outcome"] == "success"
 
 
-def test_a_log_that_is_rubbish_is_named_and_left_alone(episode: Path) -> None:
+def test_an_invalid_log_is_reported_and_not_changed(episode: Path) -> None:
     rewrite(episode, lambda m: m["custom_data"].update(labels="{rubbish"))
     before = (episode / "metadata.yaml").read_bytes()
     for use in (
@@ -243,7 +245,7 @@ def test_a_log_that_is_rubbish_is_named_and_left_alone(episode: Path) -> None:
     assert (episode / "metadata.yaml").read_bytes() == before
 
 
-# -- which episode, and what is known about it
+# -- finding episodes
 
 
 def test_the_episodes_own_task_comes_before_the_registrys(episode: Path) -> None:
@@ -260,7 +262,7 @@ def test_the_episodes_own_task_comes_before_the_registrys(episode: Path) -> None
     assert broken.task(registry) == registry.find("lift")
 
 
-def test_an_episode_is_looked_up_in_whatever_state_it_is(episode: Path) -> None:
+def test_running_and_finished_episodes_are_found(episode: Path) -> None:
     store = EpisodeStore(episode.parent)
     found = look_up(store, ID)
     assert (found.id, found.labels.task) == (ID, "lift")
@@ -273,7 +275,7 @@ def test_an_episode_is_looked_up_in_whatever_state_it_is(episode: Path) -> None:
     found = look_up(store, "arm_20260101T000001_000")
     assert found.labels.outcome is Outcome.SUCCESS and found.span.to_ns is None
     store.write_note(running, Note({"labels": "{"}, []))
-    with pytest.raises(BagError, match="can not be read"):
+    with pytest.raises(BagError, match="cannot be read"):
         look_up(store, "arm_20260101T000001_000")
     with pytest.raises(BagError, match=r"arm_20260101T000001_000.*recover"):
         store.append_label(LabelEvent(1, "arm_20260101T000001_000", LabelKind.OUTCOME))
@@ -284,7 +286,7 @@ def test_an_episode_is_looked_up_in_whatever_state_it_is(episode: Path) -> None:
         store.append_label(marked(Outcome.SUCCESS))
 
 
-def test_the_newest_is_the_robots_own(tmp_path: Path) -> None:
+def test_newest_returns_only_episodes_of_that_robot(tmp_path: Path) -> None:
     store = EpisodeStore(tmp_path)
     assert store.newest("arm") is None
     for name in ("arm_20260101T000000_000_lift", "arm_20260101T000000_500", "arm_2_20260101T000009_000_x",

@@ -1,4 +1,4 @@
-"""Locks that nobody else can hold, waits that end, and modes that no umask changes."""
+"""Locks need write access to the root, waits have a deadline, and modes do not depend on the umask."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_lock_is_private_and_leaves_nothing(tmp_path: Path) -> None:
     Lock(tmp_path, "one", wait_s=0).release()
 
 
-def test_who_may_write_to_a_shared_root_may_lock_there(tmp_path: Path) -> None:
+def test_everyone_who_may_write_to_a_shared_root_may_lock_there(tmp_path: Path) -> None:
     tmp_path.chmod(0o2775)
     with Lock(tmp_path, "one") as lock:
         assert stat.S_IMODE(lock.path.stat().st_mode) == 0o660
@@ -67,8 +67,8 @@ def test_a_label_waits_for_another_no_longer_than_its_deadline(tmp_path: Path) -
         store.append_label(success(path.name))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="becoming somebody else needs root")
-def test_who_may_only_read_can_freeze_nothing(tmp_path_factory: pytest.TempPathFactory) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="changing the user needs root")
+def test_a_reader_cannot_block_the_recorder(tmp_path_factory: pytest.TempPathFactory) -> None:
     root = tmp_path_factory.mktemp("readable")
     for folder in (root, *root.parents[:3]):
         folder.chmod(folder.stat().st_mode | 0o055)
@@ -88,8 +88,8 @@ def test_who_may_only_read_can_freeze_nothing(tmp_path_factory: pytest.TempPathF
         assert time.monotonic() - began < 5
 
 
-def test_a_root_that_is_held_as_a_directory_holds_up_nobody(tmp_path: Path) -> None:
-    """As what an older version locked, and anybody could."""
+def test_a_lock_on_the_root_directory_itself_blocks_nothing(tmp_path: Path) -> None:
+    """An older version locked the directory, which every reader can do, too."""
     import fcntl
 
     fd = os.open(tmp_path, os.O_RDONLY)
@@ -105,7 +105,7 @@ def test_a_root_that_is_held_as_a_directory_holds_up_nobody(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("what", ["fifo", "link", "directory"])
-def test_what_lies_where_a_lock_should_be_is_told(tmp_path: Path, what: str) -> None:
+def test_an_error_names_what_lies_in_the_place_of_a_lock_file(tmp_path: Path, what: str) -> None:
     store = EpisodeStore(tmp_path)
     path = make_episode(store)
     place = tmp_path / LOCKS / f"{path.name}.lock"
@@ -121,7 +121,7 @@ def test_what_lies_where_a_lock_should_be_is_told(tmp_path: Path, what: str) -> 
     assert not (tmp_path / "victim").exists()
 
 
-def test_a_second_recorder_is_told_of_the_first_until_that_ends(tmp_path: Path) -> None:
+def test_a_second_recorder_is_refused_until_the_first_ends(tmp_path: Path) -> None:
     with another(HOLD, tmp_path, ".recorder_arm") as first:
         second = Claim(tmp_path, "arm")
         assert f"process {first.pid} on" in second.problem()
@@ -143,7 +143,9 @@ def test_a_second_recorder_is_told_of_the_first_until_that_ends(tmp_path: Path) 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077])
 @pytest.mark.parametrize("mode", [0o640, 0o600, 0o664])
-def test_modes_are_those_that_were_asked_for(tmp_path: Path, umask: int, mode: int) -> None:
+def test_files_and_directories_get_the_configured_mode(
+    tmp_path: Path, umask: int, mode: int
+) -> None:
     root = tmp_path / "root"
     before = os.umask(umask)
     try:
@@ -172,7 +174,7 @@ def fits(path: Path, mode: int) -> bool:
     return found == (mode | (mode & 0o444) >> 2 if path.is_dir() else mode)
 
 
-def test_a_label_keeps_the_mode_an_episode_has(tmp_path: Path) -> None:
+def test_labelling_keeps_the_mode_of_the_metadata(tmp_path: Path) -> None:
     store = EpisodeStore(tmp_path)
     path = make_episode(store)
     (path / "metadata.yaml").chmod(0o664)

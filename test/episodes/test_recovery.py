@@ -1,4 +1,4 @@
-"""Leftovers of a crash: made whole or put away, whatever a crash, a power cut or a bad disk did to them."""
+"""Recovery after a crash, a power cut or a bad disk: leftovers become episodes or go to quarantine."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def data_file(folder: Path) -> Path:
 
 
 def kept(path: Path) -> dict[str, list[bytes]]:
-    """What is in the bag, by two readers that are not ours."""
+    """Return the bag's messages; the mcap library must read as many."""
     messages: dict[str, list[bytes]] = {topic: [] for topic in TOPICS}
     for message in read_messages(path):
         messages[message.topic].append(message.data)
@@ -108,7 +108,7 @@ def test_a_killed_recorder_loses_nothing_that_was_synced(leftover, tmp_path: Pat
     assert episode.labels.outcome is Outcome.FAILURE and episode.labels.cause == "slip"
     assert episode.facts["robot"] == "arm" and episode.start_ns == T0
     assert episode.metadata["message_count"] == ROUNDS * PER_ROUND
-    assert episode.lost[1] is False, "what was lost at the end is not known, and said so"
+    assert episode.lost[1] is False, "losses at the end are reported as unknown"
     qos = episode.metadata["topics_with_message_count"][0]["topic_metadata"]["offered_qos_profiles"]
     assert qos[0]["reliability"] == "reliable"
     assert not EpisodeStore(partial.parent).unfinished()
@@ -116,7 +116,7 @@ def test_a_killed_recorder_loses_nothing_that_was_synced(leftover, tmp_path: Pat
     assert sorted(p.name for p in result.path.iterdir()) == [f"{ID}_0.mcap", "metadata.yaml"]
 
 
-def test_one_that_was_closed_but_not_renamed(tmp_path: Path) -> None:
+def test_a_bag_that_was_closed_but_not_renamed_is_recovered(tmp_path: Path) -> None:
     partial, sent = record(tmp_path, close=True)
     result = recover(EpisodeStore(tmp_path), partial)
     assert result.ok and kept(result.path) == sent
@@ -124,10 +124,10 @@ def test_one_that_was_closed_but_not_renamed(tmp_path: Path) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(share=st.floats(0, 1))
-def test_cut_anywhere_it_keeps_every_whole_message_before_the_cut(
+def test_a_file_cut_anywhere_keeps_every_whole_message_before_the_cut(
     leftover, tmp_path_factory: pytest.TempPathFactory, share: float
 ) -> None:
-    """As a power cut leaves it. Nothing that was in the file before the cut is lost but one message."""
+    """A power cut leaves such files."""
     root = tmp_path_factory.getbasetemp() / "cut"
     partial = copied(leftover, root)
     path = data_file(partial)
@@ -138,7 +138,7 @@ def test_cut_anywhere_it_keeps_every_whole_message_before_the_cut(
     result = recover(EpisodeStore(root), partial)
     if not result.ok:
         assert whole == 0 and (result.path / "reason.txt").is_file()
-        assert data_file(result.path).stat().st_size == size, "put away as it was"
+        assert data_file(result.path).stat().st_size == size, "moved unchanged"
         return
     messages = kept(result.path)
     assert sum(map(len, messages.values())) == whole
@@ -148,7 +148,7 @@ def test_cut_anywhere_it_keeps_every_whole_message_before_the_cut(
 
 
 def count_before(path: Path, size: int) -> int:
-    """Message records that lie before a place in the file, counted by hand."""
+    """Count the message records before a place in the file, independently of our reader."""
     data, count = path.read_bytes(), 0
     at = FIXED
     while at + 9 <= len(data):
@@ -164,7 +164,9 @@ def count_before(path: Path, size: int) -> int:
     return count
 
 
-def test_flipped_bits_cost_at_most_their_chunk_and_are_counted(leftover, tmp_path: Path) -> None:
+def test_a_flipped_bit_loses_at_most_its_chunk_and_the_loss_is_counted(
+    leftover, tmp_path: Path
+) -> None:
     random_ = random.Random(1)
     size = data_file(leftover[0]).stat().st_size
     total = ROUNDS * PER_ROUND
@@ -182,15 +184,15 @@ def test_flipped_bits_cost_at_most_their_chunk_and_are_counted(leftover, tmp_pat
         lost = total - sum(map(len, messages.values()))
         assert lost in (0, PER_ROUND), f"flip {number} at {at}"
         for topic, sent in leftover[1].items():
-            assert set(messages[topic]) <= set(sent), "nothing that is wrong is kept"
+            assert set(messages[topic]) <= set(sent), "no changed message is kept"
         episode = Episode.open(result.path)
         missing = json.loads(episode.facts["missing"])
-        told = sum(s["lost"]["writer"] for s in episode.streams.values())
-        # What is missing after the last message nobody can count; before it, all is told.
-        assert told == lost or (told == 0 and missing["unreadable_bytes"] > 0)
+        counted = sum(s["lost"]["writer"] for s in episode.streams.values())
+        # Messages missing after the last one cannot be counted; all before it are.
+        assert counted == lost or (counted == 0 and missing["unreadable_bytes"] > 0)
 
 
-def test_a_flip_in_a_finished_episode_is_found_by_check(tmp_path: Path) -> None:
+def test_check_finds_a_flipped_bit_in_a_finished_episode(tmp_path: Path) -> None:
     partial, _ = record(tmp_path, close=True)
     path = EpisodeStore(tmp_path).finalise(partial, {"episode_id": ID})
     assert structure_problems(Episode.open(path)) == []
@@ -202,7 +204,7 @@ def test_a_flip_in_a_finished_episode_is_found_by_check(tmp_path: Path) -> None:
         assert structure_problems(Episode.open(path)), at
 
 
-def test_what_can_not_be_repaired_is_put_away_with_the_reason(tmp_path: Path) -> None:
+def test_unrepairable_directories_go_to_quarantine_with_the_reason(tmp_path: Path) -> None:
     store = EpisodeStore(tmp_path)
     (tmp_path / "empty.partial").mkdir()
     rubbish = tmp_path / "rubbish.partial"
@@ -225,8 +227,8 @@ def test_a_running_recording_is_left_alone(leftover, tmp_path: Path) -> None:
     assert len(recover_all(EpisodeStore(partial.parent))) == 1
 
 
-def test_a_bag_of_rosbag2s_own_writer_is_recovered_too(tmp_path: Path) -> None:
-    """Chunks without checksum, no note, another library: what rosbag2_py leaves after a crash."""
+def test_a_bag_of_rosbag2s_own_writer_is_recovered(tmp_path: Path) -> None:
+    """After a crash, rosbag2_py leaves chunks without checksum and no note."""
     from mcap.writer import CompressionType, Writer
 
     partial = tmp_path / "g1_x.partial"
@@ -251,15 +253,15 @@ def test_a_bag_of_rosbag2s_own_writer_is_recovered_too(tmp_path: Path) -> None:
 
 
 def read_by_others(path: Path) -> list[int]:
-    """Messages that the mcap library and the rosbags library read of a bag directory."""
+    """Count the messages that the mcap and the rosbags library read from a bag directory."""
     with open(data_file(path), "rb") as file:
         by_mcap = sum(1 for _ in make_reader(file, validate_crcs=True).iter_messages())
     with Reader(path) as reader:
         return [by_mcap, sum(1 for _ in reader.messages())]
 
 
-def test_a_leftover_of_rosbag2_is_read_whole_by_every_reader(tmp_path: Path) -> None:
-    """rosbag2 writes the depth it subscribes with into the channel, where the note has what was offered."""
+def test_a_recovered_bag_of_rosbag2_is_read_completely_by_other_readers(tmp_path: Path) -> None:
+    """rosbag2 stores the depth of its subscription in the channel; the note has the offered one."""
     from mcap.writer import CompressionType, Writer
 
     partial = tmp_path / f"{ID}.partial"
@@ -285,10 +287,10 @@ def test_a_leftover_of_rosbag2_is_read_whole_by_every_reader(tmp_path: Path) -> 
     assert sum(1 for _ in read_messages(result.path)) == 900
 
 
-def test_the_leftover_of_a_killed_rosbag2_py(tmp_path: Path) -> None:
+def test_the_leftover_of_a_killed_rosbag2_py_is_recovered(tmp_path: Path) -> None:
     case = Path(__file__).parents[3] / "shared" / "cases" / "rosbag2_leftover"
     if not case.is_dir():
-        pytest.skip("rosbag2_leftover, a file from a run with rosbag2_py, is not here")
+        pytest.skip("rosbag2_leftover, a file from a run with rosbag2_py, is missing")
     root = Path(shutil.copytree(case, tmp_path / "root"))
     for path in (root, *root.rglob("*")):
         path.chmod(0o755)
@@ -298,7 +300,7 @@ def test_the_leftover_of_a_killed_rosbag2_py(tmp_path: Path) -> None:
     assert [p for p in structure_problems(Episode.open(result.path)) if "recovered" not in p] == []
 
 
-def test_a_repair_that_another_reader_does_not_confirm_is_put_away(
+def test_a_repair_that_another_reader_does_not_confirm_goes_to_quarantine(
     leftover, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     partial = copied(leftover, tmp_path / "root")
@@ -308,12 +310,12 @@ def test_a_repair_that_another_reader_does_not_confirm_is_put_away(
     assert data_file(result.path).is_file() and ".quarantine" in str(result.path)
 
 
-def test_a_finished_bag_is_read_whole_by_every_reader(tmp_path: Path) -> None:
+def test_a_finished_bag_is_read_completely_by_other_readers(tmp_path: Path) -> None:
     partial, sent = record(tmp_path, close=True)
     assert read_by_others(partial) == [sum(map(len, sent.values()))] * 2
 
 
-def test_a_file_that_changed_while_it_was_written_is_noticed_when_it_is_closed(
+def test_closing_a_file_reports_that_another_program_changed_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     finish = McapFile.finish
@@ -329,8 +331,8 @@ def test_a_file_that_changed_while_it_was_written_is_noticed_when_it_is_closed(
         record(tmp_path, close=True)
 
 
-def test_one_bad_leftover_does_not_keep_the_others(leftover, tmp_path: Path) -> None:
-    """Torn records that lie about themselves, a note that is none, a description that is missing."""
+def test_a_bad_leftover_does_not_stop_the_recovery_of_the_others(leftover, tmp_path: Path) -> None:
+    """Records with wrong lengths, an invalid note, a missing schema."""
     root = tmp_path / "root"
     good = copied(leftover, root)
     size = data_file(good).stat().st_size
@@ -350,22 +352,22 @@ def test_one_bad_leftover_does_not_keep_the_others(leftover, tmp_path: Path) -> 
     (nameless / "recording.json").unlink()
     with open(data_file(nameless), "r+b") as file:
         file.seek(FIXED + 60)
-        file.write(bytes(20))  # the chunk that has the only descriptions
+        file.write(bytes(20))  # the chunk that has the only schemas
     results = {r.path.name: r for r in recover_all(EpisodeStore(root))}
     assert len(results) == 5 and not EpisodeStore(root).unfinished()
     assert not results["b.partial"].ok and "no name" in results["b.partial"].message
     assert all(r.messages == ROUNDS * PER_ROUND for name, r in results.items() if r.ok)
     assert sum(r.ok for r in results.values()) == 4
-    told = {
+    notes = {
         name: json.loads(Episode.open(r.path).facts["missing"]).get("note", "")
         for name, r in results.items()
         if r.ok
     }
-    assert {name for name, why in told.items() if "cannot be read" in why} == {"a0", "a1", "a2"}
+    assert {name for name, why in notes.items() if "cannot be read" in why} == {"a0", "a1", "a2"}
 
 
-def test_what_finalising_had_written_is_kept(tmp_path: Path) -> None:
-    """Killed between metadata and rename: its figures are better than what recovery can find out."""
+def test_recovery_keeps_the_facts_that_finalising_had_written(tmp_path: Path) -> None:
+    """Killed between metadata and rename: those facts are more exact than recovered ones."""
     partial, sent = record(tmp_path, close=True)
     store = EpisodeStore(tmp_path)
     facts = {"stop_ns": str(T0 + 5), "sync": "{}", "streams": "{}", **label_facts(EVENTS)}

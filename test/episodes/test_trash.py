@@ -1,4 +1,4 @@
-"""What was discarded stays until it was promised, whatever size it has and whatever clocks do."""
+"""Discarded episodes are kept as long as promised, whatever the size of the trash and the clock."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ DAY_NS = 86_400 * 10**9
 
 
 def keep(store: EpisodeStore, limits: TrashLimits) -> list[str]:
-    """One round of a recorder that has just started; what it said."""
-    said: list[str] = []
-    housekeeping = Housekeeping(store, limits, said.append)
+    """Run the housekeeping of a recorder that has just started; return what it reported."""
+    reports: list[str] = []
+    housekeeping = Housekeeping(store, limits, reports.append)
     housekeeping.close()
-    return said
+    return reports
 
 
-def test_size_alone_deletes_nothing_and_is_told(tmp_path: Path) -> None:
+def test_a_large_trash_is_reported_and_nothing_is_deleted(tmp_path: Path) -> None:
     store = EpisodeStore(tmp_path)
     gone = [store.discard(make_episode(store, 100.0 * n)) for n in range(3)]
     limits = TrashLimits(days=7, max_bytes=100)
@@ -36,7 +36,7 @@ def test_size_alone_deletes_nothing_and_is_told(tmp_path: Path) -> None:
     assert store.trash.excess(TrashLimits()) == ""
 
 
-def test_old_times_of_files_delete_nothing(tmp_path: Path) -> None:
+def test_old_file_times_delete_nothing(tmp_path: Path) -> None:
     store = EpisodeStore(tmp_path)
     gone = store.discard(make_episode(store))
     os.utime(gone, (1, 1))
@@ -46,7 +46,7 @@ def test_old_times_of_files_delete_nothing(tmp_path: Path) -> None:
     (unknown / MOMENT_FILE).unlink()
     now_ns = time.time_ns()
     assert store.empty_trash(now_ns, 7) == []
-    for path in (copy, unknown):  # their time begins when they are first seen
+    for path in (copy, unknown):  # their retention starts when they are first seen
         moment = store.trash.moment(path)
         assert moment is not None and moment.at_ns == now_ns
     late = now_ns + 8 * DAY_NS
@@ -55,7 +55,7 @@ def test_old_times_of_files_delete_nothing(tmp_path: Path) -> None:
     assert store.trashed() == [] and store.paths() == []
 
 
-def test_what_was_promised_holds_and_may_get_longer(tmp_path: Path) -> None:
+def test_a_promised_retention_is_kept_and_may_become_longer(tmp_path: Path) -> None:
     store = EpisodeStore(tmp_path)
     gone = store.discard(make_episode(store), days=3)
     moment = store.trash.moment(gone)
@@ -66,7 +66,7 @@ def test_what_was_promised_holds_and_may_get_longer(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("by_days", [-400, -8, 8, 400])
-def test_a_clock_that_was_set_while_nobody_looked_makes_nothing_older(
+def test_setting_the_clock_while_no_recorder_runs_makes_nothing_older(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_days: int
 ) -> None:
     store = EpisodeStore(tmp_path)
@@ -80,7 +80,7 @@ def test_a_clock_that_was_set_while_nobody_looked_makes_nothing_older(
     assert moment is not None and abs(moment.at_ns - time.time_ns()) < DAY_NS / 24
 
 
-def test_a_clock_that_is_set_meanwhile_moves_the_moments_along(
+def test_setting_the_clock_shifts_the_discarding_times(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = EpisodeStore(tmp_path)
@@ -97,7 +97,7 @@ def test_a_clock_that_is_set_meanwhile_moves_the_moments_along(
         assert abs(moment.at_ns - before.at_ns - by) < 10**10
 
 
-def test_what_is_from_the_future_begins_its_time_now(tmp_path: Path) -> None:
+def test_the_retention_of_an_episode_discarded_in_the_future_starts_now(tmp_path: Path) -> None:
     store = EpisodeStore(tmp_path)
     gone = store.trash.put(make_episode(store), time.time_ns() + 1000 * DAY_NS, 7)
     now_ns = time.time_ns()
@@ -105,7 +105,7 @@ def test_what_is_from_the_future_begins_its_time_now(tmp_path: Path) -> None:
     assert store.empty_trash(now_ns + 8 * DAY_NS, 7) == [gone]
 
 
-def test_only_ones_own_robots_episode_comes_back_without_a_name(tmp_path: Path) -> None:
+def test_restoring_without_an_id_restores_only_the_robots_own_episode(tmp_path: Path) -> None:
     store = EpisodeStore(tmp_path)
     mine = store.discard(make_episode(store, 0, robot="r1"))
     store.discard(make_episode(store, 100, robot="r2"))
@@ -118,7 +118,7 @@ def test_only_ones_own_robots_episode_comes_back_without_a_name(tmp_path: Path) 
         store.restore("nobody")
 
 
-def test_what_is_restored_is_as_it_was(tmp_path: Path) -> None:
+def test_a_restored_episode_is_unchanged(tmp_path: Path) -> None:
     store = EpisodeStore(tmp_path)
     path = make_episode(store)
     before = sorted((p.name, p.read_bytes()) for p in path.iterdir())
@@ -131,7 +131,7 @@ def test_what_is_restored_is_as_it_was(tmp_path: Path) -> None:
     assert sorted((p.name, p.read_bytes()) for p in path.iterdir()) == before
 
 
-def test_a_full_disk_discards_all_the_same_and_keeps_longer(
+def test_discarding_works_on_a_full_disk_and_the_episode_is_kept_longer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = EpisodeStore(tmp_path)

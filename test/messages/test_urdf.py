@@ -66,13 +66,13 @@ def test_joints_move_what_hangs_on_them() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "can not be read"),
+        ("", "cannot be read"),
         ("<sdf/>", "not the <robot>"),
         (ARM.replace('<link name="slide"/>', ""), "link 'slide', which it lacks"),
         (ARM.replace('<parent link="base"/>', '<parent link="tip"/>'), "loop"),
         (ARM.replace('<child link="finger"/>', '<child link="tip"/>'), "more than one joint"),
         (ARM.replace('xyz="0 0 0.5"', 'xyz="0 0"'), "not three numbers"),
-        (ARM.replace('radius="0.05"', ""), "can not be read"),
+        (ARM.replace('radius="0.05"', ""), "cannot be read"),
     ],
 )
 def test_what_is_no_robot_is_refused_in_words(text: str, words: str) -> None:

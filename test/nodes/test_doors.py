@@ -283,7 +283,7 @@ OF_LABELS = [
     ({"kind": 2, "name": "grasp", "start": Time(sec=-5)}, "outside of the episode"),
     ({"kind": 2, "name": "grasp", "start": Time(sec=2**31 - 1)}, "ends before it starts"),
     ({"kind": 2, "name": "grasp", "end": Time(sec=2**31 - 1, nanosec=2**32 - 1)}, "outside"),
-    ({"kind": 3, "name": "grasp"}, "annotated: nothing"),
+    ({"kind": 3, "name": "grasp"}, "there are: none"),
 ]
 
 

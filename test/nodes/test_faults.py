@@ -92,7 +92,7 @@ def test_killed_at_any_moment(profile: Path, tmp_path: Path) -> None:
                     times += [time.monotonic()] * (len(bench.sent["/command"]) + 1 - len(times))
                 running.kill()
                 killed = time.monotonic()
-                # Who has no processor for a while can not write, either.
+                # Who has no processor for a while cannot write, either.
                 stalled = sum(max(0.0, b - a - 0.1) for a, b in pairwise([*times, killed]))
                 running.wait(20)
             with process("recorder", "killed", profile=profile, root=root):
@@ -232,7 +232,7 @@ def test_publishers_that_misbehave(profile: Path, tmp_path: Path) -> None:
             lambda: bench.publishers["/command"][0].get_subscription_count() > 0,
         )
         bench.publish_for(0.3)
-        # one that comes back with another type: its messages can not be recorded, and that is said
+        # one that comes back with another type: its messages cannot be recorded, and that is said
         all_written(bench, "wrench", "/wrist/wrench")
         bench.node.destroy_publisher(bench.publishers.pop("/wrist/wrench")[0])
         other = bench.node.create_publisher(String, "wrist/wrench", 10)

@@ -140,7 +140,7 @@ def test_an_annotation_can_be_withdrawn(bench: Bench) -> None:
     assert [e.kind for e in log[1:]] == [LabelKind.ANNOTATION] * 2 + [LabelKind.RETRACTION] * 2
 
 
-def test_annotations_that_can_not_be_are_refused(bench: Bench) -> None:
+def test_annotations_that_cannot_be_are_refused(bench: Bench) -> None:
     start(bench)
     typo = bench.call(Annotate, "labeller/annotate", name="gras")
     assert not typo.success and "did you mean 'grasp'?" in typo.message

@@ -60,7 +60,7 @@ def test_transforms_of_everybody_are_not_those_of_a_robot_with_a_namespace(profi
     assert not shown.moved and shown.own_tf, "a robot_state_publisher of the viewer's, aside"
 
 
-def test_what_can_not_be_shown_is_refused(profile: str, tmp_path: Path) -> None:
+def test_what_cannot_be_shown_is_refused(profile: str, tmp_path: Path) -> None:
     broken = tmp_path / "broken.urdf"
     broken.write_text("<robot")
     with pytest.raises(ConfigError, match="no_such"):

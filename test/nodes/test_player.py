@@ -340,7 +340,7 @@ def test_what_is_not_installed_is_named_and_the_rest_plays(
         ({"episode": "''"}, "no episode given"),
     ],
 )
-def test_what_can_not_be_played_is_refused(tmp_path: Path, parameters, words: str) -> None:
+def test_what_cannot_be_played_is_refused(tmp_path: Path, parameters, words: str) -> None:
     bag = small_bag(tmp_path / "bag", [("/pads", "nobody_msgs/msg/Pads", 0, b"\0\1\0\0")])
     with process("player", **{"episode": bag, **parameters}) as player:
         said, _ = player.communicate(timeout=60)

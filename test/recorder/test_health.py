@@ -95,8 +95,8 @@ def test_wrong_type_is_told() -> None:
 def test_the_gate_names_what_is_missing_and_force_overrides() -> None:
     absent = monitor()
     reports = [(absent.config, absent.report(T0))]
-    verdict = judge_start(reports, "", force=False)
-    assert not verdict.ok and "s is never heard" in verdict.reason and "force" in verdict.reason
+    answer = judge_start(reports, "", force=False)
+    assert not answer.ok and "s is never heard" in answer.reason and "force" in answer.reason
     forced = judge_start(reports, "", force=True)
     assert forced.ok and "never heard" in forced.reason
 
@@ -107,13 +107,13 @@ def test_only_what_is_required_stops_a_start() -> None:
     reports = [(optional.config, optional.report(T0))]
     assert judge_start(reports, "", force=False).ok
     reports.append((slow.config, slow.report(now)))
-    verdict = judge_start(reports, "", force=False)
-    assert not verdict.ok and "s is too slow" in verdict.reason and "60.0 Hz" in verdict.reason
+    answer = judge_start(reports, "", force=False)
+    assert not answer.ok and "s is too slow" in answer.reason and "60.0 Hz" in answer.reason
 
 
 def test_a_short_disk_stops_a_start_and_force_is_remembered() -> None:
-    verdict = judge_start([], "the disk is short", force=False)
-    assert not verdict.ok and "the disk is short" in verdict.reason
+    answer = judge_start([], "the disk is short", force=False)
+    assert not answer.ok and "the disk is short" in answer.reason
     assert not judge_start([], "", force=True).forced
     assert judge_start([], "the disk is short", force=True).forced
 

@@ -71,8 +71,8 @@ def test_samples_received_while_the_bag_is_opened_are_in_it(tmp_path: Path) -> N
 
 def test_refusals_change_nothing(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
-    verdict = bench.start()
-    assert not verdict.ok and "never heard" in verdict.reason
+    answer = bench.start()
+    assert not answer.ok and "never heard" in answer.reason
     assert not bench.stop().ok
     assert not bench.recorder.discard().ok
     bench.feed(10)
@@ -106,8 +106,8 @@ def test_latched_messages_head_every_episode(tmp_path: Path) -> None:
 def test_an_unwritable_root_is_refused(tmp_path: Path) -> None:
     bench = Bench(Path("/proc/nowhere"))
     bench.feed(10)
-    verdict = bench.start()
-    assert not verdict.ok and "/proc/nowhere" in verdict.reason
+    answer = bench.start()
+    assert not answer.ok and "/proc/nowhere" in answer.reason
     assert bench.recorder.state is RecorderState.IDLE
 
 
@@ -131,9 +131,9 @@ def test_a_failing_disk_ends_in_an_honest_stop(tmp_path: Path) -> None:
         bench.feed(10)
         time.sleep(0.005)
     until(lambda: bench.recorder.must_stop()[0] is StopReason.WRITE_ERROR)
-    verdict = bench.stop()
-    assert not verdict.ok and "aborted" in verdict.reason and "No space left" in verdict.reason
-    assert str(tmp_path / bench.last.id) in verdict.reason
+    answer = bench.stop()
+    assert not answer.ok and "aborted" in answer.reason and "No space left" in answer.reason
+    assert str(tmp_path / bench.last.id) in answer.reason
     episode = Episode.open(tmp_path / bench.last.id)
     assert episode.facts["aborted"] == "true" and "No space left" in episode.facts["error"]
     assert episode.facts["stop_reason"] == "write_error"
@@ -286,8 +286,8 @@ def test_any_error_of_the_writer_is_told_and_counted(tmp_path: Path) -> None:
         sent += len(bench.feed(10))
         time.sleep(0.01)
     sent += len(bench.feed(10))
-    verdict = bench.stop()
-    assert not verdict.ok and "no such method" in verdict.reason
+    answer = bench.stop()
+    assert not answer.ok and "no such method" in answer.reason
     # nothing had reached the file, so there is nothing to make an episode of: it is put away, told
     (kept,) = open_store(tmp_path).quarantined()
     assert "no message" in (kept / "reason.txt").read_text() and bench.last.path == kept
@@ -363,8 +363,8 @@ def test_a_label_of_a_discarded_episode_is_refused(tmp_path: Path) -> None:
     id = bench.last.id
     bench.recorder.discard()
     event = LabelEvent(bench.now, id, LabelKind.OUTCOME, outcome=Outcome.SUCCESS)
-    verdict = bench.recorder.label(event)
-    assert not verdict.ok and "trash" in verdict.reason
+    answer = bench.recorder.label(event)
+    assert not answer.ok and "trash" in answer.reason
     assert bench.last.labels.outcome is Outcome.UNLABELLED
 
 
@@ -379,7 +379,7 @@ def test_a_label_of_a_discarded_episode_is_refused(tmp_path: Path) -> None:
     ],
     ids=lambda where: f"{where[0].__name__}.{where[1]}",
 )
-def test_an_episode_that_can_not_be_judged_says_why(
+def test_an_episode_that_cannot_be_judged_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks: tuple[type, str]
 ) -> None:
     def broken(*_: object) -> None:
@@ -515,15 +515,15 @@ def test_a_start_is_refused_when_the_disk_is_short(tmp_path: Path, monkeypatch) 
     free = shutil.disk_usage(tmp_path).free
     bench = Bench(tmp_path, disk=DiskLimits(min_free_bytes=free // 2, max_episode_s=1e12))
     bench.feed(100)
-    verdict = bench.start()
-    assert not verdict.ok and "GB free" in verdict.reason and "make room" in verdict.reason
+    answer = bench.start()
+    assert not answer.ok and "GB free" in answer.reason and "make room" in answer.reason
     assert bench.start(force=True).ok and bench.recorder.must_stop()[0] is None
     monkeypatch.setattr("robot_recorder.recorder.recorder.free_bytes", lambda _: free // 2)
     assert bench.recorder.must_stop()[0] is StopReason.DISK_FULL
     assert bench.recorder.episodes_left() == 0
     bench.stop()
-    verdict = bench.start(force=True)
-    assert not verdict.ok and "min_free_mb" in verdict.reason, "force takes nothing of the reserve"
+    answer = bench.start(force=True)
+    assert not answer.ok and "min_free_mb" in answer.reason, "force takes nothing of the reserve"
     monkeypatch.undo()
     plenty = Bench(tmp_path, disk=DiskLimits(max_episode_s=1.0, min_free_bytes=0))
     assert plenty.recorder.episodes_left() == -1
@@ -564,8 +564,8 @@ def test_a_file_that_is_taken_away_is_noticed(tmp_path: Path) -> None:
     while bench.last.problem is None and time.monotonic() < end:
         bench.feed(10)
         time.sleep(0.02)
-    verdict = bench.stop()
-    assert not verdict.ok and "No such file" in verdict.reason
+    answer = bench.stop()
+    assert not answer.ok and "No such file" in answer.reason
 
 
 # -- starting while the last one is being finalised

@@ -52,8 +52,8 @@ def test_a_take_is_saved_with_hardly_a_file_left(tmp_path: Path, count: int) -> 
     bench.start()
     sent = bench.feed(50)
     with files_left(count):
-        verdict = bench.stop()
-    assert verdict.ok, verdict
+        answer = bench.stop()
+    assert answer.ok, answer
     assert bench.last.size_bytes > 0 and recorded(bench.last.path) == sent
     with Catalogue(tmp_path) as catalogue:
         from robot_recorder.catalogue.sync import sync
@@ -100,10 +100,10 @@ def test_what_others_do_to_the_file_is_noticed_at_stop(tmp_path: Path, how: str)
     else:
         os.truncate(file, {"cut": 1000, "emptied": 0, "longer": 10**6}[how])
     sent += bench.feed(1)
-    verdict = bench.stop()
-    assert not verdict.ok and "aborted" in verdict.reason
+    answer = bench.stop()
+    assert not answer.ok and "aborted" in answer.reason
     words = "moved or deleted" if how in ("deleted", "moved") else "changed the file"
-    assert words in verdict.reason or "does not grow" in verdict.reason or "seen" in verdict.reason
+    assert words in answer.reason or "does not grow" in answer.reason or "seen" in answer.reason
     for path in open_store(tmp_path).paths():
         episode = Episode.open(path)
         figures = episode.streams["/wrist/wrench"]
@@ -195,7 +195,7 @@ def test_a_root_that_is_gone_ends_the_take_and_says_so(tmp_path: Path) -> None:
     while bench.last.problem is None and time.monotonic() < end:
         bench.feed(2)
         time.sleep(0.01)
-    verdict = bench.stop()
-    assert not verdict.ok and "aborted" in verdict.reason and "gone" in verdict.reason
+    answer = bench.stop()
+    assert not answer.ok and "aborted" in answer.reason and "gone" in answer.reason
     bench.feed(10)
     assert bench.start().ok and bench.stop().ok

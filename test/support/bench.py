@@ -59,14 +59,14 @@ class Bench:
         return self.recorder.start(Assignment(task, "Lift it.", "ann"), force, self.now, pre_roll_s)
 
     def stop(self):
-        verdict = self.recorder.stop_and_finalise(self.now, lambda: True)
-        if verdict.ok:  # every test also makes sure that the episode was judged
+        answer = self.recorder.stop_and_finalise(self.now, lambda: True)
+        if answer.ok:  # every test also makes sure that the episode was judged
             saved = Episode.open(self.last.path)
             written = saved.streams.get("/wrist/wrench", {"written": 0})["written"]
             assert saved.certificate is not None
             assert saved.certificate.streams["wrench"].count == written
             assert saved.quality.verdict is not Verdict.UNKNOWN and not saved.quality.broken
-        return verdict
+        return answer
 
     @property
     def last(self) -> Recording:
