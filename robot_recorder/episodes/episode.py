@@ -81,7 +81,7 @@ class Episode:
     def knowing(
         self, certificate: Certificate | None = None, quality: QualityReport | None = None
     ) -> Episode:
-        """Return a copy with these results set, so that they are not parsed again; None: unknown."""
+        """Return a copy with known results set, so that they need not be parsed; None: unknown."""
         copy = Episode(self.path, self.metadata, self.notes)
         known = {"certificate": certificate, "quality": quality}
         copy.__dict__.update({name: value for name, value in known.items() if value is not None})

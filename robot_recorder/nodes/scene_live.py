@@ -29,8 +29,8 @@ _STATES = {
 }
 _WORDS = {
     StreamHealth.STALE: "silent",
-    StreamHealth.NEVER: "never heard",
-    StreamHealth.UNHEARD: "cannot be heard",
+    StreamHealth.NEVER: "missing",
+    StreamHealth.UNHEARD: "incompatible QoS",
 }
 _QUIET_S = 3.0  # the recorder speaks once a second
 _LABELS = 500  # of the running episode and some before

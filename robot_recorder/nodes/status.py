@@ -49,7 +49,7 @@ def status_message(recorder: Recorder, now_ns: int, last_event: str) -> EpisodeS
         status.lost_dds = last.losses.total(lambda place: place is Place.DDS)
         status.error = last.error
         status.verdict, status.verdict_sentence = int(last.quality.verdict), last.quality.sentence
-        status.limping = [f"{name}: {why}" for name, why in last.limping.told.items()]
+        status.limping = [f"{name}: {why}" for name, why in last.limping.reported.items()]
     for monitor, report in recorder.health(now_ns):
         stream = _stream_status(monitor, report)
         stream.written = counts.get(monitor.topic, 0)

@@ -1,1 +1,1 @@
-"""The recorder without its node: from batches of samples to episodes on disk. Entrance: ``recorder.Recorder``."""
+"""Record batches of samples as episodes on disk, without ROS. Entrance: ``recorder.Recorder``."""

@@ -1,4 +1,4 @@
-"""How much more fits on the disk."""
+"""Decide by the free disk space whether an episode may start or must stop."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _WARN_S = 30.0
-_REACTION_S = 1.0  # as long as a running episode may go on unseen, and come to its end
+_REACTION_S = 1.0  # time from running out of space until the episode has stopped
 
 
 @dataclass(frozen=True)
 class DiskLimits:
-    """What may be used.
+    """Limits of an episode and of the disk.
 
     Attributes:
-        max_episode_s: an episode that gets longer is stopped.
-        min_free_bytes: always left free; an episode is stopped before it takes these.
+        max_episode_s: maximum length of an episode, s; longer ones are stopped.
+        min_free_bytes: reserve; an episode is stopped before it uses these bytes.
     """
 
     max_episode_s: float = 600.0
@@ -24,56 +24,63 @@ class DiskLimits:
 
 
 def free_bytes(folder: Path) -> int:
-    """Free space where a folder is, or would be made; 0 when that cannot be seen."""
+    """Return the free bytes of the disk that a directory is on, or will be; 0: unknown."""
     for place in (folder, *folder.parents):
         try:
             return shutil.disk_usage(place).free
         except OSError:
-            continue  # not there yet, or not ours to see
+            continue  # missing or not accessible: ask for its parent
     return 0
 
 
 def reserve_reached(
     free: int, bytes_per_s: float, waiting: int, limits: DiskLimits, root: Path
 ) -> str:
-    """Why not even a forced episode may begin, and what to do; empty when it may.
+    """Return why not even a forced episode may start, and what to do; empty: it may.
 
     Args:
-        waiting: bytes that will be written whatever happens: its pre-roll, and queues of others.
+        free: free bytes of the disk.
+        bytes_per_s: data rate of all streams.
+        waiting: bytes to be written in any case: its pre-roll and the queues of other episodes.
+        limits: limits of the disk.
+        root: named in the answer.
     """
     if free - waiting - bytes_per_s * _REACTION_S > limits.min_free_bytes:
         return ""
     return (
         f"the disk of {root} has {_gb(free)} free, {_gb(waiting)} are waiting to be written, and "
-        f"{_gb(limits.min_free_bytes)} (min_free_mb) are always left free, also with force: true: make room"
+        f"{_gb(limits.min_free_bytes)} (min_free_mb) are reserved, also with force: true: make room"
     )
 
 
 def shortage(free: int, bytes_per_s: float, waiting: int, limits: DiskLimits, root: Path) -> str:
-    """Why an episode of the maximum length would not fit, and what to do; empty when it does."""
+    """Return why an episode of maximum length does not fit, and what to do; empty: it fits."""
     needed = limits.max_episode_s * bytes_per_s + waiting + limits.min_free_bytes
     if free >= needed:
         return ""
     return (
         f"the disk of {root} has {_gb(free)} free, an episode of up to {limits.max_episode_s:g} s at "
-        f"{bytes_per_s / 1e6:.1f} MB/s needs {_gb(needed)} (with {_gb(limits.min_free_bytes)} always "
-        "left free): make room, or lower max_episode_s"
+        f"{bytes_per_s / 1e6:.1f} MB/s needs {_gb(needed)} (with {_gb(limits.min_free_bytes)} "
+        "in reserve): make room, or lower max_episode_s"
     )
 
 
 def running_out(
     free: int, bytes_per_s: float, waiting: int, limits: DiskLimits
 ) -> tuple[bool, str]:
-    """Whether a running episode must stop now, and a warning when it soon must.
+    """Return whether a running episode must stop now, and the reason or a warning.
 
     Args:
-        waiting: bytes that will be written even when it stops now.
+        free: free bytes of the disk.
+        bytes_per_s: data rate of all streams.
+        waiting: bytes that will be written even if it stops now.
+        limits: limits of the disk.
     """
     room = free - limits.min_free_bytes - waiting - bytes_per_s * _REACTION_S
     if room <= 0:
         return (
             True,
-            f"the disk is full: {_gb(free)} free, {_gb(limits.min_free_bytes)} are kept free, "
+            f"the disk is full: {_gb(free)} free, {_gb(limits.min_free_bytes)} are reserved, "
             f"{_gb(waiting)} are waiting to be written",
         )
     if bytes_per_s and room / bytes_per_s < _WARN_S:
@@ -82,7 +89,7 @@ def running_out(
 
 
 def episodes_left(free: int, episode_bytes: float, limits: DiskLimits) -> int:
-    """How many more episodes of a size fit; -1 while the size is not known."""
+    """Return how many more episodes of a size fit; -1: the size is unknown."""
     if episode_bytes <= 0:
         return -1
     return max(0, int((free - limits.min_free_bytes) / episode_bytes))

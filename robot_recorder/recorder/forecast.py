@@ -1,4 +1,4 @@
-"""What the quality report is sure to say of an episode that starts now, by the last messages before it."""
+"""Predict certain rejections of an episode that starts now, from the last messages before it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from robot_recorder.model.topics import Channel, Sample
 from robot_recorder.quality.inspector import Inspector
 from robot_recorder.recorder.live_audit import LiveAudit
 
-# Checks that bad messages fail whatever comes later. Rates and clocks are the health's, by the same rules.
+# Checks that fail whatever comes later. Stream health judges rates and clocks by the same rules.
 _SURE = ("undecodable", "not_a_number", "repeated_stamps")
 _LAST = 20  # messages of each stream
 
@@ -25,21 +25,24 @@ def foresee(
     streams: Mapping[Channel, StreamConfig],
     samples: Sequence[Sample],
 ) -> list[Result]:
-    """Failures that an episode with these samples cannot get rid of; empty: it may be accepted.
+    """Return the results that will reject an episode with these samples; empty: none for certain.
 
-    Made by the very checks that make the report. Pictures are not looked at.
+    Runs the same checks as the quality report, except those of pictures.
 
     Args:
-        samples: what was received last, in order of receipt.
+        profile: the robot's profile.
+        task: None: unknown.
+        streams: stream of each channel.
+        samples: the latest samples, in order of receipt.
     """
-    looked_at = {c: s for c, s in streams.items() if s.type not in IMAGE_TYPES}
-    last = _last_of_each([s for s in samples if s.channel in looked_at])
+    checked = {c: s for c, s in streams.items() if s.type not in IMAGE_TYPES}
+    last = _last_of_each([s for s in samples if s.channel in checked])
     if not last:
         return []
-    nobody = Channel(last[0].channel.bag_topic)  # frames are none of them
+    no_frames = Channel(last[0].channel.bag_topic)  # a channel without samples
     first_ns, last_ns = last[0].receive_ns, last[-1].receive_ns
     inspector = Inspector(profile, task)
-    audit = LiveAudit(looked_at, profile, nobody, first_ns, first_ns, lambda: None, inspector)
+    audit = LiveAudit(checked, profile, no_frames, first_ns, first_ns, lambda: None, inspector)
     audit.add(last)
     certificate = audit.certificate(last_ns, lambda topic: (None, ""))
     report = audit.report(last_ns, certificate, ("", False))

@@ -1,4 +1,4 @@
-"""Is every stream arriving as its profile says? Counted while samples pass, asked when needed."""
+"""Judge whether each stream arrives as its profile says, from counts of its samples."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from robot_recorder.model.streams import (
 )
 from robot_recorder.model.topics import Channel
 
-WINDOW_NS = 2 * NS_PER_S  # a rate is measured over this
+WINDOW_NS = 2 * NS_PER_S  # rates are measured over this time
 _BUCKET_NS = NS_PER_S // 10
 _JUDGED = ("rate", "clock_future", "clock_delay")
 _BY_CHECK = (StreamHealth.OK, StreamHealth.SLOW, StreamHealth.CLOCK)
@@ -27,15 +27,17 @@ _BUCKETS = WINDOW_NS // _BUCKET_NS
 
 @dataclass(frozen=True)
 class HealthReport:
-    """One stream's state at one instant.
+    """The state of a stream at one instant.
 
     Attributes:
-        rate_hz: measured over the last two seconds.
-        age_s: since the last sample; -1 when never heard.
-        clock_offset_s: how far its stamps are behind receipt at best, which is its clock's offset plus
-            its shortest delay; None when its messages carry no stamp.
-        remedy: what to do; empty when nothing is. Something is also what arrives too often.
-        fails: the quality check that an episode would fail for it; empty: none for certain.
+        health: its state.
+        rate_hz: rate over the last two seconds, Hz.
+        age_s: time since the last sample, s; -1: there was none.
+        clock_offset_s: smallest receive time minus timestamp: clock offset plus shortest delay, s;
+            None: its messages have no timestamp.
+        remedy: the problem and what to do; empty: no problem. A stream that is too fast has a
+            remedy although its health is OK.
+        fails: quality check that an episode would fail because of it; empty: none for certain.
     """
 
     health: StreamHealth
@@ -47,13 +49,15 @@ class HealthReport:
 
 
 class HealthMonitor:
-    """Counts one stream's samples in tenths of a second. Constant memory, little work."""
+    """Counts the samples of one stream in buckets of 0.1 s; uses constant memory."""
 
     def __init__(self, config: StreamConfig, channel: Channel, profile: RobotProfile) -> None:
-        """
+        """Create the monitor without samples.
+
         Args:
-            channel: what the ingest knows of the stream.
-            profile: for its limits.
+            config: the stream.
+            channel: its channel; the ingest keeps its publishers and QoS up to date.
+            profile: gives the limits.
         """
         self.config = config
         self.channel = channel
@@ -68,32 +72,32 @@ class HealthMonitor:
         self._offsets: deque[int] = deque(maxlen=2 * _BUCKETS)
 
     def on_samples(self, count: int, receive_ns: int) -> None:
-        """Count samples received up to a time, a moment after each other."""
+        """Count samples that were received together; ``receive_ns`` is the time of the last one."""
         self.received += count
         bucket = receive_ns // _BUCKET_NS
         if self._buckets and self._buckets[-1][0] == bucket:
             self._buckets[-1][1] += count
         else:
             if receive_ns - self._last_ns > WINDOW_NS:
-                self._since_ns = receive_ns  # it (re)started: measure from here
+                self._since_ns = receive_ns  # the stream (re)started: measure from here
             self._buckets.append([bucket, count])
         self._last_ns = receive_ns
 
     def on_stamp(self, receive_ns: int, stamp_ns: int) -> None:
-        """Compare a message's own stamp with its receipt."""
-        if stamp_ns:  # 0: its publisher does not stamp
+        """Compare a message's timestamp with its receive time, ns."""
+        if stamp_ns:  # 0: the publisher sets no timestamp
             self._offsets.append(receive_ns - stamp_ns)
 
     def shift(self, by_ns: int) -> None:
-        """The robot clock was set: measure anew, from there."""
+        """Restart all measurements after the robot clock was set by ``by_ns``."""
         self._last_ns += by_ns
         self._since_ns = self._last_ns
         self._buckets.clear()
         self._offsets.clear()
 
     def rate_hz(self, now_ns: int) -> float:
-        """Samples a second over the last two seconds, or since the stream (re)started."""
-        # Whole buckets only: the running one is not full yet.
+        """Return the rate over the last two seconds, or since the stream (re)started, Hz."""
+        # Complete buckets only; the current one is still filling.
         last = now_ns // _BUCKET_NS
         first = max(last - _BUCKETS, self._since_ns // _BUCKET_NS + 1)
         if last <= first:
@@ -102,7 +106,7 @@ class HealthMonitor:
         return count * NS_PER_S / ((last - first) * _BUCKET_NS)
 
     def report(self, now_ns: int) -> HealthReport:
-        """State now, with the remedy."""
+        """Return the state at a time of the robot clock."""
         health, remedy = self._judge(now_ns)
         fails = self._failing(now_ns) if health in _BY_CHECK and remedy else ""
         return HealthReport(
@@ -126,8 +130,8 @@ class HealthMonitor:
             )
         if channel.publishers and channel.unheard == channel.publishers:
             return StreamHealth.UNHEARD, (
-                f"{topic} is published with a QoS that the profile's qos cannot hear: take qos out of "
-                "the profile, it then follows the publisher"
+                f"{topic} is published with a QoS that the profile's qos cannot receive: remove qos from "
+                "the profile, so that the recorder follows the publisher"
             )
         if not self.received:
             return StreamHealth.NEVER, self._never_remedy()
@@ -148,7 +152,7 @@ class HealthMonitor:
         return StreamHealth.OK, ""
 
     def _rate_off(self, now_ns: int) -> float:
-        """Share of the declared rate; 0 for a stream that has just begun, and has no rate yet."""
+        """Return the deviation from the declared rate as a share; 0: it has no rate yet."""
         if self.config.rate_hz is None or now_ns - self._since_ns < NS_PER_S:
             return 0.0
         rate = self.rate_hz(now_ns)
@@ -156,12 +160,12 @@ class HealthMonitor:
         return rate_off(rate, self.config.rate_hz, count, (1 / several,) * several)
 
     def _is_off(self, figure: float, check: str) -> bool:
-        """Beyond the figure that a check fails from, whatever level it may report."""
+        """Return whether a figure is above the check's fail limit."""
         limit = self._thresholds[check].fail
         return limit is not None and figure > limit
 
     def _clock_figures(self) -> list[tuple[float, float, str]]:
-        """Figure and limit, ms, and the check; none of a device's clock, whose offset is taken out."""
+        """Return figure (ms), limit (ms) and check; none for device clocks, which are corrected."""
         if not self._offsets or self.config.clock is SourceClockKind.DEVICE:
             return []
         offset_ms = self._offset_ns() / NS_PER_MS
@@ -175,7 +179,7 @@ class HealthMonitor:
         ]
 
     def _failing(self, now_ns: int) -> str:
-        """The check that an episode fails when this goes on; empty: none."""
+        """Return the check that an episode fails if this continues; empty: none."""
         figures = {check: figure for figure, _, check in self._clock_figures()}
         figures["rate"] = self._rate_off(now_ns)
         fails = (c for c, f in figures.items() if self._thresholds[c].judge(f) is Level.FAIL)
@@ -184,11 +188,12 @@ class HealthMonitor:
     def _never_remedy(self) -> str:
         if not self.channel.publishers:
             return f"nothing ever arrived on {self.topic}: start its driver or correct the topic"
-        # Fast DDS may write into a killed process's shared memory for good: a port of the same number
-        # is taken for the new one's (SharedMemGlobal.hpp, WatchTask: a listener that died at work).
+        # Fast DDS may keep writing into the shared memory of a killed process, because it takes the
+        # old port for the new one of the same number (SharedMemGlobal.hpp, WatchTask).
         return (
-            f"nothing ever arrived on {self.topic}, though it has a publisher: see that its driver sends; "
-            "if a recorder was killed before, restart the driver, or this with FASTDDS_BUILTIN_TRANSPORTS=UDPv4"
+            f"nothing ever arrived on {self.topic}, though it has a publisher: check that its driver sends; "
+            "if a recorder was killed before, restart the driver, or the recorder with "
+            "FASTDDS_BUILTIN_TRANSPORTS=UDPv4"
         )
 
     def _clock_remedy(self) -> str:
@@ -196,6 +201,6 @@ class HealthMonitor:
         limit_s = max(self._clock_figures())[1] / 1000
         return (
             f"{self.topic} is stamped {abs(offset_s):.3g} s {'before' if offset_s > 0 else 'after'} its "
-            f"receipt, {limit_s:g} s are allowed: synchronise its clock (chrony, PTP), say "
+            f"receipt, {limit_s:g} s are allowed: synchronise its clock (chrony, PTP), set "
             "'clock: device' in the profile, or raise max_clock_offset_ms and the limits of clock_delay there"
         )

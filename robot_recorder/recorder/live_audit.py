@@ -1,4 +1,4 @@
-"""Audits an episode while it is recorded: samples are gathered, then counted and inspected many at once."""
+"""Audit an episode while it is recorded: collect samples, then count and inspect many at once."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from robot_recorder.quality.audit import AuditedStream, EpisodeAudit, Lost
 from robot_recorder.quality.inspector import Inspector
 from robot_recorder.quality.report import QualityReport
 
-# Samples; many looked at together cost little more than one. Of pictures they would fill the memory.
+# Samples per batch: many cost little more than one. Bounded in bytes, because of pictures.
 _AT_ONCE, _BYTES_AT_ONCE, _LEAST_AT_ONCE = 2000, 1_000_000, 30
-_WAIT_NS = 5 * NS_PER_S  # the longest that a sample waits for others
-# With the deadline: a frame received so long after its tick is of before any stop to come.
+_WAIT_NS = 5 * NS_PER_S  # longest time that a sample waits for others
+# Plus the deadline: a frame received this long after its tick lies before any later stop.
 _SURELY_NS = NS_PER_S
 _NEVER = 1 << 62
 
 
 @dataclass
 class _Stream:
-    """Samples of a stream that wait to be counted."""
+    """Samples of a stream that are waiting to be counted."""
 
     name: str
     at_once: int = _LEAST_AT_ONCE
@@ -40,13 +40,15 @@ class _Stream:
 
 
 class _OwnMessages:
-    """Reads what the recorder writes beside the streams, and counts what nobody can read."""
+    """Reads the recorder's own messages (frames, labels, ...) and counts unreadable ones."""
 
     def __init__(self, frames: Channel, profile: RobotProfile, span: TickSpan) -> None:
-        """
+        """Start without messages.
+
         Args:
-            frames: where aligned frames arrive.
-            span: which ticks count; its end is not known yet.
+            frames: channel of the aligned frames.
+            profile: the robot's profile.
+            span: the ticks that count; its end is not known yet.
         """
         self.unreadable = 0
         self.why = ""
@@ -54,12 +56,12 @@ class _OwnMessages:
         self._aligned = tuple(s.name for s in profile.aligned)
         self._before_ns = _SURELY_NS + profile.deadline_ns
         self._stats = FrameStats(span)
-        # Until it is sure that they are of before the stop.
+        # Frames that may still turn out to lie after the stop.
         self._waiting: deque[Frame] = deque()
         self._tick_ns = -1
 
     def add(self, channel: Channel, data: bytes, receive_ns: int) -> None:
-        """Take a message that is of no stream."""
+        """Take a message that belongs to no stream."""
         read = OWN_READERS.get(channel.bag_topic.type)
         if read is None:
             return
@@ -71,11 +73,13 @@ class _OwnMessages:
         if channel is self._frames:
             frame, names = cast("tuple[Frame, tuple[str, ...]]", found)
             if frame.tick_ns < self._stats.span.first_ns:
-                return  # frames are late: the first are of before
+                return  # frames are late: the first belong to the time before
             if names != self._aligned:
                 self._spoiled(channel, f"made of {', '.join(names) or 'no streams'}")
             elif frame.tick_ns <= self._tick_ns:
-                self._spoiled(channel, "a frame of a tick that was told before: two synchronizers?")
+                self._spoiled(
+                    channel, "a second frame of the same tick: are two synchronizers running?"
+                )
             else:
                 self._wait(frame, receive_ns)
 
@@ -90,7 +94,7 @@ class _OwnMessages:
             self._stats.add(self._waiting.popleft(), self._aligned)
 
     def stats(self, span: TickSpan) -> FrameStats:
-        """The frames of the whole span."""
+        """Return the statistics of all frames within the span."""
         self._stats.span = span
         while self._waiting:
             self._stats.add(self._waiting.popleft(), self._aligned)
@@ -113,11 +117,13 @@ class LiveAudit:
         """Create the audit of one episode.
 
         Args:
+            streams: stream of each channel.
+            profile: the robot's profile.
             frames: channel of the aligned frames.
             from_ns: begin of the episode with its pre-roll, robot clock.
             start_ns: its nominal start. Silence in the pre-roll is no gap.
-            restamp: returns what takes the clock's jumps up to now out of stamps.
-            inspector: gets the samples, too; None: there is no quality report.
+            restamp: returns the correction of timestamps for the clock's jumps so far.
+            inspector: also gets the samples; None: no quality report is made.
         """
         self.channels = list(streams)
         self._waiting = {channel: _Stream(config.name) for channel, config in streams.items()}
@@ -153,7 +159,7 @@ class LiveAudit:
             self._look(receive_ns)
 
     def _look(self, now_ns: int) -> None:
-        """Count everything that waits."""
+        """Count all waiting samples."""
         self._looked_ns = now_ns
         for channel, stream in self._waiting.items():
             if stream.messages:
@@ -172,11 +178,11 @@ class LiveAudit:
         self._audit.add(stream.name, stamps, receives, messages, self._restamp())
 
     def certificate(self, to_ns: int, lost: Lost) -> Certificate:
-        """Return the certificate; nothing can be added any more.
+        """Return the certificate; call it once, after the last ``add``.
 
         Args:
             to_ns: end of the episode, robot clock.
-            lost: messages of a topic that are missing; None: not known, and why.
+            lost: returns the lost messages of a topic (None: unknown), and why they are unknown.
         """
         self._look(to_ns)
         own = self._own
@@ -192,15 +198,16 @@ class LiveAudit:
     def report(
         self, to_ns: int, certificate: Certificate, incomplete: tuple[str, bool]
     ) -> QualityReport:
-        """Return the quality report, once there is a certificate.
+        """Return the quality report; call it after ``certificate``.
 
         Args:
             to_ns: end of the episode, robot clock.
-            incomplete: why not everything was recorded, and whether data is lost.
+            certificate: its certificate.
+            incomplete: why the episode is incomplete (empty: complete), and whether data is lost.
         """
         return self._audit.report(self._from_ns, self._start_ns, to_ns, certificate, incomplete)
 
     @property
     def troubles(self) -> dict[str, str]:
-        """What goes wrong now, by stream."""
+        """Return the current problems, by stream."""
         return self._audit.troubles

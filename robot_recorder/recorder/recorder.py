@@ -1,4 +1,4 @@
-"""The recorder without its node: from batches of samples to episodes on disk."""
+"""Start, feed, stop and label the episodes of one robot, without ROS."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ from robot_recorder.recorder.ring import Ring
 from robot_recorder.recorder.start_gate import judge_start
 from robot_recorder.recorder.stream_watch import StreamWatch
 
-_MOST_FINALISING = 3  # each has a queue of its own
+_MOST_FINALISING = 3  # each has its own queue in memory
 
 
 class RecorderState(IntEnum):
-    """Mirrors EpisodeStatus.STATE_*."""
+    """State of the recorder; values as EpisodeStatus.STATE_*."""
 
     IDLE = 0
     RECORDING = 1
@@ -56,7 +56,7 @@ class RecorderState(IntEnum):
 
 @dataclass(frozen=True)
 class Assignment:
-    """What an episode demonstrates, and who drives."""
+    """The task of an episode and its operator; empty: unknown."""
 
     task: str = ""
     instruction: str = ""
@@ -65,16 +65,18 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Settings:
-    """How to record.
+    """Settings of the recorder.
 
     Attributes:
-        pre_roll_s: kept in memory, and an episode's beginning unless its start says otherwise.
-        max_ring_bytes: the most the pre-roll may take.
-        max_queue_bytes: the most that may wait for the disk.
-        check: episodes get a quality report when they end.
-        tasks: what episodes are checked against.
-        looker: says what is to be seen in pictures.
-        trash: what is kept of what was discarded.
+        new_writer: creates the bag writer of an episode.
+        pre_roll_s: time kept in memory, s; the default pre-roll of an episode.
+        max_ring_bytes: maximum memory of the pre-roll.
+        max_queue_bytes: maximum memory of messages waiting for the disk.
+        disk: limits of episodes and of the disk.
+        check: whether episodes get a quality report when they end.
+        tasks: the task registry.
+        looker: inspects pictures.
+        trash: limits of the trash.
     """
 
     new_writer: Callable[[], BagWriter]
@@ -89,10 +91,10 @@ class Settings:
 
 
 class Recorder:
-    """Starts, feeds and stops episodes of one robot.
+    """Starts, feeds and stops the episodes of one robot.
 
-    ``on_batch`` comes from the ingest thread. ``finalise`` may be called from any thread, so that the
-    next episode can start while one is being finalised. The rest is for one thread.
+    The ingest thread calls ``on_batch``. Any thread may call ``finalise``, so that the next episode
+    can start while one is being finalised. All other methods belong to one thread.
     """
 
     def __init__(
@@ -105,12 +107,16 @@ class Recorder:
         own: OwnChannels,
         namespace: str = "/",
     ) -> None:
-        """
+        """Create the recorder; nothing is recorded yet.
+
         Args:
             robot: name of the robot, part of every episode id.
-            clock: of the batches' stamps.
-            own: what the recorder writes into every bag by itself.
-            namespace: that the profile's relative topics are in.
+            profile: its profile.
+            store: where episodes are kept.
+            settings: how to record.
+            clock: clock of the receive times in the batches.
+            own: channels of the recorder's own messages.
+            namespace: namespace of the profile's relative topics.
         """
         self.robot = robot
         self.namespace = namespace
@@ -118,21 +124,23 @@ class Recorder:
         self.settings = settings
         self.clock = clock
         self.running: Recording | None = None
-        self.last: Recording | None = None  # the running episode, or the one before
+        self.last: Recording | None = (
+            None  # the running episode, or the one before if none is running
+        )
         self.finalised = 0
         self.streams = StreamWatch(profile, clock)
-        # A second at least: the data rate is measured over it, and a start takes its time.
+        # At least 1 s: the data rate is measured over it, and it bridges the opening of a bag.
         span_s = max(settings.pre_roll_s, 1.0)
         self.ring = Ring(round(span_s * NS_PER_S), settings.max_ring_bytes)
         self._profile = profile
         self._own = own
-        self._lock = threading.Lock()  # of the ring, the latched and who is fed
+        self._lock = threading.Lock()  # guards the ring, the latched messages and _fed
         self._fed: list[Recording] = []
-        self._finalising: list[Recording] = []  # not on disk yet
-        self._starting_ns = 0  # samples received since then must not leave the ring
-        self._sizes: deque[int] = deque(maxlen=20)  # of the last episodes
-        self._free = (0.0, 0)  # when the disk was looked at, and what was free
-        self.claim: Claim | None = None  # None: others may record this robot, too
+        self._finalising: list[Recording] = []  # stopped, not on disk yet
+        self._starting_ns = 0  # the ring keeps all samples since then
+        self._sizes: deque[int] = deque(maxlen=20)  # of the last episodes, bytes
+        self._free = (0.0, 0)  # time of the last look at the disk (s), free bytes
+        self.claim: Claim | None = None  # None: a second recorder of this robot is allowed
 
     # -- samples
 
@@ -153,29 +161,29 @@ class Recorder:
 
     @property
     def state(self) -> RecorderState:
-        """What a start would meet."""
+        """Return the current state."""
         if self.running is not None:
             return RecorderState.RECORDING
         return RecorderState.FINALISING if self._finalising else RecorderState.IDLE
 
     @property
     def finalising(self) -> int:
-        """Episodes that have ended and are not on disk yet."""
+        """Return how many stopped episodes are not on disk yet."""
         return len(self._finalising)
 
     def health(self, now_ns: int) -> list[tuple[HealthMonitor, HealthReport]]:
-        """Every profile stream's state, in the profile's order."""
+        """Return the state of every stream, in the order of the profile."""
         with self._lock:
             return self.streams.health(now_ns)
 
     def duration_s(self) -> float:
-        """Of the running or last episode, by the monotonic clock."""
+        """Return the duration of the running or last episode by the monotonic clock, s."""
         if self.last is None:
             return 0.0
         return ((self.last.stopped_at or time.monotonic_ns()) - self.last.started_at) / NS_PER_S
 
     def free_bytes(self) -> int:
-        """Free on the disk; looked at most once a second."""
+        """Return the free bytes of the root's disk, at most 1 s old."""
         now = time.monotonic()
         if now - self._free[0] > 1.0:
             self._free = now, free_bytes(self.store.root)
@@ -183,12 +191,15 @@ class Recorder:
 
     @property
     def bytes_per_s(self) -> float:
-        """Data rate of all streams together, now."""
+        """Return the current data rate of all streams together, bytes/s."""
         with self._lock:
             return self.ring.bytes_per_s
 
     def episodes_left(self) -> int:
-        """How many more fit: of the last ones' mean size, or else of the maximum length; -1: unknown."""
+        """Return how many more episodes of the usual size fit; -1: unknown.
+
+        The usual size is the mean of the last episodes, or else that of one of maximum length.
+        """
         limits = self.settings.disk
         size = self.bytes_per_s * limits.max_episode_s
         if self._sizes:
@@ -196,7 +207,7 @@ class Recorder:
         return episodes_left(self.free_bytes(), size, limits)
 
     def must_stop(self) -> tuple[StopReason | None, str]:
-        """Why the running episode has to end now; or only what there is to warn of."""
+        """Return the reason to stop the running episode now (None: none), and a sentence."""
         recording = self.running
         if recording is None:
             return None, ""
@@ -211,11 +222,11 @@ class Recorder:
         return StopReason.DISK_FULL if full else None, warning
 
     def _waiting_bytes(self) -> int:
-        """Of episodes that have ended."""
+        """Return the bytes of stopped episodes that still wait for the disk."""
         return sum(recording.queued_bytes for recording in list(self._finalising))
 
     def warnings(self) -> list[str]:
-        """What should be seen to before long, each with what to do."""
+        """Return problems to solve soon, each with what to do."""
         rival = self.claim.problem() if self.claim is not None else ""
         return list(filter(None, [rival, self.store.trash.excess(self.settings.trash)]))
 
@@ -224,10 +235,16 @@ class Recorder:
     def start(
         self, assignment: Assignment, force: bool, now_ns: int, pre_roll_s: float = -1.0
     ) -> Answer:
-        """Begin an episode at ``now_ns``; its pre-roll is before that.
+        """Start an episode.
 
         Args:
-            pre_roll_s: negative: as configured.
+            assignment: its task and operator.
+            force: start although streams are missing or the episode would be rejected.
+            now_ns: its nominal start, robot clock; the pre-roll lies before it.
+            pre_roll_s: length of the pre-roll, s, at most the configured one; negative: that one.
+
+        Returns:
+            The answer; its value is the ``.partial`` directory.
         """
         if self.running is not None:
             return Answer(False, f"{self.running.id} is being recorded: stop it first")
@@ -277,7 +294,7 @@ class Recorder:
         return replace(answer, reason="; ".join(filter(None, [answer.reason, *self.warnings()])))
 
     def _foreseen(self, task: str, now_ns: int) -> list[str]:
-        """What an episode that starts now is sure to be rejected for, by what arrived last."""
+        """Return why an episode that starts now is certain to be rejected, by the last messages."""
         if not self.settings.check:
             return []
         with self._lock:
@@ -286,8 +303,8 @@ class Recorder:
         try:
             known = self.settings.tasks.tasks.get(task)
             results = foresee(self._profile, known, streams, samples)
-        except Exception:  # a start that cannot be judged is no reason not to record
-            logging.getLogger(__name__).exception("what the verdict will be cannot be foreseen")
+        except Exception:  # a failed forecast must not prevent a recording
+            logging.getLogger(__name__).exception("the verdict of an episode cannot be predicted")
             return []
         return [f"{result.stream} {result.sentence}" for result in results]
 
@@ -326,22 +343,24 @@ class Recorder:
             if not self.settings.check:
                 return None
             return Inspector(self._profile, task, self.settings.looker)
-        except Exception as error:  # a bag can be checked later, a take not recorded later
-            logging.getLogger(__name__).exception("episodes are not checked")
+        except Exception as error:  # a bag can be checked later, but a missed take is lost
+            logging.getLogger(__name__).exception(
+                "this episode is not checked; run robot-recorder check on it"
+            )
             return NullInspector(error)
 
     def limping(self, now_ns: int) -> list[str]:
-        """What has gone wrong with the running episode's streams since this was asked last."""
+        """Return what has gone wrong with the running episode's streams since the last call."""
         if self.running is None:
             return []
         reports = [(monitor.config, report) for monitor, report in self.health(now_ns)]
         return self.running.limping.news(reports, self.running.troubles)
 
     def stop(self, now_ns: int, reason: StopReason) -> Recording | None:
-        """Cut the running episode at ``now_ns``: what is received later is not part of it.
+        """End the running episode at ``now_ns``, robot clock; later samples are not part of it.
 
         Returns:
-            It, to be given to ``finalise``; None: nothing is being recorded.
+            The recording, to be passed to ``finalise``; None: nothing is being recorded.
         """
         recording, self.running = self.running, None
         if recording is not None:
@@ -351,11 +370,15 @@ class Recorder:
         return recording
 
     def finalise(self, recording: Recording, flush: Callable[[], bool]) -> Answer:
-        """Make an episode of what has been recorded.
+        """Turn a stopped recording into an episode on disk.
 
         Args:
-            flush: returns once every sample received up to now has come through ``on_batch``; False
-                when it gave up.
+            recording: from ``stop``.
+            flush: waits until every sample received up to now has passed ``on_batch``; returns
+                False after a timeout.
+
+        Returns:
+            The answer; its value is the episode's directory.
         """
         delivered = flush()
 
@@ -373,23 +396,27 @@ class Recorder:
             return answer
         self.finalised += 1
         self._sizes.append(recording.size_bytes)
-        reason = "" if delivered else "the ingest is overloaded: its last messages are missing"
+        overloaded = "the recorder is overloaded: the last messages of the episode are missing"
+        reason = "" if delivered else overloaded
         return Answer(True, reason, answer.value)
 
     def stop_and_finalise(self, now_ns: int, flush: Callable[[], bool]) -> Answer:
-        """Both, one after the other."""
+        """Stop the running episode and finalise it."""
         recording = self.stop(now_ns, StopReason.REQUEST)
         return NOTHING if recording is None else self.finalise(recording, flush)
 
     def discard(self, id: str = "") -> Answer:
-        """Move a finished episode to the trash; ``value`` is where it is then.
+        """Move a finished episode to the trash.
 
         Args:
-            id: empty: the last one.
+            id: empty: the last episode.
+
+        Returns:
+            The answer; its value is the directory in the trash.
         """
         last, days = self.last, self.settings.trash.days
         if not id and (last is None or last.discarded):
-            return Answer(False, "there is no episode to discard: name one by its episode_id")
+            return Answer(False, "there is no episode to discard: give an episode_id")
         is_last = last is not None and id in ("", last.id)
         if is_last and last is not None and last.discarded:
             return Answer(
@@ -398,9 +425,9 @@ class Recorder:
         if is_last and last is not None and not last.finalised:
             return Answer(False, f"{last.id} is not finished yet: stop it, then discard it")
         if is_last and last is not None and last.path.parent.name == QUARANTINE:
-            return Answer(False, f"{last.id} could not be repaired, and stays in {last.path}")
+            return Answer(False, f"{last.id} is damaged and stays in quarantine: {last.path}")
         try:
-            # By its path: one that could not be finalised is still called .partial.
+            # By its path, because a failed finalisation leaves the name .partial.
             if not is_last and self.store.discarded(id) is not None:
                 return Answer(False, f"{id} is in the trash already")
             path = last.path if is_last and last is not None else self.store.find(id)
@@ -412,10 +439,13 @@ class Recorder:
         return Answer(True, "", target)
 
     def restore(self, id: str = "") -> Answer:
-        """Bring an episode back from the trash; ``value`` is where it is then.
+        """Move an episode back from the trash.
 
         Args:
-            id: empty: the one of this robot discarded last.
+            id: empty: this robot's episode that was discarded last.
+
+        Returns:
+            The answer; its value is the episode's directory.
         """
         try:
             path = self.store.restore(id, robot="" if id else self.robot)
@@ -426,8 +456,7 @@ class Recorder:
         return Answer(True, "", path)
 
     def label(self, event: LabelEvent) -> Answer:
-        """Take a label, when the rules do: into the running episode, or into a finished one's metadata."""
-
+        """Append a label to a running or finished episode, if the rules accept it."""
         tasks, now_ns = self.settings.tasks, self.clock.now_ns()
 
         def decided(now: LabelledEpisode) -> LabelEvent:
@@ -442,7 +471,7 @@ class Recorder:
         except (BagError, ConfigError) as error:
             return Answer(False, str(error))
         if self.last is not None and self.last.id == event.episode_id:
-            self.last.events = list(now.events)  # others may have labelled it, too
+            self.last.events = list(now.events)  # other processes may have labelled it, too
         return Answer(True)
 
 

@@ -1,4 +1,4 @@
-"""One episode while it is being recorded, from start until it is an episode on disk."""
+"""Record one episode, from its start until it is finalised on disk."""
 
 from __future__ import annotations
 
@@ -52,10 +52,16 @@ class StopReason(str, Enum):
 
 @dataclass(frozen=True)
 class OwnChannels:
-    """What the recorder itself writes into every bag: on which channels, and how it is encoded.
+    """Channels and encoders of the messages that the recorder itself writes into every bag.
 
     Attributes:
-        task: the task that held, told once at the start, as its label says it.
+        labels: channel of the labels.
+        frames: channel of the aligned frames.
+        dropouts: channel of the losses.
+        task: channel of the task, written once at the start.
+        encode_label: encodes a label.
+        encode_dropout: encodes a loss.
+        encode_task: encodes the task of a task label.
     """
 
     labels: Channel
@@ -69,15 +75,18 @@ class OwnChannels:
 
 @dataclass
 class EpisodeStart:
-    """What is fixed when an episode starts.
+    """The properties of an episode that are fixed when it starts.
 
     Attributes:
-        label: its first: the task, and who drives.
-        start_ns: nominal start, robot clock: when it was asked for.
-        from_ns: what was received since then belongs to it: earlier by the pre-roll.
-        started_at: monotonic clock, ns.
-        jumps_before: how often the clock had been set by then.
-        facts: custom_data that does not change any more.
+        id: its id.
+        path: its ``.partial`` directory.
+        start_ns: nominal start, when it was requested, robot clock.
+        from_ns: begin of the pre-roll, robot clock; everything received since belongs to it.
+        started_at: when it was started, monotonic clock, ns.
+        forced: whether problems were overridden with ``force``.
+        label: its first label: task and operator.
+        jumps_before: how often the clock had been set before.
+        facts: custom_data that does not change.
     """
 
     id: str
@@ -92,18 +101,22 @@ class EpisodeStart:
 
 
 class Recording:
-    """Takes batches and labels, writes them behind, and ends as an episode; kept as "the last one".
+    """An episode being recorded; still used for status and labels after it has been finalised.
 
-    Built, then opened, then fed. ``offer`` comes from the ingest thread; the writer's thread calls back; the
-    rest is for others.
+    Call ``open`` first, then ``offer``, then ``finalise``. The ingest thread calls ``offer``, the
+    writer's thread calls back; other threads use the rest.
     """
 
     def __init__(
         self, begin: EpisodeStart, store: EpisodeStore, own: OwnChannels, audit: LiveAudit
     ) -> None:
-        """
+        """Create the recording; ``open`` creates its bag.
+
         Args:
-            audit: fresh; makes the certificate and the quality report.
+            begin: properties fixed at the start.
+            store: where the episode is kept.
+            own: channels of the recorder's own messages.
+            audit: a new audit; makes the certificate and the quality report.
         """
         self.id, self.path = begin.id, begin.path
         self.start_ns, self.from_ns, self.forced = begin.start_ns, begin.from_ns, begin.forced
@@ -125,28 +138,29 @@ class Recording:
         self._begin = begin
         self._store = store
         self._own = own
-        self._channels = audit.channels  # whose losses are told even when nothing of them arrives
+        self._channels = audit.channels  # losses are also counted on topics without messages
         self._audit: LiveAudit | None = audit
         self._certificate: Certificate | None = None
         self._last_ns = begin.from_ns
         self._noted = (0, 0)
         self._labels_to_write: list[LabelEvent] = []
         self._counted_lost: dict[str, int] = {}
-        self._lock = threading.Lock()  # of events and the note
+        self._lock = threading.Lock()  # guards events and the note
 
     def open(self, writer: BagWriter, latched: list[Sample], max_queue_bytes: int) -> None:
-        """Create the bag, lock it and start to write.
+        """Create and lock the bag, and start to write.
 
         Args:
-            writer: fresh.
-            latched: what stands at the head of the bag.
+            writer: a new writer.
+            latched: latched messages to write first.
+            max_queue_bytes: maximum memory of messages waiting for the disk.
 
         Raises:
             BagError, OSError: the bag cannot be created.
         """
         begin, own = self._begin, self._own
         self._store.make_root()
-        self._held = RecordingLock(begin.path)  # nobody shall take it for a leftover
+        self._held = RecordingLock(begin.path)  # keeps others from recovering it as a leftover
         try:
             writer.open(begin.path, self.facts())
         except BaseException:
@@ -164,21 +178,26 @@ class Recording:
             self._before_sync,
         )
         self._writer.start()
-        told = ((own.labels, own.encode_label), (own.task, own.encode_task))
-        head = [Sample(c, e(begin.label), begin.from_ns, begin.start_ns) for c, e in told]
+        first = ((own.labels, own.encode_label), (own.task, own.encode_task))
+        head = [Sample(c, e(begin.label), begin.from_ns, begin.start_ns) for c, e in first]
         self._writer.offer(Batch(head + latched), free=True)
 
     # -- while it runs
 
     def offer(self, batch: Batch, free: bool = False) -> None:
-        """Take what of a batch belongs to the episode."""
+        """Queue the samples and losses of a batch that belong to the episode.
+
+        Args:
+            batch: in order of receipt.
+            free: already in memory (pre-roll), so the queue's limit does not apply.
+        """
         samples = batch.samples
         if samples and (
             samples[0].receive_ns < self.from_ns
             or (self.stop_ns and samples[-1].receive_ns > self.stop_ns)
         ):
             end_ns = self.stop_ns or samples[-1].receive_ns
-            # Something latched that was on its way when its topic's last message was looked up.
+            # Latched messages that arrived while the latched ones were collected.
             samples = [
                 s._replace(receive_ns=self.from_ns)
                 if s.channel.latched and s.receive_ns < self.from_ns
@@ -188,20 +207,21 @@ class Recording:
             samples = [s for s in samples if self.from_ns <= s.receive_ns <= end_ns]
             batch = replace(batch, samples=samples)
         for loss in batch.dropouts:
-            # What was lost around the start or the stop may belong to it: better counted than not.
+            # Losses around the start or the stop may belong to the episode: count them.
             if loss.end_ns >= self.from_ns and not (self.stop_ns and loss.start_ns > self.stop_ns):
                 self.losses.add(loss)
         if samples:
             self._writer.offer(batch, free)
 
     def add_event(self, decide: Callable[[LabelledEpisode], LabelEvent]) -> bool:
-        """Take a label and bring it to the disk; False when the episode is finalised already.
+        """Append a label and write it to disk; return False if the episode is finalised already.
 
         Args:
-            decide: the label, for the episode as it stands, which nobody changes meanwhile.
+            decide: returns the label, given the episode's current state; called under its lock.
 
         Raises:
-            BagError: the disk does not take it; or what ``decide`` raises.
+            BagError: the disk fails; nothing has changed.
+            Exception: whatever ``decide`` raises; nothing has changed.
         """
         with self._lock:
             if self.finalised:
@@ -211,7 +231,7 @@ class Recording:
             try:
                 self._write_note()
             except BagError:
-                self.events = before  # it was not taken, and may be given again
+                self.events = before  # the label was rejected and may be sent again
                 raise
             self._labels_to_write.append(self.events[-1])
         return True
@@ -222,59 +242,62 @@ class Recording:
 
     @property
     def labels(self) -> Labels:
-        """What holds now."""
+        """Return the labels that are valid now."""
         return fold(self.events)
 
     @property
     def problem(self) -> BagError | None:
-        """The error that ended writing."""
+        """Return the error that stopped the writing; None: no error."""
         return self._writer.error
 
     @property
     def queued_bytes(self) -> int:
-        """Bytes waiting for the writer."""
+        """Return the bytes that wait for the writer."""
         return self._writer.queued_bytes
 
     @property
     def messages(self) -> int:
-        """In the bag so far, all topics together."""
+        """Return the number of messages in the bag so far."""
         return sum(self.counts().values())
 
     def counts(self) -> dict[str, int]:
-        """Messages in the bag so far, per topic."""
+        """Return the number of messages in the bag so far, by topic."""
         if self.finalised:
             return self.written
         return {channel.topic: n for channel, n in self._writer.traffic.written.items()}
 
     @property
     def data_bytes(self) -> int:
-        """Message bytes written so far."""
+        """Return the message bytes written so far."""
         return self._writer.traffic.bytes
 
     def lost(self) -> int:
-        """Messages known to be missing, wherever."""
+        """Return the number of messages known to be lost, at all places together."""
         return self.losses.total()
 
     def unknown_losses(self) -> list[str]:
-        """Topics of the bag of which nobody can say how much was lost on the way."""
+        """Return the recorded topics whose losses in the middleware are unknown."""
         return [t for t, s in self._streams().items() if s["written"] and s["lost"]["dds"] is None]
 
     def dropped(self) -> int:
-        """Messages that arrived and are not in the bag."""
+        """Return the number of messages that arrived but are not in the bag."""
         return self.losses.total(lambda place: place is not Place.DDS)
 
     # -- the end
 
     def finalise(self, detach: Callable[[], None]) -> Answer:
-        """Write what is queued and make an episode of it; takes its time.
+        """Write the queue, close the bag and turn it into an episode; slow.
 
-        After a write error what is readable becomes an episode that says it was aborted.
+        After a write error, the readable part becomes an episode that is marked as aborted.
 
         Args:
-            detach: ends the offers. Called late: what was lost just before the stop shows when the
-                next message comes.
+            detach: stops the calls of ``offer``. Called late, because losses just before the stop
+                show only when the next message arrives.
+
+        Returns:
+            The answer; its value is the episode's directory.
         """
-        self._spare.give()  # what is written from here on must not lack it
+        self._spare.give()  # frees the reserved space for the final writes
         try:
             self._writer.close()
             problem = ""
@@ -303,7 +326,7 @@ class Recording:
         return Answer(True, "", self.path)
 
     def _size(self) -> int:
-        """Bytes on disk. It is an episode already: nothing that fails here may say it is none."""
+        """Return the bytes on disk; errors are ignored, because the episode is saved already."""
         try:
             return folder_bytes(self.path)
         except OSError:
@@ -321,22 +344,22 @@ class Recording:
             self._after_abort(handed_over, {})
             return Answer(False, f"aborted: {self.error}; {found.message}", self.path)
         self.size_bytes = self._size()
-        kept = f"{found.messages} messages are kept in {found.path}"
+        kept = f"{found.messages} messages are saved in {found.path}"
         return Answer(False, f"aborted: {self.error}; {kept}", self.path)
 
     def _after_abort(self, handed_over: dict[str, int], in_file: dict[str, int]) -> dict[str, str]:
-        """Facts of an aborted episode, once its file has been counted."""
+        """Return the facts of an aborted episode, once the messages in its file are counted."""
         self.written = in_file
         for topic, count in handed_over.items():
             lost = count - in_file.get(topic, 0) - self._counted_lost.get(topic, 0)
-            if lost > 0:  # this may be asked a second time, when the disk does not take the repair
+            if lost > 0:  # called again if the repair fails: count only once
                 now = self.stop_ns or self._last_ns
                 self.losses.add(Dropout(topic, Place.WRITER, lost, self._last_ns, now))
                 self._counted_lost[topic] = self._counted_lost.get(topic, 0) + lost
         return {**self.facts(), "aborted": "true", "error": self.error}
 
     def _judge(self) -> None:
-        """Certificate and quality report: they can be made again from the bag; they must not cost the take."""
+        """Make certificate and quality report; errors are noted, since both can be made later."""
         if self._audit is None:
             return
         try:
@@ -348,14 +371,16 @@ class Recording:
             ending = incompleteness({"error": self.error, "stop_reason": self.stop_reason.value})
             self.quality = self._audit.report(end_ns, self._certificate, ending)
         except Exception as error:
-            logging.getLogger(__name__).exception("%s is not checked", self.id)
+            logging.getLogger(__name__).exception(
+                "%s is not checked: run robot-recorder check", self.id
+            )
             self.quality = unchecked(error)
-        # This stays as "the last one"; what the episode was judged by does not.
+        # The recording object lives on; free the memory of its audit.
         self._audit = None
 
     @property
     def troubles(self) -> dict[str, str]:
-        """What can be seen to go wrong with its streams now, by stream."""
+        """Return the current problems of its streams, by stream."""
         audit = self._audit
         return audit.troubles if audit is not None else {}
 
@@ -366,8 +391,10 @@ class Recording:
         if self._audit is not None:
             try:
                 self._audit.add(samples)
-            except Exception as error:  # a certificate can be made again, a take not
-                logging.getLogger(__name__).exception("%s is not checked", self.id)
+            except Exception as error:  # an audit can be repeated, a take cannot
+                logging.getLogger(__name__).exception(
+                    "%s is not checked: run robot-recorder check", self.id
+                )
                 self._audit, self.quality = None, unchecked(error)
 
     def _before_sync(self) -> Iterable[Sample]:
@@ -375,7 +402,7 @@ class Recording:
             if self._noted != (len(self.events), len(self._writer.traffic.written)):
                 self._write_note()
             labels, self._labels_to_write = self._labels_to_write, []
-        for event in labels:  # as they were taken: what was refused is not in the bag
+        for event in labels:  # only accepted labels are written
             data = self._own.encode_label(event)
             yield Sample(self._own.labels, data, self._last_ns, event.stamp_ns)
         for loss in self.losses.take_reports():
@@ -391,10 +418,10 @@ class Recording:
             self._store.write_note(self.path, Note(self.facts(), topics))
         self._noted = (len(self.events), len(written))
 
-    # -- what metadata.yaml says
+    # -- metadata
 
     def facts(self) -> dict[str, str]:
-        """custom_data as it stands."""
+        """Return the current custom_data."""
         facts = {
             "robot_recorder": software_version(),
             "episode_id": self.id,

@@ -1,4 +1,4 @@
-"""The last seconds of every stream, in memory: an episode's beginning, before anyone asked for it."""
+"""Keep the last seconds of every stream in memory, as the pre-roll of the next episode."""
 
 from __future__ import annotations
 
@@ -9,18 +9,24 @@ from robot_recorder.model.losses import Dropout, Place
 from robot_recorder.model.streams import NS_PER_MS, NS_PER_S
 from robot_recorder.model.topics import Batch, Sample
 
-_EVICTED_MOST = 1000  # simulated time can stand still, and with it what is young enough
-_SHORTEST_NS = 200 * NS_PER_MS  # a data rate is not told from less
+_EVICTED_MOST = 1000  # bounds them if simulated time stands still
+_SHORTEST_NS = 200 * NS_PER_MS  # shortest time to measure a data rate over
 
 
 class Ring:
-    """Batches of the last seconds, bounded in time and in bytes.
+    """Ring buffer of batches, bounded in time and in bytes.
 
-    Whole batches leave, oldest first. What leaves because of the bytes although it is young enough
-    is remembered, so that an episode can say that it lacks it.
+    Whole batches are dropped, oldest first. Batches dropped early because of the byte limit are
+    noted without data, so that an episode can count them as lost.
     """
 
     def __init__(self, span_ns: int, max_bytes: int) -> None:
+        """Create an empty ring.
+
+        Args:
+            span_ns: time to keep, ns.
+            max_bytes: maximum size of the messages.
+        """
         self.span_ns = span_ns
         self.bytes = 0
         self._max_bytes = max_bytes
@@ -28,10 +34,11 @@ class Ring:
         self._evicted: deque[Batch] = deque(maxlen=_EVICTED_MOST)  # without data
 
     def push(self, batch: Batch, held_ns: int = 0) -> None:
-        """Add the newest batch, let go of the oldest.
+        """Add the newest batch and drop the oldest ones above the limits.
 
         Args:
-            held_ns: what was received since then must not leave; 0: nothing is held.
+            batch: must have samples.
+            held_ns: keep everything received since then; 0: no such time.
         """
         batches = self._batches
         batches.append(batch)
@@ -51,7 +58,7 @@ class Ring:
             self._evicted.append(Batch(emptied, out.dropouts))
 
     def since(self, from_ns: int) -> Batch:
-        """Everything received at or after a time that is still here, and what is not."""
+        """Return the samples received at or after a time, and the dropped ones as dropouts."""
         samples: list[Sample] = []
         dropouts: list[Dropout] = []
         for batch in self._batches:
@@ -67,14 +74,14 @@ class Ring:
 
     @property
     def bytes_per_s(self) -> float:
-        """Data rate over what is here; 0 while that is too little to tell."""
+        """Return the data rate of the kept samples, bytes/s; 0: too few to measure."""
         if not self._batches:
             return 0.0
         span_ns = self._batches[-1].samples[-1].receive_ns - self._batches[0].samples[0].receive_ns
         return self.bytes * NS_PER_S / span_ns if span_ns > _SHORTEST_NS else 0.0
 
     def shift(self, by_ns: int) -> None:
-        """The robot clock was set: move all stamps."""
+        """Shift all receive times after the robot clock was set by ``by_ns``."""
         for batches in (self._batches, self._evicted):
             moved = [
                 replace(

@@ -1,4 +1,4 @@
-"""May an episode start? Honest: names every stream that is not there, and what to do."""
+"""Decide whether an episode may start; name every stream that blocks it, and what to do."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from robot_recorder.model.streams import StreamConfig, StreamHealth
 from robot_recorder.recorder.health import HealthReport
 
 _WORDS = {
-    StreamHealth.NEVER: "never heard",
+    StreamHealth.NEVER: "missing",
     StreamHealth.STALE: "silent",
     StreamHealth.SLOW: "too slow",
     StreamHealth.WRONG_TYPE: "of another type",
-    StreamHealth.UNHEARD: "not to be heard",
+    StreamHealth.UNHEARD: "published with an incompatible QoS",
     StreamHealth.CLOCK: "stamped by another clock",
 }
 
@@ -24,12 +24,13 @@ def judge_start(
     force: bool,
     foreseen: Iterable[str] = (),
 ) -> Answer:
-    """Refuse while a required stream is not as it should be, the disk is short, or the episode is sure to be
-    rejected; ``force`` only warns.
+    """Refuse a start if a required stream has a problem, the disk is short, or rejection is certain.
 
     Args:
-        foreseen: checks that the last messages fail already, in words.
+        streams: streams with their health.
         shortage: what the disk lacks; empty: nothing.
+        force: allow the start, and return the problems as a warning.
+        foreseen: sentences of checks that the last messages fail already.
     """
     blocking = [
         f"{config.name} is {_WORDS.get(report.health, 'too fast')} ({report.remedy})"
@@ -45,6 +46,6 @@ def judge_start(
 
 
 def _blocks(config: StreamConfig, report: HealthReport) -> bool:
-    """A required stream has to be there; any that is there must not make the episode fail a check for certain."""
+    """Return whether a stream blocks a start: required and missing, or certain to fail a check."""
     needed = config.required and report.health not in (StreamHealth.OK, StreamHealth.SLOW)
     return needed or bool(report.fails)

@@ -1,4 +1,4 @@
-"""What a recorder keeps an eye on while samples pass: every stream's health, and what is latched."""
+"""Watch passing samples for the health of every stream and for latched messages."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ _MOST = 5000  # samples
 
 
 class StreamWatch:
-    """Looks at samples some at a time: many at once cost little more than one."""
+    """Monitors all streams; processes samples in batches, because many cost little more than one."""
 
     def __init__(self, profile: RobotProfile, clock: RobotClock) -> None:
-        """
+        """Create it without streams.
+
         Args:
-            clock: of the samples' stamps.
+            profile: gives the limits of health.
+            clock: clock of the samples' receive times.
         """
         self.monitors: dict[Channel, HealthMonitor] = {}
         self.latched = LatchedCache()
@@ -35,11 +37,11 @@ class StreamWatch:
 
     @property
     def streams(self) -> dict[Channel, StreamConfig]:
-        """What is watched."""
+        """Return the watched streams by channel."""
         return {channel: monitor.config for channel, monitor in self.monitors.items()}
 
     def watch(self, channel: Channel, config: StreamConfig) -> None:
-        """Judge a channel's health by a stream's configuration."""
+        """Start to monitor a channel as a stream."""
         self.monitors[channel] = HealthMonitor(config, channel, self._profile)
 
     def add(self, samples: list[Sample]) -> None:
@@ -49,7 +51,7 @@ class StreamWatch:
             self.look()
 
     def look(self) -> None:
-        """Bring everything up to what has been added."""
+        """Process all samples added so far."""
         samples, self._waiting = self._waiting, []
         if not samples:
             return
@@ -71,19 +73,19 @@ class StreamWatch:
         try:
             stamp_ns = header_stamp_ns(sample.data)
         except DecodeError:
-            return  # not a header: the bag keeps it, checks will say so
+            return  # invalid header: recorded all the same; the checks report it
         if stamp_ns and not self._robot_clock.plain:
             stamp_ns = self._robot_clock.stamp(stamp_ns)
         monitor.on_stamp(sample.receive_ns, stamp_ns)
 
     def shift(self, by_ns: int) -> None:
-        """The robot clock was set: what is added from now on is of another time."""
+        """Shift all times after the robot clock was set by ``by_ns``."""
         self.look()
         self.latched.shift(by_ns)
         for monitor in self.monitors.values():
             monitor.shift(by_ns)
 
     def health(self, now_ns: int) -> list[tuple[HealthMonitor, HealthReport]]:
-        """Every stream's state, in the order they were watched."""
+        """Return monitor and state of every stream, in the order of ``watch``."""
         self.look()
         return [(monitor, monitor.report(now_ns)) for monitor in self.monitors.values()]

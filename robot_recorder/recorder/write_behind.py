@@ -1,4 +1,4 @@
-"""One episode being written: a bounded queue in front, a thread behind. Whoever offers never waits."""
+"""Write an episode in its own thread, behind a bounded queue, so that producers never wait."""
 
 from __future__ import annotations
 
@@ -16,26 +16,24 @@ from robot_recorder.model.errors import BagError
 from robot_recorder.model.losses import Dropout, LossLedger, Place
 from robot_recorder.model.topics import Batch, Channel, Sample
 
-SYNC_PERIOD_S = 0.5  # with the longest flush seen, well inside the promised second
-_DRAIN_PERIOD_S = 0.1  # waking once for many messages is what makes writing cheap
+SYNC_PERIOD_S = 0.5  # plus the longest measured flush well below the promised 1 s
+_DRAIN_PERIOD_S = 0.1  # waking once for many messages keeps writing cheap
 _DRAIN_MOST = 100  # batches between two looks at the clock
-_GROW_BYTES = (
-    4_000_000  # more than any writer holds back; written, and the file has not grown: it is gone
-)
+_GROW_BYTES = 4_000_000  # more than any writer buffers: if the file has not grown, it is gone
 _channel = itemgetter(0)
 
-# Where the queue is this full, what is dear to store and cheap to miss is no longer taken.
+# Above this share of the queue, large messages are dropped.
 _BULKY_SHARE = 0.5
 _BULKY_BYTES = 16_000  # images and clouds; the largest joint state is far below
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """What an episode has taken so far.
+    """Totals of an episode so far.
 
     Attributes:
-        written: messages handed to the bag, per channel.
-        bytes: of all of them together.
+        written: messages passed to the bag, by channel.
+        bytes: bytes of all these messages.
     """
 
     written: Counter[Channel]
@@ -45,8 +43,8 @@ class Traffic:
 class EpisodeWriter:
     """Feeds a BagWriter from its own thread.
 
-    ``offer`` is for one producer thread. An error of the writer ends writing, is kept in ``error``,
-    and everything after it is counted as lost at the writer.
+    One producer thread may call ``offer``. An error of the writer is stored in ``error`` and stops
+    the writing; all later messages are counted as lost at the writer.
     """
 
     def __init__(
@@ -59,16 +57,17 @@ class EpisodeWriter:
         on_written: Callable[[list[Sample]], None],
         before_sync: Callable[[], Iterable[Sample]],
     ) -> None:
-        """
+        """Create the writer; ``start`` starts its thread.
+
         Args:
-            writer: opened.
+            writer: an open writer.
             directory: its ``.partial`` bag directory.
-            max_queue_bytes: what is offered while this much waits is dropped; half of it is for
-                everything but bulky messages.
+            max_queue_bytes: size of the queue. Messages above it are dropped, large ones (images,
+                clouds) already above half of it.
             losses: where drops are counted.
-            kept: channels that are never dropped, however full the queue is.
-            on_written: called in the writer thread with every batch written.
-            before_sync: called in the writer thread before each sync; what it returns is written too.
+            kept: channels that are never dropped.
+            on_written: called in the writer thread with every written batch.
+            before_sync: called in the writer thread before each sync; returns samples to write.
         """
         self.directory = directory
         self.error: BagError | None = None
@@ -81,30 +80,31 @@ class EpisodeWriter:
         self._queue: deque[tuple[Batch, int]] = deque()
         self._written: Counter[Channel] = Counter()
         self._offered_bytes = self._taken_bytes = self._written_bytes = 0
-        self._files: list[Path] = []  # that there are
-        self._grown = (0, 0)  # size of the files, and what had been written, when they last grew
+        self._files: list[Path] = []  # the data files, once known
+        self._grown = (0, 0)  # size of the files and bytes written when they last grew
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="episode_writer", daemon=True)
 
     def start(self) -> None:
-        """Start to write; until then what is offered waits."""
+        """Start the thread; batches offered before wait in the queue."""
         self._thread.start()
 
     @property
     def queued_bytes(self) -> int:
-        """Bytes waiting for the writer."""
+        """Return the bytes that wait for the writer."""
         return self._offered_bytes - self._taken_bytes
 
     @property
     def traffic(self) -> Traffic:
-        """Totals so far."""
+        """Return the totals so far."""
         return Traffic(self._written.copy(), self._written_bytes)
 
     def offer(self, batch: Batch, free: bool = False) -> None:
-        """Queue a batch; what there is no room for is counted as lost.
+        """Queue a batch; messages that do not fit are counted as lost.
 
         Args:
-            free: it is in memory anyway (pre-roll), so it takes no room.
+            batch: in order of receipt.
+            free: already in memory (pre-roll), so the limit does not apply.
         """
         if self.error is not None or self._closing.is_set():
             self._lose(batch.samples, Place.WRITER)
@@ -133,7 +133,7 @@ class EpisodeWriter:
         return replace(batch, samples=taken)
 
     def close(self) -> None:
-        """Write what is queued and close the bag.
+        """Write the queue and close the bag.
 
         Raises:
             BagError: writing failed, now or earlier.
@@ -142,12 +142,16 @@ class EpisodeWriter:
         self._thread.join()
         self._lose_queue()  # an offer may have slipped in while the thread ended
         if self.error is not None:
-            raise BagError(str(self.error))  # a fresh one: it would keep all that it passes
+            raise BagError(
+                str(self.error)
+            )  # a new one: raising the old one would keep its frames alive
 
     def _run(self) -> None:
         synced = time.monotonic()
         while True:
-            closing = self._closing.is_set()  # asked first: what was queued by then is written
+            closing = (
+                self._closing.is_set()
+            )  # read first, so that everything queued by then is written
             self._guard(self._drain)
             if closing and not self._queue:
                 break
@@ -157,29 +161,29 @@ class EpisodeWriter:
             if not self._queue:
                 self._closing.wait(_DRAIN_PERIOD_S)
         self._guard(lambda: self._write(list(self._before_sync())))
-        # After an error the file ends in a torn chunk: it is repaired, not written to any more.
+        # After an error the file may end in a torn chunk: recovery repairs it.
         self._guard(self._writer.close)
         if self.error is not None:
             self._writer.abandon()
-        # What they belong to has this in turn: together they would wait for the garbage collector.
+        # Breaks reference cycles, so that the memory is freed without the garbage collector.
         del self._writer, self._on_written, self._before_sync
 
     def _guard(self, action: Callable[[], None]) -> None:
         if self.error is None:
             try:
                 action()
-            except Exception as error:  # whatever it is: it must not end this thread unseen
+            except Exception as error:  # any error must be reported, not end the thread silently
                 self.error = self._as_bag_error(error)
         if self.error is not None:
             self._lose_queue()
 
     def _as_bag_error(self, error: Exception) -> BagError:
         if isinstance(error, BagError):
-            return BagError(str(error))  # without the traceback, and all that hangs on it
+            return BagError(str(error))  # without the traceback, which keeps objects alive
         return BagError(f"writing {self.directory} failed: {type(error).__name__}: {error}")
 
     def _drain(self) -> None:
-        # Not "until it is empty": on a disk that is too slow it never is, and sync would never come.
+        # Not until it is empty: on a slow disk it never is, and sync would never run.
         samples: list[Sample] = []
         for _ in range(min(len(self._queue), _DRAIN_MOST)):
             batch, cost = self._queue.popleft()
@@ -193,7 +197,7 @@ class EpisodeWriter:
             return
         counts = Counter(map(_channel, samples))
         new = [channel for channel in counts if channel not in self._written]
-        # Counted before they are written: after an error the file itself is counted.
+        # Counted before writing; after an error, recovery counts the file itself.
         self._written.update(counts)
         for channel in new:
             self._writer.add_topic(channel)
@@ -212,7 +216,9 @@ class EpisodeWriter:
         except OSError as error:
             if error.errno in OUT_OF_FILES:
                 return
-            raise BagError(f"{self.directory} cannot be seen any more: {error}") from error
+            raise BagError(
+                f"{self.directory} is gone: {error}; was it moved, or its disk unmounted?"
+            ) from error
         before, written = self._grown
         if size > before:
             self._grown = size, self._written_bytes

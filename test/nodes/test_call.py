@@ -24,7 +24,7 @@ def test_yes_no_and_nobody_there(tmp_path: Path) -> None:
         done = call("--namespace", "called", "set_task", "task=lift_box", "operator_name=007")
         assert (done.returncode, done.stdout.strip()) == (0, "next episodes: lift_box"), done
         refused = call("--namespace", "called", "start")
-        assert refused.returncode == 1 and "joint_states is never heard" in refused.stdout
+        assert refused.returncode == 1 and "joint_states is missing" in refused.stdout
         assert call("--namespace", "called", "start", "force=true").returncode == 0
         assert call("--namespace", "called", "mark_outcome", "outcome=1").returncode == 0
         assert call("--namespace", "called", "stop").returncode == 0

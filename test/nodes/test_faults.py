@@ -357,7 +357,10 @@ def test_qos_events_are_counted_and_a_deaf_profile_is_told(profile: Path, tmp_pa
             ),
         )
         refused = bench.call(StartEpisode, "recorder/start_episode")
-        assert not refused.success and "camera is not to be heard" in refused.message
+        assert (
+            not refused.success
+            and "camera is published with an incompatible QoS" in refused.message
+        )
         bench.wait("the events", lambda: bench.stream("command").qos_deadline > 0)
         assert bench.stream("camera").qos_incompatible > 0
         bench.start()

@@ -1,4 +1,4 @@
-"""What an episode is sure to be rejected for is known before it starts, by the checks themselves."""
+"""Certain rejections are predicted before an episode starts, by the checks themselves."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def forces(force: float, count: int = 50) -> list[bytes]:
     return [wrench(T0 + i * STEP, (1, 2, force if i % 2 else 3, i, 0, 0)) for i in range(count)]
 
 
-def test_nothing_is_foreseen_of_what_is_fine_or_not_there() -> None:
+def test_good_or_absent_messages_predict_nothing() -> None:
     assert foreseen(joints(), forces(4)) == [] and foreseen([]) == []
     never = [wrench(T0 + i * STEP, (1, 2, math.nan, i, 0, 0)) for i in range(50)]
-    assert foreseen(joints(), never) == [], "what never is a number is not there"
+    assert foreseen(joints(), never) == [], "a value that is never a number counts as absent"
 
 
 @pytest.mark.parametrize(
-    ("messages", "others", "said"),
+    ("messages", "others", "expected"),
     [
         ([m[:40] for m in joints()], forces(4), ["undecodable joints"]),
         (joints(), forces(math.nan), ["not_a_number wrench"]),
@@ -61,18 +61,18 @@ def test_nothing_is_foreseen_of_what_is_fine_or_not_there() -> None:
         ([b""] * 50, forces(math.inf), ["not_a_number wrench", "undecodable joints"]),
     ],
 )
-def test_what_every_message_is_wrong_with(
-    messages: list[bytes], others: list[bytes], said: list[str]
+def test_defects_of_every_message_are_predicted(
+    messages: list[bytes], others: list[bytes], expected: list[str]
 ) -> None:
-    assert sorted(foreseen(messages, others)) == said
+    assert sorted(foreseen(messages, others)) == expected
 
 
-def test_what_the_profile_lets_pass_is_not_held_against_it() -> None:
+def test_checks_that_the_profile_relaxes_predict_nothing() -> None:
     assert foreseen(joints(), forces(math.nan), "quality: {not_a_number: warn}") == []
     assert foreseen(joints(), forces(math.nan), "quality: {budget: {fail: 1}}") == []
 
 
-def test_it_takes_no_time_worth_speaking_of() -> None:
+def test_a_forecast_takes_less_than_half_a_second() -> None:
     many = joints(2000), forces(4, 2000)
     began = time.perf_counter()
     foreseen(*many)

@@ -1,4 +1,4 @@
-"""A stream that limps is told once."""
+"""A stream that limps is reported once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def report(health: StreamHealth) -> HealthReport:
     return HealthReport(health, 0.0, 0.0, None, f"remedy for {health.name}")
 
 
-def test_each_is_told_once_by_name_with_the_remedy() -> None:
+def test_each_limping_stream_is_reported_once_with_its_remedy() -> None:
     limping = Limping()
     ok, silent = report(StreamHealth.OK), report(StreamHealth.STALE)
     streams = [stream("imu"), stream("joints")]
@@ -27,10 +27,10 @@ def test_each_is_told_once_by_name_with_the_remedy() -> None:
         "joints limps: remedy for STALE",
     ]
     assert limping.news(zip(streams, (silent, silent)), {"eye": "it is black"}) == []
-    assert list(limping.told) == ["imu", "eye", "joints"]
+    assert list(limping.reported) == ["imu", "eye", "joints"]
 
 
-def test_what_was_never_there_and_need_not_be_is_no_news() -> None:
+def test_a_missing_optional_stream_is_not_reported() -> None:
     spare = stream("spare", required=False)
     assert Limping().news([(spare, report(StreamHealth.NEVER))], {}) == []
     assert Limping().news([(spare, report(StreamHealth.SLOW))], {}) != []

@@ -1,4 +1,4 @@
-"""What the recorder writes beside the streams is read, counted, and held against what it should be."""
+"""The recorder's own messages (frames, labels, ...) are read and counted; defects are reported."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def recorded(messages: list[tuple[Channel, bytes]]) -> tuple[Certificate, LiveAu
     return found.certificate(STOP, lambda topic: (0, "")), found
 
 
-def test_frames_that_can_be_read_fail_nothing() -> None:
+def test_good_frames_cause_no_findings() -> None:
     certificate, audit = recorded(good_frames())
     assert (certificate.unreadable, certificate.absent) == (0, 0)
     report = audit.report(STOP, certificate, ("", False))
@@ -65,7 +65,7 @@ def test_frames_that_can_be_read_fail_nothing() -> None:
         ((FRAMES, frame(T0 + 9 * S)[:-3]), "message ends at byte"),
         ((FRAMES, b""), "too few"),
         ((FRAMES, frame(T0 + 9 * S, b"other\0")), "made of other"),
-        ((FRAMES, frame(T0 + 100 * MS)), "told before"),
+        ((FRAMES, frame(T0 + 100 * MS)), "second frame of the same tick"),
         ((own("/synchronizer/layout", "FrameLayout"), b"\0\1\0\0\1"), "message ends"),
         ((own("/synchronizer/clocks", "ClockModels"), struct.pack("<IiIII", 256, 1, 1, 1, 9)), "ends"),
         ((own("/labeller/labels", "Label"), b"\0\1\0\0" + bytes(30)), "message ends"),
@@ -74,7 +74,7 @@ def test_frames_that_can_be_read_fail_nothing() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )  # fmt: skip
-def test_a_message_of_our_own_that_cannot_be_read_is_counted_and_fails(
+def test_an_unreadable_message_of_the_recorder_is_counted_and_rejects_the_episode(
     message: tuple[Channel, bytes], why: str
 ) -> None:
     certificate, audit = recorded([*good_frames(), message])
@@ -87,7 +87,7 @@ def test_a_message_of_our_own_that_cannot_be_read_is_counted_and_fails(
 
 
 @pytest.mark.parametrize("kept", [0, 25, 45])
-def test_frames_that_are_not_there_fail(kept: int) -> None:
+def test_missing_frames_fail(kept: int) -> None:
     certificate, audit = recorded(good_frames()[:kept])
     assert certificate.expected == 46 and certificate.absent == 46 - kept
     report = audit.report(STOP, certificate, ("", False))
@@ -96,7 +96,7 @@ def test_frames_that_are_not_there_fail(kept: int) -> None:
     assert (report.verdict is Verdict.REJECT) == (kept < 44)
 
 
-def test_frames_of_after_the_stop_or_before_the_pre_roll_do_not_count() -> None:
+def test_frames_after_the_stop_or_before_the_pre_roll_do_not_count() -> None:
     missing = [
         (FRAMES, frame(t, status=SampleStatus.MISSING)) for t in (T0 - S, STOP, STOP + 9 * S)
     ]
@@ -104,8 +104,8 @@ def test_frames_of_after_the_stop_or_before_the_pre_roll_do_not_count() -> None:
     assert certificate.unreadable == 0 and certificate.frames == certificate.complete
 
 
-def test_a_stream_of_a_type_of_ours_is_no_message_of_our_own() -> None:
-    """As when one robot's frames are a stream of another one."""
+def test_a_stream_with_the_type_of_a_recorder_message_is_an_ordinary_stream() -> None:
+    """For example, one robot records the frames of another."""
     stream = StreamConfig("frames", "other/frames", FRAMES.bag_topic.type, Role.CONTEXT)
     channel = own("/other/frames", "AlignedFrame")
     found = LiveAudit({channel: stream}, PROFILE, FRAMES, T0, T0, lambda: None)

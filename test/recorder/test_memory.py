@@ -1,4 +1,4 @@
-"""What the recorder keeps: of a finished episode nothing, of a running one no more after ten minutes than after two."""
+"""Memory of the recorder: freed after an episode, and constant however long an episode runs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ streams:
 
 
 class Robot:
-    """A recorder, and an arm whose time passes as fast as it can be recorded."""
+    """A recorder and a simulated arm that runs as fast as it can be recorded."""
 
     def __init__(self, root: Path, writer: type[McapWriter] = McapWriter) -> None:
         self.frames = Channel(BagTopic("/synchronizer/frames", "robot_recorder/msg/AlignedFrame"))
@@ -67,7 +67,7 @@ class Robot:
         self.fed = 0
 
     def live(self, seconds: int) -> None:
-        """Let it swing to and fro, its frames with it."""
+        """Feed so many seconds of swinging joints, forces and frames."""
         names = [s.name.encode() + b"\0" for s in PROFILE.streams]
         for _ in range(seconds):
             for stamp_ns in range(self.now, self.now + NS, NS // HZ):
@@ -89,7 +89,7 @@ class Robot:
         self.settle()
 
     def settle(self) -> None:
-        """Wait until all of it is written."""
+        """Wait until everything is written."""
         running = self.recorder.running
         end = time.monotonic() + 30
         while running is not None and running.queued_bytes and running.problem is None:
@@ -106,7 +106,7 @@ class Robot:
 
 
 class Breaks(McapWriter):
-    """The disk is gone when it ends."""
+    """A writer whose disk is gone when it closes."""
 
     def close(self) -> None:
         raise OSError(5, "Input/output error")
@@ -114,7 +114,7 @@ class Breaks(McapWriter):
 
 @pytest.fixture
 def no_collector() -> Iterator[None]:
-    """Without the collector of cycles: what is not needed any more goes by itself."""
+    """Run without garbage collection: unused objects must be freed by reference counting."""
     gc.collect()
     gc.disable()
     yield
@@ -133,7 +133,7 @@ def parts_of(recording: Recording) -> dict[str, weakref.ref]:
 
 
 @pytest.mark.parametrize("writer", [McapWriter, Breaks])
-def test_nothing_of_a_finished_episode_is_kept(
+def test_the_memory_of_a_finished_episode_is_freed(
     tmp_path: Path, writer: type[McapWriter], no_collector: None
 ) -> None:
     robot = Robot(tmp_path, writer)
@@ -143,10 +143,10 @@ def test_nothing_of_a_finished_episode_is_kept(
     robot.live(3)
     assert robot.stop().ok is (writer is McapWriter)
     assert [name for name, part in parts.items() if part() is not None] == []
-    assert recording.quality.results, "what is asked for later is still there"
+    assert recording.quality.results, "the results must still be available"
     del recording
     robot.start()
-    assert whole() is None, "the one before the last"
+    assert whole() is None, "the episode before the last is freed completely"
     robot.stop()
 
 
@@ -163,7 +163,7 @@ def test_a_long_episode_takes_no_more_memory_than_a_short_one(tmp_path: Path) ->
             held[minute] = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
-    # Within a minute it goes up and down with what waits to be looked at.
+    # Within a minute it varies with the samples that wait to be inspected.
     first, last = ([held[m] for m in minutes] for minutes in ((1, 2, 3), (4, 5, 6)))
     assert max(last) - max(first) < 150_000, held
     assert robot.stop().ok

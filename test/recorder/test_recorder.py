@@ -1,4 +1,4 @@
-"""The recorder without ROS: batches of samples in, episodes on disk out."""
+"""The recorder without ROS: it turns batches of samples into episodes on disk."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from robot_recorder.recorder.recorder import RecorderState
 from robot_recorder.recorder.recording import StopReason
 
 
-def test_exactly_what_arrives_between_start_and_stop(tmp_path: Path) -> None:
+def test_an_episode_has_exactly_the_samples_between_start_and_stop(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.feed(300)
     assert bench.start().ok
@@ -51,7 +51,7 @@ def test_exactly_what_arrives_between_start_and_stop(tmp_path: Path) -> None:
 
 
 def test_samples_received_while_the_bag_is_opened_are_in_it(tmp_path: Path) -> None:
-    """They come in a batch before the start is through, but were received after it was asked for."""
+    """Their batch arrives before the start is done, but they were received after the request."""
     sent: list[bytes] = []
     holder: list[Bench] = []
 
@@ -69,10 +69,10 @@ def test_samples_received_while_the_bag_is_opened_are_in_it(tmp_path: Path) -> N
     assert recorded(bench.last.path) == sent
 
 
-def test_refusals_change_nothing(tmp_path: Path) -> None:
+def test_refused_commands_change_nothing(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     answer = bench.start()
-    assert not answer.ok and "never heard" in answer.reason
+    assert not answer.ok and "wrench is missing" in answer.reason
     assert not bench.stop().ok
     assert not bench.recorder.discard().ok
     bench.feed(10)
@@ -83,14 +83,14 @@ def test_refusals_change_nothing(tmp_path: Path) -> None:
     assert len(open_store(tmp_path).paths()) == 1
 
 
-def test_force_records_and_says_so(tmp_path: Path) -> None:
+def test_a_forced_start_is_noted_in_the_episode(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     assert bench.start(force=True).ok
     bench.stop()
     assert Episode.open(bench.last.path).facts["forced"] == "true"
 
 
-def test_latched_messages_head_every_episode(tmp_path: Path) -> None:
+def test_every_episode_begins_with_the_latched_messages(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     latched = Channel(wrench_topic("/robot_description"), latched=True, publishers=1)
     bench.feed(3, latched)
@@ -111,7 +111,7 @@ def test_an_unwritable_root_is_refused(tmp_path: Path) -> None:
     assert bench.recorder.state is RecorderState.IDLE
 
 
-def test_a_failing_disk_ends_in_an_honest_stop(tmp_path: Path) -> None:
+def test_a_failing_disk_aborts_the_episode_and_the_losses_are_counted(tmp_path: Path) -> None:
     class Failing(McapWriter):
         written = 0
 
@@ -147,7 +147,9 @@ def test_a_failing_disk_ends_in_an_honest_stop(tmp_path: Path) -> None:
     assert bench.start().ok and bench.stop().ok, "the next one works"
 
 
-def test_a_slow_disk_drops_counts_and_stays_bounded(tmp_path: Path) -> None:
+def test_on_a_slow_disk_messages_are_dropped_and_counted_and_memory_is_bounded(
+    tmp_path: Path,
+) -> None:
     class Slow(McapWriter):
         def write(self, samples) -> None:
             time.sleep(0.002 * len(samples))
@@ -169,13 +171,13 @@ def test_a_slow_disk_drops_counts_and_stays_bounded(tmp_path: Path) -> None:
     assert figures["written"] + figures["lost"]["queue"] == 400
     assert episode.lost == (figures["lost"]["queue"], False)
     assert len(recorded(episode.path)) == figures["written"]
-    # told in the bag, where it happened
-    told = [m.data.decode().split() for m in read_messages(episode.path, {"/recorder/dropouts"})]
-    assert all(t[:2] == ["/wrist/wrench", "queue"] for t in told)
-    assert sum(int(t[2]) for t in told) == figures["lost"]["queue"]
+    # the losses are also recorded in the bag
+    reports = [m.data.decode().split() for m in read_messages(episode.path, {"/recorder/dropouts"})]
+    assert all(r[:2] == ["/wrist/wrench", "queue"] for r in reports)
+    assert sum(int(r[2]) for r in reports) == figures["lost"]["queue"]
 
 
-def test_labels_during_after_and_long_after(tmp_path: Path) -> None:
+def test_a_running_the_last_and_an_older_episode_can_be_labelled(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.feed(10)
     bench.start()
@@ -208,7 +210,7 @@ def test_labels_during_after_and_long_after(tmp_path: Path) -> None:
     assert not missing.ok and "no episode" in missing.reason
 
 
-def test_what_others_label_meanwhile_is_kept_and_known(tmp_path: Path) -> None:
+def test_labels_of_other_processes_are_kept_and_known_to_the_recorder(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.feed(10)
     bench.start()
@@ -244,7 +246,7 @@ def test_what_others_label_meanwhile_is_kept_and_known(tmp_path: Path) -> None:
     assert [e.previous for e in log[2:]] == [f"failure: {cause}" for cause in causes[:-1]]
 
 
-def test_discard_moves_and_deletes_nothing(tmp_path: Path) -> None:
+def test_discarding_moves_the_episode_and_deletes_nothing(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.feed(10)
     bench.start()
@@ -272,7 +274,7 @@ def test_ids_sort_by_time_and_never_collide(tmp_path: Path) -> None:
         path.mkdir()
 
 
-def test_any_error_of_the_writer_is_told_and_counted(tmp_path: Path) -> None:
+def test_any_error_of_the_writer_is_reported_and_its_losses_are_counted(tmp_path: Path) -> None:
     class Buggy(McapWriter):
         def sync(self) -> None:
             raise TypeError("no such method")
@@ -288,13 +290,13 @@ def test_any_error_of_the_writer_is_told_and_counted(tmp_path: Path) -> None:
     sent += len(bench.feed(10))
     answer = bench.stop()
     assert not answer.ok and "no such method" in answer.reason
-    # nothing had reached the file, so there is nothing to make an episode of: it is put away, told
+    # nothing had reached the file: it goes to quarantine
     (kept,) = open_store(tmp_path).quarantined()
     assert "no message" in (kept / "reason.txt").read_text() and bench.last.path == kept
     assert bench.last.losses.count("/wrist/wrench", Place.WRITER) == sent
 
 
-def test_a_disk_that_is_too_slow_is_synced_all_the_same(tmp_path: Path) -> None:
+def test_a_disk_that_is_too_slow_is_still_synced(tmp_path: Path) -> None:
     synced: list[float] = []
 
     class Slow(McapWriter):
@@ -314,10 +316,10 @@ def test_a_disk_that_is_too_slow_is_synced_all_the_same(tmp_path: Path) -> None:
         bench.feed(10)
         time.sleep(0.01)
     bench.stop()
-    assert synced, "never empty, never synced"
+    assert synced, "a queue that is never empty must not prevent syncing"
 
 
-def test_a_slow_open_loses_nothing(tmp_path: Path) -> None:
+def test_opening_a_bag_slowly_loses_nothing(tmp_path: Path) -> None:
     sent: list[bytes] = []
     holder: list[Bench] = []
 
@@ -334,7 +336,7 @@ def test_a_slow_open_loses_nothing(tmp_path: Path) -> None:
     assert recorded(bench.last.path) == sent
 
 
-def test_latched_messages_of_several_publishers(tmp_path: Path) -> None:
+def test_the_last_latched_message_of_every_publisher_is_recorded(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     channel = Channel(wrench_topic("/tf_static"), latched=True, publishers=2)
 
@@ -355,7 +357,7 @@ def test_latched_messages_of_several_publishers(tmp_path: Path) -> None:
     assert recorded(bench.last.path, "/tf_static") == [b1, a3]
 
 
-def test_a_label_of_a_discarded_episode_is_refused(tmp_path: Path) -> None:
+def test_a_label_for_a_discarded_episode_is_rejected(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.feed(10)
     bench.start()
@@ -379,7 +381,7 @@ def test_a_label_of_a_discarded_episode_is_refused(tmp_path: Path) -> None:
     ],
     ids=lambda where: f"{where[0].__name__}.{where[1]}",
 )
-def test_an_episode_that_cannot_be_judged_says_why(
+def test_an_episode_that_cannot_be_checked_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks: tuple[type, str]
 ) -> None:
     def broken(*_: object) -> None:
@@ -401,7 +403,7 @@ def test_an_episode_that_cannot_be_judged_says_why(
 # -- pre-roll
 
 
-def test_the_pre_roll_is_the_beginning(tmp_path: Path) -> None:
+def test_an_episode_begins_with_the_pre_roll(tmp_path: Path) -> None:
     bench = Bench(tmp_path, pre_roll_s=2.0)
     before = bench.feed(500)
     assert bench.start(pre_roll_s=-1).ok
@@ -417,7 +419,7 @@ def test_the_pre_roll_is_the_beginning(tmp_path: Path) -> None:
     assert stamps == sorted(stamps)
 
 
-def test_episodes_back_to_back_lose_nothing_and_overlap(tmp_path: Path) -> None:
+def test_consecutive_episodes_overlap_by_the_pre_roll_and_lose_nothing(tmp_path: Path) -> None:
     bench = Bench(tmp_path, pre_roll_s=0.5)
     sent = bench.feed(100)
     got: list[list[bytes]] = []
@@ -428,12 +430,12 @@ def test_episodes_back_to_back_lose_nothing_and_overlap(tmp_path: Path) -> None:
         got.append(recorded(bench.last.path))
     for one, two in pairwise(got):
         overlap = one.index(two[0])
-        assert one[overlap:] == two[: len(one) - overlap], "what both have is the same"
+        assert one[overlap:] == two[: len(one) - overlap], "the overlap is the same in both"
     everything = sorted({d for g in got for d in g}, key=sent.index)
     assert everything == sent[sent.index(everything[0]) :]
 
 
-def test_a_pre_roll_beyond_its_memory_is_counted(tmp_path: Path) -> None:
+def test_pre_roll_beyond_the_memory_limit_is_counted_as_lost(tmp_path: Path) -> None:
     size = len(wrench(0, frame_id="1700000000000000000"))
     bench = Bench(tmp_path, pre_roll_s=2.0, max_ring_bytes=50 * size)
     sent = bench.feed(500)
@@ -446,7 +448,7 @@ def test_a_pre_roll_beyond_its_memory_is_counted(tmp_path: Path) -> None:
     assert recorded(bench.last.path) == sent[-70:]
 
 
-def test_what_dds_lost_belongs_to_the_episode_it_was_lost_in(tmp_path: Path) -> None:
+def test_losses_in_dds_are_counted_in_the_episode_in_which_they_happened(tmp_path: Path) -> None:
     bench = Bench(tmp_path, pre_roll_s=0.1)
     bench.channel.numbered = True
 
@@ -468,7 +470,7 @@ def test_what_dds_lost_belongs_to_the_episode_it_was_lost_in(tmp_path: Path) -> 
     bench.feed(10)
     recording = bench.recorder.stop(bench.now, StopReason.REQUEST)
     assert recording is not None
-    lose(13)  # before the stop or after: it shows with the first message that comes
+    lose(13)  # lost before or after the stop: only the next message shows it
     bench.feed(10)
     lose(17)
     assert bench.recorder.finalise(recording, lambda: True).ok
@@ -480,7 +482,7 @@ def test_what_dds_lost_belongs_to_the_episode_it_was_lost_in(tmp_path: Path) -> 
 # -- priorities, disk, length
 
 
-def test_images_go_before_states_and_labels_never(tmp_path: Path) -> None:
+def test_images_are_dropped_before_states_and_labels_are_never_dropped(tmp_path: Path) -> None:
     writing = threading.Event()
 
     class Stuck(McapWriter):
@@ -511,7 +513,7 @@ def test_images_go_before_states_and_labels_never(tmp_path: Path) -> None:
     assert counts["/labeller/labels"] == 101 and counts["/wrist/wrench"] == 100
 
 
-def test_a_start_is_refused_when_the_disk_is_short(tmp_path: Path, monkeypatch) -> None:
+def test_a_start_is_refused_if_the_disk_is_short(tmp_path: Path, monkeypatch) -> None:
     free = shutil.disk_usage(tmp_path).free
     bench = Bench(tmp_path, disk=DiskLimits(min_free_bytes=free // 2, max_episode_s=1e12))
     bench.feed(100)
@@ -523,7 +525,7 @@ def test_a_start_is_refused_when_the_disk_is_short(tmp_path: Path, monkeypatch) 
     assert bench.recorder.episodes_left() == 0
     bench.stop()
     answer = bench.start(force=True)
-    assert not answer.ok and "min_free_mb" in answer.reason, "force takes nothing of the reserve"
+    assert not answer.ok and "min_free_mb" in answer.reason, "force does not use the reserve"
     monkeypatch.undo()
     plenty = Bench(tmp_path, disk=DiskLimits(max_episode_s=1.0, min_free_bytes=0))
     assert plenty.recorder.episodes_left() == -1
@@ -531,13 +533,11 @@ def test_a_start_is_refused_when_the_disk_is_short(tmp_path: Path, monkeypatch) 
     assert plenty.recorder.episodes_left() > 1000
 
 
-def test_what_waits_to_be_written_is_counted_before_the_reserve(
-    tmp_path: Path, monkeypatch
-) -> None:
-    """The pre-roll at a start, and what is queued at the end: both are written whatever happens."""
+def test_messages_waiting_to_be_written_do_not_use_the_reserve(tmp_path: Path, monkeypatch) -> None:
+    """The pre-roll at a start and the queue at the end are written in any case."""
     bench = Bench(tmp_path, disk=DiskLimits(min_free_bytes=10**9, max_episode_s=1.0))
     sent = bench.feed(150)
-    room = 2 * sum(map(len, sent))  # for a second of it, not for 1.4 s of pre-roll as well
+    room = 2 * sum(map(len, sent))  # enough for one second, but not for 1.4 s of pre-roll as well
     monkeypatch.setattr("robot_recorder.recorder.recorder.free_bytes", lambda _: 10**9 + room // 2)
     assert bench.start(force=True, pre_roll_s=0.0).ok
     bench.stop()
@@ -545,7 +545,7 @@ def test_what_waits_to_be_written_is_counted_before_the_reserve(
     assert not refused.ok and "waiting to be written" in refused.reason, refused
 
 
-def test_an_episode_that_gets_too_long_has_to_stop(tmp_path: Path) -> None:
+def test_an_episode_must_stop_at_its_maximum_length(tmp_path: Path) -> None:
     bench = Bench(tmp_path, disk=DiskLimits(max_episode_s=0.05, min_free_bytes=0))
     bench.feed(10)
     assert bench.start().ok
@@ -555,7 +555,7 @@ def test_an_episode_that_gets_too_long_has_to_stop(tmp_path: Path) -> None:
     bench.stop()
 
 
-def test_a_file_that_is_taken_away_is_noticed(tmp_path: Path) -> None:
+def test_moving_the_bag_away_while_recording_is_noticed(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.feed(10)
     assert bench.start().ok
@@ -585,26 +585,26 @@ def test_the_next_episode_starts_while_one_is_finalised(tmp_path: Path) -> None:
     one = bench.feed(20)
     first = bench.recorder.stop(bench.now, StopReason.REQUEST)
     assert first is not None
-    verdicts = []
+    answers = []
     thread = threading.Thread(
-        target=lambda: verdicts.append(bench.recorder.finalise(first, lambda: True))
+        target=lambda: answers.append(bench.recorder.finalise(first, lambda: True))
     )
     thread.start()
     before = bench.recorder.state
     assert bench.start("two").ok and before is RecorderState.FINALISING
     assert bench.recorder.state is RecorderState.RECORDING and bench.recorder.finalising == 1
     event = LabelEvent(bench.now, first.id, LabelKind.OUTCOME, outcome=Outcome.SUCCESS)
-    assert bench.recorder.label(event).ok, "the one being finalised can still be labelled"
+    assert bench.recorder.label(event).ok, "an episode being finalised can be labelled"
     two = bench.feed(20)
-    assert not bench.recorder.discard().ok, "the running one is stopped first"
+    assert not bench.recorder.discard().ok, "a running episode cannot be discarded"
     finalising.set()
     thread.join()
-    assert verdicts[0].ok and bench.stop().ok
+    assert answers[0].ok and bench.stop().ok
     assert recorded(first.path) == one and recorded(bench.last.path) == two
     assert Episode.open(first.path).labels.outcome is Outcome.SUCCESS
 
 
-def test_losses_that_nobody_can_count_are_null_and_said(tmp_path: Path) -> None:
+def test_unknown_losses_are_null_and_the_reason_is_reported(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.channel.numbered = True
     bench.feed(10)
@@ -625,7 +625,7 @@ def test_losses_that_nobody_can_count_are_null_and_said(tmp_path: Path) -> None:
     assert any(r.check == "losses" and why in r.sentence for r in episode.quality.findings)
 
 
-def test_losses_of_a_stream_without_a_rate_are_judged_too(tmp_path: Path) -> None:
+def test_losses_of_a_stream_without_a_rate_are_judged(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     notes = Channel(BagTopic("/notes", "std_msgs/msg/String"), numbered=True)
     context = StreamConfig("notes", "notes", "std_msgs/msg/String", Role.CONTEXT)

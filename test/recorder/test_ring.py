@@ -1,4 +1,4 @@
-"""The pre-roll's memory: bounded in time and bytes, in order, and honest about what it lacks."""
+"""The ring buffer: bounded in time and bytes, in order, and counting what it dropped."""
 
 from __future__ import annotations
 
@@ -30,9 +30,7 @@ def batches(gaps_ms: list[int], sizes: list[int]) -> list[Batch]:
     st.lists(st.tuples(st.integers(0, 50), st.integers(0, 400)), min_size=1, max_size=80),
     st.integers(0, 1000),
 )
-def test_what_is_there_and_what_is_missing_make_the_whole(
-    made: list[tuple[int, int]], back_ms: int
-) -> None:
+def test_kept_and_dropped_samples_add_up_to_all(made: list[tuple[int, int]], back_ms: int) -> None:
     ring = Ring(1000 * MS, 10_000)
     all_batches = batches([g for g, _ in made], [s for _, s in made])
     for batch in all_batches:
@@ -47,7 +45,7 @@ def test_what_is_there_and_what_is_missing_make_the_whole(
     assert all(d.place is Place.RING and d.start_ns >= from_ns for d in found.dropouts)
 
 
-def test_held_samples_do_not_leave() -> None:
+def test_held_samples_are_not_dropped() -> None:
     ring = Ring(100 * MS, 3_000)
     made = batches([10] * 50, [100] * 50)
     held_ns = made[5].samples[0].receive_ns
@@ -56,7 +54,7 @@ def test_held_samples_do_not_leave() -> None:
     assert ring.since(held_ns).samples == [s for b in made[5:] for s in b.samples]
 
 
-def test_a_clock_that_is_set_moves_everything() -> None:
+def test_setting_the_clock_shifts_all_times() -> None:
     ring, latched = Ring(1000 * MS, 10**9), LatchedCache()
     (batch,) = batches([10], [5])
     loss = Dropout("/a", Place.DDS, 2, T0, T0 + MS)
@@ -94,7 +92,7 @@ def test_losses_add_up_and_are_reported_once() -> None:
     assert ledger.topics == {"/a", "/b"}
 
 
-def test_latched_messages_are_those_of_the_publishers_that_live() -> None:
+def test_only_latched_messages_of_live_publishers_are_kept() -> None:
     channel, cache = Channel(BagTopic("/tf_static", "x/msg/Y"), latched=True), LatchedCache()
     for at, publisher in enumerate((b"A1", b"B", b"A2", b"A3")):  # A restarts, and restarts again
         cache.keep(Sample(channel, publisher, T0 + at, T0, publisher))

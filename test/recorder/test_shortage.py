@@ -1,4 +1,4 @@
-"""A machine that lacks something, and others who touch files: what is said of an episode stays true."""
+"""Shortages of the machine, and other programs that change files: reports about episodes stay true."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
 
 @contextmanager
 def files_left(count: int) -> Iterator[None]:
-    """No more than so many files can be opened."""
+    """Limit the process to so many more open files."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = max(int(name) for name in os.listdir("/proc/self/fd"))
     free = most + 1 - len(os.listdir("/proc/self/fd")) + 1
@@ -45,8 +45,8 @@ def files_left(count: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("count", range(6))
-def test_a_take_is_saved_with_hardly_a_file_left(tmp_path: Path, count: int) -> None:
-    """Saved and called saved, or not saved and kept: never saved and called failed."""
+def test_an_episode_is_saved_with_few_file_descriptors_left(tmp_path: Path, count: int) -> None:
+    """A saved episode must never be reported as failed."""
     bench = Bench(tmp_path)
     bench.feed(10)
     bench.start()
@@ -85,8 +85,10 @@ def test_a_leftover_that_cannot_be_opened_now_is_kept_for_later(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("how", ["cut", "emptied", "longer", "deleted", "moved"])
-def test_what_others_do_to_the_file_is_noticed_at_stop(tmp_path: Path, how: str) -> None:
-    """At a rate at which nothing grows visibly, and whatever size the file has in the end."""
+def test_changes_of_the_file_by_other_programs_are_noticed_at_stop(
+    tmp_path: Path, how: str
+) -> None:
+    """Also at a low data rate, and whatever size the file has in the end."""
     bench = Bench(tmp_path)
     bench.feed(10)
     bench.start()
@@ -103,7 +105,7 @@ def test_what_others_do_to_the_file_is_noticed_at_stop(tmp_path: Path, how: str)
     answer = bench.stop()
     assert not answer.ok and "aborted" in answer.reason
     words = "moved or deleted" if how in ("deleted", "moved") else "changed the file"
-    assert words in answer.reason or "does not grow" in answer.reason or "seen" in answer.reason
+    assert words in answer.reason or "does not grow" in answer.reason or "is gone" in answer.reason
     for path in open_store(tmp_path).paths():
         episode = Episode.open(path)
         figures = episode.streams["/wrist/wrench"]
@@ -112,7 +114,7 @@ def test_what_others_do_to_the_file_is_noticed_at_stop(tmp_path: Path, how: str)
         assert len(recorded(path)) == figures["written"]
 
 
-def test_the_reason_of_a_quarantine_is_there_on_a_full_disk(tmp_path: Path) -> None:
+def test_on_a_full_disk_the_reason_of_a_quarantine_is_in_its_name(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "1m") as disk:
         store = open_store(disk)
         (disk / ".quarantine").mkdir()
@@ -125,10 +127,10 @@ def test_the_reason_of_a_quarantine_is_there_on_a_full_disk(tmp_path: Path) -> N
         assert not result.ok and put_away == result.path
         assert put_away.name.startswith("rubbish.partial (") and "no message" in put_away.name
         assert len(put_away.name.encode()) <= 255
-        assert [p.name for p in put_away.iterdir()] == ["rubbish_0.mcap"], "and nothing empty"
+        assert [p.name for p in put_away.iterdir()] == ["rubbish_0.mcap"], "no empty reason file"
 
 
-def test_a_catalogue_that_others_hold_costs_no_take_and_little_time(
+def test_a_locked_catalogue_costs_no_episode_and_little_time(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     import sqlite3
@@ -150,13 +152,13 @@ def test_a_catalogue_that_others_hold_costs_no_take_and_little_time(
         assert {e.name for e in Query(catalogue, Filter()).all()} >= {bench.last.id}
 
 
-def test_what_comes_after_the_rename_fails_nothing(
+def test_errors_after_the_final_rename_do_not_fail_the_episode(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = open_store(tmp_path)
 
     def broken(*_: object, **__: object) -> None:
-        monkeypatch.setattr(Path, "unlink", broken)  # from the moment it has its name
+        monkeypatch.setattr(Path, "unlink", broken)  # from the rename on
         raise OSError(errno.EIO, "Input/output error")
 
     path = make_episode(store)
@@ -167,12 +169,12 @@ def test_what_comes_after_the_rename_fails_nothing(
     assert Episode.open(path).id == path.name
 
 
-def test_a_root_that_can_only_be_read_is_said_to_be_so(tmp_path: Path) -> None:
+def test_a_read_only_root_is_reported(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "4m") as disk:
         store = open_store(disk)
         path = make_episode(store)
         del store
-        gc.collect()  # its catalogue is open
+        gc.collect()  # closes its catalogue
         subprocess.run(["mount", "-o", "remount,bind,ro", str(disk)], check=True)
         store, bench = open_store(disk), Bench(disk)
         bench.feed(10)
@@ -185,7 +187,7 @@ def test_a_root_that_can_only_be_read_is_said_to_be_so(tmp_path: Path) -> None:
         assert store.paths() == [path] and store.trashed() == []
 
 
-def test_a_root_that_is_gone_ends_the_take_and_says_so(tmp_path: Path) -> None:
+def test_a_root_that_disappears_aborts_the_episode(tmp_path: Path) -> None:
     root = tmp_path / "root"
     bench = Bench(root)
     bench.feed(10)
