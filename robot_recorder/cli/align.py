@@ -11,6 +11,7 @@ from robot_recorder.cli.arguments import add_json, number
 from robot_recorder.cli.command import Command
 from robot_recorder.cli.console import say, say_error, say_json
 from robot_recorder.cli.exit_codes import ExitCode
+from robot_recorder.cli.targets import make_folder
 from robot_recorder.model.errors import ConfigError, RecorderError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _run(options: argparse.Namespace) -> int:
     suffix = ".parquet" if options.parquet else ".npz"
     out: Path | None = options.out
     if out is not None and out.suffix not in exporters():
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
     elif out is not None and len(options.episode) > 1:
         raise ConfigError(f"--out {out} is one file for {len(options.episode)} bags; give a folder")
     worst, written = ExitCode.OK, set()

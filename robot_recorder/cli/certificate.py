@@ -10,6 +10,7 @@ from robot_recorder.cli.arguments import add_json
 from robot_recorder.cli.command import Command
 from robot_recorder.cli.console import say, say_error, say_json
 from robot_recorder.cli.exit_codes import ExitCode
+from robot_recorder.cli.targets import make_folder
 
 if TYPE_CHECKING:
     from robot_recorder.episodes.episode import Episode
@@ -53,7 +54,7 @@ def _draw(episode: Episode, found: Alignment, target: Path, many: bool) -> Path:
     from robot_recorder.report.sync_picture import draw_sync
 
     if many:
-        target.mkdir(parents=True, exist_ok=True)
+        make_folder(target)
     if target.is_dir():
         target = target / f"{episode.path.resolve().name}.sync.png"
     draw_sync(found.frames, found.certificate, episode.id, episode.start_ns, target)

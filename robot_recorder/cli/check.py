@@ -150,7 +150,7 @@ def _print(found: CheckResult, everything: bool) -> None:
     style = VERDICT_STYLES[report.verdict]
     console.print(
         PlainText(f"{found.path}: ").append(report.verdict.text, style),
-        f"({found.messages} messages, {len(report.results)} checks, {len(report.findings)} findings)",
+        f"({found.messages} messages, {len(report.results)} checks, findings: {len(report.findings)})",
         soft_wrap=True,
     )
     for problem in found.problems:

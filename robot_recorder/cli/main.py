@@ -1,7 +1,8 @@
-"""The ``robot-recorder`` command line. Everything here works without ROS."""
+"""The program ``robot-recorder``: parses a command line, runs the command, and reports errors."""
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 
@@ -9,6 +10,8 @@ from robot_recorder.cli.commands import parser_for
 from robot_recorder.cli.console import flush, log_visibly, say_error, stop_printing
 from robot_recorder.cli.exit_codes import ExitCode
 from robot_recorder.model.errors import RecorderError
+
+_DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     except RecorderError as error:
         say_error(f"error: {error}")
     except ModuleNotFoundError as error:
-        # A robot's ROS 2 install may lack what only the command line needs.
+        # A ROS 2 installation on a robot may lack what only the command line needs.
         install = "rosdep install --from-paths src -i, or pip install"
         say_error(f"error: this command needs {error.name}: {install} {error.name}")
     except KeyboardInterrupt:
@@ -41,6 +44,12 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader has seen enough, as `head` has
         stop_printing()
         return ExitCode.OK
-    except Exception:  # its text is from anywhere: it is not to be printed as it is
-        logging.getLogger(__name__).exception("a fault of robot-recorder ended this command")
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _DISK_IS_FULL:
+            stop_printing()  # or Python would try once more at its end
+            say_error(
+                f"error: {error.filename or 'the output'} cannot be written: {error.strerror}"
+            )
+        else:  # logged rather than printed: its text can be anything
+            logging.getLogger(__name__).exception("a fault of robot-recorder ended this command")
     return ExitCode.FAILED

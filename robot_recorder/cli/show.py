@@ -14,6 +14,7 @@ from robot_recorder.cli.console import say, say_json
 from robot_recorder.cli.episode_argument import HELP, chosen_episode
 from robot_recorder.cli.exit_codes import ExitCode
 from robot_recorder.cli.progress import progress
+from robot_recorder.cli.targets import make_folder
 from robot_recorder.model.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -141,10 +142,7 @@ def _named_targets(
         return [out]
     if out.suffix:
         raise ConfigError(f"{out}: can be written as {' or '.join(suffixes)}, or give a folder")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"{out} cannot be made: {error.strerror}") from error
+    make_folder(out)
     return [out / f"{name}{suffix}" for suffix in suffixes]
 
 
