@@ -13,6 +13,7 @@ from robot_recorder.cli.console import say, say_error, say_json
 from robot_recorder.cli.exit_codes import ExitCode
 from robot_recorder.cli.targets import make_folder
 from robot_recorder.model.errors import ConfigError, RecorderError
+from robot_recorder.model.text import plural
 
 if TYPE_CHECKING:
     from robot_recorder.offline.align import Alignment
@@ -99,7 +100,9 @@ def _align(path: Path, target: Path, options: argparse.Namespace) -> ExitCode:
     for problem in filter(None, [found.problem, *_unused(found)]):
         say(f"  - {problem}")
     span_s = episode.metadata["duration"]["nanoseconds"] / 1e9
-    say(f"{target}: {len(found.frames)} frames in {took:.2f} s, {span_s / took:.0f} x real time")
+    say(
+        f"{target}: {plural(len(found.frames), 'frame')} in {took:.2f} s, {span_s / took:.0f} x real time"
+    )
     return code
 
 

@@ -9,6 +9,7 @@ from robot_recorder.cli.arguments import add_json, add_roots
 from robot_recorder.cli.command import Command
 from robot_recorder.cli.console import say, say_json
 from robot_recorder.cli.exit_codes import ExitCode
+from robot_recorder.model.text import plural
 
 if TYPE_CHECKING:
     from robot_recorder.catalogue.catalogue import Catalogue
@@ -41,7 +42,7 @@ def _update(catalogues: list[Catalogue], as_json: bool) -> int:
     else:
         for plain in found:
             say(
-                f"{plain['root']}: {plain['episodes']:,} episodes, {plain['read']:,} read anew, "
+                f"{plain['root']}: {plural(plain['episodes'], 'episode')}, {plain['read']:,} read anew, "
                 f"{plain['gone']:,} gone, {len(plain['unreadable']):,} unreadable; "
                 f"{plain['file']}: {plain['size_bytes'] / 1e6:.1f} MB"
             )

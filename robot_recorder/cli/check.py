@@ -16,6 +16,7 @@ from robot_recorder.cli.exit_codes import ExitCode
 from robot_recorder.cli.progress import counted
 from robot_recorder.model.errors import RecorderError
 from robot_recorder.model.ids import PARTIAL
+from robot_recorder.model.text import plural
 
 if TYPE_CHECKING:
     from robot_recorder.offline.check import CheckResult
@@ -150,7 +151,8 @@ def _print(found: CheckResult, everything: bool) -> None:
     style = VERDICT_STYLES[report.verdict]
     console.print(
         PlainText(f"{found.path}: ").append(report.verdict.text, style),
-        f"({found.messages} messages, {len(report.results)} checks, findings: {len(report.findings)})",
+        f"({plural(found.messages, 'message')}, {plural(len(report.results), 'check')}, "
+        f"{plural(len(report.findings), 'finding')})",
         soft_wrap=True,
     )
     for problem in found.problems:
@@ -178,7 +180,7 @@ def _print_summary(plain: list[dict[str, Any]]) -> None:
     words = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
     words += f"; {damaged} with damaged files" if damaged else ""
     words += f"; {failed} not recorded without losses" if failed else ""
-    say(f"{len(plain)} episodes: {words}")
+    say(f"{plural(len(plain), 'episode')}: {words}")
 
 
 COMMAND = Command(

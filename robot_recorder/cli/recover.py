@@ -16,6 +16,7 @@ from robot_recorder.cli.exit_codes import ExitCode
 from robot_recorder.cli.progress import counted
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.ids import PARTIAL
+from robot_recorder.model.text import plural
 
 if TYPE_CHECKING:
     from robot_recorder.episodes.recovery import RecoveryResult
@@ -132,7 +133,7 @@ def _recover_all(root: Path, as_json: bool) -> int:
     code = _report(found, as_json, recording)
     if not as_json:
         whole = sum(leftover.ok for leftover in found)
-        say(f"{whole} of {len(found)} leftovers recovered")
+        say(f"{whole} of {plural(len(found), 'leftover')} recovered")
     return code
 
 

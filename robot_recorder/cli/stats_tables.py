@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from robot_recorder.catalogue.stats import EpisodeCounts, Side, Stats, TaskTarget
 from robot_recorder.cli.tables import PlainText, Table, table_console
 from robot_recorder.model.labels import Outcome
+from robot_recorder.model.text import plural
 from robot_recorder.quality.report import Verdict
 
 CAPTION = (
@@ -57,7 +58,7 @@ def _summary(stats: Stats) -> str:
     rate = "nothing labelled" if total.success_rate is None else f"{total.success_rate:.1%} success"
     when = days[0] if len(days) == 1 else f"{len(days)} days from {days[0]} to {days[-1]}"
     return (
-        f"{total.episodes:,} episodes on {when} (UTC): {rate}, {total.good:,} good, {_per_hour(total)} an "
+        f"{plural(total.episodes, 'episode')} on {when} (UTC): {rate}, {total.good:,} good, {_per_hour(total)} an "
         f"hour; {total.hours:,.2f} hours at work, {total.recorded_s / 3600:,.2f} recorded, "
         f"{total.size_bytes / 1e9:,.1f} GB"
     )

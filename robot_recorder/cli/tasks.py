@@ -11,6 +11,7 @@ from robot_recorder.cli.command import Command
 from robot_recorder.cli.console import say, say_json
 from robot_recorder.cli.exit_codes import ExitCode
 from robot_recorder.model.errors import ConfigError
+from robot_recorder.model.text import plural
 
 if TYPE_CHECKING:
     from robot_recorder.configuration.tasks import Task
@@ -43,7 +44,9 @@ def _run(options: argparse.Namespace) -> int:
     for programme in programmes.values():
         say(f"{programme.id}: {programme.title}. {programme.description}".rstrip())
     wanted = sum(task.target or 0 for task in tasks)
-    say(f"{len(tasks)} tasks in {len(programmes)} programmes, {wanted} episodes wanted")
+    say(
+        f"{plural(len(tasks), 'task')} in {plural(len(programmes), 'programme')}, {plural(wanted, 'episode')} wanted"
+    )
     return ExitCode.OK
 
 

@@ -10,6 +10,7 @@ from robot_recorder.cli.arguments import add_json
 from robot_recorder.cli.command import Command
 from robot_recorder.cli.console import say, say_json
 from robot_recorder.cli.exit_codes import ExitCode
+from robot_recorder.model.text import plural
 
 if TYPE_CHECKING:
     from robot_recorder.episodes.store import EpisodeStore
@@ -71,7 +72,7 @@ def _list(store: EpisodeStore, options: argparse.Namespace) -> None:
         )
         say(f"{path.name}  {when}")
     say(
-        f"{len(trashed)} discarded episodes in {options.root / TRASH}; bring one back with --restore ID"
+        f"{plural(len(trashed), 'discarded episode')} in {options.root / TRASH}; bring one back with --restore ID"
     )
 
 

@@ -73,6 +73,11 @@ def json_visible(text: str) -> str:
     return _HIDDEN.sub(lambda c: c[0] if c[0] == "\n" else f"\\u{ord(c[0]):04x}", text)
 
 
+def plural(count: int, word: str) -> str:
+    """Return a count with its noun: ``1 picture``, ``2,000 pictures``."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
 def text_problem(field: str, text: str, called: str = "") -> str:
     """Why a text is not taken, as a sentence; empty: it is.
 

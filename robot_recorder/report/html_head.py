@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.episodes.facts import incompleteness
 from robot_recorder.model.labels import Labels
+from robot_recorder.model.text import plural
 from robot_recorder.quality.report import QualityReport, Verdict
 from robot_recorder.report.html_text import (
     UNKNOWN,
@@ -15,7 +16,6 @@ from robot_recorder.report.html_text import (
     html,
     moments,
     number,
-    plural,
     prose,
     size,
 )

@@ -11,6 +11,7 @@ from robot_recorder.model.labels import LabelEvent, LabelKind, outcome_text
 from robot_recorder.model.losses import Place
 from robot_recorder.model.quality_result import Level, Result
 from robot_recorder.model.streams import NS_PER_S
+from robot_recorder.model.text import plural
 from robot_recorder.quality.report import QualityReport, Verdict
 from robot_recorder.report.html_text import (
     NONE,
@@ -22,7 +23,6 @@ from robot_recorder.report.html_text import (
     html,
     moments,
     number,
-    plural,
     prose,
     table,
 )

@@ -99,11 +99,6 @@ def number(value: float | None, form: str = ".4g", unit: str = "") -> str:
     return f"{value:{form}}{' ' if unit else ''}{unit}"
 
 
-def plural(count: int, word: str) -> str:
-    """Return a count with its noun: ``1 picture``, ``2,000 pictures``."""
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
-
-
 def size(count: int) -> str:
     """Return a number of bytes for people."""
     for unit, least in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):

@@ -13,7 +13,8 @@ from robot_recorder.content.series import EpisodeData, Pictures
 from robot_recorder.model.labels import LabelEvent, LabelKind, Labels, Outcome
 from robot_recorder.model.marks import marks_of
 from robot_recorder.model.streams import NS_PER_S
-from robot_recorder.report.html_text import Html, element, plural
+from robot_recorder.model.text import plural
+from robot_recorder.report.html_text import Html, element
 
 _PICTURE_BYTES = 2_300_000  # of all pictures; a page with more is slow to send and to open
 _FEWEST = 6  # pictures of a camera, however large they are

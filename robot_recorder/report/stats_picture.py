@@ -13,6 +13,7 @@ from matplotlib import dates, ticker
 
 from robot_recorder.catalogue.stats import EpisodeCounts, Side, Stats, TaskTarget
 from robot_recorder.model.labels import Outcome
+from robot_recorder.model.text import plural
 from robot_recorder.quality.report import Verdict
 
 matplotlib.use("Agg")
@@ -109,14 +110,14 @@ def _title(figure: Any, stats: Stats, height: float) -> None:
     figure.text(
         0.04,
         1 - 0.36 / height,
-        _plural(total.episodes, "episode"),
+        plural(total.episodes, "episode"),
         fontsize=19,
         weight="bold",
         va="center",
     )
     for side in (Side.ROBOT, Side.OPERATOR):
         named = sum(bool(name) for name in stats.by[side])
-        when += f", {_plural(named, side.value)}" if named else ""
+        when += f", {plural(named, side.value)}" if named else ""
     figure.text(0.95, 1 - 0.36 / height, when, fontsize=11, color=_TEXT, va="center", ha="right")
     rate = (
         "nothing is labelled yet"
@@ -129,10 +130,6 @@ def _title(figure: Any, stats: Stats, height: float) -> None:
             f"     {total.yield_per_hour:.1f} good per hour of a robot at work ({_hours(total)})"
         )
     figure.text(0.04, 1 - 0.74 / height, text, fontsize=12, color=_TEXT, va="center")
-
-
-def _plural(number: int, word: str) -> str:
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
 def _days(figure: Any, stats: Stats, bottom: float, height: float) -> None:
@@ -274,7 +271,7 @@ def _cause_panel(stats: Stats) -> BarPanel | None:
         Bar(name or "(no cause given)", ((count, _BAD),), f"{count / failures:.1%}   {count:,}")
         for name, count in ranked[:_BARS]
     ]
-    return BarPanel(f"why {_plural(failures, 'attempt')} failed", rows, ranked[0][1])
+    return BarPanel(f"why {plural(failures, 'attempt')} failed", rows, ranked[0][1])
 
 
 def _reason_panel(stats: Stats) -> BarPanel | None:

@@ -39,7 +39,7 @@ def test_a_floors_own_file_is_checked(tmp_path: Path, capsys) -> None:
     assert f"error: {path}:2: tasks.wipe: 'target'" in capsys.readouterr().err
     path.write_text("tasks:\n  wipe: {instruction: Wipe it.}\n")
     assert main(["tasks", str(path)]) == 0
-    assert "1 tasks in 0 programmes" in capsys.readouterr().out
+    assert "1 task in 0 programmes" in capsys.readouterr().out
     path.write_text("tasks: {}\n")
     assert main(["tasks", str(path)]) == 2
     assert main(["tasks", "--programme", "smart_hom"]) == 2
