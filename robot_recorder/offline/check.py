@@ -119,21 +119,9 @@ def inspect_episode(
     if plan.span is not None:
         from_ns, (start_ns, stop_ns) = plan.span[0], plan.span
     audit = EpisodeAudit(plan.audited(everything.streams), inspector)
-    wanted = [s.name for s in plan.profile.streams if audit.wants(s.name)]
     cut_off = ""
     try:
-        for segment in plan.read(episode.path, {plan.topics[name] for name in wanted}):
-            for name in wanted:
-                column = segment.columns.get(plan.topics[name])
-                if column is None:
-                    continue
-                stamps, receives = plan.stamps(name, column), column.receives
-                for at in range(0, len(stamps), _AT_ONCE):
-                    part = slice(at, at + _AT_ONCE)
-                    inside = range(at, min(at + _AT_ONCE, len(stamps)))
-                    messages = [column.payloads[n] for n in inside]
-                    audit.add(name, stamps[part], receives[part], messages, plan.restamp)
-            audit.advance(from_ns, min(segment.until_ns, stop_ns))
+        _read(episode, plan, audit, from_ns, stop_ns)
     except BagError as error:
         cut_off = str(error)
     certificate = _certificate(episode, plan, everything, audit, (from_ns, stop_ns))
@@ -144,6 +132,27 @@ def inspect_episode(
         report,
         broken=(*report.broken, *(f"delays: {n}" for n in plan.notes), *_outside(episode, plan)),
     )
+
+
+def _read(episode: Episode, plan: Plan, audit: EpisodeAudit, from_ns: int, stop_ns: int) -> None:
+    """Give an audit all messages that it inspects.
+
+    Raises:
+        BagError: the bag cannot be read to its end; what could be read was given.
+    """
+    wanted = [s.name for s in plan.profile.streams if audit.wants(s.name)]
+    for segment in plan.read(episode.path, {plan.topics[name] for name in wanted}):
+        for name in wanted:
+            column = segment.columns.get(plan.topics[name])
+            if column is None:
+                continue
+            stamps, receives = plan.stamps(name, column), column.receives
+            for at in range(0, len(stamps), _AT_ONCE):
+                part = slice(at, at + _AT_ONCE)
+                inside = range(at, min(at + _AT_ONCE, len(stamps)))
+                messages = [column.payloads[n] for n in inside]
+                audit.add(name, stamps[part], receives[part], messages, plan.restamp)
+        audit.advance(from_ns, min(segment.until_ns, stop_ns))
 
 
 def _outside(episode: Episode, plan: Plan) -> list[str]:

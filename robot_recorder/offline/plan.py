@@ -153,16 +153,9 @@ def make_plan(
         ConfigError: the bag has no topics of the profile.
     """
     definitions = _topics(episode)
-    recorded = episode.facts.get("profile_yaml", "")
-    guess: Guess | None = None
-    if profile is None and recorded:
-        try:
-            profile = parse_profile(recorded, f"{episode.path}: profile_yaml")
-        except ConfigError as error:
-            raise ConfigError(f"{error}; give the robot's profile with --profile") from error
-    elif profile is None:
-        guess = _guess(episode, definitions)
-        profile = parse_profile(guess.text, f"{episode.path}: guessed profile")
+    recorded, guess = episode.facts.get("profile_yaml", ""), None
+    if profile is None:
+        profile, guess = _own_profile(episode, definitions)
     exact = _exact(profile, set(definitions), episode.facts.get("namespace"))
     topics = _resolve(profile, set(definitions), exact, "namespace" not in episode.facts)
     there = set(topics)
@@ -190,6 +183,20 @@ def make_plan(
         tuple(s.topic for s in profile.streams if s.name not in there),
         guess.left_out if guess else {}, unread, _stamp_span(episode, definitions), unseeded,
     )  # fmt: skip
+
+
+def _own_profile(
+    episode: Episode, definitions: dict[str, tuple[str, str]]
+) -> tuple[RobotProfile, Guess | None]:
+    """Return the profile in a bag; or one guessed from its topics, with the guess."""
+    recorded = episode.facts.get("profile_yaml", "")
+    if not recorded:
+        guess = _guess(episode, definitions)
+        return parse_profile(guess.text, f"{episode.path}: guessed profile"), guess
+    try:
+        return parse_profile(recorded, f"{episode.path}: profile_yaml"), None
+    except ConfigError as error:
+        raise ConfigError(f"{error}; give the robot's profile with --profile") from error
 
 
 def profile_yaml(episode: Episode) -> str:
