@@ -29,7 +29,7 @@ from robot_recorder.model.errors import RecorderError
 from robot_recorder.offline.check import inspect_episode
 from robot_recorder.quality.report import Verdict
 from robot_recorder.sim.defects import Tape
-from robot_recorder.sim.zoo import zoo
+from robot_recorder.sim.fault_zoo import zoo
 
 CONSOLE = Console(width=150)
 ZOO = SCRATCH / "zoo"

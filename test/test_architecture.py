@@ -127,6 +127,15 @@ def test_no_module_imports_itself_over_others() -> None:
         graph = {name: uses for name, uses in graph.items() if name not in free}
 
 
+def test_every_module_that_is_imported_exists() -> None:
+    known = {module_of(path).removesuffix(".__init__") for path in PACKAGE.rglob("*.py")}
+    for folder in ("robot_recorder", "test", "bench", "tools", "launch"):
+        for path in (ROOT / folder).rglob("*.py"):
+            wanted = {n for n in imported(path) if n.startswith("robot_recorder.")}
+            lost = {n for n in wanted - known if folder_of(n) not in ("msg", "srv")}
+            assert not lost, f"{path} imports {lost}"
+
+
 def test_no_two_classes_share_a_name() -> None:
     where: dict[str, list[str]] = {}
     for path in SOURCES:

@@ -11,7 +11,7 @@ messages = pytest.importorskip("robot_recorder.msg")
 services = pytest.importorskip("robot_recorder.srv")
 
 from robot_recorder.alignment.frames import SampleStatus
-from robot_recorder.messages.kinds import TactileUnit
+from robot_recorder.messages.decoders import TactileUnit
 from robot_recorder.model.labels import LabelKind, Outcome
 from robot_recorder.model.streams import StreamHealth
 from robot_recorder.recorder.recorder import RecorderState

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from robot_recorder.alignment.decoder import Decoder, StreamCounts
 from robot_recorder.alignment.frames import FrameColumn, Frames, Window
 from robot_recorder.alignment.lane import MAX_PAUSE_NS, Lane, Stamps
+from robot_recorder.alignment.stream_decoder import Decoder, StreamCounts
 from robot_recorder.alignment.ticks import FixedRate, ReferenceTicks
 from robot_recorder.clocks.source_clock import ClockSetting, Restamp, SourceClock
-from robot_recorder.messages.kinds import KINDS, Decoded, stream_decoder
+from robot_recorder.messages.decoders import Decoded
+from robot_recorder.messages.kinds import KINDS, stream_decoder
 from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.payloads import Payloads
 from robot_recorder.model.streams import FrameClock, StreamConfig

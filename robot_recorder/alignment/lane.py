@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from robot_recorder.alignment.by_name import ByName
-from robot_recorder.alignment.decoder import Decoder, StreamCounts
 from robot_recorder.alignment.frames import NO_INTS, FrameColumn, Window
 from robot_recorder.alignment.layouts import NO_SHAPE
 from robot_recorder.alignment.sample_buffer import SampleBuffer
@@ -33,6 +32,7 @@ from robot_recorder.alignment.sample_choice import (
     neighbours,
 )
 from robot_recorder.alignment.seen_stamps import SeenStamps
+from robot_recorder.alignment.stream_decoder import Decoder, StreamCounts
 from robot_recorder.alignment.value_reader import ValueReader
 from robot_recorder.clocks.source_clock import SourceClock
 from robot_recorder.messages.cdr import HeaderStamps

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from robot_recorder.alignment.decoder import StreamCounts
+from robot_recorder.alignment.stream_decoder import StreamCounts
 from robot_recorder.model.arrays import Bools, Int64s, Places
 
 _REMEMBERED = 4096

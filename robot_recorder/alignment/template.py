@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from robot_recorder.messages.kinds import Decoded
+from robot_recorder.messages.decoders import Decoded
 from robot_recorder.model.arrays import Bools, Bytes, Floats, Places
 from robot_recorder.model.payloads import Rows
 

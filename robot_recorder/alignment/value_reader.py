@@ -7,7 +7,6 @@ from operator import itemgetter
 
 import numpy as np
 
-from robot_recorder.alignment.decoder import Decoder
 from robot_recorder.alignment.interpolation import interpolate
 from robot_recorder.alignment.sample_buffer import SampleBuffer
 from robot_recorder.alignment.sample_choice import (
@@ -17,6 +16,7 @@ from robot_recorder.alignment.sample_choice import (
     around,
     choose_one,
 )
+from robot_recorder.alignment.stream_decoder import Decoder
 from robot_recorder.model.arrays import Floats, Int64s, Places
 from robot_recorder.model.payloads import Payloads, Rows
 from robot_recorder.model.streams import StreamConfig

@@ -25,9 +25,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from robot_recorder.bags import mcap_records as mcap
 from robot_recorder.bags.bag import OpenBag, full_type, opened
 from robot_recorder.bags.db3_file import Db3File
+from robot_recorder.bags.mcap_chunk import decompress
 from robot_recorder.bags.mcap_index import McapIndex
 from robot_recorder.bags.mcap_records import ChunkInfo, Op
-from robot_recorder.bags.mcap_scan import unpack
 from robot_recorder.bags.metadata import METADATA_FILE
 from robot_recorder.messages.cdr import HEAD, head_rows, header_stamps_ns
 from robot_recorder.model.arrays import Bytes, Int64s
@@ -333,7 +333,7 @@ def _unpacked(segment: Segment) -> Segment:
     for topic, column in segment.columns.items():
         try:
             stored = (column.payloads[number] for number in range(len(column.receives)))
-            data = [unpack("zstd", message, MOST_MESSAGE_BYTES) for message in stored]
+            data = [decompress("zstd", message, MOST_MESSAGE_BYTES) for message in stored]
         except Exception as error:  # the library raises many types for damaged data
             raise BagError(f"{topic}: a message cannot be decompressed: {error}") from error
         if any(len(message) > MOST_MESSAGE_BYTES for message in data):

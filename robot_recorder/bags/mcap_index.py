@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import mmap
 import struct
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from robot_recorder.bags import mcap_records as mcap
 from robot_recorder.bags.files import open_regular
+from robot_recorder.bags.mcap_chunk import unpack_chunk
 from robot_recorder.bags.mcap_records import (
     ChannelRecord,
     ChunkHead,
@@ -23,7 +23,7 @@ from robot_recorder.bags.mcap_records import (
     Op,
     SchemaRecord,
 )
-from robot_recorder.bags.mcap_scan import decompress, walk
+from robot_recorder.bags.mcap_scan import walk
 from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.errors import BagError
 
@@ -274,10 +274,10 @@ class McapIndex:
         if head.compression == "" and not self.verify:
             return self.data, first
         try:
-            records = decompress(head, self.data[first : first + head.stored_size])
+            records = unpack_chunk(head, self.data[first : first + head.stored_size])
         except BagError as error:
             raise BagError(f"{self.path}: {error}") from error
-        if records is None or (head.crc and zlib.crc32(records) != head.crc):
+        if records is None:
             raise BagError(self._damaged(chunk.offset))
         return memoryview(records), 0
 

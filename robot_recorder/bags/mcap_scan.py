@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from robot_recorder.bags import mcap_records as mcap
+from robot_recorder.bags.mcap_chunk import unpack_chunk
 from robot_recorder.bags.mcap_file import LIBRARY
 from robot_recorder.bags.mcap_records import (
     ChannelRecord,
@@ -24,7 +25,6 @@ from robot_recorder.model.errors import BagError
 _KNOWN = frozenset(Op)
 _PASSED = (Op.METADATA, Op.ATTACHMENT, Op.DAMAGED)  # records whose content is not needed
 _SHORTEST_CHUNK = 40
-MOST_CHUNK_BYTES = 256_000_000  # uncompressed; chunks usually have one to some ten MB
 _CHUNK = bytes([Op.CHUNK])
 _MAGIC_SIZE = len(mcap.MAGIC)
 
@@ -171,11 +171,9 @@ class _Scanner:
             return None
         if head.records_at + head.stored_size != len(content):
             return None
-        records = decompress(head, content[head.records_at :])
-        if records is None:
-            return None
-        if head.crc:
-            return (head, records) if zlib.crc32(records) == head.crc else None
+        records = unpack_chunk(head, content[head.records_at :])
+        if records is None or head.crc:
+            return None if records is None else (head, records)
         # rosbag2 writes no CRC: check that the chunk consists of records from beginning to end.
         ends = [end for _, _, end in walk(records)]
         return (head, records) if ends and ends[-1] == len(records) else None
@@ -336,46 +334,3 @@ def walk(records: bytes) -> Iterator[tuple[int, int, int]]:
 
 def _pairs(entries: list[int]) -> Iterator[tuple[int, int]]:
     return zip(entries[::2], entries[1::2])
-
-
-def decompress(head: ChunkHead, stored: bytes) -> bytes | None:
-    """Unpack a chunk's records, at most as many bytes as its head says; None: damaged.
-
-    Raises:
-        BagError: a compression library is missing, or the chunk is larger than 256 MB.
-    """
-    if head.compression == "":
-        return stored
-    if head.size > MOST_CHUNK_BYTES:
-        raise BagError(
-            f"a chunk of {len(stored)} bytes claims {head.size / 1e6:.0f} MB uncompressed; "
-            f"more than {MOST_CHUNK_BYTES / 1e6:.0f} MB are not unpacked"
-        )
-    try:
-        records = unpack(head.compression, stored, head.size)
-    except ImportError as error:
-        raise BagError(
-            f"its chunks are compressed with {head.compression}: pip install {error.name}"
-        ) from error
-    except Exception:  # the libraries raise many types for damaged data
-        return None
-    return records if len(records) == head.size else None
-
-
-def unpack(compression: str, stored: bytes, most_bytes: int) -> bytes:
-    """Decompress up to ``most_bytes`` and one more byte, which shows that there is more.
-
-    Raises:
-        ValueError: the compression is neither zstd nor lz4.
-        Exception: whatever the library raises for damaged data.
-    """
-    if compression == "zstd":
-        import zstandard
-
-        with zstandard.ZstdDecompressor().stream_reader(stored) as stream:
-            return bytes(stream.read(most_bytes + 1))
-    if compression == "lz4":
-        import lz4.frame
-
-        return bytes(lz4.frame.LZ4FrameDecompressor().decompress(stored, most_bytes + 1))
-    raise ValueError(f"compression {compression!r} is unknown")

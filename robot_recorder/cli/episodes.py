@@ -86,7 +86,7 @@ def _list(catalogues: list[Catalogue], options: argparse.Namespace) -> int:
 
 def _refuse_empty(catalogues: list[Catalogue]) -> None:
     """Refuse folders without any episode, and leave no catalogue in them: they may be mistyped."""
-    from robot_recorder.bags.complete import incomplete
+    from robot_recorder.bags.rebuild import incomplete
     from robot_recorder.catalogue.schema import FILE
     from robot_recorder.cli.roots import refuse_root
 
@@ -137,8 +137,8 @@ def _print_table(catalogues: list[Catalogue], queries: list[Query], limit: int) 
 
 def _print_leftovers(catalogue: Catalogue) -> None:
     """What lies in a root and cannot be listed as an episode, with what to do about it."""
-    from robot_recorder.bags.complete import incomplete
     from robot_recorder.bags.metadata import METADATA_FILE
+    from robot_recorder.bags.rebuild import incomplete
     from robot_recorder.catalogue.keeper import open_store
     from robot_recorder.cli.roots import print_problems
 

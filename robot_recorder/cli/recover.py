@@ -99,8 +99,8 @@ def _leftover(result: RecoveryResult) -> _Leftover:
 
 def _mend_metadata(path: Path, as_json: bool) -> int:
     from robot_recorder.bags.bag import read_bag
-    from robot_recorder.bags.complete import is_whole
     from robot_recorder.bags.metadata import METADATA_FILE
+    from robot_recorder.bags.rebuild import is_whole
 
     if not is_whole(path):
         return _report([_complete(path)], as_json)
@@ -113,7 +113,7 @@ def _mend_metadata(path: Path, as_json: bool) -> int:
 
 
 def _complete(path: Path) -> _Leftover:
-    from robot_recorder.bags.complete import complete
+    from robot_recorder.bags.rebuild import complete
 
     directory, message = complete(path)
     return _Leftover(directory, True, message)
@@ -121,7 +121,7 @@ def _complete(path: Path) -> _Leftover:
 
 def _recover_all(root: Path, as_json: bool) -> int:
     from robot_recorder.bags.bag import read_bag
-    from robot_recorder.bags.complete import incomplete
+    from robot_recorder.bags.rebuild import incomplete
     from robot_recorder.catalogue.keeper import open_store
 
     store, folders = open_store(root), incomplete(root)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from rosbags.typesys.store import Typestore
 
-from robot_recorder.alignment.decoder import Decoder, StreamCounts
+from robot_recorder.alignment.stream_decoder import Decoder, StreamCounts
 from robot_recorder.bags.columns import Column, bag_topics, read_columns
 from robot_recorder.clocks.robot_clock import restamp_by
 from robot_recorder.clocks.source_clock import robot_stamps
@@ -21,7 +21,8 @@ from robot_recorder.configuration.profile import RESERVED_TOPICS
 from robot_recorder.content.images import ImageFile, picture_of
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.messages.cdr import CdrReader
-from robot_recorder.messages.kinds import KINDS, Decoded, Sort, stream_decoder
+from robot_recorder.messages.decoders import Decoded
+from robot_recorder.messages.kinds import KINDS, Sort, stream_decoder
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.errors import BagError, ConfigError, DecodeError
 from robot_recorder.model.payloads import Messages, Payloads, Rows

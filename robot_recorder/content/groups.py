@@ -14,7 +14,7 @@ from robot_recorder.messages.kinds import Sort
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.streams import NS_PER_S, Role
 from robot_recorder.model.value_names import group_values, joint_of
-from robot_recorder.quality.checks.following import alike
+from robot_recorder.quality.checks.command_following import alike
 from robot_recorder.quality.checks.values import Trace
 
 _LEAST_CELLS = 8  # numbers of one name that are an array to be looked at as a whole

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from robot_recorder.bags.complete import copy_with_indexes
 from robot_recorder.bags.files import is_real_directory, is_regular
 from robot_recorder.bags.mcap_file import Declarations
 from robot_recorder.bags.mcap_index import McapIndex
@@ -26,6 +25,7 @@ from robot_recorder.bags.metadata import (
     write_metadata,
 )
 from robot_recorder.bags.read_back import confirm
+from robot_recorder.bags.rebuild import copy_with_indexes
 from robot_recorder.episodes.locks import HeldError, Lock
 from robot_recorder.episodes.store import EpisodeStore, Note, lock_name
 from robot_recorder.model.errors import BagError, DiskError

@@ -1,4 +1,4 @@
-"""The kinds of messages that are understood: a row each in ``KINDS``, and their decoders.
+"""The kinds of messages that are understood: a row each in ``KINDS``; ``decoders.py`` decodes them.
 
 A row says how a message becomes numbers, how it is aligned, drawn and checked. Messages of other types are recorded
 and aligned by timestamp, without values. Installed packages add rows by entry points (docs/extending.md).
@@ -7,55 +7,24 @@ and aligned by timestamp, without values. Installed packages add rows by entry p
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import Enum, IntEnum
+from enum import Enum
 from functools import cache
-from typing import TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
-from robot_recorder.messages.cdr import CdrReader
+from robot_recorder.messages.decoders import (
+    Decoded,
+    JointStates,
+    decode_imu,
+    decode_joint_state,
+    decode_pose,
+    decode_tactile,
+    decode_transform_stamped,
+    decode_wrench,
+)
 from robot_recorder.messages.image_messages import COMPRESSED, RAW
-from robot_recorder.model.errors import DecodeError
 from robot_recorder.model.extensions import KINDS_GROUP, extensions
 from robot_recorder.model.streams import Policy, StreamConfig
-from robot_recorder.model.units import JointUnit, unit_of
-
-
-class TactileUnit(IntEnum):
-    """Mirrors TactileArray.UNIT_*."""
-
-    PASCAL = 0
-    NORMALISED = 1
-
-
-Vector = npt.NDArray[np.float64]
-_Gaps = tuple[tuple[int, int], ...]  # of padding, from and to
-_Value = TypeVar("_Value")
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """The numbers of one message.
-
-    Attributes:
-        names: one per value, with its unit in brackets.
-        values: float64[len(names)].
-        spans: where in the bytes the values stand, in their order: place, count, type. Empty: not known.
-        gaps: where the bytes mean nothing, from and to: the padding before aligned values.
-        factors: float64[len(names)], what the numbers in the bytes were multiplied by; None: nothing.
-        note: what a person should know about it, such as why it has no values; empty: nothing.
-    """
-
-    names: tuple[str, ...]
-    values: Vector
-    spans: tuple[tuple[int, int, np.dtype], ...] = ()
-    gaps: _Gaps = ()
-    factors: Vector | None = None
-    note: str = ""
 
 
 class Sort(Enum):
@@ -97,213 +66,6 @@ class Kind:
     checks: tuple[str, ...] = ("not_a_number",)
 
 
-_FIELDS = ("position", "velocity", "effort")
-# Alignment, bytes, the names they are, and where among them there is padding.
-_joint_sections: list[tuple[int, bytes, tuple[str, ...], _Gaps]] = []
-_SECTIONS = 8
-_tactile_names: dict[tuple[int, int, int, tuple[str, ...], bool], tuple[str, ...]] = {}
-_CACHE_LIMIT = 256  # layouts; a robot has a handful, a fuzzer must not fill the memory
-UNNAMED = (
-    "its messages name no joints, which are numbered: the driver must fill name[], or the profile "
-    "say 'names: [...]'"
-)
-
-
-def _remember(cache: dict, key: object, value: _Value) -> _Value:  # type: ignore[type-arg]
-    if len(cache) >= _CACHE_LIMIT:
-        cache.clear()
-    cache[key] = value
-    return value
-
-
-def _skip_header(data: bytes) -> CdrReader:
-    reader = CdrReader(data)
-    reader.stamp_ns()
-    reader.skip_bytes()
-    return reader
-
-
-def _read_joint_names(reader: CdrReader) -> tuple[str, ...]:
-    # The names are the same bytes in every message of a robot: compared with the known ones, not read.
-    start = reader.at
-    data, alignment = reader.data, start % 4
-    for known_alignment, section, names, gaps in _joint_sections:
-        if alignment == known_alignment and data.startswith(section, start):
-            reader.at = start + len(section)
-            reader.gaps += [(start + first, start + end) for first, end in gaps]
-            return names
-    gaps_before = len(reader.gaps)
-    count = reader.u32()
-    if count * 4 > len(data):
-        raise DecodeError(f"{count} joints do not fit into {len(data)} bytes")
-    names = tuple(reader.text() for _ in range(count))
-    if len(_joint_sections) >= _SECTIONS:
-        _joint_sections.pop()
-    found = tuple((first - start, end - start) for first, end in reader.gaps[gaps_before:])
-    _joint_sections.insert(0, (alignment, data[start : reader.at], names, found))
-    return names
-
-
-@dataclass(frozen=True)
-class _Reading:
-    """How a joint state with certain names and lengths is read."""
-
-    fields: tuple[bool, ...]  # which of them count
-    names: tuple[str, ...]
-    factors: Vector | None
-    note: str
-
-
-class JointStates:
-    """Reads one stream's sensor_msgs/JointState, its joints named and scaled as its profile says."""
-
-    def __init__(self, names: Sequence[str] = (), units: Sequence[JointUnit] = ()) -> None:
-        """
-        Args:
-            names: of the joints, where messages do not name them.
-            units: of positions, the first that fits a joint; none: rad.
-        """
-        self._names = tuple(names)
-        self._units = tuple(units)
-        self._readings: dict[tuple[tuple[str, ...], tuple[int, ...]], _Reading] = {}
-
-    def __call__(self, data: bytes) -> Decoded:
-        """Position, velocity and effort of every joint, those that are filled in.
-
-        Raises:
-            DecodeError: the bytes are no JointState.
-        """
-        reader = _skip_header(data)
-        joints = _read_joint_names(reader)
-        fields = [reader.double_sequence() for _ in _FIELDS]
-        key = joints, tuple(map(len, fields))
-        reading = self._readings.get(key)
-        if reading is None:
-            reading = _remember(self._readings, key, self._reading(*key))
-        parts = [values for values, counts in zip(fields, reading.fields) if counts]
-        spans, gaps = tuple(reader.spans), tuple(reader.gaps)
-        if len(parts) < len(spans):  # numbers that nobody can say whose they are
-            there = [counts for values, counts in zip(fields, reading.fields) if len(values)]
-            left_out = [span for span, counts in zip(spans, there) if not counts]
-            spans = tuple(span for span, counts in zip(spans, there) if counts)
-            gaps += tuple((start, start + 8 * count) for start, count, _ in left_out)
-        values = np.concatenate(parts) if parts else np.empty(0)
-        if reading.factors is not None:
-            values = values * reading.factors
-        return Decoded(reading.names, values, spans, gaps, reading.factors, reading.note)
-
-    def _reading(self, joints: tuple[str, ...], sizes: tuple[int, ...]) -> _Reading:
-        joints, note = self._named(joints, sizes[0] or (0 if joints else max(sizes)))
-        counts = tuple(0 < size == len(joints) for size in sizes)
-        odd = [
-            f"{size} {field} values for {len(joints)} joints are left out"
-            for field, size, fits in zip(_FIELDS, sizes, counts)
-            if size and not fits
-        ]
-        units = [unit_of(joint, self._units) for joint in joints]
-        chosen = [place for place, fits in enumerate(counts) if fits]
-        names = tuple(
-            f"{_FIELDS[f]}/{joint} ({unit.units[f]})"
-            for f in chosen
-            for joint, unit in zip(joints, units)
-        )
-        factors = np.array([unit.factors[f] for f in chosen for unit in units])
-        scaled = bool((factors != 1.0).any())
-        return _Reading(
-            counts, names, factors if scaled else None, "; ".join(filter(None, [note, *odd]))
-        )
-
-    def _named(self, joints: tuple[str, ...], count: int) -> tuple[tuple[str, ...], str]:
-        """Names of the joints that there are, and what is odd about them."""
-        if len(joints) == count or (joints and not count):
-            if len(set(joints)) == len(joints):
-                return joints, ""
-            seen: Counter[str] = Counter()
-            unique = []
-            for joint in joints:
-                seen[joint] += 1
-                unique.append(joint if seen[joint] == 1 else f"{joint}#{seen[joint]}")
-            return tuple(unique), "its messages name a joint twice: the second one is called ...#2"
-        if not joints and len(self._names) == count:
-            return self._names, ""
-        numbers = tuple(map(str, range(count)))
-        if joints:
-            return numbers, f"{len(joints)} names for {count} positions, which are numbered"
-        if self._names:
-            return numbers, (
-                f"{count} joints without names, the profile names {len(self._names)}: numbered"
-            )
-        return numbers, UNNAMED
-
-
-decode_joint_state = JointStates()
-"""sensor_msgs/JointState: position, velocity, effort of every joint, those that are filled in."""
-
-
-def decode_tactile(data: bytes) -> Decoded:
-    """robot_recorder/TactileArray: normal of every taxel, then shear x, y of every taxel."""
-    reader = _skip_header(data)
-    unit, rows, cols = reader.u8(), reader.u32(), reader.u32()
-    taxels = reader.texts()
-    normal = reader.floats(reader.u32())
-    shear = reader.floats(reader.u32())
-    if len(normal) != (len(taxels) or rows * cols):
-        raise DecodeError(f"{len(normal)} normals for {len(taxels) or rows * cols} taxels")
-    if len(shear) not in (0, 2 * len(normal)):
-        raise DecodeError(f"{len(shear)} shear values for {len(normal)} taxels")
-    key = (unit, rows, cols, taxels, len(shear) > 0)
-    names = _tactile_names.get(key)
-    if names is None:
-        suffix = "(Pa)" if unit == TactileUnit.PASCAL else "(1)"
-        taxels = taxels or tuple(f"{i // cols},{i % cols}" for i in range(len(normal)))
-        names = tuple(f"normal/{t} {suffix}" for t in taxels)
-        if len(shear):
-            names += tuple(f"shear_{axis}/{t} {suffix}" for t in taxels for axis in "xy")
-        _remember(_tactile_names, key, names)
-    return Decoded(names, np.concatenate((normal, shear)), tuple(reader.spans), tuple(reader.gaps))
-
-
-def _fixed(*names: str, header: bool = True) -> Callable[[bytes], Decoded]:
-    def decode(data: bytes) -> Decoded:
-        reader = _skip_header(data) if header else CdrReader(data)
-        values = reader.doubles(len(names))
-        return Decoded(names, values, tuple(reader.spans), tuple(reader.gaps))
-
-    return decode
-
-
-_WRENCH_NAMES = ("force/x (N)", "force/y (N)", "force/z (N)",
-           "torque/x (N m)", "torque/y (N m)", "torque/z (N m)")  # fmt: skip
-_QUATERNION = ("orientation/x (1)", "orientation/y (1)", "orientation/z (1)", "orientation/w (1)")
-_POSITION = ("position/x (m)", "position/y (m)", "position/z (m)")
-_IMU = (*_QUATERNION,
-        "angular_velocity/x (rad/s)", "angular_velocity/y (rad/s)", "angular_velocity/z (rad/s)",
-        "linear_acceleration/x (m/s^2)", "linear_acceleration/y (m/s^2)",
-        "linear_acceleration/z (m/s^2)")  # fmt: skip
-
-
-def decode_imu(data: bytes) -> Decoded:
-    """sensor_msgs/Imu: orientation, angular velocity, linear acceleration; covariances left out."""
-    reader = _skip_header(data)
-    orientation = reader.doubles(4)
-    reader.doubles(9)
-    rate = reader.doubles(3)
-    reader.doubles(9)
-    values = np.concatenate((orientation, rate, reader.doubles(3)))
-    covariances = [(start, start + 8 * count) for start, count, _ in reader.spans[1::2]]
-    return Decoded(_IMU, values, tuple(reader.spans[::2]), (*reader.gaps, *covariances))
-
-
-def decode_transform_stamped(data: bytes) -> Decoded:
-    """geometry_msgs/TransformStamped: translation and rotation."""
-    reader = _skip_header(data)
-    reader.skip_bytes()  # child_frame_id
-    values = reader.doubles(7)
-    return Decoded((*_POSITION, *_QUATERNION), values, tuple(reader.spans), tuple(reader.gaps))
-
-
-_POSE = _fixed(*_POSITION, *_QUATERNION)
-
 JOINT_STATE = "sensor_msgs/msg/JointState"
 
 WRENCH = "geometry_msgs/msg/WrenchStamped"
@@ -318,14 +80,14 @@ _TACTILE_CHECKS = ("not_a_number", "frozen", "taxels_dead", "taxels_stuck", "tax
 _SHIPPED: dict[str, Kind] = {
     JOINT_STATE: Kind("joint state", Sort.JOINTS, _LINEAR, decode_joint_state, by_name=True,
                       checks=_JOINT_CHECKS),
-    WRENCH: Kind("wrench", Sort.WRENCH, _LINEAR, _fixed(*_WRENCH_NAMES), checks=_WRENCH_CHECKS),
+    WRENCH: Kind("wrench", Sort.WRENCH, _LINEAR, decode_wrench, checks=_WRENCH_CHECKS),
     TACTILE: Kind("tactile", Sort.TACTILE, _NEAREST, decode_tactile, checks=_TACTILE_CHECKS),
     RAW: Kind("image", Sort.IMAGE, _NEAREST, None),
     COMPRESSED: Kind("compressed image", Sort.IMAGE, _NEAREST, None),
     CAMERA_INFO: Kind("camera info", Sort.OTHER, _NEAREST, None),
     "sensor_msgs/msg/Imu": Kind("IMU", Sort.IMU, _SLERP, decode_imu, quaternions=(0,),
                                 checks=("not_a_number", "frozen")),
-    "geometry_msgs/msg/PoseStamped": Kind("pose", Sort.POSE, _SLERP, _POSE, quaternions=(3,)),
+    "geometry_msgs/msg/PoseStamped": Kind("pose", Sort.POSE, _SLERP, decode_pose, quaternions=(3,)),
     "geometry_msgs/msg/TransformStamped": Kind(
         "transform", Sort.POSE, _SLERP, decode_transform_stamped, quaternions=(3,)),
 }  # fmt: skip

@@ -10,7 +10,11 @@ from enum import IntEnum
 
 
 class Place(IntEnum):
-    """Where a message went missing. Mirrors Dropout.PLACE_*."""
+    """Where a message went missing. Mirrors Dropout.PLACE_*.
+
+    Found by: DDS ``nodes/topic_reader.py``, by gaps in the publishers' numbers; RING ``recorder/ring.py``; QUEUE and
+    WRITER ``recorder/write_behind.py``, and after an aborted write ``recorder/recording.py``.
+    """
 
     DDS = 0
     RING = 1

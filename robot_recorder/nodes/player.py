@@ -28,7 +28,7 @@ from robot_recorder.nodes.log import NodeLog
 from robot_recorder.nodes.player_publishers import Publishers
 from robot_recorder.nodes.player_terminal import HELP, Keyboard, Progress
 from robot_recorder.nodes.runtime import STEADY, parameter, run
-from robot_recorder.playback.performance import Action, Performance
+from robot_recorder.playback.play_loop import Action, Performance
 from robot_recorder.playback.playhead import checked_rate
 from robot_recorder.playback.selection import Selection, choose
 from robot_recorder.playback.timeline import ReadAhead, messages_from

@@ -22,7 +22,7 @@ from robot_recorder.nodes.ingest import Ingest
 from robot_recorder.nodes.log import NodeLog
 from robot_recorder.nodes.runtime import episodes_root, parameter
 from robot_recorder.quality.picture_worker import PictureWorker
-from robot_recorder.recorder.disk import DiskLimits
+from robot_recorder.recorder.disk_space import DiskLimits
 from robot_recorder.recorder.recorder import Settings
 from robot_recorder.recorder.recording import OwnChannels
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from robot_recorder.alignment.aligner import Aligner
 from robot_recorder.alignment.certificate import Certificate, FrameStats, TickSpan
-from robot_recorder.alignment.decoder import StreamCounts, widened
 from robot_recorder.alignment.frames import FrameColumn, Frames, Window
+from robot_recorder.alignment.stream_decoder import StreamCounts, widened
 from robot_recorder.bags.columns import Column, Segment
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.episodes.facts import lost_of

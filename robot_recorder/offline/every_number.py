@@ -16,7 +16,7 @@ from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_
 from rosbags.typesys.store import Typestore
 
 from robot_recorder.bags.bag import opened
-from robot_recorder.messages.kinds import Decoded
+from robot_recorder.messages.decoders import Decoded
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.model.units import JointUnit
 

@@ -17,13 +17,14 @@ from robot_recorder.clocks.robot_clock import restamp_by
 from robot_recorder.clocks.source_clock import ClockSetting, Restamp
 from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.episodes.episode import Episode
-from robot_recorder.messages.kinds import KINDS, Decoded
+from robot_recorder.messages.decoders import Decoded
+from robot_recorder.messages.kinds import KINDS
 from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.errors import BagError, ConfigError, DecodeError
 from robot_recorder.model.streams import NS_PER_MS, FrameClock, RobotProfile, StreamConfig
-from robot_recorder.offline.by_stamp import log_times_stand, read_by_stamp
 from robot_recorder.offline.every_number import bag_types, foreign_decoder, without_values
 from robot_recorder.offline.guess import Guess, TopicSummary, guess_profile
+from robot_recorder.offline.stamp_order import log_times_stand, read_by_stamp
 from robot_recorder.quality.audit import AuditedStream
 
 _HEADER = re.compile(r"^\s*(std_msgs/(msg/)?)?Header\s+\w+\s*$")

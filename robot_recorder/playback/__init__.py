@@ -1,1 +1,1 @@
-"""Plays bags: messages in time, playhead, selection. Entrance: ``performance.Performance``."""
+"""Plays bags: messages in time, playhead, selection. Entrance: ``play_loop.Performance``."""

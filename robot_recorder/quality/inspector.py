@@ -9,7 +9,8 @@ from robot_recorder.alignment.certificate import Certificate, certified
 from robot_recorder.alignment.pairing import nearest_topics
 from robot_recorder.configuration.tasks import Task
 from robot_recorder.messages.cdr import CdrReader
-from robot_recorder.messages.kinds import CAMERA_INFO, KINDS, Decoded, Sort, sort_of, stream_decoder
+from robot_recorder.messages.decoders import Decoded
+from robot_recorder.messages.kinds import CAMERA_INFO, KINDS, Sort, sort_of, stream_decoder
 from robot_recorder.messages.urdf import joint_limits
 from robot_recorder.model.arrays import Bools, Int64s
 from robot_recorder.model.quality_result import Result
@@ -22,9 +23,10 @@ from robot_recorder.model.quality_settings import (
 from robot_recorder.model.streams import NS_PER_S, RobotProfile, Role, StreamConfig
 from robot_recorder.quality.checks.camera_watch import CameraWatch, Looker, NullLooker
 from robot_recorder.quality.checks.check import Check, EpisodeSummary, Limits, ValueCheck
-from robot_recorder.quality.checks.joints import JointNames, Undecodable
+from robot_recorder.quality.checks.joints import JointNames
 from robot_recorder.quality.checks.motion import STEP_NS
 from robot_recorder.quality.checks.number_watch import NumberWatch
+from robot_recorder.quality.checks.numbers import Undecodable
 from robot_recorder.quality.checks.registry import episode_checks, problems, value_checks
 from robot_recorder.quality.checks.timing import PRESENCE_CHECKS, TIMING_CHECKS, TimingCheck
 from robot_recorder.quality.checks.values import Trace, robot_times

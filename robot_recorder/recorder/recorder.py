@@ -27,7 +27,7 @@ from robot_recorder.model.streams import NS_PER_S, RobotProfile
 from robot_recorder.model.topics import Batch
 from robot_recorder.quality.checks.camera_watch import Looker, NullLooker
 from robot_recorder.quality.inspector import Inspector, NullInspector
-from robot_recorder.recorder.disk import (
+from robot_recorder.recorder.disk_space import (
     DiskLimits,
     episodes_left,
     free_bytes,
@@ -35,13 +35,13 @@ from robot_recorder.recorder.disk import (
     running_out,
     shortage,
 )
-from robot_recorder.recorder.forecast import foresee
 from robot_recorder.recorder.health import HealthMonitor, HealthReport
 from robot_recorder.recorder.live_audit import LiveAudit
 from robot_recorder.recorder.recording import EpisodeStart, OwnChannels, Recording, StopReason
 from robot_recorder.recorder.ring import Ring
 from robot_recorder.recorder.start_gate import judge_start
 from robot_recorder.recorder.stream_watch import StreamWatch
+from robot_recorder.recorder.sure_failures import foresee
 
 _MOST_FINALISING = 3  # each has its own queue in memory
 

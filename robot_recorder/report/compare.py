@@ -17,7 +17,7 @@ from robot_recorder.messages.kinds import Sort
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.value_names import joint_label
-from robot_recorder.report.repeats import Oddness, oddness
+from robot_recorder.report.oddness import Oddness, oddness
 
 # Differences that do not matter, by unit; for touch, of the sum over a pad.
 _LEAST = {"rad": 0.05, "m": 0.005, "N": 2.0, "Pa": 10_000.0}

@@ -14,9 +14,9 @@ from robot_recorder.bags.files import replaced
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.model.labels import Outcome
 from robot_recorder.report.compare import Comparison, Quantity
+from robot_recorder.report.oddness import Oddness
 from robot_recorder.report.picture import OUTCOME_COLOURS
 from robot_recorder.report.plots import plt, ylabel
-from robot_recorder.report.repeats import Oddness
 
 _WIDE, _LEFT, _RIGHT = 15.0, 0.10, 0.99
 _STRIPS, _PICTURES = 6, 8

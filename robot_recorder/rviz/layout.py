@@ -15,8 +15,9 @@ from robot_recorder.bags.reader import read_messages
 from robot_recorder.content.contents import descriptions
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.messages.cdr import CdrReader, header_frame_id
+from robot_recorder.messages.decoders import decode_joint_state
 from robot_recorder.messages.image_messages import COMPRESSED, RAW
-from robot_recorder.messages.kinds import JOINT_STATE, decode_joint_state
+from robot_recorder.messages.kinds import JOINT_STATE
 from robot_recorder.messages.urdf import RobotModel, parse_urdf
 from robot_recorder.model.errors import ConfigError, DecodeError
 from robot_recorder.model.streams import RobotProfile, Role, StreamConfig

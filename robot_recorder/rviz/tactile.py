@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 
 from robot_recorder.messages.cdr import CdrReader
-from robot_recorder.messages.kinds import TactileUnit, decode_tactile
+from robot_recorder.messages.decoders import TactileUnit, decode_tactile
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.errors import ConfigError, DecodeError
 from robot_recorder.rviz.shapes import GREY, Cells, Colour, Key, Point, Shape, Text, between

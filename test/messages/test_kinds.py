@@ -19,7 +19,8 @@ from robot_recorder.alignment.frames import (
     Window,
 )
 from robot_recorder.messages.cdr import CdrReader, header_stamp_ns
-from robot_recorder.messages.kinds import KINDS, decode_joint_state, decode_tactile
+from robot_recorder.messages.decoders import decode_joint_state, decode_tactile
+from robot_recorder.messages.kinds import KINDS
 from robot_recorder.model.errors import DecodeError
 
 serialize = pytest.importorskip("rclpy.serialization").serialize_message

@@ -21,7 +21,7 @@ from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.clocks.robot_clock import RobotClock
 from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.model.topics import BagTopic, Batch, Channel, Sample
-from robot_recorder.recorder.disk import DiskLimits
+from robot_recorder.recorder.disk_space import DiskLimits
 from robot_recorder.recorder.recorder import Assignment, Recorder, Settings
 from robot_recorder.recorder.recording import OwnChannels, Recording
 

@@ -25,7 +25,7 @@ from robot_recorder.model.streams import Role, StreamConfig
 from robot_recorder.model.topics import BagTopic, Batch, Channel, Sample
 from robot_recorder.quality.inspector import Inspector
 from robot_recorder.quality.report import Verdict
-from robot_recorder.recorder.disk import DiskLimits
+from robot_recorder.recorder.disk_space import DiskLimits
 from robot_recorder.recorder.live_audit import LiveAudit
 from robot_recorder.recorder.recorder import RecorderState
 from robot_recorder.recorder.recording import StopReason

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.full_robot import TACTILE
 from support.samples import T0, WRENCH, wrench
 
-from robot_recorder.messages.kinds import TactileUnit
+from robot_recorder.messages.decoders import TactileUnit
 from robot_recorder.model.errors import ConfigError, DecodeError
 from robot_recorder.rviz.scene import SensorScene, SensorStream
 from robot_recorder.rviz.shapes import (

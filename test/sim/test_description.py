@@ -9,7 +9,7 @@ import pytest
 
 mujoco = pytest.importorskip("mujoco")
 
-from robot_recorder.messages.kinds import TactileUnit
+from robot_recorder.messages.decoders import TactileUnit
 from robot_recorder.messages.urdf import Shape, joint_limits, parse_urdf
 from robot_recorder.rviz.shapes import Cells
 from robot_recorder.rviz.tactile import PADS, PadReading, pad_shapes, parse_pads

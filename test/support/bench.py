@@ -13,7 +13,7 @@ from robot_recorder.episodes.episode import Episode
 from robot_recorder.model.streams import FrameClock, RobotProfile, Role, StreamConfig
 from robot_recorder.model.topics import BagTopic, Batch, Channel, Sample
 from robot_recorder.quality.report import Verdict
-from robot_recorder.recorder.disk import DiskLimits
+from robot_recorder.recorder.disk_space import DiskLimits
 from robot_recorder.recorder.recorder import Assignment, Recorder, Settings
 from robot_recorder.recorder.recording import OwnChannels, Recording
 from support.samples import WRENCH, wrench, wrench_topic

@@ -14,7 +14,7 @@ from robot_recorder.model.arrays import Bools
 from robot_recorder.model.quality_result import Level, Result, Threshold
 from robot_recorder.model.streams import NS_PER_S, Role, StreamConfig
 from robot_recorder.model.thresholds import THRESHOLDS, add_threshold
-from robot_recorder.quality.checks.following import alike
+from robot_recorder.quality.checks.command_following import alike
 from robot_recorder.quality.checks.motion import Motion
 from robot_recorder.quality.checks.values import Trace, Values
 

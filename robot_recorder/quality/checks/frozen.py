@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from robot_recorder.alignment.decoder import widened
+from robot_recorder.alignment.stream_decoder import widened
 from robot_recorder.model.arrays import Bools, Floats, Int64s
 from robot_recorder.model.quality_result import Result, Threshold, at_most_warn
 from robot_recorder.model.streams import NS_PER_S

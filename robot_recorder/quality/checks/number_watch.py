@@ -7,15 +7,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from robot_recorder.alignment.decoder import Decoder, StreamCounts
-from robot_recorder.messages.kinds import Decoded, Sort, sort_of
+from robot_recorder.alignment.stream_decoder import Decoder, StreamCounts
+from robot_recorder.messages.decoders import Decoded
+from robot_recorder.messages.kinds import Sort, sort_of
 from robot_recorder.model.arrays import Bools, Floats, Int64s
 from robot_recorder.model.payloads import Messages
 from robot_recorder.model.streams import StreamConfig
 from robot_recorder.model.units import is_measured
 from robot_recorder.model.value_names import joint_of, split_name
 from robot_recorder.quality.checks.check import Check, Limits, ValueCheck
-from robot_recorder.quality.checks.joints import JointJump, JointNames, Undecodable, judged
+from robot_recorder.quality.checks.joints import JointJump, JointNames, judged
+from robot_recorder.quality.checks.numbers import Undecodable
 from robot_recorder.quality.checks.values import Trace, Values, joined
 
 _NARROW = 32  # columns

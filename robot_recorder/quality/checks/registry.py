@@ -10,7 +10,8 @@ from robot_recorder.model.extensions import CHECKS_GROUP, extensions
 from robot_recorder.model.streams import Role, StreamConfig
 from robot_recorder.quality.checks.check import Check
 from robot_recorder.quality.checks.frozen import Frozen, JointFrozen, JointsFrozen
-from robot_recorder.quality.checks.joints import JointJump, JointLimits, JointNames, NotANumber
+from robot_recorder.quality.checks.joints import JointJump, JointLimits, JointNames
+from robot_recorder.quality.checks.numbers import NotANumber
 from robot_recorder.quality.checks.tactile import (
     NeverTouched,
     TactileFrozen,
@@ -19,7 +20,7 @@ from robot_recorder.quality.checks.tactile import (
     TaxelsStuck,
 )
 from robot_recorder.quality.checks.tracking import TrackingError, TrackingLag
-from robot_recorder.quality.checks.whole import WHOLE_CHECKS
+from robot_recorder.quality.checks.whole_episode import WHOLE_CHECKS
 from robot_recorder.quality.checks.wrench import WrenchBias, WrenchClipping, WrenchSpikes
 
 VALUE_CHECKS: dict[str, type[Check]] = {

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from robot_recorder.model.quality_result import Result, Threshold
 from robot_recorder.quality.checks.check import Check, EpisodeSummary
-from robot_recorder.quality.checks.following import Followed, follow
+from robot_recorder.quality.checks.command_following import Followed, follow
 
 
 class _Tracking(Check):

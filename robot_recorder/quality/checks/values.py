@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from robot_recorder.alignment.decoder import widened
+from robot_recorder.alignment.stream_decoder import widened
 from robot_recorder.model.arrays import Bools, Floats, Int64s
 from robot_recorder.model.streams import NS_PER_MS, NS_PER_S
 

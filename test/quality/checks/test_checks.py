@@ -19,7 +19,8 @@ from robot_recorder.model.thresholds import THRESHOLDS
 from robot_recorder.quality.checks.check import Check, EpisodeSummary, ValueCheck
 from robot_recorder.quality.checks.clipping import ClipCounter
 from robot_recorder.quality.checks.frozen import Frozen, JointFrozen, JointsFrozen
-from robot_recorder.quality.checks.joints import JointJump, JointLimits, NotANumber
+from robot_recorder.quality.checks.joints import JointJump, JointLimits
+from robot_recorder.quality.checks.numbers import NotANumber
 from robot_recorder.quality.checks.tactile import (
     NeverTouched,
     TactileFrozen,
@@ -29,7 +30,13 @@ from robot_recorder.quality.checks.tactile import (
 )
 from robot_recorder.quality.checks.tracking import TrackingError, TrackingLag
 from robot_recorder.quality.checks.values import Trace, Values
-from robot_recorder.quality.checks.whole import IdleHead, IdleTail, NeverMoved, TooLong, TooShort
+from robot_recorder.quality.checks.whole_episode import (
+    IdleHead,
+    IdleTail,
+    NeverMoved,
+    TooLong,
+    TooShort,
+)
 from robot_recorder.quality.checks.wrench import WrenchBias, WrenchClipping, WrenchSpikes
 
 NS = 1_000_000_000

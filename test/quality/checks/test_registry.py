@@ -16,7 +16,7 @@ from robot_recorder.quality import inspector
 from robot_recorder.quality.checks.check import Check
 from robot_recorder.quality.checks.frozen import Frozen
 from robot_recorder.quality.checks.timing import Gap
-from robot_recorder.quality.checks.whole import Incomplete
+from robot_recorder.quality.checks.whole_episode import Incomplete
 from robot_recorder.quality.inspector import Inspector
 
 TYPES = {

@@ -11,7 +11,7 @@ from support.samples import T0, wrench
 
 from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.model.topics import BagTopic, Channel, Sample
-from robot_recorder.recorder.forecast import foresee
+from robot_recorder.recorder.sure_failures import foresee
 
 PROFILE = """
 robot: arm

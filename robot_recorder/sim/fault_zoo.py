@@ -20,8 +20,8 @@ from robot_recorder.sim.defects import (
     lose,
     shift_stamps,
 )
-from robot_recorder.sim.zoo_cameras import cameras
-from robot_recorder.sim.zoo_sensors import joints, pads, wrenches
+from robot_recorder.sim.fault_zoo_cameras import cameras
+from robot_recorder.sim.fault_zoo_sensors import joints, pads, wrenches
 
 WARN, FAIL = Level.WARN, Level.FAIL
 Change = Callable[[np.ndarray, np.ndarray], np.ndarray]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from robot_recorder.alignment.layouts import NO_SHAPE, Layouts
 from robot_recorder.alignment.template import Template
-from robot_recorder.messages.kinds import Decoded
+from robot_recorder.messages.decoders import Decoded
 from robot_recorder.model.arrays import Floats, Places
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.model.payloads import Payloads, Rows

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robot_recorder.report.repeats import oddness
+from robot_recorder.report.oddness import oddness
 
 TIMES = (np.arange(200) * 0.04).astype(np.float64)
 KINDS = ["joint"] * 5 + ["force"]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from robot_recorder.model.answers import Answer
 from robot_recorder.model.errors import BagError
-from robot_recorder.playback.performance import Performance, Request
+from robot_recorder.playback.play_loop import Performance, Request
 from robot_recorder.playback.timeline import Message
 
 MS = 1_000_000
