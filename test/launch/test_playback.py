@@ -12,7 +12,7 @@ from support.described import described_robot
 
 from robot_recorder.rviz.stage import LaunchArguments, Program, Stage
 
-FILE = Path(__file__).parents[1] / "launch/playback.launch.py"
+FILE = Path(__file__).parents[2] / "launch/playback.launch.py"
 TREE = ast.parse(FILE.read_text())
 
 

@@ -21,6 +21,8 @@ from robot_recorder.episodes.episode import Episode
 from robot_recorder.offline.align import Alignment, align_episode
 from robot_recorder.offline.plan import make_plan
 
+pytestmark = pytest.mark.alone
+
 LATE_S = 9.0  # until the wrench's clock is known and the silence is over
 
 

@@ -117,6 +117,7 @@ def test_strangers_open_it(bench: Bench) -> None:
     assert count == len(messages) == sum(episode.counts.values())
 
 
+@pytest.mark.alone
 def test_frames_are_aligned_and_recorded(bench: Bench) -> None:
     episode = record(bench, 1.5)
     frames = [decode_frame(data) for data in in_bag(episode, "/synchronizer/frames")]
