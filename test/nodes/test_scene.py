@@ -178,7 +178,7 @@ def test_an_episode_that_is_played(bench: Bench, tmp_path: Path) -> None:
     [
         ({"episode": "/nothing"}, "/nothing does not exist"),
         ({"rate_hz": 0}, "rate_hz"),
-        ({"pads": "palm"}, "'palm' in parameter 'pads'"),
+        ({"pads": "palm"}, "'palm' of parameter 'pads'"),
         ({"profile": "no_such"}, "no profile 'no_such'"),
     ],
 )
