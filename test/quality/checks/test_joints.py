@@ -1,0 +1,28 @@
+"""Joints and the limits of the robot's description."""
+
+from __future__ import annotations
+
+from support.checked import JOINTS, TIMES, check, facts, swing
+
+from robot_recorder.messages.urdf import joint_limits
+from robot_recorder.model.quality_result import Level
+from robot_recorder.model.thresholds import THRESHOLDS
+from robot_recorder.quality.checks.joints import JointLimits
+from robot_recorder.quality.checks.values import Values
+
+PASS, WARN, FAIL = Level.PASS, Level.WARN, Level.FAIL
+
+
+def test_limits_come_from_the_description() -> None:
+    urdf = """<?xml version="1.0"?><robot name="r">
+      <joint name="j0" type="revolute"><limit lower="-0.4" upper="0.6"/></joint>
+      <joint name="j1" type="continuous"/>
+      <joint name="j2" type="prismatic"><limit lower="0" upper="3"/></joint></robot>"""
+    limits = joint_limits(urdf)
+    assert limits == {"j0": (-0.4, 0.6), "j2": (0.0, 3.0)}
+    assert joint_limits("not xml") == {} and joint_limits("<robot><joint/></robot>") == {}
+    result = check(JointLimits, JOINTS, swing(), joint_limits={"s": limits})
+    assert result.level is WARN and "j0 was 0.10 rad beyond" in result.sentence
+    one = JointLimits("s", THRESHOLDS["joint_limits"])
+    one.add(Values(TIMES, TIMES, swing(), JOINTS))
+    assert not list(one.finish(facts())), "without a description there is nothing to judge"
