@@ -1,4 +1,7 @@
-"""Streams whose messages name different joints: each group of joints has its own samples."""
+"""Streams whose messages name different joints: each group of joints has its own samples.
+
+Holds also: layouts.py, template.py.
+"""
 
 from __future__ import annotations
 

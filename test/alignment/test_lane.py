@@ -1,0 +1,121 @@
+"""One stream's lane: order, duplicates, stamps in the future, latency, limits of memory.
+
+Holds also: seen_stamps.py, value_reader.py.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from support.aligned import T0, Run, accounted, stream
+from support.samples import wrench
+
+from robot_recorder.alignment.frames import SampleStatus
+from robot_recorder.alignment.lane import MAX_AHEAD_NS
+from robot_recorder.model.streams import Policy, SourceClockKind
+
+MS = 1_000_000
+
+
+def test_latency_is_subtracted_from_the_stamp() -> None:
+    run = Run(stream(Policy.NEAREST, latency_ms=12))
+    for at, value in ((12, 0), (112, 1), (230, 2)):
+        run.push(at, value)
+    sample = run.sample(100)
+    assert (sample.skew_ns, sample.values[0]) == (0, 1)
+
+
+def test_disorder_within_the_limit_of_the_profile_changes_nothing() -> None:
+    for allowed_ms, expected in ((20, 15), (0, 18.182)):
+        run = Run(stream(Policy.LINEAR, tolerance_ms=200, disorder_ms=allowed_ms))
+        for at, value, received in ((0, 0, 0), (110, 20, 110), (90, 10, 111), (230, 44, 230)):
+            run.push(at, value, received_ms=received)
+        assert run.sample(100).values[0] == pytest.approx(expected, abs=0.001)
+        assert run.aligner.counts[0].out_of_order == 1
+        assert run.aligner.counts[0].late == (allowed_ms == 0)
+
+
+def test_duplicates_future_stamps_and_late_samples_are_counted() -> None:
+    run = Run(stream(Policy.NEAREST))
+    for at in (0, 0, 50, 100, 300, 400):
+        run.push(at)
+    run.push(20, received_ms=400)
+    stamp = T0 + 400 * MS
+    run.give(0, stamp + MAX_AHEAD_NS + 1, stamp, wrench(stamp))
+    run.push(510)
+    accounted(run)
+    counts = run.aligner.counts[0]
+    assert (counts.duplicate, counts.late, counts.ahead) == (1, 1, 1)
+
+
+def test_bytes_of_refused_samples_are_not_kept() -> None:
+    ahead, frozen = Run(stream(Policy.NEAREST)), Run(stream(Policy.NEAREST))
+    for at in range(0, 60_000, 10):
+        ahead.push(at + 3000, received_ms=at)
+        frozen.push(5, received_ms=at)
+    for run in (ahead, frozen):
+        run.aligner.lanes[0].absorb()
+        assert len(run.aligner.lanes[0]._reader._payloads) < 250
+    assert ahead.aligner.counts[0].ahead == 6000 and frozen.aligner.counts[0].duplicate == 5999
+
+
+@pytest.mark.parametrize("size", [10, 1000, 12_000])
+def test_duplicates_do_not_depend_on_batches(size: int) -> None:
+    run = Run(stream(Policy.NEAREST))
+    stamps = [T0 + i * MS for i in [*range(6000), *range(6000), *range(5990, 6010)]]
+    for first in range(0, len(stamps), size):
+        part = stamps[first : first + size]
+        receives = [T0 + 20_000 * MS + first + i for i in range(len(part))]
+        run.aligner.push(0, part, receives, [wrench(s) for s in part])
+        run.aligner.lanes[0].absorb()
+    assert run.aligner.counts[0].duplicate == 10
+
+
+def test_memory_is_bounded() -> None:
+    run = Run(stream(Policy.NEAREST), stream(Policy.NEAREST), deadline_ms=100)
+    run.push(0, lane=1)
+    for at in range(0, 20_000, 1):
+        run.push(at)
+    lane = run.aligner.lanes[0]
+    assert len(lane._kept) < 250 and len(lane._reader._payloads) < 250
+    assert len(lane.decoder._values) < 250
+
+
+def test_a_device_clock_is_corrected() -> None:
+    random = np.random.default_rng(1)
+    camera = stream(Policy.NEAREST, clock=SourceClockKind.DEVICE, latency_ms=5)
+    run = Run(camera, rate_hz=10)
+    for at in range(0, 40_000, 20):
+        stamp = at * (1 + 100e-6) - 7_000_000  # another epoch, and 100 ppm fast
+        received = at + 5 + random.exponential(2)
+        run.push(stamp, at, received_ms=received)
+    late = [f for f in run.frames if f.tick_ns > T0 + 30_000 * MS]
+    assert len(late) > 90
+    for frame in late:
+        sample = frame.samples[0]
+        true_skew_ms = sample.values[0] - (frame.tick_ns - T0) / MS
+        assert sample.status is SampleStatus.FRESH
+        assert sample.skew_ns / MS == pytest.approx(true_skew_ms, abs=1)
+    assert run.aligner.counts[0].no_clock == 50  # the first second
+
+
+@pytest.mark.parametrize("clock", list(SourceClockKind))
+def test_a_restarted_source_clock_is_reported_and_tolerated(clock: SourceClockKind) -> None:
+    run = Run(stream(Policy.LINEAR, clock=clock), stream(Policy.NEAREST), rate_hz=20)
+    for at in range(0, 20_000, 10):
+        jump = -3_600_000 if 8000 <= at < 14_000 else 0
+        run.push(at + jump, at, received_ms=at + 1)
+        run.push(at, at, lane=1)
+    accounted(run)
+    ticks = [f.index for f in run.frames]
+    assert ticks == list(range(ticks[0], ticks[0] + len(ticks)))
+    for frame in run.frames:
+        sample, tick_ms = frame.samples[0], (frame.tick_ns - T0) / MS
+        if sample.status <= SampleStatus.INTERPOLATED:  # every sample marked good is good
+            assert sample.values[0] == pytest.approx(tick_ms, abs=31)
+    back = [f for f in run.frames if 17_000 * MS < f.tick_ns - T0 < 19_000 * MS]
+    assert all(f.complete for f in back)
+    events = [e.text for e in run.aligner.lanes[0].clock.model.events]
+    assert len(events) == 2 and all("jumped by" in e for e in events)
+    during = [f for f in run.frames if 10_000 * MS < f.tick_ns - T0 < 13_500 * MS]
+    assert all(f.complete for f in during) == (clock is SourceClockKind.DEVICE)
