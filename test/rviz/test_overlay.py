@@ -7,10 +7,8 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.described import URDF
 
 from robot_recorder.alignment.frames import NO_FLOATS, NO_INTS, Frame, FrameSample, SampleStatus
-from robot_recorder.model.errors import DecodeError
 from robot_recorder.model.labels import Outcome
 from robot_recorder.model.marks import Mark
 from robot_recorder.quality.report import Verdict
@@ -22,7 +20,6 @@ from robot_recorder.rviz.overlay import (
     overlay_lines,
     overlay_shapes,
 )
-from robot_recorder.rviz.placement import placement
 from robot_recorder.rviz.shapes import BLUE, GREEN, GREY, ORANGE, RED, YELLOW
 
 MARKS = (Mark("reach", 0.5, 2.0), Mark("slip", 1.5, 2.5), Mark("touch", 3.0, 3.0))
@@ -107,14 +104,6 @@ def test_lines_are_stacked_in_order(heights: list[float], z: float) -> None:
     assert shapes[-1].at == pytest.approx((0.1, 0.2, z), abs=1e-4)
     for upper, lower in pairwise(shapes):
         assert upper.at[2] - lower.at[2] > 0.99 * (lower.height + upper.height) / 2
-
-
-def test_the_overlay_is_above_the_highest_link() -> None:
-    place = placement(URDF)
-    assert place.frame == "base" and place.z_m == pytest.approx(0.1 + 0.25)
-    for nothing in ("<robot", "<robot name='bench'/>"):
-        with pytest.raises(DecodeError):
-            placement(nothing)
 
 
 def test_streams_that_a_frame_lacks_stay_readable_for_a_while() -> None:
