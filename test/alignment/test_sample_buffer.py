@@ -21,7 +21,8 @@ actions = st.lists(
 
 @given(actions)
 def test_it_holds_what_was_added_and_not_dropped(todo: list) -> None:
-    buffer, rows, number = SampleBuffer(), [], 0
+    rows: list[tuple[int, int, int, int]] = []
+    buffer, number = SampleBuffer(), 0
     for action in todo:
         if isinstance(action, int):
             buffer.drop(action)
