@@ -1,4 +1,7 @@
-"""Columns hold the same messages as another library reads, whoever wrote the bag."""
+"""Columns hold the same messages as another library reads, whoever wrote the bag.
+
+Holds also: reader.py, db3_file.py.
+"""
 
 from __future__ import annotations
 

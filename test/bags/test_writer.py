@@ -1,9 +1,11 @@
-"""Conformance tests for every bag writer: same input, same messages, stamps and metadata."""
+"""Conformance tests for every bag writer: same input, same messages, stamps and metadata.
+
+Holds also: mcap_writer.py, rosbag2_writer.py.
+"""
 
 from __future__ import annotations
 
 import importlib.util
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,35 +123,6 @@ def test_the_first_chunk_has_messages_even_if_they_are_huge(writer, tmp_path: Pa
     with open(next(path.glob("*.mcap")), "rb") as file:
         chunks = make_reader(file).get_summary().chunk_indexes
     assert all(chunk.message_index_offsets for chunk in chunks)
-
-
-@pytest.mark.parametrize("direct", [True, False])
-def test_a_block_file_holds_exactly_the_appended_bytes(
-    tmp_path: Path, direct: bool, monkeypatch
-) -> None:
-    """For any piece sizes and syncs, with and without direct writes."""
-    import random
-
-    from robot_recorder.bags import block_file
-
-    if not direct:
-        monkeypatch.setattr(os, "O_DIRECT", 0)
-    random_ = random.Random(4)
-    for number in range(30):
-        path = tmp_path / str(number)
-        file, expected = block_file.BlockFile(path, 8192), b""
-        for _ in range(random_.randrange(20)):
-            piece = random_.randbytes(random_.choice([1, 100, 4096, 5000, 50_000]))
-            file.append(piece)
-            expected += piece
-            assert file.position == len(expected)
-            action = random_.choice([file.commit, file.sync, lambda: None])
-            action()
-            if action == file.sync:
-                assert path.read_bytes() == expected
-        file.sync()
-        file.close()
-        assert path.read_bytes() == expected
 
 
 def test_an_existing_directory_is_refused(writer, tmp_path: Path) -> None:
