@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from robot_recorder.bags import files
 from robot_recorder.bags.files import (
     Spare,
     folder_bytes,
@@ -65,7 +64,7 @@ def test_a_failed_replacement_changes_nothing(tmp_path: Path, monkeypatch) -> No
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.os, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError, match="No space left"):
         replace_text(path, "new")
     unwritten = pytest.raises(ConfigError, match="a cannot be written: No space left")

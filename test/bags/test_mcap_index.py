@@ -1,6 +1,6 @@
 """Messages of MCAP files are found by an index, or without one.
 
-Holds also: mcap_records.py.
+Holds also: mcap_chunk.py, mcap_records.py.
 """
 
 from __future__ import annotations

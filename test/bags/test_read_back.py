@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,6 @@ def test_a_bag_that_the_library_cannot_read_is_an_error(tmp_path: Path) -> None:
 
 
 def test_without_a_library_nothing_is_confirmed(tmp_path: Path, monkeypatch) -> None:
-    readers = {"no_such_library": lambda path: {}}
+    readers: dict[str, Callable[[Path], dict[str, int]]] = {"no_such_library": lambda path: {}}
     monkeypatch.setattr(read_back, "_READERS", readers)
     assert confirm(plain(tmp_path), {"/joint_states": 300}) == ""

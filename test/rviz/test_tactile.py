@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robot_recorder.messages.kinds import TactileUnit
+from robot_recorder.messages.decoders import TactileUnit
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.rviz.shapes import GREY, Cells, Text
 from robot_recorder.rviz.tactile import PadLayout, PadReading, PressureScale, pad_shapes, parse_pads

@@ -1,4 +1,7 @@
-"""Each check of values finds its defect, passes what is fine, and does not depend on batches."""
+"""Each check of values finds its defect, passes what is fine, and does not depend on batches.
+
+Holds also: numbers.py.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,8 @@ from support.checked import (
 from robot_recorder.model.quality_result import Level
 from robot_recorder.quality.checks.check import ValueCheck
 from robot_recorder.quality.checks.frozen import Frozen, JointsFrozen
-from robot_recorder.quality.checks.joints import JointJump, NotANumber
+from robot_recorder.quality.checks.joints import JointJump
+from robot_recorder.quality.checks.numbers import NotANumber
 from robot_recorder.quality.checks.tactile import (
     TactileFrozen,
     TaxelsDead,

@@ -1,6 +1,6 @@
 """Lag and error of joints behind their commands.
 
-Holds also: following.py.
+Holds also: command_following.py.
 """
 
 from __future__ import annotations

@@ -12,7 +12,13 @@ from robot_recorder.model.quality_result import Level
 from robot_recorder.model.streams import Role, StreamConfig
 from robot_recorder.model.thresholds import THRESHOLDS
 from robot_recorder.quality.checks.values import Trace
-from robot_recorder.quality.checks.whole import IdleHead, IdleTail, NeverMoved, TooLong, TooShort
+from robot_recorder.quality.checks.whole_episode import (
+    IdleHead,
+    IdleTail,
+    NeverMoved,
+    TooLong,
+    TooShort,
+)
 
 PASS, WARN, FAIL = Level.PASS, Level.WARN, Level.FAIL
 

@@ -9,7 +9,7 @@ import pytest
 from rosbags.rosbag2 import Reader
 from support import cases
 
-from robot_recorder.bags.complete import complete, incomplete, is_whole
+from robot_recorder.bags.rebuild import complete, incomplete, is_whole
 from robot_recorder.model.errors import BagError
 
 FILES = [cases.no_metadata, cases.file_alone, cases.db3_alone, cases.no_message_indexes,
