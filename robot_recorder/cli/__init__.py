@@ -1,1 +1,1 @@
-"""The command ``robot-recorder``: one file a command. Entrance: ``main.main``."""
+"""The program ``robot-recorder``: a file per command, named after it, listed in ``commands.py``. Entrance: ``main.main``."""

@@ -76,7 +76,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _align(path: Path, target: Path, options: argparse.Namespace) -> ExitCode:
-    """One bag; FINDING: it could not be read to its end, or gave no frames."""
+    """Align one bag; return FINDING if it could not be read to its end or gave no frames."""
     from robot_recorder.cli.bag_alignment import aligned, plan_of
     from robot_recorder.cli.certificate_table import print_certificate
     from robot_recorder.dataset.export import export
@@ -107,7 +107,7 @@ def _align(path: Path, target: Path, options: argparse.Namespace) -> ExitCode:
 
 
 def _unused(found: Alignment) -> list[str]:
-    """What could not be used, in sentences."""
+    """Return a sentence for everything that could not be used."""
     sentences = [f"{stream}: {note}" for stream, notes in found.notes.items() for note in notes]
     if not len(found.frames):
         sentences.append("no frames: the aligned streams could not be put on one time axis")

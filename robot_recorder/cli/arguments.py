@@ -9,12 +9,12 @@ from typing import Any
 
 
 def add_json(parser: Any, help: str = "print JSON instead of text") -> None:
-    """``--json``, of every command that prints a table."""
+    """Add ``--json``, which every command that prints a table has."""
     parser.add_argument("--json", action="store_true", help=help)
 
 
 def add_roots(parser: argparse.ArgumentParser) -> None:
-    """The folders of episodes that ``episodes``, ``stats`` and ``catalogue`` are about."""
+    """Add the folders of episodes that ``episodes``, ``stats`` and ``catalogue`` take."""
     parser.add_argument(
         "root", nargs="*", default=[Path("episodes")], type=Path,
         help="folders of recorded episodes; default: episodes",
@@ -22,7 +22,7 @@ def add_roots(parser: argparse.ArgumentParser) -> None:
 
 
 class Word:
-    """The type of an argument that is one of several words.
+    """Type of an argument that is one of several words.
 
     Attributes:
         words: what can be typed, for help and completion.
@@ -37,7 +37,7 @@ class Word:
         self.words = list(self._members)
 
     def __call__(self, text: str) -> Any:
-        """The member that was typed."""
+        """Return the member that was typed."""
         if text in self._members:
             return self._members[text]
         from robot_recorder.configuration.yaml_source import did_you_mean
@@ -55,7 +55,7 @@ def _text(member: Any) -> str:
 def number(
     least: float, most: float, unit: str = "", above: bool = False
 ) -> Callable[[str], float]:
-    """The type of a number from ``least`` to ``most``; with ``above``, greater than ``least``."""
+    """Return the type of a number from ``least`` to ``most``; with ``above``, greater than ``least``."""
 
     def parse(text: str) -> float:
         try:
@@ -72,7 +72,7 @@ def number(
 
 
 def real(text: str) -> float:
-    """The type of any number; the command says itself which it takes."""
+    """Parse any number, for options whose range the command itself checks."""
     try:
         return float(text)
     except ValueError as error:
@@ -80,7 +80,7 @@ def real(text: str) -> float:
 
 
 def whole_number(least: int) -> Callable[[str], int]:
-    """The type of a whole number of at least ``least``."""
+    """Return the type of a whole number of at least ``least``."""
 
     def parse(text: str) -> int:
         try:

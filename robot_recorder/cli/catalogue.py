@@ -51,7 +51,7 @@ def _update(catalogues: list[Catalogue], as_json: bool) -> int:
 
 
 def _updated(catalogue: Catalogue) -> dict[str, Any]:
-    """Bring it up to date; what was done, as plain values."""
+    """Bring a catalogue up to date; return what was done as plain values."""
     from robot_recorder.catalogue.schema import FILE
     from robot_recorder.cli.roots import synced
 

@@ -17,7 +17,7 @@ def print_certificate(title: str, certificate: Certificate) -> None:
 
 
 def certificate_table(certificate: Certificate) -> Table:
-    """One line per stream."""
+    """Return a table with one line per stream."""
     table = Table()
     table.add_column("stream", no_wrap=True)
     table.add_column("policy", no_wrap=True, drop=9)

@@ -72,7 +72,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _episodes_of(path: Path) -> list[Path]:
-    """A bag itself, or the episodes in a folder.
+    """Return the bag itself, or the episodes in a folder.
 
     Raises:
         BagError: it is neither of them.
@@ -104,7 +104,7 @@ def _try(path: Path, profile: Any, tasks: Any) -> CheckResult | str:
 def _all_checked(
     paths: list[Path], jobs: int, profile: Any, tasks: Any
 ) -> Iterator[tuple[Path, CheckResult | str]]:
-    """Every path with its result or what failed, as soon as it is done."""
+    """Yield every path with its result, or a sentence about what failed, as soon as it is done."""
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor, as_completed
     from concurrent.futures.process import BrokenProcessPool

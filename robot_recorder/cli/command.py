@@ -1,4 +1,4 @@
-"""What a command of ``robot-recorder`` is. Other packages add commands of the same kind."""
+"""``Command``: what every command of ``robot-recorder`` is, also one that another package adds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def _no_arguments(parser: argparse.ArgumentParser) -> None:
-    """For commands that take none."""
+    """Add nothing."""
 
 
 @dataclass(frozen=True)

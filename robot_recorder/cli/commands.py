@@ -28,7 +28,7 @@ OWN = (
 
 
 def parser_for(words: Sequence[str]) -> Parser:
-    """The parser for a command line: it knows the command that is named, or lists all of them.
+    """Return the parser for a command line: it knows the command that is named, or lists all of them.
 
     Args:
         words: what was typed after ``robot-recorder``.
@@ -46,7 +46,7 @@ def parser_for(words: Sequence[str]) -> Parser:
 
 
 def complete_parser(commands: Sequence[Command]) -> Parser:
-    """A parser of these commands with all their arguments."""
+    """Return a parser of these commands with all their arguments."""
     parser, subparsers = _empty_parser()
     for command in commands:
         command.add_to(subparsers)
@@ -66,20 +66,20 @@ def _empty_parser() -> tuple[Parser, Any]:
 
 
 def own_command(name: str) -> Command:
-    """One of ``OWN``."""
+    """Import and return one of ``OWN``."""
     command: Command = importlib.import_module(f"robot_recorder.cli.{name}").COMMAND
     return command
 
 
 def all_commands() -> Iterator[Command]:
-    """Every command, in the order of the help."""
+    """Yield every command, in the order of the help."""
     yield from map(own_command, OWN)
     yield from added_commands()
 
 
 @cache
 def added_commands() -> tuple[Command, ...]:
-    """Commands of other installed packages; one that cannot be used is named in a warning and left out."""
+    """Return the commands of other installed packages; warn of those that cannot be used."""
     from robot_recorder.model.extensions import COMMANDS_GROUP, extensions
 
     commands = []
@@ -102,13 +102,13 @@ def added_commands() -> tuple[Command, ...]:
 
 
 class _Version(argparse.Action):
-    """``--version``, which is looked up only when it is asked for."""
+    """``--version``: looks the version up only when it is asked for."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{**options, "nargs": 0})
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        """See argparse."""
+        """Print the version and exit."""
         from robot_recorder.configuration.version import software_version
 
         say(f"{NAME} {software_version()} (Python {platform.python_version()})")

@@ -95,7 +95,7 @@ end
 
 
 def bash_script(commands: Sequence[CommandWords]) -> str:
-    """Options, values and files; bash shows no descriptions."""
+    """Return the script for bash, which shows no descriptions."""
 
     def assign(value: Value) -> str:
         return (
@@ -120,7 +120,7 @@ def bash_script(commands: Sequence[CommandWords]) -> str:
 
 
 def zsh_script(commands: Sequence[CommandWords]) -> str:
-    """Options and commands with their descriptions, values and files."""
+    """Return the script for zsh, with descriptions of commands and options."""
 
     def complete(value: Value) -> str:
         if value.words:
@@ -148,7 +148,7 @@ def zsh_script(commands: Sequence[CommandWords]) -> str:
 
 
 def fish_script(commands: Sequence[CommandWords]) -> str:
-    """Options and commands with their descriptions, values and files."""
+    """Return the script for fish, with descriptions of commands and options."""
     lines = []
     for command in commands:
         start = (
@@ -192,7 +192,7 @@ def _lines(indent: int, lines: Iterable[str]) -> str:
 
 
 def _by_value(commands: Iterable[CommandWords]) -> dict[Value, list[str]]:
-    """What options take: for each value, ``COMMAND --option`` of all that take it."""
+    """Return, for each value, ``COMMAND --option`` of all the options that take it."""
     found: dict[Value, list[str]] = {}
     for command in commands:
         for option in command.options:

@@ -12,7 +12,7 @@ _FILE_METAVARS = {"FILE", "PATH", "PNG", "RRD"}
 
 @dataclass(frozen=True)
 class Value:
-    """What stands at one place of a command line.
+    """What can stand at one place of a command line.
 
     Attributes:
         words: what it may be; empty: anything.
@@ -49,7 +49,7 @@ class CommandWords:
 
 
 def commands_of(parser: argparse.ArgumentParser, name: str = "") -> Iterator[CommandWords]:
-    """What can be typed after the program, each command and each action."""
+    """Yield what can be typed after the program, after each command, and after each action."""
     actions: dict[str, str] = {}
     below: dict[str, argparse.ArgumentParser] = {}
     argument = Value()

@@ -1,4 +1,4 @@
-"""What this package's programs print and log. Everything that others wrote passes ``visible`` here."""
+"""Printing and logging of this package's programs: text from outside passes ``visible`` here."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from robot_recorder.model.text import json_visible, visible, visible_lines
 
 
 def say(text: object = "", flush: bool = False) -> None:
-    """One line on standard output."""
+    """Print one line on standard output."""
     print(visible(str(text)), flush=flush)
 
 
 def say_while_read(text: object) -> None:
-    """One line on standard output at once, for as long as somebody reads it."""
+    """Print one line on standard output at once; nothing more once its reader is gone."""
     try:
         say(text, flush=True)
     except BrokenPipeError:
@@ -26,31 +26,31 @@ def say_while_read(text: object) -> None:
 
 
 def flush() -> None:
-    """Hand everything that was said on standard output to whoever reads it.
+    """Flush standard output.
 
     Raises:
-        BrokenPipeError: nobody does any more.
+        BrokenPipeError: its reader is gone.
     """
     sys.stdout.flush()
 
 
 def stop_printing() -> None:
-    """Drop everything that is said from now on: nobody reads standard output any more."""
+    """Drop everything that is printed on standard output from now on."""
     sys.stdout = open(os.devnull, "w")
 
 
 def say_lines(text: str) -> None:
-    """A text of several lines, such as a file's, on standard output."""
+    """Print a text of several lines, such as a file's, on standard output."""
     print(visible_lines(text), end="")
 
 
 def say_error(text: object) -> None:
-    """One line on standard error."""
+    """Print one line on standard error."""
     print(visible(str(text)), file=sys.stderr, flush=True)
 
 
 def say_json(value: Any, indent: int | None = None) -> None:
-    """A value as JSON on standard output; what is not a number (NaN) or infinite becomes null."""
+    """Print a value as JSON on standard output; NaN and infinite numbers become null."""
     try:
         text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
     except ValueError:
@@ -67,10 +67,10 @@ def _finite(value: Any) -> Any:
 
 
 class VisibleFormatter(logging.Formatter):
-    """One line a record; below it, indented, the traceback. No line begins with what others wrote."""
+    """Formats a record as one line, with the traceback indented below: no line begins with foreign text."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """See logging.Formatter."""
+        """Return the text of a record."""
         lines = [f"{record.levelname.lower()}: {visible(record.getMessage())}"]
         if record.exc_info:
             lines.append(indented(self.formatException(record.exc_info)))
@@ -78,12 +78,12 @@ class VisibleFormatter(logging.Formatter):
 
 
 def indented(text: str) -> str:
-    """Lines of a traceback, none of which can be taken for a line of a log."""
+    """Indent the lines of a traceback, so that none can be taken for a line of a log."""
     return "\n".join(f"    {line}" for line in visible_lines(text).split("\n"))
 
 
 def log_visibly() -> None:
-    """Have what modules log through ``logging``, and Python's warnings, on standard error, visibly."""
+    """Send ``logging`` and Python's warnings to standard error, through ``VisibleFormatter``."""
     handler = logging.StreamHandler()
     handler.setFormatter(VisibleFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])

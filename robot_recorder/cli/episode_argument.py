@@ -12,7 +12,7 @@ HELP = "bag directory or data file, from any recorder; of a folder, the newest e
 
 
 def chosen_episode(path: Path) -> Path:
-    """The bag directory that a path means.
+    """Return the bag directory that a path means.
 
     Raises:
         BagError: there is no bag at the path or directly below it.
@@ -35,7 +35,7 @@ def chosen_episode(path: Path) -> Path:
 
 
 def _started(path: Path) -> float:
-    """Start in s since the epoch: from the id, or else the time stamp of the metadata, which labels change."""
+    """Return the start in s since the epoch: from the id, or else from the metadata file's time stamp."""
     from robot_recorder.bags.metadata import METADATA_FILE
 
     found = _START.search(path.name)

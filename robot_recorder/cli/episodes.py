@@ -102,14 +102,14 @@ def _refuse_empty(catalogues: list[Catalogue]) -> None:
 
 
 def _found(queries: list[Query], limit: int | None) -> Iterator[Entry]:
-    """The newest of all roots, or all of them; the oldest first."""
+    """Yield the newest episodes of all roots, or all of them; the oldest first."""
     each = [query.all() if limit is None else query.newest(limit) for query in queries]
     found = heapq.merge(*each, key=lambda entry: (entry.start_ns, entry.name))
     return found if limit is None else iter(list(found)[-limit:])
 
 
 def _print_path(path: Path) -> bool:
-    """A path for scripts, unchanged; False: its name cannot stand on one line."""
+    """Print a path unchanged, for scripts; return False if it is not one line of text."""
     if visible(str(path)) != str(path):
         say_error(f"not listed: {path}: its name is not one line of text; rename it, or use --json")
         return False
@@ -136,7 +136,7 @@ def _print_table(catalogues: list[Catalogue], queries: list[Query], limit: int) 
 
 
 def _print_leftovers(catalogue: Catalogue) -> None:
-    """What lies in a root and cannot be listed as an episode, with what to do about it."""
+    """Print what lies in a root and is not an episode yet, with what to do about it."""
     from robot_recorder.bags.metadata import METADATA_FILE
     from robot_recorder.bags.rebuild import incomplete
     from robot_recorder.catalogue.keeper import open_store

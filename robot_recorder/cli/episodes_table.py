@@ -24,7 +24,7 @@ VERDICT_STYLES = {
 
 
 def episodes_table(entries: Iterable[Entry]) -> Table:
-    """A numbered line per episode."""
+    """Return a table with a numbered line per episode."""
     table = Table()
     table.add_column("#", justify="right")
     for heading, drop in (("episode", 0), ("task", 1), ("outcome", 0), ("verdict", 0)):
@@ -54,7 +54,7 @@ def episodes_table(entries: Iterable[Entry]) -> Table:
 
 
 def streams_table(episodes: list[Episode]) -> Table:
-    """Messages per topic; one column per episode."""
+    """Return a table of messages per topic, one column per episode."""
     table = Table()
     table.add_column("messages per stream", no_wrap=True)
     for number in range(len(episodes)):

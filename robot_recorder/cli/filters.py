@@ -26,7 +26,7 @@ def add_filter(parser: argparse.ArgumentParser) -> None:
 
 
 def filter_of(options: argparse.Namespace, catalogues: list[Catalogue]) -> Filter:
-    """The filter of a command line.
+    """Return the filter of a command line.
 
     Raises:
         ConfigError: no episode has the task, robot or operator that is given.
@@ -58,6 +58,6 @@ def _since(text: str) -> int:
 
 
 def _until(text: str) -> int:
-    """The end of a day, or an instant."""
+    """Parse an instant, or a day, which means its end."""
     whole_day = len(text) <= len("2026-01-31")
     return round((_time(text) + timedelta(days=whole_day)).timestamp()) * NS_PER_S

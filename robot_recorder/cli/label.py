@@ -179,7 +179,7 @@ def _refuse(path: Path, change: bool) -> None:
 
 
 def _asked(options: argparse.Namespace, now: LabelledEpisode) -> Iterator[LabelEvent]:
-    """The events that a command line asks for, in the order in which they are appended."""
+    """Yield the events that a command line asks for, in the order in which they are appended."""
     from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
 
     stamps = itertools.count(time.time_ns())

@@ -17,7 +17,7 @@ from robot_recorder.model.streams import NS_PER_S
 
 
 def sentence(now: LabelledEpisode, events: Sequence[LabelEvent], task: Task | None) -> str:
-    """What was done to an episode, and what is still to be annotated.
+    """Say what was done to an episode, and what is still to be annotated.
 
     Args:
         events: the labels that were added.
@@ -40,7 +40,7 @@ def _added(event: LabelEvent, now: LabelledEpisode) -> str:
 
 
 def labels_as_json(now: LabelledEpisode, path: Path, registry: TaskRegistry) -> dict[str, Any]:
-    """The labels that hold, and all that were given, as plain values; times in s on the episode's clock."""
+    """Return the labels that hold and all that were given as plain values, times in s on the episode's clock."""
     labels, span = now.labels, now.span
     annotations = [
         {"name": a.name, "start_s": span.seconds(a.start_ns), "end_s": span.seconds(a.end_ns)}
@@ -63,7 +63,7 @@ def labels_as_json(now: LabelledEpisode, path: Path, registry: TaskRegistry) -> 
 
 
 def print_history(now: LabelledEpisode, registry: TaskRegistry) -> None:
-    """The labels that hold, and a table of all that were given."""
+    """Print the labels that hold, and a table of all that were given."""
     labels = now.labels
     annotated = ", ".join(describe(event, now) for event in labels.annotations)
     say(

@@ -47,7 +47,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _print(estimates: list[LatencyEstimate]) -> None:
-    """One line per stream, and below them what to write into the profile."""
+    """Print one line per stream, and below them what to write into the profile."""
     from robot_recorder.cli.tables import PlainText, Table, table_console
 
     table = Table()

@@ -36,7 +36,7 @@ class Parser(argparse.ArgumentParser):
         raise SystemExit(ExitCode.FAILED)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Like argparse's, but what is unknown is refused here, where its neighbours are known."""
+        """Parse like argparse, and refuse what is unknown here, where its neighbours are known."""
         if args is not None:
             self._refuse_unknown_options(args)
         found, unknown = super().parse_known_args(args, namespace)
@@ -47,7 +47,7 @@ class Parser(argparse.ArgumentParser):
         return found, unknown
 
     def _refuse_unknown_options(self, words: Sequence[str]) -> None:
-        """Before argparse complains of what is missing because an option was mistyped."""
+        """Refuse a mistyped option before argparse reports what is missing because of it."""
         known = self._option_string_actions
         for word in words:
             option = word.partition("=")[0]
@@ -69,7 +69,7 @@ class Parser(argparse.ArgumentParser):
         self.error(f"unknown option '{option}'; {did_you_mean(option, known)}")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        """Of a command, an action, or an option with choices."""
+        """Refuse an unknown command, action or choice with the nearest known one."""
         if action.choices is None or value in action.choices:
             return
         from robot_recorder.configuration.yaml_source import did_you_mean

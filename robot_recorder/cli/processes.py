@@ -13,7 +13,7 @@ from robot_recorder.configuration.find import installed_program
 
 
 def node_command(name: str, parameters: Mapping[str, object], namespace: str = "") -> list[str]:
-    """The command line that starts a node.
+    """Return the command line that starts a node.
 
     Args:
         name: of the executable, as ``ros2 run`` knows it.

@@ -55,7 +55,7 @@ def _has_ros() -> bool:
 
 
 def _missing_types(profile: RobotProfile) -> list[str]:
-    """A sentence per stream whose message type is not installed."""
+    """Return a sentence per stream whose message type is not installed."""
     from robot_recorder.messages.installed_types import message_class
 
     missing = []

@@ -11,7 +11,7 @@ from robot_recorder.model.text import visible
 
 @contextmanager
 def progress(name: str) -> Iterator[Callable[[str, float], None]]:
-    """A bar for one piece of work, which disappears at the end.
+    """Show a bar for one piece of work; it disappears at the end.
 
     Yields:
         A function to call with what is being done, and which share of it is done, 0 to 1.
@@ -27,7 +27,7 @@ def progress(name: str) -> Iterator[Callable[[str, float], None]]:
 
 @contextmanager
 def counted(what: str, least: int = 2) -> Iterator[Callable[[int, int], None]]:
-    """A bar that counts, which disappears at the end.
+    """Show a bar that counts; it disappears at the end.
 
     Args:
         least: with fewer than this in all, no bar appears.

@@ -22,7 +22,7 @@ _MOST_LINES = 20  # of each kind of problem
 def with_catalogues(
     roots: list[Path], work: Callable[[list[Catalogue]], int], maintain: bool = False
 ) -> int:
-    """Do something with the catalogues of all roots; one that is broken is rebuilt first.
+    """Run a function on the catalogues of all roots; rebuild one that is broken first.
 
     Args:
         work: gets the open catalogues, and returns an exit code.
@@ -80,7 +80,7 @@ def synced(catalogue: Catalogue, thorough: bool = False) -> SyncResult:
 
 
 def print_problems(lines: Sequence[str]) -> None:
-    """The first lines of one kind of problem, and how many more there are."""
+    """Print the first lines of one kind of problem, and how many more there are."""
     for line in lines[:_MOST_LINES]:
         say(line)
     if len(lines) > _MOST_LINES:

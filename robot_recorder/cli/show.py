@@ -82,7 +82,7 @@ def _compare(paths: list[Path], out: Path | None, as_json: bool) -> int:
 
 
 def _comparison_as_json(comparison: Comparison) -> list[dict[str, Any]]:
-    """Plain values of every repeat, the most unusual first; None: nothing to compare."""
+    """Return plain values of every repeat, the most unusual first; None: nothing to compare."""
     from robot_recorder.report.compare_picture import where
 
     return [
@@ -120,7 +120,7 @@ def _print_comparison(comparison: Comparison) -> None:
 
 
 def _targets(out: Path | None, folder: Path, name: str, suffixes: tuple[str, ...]) -> list[Path]:
-    """Files to write.
+    """Return the files to write.
 
     Raises:
         ConfigError: they cannot be written there, or not in the format that is asked for.

@@ -20,7 +20,7 @@ _NAMELESS = {Side.PROGRAMME: "in no programme", Side.TASK: "no task", Side.OPERA
 
 
 def name_of(side: Side, name: str) -> str:
-    """The heading of a row."""
+    """Return the heading of a row."""
     return name or f"({_NAMELESS[side]})"
 
 

@@ -62,7 +62,7 @@ class Table(rich.table.Table):
         super().add_row(*map(_plain, cells), **options)
 
     def least_width(self, console: rich.console.Console) -> int:
-        """Characters it takes to show every column: whole lines, or where they may be wrapped whole words."""
+        """Return how many characters every column needs: for whole lines, or for whole words if it wraps."""
         options = console.options.update_width(_WIDEST)
         widths = [
             max(
@@ -78,7 +78,7 @@ class Table(rich.table.Table):
         return sum(widths) + len(_SEPARATOR) * (len(widths) - 1)
 
     def narrow(self, console: rich.console.Console) -> list[str]:
-        """Leave out columns until it fits; returns their headings."""
+        """Leave out columns until the table fits; return their headings."""
         left_out = []
         while self.least_width(console) > console.width and (rank := max(self._ranks, default=0)):
             place = self._ranks.index(rank)
@@ -115,5 +115,5 @@ class Console(rich.console.Console):
 
 
 def table_console(width: int = 160) -> Console:
-    """The console for tables: as wide as the terminal, or ``width`` characters when it is redirected."""
+    """Return the console for tables: as wide as the terminal, or ``width`` characters when redirected."""
     return Console() if sys.stdout.isatty() else Console(width=width)

@@ -195,7 +195,7 @@ def test_a_pipe_gets_a_line_at_the_beginning_and_one_at_the_end(bag: Path) -> No
     assert all(line.startswith("some were up to") for line in lines[3:]), "of a busy machine"
 
 
-def test_what_can_not_be_played_is_refused_before_anything_is_started(bag: Path, capsys) -> None:
+def test_what_cannot_be_played_is_refused_before_anything_is_started(bag: Path, capsys) -> None:
     for arguments, words in (
         (["--rate", "0"], "rate 0 is not between 0.01 and 100"),
         (["--rate", "nan"], "rate nan"),

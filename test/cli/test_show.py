@@ -94,7 +94,7 @@ def test_pictures_that_stand_beside_episodes_are_in_every_star(tmp_path: Path, c
     )
 
 
-def test_a_folder_that_can_not_be_written_to_is_told_at_once(
+def test_a_folder_that_cannot_be_written_to_is_named_at_once(
     tmp_path: Path, capsys, monkeypatch
 ) -> None:
     bag = small_robot(tmp_path / "bag", 1.0)
