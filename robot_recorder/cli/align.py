@@ -53,6 +53,11 @@ def _run(options: argparse.Namespace) -> int:
     suffix = ".parquet" if options.parquet else ".npz"
     out: Path | None = options.out
     if out is not None and out.suffix not in exporters():
+        if out.suffix and not out.is_dir():
+            raise ConfigError(
+                f"--out {out}: no exporter writes '{out.suffix}' and there is no such folder; "
+                f"use {' or '.join(exporters())}, or make the folder first"
+            )
         make_folder(out)
     elif out is not None and len(options.episode) > 1:
         raise ConfigError(f"--out {out} is one file for {len(options.episode)} bags; give a folder")

@@ -53,3 +53,13 @@ def test_what_cannot_be_aligned_is_refused_by_name(small_bag: Path, tmp_path: Pa
         assert words in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["align", str(small_bag), "--rate", "-3"])
+
+
+def test_a_format_that_nothing_writes_is_not_the_name_of_a_folder(tmp_path: Path, capsys) -> None:
+    bag = small_robot(tmp_path / "bag", 1, profile_yaml=PROFILE)
+    assert main(["align", str(bag), "--out", str(tmp_path / "a.csv")]) == 2
+    assert "no exporter writes '.csv'" in capsys.readouterr().err
+    assert not (tmp_path / "a.csv").exists()
+    (tmp_path / "run.1").mkdir()
+    assert main(["align", str(bag), "--out", str(tmp_path / "run.1")]) == 0
+    assert (tmp_path / "run.1" / "bag.npz").is_file()
