@@ -1,4 +1,7 @@
-"""A comparison of repeats finds, names and draws the odd one."""
+"""A comparison of repeats finds, names and draws the odd one.
+
+Holds also: compare_picture.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The picture of an episode."""
+"""The picture of an episode.
+
+Holds also: plots.py.
+"""
 
 from __future__ import annotations
 
