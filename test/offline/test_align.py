@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.alignments import aligned
 from support.bags import (
     HEADER,
     JOINTS,
@@ -22,20 +23,9 @@ from support.bags import (
 
 from robot_recorder.alignment.frames import SampleStatus
 from robot_recorder.bags.mcap_writer import McapWriter
-from robot_recorder.configuration.profile import parse_profile
-from robot_recorder.dataset.export import export
-from robot_recorder.episodes.episode import Episode
-from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.qos import OfferedQos
 from robot_recorder.model.streams import FrameClock
 from robot_recorder.model.topics import BagTopic, Channel, Sample
-from robot_recorder.offline.align import Alignment, align_episode
-from robot_recorder.offline.plan import make_plan
-
-
-def aligned(path: Path, clock: FrameClock, profile: str = PROFILE) -> Alignment:
-    episode = Episode.open(path)
-    return align_episode(episode, make_plan(episode, parse_profile(profile, "p")), clock)
 
 
 @pytest.mark.parametrize("rate_hz", [7.0, 30.0, 100.0])
@@ -127,48 +117,3 @@ def test_a_truncated_bag_is_aligned_as_far_as_it_can_be_read(tmp_path: Path) -> 
         assert type(error).__name__ == "BagError" and str(path) in str(error)
     else:
         assert found.problem or len(found.frames) > 0
-
-
-def test_tables_hold_the_frames(tmp_path: Path) -> None:
-    window = PROFILE.replace("WrenchStamped, role", "WrenchStamped, window: true, role")
-    found = aligned(small_robot(tmp_path / "bag", 3), FrameClock(20.0), window)
-    export(found, tmp_path / "a.npz")
-    table = np.load(tmp_path / "a.npz")
-    facts = json.loads(str(table["facts"]))
-    assert facts["rate_hz"] == 20 and facts["status"]["held"] == int(SampleStatus.HELD)
-    assert facts["streams"][0]["value_names"] == [
-        "position/joint_0 (rad)",
-        "position/joint_1 (rad)",
-    ]
-    assert facts["certificate"]["streams"]["camera"]["count"] == 60
-    assert (table["tick_ns"] == found.frames.ticks).all() and table["complete"].all()
-    assert (table["joints.values"] == found.frames.columns[0].values).all()
-    assert list(table["joints.names"]) == facts["streams"][0]["value_names"]
-    splits = table["wrench.window_splits"]
-    assert len(splits) == len(found.frames) + 1
-    assert splits[-1] == len(table["wrench.window_stamp_ns"]) > 280
-    numbers = table["camera.sample"]  # index of the image among the messages of its topic
-    assert (np.diff(numbers) >= 0).all() and numbers.max() < 60
-    with pytest.raises(ConfigError, match=r"\.npz or \.parquet"):
-        export(found, tmp_path / "a.csv")
-    with pytest.raises(ConfigError, match="cannot be written"):
-        export(found, tmp_path / "nowhere" / "a.npz")
-    assert not list(tmp_path.glob(".*partial"))
-
-
-def test_parquet_holds_the_same_values_as_npz(tmp_path: Path) -> None:
-    parquet = pytest.importorskip("pyarrow.parquet")
-    window = PROFILE.replace("WrenchStamped, role", "WrenchStamped, window: true, role")
-    found = aligned(small_robot(tmp_path / "bag", 3), FrameClock(20.0), window)
-    export(found, tmp_path / "a.parquet")
-    table = parquet.read_table(tmp_path / "a.parquet")
-    assert table.column("tick_ns").to_pylist() == found.frames.ticks.tolist()
-    assert table.column("joints.values").to_pylist() == found.frames.columns[0].values.tolist()
-    assert table.column("camera.values").to_pylist()[0] == []
-    frames = list(found.frames)
-    stamps = table.column("wrench.window_stamp_ns").to_pylist()
-    assert stamps[5] == (frames[5].samples[1].window_skew_ns + frames[5].tick_ns).tolist()
-    values = table.column("wrench.window_values").to_pylist()
-    assert values[5] == frames[5].samples[1].window_values.tolist()
-    facts = json.loads(table.schema.metadata[b"robot_recorder"])
-    assert facts["certificate"]["frames"] == len(found.frames)

@@ -1,4 +1,7 @@
-"""Latency from shared events: a camera on a swinging joint, a force that follows it."""
+"""Latency from shared events: a camera on a swinging joint, a force that follows it.
+
+Holds also: activity.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Good recordings of other robots are accepted, and everything that cannot be judged is listed."""
+"""Good recordings of other robots are accepted, and everything that cannot be judged is listed.
+
+Holds also: quality/audit.py.
+"""
 
 from __future__ import annotations
 
