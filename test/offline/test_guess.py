@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from support.bags import T0
-from support.samples import T0
 
 from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.model.errors import ConfigError

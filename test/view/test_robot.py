@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-rr = pytest.importorskip("rerun")
+pytest.importorskip("rerun")
 
 from rerun.chunk import RrdReader
-from support.described import URDF
+from support.bags import angle
+from support.described import SECONDS, URDF
+from support.recordings import Recorded
 
 from robot_recorder.content.contents import Numbers, Topic
-from robot_recorder.content.thinning import at_most
 from robot_recorder.messages.kinds import Sort
-from robot_recorder.messages.urdf import parse_urdf
+from robot_recorder.messages.urdf import parse_urdf, quaternions
 from robot_recorder.model.streams import Role
 from robot_recorder.view import viewer
 from robot_recorder.view.log import RerunLog
@@ -78,8 +79,17 @@ def test_observed_joints_move_the_robot_and_commands_only_without_them() -> None
     assert driving([commanded]) == [commanded]
 
 
-def test_thinning_keeps_at_most_the_given_rate() -> None:
-    times = np.sort(np.random.default_rng(0).uniform(-3, 7, 5000))
-    kept = times[at_most(times, 20)]
-    assert len(np.unique(np.floor(kept * 20))) == len(kept) == 200
-    assert (at_most(times[:3], 1e6) == [0, 1, 2]).all()
+def test_links_have_the_poses_that_the_joints_give(recorded: Recorded) -> None:
+    times, places = recorded.rows("/robot/hand", "Transform3D:translation")
+    _, turns = recorded.rows("/robot/hand", "Transform3D:quaternion")
+    assert len(times) == pytest.approx((SECONDS + 0.5) * 50, abs=2), "50 Hz of 100"
+    positions = {"joint_0": angle(times), "joint_1": angle(times + 0.4)}
+    poses = parse_urdf(URDF).link_poses(positions)["hand"]
+    assert np.array(places)[:, 0] == pytest.approx(poses[:, :3, 3], abs=1e-6)
+    alike = np.abs((np.array(turns)[:, 0] * quaternions(poses)).sum(axis=1))
+    assert alike == pytest.approx(1, abs=1e-6)
+    assert recorded.rows("/robot/base", "Transform3D:translation")[1] == [[[0, 0, 0]]]
+    assert recorded.rows("/robot/base/visual\\ 0", "Boxes3D:half_sizes")[1] == [
+        [pytest.approx([0.1, 0.1, 0.05])]
+    ]
+    assert any("meshes not found (package://nowhere" in n for n in recorded.viewed.notes)
