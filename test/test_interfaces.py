@@ -45,13 +45,3 @@ def test_every_field_has_a_comment(path: Path) -> None:
     for line in path.read_text().splitlines():
         if re.match(r"^[a-z]", line) and "=" not in line.split("#")[0]:
             assert "# " in line, f"{path.name}: {line}"
-
-
-def test_package_xml_and_code_agree_on_the_version() -> None:
-    import xml.etree.ElementTree as ElementTree
-
-    from robot_recorder.configuration.version import software_version
-
-    assert (
-        ElementTree.parse(ROOT / "package.xml").getroot().findtext("version") == software_version()
-    )

@@ -6,6 +6,7 @@ import mujoco
 import pytest
 
 from robot_recorder.sim.model import build_model
+from robot_recorder.sim.robot import Robot
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +17,8 @@ def model_cache(tmp_path_factory):
 @pytest.fixture(scope="session")
 def model(model_cache) -> mujoco.MjModel:
     return build_model(model_cache)
+
+
+@pytest.fixture
+def robot(model) -> Robot:
+    return Robot(model)

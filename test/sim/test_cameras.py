@@ -1,3 +1,5 @@
+"""Rendered cameras see the scene that the physics has."""
+
 from __future__ import annotations
 
 import math

@@ -1,4 +1,7 @@
-"""The simulated robot's description matches the model; MuJoCo itself reads it as a second robot."""
+"""The simulated robot's description matches the model; MuJoCo itself reads it as a second robot.
+
+Holds also: visuals.py.
+"""
 
 from __future__ import annotations
 

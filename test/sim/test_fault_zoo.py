@@ -1,4 +1,7 @@
-"""A small fault zoo: a good episode of the simulated robot, and one defect of each kind."""
+"""A small fault zoo: a good episode of the simulated robot, and one defect of each kind.
+
+Holds also: defects.py, fault_zoo_cameras.py, fault_zoo_sensors.py.
+"""
 
 from __future__ import annotations
 

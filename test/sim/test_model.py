@@ -1,3 +1,8 @@
+"""The model of the robot and its surroundings.
+
+Holds also: scene.py.
+"""
+
 from __future__ import annotations
 
 import time

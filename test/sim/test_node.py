@@ -1,4 +1,7 @@
-"""The simulated robot's node publishes every stream with its rate and stamps."""
+"""The simulated robot's node publishes every stream with its rate and stamps.
+
+Holds also: camera_process.py, templates.py.
+"""
 
 from __future__ import annotations
 

@@ -6,31 +6,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from support.attempts import attempt
 
-from robot_recorder.sim.robot import Robot
 from robot_recorder.sim.scenarios import draw
 
 HOLD = ("hold", "carry")
-
-
-@pytest.fixture
-def robot(model) -> Robot:
-    return Robot(model)
-
-
-def attempt(robot, scenario):
-    """Run one attempt; return joint positions per step, and (phase, wrench, tactile) at 50 Hz."""
-    robot.reset(scenario)
-    joints, samples = [], []
-    robot.begin()
-    while not robot.done:
-        robot.step()
-        joints.append(robot.joint_position)
-        if len(joints) % 10 == 0:
-            samples.append((robot.phase, robot.wrench, robot.tactile))
-    for _ in range(100):
-        robot.step()
-    return np.array(joints), samples
 
 
 @pytest.mark.parametrize("task, seed", [("lift_box", 0), ("carry_tray", 1)])
@@ -54,31 +34,6 @@ def test_a_good_attempt_succeeds_and_is_measured_by_the_sensors(robot, task, see
         assert max(pad.max() for _, pad in free) == 0.0
         # The world pushes the left hand left (+y of its wrist) and the right hand right.
         assert np.mean([w[1] for w, _ in held]) * (1 if side == "left" else -1) > 10.0
-
-
-@pytest.mark.parametrize("task", ["lift_box", "carry_tray"])
-def test_an_attempt_with_slippery_palms_fails(robot, task):
-    scenario = dataclasses.replace(draw(task, 1), friction=0.06)
-    attempt(robot, scenario)
-    outcome = robot.outcome()
-    assert not outcome.success
-    assert outcome.cause in ("slip", "drop", "tipped") and outcome.detail
-
-
-@pytest.mark.parametrize(
-    "task, seed, cause", [("lift_box", 25, "slip"), ("carry_tray", 28, "missed_spot")]
-)
-def test_attempts_drawn_as_failures_fail(robot, task, seed, cause):
-    attempt(robot, draw(task, seed))
-    assert (robot.outcome().success, robot.outcome().cause) == (False, cause)
-
-
-def test_attempts_are_judged_by_physics_not_by_the_script(robot):
-    robot.reset(draw("lift_box", 0))
-    robot.begin()
-    for _ in range(1000):
-        robot.step()
-    assert robot.running and not robot.outcome().success
 
 
 def test_the_same_seed_gives_identical_trajectories(robot):
