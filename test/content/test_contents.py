@@ -50,7 +50,7 @@ def joined(batches: list[ContentBatch]) -> dict[str, tuple[np.ndarray, np.ndarra
     }
 
 
-def test_every_number_and_picture_of_a_bag_is_had_once(tmp_path: Path, monkeypatch) -> None:
+def test_every_number_and_picture_of_a_bag_is_read_once(tmp_path: Path, monkeypatch) -> None:
     contents = Contents.open(small_robot(tmp_path / "bag", 4.0))
     assert [(t.name, t.sort, t.count) for t in contents.topics] == [
         ("/camera/image/compressed", Sort.IMAGE, 80),
@@ -72,14 +72,14 @@ def test_every_number_and_picture_of_a_bag_is_had_once(tmp_path: Path, monkeypat
     assert (again[0] == times).all() and (again[1] == values).all()
 
 
-def test_stamps_of_another_clock_give_way_to_receipts(tmp_path: Path) -> None:
+def test_receive_times_replace_stamps_of_another_clock(tmp_path: Path) -> None:
     messages = [("/w", wrench(5 * NS + i * 10**7), T0 + i * 10**7) for i in range(50)]
     write_bag(McapWriter(), tmp_path / "bag", messages)
     times, _ = joined(list(Contents.open(tmp_path / "bag").batches()))["/w"]
     assert np.allclose(times, np.arange(50) / 100)
 
 
-def test_a_stamp_that_went_astray_does_not_bend_the_time_axis(tmp_path: Path) -> None:
+def test_a_stamp_that_is_far_off_does_not_stretch_the_time_axis(tmp_path: Path) -> None:
     stamps = [T0 + i * 10**7 if i != 20 else 0 for i in range(50)]
     write_bag(
         McapWriter(),
@@ -90,7 +90,7 @@ def test_a_stamp_that_went_astray_does_not_bend_the_time_axis(tmp_path: Path) ->
     assert np.allclose(times, np.arange(50) / 100)
 
 
-def test_what_cannot_be_decoded_is_counted_and_the_rest_is_had(tmp_path: Path) -> None:
+def test_undecodable_messages_are_counted_and_the_rest_is_read(tmp_path: Path) -> None:
     messages = [
         ("/w", wrench(T0 + at) if at % 50_000_000 else b"\0\1\0\0" + bytes(9), T0 + at)
         for at in range(0, 500_000_000, 10_000_000)
@@ -103,7 +103,7 @@ def test_what_cannot_be_decoded_is_counted_and_the_rest_is_had(tmp_path: Path) -
     ]
 
 
-def test_a_bag_that_is_damaged_gives_what_is_before(tmp_path: Path, monkeypatch) -> None:
+def test_a_damaged_bag_is_read_up_to_the_damage(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(columns, "_SPAN_MESSAGES", 50)
     monkeypatch.setattr(mcap_file, "CHUNK_BYTES", 20_000)
     bag = small_robot(tmp_path / "bag", 4.0)
@@ -117,7 +117,7 @@ def test_a_bag_that_is_damaged_gives_what_is_before(tmp_path: Path, monkeypatch)
     assert len(contents.problems) == 1 and "is damaged at byte" in contents.problems[0]
 
 
-def test_a_bag_that_is_cut_off_gives_what_is_there_and_says_so(
+def test_a_truncated_bag_is_read_to_its_end_with_a_note(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mcap_file, "CHUNK_BYTES", 20_000)
@@ -135,7 +135,7 @@ def test_an_empty_bag_opens(tmp_path: Path) -> None:
     assert contents.topics == () and list(contents.batches()) == [] and contents.description == ""
 
 
-def test_a_real_recording_of_a_type_nobody_here_knows() -> None:
+def test_a_real_recording_of_an_unknown_type_is_read() -> None:
     if not GRIPPER.exists():
         pytest.skip("the recording gripper_closes_can is not beside the checkout")
     contents = Contents.open(GRIPPER)
@@ -146,7 +146,7 @@ def test_a_real_recording_of_a_type_nobody_here_knows() -> None:
     assert values[-1].sum() > values[0].sum(), "it has closed on the can"
 
 
-def test_a_driver_that_is_not_up_yet_does_not_spoil_what_follows(tmp_path: Path) -> None:
+def test_empty_messages_at_the_beginning_do_not_hide_later_ones(tmp_path: Path) -> None:
     messages = [
         ("/j", joint_state(T0 + i * 10**7, *([] if i < 3 else [0.1, 0.2])), i) for i in range(20)
     ]
@@ -156,7 +156,7 @@ def test_a_driver_that_is_not_up_yet_does_not_spoil_what_follows(tmp_path: Path)
     assert values.shape == (17, 2) and times[0] == pytest.approx(0.03) and not contents.problems
 
 
-def test_of_a_topic_with_two_types_only_one_is_shown_and_the_other_named(tmp_path: Path) -> None:
+def test_a_topic_with_two_types_shows_one_and_names_the_other(tmp_path: Path) -> None:
     at = [T0 + i * 10**7 for i in range(20)]
     wrenches = [(WRENCH, wrench(t), t) for t in at]
     bag = two_types(
@@ -168,7 +168,7 @@ def test_of_a_topic_with_two_types_only_one_is_shown_and_the_other_named(tmp_pat
     assert any(JOINTS in problem for problem in contents.problems)
 
 
-def test_rubbish_in_custom_data_is_named_and_hides_nothing(tmp_path: Path) -> None:
+def test_invalid_custom_data_is_named_and_hides_nothing(tmp_path: Path) -> None:
     facts = {"labels": "[[", "quality": "{}x", "pre_roll_s": "soon", "task": "lift_box"}
     contents = Contents.open(small_robot(tmp_path / "bag", 1.0, 0.0, "/", **facts))
     assert contents.episode.events == [] and contents.episode.pre_roll_s == 0
@@ -180,7 +180,7 @@ def test_rubbish_in_custom_data_is_named_and_hides_nothing(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("shift_s", "words"), [(3, "3.0 s after"), (-9, "9.0 s before")])
-def test_a_clock_that_is_off_is_told(tmp_path: Path, shift_s: int, words: str) -> None:
+def test_a_clock_that_is_off_is_reported(tmp_path: Path, shift_s: int, words: str) -> None:
     messages = [("/w", wrench(T0 + shift_s * NS + i * 10**7), T0 + i * 10**7) for i in range(50)]
     write_bag(McapWriter(), tmp_path / "bag", messages)
     contents = Contents.open(tmp_path / "bag")

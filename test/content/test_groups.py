@@ -34,7 +34,7 @@ def test_many_numbered_cells_are_an_array() -> None:
     assert [g.is_array for g in arrays] == [True, True] + [False] * 10
 
 
-def test_what_moves_most_comes_first_and_gaps_do_not_hide_it() -> None:
+def test_the_value_that_moves_most_comes_first_in_spite_of_gaps() -> None:
     values = np.array([[0, 0, 5.0], [1, np.nan, 5.0], [0, 9, 5.0]])
     assert most_moving(values, 2) == [1, 0]
     assert most_moving(np.full((2, 2), np.nan), 2) == [0, 1]

@@ -26,14 +26,14 @@ BAYER[::2, ::2] = 255  # the red cells of an RGGB pattern
         (np.tile(np.array([[90, 82], [240, 82]], np.uint8), (48, 32, 1)), "yuv422"),
     ],
 )
-def test_red_is_red_whatever_it_is_encoded_as(pixels: np.ndarray, encoding: str) -> None:
+def test_red_stays_red_in_every_encoding(pixels: np.ndarray, encoding: str) -> None:
     picture = picture_of(RAW, raw(pixels, encoding))
     seen = picture.pixels()[8:-8, 8:-8].reshape(-1, 3).mean(axis=0)
     assert picture.media_type == "image/jpeg"
     assert seen[0] > 200 and seen[1] < 60 and seen[2] < 60, seen
 
 
-def test_what_viewers_know_passes_as_it_is() -> None:
+def test_encodings_that_viewers_know_pass_unchanged() -> None:
     for ending, media in ((".jpg", "image/jpeg"), (".png", "image/png")):
         data = cv2.imencode(ending, RED)[1].tobytes()
         picture = picture_of(COMPRESSED, compressed(data, "whatever jpeg or png"))
@@ -50,7 +50,7 @@ def test_depth_becomes_a_picture_in_colour() -> None:
 
 
 @pytest.mark.parametrize("ending", [".jpg", ".png"])
-def test_large_ones_are_made_smaller_and_keep_their_shape(ending: str) -> None:
+def test_large_pictures_are_made_smaller_and_keep_their_shape(ending: str) -> None:
     large = cv2.resize(RED, (1280, 720))
     picture = picture_of(COMPRESSED, compressed(cv2.imencode(ending, large)[1].tobytes(), ending))
     small = shrunk(picture, 320)
@@ -59,7 +59,7 @@ def test_large_ones_are_made_smaller_and_keep_their_shape(ending: str) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xd8 cut off", b"\x89PNG", b"rubbish"])
-def test_rubbish_is_named_as_such(data: bytes) -> None:
+def test_bytes_that_are_not_a_picture_are_an_error(data: bytes) -> None:
     with pytest.raises(DecodeError):
         picture = picture_of(COMPRESSED, compressed(data, "jpeg"))
         picture.pixels()

@@ -40,7 +40,7 @@ def test_a_foreign_bag_gives_its_numbers_on_its_own_clock(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("span", [50_000, 37])
-def test_of_a_long_one_every_extreme_is_kept(tmp_path: Path, monkeypatch, span: int) -> None:
+def test_a_long_series_keeps_every_extreme(tmp_path: Path, monkeypatch, span: int) -> None:
     monkeypatch.setattr(episode_data, "_POINTS", 100)
     monkeypatch.setattr(columns, "_SPAN_MESSAGES", span)
     values = np.sin(np.arange(3000) / 100)
@@ -63,13 +63,13 @@ def test_pictures_are_spread_evenly_and_are_the_nearest(tmp_path: Path) -> None:
     assert camera.chosen[3][1].pixels().shape == (240, 240, 3)
 
 
-def test_of_a_slow_camera_no_picture_is_there_twice(tmp_path: Path) -> None:
+def test_no_picture_of_a_slow_camera_appears_twice(tmp_path: Path) -> None:
     (camera,) = loaded(small_robot(tmp_path / "bag", 1.0), pictures=96).pictures
     times = [time for time, _ in camera.chosen]
     assert len(set(times)) == len(times) <= 20
 
 
-def test_what_cannot_be_read_is_listed(tmp_path: Path) -> None:
+def test_unreadable_content_is_listed(tmp_path: Path) -> None:
     write_bag(
         McapWriter(), tmp_path / "bag", [("/w", wrench(T0), T0), ("/x", b"\0\1\0\0zz", T0 + 10**9)]
     )
@@ -79,7 +79,7 @@ def test_what_cannot_be_read_is_listed(tmp_path: Path) -> None:
     assert "not aligned" in data.problems[0] and "steady rate" in data.problems[0]
 
 
-def test_a_real_recording() -> None:
+def test_a_real_recording_has_series_and_pictures() -> None:
     if not GRIPPER.exists():
         pytest.skip("the recording gripper_closes_can is not beside the checkout")
     force, pads = loaded(GRIPPER).series

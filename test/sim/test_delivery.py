@@ -24,10 +24,11 @@ def test_timings_are_read_in_milliseconds_and_default_to_none():
 
 @given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 50)), max_size=40), st.integers(0, 9))
 def test_messages_keep_the_order_of_their_stream_whatever_the_jitter(sent, seed):
-    delivery, arrived = Delivery(seed), ([], [])
+    delivery = Delivery(seed)
+    arrived: tuple[list[bytes], list[bytes]] = ([], [])
     timing = Timing(latency_ns=5 * MS, jitter_ns=20 * MS)
     publish = [arrived[0].append, arrived[1].append]
-    wanted = ([], [])
+    wanted: tuple[list[bytes], list[bytes]] = ([], [])
     for number, (stream, at) in enumerate(sorted(sent, key=lambda s: s[1])):
         data = number.to_bytes(2, "big")
         delivery.send(publish[stream], data, at * MS, timing)
@@ -37,7 +38,8 @@ def test_messages_keep_the_order_of_their_stream_whatever_the_jitter(sent, seed)
 
 
 def test_nothing_is_published_before_it_is_due():
-    delivery, arrived = Delivery(0), []
+    delivery = Delivery(0)
+    arrived: list[bytes] = []
     delivery.send(arrived.append, b"a", 100 * MS, Timing(latency_ns=40 * MS))
     delivery.run(140 * MS - 1)
     assert arrived == []
