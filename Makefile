@@ -20,8 +20,8 @@ demo: setup
 
 test: setup-tests
 	$(IN) $(if $(ARGS),pytest --basetemp=.cache/pytest $(ARGS),\
-	  pytest --basetemp=.cache/pytest -n 2 --dist loadfile -m "not alone" && \
-	  pytest --basetemp=.cache/pytest -m alone)
+	  pytest --basetemp=.cache/pytest -n 2 --dist loadfile -m "not alone"; side=$$?; \
+	  pytest --basetemp=.cache/pytest -m alone && exit $$side)
 
 docs:
 	@$(PYTHON) tools/bootstrap.py --docs

@@ -374,6 +374,7 @@ def test_qos_events_are_counted_and_a_deaf_profile_is_told(profile: Path, tmp_pa
         assert offered["/deaf/command"]["deadline"] == {"sec": 0, "nsec": 100_000_000}
 
 
+@pytest.mark.alone
 def test_what_the_queue_drops_is_told_in_the_bag(tmp_path: Path, profile: Path) -> None:
     with (
         Bench("drops") as bench,

@@ -130,7 +130,7 @@ def test_an_annotation_can_be_withdrawn(bench: Bench) -> None:
     path = stop(bench)
     (left,) = Episode.open(path).labels.annotations
     none = bench.call(Annotate, "labeller/annotate", name="wave", retract=True)
-    assert not none.success and "annotated: grasp at" in none.message
+    assert not none.success and "there are: grasp at" in none.message
     gone = bench.call(
         Annotate, "labeller/annotate", name="grasp", retract=True, start=to_time(left.start_ns)
     )
