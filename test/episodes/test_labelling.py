@@ -27,7 +27,6 @@ from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome, fold
 
 ID = "arm_20260101T000000_000_lift"
 OWN = parse_tasks("tasks: {lift: {instruction: Lift it., failure_causes: [slip]}}").find("lift")
-
 # Labels an episode again and again, with a name of its own on each label; argv: path, name, count.
 WRITER = """
 import itertools, sys
@@ -190,9 +189,6 @@ def test_a_rejection_and_a_full_disk_change_nothing(
     assert (episode / "metadata.yaml").read_bytes() == before
 
 
-# -- bags of other recorders
-
-
 def rewrite(path: Path, change) -> dict:
     file = path / "metadata.yaml"
     content = yaml.safe_load(file.read_text())
@@ -245,9 +241,6 @@ def test_an_invalid_log_is_reported_and_not_changed(episode: Path) -> None:
     assert (episode / "metadata.yaml").read_bytes() == before
 
 
-# -- finding episodes
-
-
 def test_the_episodes_own_task_comes_before_the_registrys(episode: Path) -> None:
     now = LabelledEpisode.of(Episode.open(episode))
     registry = parse_tasks(
@@ -284,15 +277,3 @@ def test_running_and_finished_episodes_are_found(episode: Path) -> None:
         look_up(store, ID)
     with pytest.raises(BagError, match="in the trash: restore it"):
         store.append_label(marked(Outcome.SUCCESS))
-
-
-def test_newest_returns_only_episodes_of_that_robot(tmp_path: Path) -> None:
-    store = EpisodeStore(tmp_path)
-    assert store.newest("arm") is None
-    for name in ("arm_20260101T000000_000_lift", "arm_20260101T000000_500", "arm_2_20260101T000009_000_x",
-                 "arm_20260101T000000_500-2.partial", "zoo"):  # fmt: skip
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "metadata.yaml").touch()
-    assert store.newest("arm") == tmp_path / "arm_20260101T000000_500-2.partial"
-    assert store.newest("arm_2") == tmp_path / "arm_2_20260101T000009_000_x"
-    assert store.newest("ar") is None

@@ -11,65 +11,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcap.reader import make_reader
-from rosbags.rosbag2 import Reader
+from support.leftovers import (
+    EVENTS,
+    ID,
+    PER_ROUND,
+    ROUNDS,
+    TOPICS,
+    data_file,
+    read_by_others,
+    record,
+)
 from support.samples import T0, wrench, wrench_topic
 
 from robot_recorder.bags import mcap_records as mcap
 from robot_recorder.bags import read_back
-from robot_recorder.bags.mcap_file import McapFile
 from robot_recorder.bags.mcap_scan import scan
-from robot_recorder.bags.mcap_writer import McapWriter
 from robot_recorder.bags.metadata import channel_metadata, topic_metadata
 from robot_recorder.bags.reader import read_messages
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.episodes.facts import label_facts
 from robot_recorder.episodes.recovery import RecordingLock, recover, recover_all
 from robot_recorder.episodes.store import EpisodeStore, Note
-from robot_recorder.model.errors import BagError
-from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
+from robot_recorder.model.labels import Outcome
 from robot_recorder.model.qos import OfferedQos
-from robot_recorder.model.topics import Channel, Sample
 from robot_recorder.offline.structure import structure_problems
 
-ID = "arm_20231114T221320_000_lift"
-EVENTS = [
-    LabelEvent(T0, ID, LabelKind.TASK, task="lift"),
-    LabelEvent(T0, ID, LabelKind.OUTCOME, outcome=Outcome.FAILURE, cause="slip"),
-]
-TOPICS = ("/a", "/b", "/c")
-ROUNDS, PER_ROUND = 8, 300
 FIXED = len(mcap.MAGIC) + len(mcap.header("ros2", "robot_recorder"))
-
-
-def record(root: Path, close: bool = False) -> tuple[Path, dict[str, list[bytes]]]:
-    """A ``.partial`` with eight synced chunks of three topics, as a killed recorder leaves it."""
-    store = EpisodeStore(root)
-    partial = root / f"{ID}.partial"
-    writer = McapWriter()
-    sent: dict[str, list[bytes]] = {topic: [] for topic in TOPICS}
-    channels = [Channel(wrench_topic(topic)) for topic in TOPICS]
-    writer.open(partial, {})
-    for channel in channels:
-        writer.add_topic(channel)
-    now = T0
-    for _ in range(ROUNDS):
-        samples = []
-        for number in range(PER_ROUND):
-            now += 1_000_000
-            channel = channels[number % 3]
-            data = wrench(now, frame_id=f"{channel.topic} {number}")
-            sent[channel.topic].append(data)
-            samples.append(Sample(channel, data, now, now))
-        writer.write(samples)
-        writer.sync()
-    topics = [
-        {**topic_metadata(c.bag_topic), "definition": c.bag_topic.definition} for c in channels
-    ]
-    facts = {"episode_id": ID, "robot": "arm", "start_ns": str(T0), **label_facts(EVENTS)}
-    store.write_note(partial, Note(facts, topics))
-    if close:
-        writer.close()
-    return partial, sent
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +47,6 @@ def leftover(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 def copied(leftover: tuple[Path, dict[str, list[bytes]]], root: Path) -> Path:
     shutil.rmtree(root, ignore_errors=True)
     return Path(shutil.copytree(leftover[0], root / leftover[0].name))
-
-
-def data_file(folder: Path) -> Path:
-    (path,) = folder.glob("*.mcap")
-    return path
 
 
 def kept(path: Path) -> dict[str, list[bytes]]:
@@ -192,18 +154,6 @@ def test_a_flipped_bit_loses_at_most_its_chunk_and_the_loss_is_counted(
         assert counted == lost or (counted == 0 and missing["unreadable_bytes"] > 0)
 
 
-def test_check_finds_a_flipped_bit_in_a_finished_episode(tmp_path: Path) -> None:
-    partial, _ = record(tmp_path, close=True)
-    path = EpisodeStore(tmp_path).finalise(partial, {"episode_id": ID})
-    assert structure_problems(Episode.open(path)) == []
-    whole = data_file(path).read_bytes()
-    for at in (5000, len(whole) // 2, len(whole) - 100):
-        broken = bytearray(whole)
-        broken[at] ^= 4
-        data_file(path).write_bytes(broken)
-        assert structure_problems(Episode.open(path)), at
-
-
 def test_unrepairable_directories_go_to_quarantine_with_the_reason(tmp_path: Path) -> None:
     store = EpisodeStore(tmp_path)
     (tmp_path / "empty.partial").mkdir()
@@ -250,14 +200,6 @@ def test_a_bag_of_rosbag2s_own_writer_is_recovered(tmp_path: Path) -> None:
     result = recover(EpisodeStore(tmp_path), partial)
     assert result.ok and 900 < result.messages <= 1000
     assert len(list(read_messages(result.path))) == result.messages
-
-
-def read_by_others(path: Path) -> list[int]:
-    """Count the messages that the mcap and the rosbags library read from a bag directory."""
-    with open(data_file(path), "rb") as file:
-        by_mcap = sum(1 for _ in make_reader(file, validate_crcs=True).iter_messages())
-    with Reader(path) as reader:
-        return [by_mcap, sum(1 for _ in reader.messages())]
 
 
 def test_a_recovered_bag_of_rosbag2_is_read_completely_by_other_readers(tmp_path: Path) -> None:
@@ -308,27 +250,6 @@ def test_a_repair_that_another_reader_does_not_confirm_goes_to_quarantine(
     result = recover(EpisodeStore(partial.parent), partial)
     assert not result.ok and "rosbags reads 7 of 800 messages of /a" in result.message
     assert data_file(result.path).is_file() and ".quarantine" in str(result.path)
-
-
-def test_a_finished_bag_is_read_completely_by_other_readers(tmp_path: Path) -> None:
-    partial, sent = record(tmp_path, close=True)
-    assert read_by_others(partial) == [sum(map(len, sent.values()))] * 2
-
-
-def test_closing_a_file_reports_that_another_program_changed_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    finish = McapFile.finish
-
-    def interfere(self: McapFile, metadata: dict[str, dict[str, str]]) -> None:
-        finish(self, metadata)
-        path = data_file(tmp_path / f"{ID}.partial")
-        with open(path, "r+b") as file:
-            file.truncate(path.stat().st_size - 1)
-
-    monkeypatch.setattr(McapFile, "finish", interfere)
-    with pytest.raises(BagError, match="another program changed the file"):
-        record(tmp_path, close=True)
 
 
 def test_a_bad_leftover_does_not_stop_the_recovery_of_the_others(leftover, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def test_a_declared_unit_is_converted_or_kept_as_a_label(
     said: str, unit: str, factor: float
 ) -> None:
     found = JointUnit.declared("grip*", said, 0.5)
-    assert (found.unit, found.factor) == (unit, pytest.approx(0.5 * factor))
+    assert found.unit == unit and found.factor == pytest.approx(0.5 * factor)
     assert found.factors == (found.factor, found.factor, 1.0), "efforts stay as they are"
 
 

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 from support import cases
+from support.leftovers import ID, data_file, record
 from support.made import bag, swings
 from support.samples import T0, WRENCH, wrench
 
 from robot_recorder.bags.metadata import read_metadata, write_metadata
 from robot_recorder.episodes.episode import Episode
+from robot_recorder.episodes.store import EpisodeStore
 from robot_recorder.offline.structure import recording_problems, structure_of, structure_problems
 
 WHOLE = [case for case in cases.CASES.values() if case.messages is not None]
@@ -70,3 +72,15 @@ def test_what_went_wrong_while_recording_is_told_by_the_episode(tmp_path: Path) 
         "it was recovered after a crash; missing: 2 messages",
         "it was aborted: the disk is full",
     ]
+
+
+def test_check_finds_a_flipped_bit_in_a_finished_episode(tmp_path: Path) -> None:
+    partial, _ = record(tmp_path, close=True)
+    path = EpisodeStore(tmp_path).finalise(partial, {"episode_id": ID})
+    assert structure_problems(Episode.open(path)) == []
+    whole = data_file(path).read_bytes()
+    for at in (5000, len(whole) // 2, len(whole) - 100):
+        broken = bytearray(whole)
+        broken[at] ^= 4
+        data_file(path).write_bytes(broken)
+        assert structure_problems(Episode.open(path)), at

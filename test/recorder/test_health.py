@@ -1,40 +1,19 @@
-"""Stream health and the start gate."""
+"""The health of streams."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import pytest
+from support.monitors import fed, monitor
 
 from robot_recorder.configuration.profile import parse_profile
-from robot_recorder.model.streams import (
-    NS_PER_S,
-    FrameClock,
-    RobotProfile,
-    Role,
-    SourceClockKind,
-    StreamConfig,
-    StreamHealth,
-)
+from robot_recorder.model.streams import NS_PER_S, SourceClockKind, StreamHealth
 from robot_recorder.model.topics import BagTopic, Channel
 from robot_recorder.recorder.health import HealthMonitor
 from robot_recorder.recorder.start_gate import judge_start
 
 T0 = 1_700_000_000_000_000_000
-
-
-def monitor(rate_hz: float | None = 100, required: bool = True) -> HealthMonitor:
-    config = StreamConfig("s", "t", "a/msg/B", Role.OBSERVATION, rate_hz, required)
-    profile = RobotProfile("robot", FrameClock(30.0), 10**8, (config,))
-    return HealthMonitor(config, Channel(BagTopic("/robot/t", "a/msg/B")), profile)
-
-
-def fed(rate_hz: float, seconds: float, declared: float | None = 100) -> tuple[HealthMonitor, int]:
-    m, now = monitor(declared), T0
-    for i in range(int(rate_hz * seconds)):
-        now = T0 + int(i * NS_PER_S / rate_hz)
-        m.on_samples(1, now)
-    return m, now
 
 
 def test_a_missing_stream_names_its_topic() -> None:
@@ -90,32 +69,6 @@ def test_a_wrong_type_is_reported() -> None:
     report = m.report(T0)
     assert report.health is StreamHealth.WRONG_TYPE
     assert "c/msg/D" in report.remedy and "a/msg/B" in report.remedy
-
-
-def test_the_start_gate_names_missing_streams_and_force_overrides_it() -> None:
-    absent = monitor()
-    reports = [(absent.config, absent.report(T0))]
-    answer = judge_start(reports, "", force=False)
-    assert not answer.ok and "s is missing" in answer.reason and "force" in answer.reason
-    forced = judge_start(reports, "", force=True)
-    assert forced.ok and "s is missing" in forced.reason
-
-
-def test_only_required_streams_prevent_a_start() -> None:
-    optional = monitor(required=False)
-    slow, now = fed(60, 5)
-    reports = [(optional.config, optional.report(T0))]
-    assert judge_start(reports, "", force=False).ok
-    reports.append((slow.config, slow.report(now)))
-    answer = judge_start(reports, "", force=False)
-    assert not answer.ok and "s is too slow" in answer.reason and "60.0 Hz" in answer.reason
-
-
-def test_a_short_disk_prevents_a_start_and_force_is_noted() -> None:
-    answer = judge_start([], "the disk is short", force=False)
-    assert not answer.ok and "the disk is short" in answer.reason
-    assert not judge_start([], "", force=True).forced
-    assert judge_start([], "the disk is short", force=True).forced
 
 
 @pytest.mark.parametrize("offset_s", [3, -3])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robot_recorder.model.losses import Dropout, LossLedger, Place
+from robot_recorder.model.losses import Dropout, Place
 from robot_recorder.model.topics import BagTopic, Batch, Channel, Sample
 from robot_recorder.recorder.latched import LatchedCache
 from robot_recorder.recorder.ring import Ring
@@ -74,28 +74,3 @@ def test_the_data_rate_is_measured() -> None:
     for batch in batches([10] * 60, [1000] * 60):
         ring.push(batch)
     assert abs(ring.bytes_per_s - 100_000) < 2_000
-
-
-def test_losses_add_up_and_are_reported_once() -> None:
-    ledger = LossLedger()
-    ledger.add(Dropout("/a", Place.QUEUE, 3, 10, 20))
-    ledger.add(Dropout("/a", Place.QUEUE, 2, 30, 40))
-    ledger.add(Dropout("/a", Place.DDS, 7, 5, 6))
-    assert ledger.take_reports() == [
-        Dropout("/a", Place.QUEUE, 5, 10, 40),
-        Dropout("/a", Place.DDS, 7, 5, 6),
-    ]
-    assert ledger.take_reports() == []
-    ledger.add(Dropout("/b", Place.QUEUE, 1, 50, 50))
-    assert ledger.count("/a", Place.QUEUE) == 5 and ledger.count("/b", Place.QUEUE) == 1
-    assert ledger.total() == 13 and ledger.total(lambda p: p is Place.DDS) == 7
-    assert ledger.topics == {"/a", "/b"}
-
-
-def test_only_latched_messages_of_live_publishers_are_kept() -> None:
-    channel, cache = Channel(BagTopic("/tf_static", "x/msg/Y"), latched=True), LatchedCache()
-    for at, publisher in enumerate((b"A1", b"B", b"A2", b"A3")):  # A restarts, and restarts again
-        cache.keep(Sample(channel, publisher, T0 + at, T0, publisher))
-    channel.publishers, channel.alive = 2, frozenset([b"B", b"A3"])
-    assert [s.data for s in cache.before(T0 + 10)] == [b"B", b"A3"]
-    assert {s.receive_ns for s in cache.before(T0 + 10)} == {T0 + 10}

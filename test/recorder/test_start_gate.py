@@ -1,0 +1,35 @@
+"""What prevents a start, and what force does to it."""
+
+from __future__ import annotations
+
+from support.monitors import fed, monitor
+
+from robot_recorder.recorder.start_gate import judge_start
+
+T0 = 1_700_000_000_000_000_000
+
+
+def test_the_start_gate_names_missing_streams_and_force_overrides_it() -> None:
+    absent = monitor()
+    reports = [(absent.config, absent.report(T0))]
+    answer = judge_start(reports, "", force=False)
+    assert not answer.ok and "s is missing" in answer.reason and "force" in answer.reason
+    forced = judge_start(reports, "", force=True)
+    assert forced.ok and "s is missing" in forced.reason
+
+
+def test_only_required_streams_prevent_a_start() -> None:
+    optional = monitor(required=False)
+    slow, now = fed(60, 5)
+    reports = [(optional.config, optional.report(T0))]
+    assert judge_start(reports, "", force=False).ok
+    reports.append((slow.config, slow.report(now)))
+    answer = judge_start(reports, "", force=False)
+    assert not answer.ok and "s is too slow" in answer.reason and "60.0 Hz" in answer.reason
+
+
+def test_a_short_disk_prevents_a_start_and_force_is_noted() -> None:
+    answer = judge_start([], "the disk is short", force=False)
+    assert not answer.ok and "the disk is short" in answer.reason
+    assert not judge_start([], "", force=True).forced
+    assert judge_start([], "the disk is short", force=True).forced

@@ -1,0 +1,58 @@
+"""Passing samples feed the health of their streams and the latched messages."""
+
+from __future__ import annotations
+
+import pytest
+from support.bench import PROFILE, STREAM
+from support.samples import T0, wrench, wrench_topic
+
+from robot_recorder.clocks.robot_clock import RobotClock
+from robot_recorder.model.streams import StreamHealth
+from robot_recorder.model.topics import Channel, Sample
+from robot_recorder.recorder.stream_watch import StreamWatch
+
+MS = 1_000_000
+
+
+def sample(channel: Channel, at: int, late_ms: int = 0) -> Sample:
+    return Sample(channel, wrench(at - late_ms * MS), at, at)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 50])
+def test_health_does_not_depend_on_batches(batch: int) -> None:
+    watch, channel = StreamWatch(PROFILE, RobotClock()), Channel(wrench_topic(), stamped=True)
+    watch.watch(channel, STREAM)
+    sent = [sample(channel, T0 + i * 10 * MS) for i in range(400)]
+    for first in range(0, 400, batch):
+        watch.add(sent[first : first + batch])
+    now = sent[-1].receive_ns
+    ((monitor, report),) = watch.health(now)
+    assert monitor.config is STREAM and watch.streams == {channel: STREAM}
+    assert report.health is StreamHealth.OK
+    assert report.rate_hz == pytest.approx(100, rel=0.05)
+    ((_, later),) = watch.health(now + 2000 * MS)
+    assert later.health is StreamHealth.STALE
+
+
+def test_stamps_are_compared_only_where_messages_have_them() -> None:
+    for stamped in (True, False):
+        watch, channel = (
+            StreamWatch(PROFILE, RobotClock()),
+            Channel(wrench_topic(), stamped=stamped),
+        )
+        watch.watch(channel, STREAM)
+        for i in range(300):
+            watch.add([sample(channel, T0 + i * 10 * MS, late_ms=3000)])
+        watch.add([Sample(channel, b"short", T0 + 3000 * MS, T0)])
+        ((_, report),) = watch.health(T0 + 3000 * MS)
+        assert (report.health is StreamHealth.CLOCK) == stamped
+
+
+def test_latched_messages_are_kept_and_shifted_with_the_clock() -> None:
+    watch = StreamWatch(PROFILE, RobotClock())
+    latched, other = (Channel(wrench_topic(name), latched=name == "/tf") for name in ("/tf", "/a"))
+    watch.add([sample(latched, T0), sample(other, T0 + 1)])
+    watch.shift(1000 * MS)
+    assert watch.latched.before(T0 + 500 * MS) == []
+    (kept,) = watch.latched.before(T0 + 2000 * MS)
+    assert kept.channel is latched
