@@ -372,7 +372,7 @@ class StreamInput:
     Attributes:
         config: the stream's profile entry.
         topic: fully qualified topic.
-        facts: figures of its samples.
+        figures: figures of its samples.
         lost: number of lost messages; None: unknown.
         lost_unknown: why that number is unknown, if it should be known.
         notes: sentences about joints that only some messages name.
@@ -380,7 +380,7 @@ class StreamInput:
 
     config: StreamConfig
     topic: str
-    facts: StreamFigures
+    figures: StreamFigures
     lost: int | None
     lost_unknown: str = ""
     notes: tuple[str, ...] = ()
@@ -418,20 +418,20 @@ def _expected_frames(
     if all(e.config.policy is Policy.NONE for e in inputs):
         return None
     rates = [frame_clock.rate_hz] if frame_clock.rate_hz else []
-    for config, facts in ((e.config, e.facts) for e in inputs):
+    for config, figures in ((e.config, e.figures) for e in inputs):
         if config.name == frame_clock.reference:
-            rate_hz = facts.rate_hz or config.rate_hz or 0.0
+            rate_hz = figures.rate_hz or config.rate_hz or 0.0
             # Ticks rise strictly: overtaken and repeated samples make none.
-            no_ticks = (facts.out_of_order + facts.duplicates) / max(facts.count, 1)
+            no_ticks = (figures.out_of_order + figures.duplicates) / max(figures.count, 1)
             rates += [rate_hz * (1 - no_ticks)] if rate_hz else []
     return span.ticks(min(rates)) if rates else None
 
 
 def _certify_stream(stream: StreamInput, stats: FrameStats) -> StreamCertificate:
-    config, facts, clock = stream.config, stream.facts, stream.facts.clock
+    config, figures, clock = stream.config, stream.figures, stream.figures.clock
     statuses = stats.statuses(config.name)
     p50, p95, p99, most = stats.quantiles_ms(config.name)
-    jumps = [abs(e.by_ns) / NS_PER_MS for e in facts.events if e.kind is ClockTrouble.JUMP]
+    jumps = [abs(e.by_ns) / NS_PER_MS for e in figures.events if e.kind is ClockTrouble.JUMP]
     aligned = config.policy is not Policy.NONE and stats.frames > 0
     if aligned and not sum(statuses):
         statuses = (0, 0, 0, stats.frames)
@@ -440,15 +440,15 @@ def _certify_stream(stream: StreamInput, stats: FrameStats) -> StreamCertificate
         policy=config.policy.value,
         tolerance_ms=round(config.tolerance_ns / NS_PER_MS, 3),
         expected_hz=config.rate_hz,
-        measured_hz=_rounded(facts.rate_hz),
-        count=facts.count,
+        measured_hz=_rounded(figures.rate_hz),
+        count=figures.count,
         lost=stream.lost,
         lost_unknown=stream.lost_unknown,
-        longest_gap_ms=round(facts.longest_gap_ns / NS_PER_MS, 3),
-        duplicates=facts.duplicates,
-        out_of_order=facts.out_of_order,
-        disorder_ms=round(facts.disorder_ns / NS_PER_MS, 3),
-        clock=config.clock.value if facts.stamped else "none",
+        longest_gap_ms=round(figures.longest_gap_ns / NS_PER_MS, 3),
+        duplicates=figures.duplicates,
+        out_of_order=figures.out_of_order,
+        disorder_ms=round(figures.disorder_ns / NS_PER_MS, 3),
+        clock=config.clock.value if figures.stamped else "none",
         offset_ms=_rounded(clock.offset_ns / NS_PER_MS) if clock else None,
         offset_pm_ms=_rounded(clock.offset_pm_ns / NS_PER_MS) if clock else None,
         drift_ppm=_rounded(clock.drift_ppm)
@@ -457,7 +457,7 @@ def _certify_stream(stream: StreamInput, stats: FrameStats) -> StreamCertificate
         drift_pm_ppm=_rounded(clock.drift_pm_ppm)
         if clock and math.isfinite(clock.drift_pm_ppm)
         else None,
-        clock_events=(*_unstamped(facts), *(e.text for e in facts.events)),
+        clock_events=(*_unstamped(figures), *(e.text for e in figures.events)),
         layout_notes=stream.notes,
         clock_jump_ms=round(max(jumps, default=0.0), 3),
         skew_p50_ms=p50,
@@ -471,10 +471,12 @@ def _certify_stream(stream: StreamInput, stats: FrameStats) -> StreamCertificate
     )
 
 
-def _unstamped(facts: StreamFigures) -> tuple[str, ...]:
-    if not facts.unstamped:
+def _unstamped(figures: StreamFigures) -> tuple[str, ...]:
+    if not figures.unstamped:
         return ()
-    many = "all" if facts.unstamped == facts.count else f"{facts.unstamped} of {facts.count}"
+    many = (
+        "all" if figures.unstamped == figures.count else f"{figures.unstamped} of {figures.count}"
+    )
     return (f"{many} of its stamps are 0: the receive time is used instead",)
 
 

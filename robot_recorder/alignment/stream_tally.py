@@ -123,7 +123,7 @@ class StreamTally:
             self._out_of_order += int((steps < 0).sum())
         self._newest_ns = int(newest[-1])
 
-    def facts(self, from_ns: int, to_ns: int) -> StreamFigures:
+    def figures(self, from_ns: int, to_ns: int) -> StreamFigures:
         """Return the figures; no more samples can be added afterwards.
 
         Args:

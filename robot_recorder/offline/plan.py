@@ -220,13 +220,13 @@ def _guess(episode: Episode, definitions: dict[str, tuple[str, str]]) -> Guess:
     if times:  # a damaged bag may have less data than its metadata says
         read_s = float(max(t[-1] for t in times) - min(t[0] for t in times)) / 1e9
         seconds = min(seconds, read_s)
-    facts = [
+    topics = [
         TopicSummary(name, type_name, episode.counts.get(name, 0), *known.get(name, ()))
         for name, (type_name, _) in sorted(definitions.items())
     ]
     if span:  # messages will be read in the order of their stamps, so there is no disorder
-        facts = [replace(f, disorder_ns=0) for f in facts]
-    guess = guess_profile(episode.facts.get("robot", episode.path.name), facts, seconds)
+        topics = [replace(t, disorder_ns=0) for t in topics]
+    guess = guess_profile(episode.facts.get("robot", episode.path.name), topics, seconds)
     note = "# All messages have one log time: rates are those of header stamps.\n" if span else ""
     return replace(guess, text=note + guess.text)
 

@@ -119,7 +119,7 @@ class EpisodeAudit:
             StreamInput(
                 s.config,
                 s.topic,
-                self._tallies[name].facts(start_ns, stop_ns),
+                self._tallies[name].figures(start_ns, stop_ns),
                 *lost(s.topic),
                 (notes or self._layout_notes)(name),
             )

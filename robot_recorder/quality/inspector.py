@@ -304,10 +304,10 @@ class Inspector:
         """Yield a sentence for each stream that is not fully checked, with the reason."""
         certificates = certificate.streams if certificate else {}
         for stream in self._profile.streams:
-            camera, facts = self._cameras.get(stream.name), certificates.get(stream.name)
-            if facts is not None and not facts.count:
+            camera, figures = self._cameras.get(stream.name), certificates.get(stream.name)
+            if figures is not None and not figures.count:
                 if not stream.required:  # a missing required stream fails a check
-                    yield f"{stream.name}: nothing was recorded on {facts.topic}"
+                    yield f"{stream.name}: nothing was recorded on {figures.topic}"
             elif camera is not None and camera.unknown:
                 many = "pictures" if camera.unknown > 1 else "picture"
                 yield (

@@ -45,7 +45,7 @@ def certificate(stamps_ms: list[float], frames: list[Frame], lost: int | None = 
     for one in frames:
         stats.add(one, ("camera",))
     end = T0 + round(max(stamps_ms) * MS) + 5 * MS
-    inputs = [StreamInput(CAMERA, "/camera", tally.facts(T0, end), lost)]
+    inputs = [StreamInput(CAMERA, "/camera", tally.figures(T0, end), lost)]
     return certify(inputs, stats, FrameClock(30.0))
 
 
@@ -79,7 +79,7 @@ def test_findings_name_the_remedy() -> None:
 def test_a_stream_without_samples_is_missing_in_every_frame() -> None:
     stats = FrameStats(EVERY)
     stats.add(frame(0), ())
-    inputs = [StreamInput(CAMERA, "/camera", StreamTally(CAMERA).facts(T0, T0 + 9 * MS), None)]
+    inputs = [StreamInput(CAMERA, "/camera", StreamTally(CAMERA).figures(T0, T0 + 9 * MS), None)]
     stream = certify(inputs, stats, FrameClock(None, "other")).streams["camera"]
     assert (stream.missing, stream.lost, stream.clock) == (1, None, "none")
     assert stream.findings() == ["nothing was recorded of it: is /camera published?"]
@@ -90,7 +90,7 @@ def test_drift_of_an_undisciplined_clock_is_reported_only_if_significant() -> No
     tally = StreamTally(CAMERA)
     at = T0 + (np.array(stamps) * MS).astype(np.int64)
     tally.push(at + (np.array(stamps) * MS * 80e-6).astype(np.int64), at + 5 * MS)
-    inputs = [StreamInput(CAMERA, "/camera", tally.facts(T0, int(at[-1])), 0)]
+    inputs = [StreamInput(CAMERA, "/camera", tally.figures(T0, int(at[-1])), 0)]
     stream = certify(inputs, FrameStats(EVERY), FrameClock(30.0)).streams["camera"]
     assert stream.drift_ppm is not None and abs(stream.drift_ppm - 80) < 1
     assert any(
@@ -134,7 +134,7 @@ def spanned(frames: list[Frame], clock: FrameClock) -> Certificate:
     tally = StreamTally(CAMERA)
     at = T0 + (np.arange(330) * 100 * MS) // 3
     tally.push(at, at)
-    inputs = [StreamInput(CAMERA, "/camera", tally.facts(T0, T0 + 11_000 * MS), 0)]
+    inputs = [StreamInput(CAMERA, "/camera", tally.figures(T0, T0 + 11_000 * MS), 0)]
     return certify(inputs, stats, clock)
 
 
@@ -163,7 +163,7 @@ def test_a_lower_rate_limit_of_a_reference_expects_fewer_frames() -> None:
 
 def test_the_number_of_expected_frames_is_unknown_without_reference_samples() -> None:
     free = replace(CAMERA, rate_hz=None)
-    inputs = [StreamInput(free, "/camera", StreamTally(free).facts(T0, T0 + MS), None)]
+    inputs = [StreamInput(free, "/camera", StreamTally(free).figures(T0, T0 + MS), None)]
     ticks = TickSpan.of_episode(T0, T0, T0 + 10_000 * MS, 100 * MS)
     found = certify(inputs, FrameStats(ticks), FrameClock(None, "camera"))
     assert (found.expected, found.absent, found.frames) == (None, None, 0)
@@ -178,9 +178,9 @@ def test_stamps_of_zero_are_reported() -> None:
     ):
         tally = StreamTally(CAMERA)
         tally.push(stamps, at)
-        inputs = [StreamInput(CAMERA, "/camera", tally.facts(T0, int(at[-1])), 0)]
+        inputs = [StreamInput(CAMERA, "/camera", tally.figures(T0, int(at[-1])), 0)]
         found = certify(inputs, FrameStats(EVERY), FrameClock(30.0)).streams["camera"].findings()
         assert any(words in text and "receive time is used" in text for text in found)
     headerless = StreamTally(CAMERA, has_header=False)
     headerless.push(np.zeros_like(at), at)
-    assert headerless.facts(T0, int(at[-1])).unstamped == 0
+    assert headerless.figures(T0, int(at[-1])).unstamped == 0

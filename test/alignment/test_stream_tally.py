@@ -22,13 +22,13 @@ def test_one_stamp_that_is_far_off_does_not_spoil_the_figures() -> None:
     at = T0 + (np.arange(300) * 100 * MS) // 3
     tally.push(T0 + (np.array(stamps) * MS).astype(np.int64), at)
     tally.push(np.zeros(5, dtype=np.int64), at[-1] + np.arange(5) * 33 * MS)
-    facts = tally.facts(T0, int(at[-1]) + 132 * MS)
-    assert (facts.out_of_order, facts.duplicates, facts.disorder_ns) == (0, 0, 0)
-    assert facts.longest_gap_ns < 70 * MS
+    figures = tally.figures(T0, int(at[-1]) + 132 * MS)
+    assert (figures.out_of_order, figures.duplicates, figures.disorder_ns) == (0, 0, 0)
+    assert figures.longest_gap_ns < 70 * MS
     quiet = StreamTally(CAMERA)
     later = np.concatenate((at, at[-1] + 3600 * 10**9 + np.arange(9) * 33 * MS))
     quiet.push(later, later)
-    assert abs(quiet.facts(T0, int(later[-1])).longest_gap_ns - 3600 * 10**9) < 40 * MS
+    assert abs(quiet.figures(T0, int(later[-1])).longest_gap_ns - 3600 * 10**9) < 40 * MS
 
 
 def test_jumps_of_the_machines_clock_do_not_affect_a_device_clock() -> None:
@@ -38,9 +38,9 @@ def test_jumps_of_the_machines_clock_do_not_affect_a_device_clock() -> None:
     device.push(at - 700 * MS, at, jump)
     own = StreamTally(CAMERA)
     own.push(at + np.where(np.arange(300) < 150, 0, 5000 * MS), at + 5 * MS, jump)
-    for facts in (device.facts(T0, int(at[-1])), own.facts(T0, int(at[-1]))):
-        assert facts.events == () and facts.out_of_order == 0
-        assert facts.longest_gap_ns < 40 * MS
+    for figures in (device.figures(T0, int(at[-1])), own.figures(T0, int(at[-1]))):
+        assert figures.events == () and figures.out_of_order == 0
+        assert figures.longest_gap_ns < 40 * MS
 
 
 def test_figures_do_not_depend_on_batches() -> None:
@@ -52,7 +52,7 @@ def test_figures_do_not_depend_on_batches() -> None:
     one.push(stamps, receives)
     for first in range(0, 500, 7):
         many.push(stamps[first : first + 7], receives[first : first + 7])
-    assert one.facts(T0, int(receives[-1])) == many.facts(T0, int(receives[-1]))
+    assert one.figures(T0, int(receives[-1])) == many.figures(T0, int(receives[-1]))
 
 
 def test_a_gap_shows_in_stamps_and_receive_times() -> None:
@@ -66,9 +66,9 @@ def test_a_gap_shows_in_stamps_and_receive_times() -> None:
     for stamps, receives in ((broken, at), (early, at), (at, np.maximum(at, burst) + 500 * MS)):
         tally = StreamTally(CAMERA)
         tally.push(stamps, np.maximum.accumulate(receives))
-        facts = tally.facts(int(receives[0]), int(receives[-1]))
-        assert facts.longest_gap_ns < 60 * MS, facts
+        figures = tally.figures(int(receives[0]), int(receives[-1]))
+        assert figures.longest_gap_ns < 60 * MS, figures
     silent = np.delete(at, slice(100, 180))
     tally = StreamTally(CAMERA)
     tally.push(silent, silent + MS)
-    assert tally.facts(T0, int(at[-1])).longest_gap_ns == 810 * MS
+    assert tally.figures(T0, int(at[-1])).longest_gap_ns == 810 * MS

@@ -24,11 +24,11 @@ class TimingCheck(Check):
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """Judge the stream's part of the certificate, if there is one."""
-        facts = episode.certificate.streams.get(self.stream) if episode.certificate else None
-        if facts is not None:
-            yield from self.look(facts, episode.streams[self.stream])
+        figures = episode.certificate.streams.get(self.stream) if episode.certificate else None
+        if figures is not None:
+            yield from self.look(figures, episode.streams[self.stream])
 
-    def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
+    def look(self, figures: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
         """Yield the results for the stream's part of the certificate."""
         raise NotImplementedError
 
@@ -48,10 +48,12 @@ class StreamMissing(TimingCheck):
     name = "stream_missing"
     remedy = "start its driver, or correct its topic in the profile"
 
-    def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
+    def look(self, figures: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
         """Report whether a required stream is missing."""
-        missing = facts.count == 0 and config.required
-        words = f"has no messages on {facts.topic}" if missing else f"has {facts.count} messages"
+        missing = figures.count == 0 and config.required
+        words = (
+            f"has no messages on {figures.topic}" if missing else f"has {figures.count} messages"
+        )
         yield self.say(float(missing), words)
 
 
@@ -69,12 +71,12 @@ class Rate(TimingCheck):
         self._drivers = tuple(count / sum(counts) for count in counts)
         yield from super().finish(episode)
 
-    def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
+    def look(self, figures: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
         """Compare the measured rate with the declared one."""
-        if config.rate_hz is None or not facts.count:
+        if config.rate_hz is None or not figures.count:
             return
-        measured = facts.measured_hz or 0.0
-        off = rate_off(measured, config.rate_hz, facts.count, self._drivers)
+        measured = figures.measured_hz or 0.0
+        off = rate_off(measured, config.rate_hz, figures.count, self._drivers)
         several = len(self._drivers)
         of = f" of {several} drivers together" if several > 1 else ""
         yield self.say(off, f"came at {measured:.1f} Hz{of} instead of {config.rate_hz:g} Hz")
@@ -87,11 +89,11 @@ class Gap(TimingCheck):
     remedy = "check its driver, cable and network"
     _WARN_PERIODS, _FAIL_PERIODS = 6.0, 10.0  # least limits, for slow streams
 
-    def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
+    def look(self, figures: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
         """Measure the longest silence."""
-        if config.rate_hz is None or not facts.count:
+        if config.rate_hz is None or not figures.count:
             return
-        gap_s, period_s = facts.longest_gap_ms / 1000, 1 / config.rate_hz
+        gap_s, period_s = figures.longest_gap_ms / 1000, 1 / config.rate_hz
         limits = replace(
             self.threshold,
             warn=_at_least(self.threshold.warn, self._WARN_PERIODS * period_s),
@@ -110,16 +112,16 @@ class Losses(TimingCheck):
     name = "losses"
     remedy = "the machine, the network or the disk is overloaded"
 
-    def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
+    def look(self, figures: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
         """Measure the share of lost messages, or report that it is unknown."""
-        if facts.lost_unknown:
+        if figures.lost_unknown:
             limits = at_most_warn(self.threshold)
             yield self.say(
-                math.nan, f"may have lost messages: {facts.lost_unknown}", threshold=limits
+                math.nan, f"may have lost messages: {figures.lost_unknown}", threshold=limits
             )
-        if facts.lost is not None:
-            share = facts.lost / max(facts.lost + facts.count, 1)
-            yield self.say(share, f"lost {facts.lost} messages ({share:.2%})")
+        if figures.lost is not None:
+            share = figures.lost / max(figures.lost + figures.count, 1)
+            yield self.say(share, f"lost {figures.lost} messages ({share:.2%})")
 
 
 class ClockDelay(TimingCheck):
@@ -128,11 +130,11 @@ class ClockDelay(TimingCheck):
     name = "clock_delay"
     remedy = "synchronise its clock (chrony, PTP), or set 'clock: device' in the profile"
 
-    def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
+    def look(self, figures: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
         """Measure the least delay from stamp to receipt."""
-        if facts.offset_ms is not None and config.clock is SourceClockKind.ROBOT:
-            words = f"is stamped {facts.offset_ms:.0f} ms before its receipt at best"
-            yield self.say(delay_ms(facts.offset_ms), words)
+        if figures.offset_ms is not None and config.clock is SourceClockKind.ROBOT:
+            words = f"is stamped {figures.offset_ms:.0f} ms before its receipt at best"
+            yield self.say(delay_ms(figures.offset_ms), words)
 
 
 class ClockFuture(TimingCheck):
@@ -141,10 +143,10 @@ class ClockFuture(TimingCheck):
     name = "clock_future"
     remedy = ClockDelay.remedy
 
-    def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
+    def look(self, figures: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
         """Measure how far stamps are in the future."""
-        if facts.offset_ms is not None and config.clock is SourceClockKind.ROBOT:
-            future = future_ms(facts.offset_ms)
+        if figures.offset_ms is not None and config.clock is SourceClockKind.ROBOT:
+            future = future_ms(figures.offset_ms)
             yield self.say(future, f"is stamped {future:.0f} ms after its receipt")
 
 
@@ -154,11 +156,11 @@ class ClockDrift(TimingCheck):
     name = "clock_drift"
     remedy = ClockDelay.remedy
 
-    def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
+    def look(self, figures: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
         """Measure the drift that is certain: three standard errors less than estimated."""
-        if facts.drift_ppm is not None and config.clock is SourceClockKind.ROBOT:
-            surely = max(abs(facts.drift_ppm) - 3 * (facts.drift_pm_ppm or math.inf), 0.0)
-            yield self.say(surely, f"has a clock that drifts by {facts.drift_ppm:+.0f} ppm")
+        if figures.drift_ppm is not None and config.clock is SourceClockKind.ROBOT:
+            surely = max(abs(figures.drift_ppm) - 3 * (figures.drift_pm_ppm or math.inf), 0.0)
+            yield self.say(surely, f"has a clock that drifts by {figures.drift_ppm:+.0f} ppm")
 
 
 class ClockJump(TimingCheck):
@@ -167,10 +169,10 @@ class ClockJump(TimingCheck):
     name = "clock_jump"
     remedy = ClockDelay.remedy
 
-    def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
+    def look(self, figures: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
         """Measure the largest jump of the clock."""
-        if facts.offset_ms is not None:
-            jump_ms = facts.clock_jump_ms
+        if figures.offset_ms is not None:
+            jump_ms = figures.clock_jump_ms
             yield self.say(jump_ms, f"has a clock that jumped by {jump_ms:.0f} ms")
 
 
@@ -180,10 +182,10 @@ class RepeatedStamps(TimingCheck):
     name = "repeated_stamps"
     remedy = "its driver publishes the same sample again and again"
 
-    def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
+    def look(self, figures: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
         """Measure the share of messages with a stamp seen before."""
-        if facts.offset_ms is not None and facts.count:
-            share = facts.duplicates / facts.count
+        if figures.offset_ms is not None and figures.count:
+            share = figures.duplicates / figures.count
             yield self.say(share, f"repeats a stamp in {share:.1%} of its messages")
 
 
@@ -193,11 +195,11 @@ class Skew(TimingCheck):
     name = "skew"
     remedy = "see the sync certificate; raise tolerance_ms only if a policy can live with it"
 
-    def look(self, facts: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
+    def look(self, figures: StreamCertificate, config: StreamConfig) -> Iterator[Result]:
         """Measure the share of frames in which the stream was held or missing."""
-        if not facts.frames or not facts.count:  # other checks report an empty stream
+        if not figures.frames or not figures.count:  # other checks report an empty stream
             return
-        bad = (facts.held + facts.missing) / facts.frames
+        bad = (figures.held + figures.missing) / figures.frames
         limit = config.tolerance_ns / NS_PER_MS
         yield self.say(
             bad, f"was further than {limit:g} ms from the tick in {bad:.1%} of the frames"

@@ -20,7 +20,7 @@ class NothingRecorded(Check):
         """Report whether any stream was recorded."""
         if episode.certificate is None or not episode.certificate.streams:
             return
-        counts = [facts.count for facts in episode.certificate.streams.values()]
+        counts = [stream.count for stream in episode.certificate.streams.values()]
         some = sum(count > 0 for count in counts)
         words = f"{some} of {len(counts)} streams were recorded"
         yield self.say(float(not some), words if some else "not one stream was recorded")

@@ -36,7 +36,7 @@ def certificate() -> Certificate:
     at = T0 + np.arange(300, dtype=np.int64) * NS // 30
     tally = StreamTally(CAMERA)
     tally.push(at, at + 5_000_000)
-    inputs = [StreamInput(CAMERA, "/camera", tally.facts(T0, int(at[-1])), 0)]
+    inputs = [StreamInput(CAMERA, "/camera", tally.figures(T0, int(at[-1])), 0)]
     return certify(inputs, FrameStats(TickSpan.of_bag(T0, T0, 0)), FrameClock(30.0))
 
 
@@ -51,8 +51,8 @@ def judged(
     **figures: Any,
 ) -> list[Result]:
     """Return what a check says of a camera with these figures."""
-    facts = replace(GOOD.streams["camera"], **figures)
-    whole = replace(GOOD, streams={"camera": facts})
+    figures = replace(GOOD.streams["camera"], **figures)
+    whole = replace(GOOD, streams={"camera": figures})
     summary = EpisodeSummary(
         T0, T0, T0 + 10 * NS, {"camera": config}, certificate=whole, drivers={"camera": drivers}
     )
