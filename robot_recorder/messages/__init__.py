@@ -1,1 +1,1 @@
-"""Messages as bytes: CDR, the kinds of messages that are understood, pictures, robot descriptions. Entrance: ``kinds.KINDS``."""
+"""Decode message bytes: CDR, message kinds, pictures, robot descriptions. Entrance: ``kinds.KINDS``."""

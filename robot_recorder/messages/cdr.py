@@ -1,4 +1,4 @@
-"""Reading of CDR bytes, the encoding ROS 2 messages travel and are stored in.
+"""Read CDR, the encoding in which ROS 2 messages are sent and stored.
 
 Source of the format: OMG DDS-XTypes 1.3, section 7.4.1 (plain CDR, "XCDR1"): a four-byte
 encapsulation header whose second byte is 1 for little endian, then primitives aligned to their own
@@ -16,13 +16,13 @@ import numpy.typing as npt
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.model.streams import NS_PER_S
 
-HEAD = 12  # bytes of a message up to and including its header's stamp
+HEAD = 12  # bytes of a message up to the end of its header's timestamp
 _STAMP_LE = struct.Struct("<iI")
 _STAMP_BE = struct.Struct(">iI")
 
 
 def header_stamp_ns(data: bytes) -> int:
-    """Stamp in ns of a message whose first field is a std_msgs/Header.
+    """Return the timestamp of a message that begins with a std_msgs/Header, ns.
 
     Raises:
         DecodeError: fewer than 12 bytes.
@@ -34,10 +34,10 @@ def header_stamp_ns(data: bytes) -> int:
 
 
 def header_frame_id(data: bytes) -> str:
-    """Frame of a message whose first field is a std_msgs/Header.
+    """Return the frame_id of a message that begins with a std_msgs/Header.
 
     Raises:
-        DecodeError: it is cut off.
+        DecodeError: the message is truncated.
     """
     reader = CdrReader(data)
     reader.stamp_ns()
@@ -45,10 +45,10 @@ def header_frame_id(data: bytes) -> str:
 
 
 def header_stamps_ns(heads: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """The same of many messages.
+    """Return the timestamps of many messages that begin with a std_msgs/Header.
 
     Args:
-        heads: uint8[n, 12], the first bytes of each.
+        heads: uint8[n, 12], the first bytes of each message.
 
     Returns:
         int64[n], ns.
@@ -58,17 +58,17 @@ def header_stamps_ns(heads: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     big = heads[:, 1] & 1 == 0
     if big.any():
         parts[big] = little[big].view(">u4").reshape(-1, 2)
-    seconds = parts[:, 0].astype(np.int32).astype(np.int64)  # signed, as builtin_interfaces has it
+    seconds = parts[:, 0].astype(np.int32).astype(np.int64)  # signed, as in builtin_interfaces
     return seconds * NS_PER_S + parts[:, 1]
 
 
 def stamps_of(heads: list[bytes]) -> npt.NDArray[np.int64]:
-    """The same of their first ``HEAD`` bytes; 0 where a message is shorter, which is none then."""
+    """Return timestamps, ns, from the first ``HEAD`` bytes of messages; 0: message too short."""
     return header_stamps_ns(head_rows(heads))
 
 
 def head_rows(heads: list[bytes]) -> npt.NDArray[np.uint8]:
-    """uint8[n, 12]; zeros where a message is shorter."""
+    """Return the first bytes of messages as uint8[n, 12]; zeros for shorter messages."""
     whole = b"".join(heads)
     if len(whole) != HEAD * len(heads):
         whole = b"".join(head if len(head) == HEAD else bytes(HEAD) for head in heads)
@@ -76,9 +76,10 @@ def head_rows(heads: list[bytes]) -> npt.NDArray[np.uint8]:
 
 
 class HeaderStamps:
-    """Stamps of messages that begin with a std_msgs/Header, read when they are asked for; 0: none."""
+    """Timestamps of messages with a std_msgs/Header, ns, read on demand; 0: message too short."""
 
     def __init__(self, payloads: list[bytes]) -> None:
+        """Wrap messages; nothing is read yet."""
         self.payloads = payloads
 
     def __len__(self) -> int:
@@ -90,19 +91,24 @@ class HeaderStamps:
 
     @staticmethod
     def joined(parts: Sequence[HeaderStamps]) -> npt.NDArray[np.int64]:
-        """All of several, at once: that costs little more than one."""
+        """Return all timestamps of several lists, int64[n]; reading many at once is faster."""
         return stamps_of([data[:HEAD] for part in parts for data in part.payloads])
 
 
 class CdrReader:
-    """Walks over one message's bytes. Every read raises DecodeError past the end."""
+    """Reads the fields of one message in order. Reading past the end raises DecodeError."""
 
     def __init__(self, data: bytes) -> None:
+        """Start behind the encapsulation header.
+
+        Raises:
+            DecodeError: fewer than 4 bytes.
+        """
         if len(data) < 4:
             raise DecodeError(f"{len(data)} bytes are too few for a CDR message")
         self.data = data
         self.at = 4
-        self.spans: list[tuple[int, int, np.dtype]] = []  # of the numbers taken: place, count, type
+        self.spans: list[tuple[int, int, np.dtype]] = []  # numbers read: offset, count, type
         self.gaps: list[tuple[int, int]] = []
         self._order = "<" if data[1] & 1 else ">"
         self._u32 = struct.Struct(self._order + "I")
@@ -113,63 +119,63 @@ class CdrReader:
     def _take(self, size: int, align: int) -> int:
         start = self.at + (-(self.at - 4)) % align
         if start > self.at:
-            self.gaps.append((self.at, start))  # padding may hold anything
+            self.gaps.append((self.at, start))  # padding may have any content
         self.at = start + size
         if self.at > len(self.data):
             raise DecodeError(f"message ends at byte {len(self.data)}, {self.at} are needed")
         return start
 
     def u8(self) -> int:
-        """One uint8 (or bool)."""
+        """Read a uint8 or bool."""
         return self.data[self._take(1, 1)]
 
     def u32(self) -> int:
-        """One uint32."""
+        """Read a uint32."""
         value: int = self._u32.unpack_from(self.data, self._take(4, 4))[0]
         return value
 
     def i64(self) -> int:
-        """One int64."""
+        """Read an int64."""
         value: int = struct.unpack_from(self._order + "q", self.data, self._take(8, 8))[0]
         return value
 
     def f64(self) -> float:
-        """One float64."""
+        """Read a float64."""
         value: float = struct.unpack_from(self._order + "d", self.data, self._take(8, 8))[0]
         return value
 
     def stamp_ns(self) -> int:
-        """A builtin_interfaces/Time in ns."""
+        """Read a builtin_interfaces/Time, ns."""
         sec, nanosec = struct.unpack_from(self._order + "iI", self.data, self._take(8, 4))
         return int(sec) * NS_PER_S + int(nanosec)
 
     def skip_bytes(self) -> int:
-        """Step over a string or a sequence of bytes; returns its length in bytes."""
+        """Skip a string or a sequence of bytes; return its length in bytes."""
         size = self.u32()
         self._take(size, 1)
         return size
 
     def text(self) -> str:
-        """A string."""
+        """Read a string."""
         size = self.u32()
         start = self._take(size, 1)
         return self.data[start : start + max(size - 1, 0)].decode("utf-8", "replace")
 
     def raw(self) -> memoryview:
-        """A sequence of bytes, not copied."""
+        """Read a sequence of bytes, without copying it."""
         size = self.u32()
         start = self._take(size, 1)
         return memoryview(self.data)[start : start + size]
 
     def texts(self) -> tuple[str, ...]:
-        """A sequence of strings."""
+        """Read a sequence of strings."""
         count = self.u32()
         if count * 4 > len(self.data):
             raise DecodeError(f"{count} strings do not fit into {len(self.data)} bytes")
         return tuple(self.text() for _ in range(count))
 
     def doubles(self, count: int) -> npt.NDArray[np.float64]:
-        """``count`` float64, as a view into the message where the byte order allows."""
+        """Read ``count`` float64; a view into the message if the byte order allows."""
         if count == 0:
             return np.empty(0)  # an empty sequence has no element to align to
         start = self._take(8 * count, 8)
@@ -177,13 +183,13 @@ class CdrReader:
         return np.frombuffer(self.data, self._f64, count, start).astype(np.float64, copy=False)
 
     def floats(self, count: int) -> npt.NDArray[np.float64]:
-        """``count`` float32, as float64[count]."""
+        """Read ``count`` float32 as float64[count]."""
         start = self._take(4 * count, 4)
         self.spans.append((start, count, self._f32))
         return np.frombuffer(self.data, self._f32, count, start).astype(np.float64)
 
     def long_sequence(self) -> npt.NDArray[np.int64]:
-        """A sequence of int64."""
+        """Read a sequence of int64."""
         count = self.u32()
         if count == 0:
             return np.empty(0, dtype=np.int64)
@@ -191,5 +197,5 @@ class CdrReader:
         return np.frombuffer(self.data, self._i64, count, start).astype(np.int64, copy=False)
 
     def double_sequence(self) -> npt.NDArray[np.float64]:
-        """A sequence of float64."""
+        """Read a sequence of float64."""
         return self.doubles(self.u32())

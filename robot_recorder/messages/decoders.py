@@ -1,4 +1,4 @@
-"""Decoders: from the bytes of a message to named numbers, one for each message type that is understood."""
+"""Decode messages of known types to named numbers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from robot_recorder.model.units import JointUnit, unit_of
 
 
 class TactileUnit(IntEnum):
-    """Mirrors TactileArray.UNIT_*."""
+    """Unit of tactile values, as TactileArray.UNIT_*."""
 
     PASCAL = 0
     NORMALISED = 1
 
 
 Vector = npt.NDArray[np.float64]
-_Gaps = tuple[tuple[int, int], ...]  # of padding, from and to
+_Gaps = tuple[tuple[int, int], ...]  # begin and end of padding
 _Value = TypeVar("_Value")
 
 
@@ -35,10 +35,10 @@ class Decoded:
     Attributes:
         names: one per value, with its unit in brackets.
         values: float64[len(names)].
-        spans: where in the bytes the values stand, in their order: place, count, type. Empty: not known.
-        gaps: where the bytes mean nothing, from and to: the padding before aligned values.
-        factors: float64[len(names)], what the numbers in the bytes were multiplied by; None: nothing.
-        note: what a person should know about it, such as why it has no values; empty: nothing.
+        spans: offset, count and type of the values in the bytes, in order; empty: unknown.
+        gaps: begin and end of the padding in the bytes.
+        factors: float64[len(names)], factors applied to the numbers in the bytes; None: none.
+        note: a remark for people, such as why there are no values; empty: none.
     """
 
     names: tuple[str, ...]
@@ -50,14 +50,14 @@ class Decoded:
 
 
 _FIELDS = ("position", "velocity", "effort")
-# Alignment, bytes, the names they are, and where among them there is padding.
+# Known sections of joint names: alignment, bytes, names, padding.
 _joint_sections: list[tuple[int, bytes, tuple[str, ...], _Gaps]] = []
 _SECTIONS = 8
 _tactile_names: dict[tuple[int, int, int, tuple[str, ...], bool], tuple[str, ...]] = {}
-_CACHE_LIMIT = 256  # layouts; a robot has a handful, a fuzzer must not fill the memory
+_CACHE_LIMIT = 256  # layouts; a robot has few, but a fuzzer must not fill the memory
 UNNAMED = (
-    "its messages name no joints, which are numbered: the driver must fill name[], or the profile "
-    "say 'names: [...]'"
+    "its messages name no joints, so they are numbered: let the driver fill name[], or set "
+    "'names: [...]' in the profile"
 )
 
 
@@ -76,7 +76,7 @@ def _skip_header(data: bytes) -> CdrReader:
 
 
 def _read_joint_names(reader: CdrReader) -> tuple[str, ...]:
-    # The names are the same bytes in every message of a robot: compared with the known ones, not read.
+    # Names are the same bytes in every message, so comparing them with known ones saves decoding.
     start = reader.at
     data, alignment = reader.data, start % 4
     for known_alignment, section, names, gaps in _joint_sections:
@@ -98,32 +98,33 @@ def _read_joint_names(reader: CdrReader) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Reading:
-    """How a joint state with certain names and lengths is read."""
+    """How joint states with certain names and field lengths are read."""
 
-    fields: tuple[bool, ...]  # which of them count
+    fields: tuple[bool, ...]  # whether position, velocity, effort are used
     names: tuple[str, ...]
     factors: Vector | None
     note: str
 
 
 class JointStates:
-    """Reads one stream's sensor_msgs/JointState, its joints named and scaled as its profile says."""
+    """Decoder of sensor_msgs/JointState with the joint names and units of a profile."""
 
     def __init__(self, names: Sequence[str] = (), units: Sequence[JointUnit] = ()) -> None:
-        """
+        """Create a decoder for one stream.
+
         Args:
-            names: of the joints, where messages do not name them.
-            units: of positions, the first that fits a joint; none: rad.
+            names: joint names, if messages have none.
+            units: units of positions; the first match of a joint counts; no match: rad.
         """
         self._names = tuple(names)
         self._units = tuple(units)
         self._readings: dict[tuple[tuple[str, ...], tuple[int, ...]], _Reading] = {}
 
     def __call__(self, data: bytes) -> Decoded:
-        """Position, velocity and effort of every joint, those that are filled in.
+        """Decode position, velocity and effort of every joint, as far as they are filled in.
 
         Raises:
-            DecodeError: the bytes are no JointState.
+            DecodeError: the bytes are not a valid JointState.
         """
         reader = _skip_header(data)
         joints = _read_joint_names(reader)
@@ -134,11 +135,11 @@ class JointStates:
             reading = _remember(self._readings, key, self._reading(*key))
         parts = [values for values, counts in zip(fields, reading.fields) if counts]
         spans, gaps = tuple(reader.spans), tuple(reader.gaps)
-        if len(parts) < len(spans):  # numbers that nobody can say whose they are
+        if len(parts) < len(spans):  # values that cannot be assigned to joints
             there = [counts for values, counts in zip(fields, reading.fields) if len(values)]
-            left_out = [span for span, counts in zip(spans, there) if not counts]
+            skipped = [span for span, counts in zip(spans, there) if not counts]
             spans = tuple(span for span, counts in zip(spans, there) if counts)
-            gaps += tuple((start, start + 8 * count) for start, count, _ in left_out)
+            gaps += tuple((start, start + 8 * count) for start, count, _ in skipped)
         values = np.concatenate(parts) if parts else np.empty(0)
         if reading.factors is not None:
             values = values * reading.factors
@@ -148,7 +149,7 @@ class JointStates:
         joints, note = self._named(joints, sizes[0] or (0 if joints else max(sizes)))
         counts = tuple(0 < size == len(joints) for size in sizes)
         odd = [
-            f"{size} {field} values for {len(joints)} joints are left out"
+            f"{size} {field} values for {len(joints)} joints are ignored"
             for field, size, fits in zip(_FIELDS, sizes, counts)
             if size and not fits
         ]
@@ -166,7 +167,7 @@ class JointStates:
         )
 
     def _named(self, joints: tuple[str, ...], count: int) -> tuple[tuple[str, ...], str]:
-        """Names of the joints that there are, and what is odd about them."""
+        """Return the names of the joints, and a remark if they are invalid; empty: none."""
         if len(joints) == count or (joints and not count):
             if len(set(joints)) == len(joints):
                 return joints, ""
@@ -175,25 +176,26 @@ class JointStates:
             for joint in joints:
                 seen[joint] += 1
                 unique.append(joint if seen[joint] == 1 else f"{joint}#{seen[joint]}")
-            return tuple(unique), "its messages name a joint twice: the second one is called ...#2"
+            return tuple(unique), "its messages name a joint twice: the second one is named ...#2"
         if not joints and len(self._names) == count:
             return self._names, ""
         numbers = tuple(map(str, range(count)))
         if joints:
-            return numbers, f"{len(joints)} names for {count} positions, which are numbered"
+            return numbers, f"its messages have {len(joints)} names for {count} positions, so the joints are numbered"
         if self._names:
             return numbers, (
-                f"{count} joints without names, the profile names {len(self._names)}: numbered"
+                f"its messages have {count} joints without names, the profile names "
+                f"{len(self._names)}, so the joints are numbered"
             )
         return numbers, UNNAMED
 
 
 decode_joint_state = JointStates()
-"""sensor_msgs/JointState: position, velocity, effort of every joint, those that are filled in."""
+"""Decodes sensor_msgs/JointState with the names in the message; positions are in rad."""
 
 
 def decode_tactile(data: bytes) -> Decoded:
-    """robot_recorder/TactileArray: normal of every taxel, then shear x, y of every taxel."""
+    """Decode robot_recorder/TactileArray: normal of every taxel, then shear x, y of every taxel."""
     reader = _skip_header(data)
     unit, rows, cols = reader.u8(), reader.u32(), reader.u32()
     taxels = reader.texts()
@@ -216,7 +218,7 @@ def decode_tactile(data: bytes) -> Decoded:
 
 
 def fixed(*names: str, header: bool = True) -> Callable[[bytes], Decoded]:
-    """Return a decoder of messages that are float64 values and nothing else.
+    """Return a decoder of messages that consist only of float64 values.
 
     Args:
         names: of the values, with units.
@@ -242,11 +244,11 @@ _IMU = (*_QUATERNION,
 
 
 decode_wrench = fixed(*_WRENCH)
-"""geometry_msgs/WrenchStamped: force and torque."""
+"""Decodes geometry_msgs/WrenchStamped: force and torque."""
 
 
 def decode_imu(data: bytes) -> Decoded:
-    """sensor_msgs/Imu: orientation, angular velocity, linear acceleration; covariances left out."""
+    """Decode sensor_msgs/Imu: orientation, angular velocity, acceleration; no covariances."""
     reader = _skip_header(data)
     orientation = reader.doubles(4)
     reader.doubles(9)
@@ -258,7 +260,7 @@ def decode_imu(data: bytes) -> Decoded:
 
 
 def decode_transform_stamped(data: bytes) -> Decoded:
-    """geometry_msgs/TransformStamped: translation and rotation."""
+    """Decode geometry_msgs/TransformStamped: translation and rotation."""
     reader = _skip_header(data)
     reader.skip_bytes()  # child_frame_id
     values = reader.doubles(7)
@@ -266,4 +268,4 @@ def decode_transform_stamped(data: bytes) -> Decoded:
 
 
 decode_pose = fixed(*_POSITION, *_QUATERNION)
-"""geometry_msgs/PoseStamped: position and orientation."""
+"""Decodes geometry_msgs/PoseStamped: position and orientation."""

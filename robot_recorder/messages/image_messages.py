@@ -1,4 +1,4 @@
-"""Pictures as messages carry them: encoded by a codec, or as rows of pixels.
+"""Read pictures from messages: compressed files or rows of pixels.
 
 Sources: sensor_msgs/msg/CompressedImage and Image; encodings in sensor_msgs/image_encodings.hpp.
 """
@@ -18,9 +18,9 @@ from robot_recorder.model.errors import DecodeError
 RAW, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 IMAGE_TYPES = (RAW, COMPRESSED)
 _FORMATS = ("jpeg", "jpg", "png", "webp", "tiff", "bmp")
-MOST_PIXELS = 64_000_000  # of a picture: decoded, it is four times as many bytes
+MOST_PIXELS = 64_000_000  # per picture; decoded it takes four times as many bytes
 _DEPTH_HEAD = 12  # bytes that the compressedDepth transport puts before its PNG
-# Of what numpy kind, and how many of them a pixel has.
+# By encoding: numpy type, and values per pixel.
 _ENCODINGS = {
     "mono8": ("u1", 1), "8UC1": ("u1", 1), "rgb8": ("u1", 3), "bgr8": ("u1", 3), "8UC3": ("u1", 3),
     "rgba8": ("u1", 4), "bgra8": ("u1", 4), "8UC4": ("u1", 4), "yuv422": ("u1", 2), "uyvy": ("u1", 2),
@@ -30,14 +30,15 @@ _ENCODINGS = {
 
 
 class UnknownEncoding(DecodeError):
-    """A picture that is not decoded here: encoded in a way that is not understood, as video is, or too large."""
+    """A picture with an unsupported encoding, such as video, or above the maximum size."""
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """A picture that is not encoded.
+    """A picture as pixels.
 
     Attributes:
+        encoding: encoding of the Image message, such as ``rgb8``.
         values: [height, width, channels], uint8, uint16 or float32.
     """
 
@@ -46,11 +47,11 @@ class Pixels:
 
 
 def encoded_picture(message: bytes) -> bytes:
-    """The file (JPEG, PNG, ...) inside a CompressedImage message.
+    """Return the file (JPEG, PNG, ...) in a CompressedImage message.
 
     Raises:
-        DecodeError: the message is cut off.
-        UnknownEncoding: it is of another kind, such as video.
+        DecodeError: the message is truncated.
+        UnknownEncoding: its format is not supported, such as video.
     """
     reader = CdrReader(message)
     reader.stamp_ns()
@@ -61,17 +62,17 @@ def encoded_picture(message: bytes) -> bytes:
     if "compresseddepth" in format.replace("_", ""):
         return data[_DEPTH_HEAD:]
     if format and not any(word in format for word in _FORMATS):
-        raise UnknownEncoding(f"pictures of format '{name[:40]}' are not understood")
+        raise UnknownEncoding(f"pictures of format '{name[:40]}' are not supported")
     return data
 
 
 def inverse_depth(message: bytes) -> tuple[float, float] | None:
-    """How the compressedDepth transport packs depths of 32 bits: with these a and b, a value v is a / (v - b) m.
+    """Return the coefficients of 32-bit depths of the compressedDepth transport.
 
-    Source: compressed_depth_image_transport/src/codec.cpp, of image_transport_plugins.
+    Source: compressed_depth_image_transport/src/codec.cpp in image_transport_plugins.
 
     Returns:
-        None: its values are depths.
+        a and b: a value v stands for the depth a / (v - b), m. None: values are depths.
     """
     reader = CdrReader(message)
     reader.stamp_ns()
@@ -85,11 +86,11 @@ def inverse_depth(message: bytes) -> tuple[float, float] | None:
 
 
 def raw_pixels(message: bytes) -> Pixels:
-    """The pixels of an Image message.
+    """Return the pixels of an Image message.
 
     Raises:
-        DecodeError: the message is cut off, or has fewer pixels than it says.
-        UnknownEncoding: nothing is known of its encoding.
+        DecodeError: the message is truncated, or has fewer pixels than its size says.
+        UnknownEncoding: its encoding is not supported.
     """
     reader = CdrReader(message)
     reader.stamp_ns()
@@ -102,7 +103,7 @@ def raw_pixels(message: bytes) -> Pixels:
     bayer = encoding.startswith("bayer_") and encoding.endswith("8")
     kind = ("u1", 1) if bayer else _ENCODINGS.get(encoding)
     if kind is None:
-        raise UnknownEncoding(f"pictures of encoding '{encoding[:40]}' are not understood")
+        raise UnknownEncoding(f"pictures of encoding '{encoding[:40]}' are not supported")
     number, channels = np.dtype(kind[0]), kind[1]
     _check_pixels(width, height)
     row = width * channels * number.itemsize
@@ -114,7 +115,7 @@ def raw_pixels(message: bytes) -> Pixels:
 
 
 def depth_as_grey(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """Pictures of more than 8 bits (depth, infrared) as uint8: what is furthest is lightest; 0 is nothing seen."""
+    """Convert pictures of more than 8 bits (depth, infrared) to uint8: far is light, 0 unknown."""
     known = np.nan_to_num(values.astype(np.float32), posinf=0.0, neginf=0.0)
     most = float(np.percentile(known, 99.5)) if known.size else 0.0
     seen = 64 + np.clip(known / (most or 1.0) * 150, 0, 150)
@@ -122,10 +123,10 @@ def depth_as_grey(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 
 def check_size(data: bytes) -> None:
-    """Refuse a picture by its header, before anything decodes it: a few bytes can stand for gigabytes.
+    """Check the size in a picture's header before decoding, as a few bytes can unpack to gigabytes.
 
     Raises:
-        DecodeError: it is too large, or not of a kind whose size is known.
+        DecodeError: the picture is too large, or its format is unknown.
     """
     try:
         if data.startswith(b"\xff\xd8"):
@@ -139,16 +140,16 @@ def check_size(data: bytes) -> None:
         elif data[:4] in (b"II*\0", b"MM\0*"):
             width, height = _tiff_size(data)
         else:
-            raise DecodeError("not a picture that can be decoded")
+            raise DecodeError("the picture is in no supported format (JPEG, PNG, BMP, WebP, TIFF)")
     except (struct.error, IndexError) as error:
-        raise DecodeError("a picture without a header") from error
+        raise DecodeError("the picture's header is truncated") from error
     _check_pixels(width, height)
 
 
 def _check_pixels(width: int, height: int) -> None:
     if width * height > MOST_PIXELS:
         raise UnknownEncoding(
-            f"a picture of {width} x {height} pixels; more than {MOST_PIXELS // 10**6} million are not "
+            f"a picture of {width} x {height} pixels: more than {MOST_PIXELS // 10**6} million are not "
             "decoded"
         )
 
@@ -160,7 +161,10 @@ def _bmp_size(data: bytes) -> tuple[int, int]:
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:
-    """Source of the format: https://developers.google.com/speed/webp/docs/riff_container"""
+    """Return width and height of a WebP file.
+
+    Source of the format: https://developers.google.com/speed/webp/docs/riff_container
+    """
     kind = data[12:16]
     if kind == b"VP8X":
         return (
@@ -175,7 +179,10 @@ def _webp_size(data: bytes) -> tuple[int, int]:
 
 
 def _tiff_size(data: bytes) -> tuple[int, int]:
-    """Of the first picture. Source of the format: TIFF revision 6.0, section 2."""
+    """Return width and height of the first picture of a TIFF file.
+
+    Source of the format: TIFF revision 6.0, section 2.
+    """
     order = "<" if data.startswith(b"II") else ">"
     (at,) = struct.unpack_from(order + "I", data, 4)
     (entries,) = struct.unpack_from(order + "H", data, at)
@@ -189,12 +196,12 @@ def _tiff_size(data: bytes) -> tuple[int, int]:
 
 
 def jpeg_head(data: bytes) -> tuple[int, int, int]:
-    """Width and height of a JPEG file in pixels, and where in it the picture itself begins.
+    """Return width and height of a JPEG file, and the offset of its compressed data.
 
     Source of the format: ITU-T T.81, B.1 and B.2.2.
 
     Raises:
-        DecodeError: it is none.
+        DecodeError: the file is not a valid JPEG.
     """
     at, width, height = 2, 0, 0
     while at + 9 < len(data) and data[at] == 0xFF:
@@ -204,4 +211,4 @@ def jpeg_head(data: bytes) -> tuple[int, int, int]:
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = (int.from_bytes(data[at + i : at + i + 2], "big") for i in (5, 7))
         at += 2 + length
-    raise DecodeError("a JPEG without a picture")
+    raise DecodeError("the JPEG has no picture")

@@ -1,6 +1,6 @@
-"""The message types installed on this machine: their classes, definitions and hashes.
+"""Find the installed message types: their classes, definitions and hashes.
 
-Source of the definition's form: rosbag2_cpp, local_message_definition_source.cpp (dependencies depth
+Source of the format of definitions: rosbag2_cpp, local_message_definition_source.cpp (dependencies depth
 first, sorted within a level, each once, after a line of 80 ``=``).
 """
 
@@ -39,10 +39,10 @@ _PRIMITIVES = frozenset(
 
 
 def message_class(type_name: str) -> Any:
-    """The Python class of a message type.
+    """Return the Python class of a message type.
 
     Raises:
-        ConfigError: it is not installed; the message says how to get it.
+        ConfigError: it is not installed; the message says how to install it.
     """
     package, _, name = type_name.partition("/msg/")
     try:
@@ -57,7 +57,7 @@ def message_class(type_name: str) -> Any:
 
 
 def has_header(type_name: str) -> bool:
-    """Whether a type's first field is a std_msgs/Header, so that its samples carry a stamp."""
+    """Return whether a type's first field is a std_msgs/Header, which has a timestamp."""
     if type_name in KINDS:
         return KINDS[type_name].has_header
     fields = message_class(type_name).get_fields_and_field_types()
@@ -66,7 +66,7 @@ def has_header(type_name: str) -> bool:
 
 @cache
 def message_definition(type_name: str) -> str:
-    """Concatenated ros2msg text of a type and all it is made of; empty when it is not installed."""
+    """Return the ros2msg definition of a type and its dependencies; empty: not installed."""
     seen: set[str] = set()
 
     def append(name: str) -> str | None:
@@ -90,7 +90,7 @@ def message_definition(type_name: str) -> str:
 
 @cache
 def type_hash(type_name: str) -> str:
-    """RIHS01 hash of an installed type; empty when unknown (Humble has none)."""
+    """Return the RIHS01 hash of an installed type; empty: unknown (Humble has none)."""
     path = _interface_file(type_name, ".json")
     if path is None:
         return ""

@@ -1,7 +1,8 @@
-"""The kinds of messages that are understood: a row each in ``KINDS``; ``decoders.py`` decodes them.
+"""The table ``KINDS`` of known message types; ``decoders.py`` decodes them.
 
-A row says how a message becomes numbers, how it is aligned, drawn and checked. Messages of other types are recorded
-and aligned by timestamp, without values. Installed packages add rows by entry points (docs/extending.md).
+A row says how a message is decoded, aligned, drawn and checked. Messages of other types are recorded
+and aligned by timestamp, without values. Installed packages can add rows by entry points
+(docs/extending.md).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from robot_recorder.model.streams import Policy, StreamConfig
 
 
 class Sort(Enum):
-    """How a message's content is drawn."""
+    """How the content of a message is drawn."""
 
     JOINTS = "joints"
     WRENCH = "wrench"
@@ -36,24 +37,24 @@ class Sort(Enum):
     IMU = "IMU"
     POSE = "pose"
     IMAGE = "pictures"
-    NUMBERS = "numbers"  # of an unknown type, read field by field
+    NUMBERS = "numbers"  # an unknown type, read field by field
     TEXT = "text"
     OTHER = "other"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """How one message type is understood.
+    """The properties of one message type.
 
     Attributes:
-        label: what people call it.
+        label: its name for people.
         sort: how it is drawn.
-        default_policy: the alignment policy that fits an observation of this type.
-        decode: bytes to numbers; None: it has none (images).
-        has_header: the first field is a std_msgs/Header.
+        default_policy: alignment policy of observations of this type.
+        decode: converts bytes to numbers; None: it has none (images).
+        has_header: whether the first field is a std_msgs/Header.
         quaternions: indexes in ``values`` at which unit quaternions (x, y, z, w) begin.
-        by_name: messages of one stream may name different joints; each joint is followed by its name.
-        checks: names of the quality checks that look at the values of an observation.
+        by_name: whether messages may name different joints, which are then matched by name.
+        checks: names of the quality checks of an observation's values.
     """
 
     label: str
@@ -94,7 +95,7 @@ _SHIPPED: dict[str, Kind] = {
 
 
 class _Kinds(Mapping[str, Kind]):
-    """The shipped rows, and those of installed packages, which are loaded when they are needed."""
+    """The shipped rows and those of installed packages, which are loaded on first use."""
 
     def __getitem__(self, type_name: str) -> Kind:
         shipped = _SHIPPED.get(type_name)
@@ -109,30 +110,30 @@ class _Kinds(Mapping[str, Kind]):
 
 @cache
 def _added() -> dict[str, Kind]:
-    """Rows of installed packages, by message type."""
+    """Load the rows of installed packages, by message type."""
     rows: dict[str, Kind] = {}
     for name, mapping in extensions(KINDS_GROUP).found.items():
         whole = isinstance(mapping, Mapping) and all(isinstance(k, Kind) for k in mapping.values())
         if whole:
             rows |= mapping
         else:
-            text = "%s: '%s' is not a mapping of message types to Kind; it is not used"
+            text = "%s: '%s' is ignored: it must be a mapping of message types to Kind"
             logging.getLogger(__name__).warning(text, KINDS_GROUP, name)
     return rows
 
 
 KINDS: Mapping[str, Kind] = _Kinds()
-"""By message type."""
+"""The known message types."""
 
 
 def sort_of(type_name: str) -> Sort:
-    """Return how a message type is drawn; NUMBERS: it is not understood."""
+    """Return how a message type is drawn; NUMBERS: unknown type."""
     kind = KINDS.get(type_name)
     return kind.sort if kind is not None else Sort.NUMBERS
 
 
 def stream_decoder(stream: StreamConfig) -> Callable[[bytes], Decoded] | None:
-    """Bytes of a stream's messages to numbers, named and scaled as its profile says; None: it has none."""
+    """Return a stream's decoder, with names and units of its profile; None: it has no values."""
     if stream.type == JOINT_STATE:
         return JointStates(stream.joint_names, stream.units)
     kind = KINDS.get(stream.type)

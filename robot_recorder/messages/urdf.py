@@ -1,7 +1,7 @@
-"""A robot description: its links, how they look, how joints move them, where they are.
+"""Read robot descriptions (URDF): links, their shapes, joints, and forward kinematics.
 
-Source of the format: http://wiki.ros.org/urdf/XML. What is beyond it (Gazebo, ros2_control, transmissions) is
-left out. Joints with more than one degree of freedom (floating, planar) stay at their origin.
+Source of the format: http://wiki.ros.org/urdf/XML. Extensions (Gazebo, ros2_control, transmissions)
+are ignored. Joints with more than one degree of freedom (floating, planar) stay at their origin.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TURNING = ("revolute", "continuous")
 
 
 class Shape(str, Enum):
-    """What a link looks like."""
+    """Shape of a body."""
 
     BOX = "box"
     CYLINDER = "cylinder"
@@ -36,11 +36,12 @@ class Visual:
     """One body of a link.
 
     Attributes:
-        size: m; of a box its x, y and z; of a cylinder its radius and its length along z; of a sphere its
-            radius; of a mesh its scale along x, y and z, no unit.
+        shape: its shape.
+        size: box: x, y, z, m; cylinder: radius and length along z, m; sphere: radius, m; mesh:
+            scale along x, y, z.
         pose: float64[4, 4], in the link's frame, m.
-        colour: red, green, blue, alpha, 0 to 1; None: the description does not say.
-        mesh: where the file is: ``package://...``, ``file://...`` or a path.
+        colour: red, green, blue, alpha, 0 to 1; None: not given.
+        mesh: location of the file: ``package://...``, ``file://...`` or a path.
     """
 
     shape: Shape
@@ -52,13 +53,16 @@ class Visual:
 
 @dataclass(frozen=True)
 class Joint:
-    """What holds a link.
+    """A joint between two links.
 
     Attributes:
-        kind: as the description says: revolute, fixed, ...
+        name: its name.
+        kind: its type in the description: revolute, fixed, ...
+        parent: name of the parent link.
+        child: name of the child link.
         origin: float64[4, 4], the child's frame in the parent's at position 0, m.
         axis: float64[3], unit length, in the child's frame.
-        follows: of a mimic joint whose position it has, how many times, and how much more (rad or m).
+        follows: mimic joint: name of the followed joint, multiplier, and offset (rad or m).
     """
 
     name: str
@@ -70,7 +74,7 @@ class Joint:
     follows: tuple[str, float, float] | None = None
 
     def motion(self, positions: Floats) -> Floats:
-        """float64[n, 4, 4], what positions do to the child.
+        """Return the child's motion for joint positions, float64[n, 4, 4].
 
         Args:
             positions: float64[n], rad or m.
@@ -91,8 +95,9 @@ class RobotModel:
     """A parsed description.
 
     Attributes:
-        links: by name, what each looks like.
-        joints: parents before children.
+        name: name of the robot.
+        links: bodies of each link, by name.
+        joints: joints, parents before children.
     """
 
     name: str
@@ -101,15 +106,15 @@ class RobotModel:
 
     @property
     def roots(self) -> tuple[str, ...]:
-        """Links that no joint holds; one in a sound description."""
+        """Return the links without a parent; a valid robot has one."""
         held = {joint.child for joint in self.joints}
         return tuple(link for link in self.links if link not in held)
 
     def link_poses(self, positions: Mapping[str, Floats]) -> dict[str, Floats]:
-        """Where the links are: forward kinematics.
+        """Return the poses of the links by forward kinematics.
 
         Args:
-            positions: float64[n] by joint, rad or m; joints that are not given stay at 0.
+            positions: float64[n] by joint, rad or m; missing joints stay at 0.
 
         Returns:
             float64[n, 4, 4] by link, in the root's frame, m; n is 1 without positions.
@@ -126,10 +131,10 @@ class RobotModel:
 
 
 def parse_urdf(description: str) -> RobotModel:
-    """Read a description.
+    """Parse a robot description.
 
     Raises:
-        DecodeError: it is no URDF, or its joints do not make trees.
+        DecodeError: it is not valid URDF, or its joints do not form trees.
     """
     try:
         robot = _parsed(description)
@@ -150,10 +155,10 @@ def parse_urdf(description: str) -> RobotModel:
 
 
 def quaternions(poses: Floats) -> Floats:
-    """float64[n, 4], unit quaternions (x, y, z, w) of the rotations of float64[n, 4, 4].
+    """Return unit quaternions (x, y, z, w), float64[n, 4], of the rotations in float64[n, 4, 4].
 
-    Source of the method: S. W. Shepperd, Quaternion from rotation matrix, 1978: of the four parts the
-    largest one is found first, so that nothing is divided by what is almost 0.
+    Source: S. W. Shepperd, Quaternion from rotation matrix, 1978: it computes the largest of the
+    four parts first, which avoids divisions by values near 0.
     """
     r = poses[:, :3, :3]
     diagonal = r[:, (0, 1, 2), (0, 1, 2)]
@@ -172,7 +177,7 @@ def quaternions(poses: Floats) -> Floats:
 
 
 def joint_limits(description: str) -> dict[str, tuple[float, float]]:
-    """Lowest and highest position by joint, rad or m; empty where there is no URDF to be read."""
+    """Return lowest and highest position by joint, rad or m; empty: the URDF cannot be read."""
     try:
         robot = _parsed(description)
     except ElementTree.ParseError:
@@ -196,12 +201,12 @@ def _parents_first(links: Mapping[str, object], joints: list[Joint]) -> tuple[Jo
         for link in (joint.parent, joint.child):
             if link not in links:
                 raise DecodeError(
-                    f"the robot description has joint '{joint.name}' at link '{link}', which it lacks"
+                    f"the robot description has joint '{joint.name}' at link '{link}', which is missing"
                 )
     held = [joint.child for joint in joints]
     twice = next((child for child in held if held.count(child) > 1), None)
     if twice is not None:
-        raise DecodeError(f"the robot description has more than one joint hold link '{twice}'")
+        raise DecodeError(f"the robot description has several joints with the child link '{twice}'")
     ordered: list[Joint] = []
     known = set(links) - set(held)
     left = joints
@@ -209,7 +214,7 @@ def _parents_first(links: Mapping[str, object], joints: list[Joint]) -> tuple[Jo
         ready = [joint for joint in left if joint.parent in known]
         if not ready:
             raise DecodeError(
-                f"the robot description's joint '{left[0].name}' is part of a loop, or hangs on one"
+                f"the robot description's joint '{left[0].name}' is part of a loop, or below one"
             )
         known |= {joint.child for joint in ready}
         ordered += ready
@@ -218,14 +223,15 @@ def _parents_first(links: Mapping[str, object], joints: list[Joint]) -> tuple[Jo
 
 
 def _parsed(description: str) -> ElementTree.Element:
-    """
+    """Parse the XML of a description.
+
     Raises:
-        ElementTree.ParseError: it is not XML, or has what no description has.
+        ElementTree.ParseError: it is not XML, too long, or defines entities.
     """
     text = description.strip()
     if len(text) > _MOST_TEXT:
         raise ElementTree.ParseError(f"it is longer than {_MOST_TEXT:,} characters")
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:  # entities can stand for gigabytes
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:  # entities can expand to gigabytes
         raise ElementTree.ParseError("it defines entities")
     return ElementTree.fromstring(text)
 
@@ -279,7 +285,7 @@ def _colour(material: ElementTree.Element) -> Colour | None:
 
 
 def _pose(element: ElementTree.Element) -> Floats:
-    """float64[4, 4] of an element's origin; roll, pitch and yaw are about fixed axes, in this order."""
+    """Return the pose of an element's origin, float64[4, 4]; rpy: rotations about fixed axes."""
     pose = np.eye(4)
     pose[:3, 3] = _numbers(_attribute(element, "origin", "xyz"), (0.0, 0.0, 0.0))
     roll, pitch, yaw = _numbers(_attribute(element, "origin", "rpy"), (0.0, 0.0, 0.0))
@@ -297,10 +303,10 @@ def _attribute(element: ElementTree.Element, child: str, name: str) -> str:
 
 
 def _numbers(text: str, default: tuple[float, float, float]) -> tuple[float, float, float]:
-    """Three of them.
+    """Parse three numbers; empty text gives the default.
 
     Raises:
-        ValueError: there are others.
+        ValueError: it is not three numbers.
     """
     if not text.strip():
         return default

@@ -1,4 +1,4 @@
-"""Pictures as messages carry them."""
+"""Reading pictures from messages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from robot_recorder.model.errors import DecodeError
     st.sampled_from(["mono8", "rgb8", "rgba8", "uyvy"]),
     st.integers(0, 5),
 )
-def test_pixels_come_back_whatever_the_padding(
+def test_pixels_are_read_with_any_padding(
     height: int, width: int, encoding: str, padding: int
 ) -> None:
     channels = {"mono8": 1, "rgb8": 3, "rgba8": 4, "uyvy": 2}[encoding]
@@ -31,32 +31,32 @@ def test_pixels_come_back_whatever_the_padding(
     assert (raw_pixels(raw(pixels, encoding, padding)).values == pixels).all()
 
 
-def test_depth_keeps_its_numbers_in_either_byte_order() -> None:
+def test_depth_is_read_in_both_byte_orders() -> None:
     depth = np.arange(12, dtype=np.uint16).reshape(3, 4, 1) * 300
     assert (raw_pixels(raw(depth, "16UC1")).values == depth).all()
     swapped = raw_pixels(raw(depth.astype(">u2"), "16UC1", big_endian=True))
     assert (swapped.values == depth).all()
 
 
-def test_what_is_not_understood_is_named() -> None:
+def test_unsupported_encodings_are_named() -> None:
     with pytest.raises(UnknownEncoding, match="nv21"):
         raw_pixels(raw(np.zeros((2, 2, 1), np.uint8), "nv21"))
     with pytest.raises(UnknownEncoding, match="h264"):
         encoded_picture(compressed(b"\0\0\0\1", "h264"))
 
 
-def test_a_message_that_is_cut_off_says_so() -> None:
+def test_a_truncated_message_is_rejected() -> None:
     whole = raw(np.zeros((4, 4, 3), np.uint8), "rgb8")
     for end in (0, 10, 30, len(whole) - 1):
         with pytest.raises(DecodeError):
             raw_pixels(whole[:end])
 
 
-def test_the_depth_transport_has_a_head_before_its_file() -> None:
+def test_the_head_of_the_depth_transport_is_removed() -> None:
     message = compressed(bytes(12) + b"\x89PNG", "16UC1; compressedDepth png")
     assert encoded_picture(message) == b"\x89PNG"
 
 
-def test_what_is_further_is_lighter_and_nothing_is_black() -> None:
+def test_far_depths_are_lighter_and_missing_ones_black() -> None:
     grey = depth_as_grey(np.array([0, 500, 4000, np.nan], dtype=np.float32))
     assert grey[0] == 0 and grey[3] == 0 and 0 < grey[1] < grey[2]

@@ -39,7 +39,7 @@ def fill_header(message, frame_id: str, at: tuple[int, int]) -> None:
 
 @settings(deadline=None)
 @given(name, stamp, st.lists(name, max_size=6, unique=True), st.data())
-def test_joint_state(frame_id, at, joints, data) -> None:
+def test_joint_states_are_decoded(frame_id, at, joints, data) -> None:
     from sensor_msgs.msg import JointState
 
     fields = {}
@@ -65,7 +65,7 @@ def test_joint_state(frame_id, at, joints, data) -> None:
 
 @settings(deadline=None)
 @given(name, stamp, st.integers(0, 4), st.integers(0, 4), st.booleans(), st.booleans(), st.data())
-def test_tactile(frame_id, at, rows, cols, shear, named, data) -> None:
+def test_tactile_arrays_are_decoded(frame_id, at, rows, cols, shear, named, data) -> None:
     from robot_recorder.msg import TactileArray
 
     count = rows * cols
@@ -84,7 +84,7 @@ def test_tactile(frame_id, at, rows, cols, shear, named, data) -> None:
 
 @settings(deadline=None)
 @given(name, stamp, st.lists(number, min_size=10, max_size=10))
-def test_fixed_size_types(frame_id, at, v) -> None:
+def test_types_of_fixed_size_are_decoded(frame_id, at, v) -> None:
     from geometry_msgs.msg import PoseStamped, TransformStamped, WrenchStamped
     from sensor_msgs.msg import Imu
 
@@ -112,7 +112,7 @@ def test_fixed_size_types(frame_id, at, v) -> None:
         assert len(decoded.names) == len(expected)
 
 
-def test_every_understood_type_says_truly_whether_it_has_a_header() -> None:
+def test_the_table_is_right_about_which_types_have_a_header() -> None:
     from robot_recorder.messages.installed_types import message_class
 
     for type_name, kind in KINDS.items():
@@ -129,7 +129,7 @@ def test_every_understood_type_says_truly_whether_it_has_a_header() -> None:
         max_size=4,
     ),
 )
-def test_frames_are_written_and_read_as_rclpy_does(at, index, streams) -> None:
+def test_frames_are_encoded_and_decoded_as_by_rclpy(at, index, streams) -> None:
     from robot_recorder.msg import AlignedFrame, StreamSample
 
     message = AlignedFrame(index=index, complete=True)
@@ -166,8 +166,8 @@ def test_frames_are_written_and_read_as_rclpy_does(at, index, streams) -> None:
 @pytest.mark.parametrize("rows", [0, 1, 3])
 @pytest.mark.parametrize("width", [0, 1, 4])
 @pytest.mark.parametrize("window", [False, True])
-def test_frames_of_every_status_are_read_by_rclpy(rows: int, width: int, window: bool) -> None:
-    """As the aligner hands them over: what is empty is one and the same array in several places."""
+def test_rclpy_reads_frames_of_every_status(rows: int, width: int, window: bool) -> None:
+    """As made by the aligner, which uses one empty array in several places."""
     from robot_recorder.msg import AlignedFrame
 
     count = len(SampleStatus)
@@ -200,7 +200,7 @@ def test_frames_of_every_status_are_read_by_rclpy(rows: int, width: int, window:
             assert ours.window_values.ravel().tolist() == sample.window_values.ravel().tolist()
 
 
-def test_a_frame_that_cannot_be_is_refused() -> None:
+def test_an_invalid_frame_is_rejected() -> None:
     from robot_recorder.msg import AlignedFrame, StreamSample
 
     odd = array.array("d", [1.0, 2.0, 3.0])
@@ -217,7 +217,7 @@ def test_a_frame_that_cannot_be_is_refused() -> None:
 
 @settings(deadline=None, max_examples=300)
 @given(st.binary(max_size=200), st.booleans())
-def test_rubbish_is_refused_and_never_crashes(data: bytes, with_header: bool) -> None:
+def test_random_bytes_are_rejected_without_a_crash(data: bytes, with_header: bool) -> None:
     data = b"\0\1\0\0" + data if with_header else data
     for kind in KINDS.values():
         if kind.decode is not None:
@@ -228,7 +228,7 @@ def test_rubbish_is_refused_and_never_crashes(data: bytes, with_header: bool) ->
             assert len(decoded.names) == len(decoded.values)
 
 
-def test_big_endian_is_read() -> None:
+def test_big_endian_messages_are_decoded() -> None:
     reader = CdrReader(
         b"\0\0\0\0" + np.array([1, 2], ">u4").tobytes() + np.array([2.5], ">f8").tobytes()
     )

@@ -1,4 +1,4 @@
-"""Robot descriptions: what is read, what is refused, and where links are."""
+"""Robot descriptions: parsing, errors and forward kinematics."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ARM = """<?xml version="1.0"?>
 </robot>"""
 
 
-def test_links_look_as_described() -> None:
+def test_shapes_and_limits_are_read() -> None:
     robot = parse_urdf(ARM)
     assert robot.name == "arm" and robot.roots == ("base",)
     box, mesh = robot.links["base"]
@@ -52,7 +52,7 @@ def test_links_look_as_described() -> None:
     assert joint_limits(ARM) == {"slide_joint": (0, 0.3), "shoulder": (-1, 1.5)}
 
 
-def test_joints_move_what_hangs_on_them() -> None:
+def test_joints_move_their_child_links() -> None:
     robot = parse_urdf(ARM)
     turns, slides = np.array([0.0, math.pi / 2]), np.array([0.0, 0.1])
     poses = robot.link_poses({"shoulder": turns, "slide_joint": slides})
@@ -60,7 +60,7 @@ def test_joints_move_what_hangs_on_them() -> None:
     assert poses["tip"][0][:3, 3] == pytest.approx([0.4, 0, 0.6])
     assert poses["tip"][1][:3, 3] == pytest.approx([0, 0.5, 0.6])
     assert poses["finger"][1][:3, 3] == pytest.approx([0.03, 0.5, 0.5]), "mimics: -0.5 x 0.1 + 0.02"
-    assert robot.link_poses({})["tip"].shape == (1, 4, 4), "joints that nobody knows of stay at 0"
+    assert robot.link_poses({})["tip"].shape == (1, 4, 4), "missing joints stay at 0"
 
 
 @pytest.mark.parametrize(
@@ -68,20 +68,23 @@ def test_joints_move_what_hangs_on_them() -> None:
     [
         ("", "cannot be read"),
         ("<sdf/>", "not the <robot>"),
-        (ARM.replace('<link name="slide"/>', ""), "link 'slide', which it lacks"),
+        (ARM.replace('<link name="slide"/>', ""), "link 'slide', which is missing"),
         (ARM.replace('<parent link="base"/>', '<parent link="tip"/>'), "loop"),
-        (ARM.replace('<child link="finger"/>', '<child link="tip"/>'), "more than one joint"),
+        (
+            ARM.replace('<child link="finger"/>', '<child link="tip"/>'),
+            "several joints with the child",
+        ),
         (ARM.replace('xyz="0 0 0.5"', 'xyz="0 0"'), "not three numbers"),
         (ARM.replace('radius="0.05"', ""), "cannot be read"),
     ],
 )
-def test_what_is_no_robot_is_refused_in_words(text: str, words: str) -> None:
+def test_invalid_descriptions_are_rejected_with_a_reason(text: str, words: str) -> None:
     with pytest.raises(DecodeError, match=words):
         parse_urdf(text)
 
 
 @given(st.lists(st.floats(-1, 1), min_size=4, max_size=4).filter(lambda q: np.linalg.norm(q) > 0.1))
-def test_quaternions_turn_as_the_matrix_does(parts: list[float]) -> None:
+def test_quaternions_rotate_like_their_matrix(parts: list[float]) -> None:
     x, y, z, w = np.array(parts) / np.linalg.norm(parts)
     pose = np.eye(4)[None]
     pose[0, :3, :3] = [
@@ -90,10 +93,10 @@ def test_quaternions_turn_as_the_matrix_does(parts: list[float]) -> None:
         [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
     ]
     (found,) = quaternions(pose)
-    assert abs(found @ [x, y, z, w]) == pytest.approx(1, abs=1e-12), "of two signs either is right"
+    assert abs(found @ [x, y, z, w]) == pytest.approx(1, abs=1e-12), "both signs are correct"
 
 
-def test_links_are_where_physics_has_them(tmp_path: Path) -> None:
+def test_link_poses_agree_with_the_physics_engine(tmp_path: Path) -> None:
     mujoco = pytest.importorskip("mujoco")
     from robot_recorder.sim.description import robot_description
     from robot_recorder.sim.model import JOINT_NAMES, build_model
