@@ -1,1 +1,1 @@
-"""The words of the package: streams, topics, labels, losses, text, ids, errors. Entrance: ``streams.RobotProfile``."""
+"""Basic types of the package: streams, topics, labels, losses, text, ids, errors. Entrance: ``streams.RobotProfile``."""

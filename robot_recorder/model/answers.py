@@ -1,4 +1,4 @@
-"""An expected yes or no, with its reason and what it is about."""
+"""The result of a request: success or refusal, with a reason."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Answer:
-    """An expected yes or no.
+    """The result of a request that may be refused.
 
     Attributes:
-        ok: yes.
-        reason: one sentence for a person; why not, or what there is to know anyway.
-        value: the episode's directory that it is about, where there is one.
-        forced: yes only because it was forced.
+        ok: whether it succeeded.
+        reason: why it was refused, or a warning; empty: nothing to say.
+        value: the episode's directory; None: there is none.
+        forced: whether it succeeded only because of ``force``.
     """
 
     ok: bool

@@ -1,4 +1,4 @@
-"""Names for the kinds of arrays that are passed around."""
+"""Names of array types."""
 
 from __future__ import annotations
 

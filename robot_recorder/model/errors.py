@@ -1,21 +1,21 @@
-"""Errors a user can act on: each message names the thing and the fix."""
+"""Errors that a user can fix: each message names the thing, the problem and the fix."""
 
 
 class RecorderError(Exception):
-    """Base of all errors this package raises on purpose."""
+    """Base class of all errors that this package raises."""
 
 
 class ConfigError(RecorderError):
-    """A profile, task registry or parameter is wrong."""
+    """A profile, task registry or parameter is invalid."""
 
 
 class DecodeError(RecorderError):
-    """A message's bytes are not what its type says."""
+    """The bytes of a message do not fit its type."""
 
 
 class BagError(RecorderError):
-    """An episode or bag cannot be written, read or understood."""
+    """An episode or bag cannot be written or read, or is invalid."""
 
 
 class DiskError(BagError):
-    """The disk does not take it now; the same may succeed later."""
+    """The disk is full, failing or gone; the same operation may succeed later."""

@@ -1,4 +1,4 @@
-"""What other installed packages add to this one, found by their entry points. See docs/extending.md."""
+"""Load extensions from other installed packages by their entry points (docs/extending.md)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Extensions(NamedTuple):
     """The entry points of one group.
 
     Attributes:
-        found: what they name, by the entry point's name.
-        problems: one sentence per entry point that could not be loaded.
+        found: the loaded objects, by name of the entry point.
+        problems: one sentence for each entry point that could not be loaded.
     """
 
     found: dict[str, Any]
@@ -28,16 +28,16 @@ class Extensions(NamedTuple):
 
 @cache
 def extensions(group: str) -> Extensions:
-    """Load the entry points of a group, once per process. One that fails is logged and left out."""
+    """Load the entry points of a group, once per process; failing ones are logged and skipped."""
     found: dict[str, Any] = {}
     problems = []
     for entry in entry_points(group=group):
         if entry.name in found:
-            problems.append(f"{group}: '{entry.name}' exists twice; {entry.value} is not used")
+            problems.append(f"{group}: '{entry.name}' exists twice; {entry.value} is ignored")
             continue
         try:
             found[entry.name] = entry.load()
-        except Exception as error:  # somebody else's code must not stop a recording
+        except Exception as error:  # other packages must not stop a recording
             why = f"{type(error).__name__}: {error}"
             problems.append(f"{group}: {entry.value} cannot be loaded: {why}")
     for problem in problems:

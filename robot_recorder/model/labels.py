@@ -1,4 +1,4 @@
-"""Labels: append-only events whose fold is what holds now."""
+"""Labels: a log of events, and the labels that follow from it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from robot_recorder.model.plain_data import load_json
 
 
 class Outcome(IntEnum):
-    """Mirrors Label.OUTCOME_* and MarkOutcome.OUTCOME_*."""
+    """Outcome of an episode, as Label.OUTCOME_* and MarkOutcome.OUTCOME_*."""
 
     UNLABELLED = 0
     SUCCESS = 1
@@ -20,12 +20,12 @@ class Outcome(IntEnum):
 
     @property
     def text(self) -> str:
-        """The word people read: success, failure, unlabelled."""
+        """Return its name in lower case: success, failure, unlabelled."""
         return self.name.lower()
 
 
 class LabelKind(IntEnum):
-    """Mirrors Label.KIND_*."""
+    """Kind of a label event, as Label.KIND_*."""
 
     TASK = 0
     OUTCOME = 1
@@ -35,13 +35,22 @@ class LabelKind(IntEnum):
 
 @dataclass(frozen=True)
 class LabelEvent:
-    """One label event of one episode; the fields of the Label message.
+    """A label event of an episode; the fields of the Label message.
 
     Attributes:
         stamp_ns: when the label was given, robot clock.
+        episode_id: id of the episode.
+        kind: decides which of the following fields are used.
         by: who gave it: a person or a program.
+        note: free text.
+        previous: the replaced task, or the replaced outcome with its cause.
+        task: id of the task.
+        instruction: instruction of the task.
+        operator_name: who drives the robot.
+        outcome: outcome of the episode.
+        cause: cause of a failure.
+        name: name of the annotation.
         start_ns, end_ns: the annotated segment, robot clock; equal for an instant.
-        previous: what it replaces, as text: the task, or the outcome with its cause.
     """
 
     stamp_ns: int
@@ -60,7 +69,7 @@ class LabelEvent:
     end_ns: int = 0
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: enums by name, empty fields left out."""
+        """Return plain values for JSON: enums by name, without empty fields."""
         plain = {k: v for k, v in asdict(self).items() if v not in ("", 0)}
         plain["kind"] = self.kind.name.lower()
         plain.pop("outcome", None)
@@ -70,11 +79,11 @@ class LabelEvent:
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> LabelEvent:
-        """Inverse of ``to_dict``; unknown keys are ignored so that newer files open.
+        """Build an event from ``to_dict``; unknown keys are ignored, so that newer files open.
 
         Raises:
-            KeyError: a kind or outcome that this version does not know.
-            ValueError: a value of another type.
+            KeyError: this version does not know the kind or outcome.
+            ValueError: a value has the wrong type or range.
         """
         known = {k: v for k, v in plain.items() if k in cls.__dataclass_fields__}
         known.setdefault("stamp_ns", 0)
@@ -83,19 +92,19 @@ class LabelEvent:
         known["outcome"] = Outcome[str(plain.get("outcome", "unlabelled")).upper()]
         for key, value in known.items():
             if not isinstance(value, int if key in _WHOLE else str):
-                raise ValueError(f"'{key}' of a label event is {value!r}")
+                raise ValueError(f"'{key}' of a label event has the wrong type: {value!r}")
             if isinstance(value, int) and not -_END_NS <= value < _END_NS:
-                raise ValueError(f"'{key}' of a label event is no time")
+                raise ValueError(f"'{key}' of a label event is out of range: {value}")
         return cls(**known)
 
 
-_END_NS = 1 << 63  # of what a time in ns can be
+_END_NS = 1 << 63  # limit of a time in ns
 _WHOLE = ("stamp_ns", "kind", "outcome", "start_ns", "end_ns")
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What holds for an episode now."""
+    """The labels of an episode that are valid now; annotations in the order they were given."""
 
     task: str = ""
     instruction: str = ""
@@ -106,20 +115,20 @@ class Labels:
 
     @property
     def outcome_text(self) -> str:
-        """The outcome with its cause: ``failure: slip``."""
+        """Return the outcome with its cause: ``failure: slip``."""
         return outcome_text(self.outcome, self.cause)
 
 
 def outcome_text(outcome: Outcome, cause: str) -> str:
-    """An outcome as people read it: ``success``, ``failure: slip``."""
+    """Format an outcome: ``success``, ``failure: slip``."""
     return f"{outcome.text}: {cause}" if cause else outcome.text
 
 
 def fold(events: Iterable[LabelEvent]) -> Labels:
-    """The current labels.
+    """Return the labels that follow from a log.
 
-    Later task and outcome events replace earlier ones; annotations add up; a retraction takes away
-    those before it that have its name, start and end.
+    Later task and outcome events replace earlier ones; annotations add up; a retraction removes
+    the earlier annotations with its name, start and end.
     """
     now = Labels()
     annotations: list[LabelEvent] = []
@@ -145,9 +154,9 @@ def _segment(event: LabelEvent) -> tuple[str, int, int]:
 
 
 def appended(log: Sequence[LabelEvent], *events: LabelEvent) -> list[LabelEvent]:
-    """A log with more events, each of which now says what it replaces there.
+    """Return a log with more events, and set what each of them replaces.
 
-    Only who holds the log knows that: whoever gave the label may have seen an older one.
+    This needs the current log: whoever gave the label may have seen an older one.
     """
     grown = list(log)
     for event in events:
@@ -161,7 +170,7 @@ def appended(log: Sequence[LabelEvent], *events: LabelEvent) -> list[LabelEvent]
 
 
 def append_text(text: str, events: Iterable[LabelEvent]) -> str:
-    """The text form of a log with more events; the rest stays, also what only a newer version knows.
+    """Append events to the text form of a log; entries of newer versions are kept.
 
     Raises:
         ValueError: the text is not JSON.
@@ -170,7 +179,7 @@ def append_text(text: str, events: Iterable[LabelEvent]) -> str:
 
 
 def dump_events(events: Iterable[LabelEvent]) -> str:
-    """The event log as one line of JSON."""
+    """Return a log as one line of JSON."""
     return _dump([event.to_dict() for event in events])
 
 
@@ -179,7 +188,7 @@ def _dump(plain: list[dict[str, Any]]) -> str:
 
 
 def load_events(text: str) -> list[LabelEvent]:
-    """Inverse of ``dump_events``; events of a kind that only a newer version knows are left out.
+    """Read a log written by ``dump_events``; events of unknown kinds are skipped.
 
     Raises:
         ValueError, TypeError: the text is not a log.
@@ -187,7 +196,7 @@ def load_events(text: str) -> list[LabelEvent]:
     events = []
     plain = load_json(text or "[]")
     if not isinstance(plain, list) or not all(isinstance(p, dict) for p in plain):
-        raise TypeError("not a list of label events")
+        raise TypeError("it is not a list of label events")
     for entry in plain:
         try:
             events.append(LabelEvent.from_dict(entry))

@@ -1,4 +1,4 @@
-"""Messages that were sent and are not in the bag: counted per topic and place, never guessed."""
+"""Count lost messages, those sent but not in the bag, by topic and place."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from enum import IntEnum
 
 
 class Place(IntEnum):
-    """Where a message went missing. Mirrors Dropout.PLACE_*.
+    """Where a message was lost, as Dropout.PLACE_*.
 
-    Found by: DDS ``nodes/topic_reader.py``, by gaps in the publishers' numbers; RING ``recorder/ring.py``; QUEUE and
-    WRITER ``recorder/write_behind.py``, and after an aborted write ``recorder/recording.py``.
+    Found by ``nodes/topic_reader.py`` (DDS: gaps in the publishers' message numbers),
+    ``recorder/ring.py`` (RING), ``recorder/write_behind.py`` (QUEUE, WRITER) and, after an aborted
+    write, ``recorder/recording.py`` (WRITER).
     """
 
     DDS = 0
@@ -23,20 +24,21 @@ class Place(IntEnum):
 
     @property
     def text(self) -> str:
-        """The word in reports: dds, ring, queue, writer."""
+        """Return its name in reports: dds, ring, queue, writer."""
         return self.name.lower()
 
 
 @dataclass(frozen=True)
 class Dropout:
-    """Messages of one topic that went missing in one place, one after the other.
+    """Consecutive messages of one topic that were lost at one place.
 
     Attributes:
         topic: fully qualified name.
-        count: how many; None: some, or none: nobody can say.
-        start_ns, end_ns: robot clock; of the first and the last one, or of their neighbours where
-            they themselves were never seen.
-        why: nobody can say.
+        place: where they were lost.
+        count: number of messages; None: unknown, may be 0.
+        start_ns, end_ns: receive times of the first and last one, robot clock; of their neighbours
+            if they were never received.
+        why: why the count is unknown.
     """
 
     topic: str
@@ -48,16 +50,17 @@ class Dropout:
 
 
 class LossLedger:
-    """An episode's losses. Any thread may add to it."""
+    """The losses of an episode. Any thread may use it."""
 
     def __init__(self) -> None:
+        """Start without losses."""
         self._lock = threading.Lock()
         self._totals: Counter[tuple[str, Place]] = Counter()
         self._open: dict[tuple[str, Place], Dropout] = {}
         self._unknown: dict[tuple[str, Place], str] = {}
 
     def add(self, loss: Dropout) -> None:
-        """Count a loss; it is told with what follows it until ``take_reports``."""
+        """Count a loss; ``take_reports`` returns it, merged with later ones at the same place."""
         key = loss.topic, loss.place
         with self._lock:
             if loss.count is None:
@@ -72,28 +75,28 @@ class LossLedger:
             self._open[key] = loss
 
     def take_reports(self) -> list[Dropout]:
-        """What was lost since the last call, one entry per topic and place."""
+        """Return the losses since the last call, one entry for each topic and place."""
         with self._lock:
             reports, self._open = list(self._open.values()), {}
         return reports
 
     def count(self, topic: str, place: Place) -> int | None:
-        """Messages lost so far; None: nobody can say."""
+        """Return the number of messages lost so far; None: unknown."""
         return None if (topic, place) in self._unknown else self._totals[topic, place]
 
     @property
     def unknown(self) -> dict[str, str]:
-        """Topics of which nobody can say how much they lost, and why."""
+        """Return the topics with an unknown number of losses, and why."""
         with self._lock:
             return {topic: why for (topic, _), why in self._unknown.items()}
 
     def total(self, where: Callable[[Place], bool] = lambda _: True) -> int:
-        """Messages known to be lost so far, all topics together, in the places asked for."""
+        """Return the number of known losses of all topics, at the places that ``where`` accepts."""
         with self._lock:
             return sum(n for (_, place), n in self._totals.items() if where(place))
 
     @property
     def topics(self) -> set[str]:
-        """Topics that lost something."""
+        """Return the topics with losses."""
         with self._lock:
             return {topic for topic, _ in (*self._totals, *self._unknown)}

@@ -1,4 +1,4 @@
-"""Annotations as marks on an episode's own time axis, for every view that draws them."""
+"""Annotations as marks on the time axis of an episode, for all views that draw them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from robot_recorder.model.streams import NS_PER_S
 
 @dataclass(frozen=True)
 class Mark:
-    """A segment or an instant with a name.
+    """A named segment or instant.
 
     Attributes:
-        start_s, end_s: since the episode's start; equal for an instant, never the other way round.
+        name: its name.
+        start_s, end_s: time since the episode's start, s; equal for an instant; start <= end.
     """
 
     name: str
@@ -22,7 +23,7 @@ class Mark:
 
     @property
     def is_instant(self) -> bool:
-        """Whether it has no duration."""
+        """Return whether it has no duration."""
         return self.start_s == self.end_s
 
 

@@ -1,4 +1,4 @@
-"""The bytes of many messages, one by one or as rows."""
+"""Access to the bytes of many messages, one by one or as rows of an array."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from robot_recorder.model.arrays import Bools, Bytes
 
 
 class Payloads(Protocol):
-    """The bytes of many messages."""
+    """The bytes of many messages, by index."""
 
     def __getitem__(self, number: int, /) -> bytes: ...
 
@@ -21,31 +21,32 @@ class Payloads(Protocol):
 
 @runtime_checkable
 class Rows(Payloads, Protocol):
-    """The same, of which many can be had at once."""
+    """The bytes of many messages, which can also be read as rows of an array."""
 
     def rows(self, numbers: npt.NDArray[np.int64], size: int) -> tuple[Bools, Bytes]:
-        """Messages as rows.
+        """Return messages of one size as rows.
 
         Args:
-            numbers: int64[n], which.
-            size: bytes of each.
+            numbers: int64[n], indexes of the messages.
+            size: size of a message, bytes.
 
         Returns:
-            bool[n], which of them are that long; uint8[m, size], these.
+            bool[n], which messages have that size; uint8[m, size], those messages.
         """
         ...
 
     def cut(
         self, numbers: npt.NDArray[np.int64], size: int, first: int, end: int
     ) -> tuple[Bools, Bytes]:
-        """The same, of each only the bytes from ``first`` up to ``end``."""
+        """Return bytes ``first`` to ``end`` of messages of one size, otherwise as ``rows``."""
         ...
 
 
 class Messages:
-    """Bytes of messages in a list, of which those of one size can be had as rows. See Rows."""
+    """Messages in a list, readable as rows."""
 
     def __init__(self, messages: Sequence[bytes]) -> None:
+        """Wrap a list of messages."""
         self._messages = messages
 
     def __len__(self) -> int:
@@ -55,7 +56,7 @@ class Messages:
         return self._messages[number]
 
     def rows(self, numbers: npt.NDArray[np.int64], size: int) -> tuple[Bools, Bytes]:
-        """See Rows."""
+        """Return messages of one size as rows; copies them."""
         chosen = self._messages
         if len(numbers) < len(chosen):
             chosen = [chosen[n] for n in numbers.tolist()]
@@ -68,6 +69,6 @@ class Messages:
     def cut(
         self, numbers: npt.NDArray[np.int64], size: int, first: int, end: int
     ) -> tuple[Bools, Bytes]:
-        """See Rows."""
+        """Return a part of messages of one size; copies them."""
         fits, rows = self.rows(numbers, size)
         return fits, rows[:, first:end]

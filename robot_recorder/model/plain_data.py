@@ -1,4 +1,4 @@
-"""YAML and JSON that anybody may have written, read within bounds."""
+"""Read untrusted YAML and JSON within limits of size and depth."""
 
 from __future__ import annotations
 
@@ -9,19 +9,23 @@ from typing import Any
 import numpy as np
 import yaml
 
-MOST_BYTES = 16_000_000  # of a metadata.yaml, the largest YAML there is
+MOST_BYTES = 16_000_000  # of a metadata.yaml, the largest kind of YAML file
 MOST_CONFIGURATION_BYTES = 1_000_000  # of a robot profile or a task registry
-DEEPEST = 300  # lists and mappings in each other
-MOST_NODES = 1_000_000  # once every alias stands for what it names
+DEEPEST = 300  # nested lists and mappings
+MOST_NODES = 1_000_000  # with all aliases expanded
 _DEEP = re.compile(rf"^[ ]{{{DEEPEST}}}|(?:[-?] ){{{DEEPEST}}}", re.MULTILINE)
 _ALIAS = re.compile(r"(?:^|[\s\[{,])\*\S")
 
 
 def load_yaml(text: str, most_bytes: int = MOST_BYTES) -> Any:
-    """Plain values of a YAML document.
+    """Read a YAML document.
+
+    Args:
+        text: the document.
+        most_bytes: maximum size, characters.
 
     Raises:
-        ValueError: it is larger or deeper than anything sensible is.
+        ValueError: it is too large or nested too deep.
         yaml.YAMLError: it is not YAML.
     """
     check_yaml(text, most_bytes)
@@ -29,22 +33,26 @@ def load_yaml(text: str, most_bytes: int = MOST_BYTES) -> Any:
 
 
 def check_yaml(text: str, most_bytes: int = MOST_BYTES) -> None:
-    """Refuse YAML that would cost too much to read: a check beforehand, and a quick one.
+    """Check quickly that YAML is not too expensive to read.
+
+    Args:
+        text: the document.
+        most_bytes: maximum size, characters.
 
     Raises:
-        ValueError: it is larger or deeper than anything sensible is.
-        yaml.YAMLError: it has aliases, and is not YAML.
+        ValueError: it is too large or nested too deep.
+        yaml.YAMLError: it has aliases, and is not valid YAML.
     """
     if len(text) > most_bytes:
         raise ValueError(f"it is larger than {most_bytes / 1e6:g} MB")
-    if _is_deep(text):  # it could overflow libyaml's stack, which ends the process
+    if _is_deep(text):  # it could overflow libyaml's stack and crash the process
         raise ValueError(f"it is nested deeper than {DEEPEST} levels")
     if _ALIAS.search(text) and _expanded(text) > MOST_NODES:
         raise ValueError(f"its aliases stand for more than {MOST_NODES:,} values")
 
 
 def load_json(text: str) -> Any:
-    """Plain values of a JSON document.
+    """Read a JSON document.
 
     Raises:
         ValueError: it is not JSON, or nested too deep.
@@ -65,10 +73,12 @@ def _is_deep(text: str) -> bool:
 
 
 def _expanded(text: str) -> int:
-    """How many values there are, each alias counted as what it names."""
+    """Return the number of values with all aliases expanded."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     sizes: dict[str, int] = {}
-    open_: list[tuple[str | None, int]] = [(None, 0)]  # anchor and size so far, from the outside in
+    open_: list[tuple[str | None, int]] = [
+        (None, 0)
+    ]  # anchor and size so far of the open collections, outermost first
     for event in yaml.parse(text, Loader=loader):
         if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
             open_.append((event.anchor, 1))

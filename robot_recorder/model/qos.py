@@ -1,4 +1,4 @@
-"""QoS: what a stream asks for, what publishers offer, and what the middleware reports."""
+"""QoS settings of streams and publishers, and QoS events of subscriptions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-INFINITE_NS = 2**63 - 1  # the middleware's word for "no limit"
+INFINITE_NS = 2**63 - 1  # the middleware's value for "no limit"
 
 
 class Reliability(str, Enum):
@@ -21,7 +21,7 @@ class Durability(str, Enum):
 
 @dataclass(frozen=True)
 class Qos:
-    """The part of a QoS profile that decides who hears whom."""
+    """The part of a QoS profile that decides about compatibility."""
 
     reliability: Reliability = Reliability.BEST_EFFORT
     durability: Durability = Durability.VOLATILE
@@ -37,7 +37,7 @@ class OfferedQos:
 
     reliability: str = "reliable"
     durability: str = "volatile"
-    history: str = "unknown"  # DDS discovery does not carry it
+    history: str = "unknown"  # not part of DDS discovery
     depth: int = 0
     deadline_ns: int = INFINITE_NS
     lifespan_ns: int = INFINITE_NS
@@ -45,7 +45,7 @@ class OfferedQos:
     liveliness_lease_ns: int = INFINITE_NS
 
     def to_dict(self) -> dict[str, Any]:
-        """The nine keys, in rosbag2's order."""
+        """Return the nine keys of rosbag2, in its order."""
         return {
             "history": self.history,
             "depth": self.depth,
@@ -66,12 +66,12 @@ def _duration(ns: int) -> dict[str, int]:
 
 @dataclass
 class QosEvents:
-    """What the middleware reported about a subscription since it was made.
+    """Counts of the QoS events of a subscription since it was created.
 
     Attributes:
-        deadline: a publisher did not keep the deadline it offers.
-        lost: the middleware itself says that messages were lost.
-        incompatible: a publisher could not be heard with the QoS subscribed with.
+        deadline: missed deadlines of publishers.
+        lost: messages that the middleware reports as lost.
+        incompatible: publishers with an incompatible QoS.
     """
 
     deadline: int = 0

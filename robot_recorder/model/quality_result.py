@@ -1,4 +1,4 @@
-"""What a check says: the same shape for all of them, so that a summary is a loop."""
+"""Results and thresholds of quality checks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Level(IntEnum):
-    """Mirrors QualityResult.LEVEL_*."""
+    """Level of a result, as QualityResult.LEVEL_*."""
 
     PASS = 0
     WARN = 1
@@ -18,13 +18,13 @@ class Level(IntEnum):
 
 @dataclass(frozen=True)
 class Threshold:
-    """Where a figure begins to be worth a warning, and where it makes an episode useless.
+    """The figures from which a check warns and fails.
 
     Attributes:
-        warn, fail: the last figure that is still fine; None: it never is that bad.
-        below: small figures are the bad ones.
-        unit: of the figure.
-        most: the worst level there is, whatever the figure; None: the check is off.
+        warn, fail: last figure that does not warn or fail; None: it never does.
+        below: whether small figures are bad; otherwise large ones are.
+        unit: unit of the figure.
+        most: worst level that the check may report; None: the check is off.
     """
 
     warn: float | None = None
@@ -34,7 +34,7 @@ class Threshold:
     most: Level | None = Level.FAIL
 
     def judge(self, figure: float) -> Level:
-        """How bad a figure is. One that is not a number is as bad as can be."""
+        """Return the level of a figure; NaN gives the worst one."""
         found = Level.PASS
         for level, limit in ((Level.WARN, self.warn), (Level.FAIL, self.fail)):
             beyond = limit is not None and (
@@ -44,28 +44,30 @@ class Threshold:
         return min(found, self.most or Level.PASS)
 
     def crossed(self, level: Level) -> float | None:
-        """The limit that a figure of this level is beyond; of one that passes the one it kept."""
+        """Return the limit that a figure of this level exceeds; for PASS the one it keeps."""
         limits = {Level.FAIL: self.fail, Level.WARN: self.warn}
         found = limits.get(level, self.warn if self.warn is not None else self.fail)
         return found if found is not None else self.fail
 
 
 def at_most_warn(threshold: Threshold) -> Threshold:
-    """The same, but never worse than a warning."""
+    """Return a threshold that reports at most a warning."""
     most = threshold.most
     return replace(threshold, most=None if most is None else min(most, Level.WARN))
 
 
 @dataclass(frozen=True)
 class Result:
-    """One check of one stream, or of the whole episode.
+    """The result of a check of one stream, or of the whole episode.
 
     Attributes:
         check: name of the check.
         stream: name of the stream; empty: the whole episode.
-        figure: what was measured, in ``unit``.
-        threshold: what it is held against; None: there is no limit.
-        sentence: the figure in words, and what to do when it is bad.
+        level: how bad it is.
+        figure: measured value, in ``unit``.
+        threshold: limit of the figure; None: there is none.
+        unit: unit of figure and threshold.
+        sentence: the figure in words, and what to do if it is bad.
     """
 
     check: str
@@ -77,16 +79,16 @@ class Result:
     sentence: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return plain values for JSON."""
         figure = round(self.figure, 4) if math.isfinite(self.figure) else None
         return {**asdict(self), "level": self.level.name.lower(), "figure": figure}
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Result:
-        """Inverse of ``to_dict``; unknown keys are ignored so that newer files open.
+        """Build a result from ``to_dict``; unknown keys are ignored, so that newer files open.
 
         Raises:
-            KeyError, TypeError, ValueError: it is none.
+            KeyError, TypeError, ValueError: it is not a valid result.
         """
         threshold = plain.get("threshold")
         return cls(

@@ -1,4 +1,4 @@
-"""Figures that both the checks of an episode and the health of a stream before it are judged by."""
+"""Figures used by both the checks of an episode and the health of a live stream."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from collections.abc import Sequence
 def rate_off(
     measured_hz: float, declared_hz: float, count: int, drivers: Sequence[float] = ()
 ) -> float:
-    """By which share of the declared rate a stream is too seldom or too often.
+    """Return by which share of the declared rate a stream is too slow or too fast.
 
     Args:
-        count: of the samples it was measured with; one more or less is chance.
-        drivers: where several publish it, the share of the messages that each has: the declared rate may be each
-            one's, or that of all together.
+        measured_hz: measured rate, Hz.
+        declared_hz: rate in the profile, Hz.
+        count: number of samples it was measured with; one more or less is tolerated.
+        drivers: share of the messages of each publisher, if there are several: the declared rate
+            may be that of each one or of all together.
     """
     together = _rate_off(measured_hz, declared_hz, count)
     if len(drivers) < 2:
@@ -28,14 +30,14 @@ def _rate_off(measured_hz: float, declared_hz: float, count: int) -> float:
 
 
 def future_ms(offset_ms: float) -> float:
-    """By how much stamps lie after their receipt.
+    """Return by how much timestamps lie after their receive times, ms.
 
     Args:
-        offset_ms: by which stamps lie before their receipt, at best.
+        offset_ms: smallest receive time minus timestamp, ms.
     """
     return max(-offset_ms, 0.0)
 
 
 def delay_ms(offset_ms: float) -> float:
-    """By how much stamps lie before their receipt, at best."""
+    """Return by how much timestamps lie before their receive times at least, ms."""
     return max(offset_ms, 0.0)

@@ -1,4 +1,4 @@
-"""What a robot profile and a task say about quality: thresholds, severities, and the budget."""
+"""Quality settings of robot profiles and tasks: thresholds, severities, and the budget."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ SEVERITIES = {"off": None, "warn": Level.WARN, "fail": Level.FAIL}
 
 @dataclass(frozen=True)
 class Budget:
-    """How much may be wrong with an episode.
+    """How many failures and warnings an episode may have.
 
     Attributes:
-        fail: more failed checks than this: rejected. Any at all: to be reviewed.
-        warn: more warnings than this: to be reviewed.
+        fail: more failed checks than this: reject. Any failed check: review.
+        warn: more warnings than this: review.
     """
 
     fail: int = 0
@@ -26,10 +26,11 @@ class Budget:
 
 @dataclass(frozen=True)
 class Change:
-    """What a configuration changes about one check; None: nothing.
+    """Changes of a check's threshold by a configuration; None: unchanged.
 
     Attributes:
         severity: ``off``, or the worst level it may report.
+        warn, fail: limits, in the unit of the check.
     """
 
     severity: str | None = None
@@ -37,7 +38,7 @@ class Change:
     fail: float | None = None
 
     def apply(self, to: Threshold) -> Threshold:
-        """The threshold that holds then."""
+        """Return the changed threshold."""
         most = SEVERITIES[self.severity] if self.severity else to.most
         warn = to.warn if self.warn is None else self.warn
         return replace(to, most=most, warn=warn, fail=to.fail if self.fail is None else self.fail)
@@ -45,12 +46,12 @@ class Change:
 
 @dataclass(frozen=True)
 class QualitySettings:
-    """One ``quality`` mapping of a profile, a stream or a task.
+    """The ``quality`` mapping of a profile, a stream or a task.
 
     Attributes:
-        changes: by check.
-        budget: None: as it is.
-        range: of a stream: the largest reading its sensor can give, in the stream's unit.
+        changes: changed thresholds, by check.
+        budget: None: unchanged.
+        range: largest possible reading of a stream's sensor, in the stream's unit; None: unknown.
     """
 
     changes: Mapping[str, Change] = field(default_factory=dict)
@@ -62,10 +63,11 @@ NO_SETTINGS = QualitySettings()
 
 
 def threshold_of(check: str, settings: list[QualitySettings]) -> Threshold:
-    """What holds for a check.
+    """Return the threshold of a check.
 
     Args:
-        settings: of the profile, the stream and the task; later ones win.
+        check: name of the check.
+        settings: settings of profile, stream and task; later ones take precedence.
     """
     found = thresholds()[check]
     for one in settings:
@@ -75,6 +77,6 @@ def threshold_of(check: str, settings: list[QualitySettings]) -> Threshold:
 
 
 def budget_of(settings: list[QualitySettings]) -> Budget:
-    """The budget that holds; later settings win."""
+    """Return the budget; later settings take precedence."""
     given = [s.budget for s in settings if s.budget is not None]
     return given[-1] if given else Budget()

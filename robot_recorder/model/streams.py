@@ -1,4 +1,4 @@
-"""What a robot's streams are: the configuration every other part is built from."""
+"""The configuration of a robot's streams, used by all other parts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NS_PER_MS = 1_000_000
 
 
 class Role(str, Enum):
-    """What a stream means to someone who trains on it."""
+    """Meaning of a stream for training."""
 
     OBSERVATION = "observation"
     ACTION = "action"
@@ -32,14 +32,14 @@ class Policy(str, Enum):
 
 
 class SourceClockKind(str, Enum):
-    """Which clock stamps a stream's messages."""
+    """Clock that a stream's timestamps come from."""
 
     ROBOT = "robot"
     DEVICE = "device"
 
 
 class StreamHealth(IntEnum):
-    """Mirrors StreamStatus.HEALTH_*."""
+    """Health of a stream, as StreamStatus.HEALTH_*."""
 
     OK = 0
     SLOW = 1
@@ -52,30 +52,31 @@ class StreamHealth(IntEnum):
 
 @dataclass(frozen=True)
 class StreamConfig:
-    """One topic of one robot.
+    """The configuration of one stream, a topic of a robot.
 
     Attributes:
-        name: unique within the profile; what frames, reports and datasets call it.
+        name: unique within the profile; used in frames, reports and datasets.
         topic: topic name, relative to the robot's namespace unless it starts with ``/``.
         type: message type as ``package/msg/Name``.
         role: observation, action or context.
-        rate_hz: expected rate, or None when the stream has none (latched, on change).
-        required: an episode without it is not worth recording.
+        rate_hz: expected rate, Hz; None: no fixed rate (latched, on change).
+        required: whether an episode needs this stream.
         policy: how samples are chosen for a tick; NONE for context streams.
-        tolerance_ns: how far from the tick a sample may lie (nearest, previous) or how long a
-            gap may be bridged (linear, slerp).
-        latency_ns: subtracted from its stamps: how long after the measurement they are taken. With a
-            DEVICE clock, how long after the measurement a message is received at best.
-        clock: ROBOT: its stamps are robot time, their offset is only reported. DEVICE: a clock of its
-            own, whose offset and drift are estimated and corrected.
-        disorder_ns: how far a message may be stamped before one that arrived earlier and still count.
-        window: frames carry all samples since the last tick, not only one.
-        of: of a command, the name of the observed stream that follows it; empty: by topics and joints.
-        qos: forced subscription QoS, or None to follow the publishers.
-        quality: what its checks are held to.
-        joint_names: of a joint state's joints, where its messages do not name them.
-        units: of a joint state's positions, the first that fits a joint; of a type that is not
-            understood the one of all its numbers.
+        tolerance_ns: maximum distance of a sample from the tick (nearest, previous), or maximum
+            gap that is interpolated (linear, slerp), ns.
+        latency_ns: time from the measurement to the timestamp, ns; it is subtracted. With a DEVICE
+            clock: shortest time from the measurement to the receipt.
+        clock: ROBOT: timestamps are robot time, their offset is only reported. DEVICE: timestamps
+            of a separate clock, whose offset and drift are estimated and corrected.
+        disorder_ns: how much older than an earlier message a message may be to count, ns.
+        window: whether frames hold all samples since the last tick, not only one.
+        of: for a command, name of the observed stream that follows it; empty: found by topics and
+            joints.
+        qos: QoS to subscribe with; None: follow the publishers.
+        quality: settings of its checks.
+        joint_names: names of the joints, if the messages have none.
+        units: units of joint positions, the first match counts; for an unknown message type, the
+            unit of all its numbers.
     """
 
     name: str
@@ -99,11 +100,11 @@ class StreamConfig:
 
 @dataclass(frozen=True)
 class FrameClock:
-    """What makes the ticks.
+    """The clock that generates the ticks.
 
     Attributes:
-        rate_hz: of a fixed rate; with a reference the most ticks a second, None: no limit.
-        reference: name of the stream whose every sample is a tick; empty: fixed rate.
+        rate_hz: rate of the ticks, Hz; with a reference the maximum rate, None: no limit.
+        reference: stream whose samples are the ticks; empty: fixed rate.
     """
 
     rate_hz: float | None
@@ -111,7 +112,7 @@ class FrameClock:
 
     @property
     def text(self) -> str:
-        """Part of a sentence."""
+        """Describe it as a part of a sentence."""
         if not self.reference:
             return f"at {self.rate_hz:g} Hz" if self.rate_hz else "at an unknown rate"
         most = f", at most {self.rate_hz:g} Hz" if self.rate_hz else ""
@@ -124,13 +125,15 @@ class RobotProfile:
 
     Attributes:
         robot: the robot's name; part of every episode id.
-        deadline_ns: how long after a tick a frame waits for late streams.
+        frame_clock: the clock of its frames.
+        deadline_ns: how long after a tick a frame waits for late streams, ns.
         streams: in the order of the file.
         description: free text.
-        stale_ns: silence that counts as stale; longer for slow streams.
-        max_clock_offset_ns: how far a stream's stamps may lie from receipt; not of a device's clock.
-        quality: what the checks of its episodes are held to.
-        text: the YAML it was read from, so that an episode can carry it.
+        stale_ns: time without messages after which a stream is stale, ns; longer for slow streams.
+        max_clock_offset_ns: maximum distance of timestamps from their receive times, ns; not for
+            device clocks.
+        quality: settings of the checks of its episodes.
+        text: the YAML it was read from, stored in every episode.
     """
 
     robot: str
@@ -145,15 +148,15 @@ class RobotProfile:
 
     @property
     def aligned(self) -> tuple[StreamConfig, ...]:
-        """The streams that take part in frames."""
+        """Return the streams that are part of frames."""
         return tuple(s for s in self.streams if s.policy is not Policy.NONE)
 
 
 def follow_publishers(offered: list[Qos]) -> Qos:
-    """The most demanding QoS that every one of these publishers still satisfies.
+    """Return the most demanding QoS that is compatible with all these publishers.
 
-    A reliable reader never hears a best-effort writer, a transient-local reader never hears a
-    volatile one, so each demand is made only when all publishers offer it.
+    A reliable subscription receives nothing from a best-effort publisher, a transient-local one
+    nothing from a volatile publisher, so both are requested only if all publishers offer them.
     """
     if not offered:
         return Qos()
@@ -167,7 +170,7 @@ def follow_publishers(offered: list[Qos]) -> Qos:
 
 
 def hears(reader: Qos, writer: Qos) -> bool:
-    """Whether a subscription with one QoS gets the messages of a publisher with another."""
+    """Return whether a subscription receives the messages of a publisher with this QoS."""
     deaf = (
         reader.reliability is Reliability.RELIABLE and writer.reliability is Reliability.BEST_EFFORT
     ) or (

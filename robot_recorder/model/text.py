@@ -1,8 +1,8 @@
-"""Text that others wrote: what of it is taken, and how it is shown.
+"""Check and show untrusted text.
 
 Ids, names and notes come from services, topics, parameters, files and foreign bags, and end in
-terminals, logs and file names. Doors ask ``text_problem`` before they take a text; exits show it by
-``visible``.
+terminals, logs and file names. ``text_problem`` checks a text on input, ``visible`` escapes it on
+output.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-# Control characters; what sets the direction of writing, or ends a line; halves of characters.
+# Control characters, direction marks, line ends, lone surrogates.
 _UNSEEN = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
 _HIDDEN = re.compile(f"[{_UNSEEN}]")
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
@@ -19,11 +19,11 @@ _IN_NOTES = "\n\t"
 
 @dataclass(frozen=True)
 class TextLimit:
-    """What a text may be.
+    """Limits of a text.
 
     Attributes:
-        most: characters.
-        lines: it may have several lines, and tabs.
+        most: maximum number of characters.
+        lines: whether line ends and tabs are allowed.
     """
 
     most: int
@@ -34,7 +34,7 @@ _ID, _NAME, _SENTENCE, _NOTE = (
     TextLimit(64), TextLimit(128), TextLimit(2000), TextLimit(4000, lines=True),
 )  # fmt: skip
 
-# By field name, as messages, services and the command line call it; docs/interfaces.md says it, too.
+# By field name in messages, services and the command line; documented in docs/interfaces.md.
 TEXT_LIMITS = {
     "task": _ID,
     "robot": _ID,
@@ -43,7 +43,7 @@ TEXT_LIMITS = {
     "operator_name": _NAME,
     "by": _NAME,
     "previous": TextLimit(256),
-    "episode_id": TextLimit(255),  # of foreign bags it is the directory's name
+    "episode_id": TextLimit(255),  # for foreign bags the name of the directory
     "instruction": _SENTENCE,
     "note": _NOTE,
     "root": TextLimit(4000),
@@ -51,15 +51,15 @@ TEXT_LIMITS = {
 
 
 def visible(text: str) -> str:
-    """The text with control and direction characters, line ends and lone surrogates as escapes.
+    """Escape control characters, direction marks, line ends and lone surrogates.
 
-    What is shown stays on its line, and cannot steer a terminal or look like another line of a log.
+    The result is one line that cannot control a terminal or look like another line of a log.
     """
     return _HIDDEN.sub(lambda found: _escaped(found[0]), text)
 
 
 def visible_lines(text: str) -> str:
-    """``visible`` for a text whose line ends are this package's own."""
+    """Escape each line of a text whose line ends were made by this package."""
     return "\n".join(map(visible, text.split("\n")))
 
 
@@ -69,7 +69,7 @@ def _escaped(character: str) -> str:
 
 
 def json_visible(text: str) -> str:
-    """JSON with the same characters as JSON escapes, so that it says the same; line ends stay."""
+    """Escape the same characters in JSON, without changing its value; line ends are kept."""
     return _HIDDEN.sub(lambda c: c[0] if c[0] == "\n" else f"\\u{ord(c[0]):04x}", text)
 
 
@@ -79,19 +79,20 @@ def plural(count: int, word: str) -> str:
 
 
 def text_problem(field: str, text: str, called: str = "") -> str:
-    """Why a text is not taken, as a sentence; empty: it is.
+    """Return why a text is rejected; empty: it is valid.
 
     Args:
         field: a key of ``TEXT_LIMITS``.
-        called: what whoever gave it calls it; empty: as the field.
+        text: the text.
+        called: its name in the sentence; empty: the field.
     """
     limit, called = TEXT_LIMITS[field], called or field
     if len(text) > limit.most:
         return (
-            f"{called} has {len(text):,} characters, at most {limit.most:,} are allowed; shorten it"
+            f"{called} has {len(text):,} characters, at most {limit.most:,} are allowed: shorten it"
         )
     allowed = _IN_NOTES if limit.lines else ""
     for found in _HIDDEN.finditer(text):
         if found[0] not in allowed:
-            return f"{called} contains the character {_escaped(found[0])}, which is not text; remove it"
+            return f"{called} contains the character {_escaped(found[0])}, which is not allowed: remove it"
     return ""

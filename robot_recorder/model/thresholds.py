@@ -1,6 +1,6 @@
-"""Every check there is, the most telling first, and from which figure on it warns and fails.
+"""The default thresholds of all checks, the most important check first.
 
-Profiles and tasks change them; docs/quality.md says what each looks for.
+Profiles and tasks can change them; docs/quality.md describes the checks.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _SHIPPED = frozenset(THRESHOLDS)
 
 def thresholds() -> Mapping[str, Threshold]:
     """Return the thresholds of all checks, those of installed packages included."""
-    extensions(CHECKS_GROUP)  # a check that is loaded adds its own
+    extensions(CHECKS_GROUP)  # loading a check adds its threshold
     return THRESHOLDS
 
 

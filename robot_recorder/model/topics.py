@@ -1,4 +1,4 @@
-"""A topic as it is subscribed and stored, and the samples that arrive on it."""
+"""Topics as they are subscribed and stored, and the samples received on them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class BagTopic:
     """A topic of a bag.
 
     Attributes:
-        name: fully qualified.
-        type: as package/msg/Name.
-        offered_qos: of the publishers known when the topic was added.
-        type_hash: RIHS01 hash of the type, empty when unknown.
-        definition: message definition in ros2msg form, empty when unknown.
+        name: fully qualified name.
+        type: message type, package/msg/Name.
+        offered_qos: QoS of the publishers known when the topic was added.
+        type_hash: RIHS01 hash of the type; empty: unknown.
+        definition: message definition in ros2msg format; empty: unknown.
     """
 
     name: str
@@ -32,18 +32,18 @@ class BagTopic:
 
 @dataclass(eq=False)
 class Channel:
-    """One subscribed topic. Hashed by identity: it is looked up for every sample.
+    """A subscribed topic. Hashed by identity, because it is looked up for every sample.
 
     Attributes:
-        bag_topic: how a bag describes it; replaced when the publishers change.
-        stamped: its messages begin with a std_msgs/Header.
-        latched: its publishers keep the last message for late joiners (transient local).
-        wrong_type: the type it is really published with, when that is not the subscribed one.
-        publishers: how many there are now.
-        unheard: how many of them cannot be heard, because the profile forces another QoS.
-        alive: ids of the publishers there are now, as far as they have been heard.
-        numbered: its messages carry their publisher's numbers, so what is lost on the way is known.
-        events: QoS events.
+        bag_topic: its description in a bag; replaced when the publishers change.
+        stamped: whether its messages begin with a std_msgs/Header.
+        latched: whether its publishers keep messages for late subscribers (transient local).
+        wrong_type: the type it is published with, if that differs from the subscribed one.
+        publishers: current number of publishers.
+        unheard: number of publishers that the profile's QoS is incompatible with.
+        alive: ids of the current publishers that have sent a message.
+        numbered: whether messages carry sequence numbers, so that losses in DDS are known.
+        events: counts of QoS events.
     """
 
     bag_topic: BagTopic
@@ -58,17 +58,19 @@ class Channel:
 
     @property
     def topic(self) -> str:
-        """Fully qualified name."""
+        """Return the fully qualified name."""
         return self.bag_topic.name
 
 
 class Sample(NamedTuple):
-    """One message as it arrived.
+    """A message as received.
 
     Attributes:
+        channel: its channel.
+        data: CDR bytes.
         receive_ns: when the middleware received it, robot clock.
-        send_ns: when its publisher sent it, by the publisher's clock.
-        publisher: which publisher sent it; empty where the middleware does not say.
+        send_ns: when its publisher sent it, publisher's clock.
+        publisher: id of the publisher; empty: unknown.
     """
 
     channel: Channel
@@ -80,14 +82,14 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """What the ingest hands over at once.
+    """Samples that the ingest delivers together.
 
     Attributes:
         samples: in order of receipt; samples of later batches are never older.
-        dropouts: what was found to be lost on the way.
-        until_ns: everything received before has been handed over, with this batch or an earlier one.
-        shift_ns: not 0 when the robot clock was set: what earlier stamps have to be moved by to
-            compare with the ones from this batch on.
+        dropouts: losses found in the middleware.
+        shift_ns: by how much the robot clock was set; add it to earlier times to compare them with
+            times from this batch on. 0: it was not set.
+        until_ns: everything received before is in this batch or an earlier one.
     """
 
     samples: list[Sample]
@@ -97,7 +99,7 @@ class Batch:
 
     @cached_property
     def bytes(self) -> int:
-        """Size of all messages together."""
+        """Return the size of all messages, bytes."""
         return sum(map(len, map(_DATA, self.samples)))
 
 

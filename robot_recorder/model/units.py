@@ -1,4 +1,4 @@
-"""What a profile says about the units of a joint state's positions: of all of its joints, or of some."""
+"""Units of joint positions, as a profile declares them for all or some joints."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from robot_recorder.model.value_names import split_name
 
 RADIAN, METRE, UNKNOWN = "rad", "m", "?"
-# Units that are converted, and by what; every other one is a label.
+# Units that are converted, with their factor; all others are only labels.
 _CONVERTED = {
     "deg": (RADIAN, math.pi / 180),
     "turn": (RADIAN, 2 * math.pi),
@@ -26,9 +26,9 @@ class JointUnit:
     """How some joints are scaled and labelled.
 
     Attributes:
-        pattern: which joints, by name; ``*`` and ``?`` stand for any text and any character.
-        unit: of positions, after ``factor``.
-        factor: what positions and velocities are multiplied by.
+        pattern: pattern of joint names; ``*`` and ``?`` match any text and any character.
+        unit: unit of positions after multiplication with ``factor``.
+        factor: factor of positions and velocities.
     """
 
     pattern: str = "*"
@@ -37,19 +37,19 @@ class JointUnit:
 
     @classmethod
     def declared(cls, pattern: str, unit: str, scale: float) -> JointUnit:
-        """As a profile says it: ``scale`` times the message's value is in ``unit``."""
+        """Create it from a profile, where ``scale`` times the message's value is in ``unit``."""
         unit = _LABELS.get(unit, unit)
         label, factor = _CONVERTED.get(unit, (unit, 1.0))
         return cls(pattern, label, scale * factor)
 
     @property
     def units(self) -> tuple[str, str, str]:
-        """Of position, velocity and effort."""
+        """Return the units of position, velocity and effort."""
         return self.unit, f"{self.unit}/s", _EFFORTS.get(self.unit, UNKNOWN)
 
     @property
     def factors(self) -> tuple[float, float, float]:
-        """Of position, velocity and effort."""
+        """Return the factors of position, velocity and effort."""
         return self.factor, self.factor, 1.0
 
 
@@ -57,10 +57,10 @@ RADIANS = JointUnit()
 
 
 def unit_of(joint: str, units: Sequence[JointUnit]) -> JointUnit:
-    """The first of the units whose pattern fits a joint; rad where none does."""
+    """Return the first unit whose pattern matches a joint; rad if none does."""
     return next((unit for unit in units if fnmatchcase(joint, unit.pattern)), RADIANS)
 
 
 def is_measured(name: str) -> bool:
-    """Whether a position's name says that it is an angle or a length, which checks can judge."""
+    """Return whether a position is an angle or a length, by the unit in its name."""
     return split_name(name)[1] in (RADIAN, METRE)

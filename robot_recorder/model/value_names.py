@@ -1,4 +1,4 @@
-"""Names of values, such as ``position/left_elbow_joint (rad)``: a path, and a unit in brackets."""
+"""Names of values, such as ``position/left_elbow_joint (rad)``: a path and a unit in brackets."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _UNKNOWN = "?"
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Path and unit of a value; the unit is empty where nobody knows it.
+    """Return path and unit of a value; empty unit: unknown.
 
-    The path's first part is the field; a joint's name behind it may have slashes, too.
+    The first part of the path is the field; the joint's name behind it may contain slashes.
     """
     found = _NAME.match(name)
     assert found is not None  # it matches everything
@@ -22,12 +22,12 @@ def split_name(name: str) -> tuple[str, str]:
 
 
 def joint_of(name: str) -> str:
-    """The joint that a value of a joint state is about."""
+    """Return the joint that a value of a joint state belongs to."""
     return split_name(name)[0].partition("/")[2]
 
 
 def joint_label(joint: str) -> str:
-    """What to call a joint where there is little room: ``left_elbow_joint`` is one anyway."""
+    """Return a short label of a joint, without the ending ``_joint``."""
     return joint.removesuffix("_joint") or joint
 
 
@@ -51,8 +51,9 @@ def group_values(names: Sequence[str], by_field: bool) -> list[ValueGroup]:
     """Group values by name and unit, in the order of the first of each group.
 
     Args:
-        by_field: the common part is the first one, the field; otherwise everything but the last one. A name
-            with a single part has the empty path.
+        names: names of the values.
+        by_field: whether the common part is only the field, the first part; otherwise it is
+            everything but the last part. A name with a single part has the empty path.
     """
     found: dict[tuple[str, str], list[tuple[str, int]]] = {}
     for column, name in enumerate(names):

@@ -1,4 +1,4 @@
-"""Ids that come from anywhere, before they become a path."""
+"""Untrusted ids are checked before they become a path."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ BAD = ["x/../../outside", "x/../.trash/y", "..", ".", ".hidden", "a\nb", "a\x1b[
 
 
 @pytest.mark.parametrize("id", BAD)
-def test_what_is_no_name_of_a_directory_is_refused_at_every_door(tmp_path: Path, id: str) -> None:
+def test_invalid_ids_are_rejected_everywhere(tmp_path: Path, id: str) -> None:
     root = tmp_path / "root"
     root.mkdir()
     store = EpisodeStore(root)
@@ -52,8 +52,8 @@ def test_what_is_no_name_of_a_directory_is_refused_at_every_door(tmp_path: Path,
 
 @settings(max_examples=300, deadline=None)
 @given(id=st.text(max_size=250))
-def test_an_id_that_is_taken_names_a_directory_directly_below_the_root(id: str) -> None:
-    if id_problem(id) or id_problem(f"{id}-9999"):  # as where a clock repeats itself
+def test_a_valid_id_names_a_directory_directly_below_the_root(id: str) -> None:
+    if id_problem(id) or id_problem(f"{id}-9999"):  # with a number appended
         return
     root = Path("/nowhere/root")
     partial = EpisodeStore(root).new_partial(id)
@@ -62,7 +62,7 @@ def test_an_id_that_is_taken_names_a_directory_directly_below_the_root(id: str) 
     assert len(longest.encode()) <= 255 and len(id.encode()) <= MAX_ID_BYTES
 
 
-def test_restoring_never_moves_to_where_the_metadata_says(tmp_path: Path) -> None:
+def test_restoring_does_not_follow_a_path_in_the_metadata(tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
     store = EpisodeStore(root)
@@ -79,7 +79,7 @@ def test_restoring_never_moves_to_where_the_metadata_says(tmp_path: Path) -> Non
     assert sorted(p.name for p in tmp_path.iterdir()) == ["root"]
 
 
-def test_a_namesake_in_the_trash_gets_its_name_back(tmp_path: Path) -> None:
+def test_a_numbered_episode_in_the_trash_gets_its_name_back(tmp_path: Path) -> None:
     store = EpisodeStore(tmp_path)
     first = store.discard(make_episode(store))
     second = store.discard(make_episode(store))
@@ -89,7 +89,7 @@ def test_a_namesake_in_the_trash_gets_its_name_back(tmp_path: Path) -> None:
         store.restore(first.name)
 
 
-def test_links_are_neither_listed_repaired_moved_nor_counted(tmp_path: Path) -> None:
+def test_links_are_not_listed_repaired_moved_or_counted(tmp_path: Path) -> None:
     outside, root = tmp_path / "outside", tmp_path / "root"
     outside.mkdir()
     root.mkdir()
@@ -118,7 +118,7 @@ def test_links_are_neither_listed_repaired_moved_nor_counted(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("folder", [".trash", ".quarantine", ".locks"])
-def test_a_folder_of_ours_that_is_a_link_is_not_followed(tmp_path: Path, folder: str) -> None:
+def test_a_link_in_place_of_our_folders_is_not_followed(tmp_path: Path, folder: str) -> None:
     outside, root = tmp_path / "outside", tmp_path / "root"
     root.mkdir()
     store = EpisodeStore(root)
@@ -136,12 +136,12 @@ def test_a_folder_of_ours_that_is_a_link_is_not_followed(tmp_path: Path, folder:
         try:
             move()
         except BagError:
-            pass  # of the three folders one is meant by it; the others work
+            pass  # only the operation that uses this folder fails
     assert list(outside.iterdir()) == []
     assert store.trash.folder.is_symlink() is (folder == ".trash")
 
 
-def test_a_note_that_is_a_pipe_or_a_link_is_no_note(tmp_path: Path) -> None:
+def test_a_note_that_is_a_pipe_or_a_link_is_ignored(tmp_path: Path) -> None:
     store = EpisodeStore(tmp_path)
     piped = tmp_path / "piped.partial"
     piped.mkdir()
@@ -156,7 +156,7 @@ def test_a_note_that_is_a_pipe_or_a_link_is_no_note(tmp_path: Path) -> None:
     shutil.rmtree(linked)
 
 
-def test_a_link_laid_out_for_a_temporary_file_is_not_written_through(tmp_path: Path) -> None:
+def test_a_link_in_place_of_a_temporary_file_is_not_written_through(tmp_path: Path) -> None:
     store = EpisodeStore(tmp_path)
     path = make_episode(store)
     victim = tmp_path / "victim"
@@ -167,7 +167,7 @@ def test_a_link_laid_out_for_a_temporary_file_is_not_written_through(tmp_path: P
     assert Episode.open(path).labels.outcome is Outcome.SUCCESS
 
 
-def test_pipes_where_files_should_be_hold_nobody_up(tmp_path: Path) -> None:
+def test_pipes_in_place_of_files_block_nothing(tmp_path: Path) -> None:
     store = EpisodeStore(tmp_path)
     for name in ("metadata.yaml", "recording.json", "x_0.mcap"):
         partial = tmp_path / f"{name}.partial"

@@ -1,4 +1,4 @@
-"""Labels: events, their fold, their text form."""
+"""Label events, the labels that follow from them, and their text form."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ events = st.builds(
 
 
 @given(st.lists(events, max_size=5))
-def test_events_survive_their_text_form(log: list[LabelEvent]) -> None:
+def test_events_are_unchanged_after_writing_and_reading(log: list[LabelEvent]) -> None:
     back = load_events(dump_events(log))
     for one, other in zip(log, back):
-        if one.kind is not LabelKind.OUTCOME:  # only outcome events carry one
+        if one.kind is not LabelKind.OUTCOME:  # only outcome events have an outcome
             one = LabelEvent(**{**one.__dict__, "outcome": Outcome.UNLABELLED})
             other = LabelEvent(**{**other.__dict__, "outcome": Outcome.UNLABELLED})
         assert one == other
     assert len(log) == len(back)
 
 
-def test_the_last_outcome_holds_and_annotations_add_up() -> None:
+def test_the_last_outcome_counts_and_annotations_add_up() -> None:
     log = [
         LabelEvent(1, "e", LabelKind.TASK, task="lift", operator_name="ann"),
         LabelEvent(2, "e", LabelKind.OUTCOME, outcome=Outcome.SUCCESS),
@@ -56,13 +56,13 @@ def test_the_last_outcome_holds_and_annotations_add_up() -> None:
     assert [a.name for a in now.annotations] == ["grasp", "drop"]
 
 
-def test_newer_files_with_unknown_keys_open() -> None:
+def test_events_with_unknown_keys_are_read() -> None:
     assert (
         load_events('[{"stamp_ns": 1, "kind": "task", "task": "a", "mood": "good"}]')[0].task == "a"
     )
 
 
-def test_what_a_retraction_withdraws() -> None:
+def test_a_retraction_removes_earlier_annotations_of_the_same_segment() -> None:
     def note(name: str, at: int, kind: LabelKind = LabelKind.ANNOTATION) -> LabelEvent:
         return LabelEvent(1, "e", kind, name=name, start_ns=at, end_ns=at + 1)
 
@@ -77,7 +77,7 @@ def test_what_a_retraction_withdraws() -> None:
 
 
 @given(st.lists(events, max_size=8))
-def test_an_appended_event_says_what_it_replaces(given: list[LabelEvent]) -> None:
+def test_an_appended_event_names_what_it_replaces(given: list[LabelEvent]) -> None:
     log = appended([], *given)
     for number, event in enumerate(log):
         before = fold(log[:number])
@@ -90,7 +90,9 @@ def test_an_appended_event_says_what_it_replaces(given: list[LabelEvent]) -> Non
 
 
 @given(st.lists(events, max_size=5), st.lists(events, max_size=3))
-def test_a_fold_is_what_its_definition_says(one: list[LabelEvent], two: list[LabelEvent]) -> None:
+def test_the_current_labels_agree_with_their_definition(
+    one: list[LabelEvent], two: list[LabelEvent]
+) -> None:
     log = [*one, *two]
     now = fold(log)
     outcomes = [e for e in log if e.kind is LabelKind.OUTCOME]
@@ -120,7 +122,7 @@ newer = st.one_of(
 
 
 @given(st.lists(newer, max_size=5), st.lists(events, max_size=3))
-def test_what_a_newer_version_wrote_stays_in_the_log(
+def test_events_of_a_newer_version_stay_in_the_log(
     old: list[dict], added: list[LabelEvent]
 ) -> None:
     text = json.dumps(old)
@@ -135,6 +137,6 @@ def test_what_a_newer_version_wrote_stays_in_the_log(
     "text", ["{", "7", "[7]", '{"kind": "task"}', '[{"kind": "task", "task": 7}]',
              '[{"kind": "task", "stamp_ns": "now"}]', '[{"kind": "task", "stamp_ns": 1%s}]' % ("0" * 30)],
 )  # fmt: skip
-def test_rubbish_is_no_log(text: str) -> None:
+def test_an_invalid_log_is_rejected(text: str) -> None:
     with pytest.raises((ValueError, TypeError)):
         load_events(text)

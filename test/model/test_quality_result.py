@@ -1,4 +1,4 @@
-"""Figures become levels, results survive JSON, and verdicts follow from budgets."""
+"""Levels follow from figures, verdicts from budgets, and results are unchanged after JSON."""
 
 from __future__ import annotations
 
@@ -31,11 +31,13 @@ from robot_recorder.quality.report import QualityReport, Verdict, weigh
         (Threshold(warn=2, fail=1, below=True), math.nan, Level.FAIL),
     ],
 )
-def test_a_figure_is_judged(threshold: Threshold, figure: float, level: Level) -> None:
+def test_a_figure_gets_the_level_of_its_threshold(
+    threshold: Threshold, figure: float, level: Level
+) -> None:
     assert threshold.judge(figure) is level
 
 
-def test_every_default_warns_before_it_fails() -> None:
+def test_every_default_threshold_warns_before_it_fails() -> None:
     for name, threshold in THRESHOLDS.items():
         if threshold.warn is not None and threshold.fail is not None:
             assert threshold.below == (threshold.warn > threshold.fail) or (
@@ -56,7 +58,7 @@ results = st.builds(
 
 
 @given(st.lists(results, max_size=20), st.integers(0, 3), st.integers(0, 3))
-def test_the_verdict_is_what_the_budget_says(found: list[Result], fail: int, warn: int) -> None:
+def test_the_verdict_follows_from_the_budget(found: list[Result], fail: int, warn: int) -> None:
     report = weigh(found, ["x: broke"], Budget(fail, warn))
     fails = sum(r.level is Level.FAIL for r in found)
     warns = sum(r.level is Level.WARN for r in found)

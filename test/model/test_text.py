@@ -1,4 +1,4 @@
-"""What of a text is taken, and how it is shown."""
+"""Which texts are accepted, and how untrusted texts are shown."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TEXTS = st.text(
 
 
 def steers(character: str) -> bool:
-    """By the Unicode database, not by our own list."""
+    """Return whether a character controls a terminal, by the Unicode database."""
     return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or (
         unicodedata.bidirectional(character)
         in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
@@ -35,7 +35,7 @@ def steers(character: str) -> bool:
 
 
 @given(TEXTS)
-def test_what_is_shown_is_one_line_that_steers_nothing_and_can_be_sent(text: str) -> None:
+def test_shown_text_is_one_line_without_control_characters(text: str) -> None:
     shown = visible(text)
     assert not any(map(steers, shown)) and not set(shown) & set("\u061c\u200e\u200f")
     assert len(shown.splitlines()) <= 1
@@ -44,24 +44,24 @@ def test_what_is_shown_is_one_line_that_steers_nothing_and_can_be_sent(text: str
 
 
 @given(TEXTS)
-def test_what_steers_nothing_is_shown_as_it_is(text: str) -> None:
+def test_harmless_text_is_shown_unchanged(text: str) -> None:
     harmless = "".join(c for c in text if not steers(c) and c not in "\u061c\u200e\u200f")
     assert visible(harmless) == harmless
 
 
 @given(st.lists(TEXTS, max_size=4))
-def test_only_line_ends_stay_in_lines(texts: list[str]) -> None:
+def test_text_of_several_lines_keeps_only_line_ends(texts: list[str]) -> None:
     shown = visible_lines("\n".join(texts))
     assert len(shown.split("\n")) == sum(text.count("\n") + 1 for text in texts) or not texts
     assert not any(map(steers, shown.replace("\n", "")))
 
 
-def test_escapes_are_those_of_source_code() -> None:
+def test_escapes_are_those_of_python() -> None:
     assert visible("a\x1b[2J\n\x9b\u202eb\tö抓\U0001f916") == r"a\x1b[2J\n\x9b\u202eb\tö抓🤖"
 
 
 @given(st.recursive(TEXTS, lambda inner: st.dictionaries(TEXTS, inner) | st.lists(inner)))
-def test_json_stays_json_and_says_the_same(value: object) -> None:
+def test_escaped_json_has_the_same_value(value: object) -> None:
     for indent in (None, 1):
         shown = json_visible(json.dumps(value, ensure_ascii=False, indent=indent))
         assert json.loads(shown) == value
@@ -70,7 +70,7 @@ def test_json_stays_json_and_says_the_same(value: object) -> None:
 
 
 @given(st.sampled_from(sorted(TEXT_LIMITS)), TEXTS)
-def test_what_is_taken_is_shown_as_it_is(field: str, text: str) -> None:
+def test_accepted_text_is_shown_unchanged(field: str, text: str) -> None:
     if not text_problem(field, text):
         lines = TEXT_LIMITS[field].lines
         assert (visible_lines(text.replace("\t", "")) if lines else visible(text)) == (
@@ -79,12 +79,12 @@ def test_what_is_taken_is_shown_as_it_is(field: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("field", TEXT_LIMITS)
-def test_every_limit_is_kept_and_said(field: str) -> None:
+def test_every_limit_is_enforced_and_named_in_the_error(field: str) -> None:
     most = TEXT_LIMITS[field].most
     assert not text_problem(field, "ä" * most)
-    said = text_problem(field, "ä" * (most + 1))
-    assert f"{field} has {most + 1:,} characters, at most {most:,} are allowed" in said
+    problem = text_problem(field, "ä" * (most + 1))
+    assert f"{field} has {most + 1:,} characters, at most {most:,} are allowed" in problem
     for character in "\0\x1b\x85\u202e\u2028\udcff":
-        said = text_problem(field, f"a{character}", "--it")
-        assert said.startswith(f"--it contains the character {visible(character)}")
+        problem = text_problem(field, f"a{character}", "--it")
+        assert problem.startswith(f"--it contains the character {visible(character)}")
     assert bool(text_problem(field, "a\nb")) == (not TEXT_LIMITS[field].lines)

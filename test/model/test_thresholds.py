@@ -1,4 +1,4 @@
-"""What docs/quality.md says of the checks is what they do."""
+"""The table of checks in docs/quality.md agrees with the code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def number(cell: str) -> float | None:
     return float(found[1]) if found else None
 
 
-def test_the_documented_checks_are_all_of_them_with_their_limits() -> None:
+def test_all_checks_are_documented_with_their_limits() -> None:
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in DOCS.read_text().splitlines()
@@ -30,7 +30,7 @@ def test_the_documented_checks_are_all_of_them_with_their_limits() -> None:
     for name, (warn, fail) in limits.items():
         threshold: Threshold = THRESHOLDS[name]
         if name.startswith("too_"):
-            continue  # against the task
+            continue  # depends on the task
         assert fail == threshold.fail, name
-        same = threshold.warn == threshold.fail  # it never only warns
+        same = threshold.warn == threshold.fail  # it fails without warning before
         assert warn == (None if same else threshold.warn), name

@@ -18,16 +18,16 @@ from robot_recorder.model.value_names import joint_label, joint_of, split_name
         ("", "", ""),
     ],
 )
-def test_path_and_unit(name: str, path: str, unit: str) -> None:
+def test_a_name_is_split_into_path_and_unit(name: str, path: str, unit: str) -> None:
     assert split_name(name) == (path, unit)
 
 
 @given(st.text(), st.text(st.characters(exclude_characters="()?")))
-def test_whatever_a_joint_is_called_it_is_found(joint: str, unit: str) -> None:
+def test_a_joint_with_any_name_is_found(joint: str, unit: str) -> None:
     name = f"position/{joint} ({unit})"
     assert joint_of(name) == joint and split_name(name)[1] == unit
 
 
-def test_label() -> None:
+def test_the_label_of_a_joint_has_no_joint_ending() -> None:
     assert joint_label("left_elbow_joint") == "left_elbow"
     assert joint_label("_joint") == "_joint" and joint_label("wheel") == "wheel"
