@@ -1,4 +1,4 @@
-"""Bags decoded for eyes and datasets: series, groups of curves, pictures. Entrance: ``read_values``, ``read_pictures``, ``contents.Contents``."""
+"""Decode bags into series, groups of curves and pictures. Entrance: ``read_values``, ``read_pictures``, ``contents.Contents``."""
 
 from robot_recorder.content.read import read_pictures, read_values
 

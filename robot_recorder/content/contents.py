@@ -1,6 +1,6 @@
-"""What a bag holds, decoded, some seconds at a time: for pictures, reports and viewers.
+"""Decode a bag some seconds at a time, for plots, reports and viewers.
 
-Any rosbag2 bag opens. What of it cannot be understood is listed, and is not fatal.
+Any rosbag2 bag can be opened. Unreadable parts are listed and do not stop the reading.
 """
 
 from __future__ import annotations
@@ -31,12 +31,10 @@ from robot_recorder.offline.every_number import bag_types, foreign_decoder, with
 from robot_recorder.offline.guess import DETAILS, guessed_role
 from robot_recorder.offline.plan import Plan, is_stamped, make_plan
 
-# Stamps further before or after their receipt were made by another clock; messages may take some time.
+# Limits of receive time minus timestamp; beyond them the timestamp is from another clock.
 _BEFORE_NS, _AFTER_NS = 2 * NS_PER_S, NS_PER_S // 5
 _STRING = "std_msgs/msg/String"
-
-
-# Their numbers make no curves.
+# Types whose numbers are not drawn as curves.
 _NOT_CURVES = re.compile(
     r"/(CameraInfo|TFMessage|Clock|Log|ParameterEvent|DiagnosticArray|PointCloud2?|OccupancyGrid|"
     r"MarkerArray|Marker|Path)$"
@@ -48,10 +46,13 @@ class Topic:
     """A topic of a bag that has messages.
 
     Attributes:
-        name: fully qualified.
-        stream: its name in the robot profile, or a short one made from the topic.
-        role: by the profile, or guessed; None: it takes no part.
-        unreadable: why nothing of it can be shown; empty when it can.
+        name: fully qualified name.
+        type: message type, package/msg/Name.
+        count: number of messages.
+        sort: how it is drawn.
+        stream: its name in the robot profile, or a short name made from the topic.
+        role: from the profile, or guessed; None: it has none.
+        unreadable: why it cannot be shown; empty: it can.
     """
 
     name: str
@@ -65,11 +66,12 @@ class Topic:
 
 @dataclass(frozen=True)
 class Numbers:
-    """Messages of one topic, decoded.
+    """Decoded messages of one topic.
 
     Attributes:
-        names: of the columns, with units.
-        times_s: float64[n], since the episode's start.
+        topic: the topic.
+        names: names of the columns, with units.
+        times_s: float64[n], time since the episode's start, s.
         values: float64[n, len(names)].
     """
 
@@ -81,10 +83,12 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Images:
-    """Pictures of one topic; their bytes are read when they are asked for.
+    """Pictures of one topic; their bytes are read on demand.
 
     Attributes:
-        times_s: float64[n], since the episode's start.
+        topic: the topic.
+        times_s: float64[n], time since the episode's start, s.
+        payloads: the n messages.
     """
 
     topic: Topic
@@ -92,7 +96,7 @@ class Images:
     payloads: Payloads
 
     def picture(self, number: int) -> ImageFile:
-        """One of them.
+        """Return a picture by its index.
 
         Raises:
             DecodeError: it cannot be decoded.
@@ -105,7 +109,9 @@ class ContentBatch:
     """Some seconds of a bag.
 
     Attributes:
-        share: of the bag that has been read so far, 0 to 1.
+        numbers: decoded messages, by topic.
+        images: pictures, by topic.
+        share: share of the bag read so far, 0 to 1.
     """
 
     numbers: list[Numbers]
@@ -115,13 +121,14 @@ class ContentBatch:
 
 @dataclass
 class Contents:
-    """A bag, ready to be read.
+    """An open bag whose content can be read.
 
     Attributes:
-        start_ns: when time 0 is: the episode's start, or a foreign bag's first message.
-        first_s, last_s: span of receipts, since the start.
-        plan: how it is aligned; None: nothing in it can be.
-        problems: what could not be understood, one sentence each; more come while it is read.
+        episode: the bag's metadata.
+        topics: topics with messages.
+        start_ns: time 0, ns: the episode's start, or the first message of a foreign bag.
+        first_s, last_s: first and last receive time since the start, s.
+        plan: how it is aligned; None: it cannot be.
     """
 
     episode: Episode
@@ -137,15 +144,15 @@ class Contents:
 
     @classmethod
     def open(cls, path: Path) -> Contents:
-        """Look at a bag directory.
+        """Open a bag.
 
         Raises:
-            BagError: it is none, or nothing of it can be read.
+            BagError: it is not a bag, or nothing of it can be read.
         """
         episode, unclear = Episode.open(path).readable()
         definitions = {t: d for t, d in bag_topics(path).items() if episode.counts.get(t, 1)}
         problems = {sentence: sentence for sentence in (*episode.notes, *unclear)}
-        problems |= {said: said for said in episode.unread if "not cdr" in said}
+        problems |= {sentence: sentence for sentence in episode.unread if "not cdr" in sentence}
         plan = None
         try:
             plan = make_plan(episode)
@@ -176,20 +183,20 @@ class Contents:
 
     @property
     def problems(self) -> list[str]:
-        """See the class."""
+        """Return what could not be read, one sentence each; grows while the bag is read."""
         return list(self._problems.values())
 
     @property
     def description(self) -> str:
-        """The robot's URDF, from the bag; empty: it has none."""
+        """Return the robot's URDF from the bag; empty: there is none."""
         types = {topic.name: topic.type for topic in self.topics}
         return next((t for t in descriptions(self.episode.path, types) if "<robot" in t), "")
 
     def batches(self, topics: Collection[Topic] | None = None) -> Iterator[ContentBatch]:
-        """Read the bag once. A bag that is damaged ends where it is, and ``problems`` says so.
+        """Read the bag once. Reading ends at damage, which is added to ``problems``.
 
         Args:
-            topics: only these; None: all that show something.
+            topics: topics to read; None: all.
         """
         wanted = {t.name: t for t in (self.topics if topics is None else topics)}
         readers = {n: r for n, t in wanted.items() if (r := self._reader(t)) is not None}
@@ -206,7 +213,7 @@ class Contents:
                 self._problems[name] = f"{name}: {reader.problem}"
 
     def _reader(self, topic: Topic) -> _Reader | None:
-        """None: nothing of it is shown."""
+        """Return the reader of a topic; None: it is not shown."""
         if topic.unreadable or topic.sort in (Sort.TEXT, Sort.OTHER):
             return None
         times = _Times(self, self._streams.get(topic.name), topic.name in self._stamped)
@@ -221,13 +228,14 @@ class Contents:
 
 
 def descriptions(path: Path, types: Mapping[str, str]) -> Iterator[str]:
-    """Texts that a bag directory has as robot descriptions, whatever they say.
+    """Yield the texts published as robot descriptions, valid or not.
 
     Args:
-        types: of its topics.
+        path: the bag.
+        types: message types of its topics.
 
     Raises:
-        BagError: it cannot be read.
+        BagError: the bag cannot be read.
     """
     topics = {t for t, kind in types.items() if kind == _STRING and t.endswith("robot_description")}
     for segment in read_columns(path, topics) if topics else ():
@@ -241,7 +249,7 @@ def descriptions(path: Path, types: Mapping[str, str]) -> Iterator[str]:
 
 
 class _Times:
-    """When messages of a topic were made, as far as can be told."""
+    """Determines when the messages of a topic were made, from timestamps or receive times."""
 
     def __init__(self, contents: Contents, stream: StreamConfig | None, stamped: bool) -> None:
         self._start_ns = contents.start_ns
@@ -251,7 +259,7 @@ class _Times:
         self.problem = ""
 
     def __call__(self, column: Column) -> Floats:
-        """float64[n], since the episode's start."""
+        """Return the times since the episode's start, s, float64[n]."""
         times = receives = column.receives
         if self._by_stamp is not False:
             stamps = column.stamps()
@@ -263,8 +271,9 @@ class _Times:
                 self._by_stamp = -_AFTER_NS < usual < _BEFORE_NS
                 if not self._by_stamp and (stamps != 0).any():
                     self.problem = (
-                        f"stamps are {abs(usual) / NS_PER_S:.1f} s {'before' if usual > 0 else 'after'} their "
-                        "receipt, so they are of another clock: shown by receipt"
+                        f"its timestamps are {abs(usual) / NS_PER_S:.1f} s "
+                        f"{'before' if usual > 0 else 'after'} their receipt, so they are from another "
+                        "clock: shown by receive time"
                     )
             if self._by_stamp:
                 near = (early > -_AFTER_NS) & (early < _BEFORE_NS)
@@ -273,7 +282,7 @@ class _Times:
 
 
 class _Reader:
-    """One topic's messages."""
+    """Decodes the messages of one topic."""
 
     def __init__(
         self,
@@ -286,7 +295,7 @@ class _Reader:
         self._decoder = Decoder(decode, (), self._counts)
 
     def read(self, column: Column, batch: ContentBatch) -> None:
-        """Add some messages to a batch."""
+        """Decode messages and add them to a batch."""
         times = self._times(column)
         if self._topic.sort is Sort.IMAGE:
             batch.images.append(Images(self._topic, times, column.payloads))
@@ -300,10 +309,10 @@ class _Reader:
 
     @property
     def problem(self) -> str:
-        """What could not be read; empty when everything could."""
+        """Return what could not be read; empty: nothing."""
         bad, other = self._counts.undecodable, self._counts.mismatched
         found = [f"{bad} messages cannot be decoded ({self._decoder.first_error})"] if bad else []
-        found += [f"{other} messages name more values than are kept"] if other else []
+        found += [f"{other} messages have more value names than are kept"] if other else []
         found += self._decoder.notes
         found += [self._times.problem] if self._times.problem else []
         return "; ".join(found)

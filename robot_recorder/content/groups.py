@@ -1,4 +1,4 @@
-"""Which numbers of a series belong together, and what to call them."""
+"""Group the values of a series into curves that belong together, and name them."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from robot_recorder.model.value_names import group_values, joint_of
 from robot_recorder.quality.checks.command_following import alike
 from robot_recorder.quality.checks.values import Trace
 
-_LEAST_CELLS = 8  # numbers of one name that are an array to be looked at as a whole
+_LEAST_CELLS = 8  # values of one name from which on they are drawn as an array
 _ENDINGS = ("/image/compressed", "/image_raw/compressed", "/compressed", "/image_raw", "/image_rect",
             "/image", "/wrench", "/tactile", "/data")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class CurveGroup:
-    """Columns of a series that are one thing: the positions of all joints, one force, one pad.
+    """Columns of a series that belong together: the positions of all joints, a force, a pad.
 
     Attributes:
-        name: "position", "force", "normal"; a field's name in messages of unknown types.
-        unit: "" when it is not known.
-        items: of each column, what tells it from the others.
-        columns: their places in the series.
+        name: "position", "force", "normal"; for unknown message types the name of the field.
+        unit: empty: unknown.
+        items: the part of each column's name that differs.
+        columns: indexes of the columns in the series.
     """
 
     name: str
@@ -40,35 +40,35 @@ class CurveGroup:
 
     @property
     def is_array(self) -> bool:
-        """A field of cells, numbered: to be looked at as a picture."""
+        """Return whether the columns are numbered cells, to be drawn as a picture."""
         numbered = all(re.fullmatch(r"\d+(,\d+)?", item) for item in self.items)
         return numbered and len(self.items) >= _LEAST_CELLS
 
 
 def groups(series: Series) -> list[CurveGroup]:
-    """The groups of a series, in its order."""
+    """Return the groups of a series, in its order."""
     by_field = series.topic.sort is not Sort.NUMBERS  # fields of unknown types may be nested
     return [CurveGroup(*group) for group in group_values(series.names, by_field)]
 
 
 def group_of(series: Series, name: str) -> CurveGroup | None:
-    """One of them; None: there is none of this name."""
+    """Return the group of a name; None: it does not exist."""
     return next((g for g in groups(series) if g.name == name), None)
 
 
 def joint_group(series: Series) -> CurveGroup | None:
-    """What of joints is drawn: where they are, or else how fast they turn."""
+    """Return the group of joints to draw: positions, or else velocities."""
     return group_of(series, "position") or group_of(series, "velocity")
 
 
 def observed_joints(data: EpisodeData) -> list[Series]:
-    """Joint states that are no commands; commands where there are no others."""
+    """Return the joint states that are not commands; if there are none, the commands."""
     joints = [s for s in data.series if s.topic.sort is Sort.JOINTS and joint_group(s)]
     return [s for s in joints if s.topic.role is not Role.ACTION] or joints
 
 
 def commands_of(data: EpisodeData, observed: Series) -> dict[str, tuple[Series, int]]:
-    """What was commanded, by the name of the position that it is about; nothing where nobody can say."""
+    """Return series and column of the command for each observed position that has one."""
     joints = {s.topic.stream: s for s in data.series if s.topic.sort is Sort.JOINTS}
     commands = {
         n: s for n, s in joints.items() if s.topic.role is Role.ACTION and s is not observed
@@ -103,14 +103,14 @@ def _trace(series: Series) -> Trace:
 
 
 def most_moving(values: Floats, count: int) -> list[int]:
-    """Columns with the largest span, largest first."""
+    """Return the columns with the largest range of values, largest first."""
     travel = np.fmax.reduce(values, axis=0) - np.fmin.reduce(values, axis=0)
     travel = np.nan_to_num(travel, posinf=0.0)
     return [int(c) for c in np.argsort(-travel, kind="stable")[:count]]
 
 
 def short_name(topic: Topic) -> str:
-    """The part of a topic's name that tells it apart, for a narrow margin."""
+    """Return a short, distinctive part of a topic's name."""
     name = topic.name
     for ending in _ENDINGS:
         name = name.removesuffix(ending)

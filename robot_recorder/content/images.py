@@ -1,4 +1,4 @@
-"""Pictures of any camera as a viewer takes them: JPEG or PNG."""
+"""Convert pictures of any camera to JPEG or PNG for viewers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from robot_recorder.model.errors import DecodeError
 
 _JPEG, _PNG = "image/jpeg", "image/png"
 _QUALITY = 90
-# What turns an encoding into blue, green, red; the names of Bayer patterns begin a pixel later in OpenCV.
+# Conversions to BGR; OpenCV names Bayer patterns from the second row and column on.
 _TO_BGR = {
     "mono8": cv2.COLOR_GRAY2BGR, "8UC1": cv2.COLOR_GRAY2BGR, "rgb8": cv2.COLOR_RGB2BGR,
     "rgba8": cv2.COLOR_RGBA2BGR, "bgra8": cv2.COLOR_BGRA2BGR, "8UC4": cv2.COLOR_BGRA2BGR,
@@ -37,6 +37,7 @@ class ImageFile:
     """A picture as a file.
 
     Attributes:
+        data: content of the file.
         media_type: image/jpeg or image/png.
     """
 
@@ -44,7 +45,7 @@ class ImageFile:
     media_type: str = _JPEG
 
     def pixels(self) -> np.ndarray:
-        """uint8[height, width, 3], red, green, blue.
+        """Decode it to uint8[height, width, 3], red, green, blue.
 
         Raises:
             DecodeError: the file is damaged.
@@ -53,24 +54,25 @@ class ImageFile:
 
 
 def picture_of(type_name: str, message: bytes) -> ImageFile:
-    """The picture in an Image or CompressedImage message. What viewers know passes as it is.
+    """Return the picture of an Image or CompressedImage message; JPEG and 8-bit PNG unchanged.
 
     Args:
-        message: whole, as CDR.
+        type_name: type of the message.
+        message: the whole message as CDR.
 
     Raises:
-        DecodeError: it cannot be decoded, or is of a kind that is not understood, such as video.
+        DecodeError: it cannot be decoded, or its format is not supported, such as video.
     """
     try:
         if type_name == RAW:
             return _raw(raw_pixels(message))
         return _file(encoded_picture(message), inverse_depth(message))
     except cv2.error as error:
-        raise DecodeError(f"no picture: {error}") from error
+        raise DecodeError(f"the picture cannot be decoded: {error}") from error
 
 
 def width_of(picture: ImageFile) -> int:
-    """Pixels, without decoding it.
+    """Return the width of a picture in pixels, without decoding it.
 
     Raises:
         DecodeError: the file is damaged.
@@ -81,7 +83,7 @@ def width_of(picture: ImageFile) -> int:
 
 
 def shrunk(picture: ImageFile, width: int) -> ImageFile:
-    """At most that many pixels wide.
+    """Scale a picture down to a maximum width in pixels.
 
     Raises:
         DecodeError: the file is damaged.
@@ -89,7 +91,7 @@ def shrunk(picture: ImageFile, width: int) -> ImageFile:
     own = width_of(picture)
     if own <= width:
         return picture
-    # A JPEG can be decoded at a part of its size, which is as good and much faster.
+    # Decoding a JPEG at reduced size is much faster, without loss of quality.
     flags = {4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2, 1: cv2.IMREAD_COLOR}
     pixels = _decoded(picture.data, next(f for s, f in flags.items() if own // s >= width))
     size = (width, max(1, round(pixels.shape[0] * width / pixels.shape[1])))
@@ -101,7 +103,7 @@ def _file(data: bytes, inverse: tuple[float, float] | None) -> ImageFile:
     if data.startswith(b"\xff\xd8"):
         return ImageFile(data)
     if data.startswith(b"\x89PNG"):
-        if len(data) > 24 and data[24] == 8:  # bits of a pixel
+        if len(data) > 24 and data[24] == 8:  # bits per channel
             return ImageFile(data, _PNG)
     pixels = _decoded(data, cv2.IMREAD_UNCHANGED)
     if pixels.dtype == np.uint8:
@@ -116,7 +118,7 @@ def _file(data: bytes, inverse: tuple[float, float] | None) -> ImageFile:
 
 def _raw(pixels: Pixels) -> ImageFile:
     if not pixels.values.size:
-        raise DecodeError("a picture without pixels")
+        raise DecodeError("the picture has no pixels")
     if pixels.values.dtype != np.uint8:
         return _depth(pixels.values[..., 0])
     conversion = _TO_BGR.get(pixels.encoding)
@@ -126,7 +128,7 @@ def _raw(pixels: Pixels) -> ImageFile:
 
 
 def _depth(values: np.ndarray) -> ImageFile:
-    """In colour, what is near in blue, what is far in red; black: nothing seen."""
+    """Colour depths from blue (near) to red (far); black: no value."""
     grey = depth_as_grey(values)
     spread = np.clip((grey.astype(np.float32) - 64) * 1.7, 0, 255).astype(np.uint8)
     colours = cv2.applyColorMap(spread, cv2.COLORMAP_TURBO)
@@ -137,12 +139,12 @@ def _depth(values: np.ndarray) -> ImageFile:
 def _jpeg(pixels: np.ndarray) -> ImageFile:
     done, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not done:
-        raise DecodeError(f"a picture of {pixels.shape} cannot be encoded")
+        raise DecodeError(f"a picture of shape {pixels.shape} cannot be encoded as JPEG")
     return ImageFile(data.tobytes())
 
 
 def _decoded(data: bytes, flags: int) -> np.ndarray:
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     if pixels is None:
-        raise DecodeError("not a picture that can be decoded")
+        raise DecodeError("the picture cannot be decoded: its file is damaged")
     return pixels

@@ -1,4 +1,4 @@
-"""One stream of a bag as a whole: its values as arrays, or its pictures. Part of the Python API."""
+"""Read one stream of a bag: its values as arrays, or its pictures. Part of the Python API."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def read_values(episode: Episode, stream: str) -> Numbers:
         stream: its name in the robot profile, or its topic.
 
     Returns:
-        Names with units, times in s since the episode's start, and float64[n, len(names)]; NaN where a message
-        did not have a value.
+        Names with units, times in s since the episode's start, and values float64[n, len(names)];
+        NaN where a message lacks a value.
 
     Raises:
         BagError: the bag has no such stream, or it has no values.
@@ -32,7 +32,7 @@ def read_values(episode: Episode, stream: str) -> Numbers:
     if not parts:
         why = "; ".join(contents.problems)
         raise BagError(f"{episode.path}: '{stream}' ({topic.type}) has no values. {why}".rstrip())
-    names = parts[-1].names  # those of earlier batches, and what came later
+    names = parts[-1].names  # the last batch has the names of all earlier ones
     rows = [
         np.pad(p.values, ((0, 0), (0, len(names) - len(p.names))), constant_values=np.nan)
         for p in parts
@@ -41,7 +41,9 @@ def read_values(episode: Episode, stream: str) -> Numbers:
 
 
 def read_pictures(episode: Episode, stream: str) -> Iterator[tuple[float, np.ndarray]]:
-    """Yield the pictures of a camera: time in s since the episode's start, and uint8[height, width, 3], RGB.
+    """Yield time since the episode's start, s, and pixels of each picture of a camera.
+
+    Pixels are uint8[height, width, 3], RGB.
 
     Args:
         stream: its name in the robot profile, or its topic.

@@ -1,4 +1,4 @@
-"""The content of an episode as arrays on one time axis, for pictures and reports; bounded however long it is."""
+"""Load an episode as arrays of bounded size on one time axis, for plots and reports."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from robot_recorder.episodes.episode import Episode
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.errors import DecodeError
 
-_POINTS = 4000  # of a curve; more than a screen can show
-_WIDTH = 320  # pixels of a picture
+_POINTS = 4000  # per curve; more than a screen can show
+_WIDTH = 320  # of a picture, pixels
 
 
 @dataclass(frozen=True)
 class Series:
-    """One numeric topic.
+    """The values of a numeric topic.
 
     Attributes:
-        names: with units.
-        times_s: float64[n], since the episode's start.
-        values: float64[n, len(names)]. Of a long one every bin's lowest and highest value, so that no
-            spike is lost.
+        topic: the topic.
+        names: names of the columns, with units.
+        times_s: float64[n], time since the episode's start, s.
+        values: float64[n, len(names)]. Long series are thinned to the lowest and highest value of
+            each bin, so that no spike is lost.
     """
 
     topic: Topic
@@ -37,11 +38,12 @@ class Series:
 
 @dataclass(frozen=True)
 class Pictures:
-    """One camera's pictures.
+    """The pictures of a camera.
 
     Attributes:
-        times_s: float64[n], of all of them, since the episode's start.
-        chosen: evenly spread, with their times; where the camera was silent there is none.
+        topic: the topic.
+        times_s: float64[n], times of all pictures since the episode's start, s.
+        chosen: evenly spread pictures with their times; none while the camera was silent.
     """
 
     topic: Topic
@@ -51,10 +53,13 @@ class Pictures:
 
 @dataclass(frozen=True)
 class EpisodeData:
-    """What could be understood of an episode.
+    """The readable content of an episode.
 
     Attributes:
-        problems: sentences about what could not.
+        contents: the open bag.
+        series: numeric topics.
+        pictures: cameras.
+        problems: what could not be read, one sentence each.
     """
 
     contents: Contents
@@ -64,7 +69,7 @@ class EpisodeData:
 
     @property
     def episode(self) -> Episode:
-        """Whose content it is."""
+        """Return the episode."""
         return self.contents.episode
 
 
@@ -74,8 +79,9 @@ def load(
     """Read a whole bag once.
 
     Args:
-        pictures: that many of each camera.
-        progress: told the share that has been read, 0 to 1.
+        contents: the open bag.
+        pictures: maximum number of pictures of each camera.
+        progress: called with the share read so far, 0 to 1.
     """
     width_s = max(contents.last_s - contents.first_s, 1e-3) / (_POINTS // 2)
     curves: dict[Topic, _ThinnedCurves] = {}
@@ -98,7 +104,7 @@ def load(
 
 @dataclass
 class _ThinnedCurves:
-    """Curves of one topic, thinned while they are read."""
+    """The curves of one topic, thinned while they are read."""
 
     width_s: float
     names: tuple[str, ...] = ()
@@ -139,7 +145,7 @@ class _ThinnedCurves:
         low, high, first, last = values.transpose(1, 0, 2)
         bins = np.concatenate(self.bins)
         starts = np.flatnonzero(np.diff(bins, prepend=bins[0] - 1))
-        if len(starts) < len(bins):  # one on the border of two batches stands there twice
+        if len(starts) < len(bins):  # a bin on the border of two batches occurs twice
             ends = np.append(starts[1:], len(bins)) - 1
             low, high = np.fmin.reduceat(low, starts), np.fmax.reduceat(high, starts)
             first, last = first[starts], last[ends]
@@ -159,12 +165,12 @@ def _in_order(times: Floats, values: Floats) -> tuple[Floats, Floats]:
 
 
 class _Strip:
-    """Pictures of one camera, the nearest to each of some evenly spread times."""
+    """The pictures of one camera that are nearest to evenly spread times."""
 
     def __init__(self, contents: Contents, count: int) -> None:
         self._slot_s = max(contents.last_s - contents.first_s, 1e-3) / count
         self._centres = contents.first_s + (np.arange(count) + 0.5) * self._slot_s
-        self._apart = np.full(count, self._slot_s)  # further away it shows another time
+        self._apart = np.full(count, self._slot_s)  # maximum distance of a picture from its time, s
         self._chosen: dict[int, tuple[float, ImageFile]] = {}
         self._times: list[Floats] = []
         self.problem = ""
@@ -186,5 +192,5 @@ class _Strip:
 
     def pictures(self, topic: Topic) -> Pictures:
         chosen = [self._chosen[slot] for slot in sorted(self._chosen)]
-        # Of a slow camera one picture is the nearest to several times.
+        # A picture of a slow camera may be the nearest to several times.
         return Pictures(topic, np.concatenate(self._times), list(dict.fromkeys(chosen)))

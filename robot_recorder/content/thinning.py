@@ -1,4 +1,4 @@
-"""Thinning of curves: fewer samples without losing what an eye looks for."""
+"""Thin out curves without losing spikes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def at_most(times_s: Floats, rate_hz: float) -> Places:
 
 
 def lowest_and_highest(values: Floats, starts: Places) -> tuple[Floats, Floats]:
-    """Return the lowest and the highest value of each bin, so that no spike is lost; NaN only where all are.
+    """Return the lowest and the highest value of each bin; NaN only if all its values are NaN.
 
     Args:
         values: float64[n, k].

@@ -1,4 +1,4 @@
-"""Any bag, decoded some seconds at a time."""
+"""Decoding any bag, some seconds at a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GRIPPER = Path(__file__).parents[3] / "shared" / "data" / "gripper_closes_can"
 
 
 def two_types(path: Path, messages: list[tuple[str, bytes, int]]) -> Path:
-    """A bag whose topic /x has messages of these types, bytes, receipts."""
+    """Write a bag whose topic /x has messages of these types, bytes and receive times."""
     writer = McapWriter()
     writer.open(path, {})
     channels = {
@@ -36,7 +36,7 @@ def two_types(path: Path, messages: list[tuple[str, bytes, int]]) -> Path:
 
 
 def joined(batches: list[ContentBatch]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Times and values of each topic."""
+    """Return times and values of each topic."""
     found: dict[str, list] = {}
     for batch in batches:
         for numbers in batch.numbers:
@@ -66,7 +66,7 @@ def test_every_number_and_picture_of_a_bag_is_read_once(tmp_path: Path, monkeypa
     assert sum(len(i.times_s) for b in batches for i in b.images) == 80
     assert batches[0].images[0].picture(0).pixels().shape == (240, 240, 3)
     assert batches[-1].share == 1.0 and not contents.problems
-    # The same in many small parts.
+    # The same bag, read in many small parts.
     monkeypatch.setattr(columns, "_SPAN_MESSAGES", 50)
     again = joined(list(contents.batches()))["/joint_states"]
     assert (again[0] == times).all() and (again[1] == values).all()
@@ -143,7 +143,7 @@ def test_a_real_recording_of_an_unknown_type_is_read() -> None:
     times, values = joined(list(contents.batches([pads])))[pads.name]
     assert pads.type == "pr2_msgs/msg/PressureState" and values.shape == (468, 44)
     assert 1 / np.median(np.diff(times)) == pytest.approx(25, rel=0.1)
-    assert values[-1].sum() > values[0].sum(), "it has closed on the can"
+    assert values[-1].sum() > values[0].sum(), "the gripper has closed on the can"
 
 
 def test_empty_messages_at_the_beginning_do_not_hide_later_ones(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which numbers belong together."""
+"""Grouping the values of a series."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_value_that_moves_most_comes_first_in_spite_of_gaps() -> None:
     assert most_moving(np.full((2, 2), np.nan), 2) == [0, 1]
 
 
-def test_topics_have_a_name_for_a_narrow_margin() -> None:
+def test_topics_have_a_short_name() -> None:
     names = [
         "/robot_07/left_wrist_camera/image/compressed",
         "/left_wrist/wrench",

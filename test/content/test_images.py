@@ -1,4 +1,4 @@
-"""Pictures as a viewer takes them."""
+"""Converting pictures for viewers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_encodings_that_viewers_know_pass_unchanged() -> None:
         assert (picture.data, picture.media_type) == (data, media)
 
 
-def test_depth_becomes_a_picture_in_colour() -> None:
+def test_depth_becomes_a_coloured_picture() -> None:
     depth = np.linspace(300, 4000, 64 * 48).reshape(48, 64, 1).astype(np.uint16)
     pixels = picture_of(RAW, raw(depth, "16UC1")).pixels()
     assert pixels[0, 0].argmax() != pixels[-1, -1].argmax(), "near and far differ"

@@ -1,4 +1,4 @@
-"""Any bag as arrays, bounded however long it is: also one that this package never saw before."""
+"""Loading any bag as arrays of bounded size."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def loaded(path: Path, pictures: int = 96) -> EpisodeData:
 
 
 def forces(path: Path, values: np.ndarray) -> Path:
-    """A bag of one wrench stream at 100 Hz."""
+    """Write a bag of one wrench stream at 100 Hz."""
     at = [T0 + i * 10**7 for i in range(len(values))]
     write_bag(
         McapWriter(), path, [("/w", wrench(t, (v, 0, 0, 0, 0, 0)), t) for t, v in zip(at, values)]
@@ -32,7 +32,7 @@ def forces(path: Path, values: np.ndarray) -> Path:
     return path
 
 
-def test_a_foreign_bag_gives_its_numbers_on_its_own_clock(tmp_path: Path) -> None:
+def test_a_foreign_bag_is_read_with_times_of_its_own_clock(tmp_path: Path) -> None:
     (series,) = loaded(forces(tmp_path / "bag", np.arange(100.0))).series
     assert series.names[0] == "force/x (N)"
     assert np.allclose(series.times_s, np.arange(100) / 100)
@@ -52,10 +52,10 @@ def test_a_long_series_keeps_every_extreme(tmp_path: Path, monkeypatch, span: in
     assert series.times_s[force.argmax()] == pytest.approx(12.34, abs=0.6)
     assert series.times_s[[0, -1]] == pytest.approx([0, 29.99])
     usual = np.abs(force) < 2
-    assert np.abs(force - np.sin(series.times_s))[usual].max() < 0.6, "it is the same curve"
+    assert np.abs(force - np.sin(series.times_s))[usual].max() < 0.6, "the thinned curve has the same shape"
 
 
-def test_pictures_are_spread_evenly_and_are_the_nearest(tmp_path: Path) -> None:
+def test_the_nearest_pictures_of_evenly_spread_times_are_chosen(tmp_path: Path) -> None:
     (camera,) = loaded(small_robot(tmp_path / "bag", 10.0), pictures=20).pictures
     assert len(camera.times_s) == 200 and len(camera.chosen) == 20
     times = np.array([time for time, _ in camera.chosen])
