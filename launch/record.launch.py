@@ -23,7 +23,7 @@ ARGUMENTS = {
     "max_episode_s": ("600.0", "s; a longer episode is stopped and finalised"),
     "min_free_mb": ("500", "MB of the disk that are always left free"),
     "trash_days": ("7.0", "days that discarded episodes are kept"),
-    "file_mode": ("0640", "mode of episodes' files, octal; directories are open to whom files are"),
+    "file_mode": ("0640", "mode of the files, octal; directories get x wherever files have r"),
     "second_recorder": ("false", "record although another one records this robot into this root"),
     "use_sim_time": ("false", "take the time from /clock"),
 }

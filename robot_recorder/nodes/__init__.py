@@ -1,1 +1,1 @@
-"""The ROS 2 nodes, thin, and the ingest that feeds them. Entrance: ``record``."""
+"""The ROS 2 nodes and the ingest that feeds them. Entrance: ``record``."""

@@ -1,6 +1,6 @@
-"""Calls the services from a shell without the `ros2` command line, as on a machine with wheels only.
+"""Call the services from a shell without the `ros2` command line, for installations from wheels.
 
-call                                   lists what can be called
+call                                   list the services
 call start task=lift_box               fields as name=value, where `ros2 service call` takes YAML
 call mark_outcome outcome=2 cause=slip
 call --namespace robot_07 stop
@@ -46,10 +46,10 @@ SERVICES: dict[str, tuple[str, Any]] = {
 
 
 def main() -> int:
-    """Entry point of ``ros2 run robot_recorder call``.
+    """Run ``ros2 run robot_recorder call``.
 
     Returns:
-        0 when the service said yes, 1 when it said no, 2 when it could not be asked.
+        Exit code: 0: the service succeeded; 1: it failed; 2: it could not be called.
     """
     listed = "\n".join(f"  {name:13} {topic}" for name, (topic, _) in SERVICES.items())
     parser = argparse.ArgumentParser(
@@ -73,7 +73,7 @@ def main() -> int:
     try:
         return _call(kind, name, options.namespace, request)
     except NameValidationException as error:
-        say_error(f"error: --namespace '{options.namespace}' cannot be one: {error}")
+        say_error(f"error: --namespace '{options.namespace}' is invalid: {error}")
         return 2
     finally:
         rclpy.try_shutdown()
@@ -85,7 +85,7 @@ def _request(kind: Any, fields: list[str]) -> Any:
     for field in fields:
         key, equals, value = field.partition("=")
         if not equals or key not in types:
-            raise ValueError(f"'{field}' is not NAME=VALUE of a field")
+            raise ValueError(f"'{field}' is invalid: give NAME=VALUE with the name of a field")
         given = value if types[key] == "string" else yaml.safe_load(value)
         setattr(request, key, float(given) if types[key] == "double" else given)
     if problem := message_problem(request):
@@ -97,7 +97,7 @@ def _call(kind: Any, name: str, namespace: str, request: Any) -> int:
     node = rclpy.create_node("call", namespace=namespace)
     client: Any = node.create_client(kind, name)
     if not client.wait_for_service(5):
-        say_error(f"error: nobody offers {node.resolve_service_name(name)}: is it running?")
+        say_error(f"error: no node offers {node.resolve_service_name(name)}: is it running?")
         return 2
     future = client.call_async(request)
     rclpy.spin_until_future_complete(node, future, timeout_sec=60)

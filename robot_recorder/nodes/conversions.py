@@ -1,4 +1,4 @@
-"""Conversions between messages and the core's own types."""
+"""Convert between ROS messages and the package's own types."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from robot_recorder.recorder.recorder import Assignment
 
 
 def to_time(ns: int) -> Time:
-    """ns since the epoch as a Time."""
+    """Convert ns since the epoch to a Time."""
     sec, nanosec = divmod(ns, NS_PER_S)
     return Time(sec=sec, nanosec=nanosec)
 
 
 def to_ns(time: Time) -> int:
-    """A Time as ns since the epoch."""
+    """Convert a Time to ns since the epoch."""
     return int(time.sec) * NS_PER_S + int(time.nanosec)
 
 
 def to_label(event: LabelEvent) -> Label:
-    """A label event as a message."""
+    """Convert a label event to a message."""
     return Label(
         header=Header(stamp=to_time(event.stamp_ns)),
         episode_id=event.episode_id,
@@ -51,7 +51,7 @@ def to_label(event: LabelEvent) -> Label:
 
 
 def to_task(event: LabelEvent) -> Task:
-    """What a label event says is demonstrated, as a message."""
+    """Convert the task of a task label to a message."""
     return Task(
         header=Header(stamp=to_time(event.stamp_ns)),
         task=event.task,
@@ -61,10 +61,10 @@ def to_task(event: LabelEvent) -> Task:
 
 
 def from_label(label: Label) -> LabelEvent:
-    """Inverse of ``to_label``.
+    """Convert a message to a label event.
 
     Raises:
-        ValueError: a text that is not taken, or a kind or outcome that does not exist.
+        ValueError: a text is invalid, or the kind or outcome does not exist.
     """
     if problem := message_problem(label):
         raise ValueError(problem)
@@ -87,7 +87,7 @@ def from_label(label: Label) -> LabelEvent:
 
 
 def to_dropout(loss: Dropout) -> DropoutMessage:
-    """A loss as a message."""
+    """Convert a loss to a message."""
     sec, nanosec = divmod(loss.end_ns - loss.start_ns, NS_PER_S)
     return DropoutMessage(
         header=Header(stamp=to_time(loss.end_ns)),
@@ -100,10 +100,15 @@ def to_dropout(loss: Dropout) -> DropoutMessage:
 
 
 def requested_assignment(request: Any, current: Assignment, tasks: TaskRegistry) -> Assignment:
-    """What a StartEpisode or SetTask request or a Task asks for; where it is silent, what held before.
+    """Return the assignment of a StartEpisode or SetTask request or of a Task message.
+
+    Args:
+        request: empty fields keep their current value.
+        current: the current assignment.
+        tasks: the task registry.
 
     Raises:
-        ConfigError: the task is not in the registry, or a text is none that is taken.
+        ConfigError: the task is not in the registry, or a text is invalid.
     """
     if problem := message_problem(request):
         raise ConfigError(problem)

@@ -1,4 +1,4 @@
-"""The doors of the nodes: what comes in by service or topic is checked, and every call is answered."""
+"""Check everything that enters a node by service or topic, and answer every call."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from robot_recorder.model.text import TEXT_LIMITS, text_problem, visible
 from robot_recorder.nodes.log import NodeLog
 
 _TEXT, _NUMBERS = "string", ("double", "float")
-_MOST_SAID = 1000  # characters of an exception that an answer carries
+_MOST_CHARS = 1000  # of an exception's text in an answer
 
 
 def message_problem(message: Any) -> str:
-    """Why a request or message is not taken, as a sentence; empty: it is.
+    """Return why a request or message is rejected; empty: it is valid.
 
-    Every text has the limit of its field's name, every number is finite.
+    Texts must keep the limit of their field's name, numbers must be finite.
     """
     for field, kind in message.get_fields_and_field_types().items():
         value, problem = getattr(message, field), ""
         if kind == _TEXT:
             problem = text_problem(field, value)
         elif kind in _NUMBERS and not math.isfinite(value):
-            problem = f"{field} is {value}, give a finite number"
+            problem = f"{field} is {value}: give a finite number"
         if problem:
             return problem
     return ""
 
 
 def make_visible(message: Any) -> Any:
-    """Have all texts of a message that leaves on one line each; the messages inside it, too."""
+    """Escape control characters and line breaks in all texts of a message, nested ones, too."""
     for field, kind in message.get_fields_and_field_types().items():
         value = getattr(message, field)
         if kind == _TEXT:
@@ -50,15 +50,17 @@ def make_visible(message: Any) -> Any:
 def serve(
     node: Node, kind: Any, name: str, callback: Callable[[Any, Any], Any], **options: Any
 ) -> Any:
-    """Create a service that checks its requests, and answers each whatever is raised behind it.
+    """Create a service that checks its requests and answers each one, even if the callback raises.
 
     Args:
-        kind: its response has ``success`` and ``message``.
+        node: the node.
+        kind: the service type; its response must have ``success`` and ``message``.
+        name: name of the service.
         callback: takes request and response and returns the response; may be a coroutine function.
-        options: of ``Node.create_service``.
+        options: further arguments of ``Node.create_service``.
 
     Raises:
-        ValueError: a text of the request has no limit, or the response cannot say that it failed.
+        ValueError: a text of the request has no limit, or the response lacks a field.
     """
     texts = [f for f, k in kind.Request.get_fields_and_field_types().items() if k == _TEXT]
     unlimited = [field for field in texts if field not in TEXT_LIMITS]
@@ -78,11 +80,13 @@ def serve(
                 answer = await answer
             if not isinstance(answer, kind.Response):
                 raise TypeError(f"the callback returned {type(answer).__name__}, not a response")
-            serialize_message(make_visible(answer))  # what cannot be sent would be no answer
+            serialize_message(make_visible(answer))  # fails here rather than after the return
             return answer
         except Exception as error:
             NodeLog(node).failure(f"{name} failed")
-            what = visible(f"{type(error).__name__}: {error}"[:_MOST_SAID])
-            return kind.Response(success=False, message=f"{name} failed: {what}; its log says more")
+            what = visible(f"{type(error).__name__}: {error}"[:_MOST_CHARS])
+            return kind.Response(
+                success=False, message=f"{name} failed: {what}; see the node's log"
+            )
 
     return node.create_service(kind, name, answered, **options)

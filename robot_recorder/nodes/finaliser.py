@@ -1,4 +1,4 @@
-"""Finalising episodes behind the recorder's back, so that the next one can start meanwhile."""
+"""Finalise episodes in the background, so that the next one can start meanwhile."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from robot_recorder.recorder.recording import Recording, StopReason
 
 
 class Finaliser:
-    """One thread for each episode that has ended and is not on disk yet."""
+    """Runs one thread for each stopped episode until it is on disk."""
 
     def __init__(
         self,
@@ -26,12 +26,14 @@ class Finaliser:
         ended: Callable[[Recording], None],
         wake: Callable[[], None],
     ) -> None:
-        """
+        """Create it without threads.
+
         Args:
-            flush: see ``Recorder.finalise``.
-            say: told how it went; called in the thread.
-            ended: told when all is known about an episode; called in the thread.
-            wake: makes the executor look whether somebody has waited for that.
+            recorder: finalises the episodes.
+            flush: passed to ``Recorder.finalise``.
+            say: called in the thread with the answer.
+            ended: called in the thread when the episode is finalised.
+            wake: wakes the executor, so that callbacks waiting for the answer continue.
         """
         self._recorder = recorder
         self._flush = flush
@@ -42,22 +44,24 @@ class Finaliser:
         self._pending: dict[str, Future[Answer]] = {}
 
     def finalise(self, recording: Recording) -> Any:
-        """Begin to finalise; a Future of the Answer."""
+        """Start to finalise a recording; return a Future of the Answer."""
         future: Future[Answer] = Future()
 
         def work() -> None:
             try:
                 answer = self._recorder.finalise(recording, self._flush)
                 answer = replace(answer, reason=_saved(recording, answer))
-            except Exception as error:  # whatever it is: the caller gets an answer
+            except Exception as error:  # the caller must get an answer in any case
                 logging.getLogger(__name__).exception("finalising %s failed", recording.id)
                 what = f"{type(error).__name__}: {error}"
                 answer = Answer(False, f"finalising {recording.id} failed: {what}")
             try:
                 self._say(answer)
                 self._ended(recording)
-            except Exception:  # as on a node that is being torn down: whoever waits gets an answer
-                logging.getLogger(__name__).exception("telling of %s failed", recording.id)
+            except Exception:  # such as during shutdown; the caller still gets an answer
+                logging.getLogger(__name__).exception(
+                    "publishing the result of %s failed", recording.id
+                )
             finally:
                 future.set_result(answer)
                 self._wake()
@@ -70,19 +74,19 @@ class Finaliser:
         return future
 
     async def pending(self, id: str) -> None:
-        """Wait for an episode that is being finalised; at once where it is not."""
+        """Wait for an episode that is being finalised; return at once for any other."""
         future = self._pending.get(id)
         if future is not None and not future.done():
             await future
 
     def close(self) -> None:
-        """Wait until all is on disk."""
+        """Wait until all episodes are on disk."""
         for thread in self._threads:
             thread.join()
 
 
 def _saved(recording: Recording, answer: Answer) -> str:
-    """How an episode ended, in one sentence."""
+    """Return a sentence about the finished episode: length, messages, losses, verdict."""
     if not answer.ok:
         return answer.reason
     lost = recording.lost()
@@ -98,4 +102,4 @@ def _saved(recording: Recording, answer: Answer) -> str:
 
 def _known(recording: Recording) -> str:
     unknown = recording.unknown_losses()
-    return f"known to be ({', '.join(unknown)}: nobody can say) " if unknown else ""
+    return f"known to be ({', '.join(unknown)}: unknown) " if unknown else ""

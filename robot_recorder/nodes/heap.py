@@ -1,8 +1,8 @@
-"""The C library's heap of a process that runs for months: kept whole, and given back.
+"""Keep the C library's heap small in a process that runs for months.
 
-glibc gives every thread a heap of its own and keeps what has been freed between two blocks in use. Every
-episode has its own threads, and what is received lives for seconds: such heaps grow with each episode.
-Other C libraries are left as they are.
+glibc gives every thread its own heap and keeps freed memory that lies between used blocks. Every
+episode has its own threads, and received messages live for seconds, so these heaps grow with each
+episode. Other C libraries are not changed.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import ctypes
 from functools import cache
 from typing import Any
 
-_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # of malloc.h
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # from malloc.h
 _HEAPS = 2
-_OWN_PAGES_BYTES = 512 << 10  # larger blocks get pages of their own, and give them back when freed
+_OWN_PAGES_BYTES = 512 << 10  # larger blocks get their own pages, which are returned when freed
 
 
 @cache
 def _libc() -> Any:
-    """None: it is not glibc."""
+    """Return the C library; None: it is not glibc."""
     try:
         libc = ctypes.CDLL(None)
         return libc if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim") else None
@@ -27,18 +27,21 @@ def _libc() -> Any:
 
 
 def keep_whole() -> bool:
-    """Few heaps, none of them with large blocks; call before threads are started. False: it cannot be said."""
+    """Limit the number of heaps and keep large blocks out of them; return whether that worked.
+
+    Call it before threads are started.
+    """
     libc = _libc()
     if libc is None:
         return False
-    # Said once, the threshold no longer rises with the largest block that was ever freed.
+    # Setting the threshold keeps glibc from raising it with the largest freed block.
     return bool(
         libc.mallopt(_M_ARENA_MAX, _HEAPS) and libc.mallopt(_M_MMAP_THRESHOLD, _OWN_PAGES_BYTES)
     )
 
 
 def give_back() -> None:
-    """Give back what is free, some milliseconds long."""
+    """Return free memory to the system; takes a few milliseconds."""
     libc = _libc()
     if libc is not None:
         libc.malloc_trim(0)

@@ -1,4 +1,4 @@
-"""What a recorder does beside recording: mend what a crash left behind, empty the trash."""
+"""Recover leftovers of crashes and empty the trash, in the background."""
 
 from __future__ import annotations
 
@@ -15,50 +15,53 @@ from robot_recorder.model.streams import NS_PER_S
 
 _PERIOD_S = 600.0
 _JUMP_NS = 60 * NS_PER_S
-_OFF_NS = 86_400 * NS_PER_S  # a robot that was off for longer than a night has lost no time
+_OFF_NS = 86_400 * NS_PER_S  # a longer time without a recorder counts as a changed clock
 
 
 class Housekeeping:
-    """Works in a thread of its own, so that a start never waits for it."""
+    """Runs the housekeeping in its own thread, so that a start never waits for it."""
 
     def __init__(self, store: EpisodeStore, trash: TrashLimits, say: Callable[[str], None]) -> None:
-        """
+        """Start the thread.
+
         Args:
-            say: told what was done; called in the thread.
+            store: the store to keep.
+            trash: limits of the trash.
+            say: called in the thread with what was done.
         """
         self._store = store
         self._trash = trash
         self._say = say
         self._recovered = 0
         self._looked: tuple[int, int] | None = None  # wall and monotonic clock, ns
-        self._told: set[Path] = set()
+        self._reported: set[Path] = set()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
         self._thread.start()
 
     def counts(self) -> tuple[int, int]:
-        """Leftovers made whole since the start, and what is in quarantine."""
+        """Return the number of leftovers recovered since the start and of those in quarantine."""
         return self._recovered, len(self._store.quarantined())
 
     def close(self) -> None:
-        """End after what is being done now."""
+        """Finish the current work and end the thread."""
         self._closing.set()
         self._thread.join()
 
     def _run(self) -> None:
         while True:
             try:
-                # Again and again: what had no room on the disk may have it later.
-                recover_all(self._store, self._tell)
+                # Repeated, because a full disk may have room later.
+                recover_all(self._store, self._report)
                 self._empty_trash()
             except (RecorderError, OSError) as error:
-                self._say(f"housekeeping: {error}; it is tried again")
+                self._say(f"housekeeping: {error}; trying again in {_PERIOD_S / 60:.0f} min")
             if self._closing.wait(_PERIOD_S):
                 return
 
     def _empty_trash(self) -> None:
         trash, now_ns = self._store.trash, time.time_ns()
-        if jump_ns := self._jump_ns(now_ns):  # by a clock that was set alone nothing gets older
+        if jump_ns := self._jump_ns(now_ns):  # setting the clock must not age episodes
             trash.shift(jump_ns)
         gone = self._store.empty_trash(now_ns, self._trash.days)
         trash.see(now_ns)
@@ -67,7 +70,7 @@ class Housekeeping:
             self._say(f"{len(gone)} discarded episodes were deleted from the trash")
 
     def _jump_ns(self, now_ns: int) -> int:
-        """By how much the wall clock was set since this was asked last, also by an earlier recorder."""
+        """Return by how much the wall clock was set since the last call, by any recorder, ns."""
         monotonic_ns = time.monotonic_ns()
         before, self._looked = self._looked, (now_ns, monotonic_ns)
         if before is not None:
@@ -76,11 +79,11 @@ class Housekeeping:
         seen_ns = self._store.trash.seen()
         if seen_ns is None or 0 <= now_ns - seen_ns <= _OFF_NS:
             return 0
-        # Off for very long, or its clock was set while it was: nobody can tell.
+        # Off for long, or clock set while off: treated as a set clock, to keep episodes longer.
         return now_ns - seen_ns
 
-    def _tell(self, result: RecoveryResult) -> None:
+    def _report(self, result: RecoveryResult) -> None:
         self._recovered += result.ok
-        if result.ok or result.path not in self._told:
+        if result.ok or result.path not in self._reported:
             self._say(result.message)
-        self._told.add(result.path)
+        self._reported.add(result.path)

@@ -1,9 +1,8 @@
-"""Ingest: the one place where sensor messages enter the program.
+"""The ingest: the only place where sensor messages enter the program.
 
-One thread empties all subscriptions every few milliseconds. rclpy's executors spend most of a small
-message's time on scheduling its callback, and waiting for single messages costs more than it saves:
-taking them directly, in batches, costs a fraction of that. The call used is the one rclpy's own
-executor makes, unchanged since Humble.
+One thread empties all subscriptions every 10 ms. rclpy's executors spend most of a small message's
+time on scheduling its callback; taking messages directly, in batches, costs a fraction of that. The
+call used is the one that rclpy's own executor makes, unchanged since Humble.
 """
 
 from __future__ import annotations
@@ -40,33 +39,39 @@ from robot_recorder.nodes.topic_reader import TopicReader
 
 Sink = Callable[[Batch], None]
 
-_PERIOD_S = 0.010  # between two drains: longer is cheaper, and the frames' deadline is far away
+_PERIOD_S = 0.010  # between two drains; well below the deadline of frames
 _DEPTH = 2000  # messages DDS keeps per topic while this thread is busy: two seconds at 1 kHz
-# The middleware stamps a message a moment before it can be taken. Batches end this far in the past,
-# so that order of receipt holds across batches and flush() leaves nothing behind.
+# A message gets its receive time a moment before it can be taken. Batches end this far in the past,
+# so that samples stay in order of receipt across batches and flush() misses none.
 _SETTLE_NS = 1_000_000
 _GRAPH_PERIOD_S = 0.5
-_GRAPH_PERIOD_FULL_S = 2.0  # asking for QoS is dear; in between only the number of publishers is
+_GRAPH_PERIOD_FULL_S = 2.0  # asking for QoS is slow; in between only publishers are counted
 _CLOCK = struct.Struct("<iI")
 _by_receipt = itemgetter(2)
 
 
 class Ingest:
-    """Raw subscriptions of one robot, shared by everyone in the process who wants their samples."""
+    """Raw subscriptions of one robot, shared by all nodes of the process."""
 
     def __init__(self, name: str, namespace: str = "") -> None:
-        # A node of its own, known to no executor: only this class's thread touches it once it runs.
+        """Create it without subscriptions, except that of ``/clock`` with use_sim_time.
+
+        Args:
+            name: name of its node.
+            namespace: namespace of its node; empty: that of the command line.
+        """
+        # Its own node, in no executor: once started, only this class's thread uses it.
         self._node: Node = rclpy.create_node(
             name, namespace=namespace, enable_rosout=False, start_parameter_services=False
         )
         self._log = NodeLog(self._node)
         self._readers: dict[str, TopicReader] = {}
         self._sinks: list[Sink] = []
-        self._held: list[Sample] = []  # stamped, but not settled yet
-        self._taken: list[Sample] = []  # of subscriptions that were replaced
+        self._held: list[Sample] = []  # received, but not settled yet
+        self._taken: list[Sample] = []  # from subscriptions that were replaced
         self._dropouts: list[Dropout] = []
         self.clock = RobotClock()
-        self.failed = False  # the thread died of an error, and the process is ending
+        self.failed = False  # the thread ended with an error; the process ends
         self._settled_ns = 0  # monotonic
         self._settled = threading.Condition()
         self._stopping = threading.Event()
@@ -77,11 +82,12 @@ class Ingest:
             self._clock_channel = self.subscribe("/clock", "rosgraph_msgs/msg/Clock")
 
     def subscribe(self, topic: str, type_name: str, qos: Qos | None = None) -> Channel:
-        """The channel of a topic, made if it is new. Call before ``start``.
+        """Return the channel of a topic; subscribe to it if it is new. Call before ``start``.
 
         Args:
-            topic: relative names are resolved in the namespace.
-            qos: forced; None follows the publishers.
+            topic: its name; relative names are resolved in the namespace.
+            type_name: its message type.
+            qos: QoS to subscribe with; None: follow the publishers.
 
         Raises:
             ConfigError: the type is not installed, or the topic has another type already.
@@ -101,22 +107,22 @@ class Ingest:
         return known.channel
 
     def add_sink(self, sink: Sink) -> None:
-        """Have every batch handed to ``sink``, in this class's thread. Call before ``start``."""
+        """Register a function to be called with every batch, in the ingest's thread, before ``start``."""
         self._sinks.append(sink)
 
     def start(self) -> None:
-        """Begin to subscribe and deliver."""
+        """Start to subscribe and to deliver batches."""
         self._thread.start()
 
     def close(self) -> None:
-        """Deliver what has arrived, end the thread, destroy the subscriptions."""
+        """Deliver everything received, end the thread, destroy the subscriptions."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
         self._node.destroy_node()
 
     def flush(self, timeout_s: float = 5.0) -> bool:
-        """Wait until every sample received up to now has been delivered; False: it took too long."""
+        """Wait until all samples received so far are delivered; return False after the timeout."""
         until_ns = time.monotonic_ns()
         with self._settled:
             return self._settled.wait_for(
@@ -126,9 +132,9 @@ class Ingest:
     def _run(self) -> None:
         try:
             self._loop()
-        except Exception:  # never be silently not recording: end the process, in order
+        except Exception:  # without ingest nothing is recorded: end the process in order
             self.failed = True
-            self._log.fatal("ingest failed, ending")
+            self._log.fatal("the ingest failed, ending the process")
             os.kill(os.getpid(), signal.SIGTERM)
 
     def _loop(self) -> None:
@@ -167,19 +173,19 @@ class Ingest:
         if samples or shift_ns:
             dropouts, self._dropouts = self._dropouts, []
         batch = Batch(samples, dropouts, shift_ns, until_ns)
-        for sink in self._sinks:  # also when it is empty: it says what time it is
+        for sink in self._sinks:  # also an empty batch: it carries the time
             sink(batch)
         with self._settled:
             self._settled_ns = began_ns - settle_ns
             self._settled.notify_all()
 
     def _restamp(self, samples: list[Sample]) -> list[Sample]:
-        """Robot time instead of the system's."""
+        """Replace system receive times by those of the robot clock."""
         clock = self.clock
         if not clock.simulated:
             self._stamp_dropouts(clock.stamp)
             return [s._replace(receive_ns=clock.stamp(s.receive_ns)) for s in samples]
-        # As rosbag2 does: a message's time is that of the last message of /clock.
+        # As in rosbag2: a message's receive time is that of the last message of /clock.
         stamped = []
         for sample in sorted(samples, key=_by_receipt):
             if sample.channel is self._clock_channel:
@@ -190,7 +196,9 @@ class Ingest:
 
     def _follow_clock(self, data: bytes) -> None:
         if len(data) < 4 + _CLOCK.size:
-            self._log.seldom_warning(f"a message on /clock has {len(data)} bytes: it is too short")
+            self._log.seldom_warning(
+                f"a message on /clock has {len(data)} bytes, {4 + _CLOCK.size} are needed: ignored"
+            )
             return
         sec, nanosec = _CLOCK.unpack_from(data, 4)
         self.clock.simulate(sec * 1_000_000_000 + nanosec)
@@ -201,7 +209,7 @@ class Ingest:
         ]
 
     def _follow_graph(self, full: bool) -> None:
-        """Subscribe to what has publishers, with a QoS that hears all of them."""
+        """Subscribe to topics with publishers, with a QoS that receives from all of them."""
         for name, reader in self._readers.items():
             if full:
                 reader.events.poll()
@@ -218,7 +226,7 @@ class Ingest:
                 self._not_recorded(name, others[0])
             channel.publishers = len(fitting)
             if not fitting:
-                continue  # keep a subscription there may be: a publisher that restarts is heard at once
+                continue  # keep the subscription, for publishers that restart
             channel.alive = reader.see([bytes(o.endpoint_gid) for o in fitting])
             offered = tuple(offered_qos(o.qos_profile) for o in fitting)
             if offered != channel.bag_topic.offered_qos:
@@ -230,8 +238,8 @@ class Ingest:
                 self._resubscribe(name, reader, wanted)
 
     def _not_recorded(self, name: str, other: str) -> None:
-        """A topic has a publisher of another type: what that sends is not in the bag, and nobody counts it."""
-        now_ns, why = time.time_ns(), f"it is published as {other}, too, which is not recorded"
+        """Note an unknown loss: a publisher of another type whose messages are not recorded."""
+        now_ns, why = time.time_ns(), f"it is also published as {other}, which is not recorded"
         self._dropouts.append(Dropout(name, Place.DDS, None, now_ns, now_ns, why))
 
     def _resubscribe(self, name: str, reader: TopicReader, qos: Qos) -> None:
@@ -251,4 +259,4 @@ class Ingest:
 
 
 def _ignore(_: Any) -> None:
-    """Callback of subscriptions no executor ever serves."""
+    """Do nothing: no executor serves these subscriptions."""

@@ -1,4 +1,4 @@
-"""Which episode a label is meant for, when its id is not given."""
+"""Find the episode that a label without an id is meant for."""
 
 from __future__ import annotations
 
@@ -19,35 +19,36 @@ from robot_recorder.nodes.conversions import to_ns
 
 @dataclass(frozen=True)
 class LabelTarget:
-    """An episode that is to be labelled.
+    """The episode to label.
 
     Attributes:
-        now: what is known about it.
-        which: how it was found; empty: by its id.
+        now: its current state.
+        which: how it was found, such as "running"; empty: by its id.
     """
 
     now: LabelledEpisode
     which: str = ""
 
     def __str__(self) -> str:
+        """Return its id and how it was found."""
         return f"{self.now.id} ({self.which})" if self.which else self.now.id
 
 
 def find_target(status: EpisodeStatus, episode_id: str) -> LabelTarget | Answer:
-    """The episode of this id; or the running one; or else the last one, also of an earlier recorder.
+    """Return the episode of an id; without one the running episode, or else the last one on disk.
 
     Args:
-        status: what the recorder said last.
+        status: the latest status of the recorder.
         episode_id: empty: not given.
     """
     store, which = open_store(Path(status.root)), ""
     if not episode_id:
         running = status.state == EpisodeStatus.STATE_RECORDING
         episode_id, which = status.episode_id, "running" if running else "the last one"
-    if not episode_id:  # the recorder has recorded nothing since it was started
+    if not episode_id:  # nothing recorded since the recorder was started
         newest = store.newest(status.robot)
         if newest is None:
-            return Answer(False, "there is no episode yet: start one, or name one by episode_id")
+            return Answer(False, "there is no episode yet: start one, or give an episode_id")
         episode_id, which = newest.name.removesuffix(PARTIAL), "the last one on disk"
     try:
         now = look_up(store, episode_id)
@@ -59,7 +60,7 @@ def find_target(status: EpisodeStatus, episode_id: str) -> LabelTarget | Answer:
 
 
 def _just_begun(status: EpisodeStatus) -> LabelledEpisode:
-    """An episode of which nothing is noted yet, as its recorder describes it."""
+    """Return an episode that has no note on disk yet, from the recorder's status."""
     start_ns = to_ns(status.start)
     task = LabelEvent(
         start_ns, status.episode_id, LabelKind.TASK, task=status.task,

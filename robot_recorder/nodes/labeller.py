@@ -1,4 +1,4 @@
-"""The labeller node: what is demonstrated, by whom, and how it went."""
+"""The labeller node: sets the task and operator, marks outcomes and annotates episodes."""
 
 from __future__ import annotations
 
@@ -36,13 +36,18 @@ from robot_recorder.srv import Annotate, MarkOutcome, SetTask
 
 
 class LabellerNode(Node):
-    """Services ``labeller/*``; publishes ``labeller/labels`` and, latched, ``labeller/task``.
+    """Serves ``labeller/*``; publishes ``labeller/labels`` and, latched, ``labeller/task``.
 
-    Labels travel to the recorder, which writes them: into the bag while the episode runs, and into
-    the episode's metadata.
+    The recorder receives the labels and writes them into the metadata of the episode and, while it
+    is running, into its bag.
     """
 
     def __init__(self) -> None:
+        """Create the node.
+
+        Raises:
+            ConfigError: a parameter is invalid.
+        """
         super().__init__("labeller")
         self._tasks = tasks_parameter(self)
         self._status: EpisodeStatus | None = None
@@ -51,7 +56,7 @@ class LabellerNode(Node):
         operator = parameter(self, "operator", "", "who drives the robot, until set_task says")
         self._labels = self.create_publisher(Label, "labeller/labels", 100)
         self._task = self.create_publisher(Task, "labeller/task", LATCHED)
-        # A label's answer waits for the recorder's word; a group of its own lets that word in meanwhile.
+        # A label waits for the recorder's confirmation, which needs another callback group.
         self._meanwhile = ReentrantCallbackGroup()
         self.create_subscription(
             EpisodeStatus,
@@ -71,18 +76,18 @@ class LabellerNode(Node):
         self._publish_task()
 
     def _now_ns(self) -> int:
-        """Robot clock, as the recorder's status tells it where it differs from the node's."""
+        """Return the time of the robot clock, ns; corrected if the recorder's clock differs."""
         return int(self.get_clock().now().nanoseconds) + self._behind_ns
 
     def _stamp_ns(self) -> int:
-        """For an event; never the same twice, as its confirmation is known by it."""
+        """Return a unique timestamp for an event; the confirmation refers to it."""
         self._last_stamp_ns = max(self._now_ns(), self._last_stamp_ns + 1)
         return self._last_stamp_ns
 
     def _on_status(self, status: EpisodeStatus) -> None:
         self._status = status
         behind_ns = to_ns(status.header.stamp) - int(self.get_clock().now().nanoseconds)
-        # Only while the wall clock was set during an episode; the rest is the message's way.
+        # Differs only if the wall clock was set during an episode; less is the message's delay.
         self._behind_ns = behind_ns if abs(behind_ns) > 2 * NS_PER_S else 0
         confirmed = self._unconfirmed.get(to_ns(status.last_label))
         if confirmed is not None and not confirmed.done():
@@ -176,7 +181,7 @@ class LabellerNode(Node):
         )  # fmt: skip
 
     def _admitted(self, asked: LabelEvent | Answer, now: LabelledEpisode) -> LabelEvent | Answer:
-        """As the recorder will take it, or why it will not, as far as can be known here."""
+        """Return the event that the recorder will store, or why it will reject it."""
         if isinstance(asked, Answer):
             return asked
         try:
@@ -191,10 +196,10 @@ class LabellerNode(Node):
     async def _store(
         self, event: LabelEvent, now: LabelledEpisode
     ) -> tuple[Answer, LabelledEpisode]:
-        """Publish a label and wait until the recorder says that it is stored.
+        """Publish a label and wait until the recorder confirms that it is stored.
 
         Returns:
-            Whether it is; and the episode as it stands afterwards, as far as the disk can be seen.
+            Whether it is stored; and the episode afterwards, or as before if it cannot be read.
         """
         confirmed: Future[str] = Future()
         self._unconfirmed[event.stamp_ns] = confirmed
@@ -213,7 +218,7 @@ class LabellerNode(Node):
         try:
             assert self._status is not None
             now = look_up(open_store(Path(self._status.root)), now.id)
-        except BagError:  # of another machine: what was known before has to do
+        except BagError:  # on another machine: use what was known before
             pass
         return Answer(not problem, problem or ""), now
 
@@ -223,9 +228,9 @@ class LabellerNode(Node):
         return response
 
     def _target(self, episode_id: str) -> LabelTarget | Answer:
-        """The episode a label is meant for, or why there is none."""
+        """Return the episode a label is meant for, or why there is none."""
         if self._status is None or self._labels.get_subscription_count() == 0:
-            return Answer(False, "no recorder is listening: start it in the same namespace")
+            return Answer(False, "no recorder is running: start it in the same namespace")
         return find_target(self._status, episode_id)
 
 

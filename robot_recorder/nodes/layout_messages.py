@@ -1,4 +1,4 @@
-"""The frames' layout and clock models as messages; alignment/frame_messages.py reads them back."""
+"""Convert frame layout and clock models to messages; alignment/frame_messages.py reads them."""
 
 from __future__ import annotations
 
@@ -26,12 +26,14 @@ def to_layout(
     topics: Sequence[str],
     value_names: Sequence[tuple[str, ...] | None],
 ) -> FrameLayout:
-    """How to read frames.
+    """Return the layout of the frames as a message.
 
     Args:
-        stamp_ns: since when.
-        topics: of each stream, fully qualified.
-        value_names: of each stream; None: not known yet.
+        stamp_ns: tick from which it is valid, ns.
+        frame_clock: rate or reference of the frames.
+        streams: the aligned streams.
+        topics: topic of each stream, fully qualified.
+        value_names: value names of each stream; None: unknown so far.
     """
     layout = FrameLayout(
         header=Header(stamp=to_time(stamp_ns)),
@@ -53,12 +55,12 @@ def to_layout(
 
 
 def to_clock_models(stamp_ns: int, aligner: Aligner) -> ClockModels:
-    """All source clocks as they are seen now; takes the lanes' ``changes``."""
+    """Return the models of all source clocks as a message; clears the lanes' ``changes``."""
     message = ClockModels(header=Header(stamp=to_time(stamp_ns)))
     for lane in aligner.lanes:
         changes = lane.clock.changes
         held = lane.clock.setting
-        # A correction that came and went since the last message was used all the same.
+        # Corrections replaced since the last message were in use, too.
         for setting in changes[:-1]:
             message.models.append(_clock_model(lane, setting.estimate, setting.from_ns))
         lane.clock.changes = []

@@ -1,4 +1,4 @@
-"""What of a robot that is working can be shown in rviz: by its profile, and by what it publishes."""
+"""Find out what rviz can show of a running robot, from its profile and its topics."""
 
 from __future__ import annotations
 
@@ -18,23 +18,26 @@ from robot_recorder.rviz.layout import RvizContent, cameras, observed_joints, re
 from robot_recorder.rviz.placement import FRAME
 from robot_recorder.rviz.stage import LaunchArguments, described
 
-_LISTEN_S = 5.0  # at most; a latched description comes as soon as its publisher is discovered
-_DISCOVERY_S = 2.0  # after it, or without it: who publishes transforms shows about then
+_LISTEN_S = 5.0  # timeout; a latched description arrives when its publisher is discovered
+_DISCOVERY_S = 2.0  # enough to discover publishers of transforms
 
 
 def look_at_robot(wish: LaunchArguments) -> RvizContent:
-    """Listen for the description, and for who says where the links are.
+    """Listen for the robot description and for publishers of transforms.
+
+    Args:
+        wish: arguments of the launch file.
 
     Raises:
-        ConfigError: no such profile, no such namespace, or the wish's description cannot be read.
-        DecodeError: that description is no URDF.
+        ConfigError: profile or namespace is invalid, or the given description cannot be read.
+        DecodeError: the given description is not valid URDF.
     """
     profile, namespace = load_profile(wish.live), wish.namespace
     description = described(wish.description)
-    heard, everybodys, own = _listen(namespace, wait=not description)
-    description = description or heard
-    # /tf is everybody's, and robots are alike: one with a namespace is drawn by its own transforms, or by
-    # those of a robot_state_publisher of the viewer's. Without a description there is only what is there.
+    received, shared, own = _listen(namespace, wait=not description)
+    description = description or received
+    # All robots share /tf and may have the same frame names. A robot with a namespace is therefore
+    # drawn by its own transforms or, if there is a description, by a robot_state_publisher here.
     own_tf = bool(namespace) and (own or bool(description))
     topics = {
         s.name: s.topic if s.topic.startswith("/") else f"{namespace}/{s.topic}"
@@ -47,21 +50,21 @@ def look_at_robot(wish: LaunchArguments) -> RvizContent:
         next((topics[s.name] for s in observed_joints(profile)), ""),
         tuple(resolved_sensors(profile, topics)),
         tuple(cameras(profile, topics)),
-        own if namespace else everybodys,
+        own if namespace else shared,
         own_tf,
         "",
     )
 
 
 def _listen(namespace: str, wait: bool) -> tuple[str, bool, bool]:
-    """A description; whether somebody publishes on /tf; whether somebody does on the namespace's tf."""
+    """Return a robot description, and whether /tf and the namespace's tf have publishers."""
     context = rclpy.Context()
     rclpy.init(context=context, args=[])  # the command line is that of `ros2 launch`
     try:
         node = rclpy.create_node("rviz_setup", namespace=namespace or None, context=context)
     except InvalidNamespaceException as error:
         context.try_shutdown()
-        raise ConfigError(f"namespace:={namespace} can be none: {error}") from error
+        raise ConfigError(f"namespace:={namespace} is invalid: {error}") from error
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
     texts: list[str] = []
@@ -82,8 +85,8 @@ def _listen(namespace: str, wait: bool) -> tuple[str, bool, bool]:
         end = time.monotonic() + _DISCOVERY_S
         while time.monotonic() < end:
             executor.spin_once(timeout_sec=0.05)
-        everybodys, own = (node.count_publishers(f"{n}/tf") > 0 for n in ("", namespace))
-        return texts[-1] if texts else "", everybodys, own and bool(namespace)
+        shared, own = (node.count_publishers(f"{n}/tf") > 0 for n in ("", namespace))
+        return texts[-1] if texts else "", shared, own and bool(namespace)
     finally:
         executor.shutdown()
         node.destroy_node()

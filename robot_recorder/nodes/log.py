@@ -1,4 +1,4 @@
-"""A node's log. What others wrote can neither steer a terminal nor look like another line of it."""
+"""Write to a node's log; control characters and line breaks of foreign texts are escaped."""
 
 from __future__ import annotations
 
@@ -15,39 +15,40 @@ _SELDOM_S = 5.0
 class NodeLog:
     """Writes to a node's logger.
 
-    rclpy tells callers apart by their lines, and each has one severity and one filter for ever: so
-    each way of logging is one line here.
+    rclpy identifies callers by their source line and fixes severity and filter of each, so every
+    way of logging has its own line here.
     """
 
     def __init__(self, node: Node) -> None:
+        """Use the logger of a node."""
         self._logger = node.get_logger()
 
     def info(self, text: str) -> None:
-        """What happened."""
+        """Log an event."""
         self._logger.info(visible(text))
 
     def warning(self, text: str) -> None:
-        """What somebody should look after."""
+        """Log a problem that needs attention."""
         self._logger.warning(visible(text))
 
     def seldom_warning(self, text: str) -> None:
-        """The same, now and then of many."""
+        """Log a frequent problem, at most every 5 s."""
         self._logger.warning(visible(text), throttle_duration_sec=_SELDOM_S)
 
     def error(self, text: str) -> None:
-        """What went wrong."""
+        """Log an error."""
         self._logger.error(visible(text))
 
     def failure(self, text: str) -> None:
-        """What went wrong, with the traceback of the exception that is being handled."""
+        """Log an error with the traceback of the current exception."""
         self._logger.error(_with_traceback(text))
 
     def seldom_failure(self, text: str) -> None:
-        """The same, now and then of many."""
+        """Log a frequent error with its traceback, at most every 5 s."""
         self._logger.error(_with_traceback(text), throttle_duration_sec=_SELDOM_S)
 
     def fatal(self, text: str) -> None:
-        """What ends the process, with the traceback of the exception that is being handled."""
+        """Log an error that ends the process, with the traceback of the current exception."""
         self._logger.fatal(_with_traceback(text))
 
 

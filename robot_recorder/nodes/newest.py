@@ -1,4 +1,4 @@
-"""The newest message of a topic, taken when it is wanted: what is sent in between costs no Python."""
+"""Take the newest message of a topic on request; messages in between cost no Python time."""
 
 from __future__ import annotations
 
@@ -12,17 +12,21 @@ from robot_recorder.messages.installed_types import message_class
 
 
 class Newest:
-    """A raw subscription of a node that no executor serves."""
+    """A raw subscription on a node that is in no executor."""
 
     def __init__(self, node: Node, topic: str, type_name: str, depth: int = 1) -> None:
-        """
+        """Subscribe to a topic.
+
         Args:
-            depth: messages that are kept until they are taken.
+            node: a node in no executor.
+            topic: the topic.
+            type_name: its message type.
+            depth: number of messages kept until they are taken.
 
         Raises:
             ConfigError: the type is not installed.
         """
-        # A best-effort reader hears every publisher, and has nothing sent twice.
+        # Best effort is compatible with every publisher and causes no retransmissions.
         qos = QoSProfile(
             history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT
         )
@@ -31,7 +35,7 @@ class Newest:
         self._subscription = node.create_subscription(self._type, topic, _ignore, qos, raw=True)
 
     def take(self) -> Iterator[bytes]:
-        """What has come since, oldest first, as CDR."""
+        """Yield the CDR bytes received since the last call, oldest first."""
         while (taken := self._subscription.handle.take_message(self._type, True)) is not None:
             yield taken[0]
 
@@ -41,4 +45,4 @@ class Newest:
 
 
 def _ignore(_: Any) -> None:
-    """Callback of subscriptions no executor ever serves."""
+    """Do nothing: no executor serves these subscriptions."""

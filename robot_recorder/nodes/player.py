@@ -1,4 +1,4 @@
-"""Plays a bag: its messages published as they were recorded, where there is no ``ros2 bag play``."""
+"""The player node: publishes the messages of a bag as they were recorded."""
 
 from __future__ import annotations
 
@@ -38,15 +38,25 @@ _CLOCK_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)  # r
 _PROGRESS_S = 0.2
 _BACK_S = 5.0
 _ANSWER_S = 2.0
-_LATE_MS = 100.0  # later than this is worth a sentence
-# Reading is done by another thread, and must not keep the one that plays from the interpreter for long.
+_LATE_MS = 100.0  # longer delays are reported
+# s; short, so that the reading thread does not hold the interpreter while messages are due.
 _SWITCH_S = 0.0005
 
 
 class PlayerNode(Node):
-    """Plays one episode and ends the process. ``failed``: it could not be played to its end."""
+    """Plays one episode, then ends the process.
+
+    Attributes:
+        failed: whether playing ended with an error.
+    """
 
     def __init__(self) -> None:
+        """Open the episode and start to play.
+
+        Raises:
+            BagError: the episode cannot be read.
+            ConfigError: a parameter is invalid, or nothing can be played.
+        """
         super().__init__("player")
         path = Path(parameter(self, "episode", "", "bag directory to play")).expanduser()
         if path == Path():
@@ -59,7 +69,7 @@ class PlayerNode(Node):
         keyboard = parameter(
             self, "keyboard", True, "keys control playing, where there is a terminal"
         )
-        self._wait_s = parameter(self, "wait_s", 1.0, "s that readers are given to be discovered")
+        self._wait_s = parameter(self, "wait_s", 1.0, "s to wait for subscribers before playing")
         self.failed = False
         self._episode = Episode.open(path)
         choice = choose(self._episode, self._chosen_topics(), start_s)
@@ -70,7 +80,7 @@ class PlayerNode(Node):
             self._read, self._bag_publishers.publish, choice.span_ns, rate, paused, loop
         )
         self._performance.on_gap = lambda seconds: say_while_read(
-            f"nothing is recorded for {seconds:.0f} s: not waited for; is a time of receipt wrong?"
+            f"skipping {seconds:.0f} s without messages: is a receive time wrong?"
         )
         self._clock_publisher: Any = None
         if clock_hz:
@@ -89,13 +99,13 @@ class PlayerNode(Node):
             self._keyboard = Keyboard(self._on_key)
 
     def go_on(self) -> None:
-        """Called when the process has been stopped and is continued."""
+        """Continue after the process was stopped, such as by Ctrl-Z."""
         if self._keyboard is not None and Keyboard.usable():
             self._keyboard.take()
         self._performance.ask(self._performance.go_on)
 
     def close(self) -> None:
-        """End playing, give the terminal back, and say how it went."""
+        """Stop playing, restore the terminal and print a summary."""
         self._closing.set()
         self._performance.ask(self._performance.end)
         self._thread.join()
@@ -106,12 +116,12 @@ class PlayerNode(Node):
         say_while_read(f"{played.published - refused.total():,} messages, {played.errors}")
         for name, count in refused.items():
             say_while_read(
-                f"not played: {name}: {count} messages do not fit their type as it is installed here"
+                f"not played: {name}: {count} messages do not fit the installed version of their type"
             )
         if played.errors.max_ms > _LATE_MS:
             say_while_read(
-                f"some were up to {played.errors.max_ms / 1000:.1f} s late: this machine was too slow, "
-                "or stood still. None were left out."
+                f"messages were up to {played.errors.max_ms / 1000:.1f} s late: this machine was too slow, "
+                "or was suspended. None were skipped."
             )
         if played.problem:
             self.failed = True
@@ -123,7 +133,7 @@ class PlayerNode(Node):
         value: Any = self.declare_parameter("topics", "", descriptor).value
         names = value.split() if isinstance(value, str) else value
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ConfigError(f"parameter 'topics' must be names of topics, not {value!r}")
+            raise ConfigError(f"parameter 'topics' must be a list of topic names, not {value!r}")
         return names
 
     def _say_what_is_played(self, choice: Selection) -> None:
@@ -131,9 +141,11 @@ class PlayerNode(Node):
         for name, reason in sorted(self._bag_publishers.problems.items()):
             say_while_read(f"not played: {name}: {reason}")
         for name, reason in sorted(self._bag_publishers.doubts.items()):
-            say_while_read(f"perhaps not understood: {name}: {reason}")
+            say_while_read(f"played, but perhaps unreadable: {name}: {reason}")
         if not playing:
-            raise ConfigError(f"nothing of {self._episode.path} can be played here")
+            raise ConfigError(
+                f"no topic of {self._episode.path} can be played: see the reasons above"
+            )
         count = sum(n for topic, n in choice.topics.items() if topic.name in playing)
         where = f"from {choice.start_s:.1f} s on" if choice.start_s else f"{count:,} messages"
         topics = "one topic" if len(playing) == 1 else f"{len(playing)} topics"
@@ -153,14 +165,14 @@ class PlayerNode(Node):
                 shared.append(_CLOCK)
             if shared:
                 NodeLog(self).warning(
-                    f"somebody else publishes {', '.join(shared)}, too, perhaps a robot: readers hear both. "
-                    "Play in a ROS_DOMAIN_ID of its own, or remap"
+                    f"{', '.join(shared)} have other publishers, perhaps a robot: subscribers receive both. "
+                    "Play in another ROS_DOMAIN_ID, or remap the topics"
                 )
             self._performance.run()
             self._bag_publishers.finish()
-        except Exception:  # never be silently not playing
+        except Exception:  # a failure must end the process
             self.failed = True
-            NodeLog(self).fatal("playing failed, ending")
+            NodeLog(self).fatal("playing failed, ending the process")
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _publish_clock(self, at_ns: int) -> None:
@@ -192,7 +204,7 @@ class PlayerNode(Node):
             answer = asked.result(_ANSWER_S)
         except AnswerTimeout:
             asked.cancel()
-            answer = Answer(False, "it is not playing yet, or has just ended")
+            answer = Answer(False, "the player has not started yet, or has just ended: try again")
         response.success, response.message = answer.ok, answer.reason
         return response
 
@@ -211,14 +223,14 @@ class PlayerNode(Node):
 
 
 def main() -> int:
-    """Entry point of ``ros2 run robot_recorder player``."""
+    """Run ``ros2 run robot_recorder player``; return the exit code."""
     sys.setswitchinterval(_SWITCH_S)
 
     def build() -> tuple[list[Node], list[Any]]:
-        # A terminal that is closed ends it as Ctrl-C does.
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        # Closing the terminal ends the player as Ctrl-C does, except under nohup.
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-        gc.freeze()  # all that was imported need not be looked through while playing
+        gc.freeze()  # keeps the garbage collector off all imported objects while playing
         player = PlayerNode()
         signal.signal(signal.SIGCONT, lambda *_: player.go_on())
         return [player], [player]

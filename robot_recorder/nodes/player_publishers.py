@@ -1,4 +1,4 @@
-"""The publishers of playback: one for each topic of a bag, with the QoS that was recorded."""
+"""The publishers of playback: one for each topic of a bag, with its recorded QoS."""
 
 from __future__ import annotations
 
@@ -25,27 +25,30 @@ from robot_recorder.playback.selection import Selection
 from robot_recorder.playback.timeline import Message
 
 _MOST_DEPTH = 10_000
-_LEAST_DEPTH = 10  # what rosbag2 plays with
-_KEPT_S = 0.5  # of a fast topic more is kept, for readers that are busy
-_STEADY_S = 0.5  # nobody joined for so long: everybody is there
+_LEAST_DEPTH = 10  # as rosbag2 plays
+_KEPT_S = 0.5  # history of a fast topic, for slow subscribers
+_STEADY_S = 0.5  # no new subscriber for this long: all are connected
 _LOOK_S = 0.02
-_ACKNOWLEDGED_S = 1.0  # given to readers to get the last messages
+_ACKNOWLEDGED_S = 1.0  # timeout for subscribers to acknowledge the last messages
 
 
 class Publishers:
-    """Publishes a bag's messages.
+    """The publishers of a bag's messages.
 
     Attributes:
-        latched: how many messages are kept of each topic whose publisher was transient local.
-        problems: topics that cannot be played, and why.
-        doubts: topics that are played, but perhaps not understood, and why.
-        refused: messages that the middleware did not take, by topic.
+        latched: history depth of each transient local topic.
+        problems: reasons of the topics that cannot be played.
+        doubts: reasons of the topics that are played but may be unreadable for subscribers.
+        refused: number of messages that the middleware rejected, by topic.
     """
 
     def __init__(self, node: Node, choice: Selection, without: frozenset[str]) -> None:
-        """
+        """Create the publishers.
+
         Args:
-            without: topics of the bag that the node publishes itself.
+            node: the node that publishes.
+            choice: the topics to play.
+            without: topics to leave out, because the node publishes them itself.
         """
         self._node = node
         self._publishers: dict[str, Publisher[Any]] = {}
@@ -60,13 +63,13 @@ class Publishers:
             rate_hz = count / max(choice.duration_s, _KEPT_S)
             depth = max(offer.depth, len(topic.offered_qos), round(rate_hz * _KEPT_S), _LEAST_DEPTH)
             depth = min(depth, _MOST_DEPTH)
-            # Converted bags name topics without the first slash; they belong into no namespace.
+            # Converted bags lack the first slash; without it the node's namespace would be added.
             name = topic.name if topic.name.startswith("/") else f"/{topic.name}"
             try:
                 self._publishers[topic.name] = node.create_publisher(
                     message_class(topic.type), name, publisher_qos(offer, depth)
                 )
-            except Exception as error:  # whatever a bag says; the other topics are played
+            except Exception as error:  # whatever is wrong with it: play the other topics
                 self.problems[topic.name] = str(error).partition("\n")[0]
                 continue
             if offer.durability == "transient_local":
@@ -74,23 +77,28 @@ class Publishers:
             installed = type_hash(topic.type)
             if topic.type_hash and installed and topic.type_hash != installed:
                 self.doubts[topic.name] = (
-                    f"{topic.type} is installed here in another version than it was recorded with"
+                    f"the installed version of {topic.type} differs from the recorded one"
                 )
 
     @property
     def topics(self) -> set[str]:
-        """What is played."""
+        """Return the played topics."""
         return set(self._publishers)
 
     def publish(self, message: Message) -> None:
-        """Publish a message's bytes as they are. Of another version of its type they may not fit."""
+        """Publish a message's recorded bytes; count it as refused if they do not fit the type."""
         try:
             self._publishers[message.topic].publish(message.data)
         except Exception:
             self.refused[message.topic] += 1
 
     def wait_for_readers(self, most_s: float, ending: Callable[[], bool]) -> None:
-        """Give readers that are running time to find the publishers, until no more join."""
+        """Wait until running subscribers have connected.
+
+        Args:
+            most_s: timeout, s.
+            ending: returns True to stop waiting.
+        """
         end = since = time.monotonic()
         end, count = end + most_s, 0
         while time.monotonic() < end and not ending():
@@ -102,24 +110,22 @@ class Publishers:
             time.sleep(_LOOK_S)
 
     def shared(self) -> list[str]:
-        """Topics that somebody else publishes, too."""
+        """Return the topics that have other publishers, too."""
         return sorted(
             t for t, p in self._publishers.items() if self._node.count_publishers(p.topic_name) > 1
         )
 
     def finish(self) -> None:
-        """Wait a moment until readers have the last messages."""
+        """Wait until subscribers have received the last messages, at most 1 s."""
         end = time.monotonic() + _ACKNOWLEDGED_S
         for publisher in self._publishers.values():
             publisher.wait_for_all_acked(Duration(seconds=max(end - time.monotonic(), 0.0)))
 
 
 def publisher_qos(offer: OfferedQos, depth: int) -> QoSProfile:
-    """An offer as rclpy wants it."""
-    manual = offer.liveliness in (
-        "manual_by_node",
-        "manual_by_topic",
-    )  # rclpy has no manual_by_node
+    """Convert a recorded QoS to a profile of rclpy."""
+    # rclpy has no manual_by_node
+    manual = offer.liveliness in ("manual_by_node", "manual_by_topic")
     profile = QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
         depth=depth,

@@ -1,4 +1,4 @@
-"""The terminal of playback: keys in, a line of progress out."""
+"""The terminal of playback: reads keys and shows a line of progress."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ KEYS = {
     b"\x1b[A": "faster",
     b"\x1b[B": "slower",
 }
-# Of a terminal in application mode.
+# The same keys of a terminal in application mode.
 KEYS.update({key.replace(b"[", b"O"): name for key, name in KEYS.items() if len(key) > 1})
 _LONGEST = max(map(len, KEYS))
 
 
 def pressed(data: bytes) -> tuple[list[str], bytes]:
-    """The names of the keys in what a terminal sent, and what may be the beginning of a further one."""
+    """Return the names of the pressed keys, and the bytes of a key that is not complete yet."""
     found = []
     while data:
         key = next((k for k in KEYS if data.startswith(k)), None)
@@ -43,15 +43,16 @@ def pressed(data: bytes) -> tuple[list[str], bytes]:
 
 
 class Keyboard:
-    """Reads single keys from standard input, and gives the terminal back as it was.
+    """Reads single keys from standard input, and restores the terminal afterwards.
 
-    Of ``kill -9`` it hears nothing: the shell sets the terminal right then.
+    It cannot do so after ``kill -9``; the shell does then.
     """
 
     def __init__(self, on_key: Callable[[str], None]) -> None:
-        """
+        """Start to read keys.
+
         Args:
-            on_key: called with a name of ``KEYS``, in a thread of its own.
+            on_key: called with a name of ``KEYS``, in the keyboard's thread.
         """
         self._on_key = on_key
         self._input = sys.stdin.fileno()
@@ -64,18 +65,18 @@ class Keyboard:
 
     @staticmethod
     def usable() -> bool:
-        """Whether somebody may press keys: a process in the background must not touch the terminal."""
+        """Return whether the process is in the foreground of a terminal and may use it."""
         try:
             return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
         except (AttributeError, OSError, ValueError):  # no terminal, or closed
             return False
 
     def take(self) -> None:
-        """Have keys come one by one; again after a shell took the terminal, as for Ctrl-Z."""
+        """Switch the terminal to single keys; call it again after a Ctrl-Z."""
         tty.setcbreak(self._input, termios.TCSADRAIN)
 
     def close(self) -> None:
-        """Give the terminal back."""
+        """Restore the terminal."""
         atexit.unregister(self.close)
         with suppress(termios.error):  # it has been closed
             termios.tcsetattr(self._input, termios.TCSADRAIN, self._before)
@@ -98,17 +99,18 @@ class Keyboard:
 
 
 class Progress:
-    """One line that is written over and over; nothing where nobody is looking."""
+    """A line of progress that overwrites itself; shown only on a terminal."""
 
     def __init__(self) -> None:
+        """Detect whether standard output is a terminal."""
         self._shown = sys.stdout.isatty()
 
     def show(self, text: str) -> None:
-        """Write over what was shown."""
+        """Overwrite the line."""
         if self._shown:
             width = shutil.get_terminal_size().columns - 1  # a full line would wrap
             print(f"\r\x1b[K{visible(text)[:width]}", end="", flush=True)
 
     def clear(self) -> None:
-        """Make place for a line that stays."""
+        """Clear the line, so that another text can be printed."""
         self.show("")

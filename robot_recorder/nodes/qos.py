@@ -1,4 +1,4 @@
-"""QoS between rclpy's profiles, the core's own, and what a bag stores."""
+"""Convert QoS between rclpy's profiles, the package's own type and that of bags."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from robot_recorder.model.qos import (
 
 
 def subscription_qos(qos: Qos, depth: int) -> QoSProfile:
-    """The profile to subscribe with."""
+    """Return the profile to subscribe with."""
     profile = QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
         depth=depth,
@@ -41,7 +41,7 @@ def subscription_qos(qos: Qos, depth: int) -> QoSProfile:
 
 
 def core_qos(profile: QoSProfile) -> Qos:
-    """What of a publisher's profile decides who hears it."""
+    """Return the part of a publisher's profile that decides about compatibility."""
     return Qos(
         Reliability.RELIABLE
         if profile.reliability == ReliabilityPolicy.RELIABLE
@@ -49,13 +49,13 @@ def core_qos(profile: QoSProfile) -> Qos:
         Durability.TRANSIENT_LOCAL
         if profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
         else Durability.VOLATILE,
-        # 0 is the middleware's word for "not given"
+        # the middleware uses 0 for "not given"
         profile.deadline.nanoseconds or INFINITE_NS,
     )
 
 
 def offered_qos(profile: QoSProfile) -> OfferedQos:
-    """A publisher's profile as a bag stores it."""
+    """Return a publisher's profile as it is stored in bags."""
     return OfferedQos(
         reliability=profile.reliability.name.lower(),
         durability=profile.durability.name.lower(),
@@ -68,7 +68,7 @@ def offered_qos(profile: QoSProfile) -> OfferedQos:
     )
 
 
-# Humble's name for it is the second one.
+# The second name is that of Humble.
 _EventHandle: Any = getattr(_rclpy, "EventHandle", getattr(_rclpy, "QoSEvent", None))
 _EVENT_TYPES = _rclpy.rcl_subscription_event_type_t
 _EVENTS = {
@@ -79,22 +79,23 @@ _EVENTS = {
 
 
 class EventCounter:
-    """Adds up what the middleware reports about the subscriptions of one topic.
+    """Counts the QoS events of the subscriptions of one topic.
 
-    No executor serves them, so nobody else takes these events; they are asked for instead.
+    No executor serves these subscriptions, so the events are polled.
     """
 
     def __init__(self, events: QosEvents) -> None:
-        """
+        """Create a counter without subscription.
+
         Args:
-            events: kept up to date by ``poll``.
+            events: the counts, updated by ``poll``.
         """
         self._events = events
         self._before = QosEvents()
         self._handles: dict[str, Any] = {}
 
     def attach(self, subscription: Any) -> None:
-        """Begin to count for a new subscription."""
+        """Count the events of a new subscription, too."""
         self._before = replace(self._events)
         for name, kind in _EVENTS.items():
             try:
@@ -104,14 +105,14 @@ class EventCounter:
                 continue  # this middleware does not report it
 
     def detach(self) -> None:
-        """The subscription is about to be destroyed."""
+        """Read the last events and stop counting; call it before the subscription is destroyed."""
         self.poll()
         for handle in self._handles.values():
             handle.destroy_when_not_in_use()
         self._handles.clear()
 
     def poll(self) -> None:
-        """Look what has been reported since."""
+        """Add the events reported since the last call."""
         for name, handle in self._handles.items():
             with handle:
                 status = handle.take_event()

@@ -1,4 +1,4 @@
-"""What the recorder node says about quality: the verdict of an episode, and streams that limp meanwhile."""
+"""Publish the quality report of each episode."""
 
 from __future__ import annotations
 
@@ -22,20 +22,21 @@ class QualityTopic:
     """Publishes ``recorder/quality``, latched.
 
     Attributes:
-        pictures: looks at them for the checks.
+        pictures: inspects pictures for the checks.
     """
 
     def __init__(self, node: Node) -> None:
+        """Create the publisher and the worker for pictures."""
         self.pictures = PictureWorker()
         self._publisher = node.create_publisher(ReportMessage, "recorder/quality", LATCHED)
 
     def publish(self, recording: Recording) -> None:
-        """The verdict of an episode that has ended; from any thread."""
+        """Publish the report of a finished episode; any thread may call it."""
         message = _report_message(recording.id, recording.quality, recording.stop_ns)
         self._publisher.publish(make_visible(message))
 
     def close(self) -> None:
-        """End what looks at pictures."""
+        """Stop the worker for pictures."""
         self.pictures.close()
 
 

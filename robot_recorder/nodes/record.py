@@ -1,4 +1,4 @@
-"""Composition root: builds the nodes that record, with all they are made of, in one process or in three."""
+"""Build and run the nodes that record, in one process or in three."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from robot_recorder.nodes.runtime import profile_parameter, robot_name, run, tas
 from robot_recorder.nodes.synchronizer import SynchronizerNode
 from robot_recorder.recorder.recorder import Recorder
 
-Built = tuple[list[Node], list[Any]]  # nodes to spin, and what is closed at the end, in this order
+Built = tuple[list[Node], list[Any]]  # nodes to spin, and objects to close in this order
 
 
 def recorder_node(ingest: Ingest) -> RecorderNode:
-    """The recorder's node: parameters, store, streams and inspector.
+    """Build the recorder node and everything it needs.
 
     Args:
         ingest: not started yet; may be shared with other nodes of the process.
 
     Raises:
-        ConfigError: naming the parameter or the stream, and the fix.
+        ConfigError: a parameter or stream is invalid; the message names it and the fix.
     """
     node = RecorderNode()
     profile, tasks = profile_parameter(node), tasks_parameter(node)
@@ -53,20 +53,20 @@ def recorder_node(ingest: Ingest) -> RecorderNode:
 
 
 def record() -> int:
-    """Entry point of ``ros2 run robot_recorder record``: recorder, synchronizer and labeller share an ingest."""
+    """Run ``ros2 run robot_recorder record``: recorder, synchronizer, labeller with one ingest."""
 
     def build() -> Built:
         labeller, ingest = LabellerNode(), Ingest("ingest")
         recorder, synchronizer = recorder_node(ingest), SynchronizerNode(ingest)
         ingest.start()
-        # The recorder finalises while the ingest still delivers; the ingest ends last.
+        # The ingest must be closed last: the recorder finalises while it still delivers.
         return [recorder, synchronizer, labeller], [recorder, ingest]
 
     return run(build)
 
 
 def recorder() -> int:
-    """Entry point of ``ros2 run robot_recorder recorder``."""
+    """Run ``ros2 run robot_recorder recorder``; return the exit code."""
 
     def build() -> Built:
         ingest = Ingest("recorder_ingest")
@@ -78,7 +78,7 @@ def recorder() -> int:
 
 
 def synchronizer() -> int:
-    """Entry point of ``ros2 run robot_recorder synchronizer``."""
+    """Run ``ros2 run robot_recorder synchronizer``; return the exit code."""
 
     def build() -> Built:
         ingest = Ingest("synchronizer_ingest")
@@ -90,5 +90,5 @@ def synchronizer() -> int:
 
 
 def labeller() -> int:
-    """Entry point of ``ros2 run robot_recorder labeller``."""
+    """Run ``ros2 run robot_recorder labeller``; return the exit code."""
     return run(lambda: ([LabellerNode()], []))

@@ -1,4 +1,4 @@
-"""The recorder node: services in, episodes and status out."""
+"""The recorder node: starts and stops episodes by service, publishes its status."""
 
 from __future__ import annotations
 
@@ -36,19 +36,25 @@ _GIVE_BACK_S = 20.0  # costs some milliseconds
 
 
 class RecorderNode(Node):
-    """Built, then started: ``nodes/record.py`` makes what it serves. Services ``recorder/*``; publishes ``recorder/status`` (latched) and ``/diagnostics``."""
+    """Serves ``recorder/*``; publishes ``recorder/status`` (latched) and ``/diagnostics``.
+
+    ``nodes/record.py`` builds the parts, then calls ``start``.
+    """
 
     def __init__(self) -> None:
+        """Create the node; its parameters are declared by ``nodes/record.py``."""
         super().__init__("recorder")
         self._assignment = Assignment()
         self._message = ""
         self._last_label = (0, "")
 
     def start(self, recorder: Recorder, ingest: Ingest, quality: QualityTopic) -> None:
-        """Serve what was built.
+        """Start the services, topics and timers.
 
         Args:
+            recorder: the recorder to control.
             ingest: feeds the recorder; not started yet.
+            quality: publishes quality reports.
         """
         self._recorder, self._ingest, self._quality = recorder, ingest, quality
         self._finaliser = Finaliser(
@@ -63,7 +69,7 @@ class RecorderNode(Node):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_subscription(Task, "labeller/task", self._on_task, LATCHED)
         self.create_subscription(Label, "labeller/labels", self._on_label, 100)
-        # A stop waits for the disk; a start must not wait for the stop.
+        # Stopping waits for the disk; starting must not wait for that.
         meanwhile = ReentrantCallbackGroup()
         for kind, name, callback in (
             (StartEpisode, "start_episode", self._start),
@@ -78,7 +84,7 @@ class RecorderNode(Node):
         self.create_timer(_GIVE_BACK_S, heap.give_back, clock=STEADY)
 
     def close(self) -> None:
-        """Finalise the running episode, and those that are being finalised."""
+        """Finalise all episodes and stop the background threads."""
         recording = self._recorder.stop(self._ingest.clock.now_ns(), StopReason.SHUTDOWN)
         if recording is not None:
             self._finaliser.finalise(recording)
@@ -104,7 +110,7 @@ class RecorderNode(Node):
 
     def _begin(self, request: Any) -> Answer:
         clock = self._ingest.clock
-        clock.hold()  # from the moment that is the start, not from when the bag is open
+        clock.hold()  # the clock must not jump between the start time and the opened bag
         try:
             return self._begin_at(request, clock.now_ns())
         finally:
@@ -149,7 +155,7 @@ class RecorderNode(Node):
         if recorder.running is not None and id in ("", recorder.running.id):
             recording = recorder.stop(self._ingest.clock.now_ns(), StopReason.REQUEST)
             assert recording is not None
-            # A failed end leaves something to move all the same.
+            # Also after a failed finalisation there is a directory to move.
             await self._finaliser.finalise(recording)
             id = recording.id
         else:
@@ -158,7 +164,7 @@ class RecorderNode(Node):
         response.episode_id = id or (recorder.last.id if recorder.last is not None else "")
         done = "is in the trash"
         if answer.value and (moment := recorder.store.trash.moment(answer.value)):
-            done += f", and can be restored until {moment.until} at least"
+            done += f" and can be restored at least until {moment.until}"
         return self._moved(response, answer, done)
 
     def _restore(self, request: Any, response: Any) -> Any:
@@ -182,7 +188,7 @@ class RecorderNode(Node):
                 task, Assignment(), self._recorder.settings.tasks
             )
         except ConfigError as error:
-            self._message = f"labeller/task not taken, the task before holds: {error}"
+            self._message = f"labeller/task rejected, the previous task remains set: {error}"
             NodeLog(self).seldom_warning(self._message)
 
     def _on_label(self, label: Label) -> None:
@@ -190,7 +196,7 @@ class RecorderNode(Node):
             answer = self._recorder.label(from_label(label))
         except ValueError as error:
             answer = Answer(False, str(error))
-        except Exception as error:  # whoever gave it waits for a word
+        except Exception as error:  # the labeller waits for an answer
             NodeLog(self).failure("a label failed")
             answer = Answer(False, f"{type(error).__name__}: {error}")
         if not answer.ok:
@@ -202,7 +208,7 @@ class RecorderNode(Node):
     # -- timers
 
     def _watch(self) -> None:
-        """Tell of streams that limp; end an episode that cannot go on."""
+        """Report streams that limp; stop an episode that cannot continue."""
         for sentence in self._recorder.limping(self._ingest.clock.now_ns()):
             NodeLog(self).warning(sentence)
             self._message = sentence
@@ -219,8 +225,8 @@ class RecorderNode(Node):
     def _every_second(self) -> None:
         self._publish_status()
         now_ns, name = self._ingest.clock.now_ns(), self.get_fully_qualified_name()
-        told = diagnostics_message(self._recorder, now_ns, name, self._message)
-        self._diagnostics.publish(make_visible(told))
+        diagnostics = diagnostics_message(self._recorder, now_ns, name, self._message)
+        self._diagnostics.publish(make_visible(diagnostics))
 
     def _say(self, text: str) -> None:
         NodeLog(self).info(text)

@@ -1,4 +1,4 @@
-"""What the recorder is told by parameters, and what it writes into every bag by itself."""
+"""Read the recorder's parameters and create the channels of its own messages."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _MB = 1_000_000
 
 
 def recorder_settings(node: Node, tasks: TaskRegistry, pictures: PictureWorker) -> Settings:
-    """Declares and reads the parameters of recording."""
+    """Declare and read the parameters of recording."""
     writer = parameter(node, "writer", "mcap", "bag writer: mcap or rosbag2_py")
     max_episode_s = parameter(node, "max_episode_s", 600.0, "s; a longer episode is stopped")
     min_free_mb = parameter(node, "min_free_mb", 500, "MB of the disk that are always left free")
     ring_mb = parameter(node, "max_ring_mb", 256, "MB that the pre-roll may take")
     queue_mb = parameter(node, "max_queue_mb", 256, "MB that may wait for the disk; then drops")
-    pre_roll_s = parameter(node, "pre_roll_s", 2.0, "s of the past that begin an episode")
+    pre_roll_s = parameter(node, "pre_roll_s", 2.0, "s before the start that belong to an episode")
     check = parameter(node, "check", True, "check quality while recording, for a verdict at stop")
     if check:
         pictures.warm_up()
@@ -55,26 +55,26 @@ def recorder_settings(node: Node, tasks: TaskRegistry, pictures: PictureWorker) 
 
 
 def trash_limits(node: Node) -> TrashLimits:
-    """Declares and reads for how many days discarded episodes are kept, and from where on that is too much."""
+    """Declare and read the limits of the trash."""
     days = parameter(node, "trash_days", 7.0, "days that discarded episodes are kept")
-    gb = parameter(node, "trash_max_gb", 20.0, "GB of discarded episodes; more are told of")
+    gb = parameter(
+        node, "trash_max_gb", 20.0, "GB of discarded episodes above which a warning is shown"
+    )
     return TrashLimits(days, gb * 1e9)
 
 
 def episode_store(node: Node) -> EpisodeStore:
-    """Declares and reads where episodes are kept, and who may read them."""
-    text = (
-        "mode of episodes' files, octal text such as 0640; directories are open to whom files are"
-    )
+    """Declare and read root and file mode; return the store of episodes."""
+    text = "mode of the files, octal text such as 0640; directories get x wherever files have r"
     mode = parameter(node, "file_mode", f"{FILE_MODE:04o}", text)
     return open_store(episodes_root(node), parse_mode(mode), SERVICE_WAIT_S)
 
 
 def parse_mode(text: str) -> int:
-    """A mode for files.
+    """Parse a file mode in octal text.
 
     Raises:
-        ConfigError: it is not octal, or their owner could not read and write them.
+        ConfigError: it is not octal, or the owner could not read and write.
     """
     try:
         mode = int(text, 8)
@@ -82,14 +82,14 @@ def parse_mode(text: str) -> int:
         mode = 0
     if mode & 0o600 != 0o600 or mode & ~0o666:
         raise ConfigError(
-            f"parameter 'file_mode' is {text!r}; give four octal digits as text: \"'0600'\" for the owner "
+            f"parameter 'file_mode' is {text!r}: give four octal digits as text: \"'0600'\" for the owner "
             "alone, 0640 for the group to read, 0660 for the group to label, 0644 for everybody to read"
         )
     return mode
 
 
 def claim(node: Node, store: EpisodeStore, robot: str) -> Claim | None:
-    """Declares and reads whether this recorder minds another one of its robot; tells when there is one."""
+    """Claim the robot in the root unless ``second_recorder`` is set; log if it is taken."""
     text = "record although another recorder of the same robot records into the same root"
     if parameter(node, "second_recorder", False, text):
         return None
@@ -100,7 +100,7 @@ def claim(node: Node, store: EpisodeStore, robot: str) -> Claim | None:
 
 
 def own_channels(node: Node, ingest: Ingest) -> OwnChannels:
-    """Subscribes to what of this package is recorded beside the robot's streams."""
+    """Subscribe to the package's own topics; create the channels the recorder writes itself."""
     frames = ingest.subscribe("synchronizer/frames", "robot_recorder/msg/AlignedFrame")
     for topic, kind in (
         ("synchronizer/layout", FrameLayout),
@@ -119,6 +119,6 @@ def own_channels(node: Node, ingest: Ingest) -> OwnChannels:
 
 
 def _own_channel(node: Node, topic: str, kind: str, durability: str = "volatile") -> Channel:
-    """What the recorder writes itself: nobody else's messages, whoever publishes on the topic."""
+    """Create a channel without subscription; messages published on its topic are not recorded."""
     name, qos = node.resolve_topic_name(topic), OfferedQos(durability=durability)
     return Channel(BagTopic(name, kind, (qos,), type_hash(kind), message_definition(kind)))

@@ -1,4 +1,4 @@
-"""Life of a process with nodes: parameters, signals, an orderly end."""
+"""Run a process with nodes: parameters, signals, orderly shutdown."""
 
 from __future__ import annotations
 
@@ -34,27 +34,31 @@ from robot_recorder.nodes import heap
 from robot_recorder.nodes.log import NodeLog
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-# For a reader that must see every change, not only the newest state.
+# For subscribers that must see every change, not only the newest state.
 LATCHED_ALL = QoSProfile(depth=50, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-_MOST = 1e9  # of any parameter that is a number: three decades of seconds
+_MOST = 1e9  # maximum of number parameters; about 30 years in seconds
 
-# For timers: a node's own clock is the wall clock or /clock, and either may stand still or be set.
+# Clock for timers: a node's own clock, wall clock or /clock, may stand still or be set.
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 
 
 class Closable(Protocol):
-    """A node, or something nodes share, with work to finish before the process ends."""
+    """A node or shared object that must be closed before the process ends."""
 
     def close(self) -> None:
-        """Finish."""
+        """Finish all work."""
 
 
 def parameter(node: Node, name: str, default: Any, description: str) -> Any:
-    """Declare a read-only parameter and return its value."""
+    """Declare a read-only parameter and return its value.
+
+    Raises:
+        ConfigError: its type differs from that of the default, or a number is out of range.
+    """
     wanted = type(default)
-    # "2" is a whole number to ROS, and refused where 2.0 is the default.
+    # ROS reads 2 as an integer and would refuse it if the default is 2.0.
     descriptor = ParameterDescriptor(
         description=description, read_only=True, dynamic_typing=wanted is float
     )
@@ -68,26 +72,26 @@ def parameter(node: Node, name: str, default: Any, description: str) -> Any:
     if wanted not in (int, float):
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
-        raise ConfigError(f"parameter '{name}' must be a number from 0 on, not {value!r}")
+        raise ConfigError(f"parameter '{name}' must be a number of at least 0, not {value!r}")
     if value > _MOST or not math.isfinite(value):
         raise ConfigError(f"parameter '{name}' must be at most {_MOST:g}, not {value:g}")
     return wanted(value)
 
 
 def profile_parameter(node: Node) -> RobotProfile:
-    """The robot profile that the ``profile`` parameter names."""
+    """Load the robot profile that the ``profile`` parameter names."""
     text = "robot profile: a YAML file, or the name of one in config/robots"
     return load_profile(parameter(node, "profile", "g1_sim", text))
 
 
 def tasks_parameter(node: Node) -> TaskRegistry:
-    """The task registry that the ``tasks`` parameter names."""
+    """Load the task registry that the ``tasks`` parameter names."""
     text = "task registry: a YAML file; empty for the one in config/tasks.yaml"
     return load_tasks(parameter(node, "tasks", "", text))
 
 
 def episodes_root(node: Node) -> Path:
-    """The folder that the ``root`` parameter names."""
+    """Return the root directory that the ``root`` parameter names."""
     text = "folder that episodes are written into"
     root = parameter(node, "root", os.environ.get("ROBOT_RECORDER_ROOT", "episodes"), text)
     if problem := text_problem("root", root, "parameter 'root'"):
@@ -96,7 +100,7 @@ def episodes_root(node: Node) -> Path:
 
 
 def robot_name(node: Node, profile: RobotProfile) -> str:
-    """The robot's name: the namespace if there is one, else the profile's.
+    """Return the robot's name: the namespace if there is one, else the name in the profile.
 
     Raises:
         ConfigError: it cannot be part of an episode's id.
@@ -113,24 +117,23 @@ def robot_name(node: Node, profile: RobotProfile) -> str:
 
 
 def log_answer(node: Node, answer: Answer) -> None:
-    """Write a yes or no into the log."""
+    """Log an answer: as information if it is positive, else as a warning."""
     say = NodeLog(node).info if answer.ok else NodeLog(node).warning
     say(answer.reason)
 
 
 def run(build: Callable[[], tuple[Sequence[Node], Sequence[Closable]]]) -> int:
-    """Spin what ``build`` makes until SIGINT or SIGTERM, then close it in order.
+    """Build nodes, spin them until SIGINT or SIGTERM, then close them in order.
 
     Args:
-        build: called once rclpy is up; returns the nodes to spin and what to close at the end.
+        build: called after rclpy is initialised; returns the nodes and the objects to close.
 
     Returns:
-        The process's exit code: 0; 1 when something shared has ``failed``; 2 when the configuration
-        is wrong.
+        Exit code: 0: success; 1: a closed object has ``failed``, or a bug; 2: bad configuration.
     """
     log_visibly()
     heap.keep_whole()
-    # rclpy's own handlers would tear the context down under a recording that has to be finalised.
+    # rclpy's handlers would shut the context down before the recording is finalised.
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     ending = False
 
@@ -158,15 +161,17 @@ def run(build: Callable[[], tuple[Sequence[Node], Sequence[Closable]]]) -> int:
     except RecorderError as error:
         say_error(f"error: {error}")
         return 2
-    except Exception:  # its text is from anywhere: it is not to be printed as it is
-        logging.getLogger(__name__).exception("a fault of robot_recorder ended this program")
+    except Exception:  # logged, because its text may hold control characters
+        logging.getLogger(__name__).exception(
+            "a bug of robot_recorder ended this program: please report it"
+        )
         return 1
     finally:
         rclpy.try_shutdown()
 
 
 def _wake_on_signals(executor: SingleThreadedExecutor) -> None:
-    """Let a signal end the executor's wait, which Python alone cannot: so it need not look all the time."""
+    """Let signals wake the executor, which waits in C code, so that it need not poll."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -179,7 +184,7 @@ def _wake_on_signals(executor: SingleThreadedExecutor) -> None:
 
 
 def spin_once(executor: SingleThreadedExecutor, node: Node, timeout_s: float = 1.0) -> None:
-    """Serve one callback. One that fails is reported, and costs neither the take nor the next one."""
+    """Run one callback; an error is logged, and the node goes on."""
     try:
         executor.spin_once(timeout_sec=timeout_s)
     except ExternalShutdownException:

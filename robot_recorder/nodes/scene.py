@@ -1,7 +1,7 @@
-"""The scene node: forces, touch, and an overlay of labels and health, as markers for rviz.
+"""The scene node: publishes forces, touch and an overlay of labels and health for rviz.
 
-It works beside a running robot, and beside whoever plays an episode. While nobody watches it hears nothing of
-the sensors, and while somebody does only their newest messages are looked at.
+It works with a running robot and with an episode being played. It subscribes to sensors only while
+its markers have subscribers, and uses only the newest messages.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from robot_recorder.rviz.wrench import WrenchScale
 
 
 class Source(Protocol):
-    """Where the scene comes from: a robot, or an episode.
+    """The source of the scene: a robot or an episode.
 
     Attributes:
-        streams: that have shapes.
-        placement: of the overlay; None: not known yet.
-        lifetime_s: of markers that are not sent again; 0: for ever.
+        streams: streams that are drawn.
+        placement: place of the overlay; None: unknown so far.
+        lifetime_s: lifetime of markers, s; 0: forever.
     """
 
     streams: list[SensorStream]
@@ -40,21 +40,27 @@ class Source(Protocol):
     lifetime_s: int
 
     def listen(self, watched: bool) -> None:
-        """Somebody begins to watch, or nobody does any more."""
+        """Start or stop listening, when the first viewer comes or the last one leaves."""
 
     def now_s(self) -> float:
-        """s, of the time that the streams live in."""
+        """Return the current time of the streams, s."""
 
     def situation(self) -> Situation:
-        """What the overlay tells."""
+        """Return the content of the overlay."""
 
 
 class SceneNode(Node):
     """Publishes ``scene/markers``."""
 
     def __init__(self) -> None:
+        """Create the node.
+
+        Raises:
+            ConfigError: a parameter is invalid.
+            BagError: the episode cannot be read.
+        """
         super().__init__("scene")
-        # Known to no executor: what it hears is taken when it is needed.
+        # In no executor: messages are taken when they are needed.
         self._listener = rclpy.create_node(
             "scene_listener", enable_rosout=False, start_parameter_services=False
         )
@@ -77,14 +83,14 @@ class SceneNode(Node):
         self._markers = Markers(self._source.lifetime_s)
         self._inputs: dict[str, Newest] = {}
         self._watchers = 0
-        self._told: set[str] = set()  # streams of which a message could not be decoded
+        self._reported: set[str] = set()  # streams with a message that could not be decoded
         self._publisher = self.create_publisher(MarkerArray, "scene/markers", 10)
         self.create_timer(1 / rate_hz, self._look, clock=STEADY)
 
     def _make_source(self, episode: str) -> Source:
         if not episode:
             return Live(self, profile_parameter(self))
-        # Reading bags needs more than is sure to be on a robot.
+        # Reading bags needs packages that may be missing on a robot.
         from robot_recorder.nodes.scene_replay import Replay
 
         return Replay(self, self._listener, Path(episode).expanduser())
@@ -102,8 +108,8 @@ class SceneNode(Node):
                 try:
                     self._scene.see(stream, data, now_s)
                 except DecodeError as error:
-                    if stream.name not in self._told:
-                        self._told.add(stream.name)
+                    if stream.name not in self._reported:
+                        self._reported.add(stream.name)
                         NodeLog(self).warning(f"{stream.name}: {error}")
         place = self._source.placement or Placement()
         lines = overlay_lines(self._source.situation())
@@ -123,14 +129,14 @@ class SceneNode(Node):
                 self._inputs[stream.name] = Newest(self._listener, stream.topic, stream.type)
 
     def close(self) -> None:
-        """Take the markers away: nobody would know that they are old."""
+        """Delete the markers, so that no outdated ones stay visible."""
         if self._watchers:
             self._publisher.publish(self._markers.nothing())
         self._listener.destroy_node()
 
 
 def main() -> int:
-    """Entry point of ``ros2 run robot_recorder scene``."""
+    """Run ``ros2 run robot_recorder scene``; return the exit code."""
 
     def build() -> tuple[list[Node], list[Any]]:
         node = SceneNode()

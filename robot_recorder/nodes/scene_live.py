@@ -1,4 +1,4 @@
-"""What the overlay tells while a robot works: heard from recorder and labeller."""
+"""The content of the overlay for a running robot, from recorder and labeller."""
 
 from __future__ import annotations
 
@@ -32,16 +32,17 @@ _WORDS = {
     StreamHealth.NEVER: "missing",
     StreamHealth.UNHEARD: "incompatible QoS",
 }
-_QUIET_S = 3.0  # the recorder speaks once a second
-_LABELS = 500  # of the running episode and some before
+_QUIET_S = 3.0  # the recorder publishes once a second
+_LABELS = 500  # kept, for the running episode and some before
 
 
 class Live:
-    """The robot now. Its clock is the steady one."""
+    """The source for a running robot; its time is the steady clock."""
 
     lifetime_s = 2
 
     def __init__(self, node: Node, profile: RobotProfile) -> None:
+        """Subscribe to recorder, labeller and robot description."""
         self.streams = sensors(profile)
         self.placement: Placement | None = None
         self._node = node
@@ -56,25 +57,25 @@ class Live:
         subscribe(String, "robot_description", self._on_description, LATCHED)
 
     def listen(self, watched: bool) -> None:
-        """See Source: what this hears comes once a second, watched or not."""
+        """Do nothing: these topics are slow enough to be read all the time."""
 
     def now_s(self) -> float:
-        """s on the steady clock."""
+        """Return the time of the steady clock, s."""
         return time.monotonic()
 
     def situation(self) -> Situation:
-        """What is to be told."""
+        """Return the content of the overlay."""
         status = self._status
         if status is None or self.now_s() - self._heard_s > _QUIET_S:
             return Situation(State.WAITING)
-        told = _STATES.get(status.state, State.IDLE)
-        recording = told is State.RECORDING
+        state = _STATES.get(status.state, State.IDLE)
+        recording = state is State.RECORDING
         labels = fold(e for e in self._labels if e.episode_id == status.episode_id)
         outcome = Outcome(status.outcome)
         trouble = [(s.name, StreamHealth(s.health)) for s in status.streams if s.health]
         duration_s = status.duration_s if status.episode_id else None
         return Situation(
-            told,
+            state,
             task=status.task if recording else self._task.task,
             instruction=status.instruction if recording else self._task.instruction,
             operator=status.operator_name if recording else self._task.operator_name,
@@ -96,17 +97,17 @@ class Live:
         self._status, self._heard_s = status, time.monotonic()
 
     def _on_task(self, task: Task) -> None:
-        if not message_problem(task):  # the recorder does not take it either, and says why
+        if not message_problem(task):  # the recorder rejects it, too, and reports the reason
             self._task = task
 
     def _on_label(self, label: Label) -> None:
         try:
             self._labels.append(from_label(label))
         except ValueError:
-            pass  # the recorder does not take it either, and says why
+            pass  # the recorder rejects it, too, and reports the reason
 
     def _on_description(self, description: String) -> None:
         try:
             self.placement = placement(description.data)
         except DecodeError as error:
-            NodeLog(self._node).warning(f"the overlay stands where it may: {error}")
+            NodeLog(self._node).warning(f"the overlay is at its default place: {error}")

@@ -1,4 +1,4 @@
-"""Shapes as markers, of which only what has changed is sent."""
+"""Convert shapes to markers, and send only the changed ones."""
 
 from __future__ import annotations
 
@@ -13,26 +13,28 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from robot_recorder.rviz.shapes import Arrow, Cells, Colour, Key, Point, Shape
 
-_ALL_AFTER = 20  # arrays: then everything is sent again, for who came late, and before it expires
+_ALL_AFTER = 20  # arrays until all markers are sent again, for late viewers and before they expire
 
 
 class Markers:
-    """Makes each array from the shapes there are now and those there were before."""
+    """Makes marker arrays from the difference between the current and the previous shapes."""
 
     def __init__(self, lifetime_s: int) -> None:
-        """
+        """Start without markers.
+
         Args:
-            lifetime_s: after which viewers forget what is not sent again; 0: never.
+            lifetime_s: time after which viewers drop a marker that is not sent again, s; 0: never.
         """
         self._lifetime_s = lifetime_s
         self._sent: dict[Key, Shape] = {}
         self._left = 0
 
     def array(self, shapes: Sequence[Shape], everything: bool = False) -> MarkerArray:
-        """What turns the viewers' picture into these shapes; empty when it is like that already.
+        """Return the markers that update viewers to these shapes; empty: nothing has changed.
 
         Args:
-            everything: also what has not changed.
+            shapes: all current shapes.
+            everything: send unchanged shapes, too.
         """
         self._left -= 1
         everything = everything or self._left <= 0
@@ -46,12 +48,12 @@ class Markers:
         return MarkerArray(markers=markers + [self._marker(shape) for shape in changed])
 
     def nothing(self) -> MarkerArray:
-        """Takes everything away."""
+        """Return an array that deletes all markers."""
         self._sent = {}
         return MarkerArray(markers=[Marker(action=Marker.DELETEALL)])
 
     def _marker(self, shape: Shape) -> Marker:
-        # Without a stamp, and locked to its frame: wherever that frame is when the viewer draws.
+        # No timestamp and frame_locked: drawn where the frame is at that moment.
         marker = _named(shape.key, action=Marker.ADD, frame_locked=True)
         marker.header.frame_id = shape.frame
         marker.lifetime = Duration(sec=self._lifetime_s)

@@ -1,4 +1,4 @@
-"""What the overlay tells while an episode is played: from its metadata, and the frames that pass."""
+"""The content of the overlay for an episode being played, from its metadata and frames."""
 
 from __future__ import annotations
 
@@ -21,18 +21,21 @@ from robot_recorder.rviz.overlay import FrameTrouble, Situation, State
 from robot_recorder.rviz.placement import Placement, placement
 
 _CLOCK = struct.Struct("<iI")
-_FRAMES = 30  # kept between two looks
+_FRAMES = 30  # kept between two updates
 
 
 class Replay:
-    """An episode that somebody plays. Its clock is ``/clock``."""
+    """The source for an episode being played; its time is ``/clock``."""
 
-    lifetime_s = 0  # how long a second lasts is up to who plays
+    lifetime_s = 0  # forever, because the playing speed may vary
 
     def __init__(self, node: Node, listener: Node, path: Path) -> None:
-        """
+        """Open the episode.
+
         Args:
-            listener: a node that no executor serves.
+            node: used for its log.
+            listener: a node in no executor, used to subscribe.
+            path: the bag.
 
         Raises:
             BagError: the bag cannot be read.
@@ -52,10 +55,10 @@ class Replay:
         self._clock_ns: int | None = None
         self._trouble = FrameTrouble()
         self._read_at = self._metadata_time()
-        self._start_ns, self._told = episode.start_ns, _told(episode)
+        self._start_ns, self._known = episode.start_ns, _situation(episode)
 
     def listen(self, watched: bool) -> None:
-        """See Source."""
+        """Subscribe to clock and frames while there are viewers."""
         for one in (self._clock, self._frames):
             if one is not None:
                 one.close()
@@ -67,23 +70,23 @@ class Replay:
                 self._frames = Newest(self._listener, self._frames_topic, kind, _FRAMES)
 
     def now_s(self) -> float:
-        """s of the time that is played; 0 before it begins."""
+        """Return the played time since the start of the episode, s; 0 before playing begins."""
         for data in self._clock.take() if self._clock is not None else ():
             sec, nanosec = _CLOCK.unpack_from(data, 4)
             self._clock_ns = sec * NS_PER_S + nanosec
         return (self._clock_ns - self._start_ns) / NS_PER_S if self._clock_ns is not None else 0.0
 
     def situation(self) -> Situation:
-        """What is to be told."""
+        """Return the content of the overlay."""
         self._read_again()
         now_s = self.now_s()
         for data in self._frames.take() if self._frames is not None else ():
             try:
                 self._trouble.see(*decode_frame(data), now_s)
             except DecodeError:
-                continue  # of another version
+                continue  # written by another version
         return replace(
-            self._told,
+            self._known,
             at_s=None if self._clock_ns is None else now_s,
             trouble=self._trouble.words(now_s),
             streams=self._trouble.streams,
@@ -96,18 +99,18 @@ class Replay:
             return 0
 
     def _read_again(self) -> None:
-        """Labels may be given while it is watched."""
+        """Read the metadata again if it has changed, such as by a new label."""
         changed = self._metadata_time()
         if changed in (0, self._read_at):
             return
         self._read_at = changed
         try:
-            self._told = _told(Episode.open(self._path))
+            self._known = _situation(Episode.open(self._path))
         except RecorderError as error:
-            NodeLog(self._node).warning(f"what was told before still is: {error}")
+            NodeLog(self._node).warning(f"the overlay is not updated: {error}")
 
 
-def _told(episode: Episode) -> Situation:
+def _situation(episode: Episode) -> Situation:
     labels, quality = episode.labels, episode.quality
     return Situation(
         State.PLAYBACK,

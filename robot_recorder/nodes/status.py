@@ -1,4 +1,4 @@
-"""The recorder's state as messages."""
+"""Convert the recorder's state to messages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ from robot_recorder.recorder.recording import Recording
 
 
 def status_message(recorder: Recorder, now_ns: int, last_event: str) -> EpisodeStatus:
-    """What ``recorder/status`` says."""
+    """Build the message of ``recorder/status``.
+
+    Args:
+        recorder: the recorder.
+        now_ns: current time, robot clock.
+        last_event: the latest log message.
+    """
     last = recorder.last
     status = EpisodeStatus(
         header=Header(stamp=to_time(now_ns)),
@@ -60,7 +66,7 @@ def status_message(recorder: Recorder, now_ns: int, last_event: str) -> EpisodeS
 
 
 def fill_stop(response: Any, recording: Recording) -> None:
-    """What StopEpisode answers about an episode that has ended."""
+    """Fill the response of StopEpisode with the finished episode."""
     response.episode_id, response.path = recording.id, str(recording.path)
     response.duration_s = (recording.stopped_at - recording.started_at) / 1e9
     response.messages, response.dropped = recording.messages, recording.dropped()
@@ -94,7 +100,7 @@ def _add_losses(stream: StreamStatus, losses: LossLedger) -> None:
     on_the_way = counts[Place.DDS]
     if stream.lost_dds >= 0:
         stream.lost_dds = -1 if on_the_way is None else on_the_way
-    # Of these everything is known: it arrived.
+    # These messages arrived, so their losses are known completely.
     stream.lost_ring = counts[Place.RING] or 0
     stream.lost_queue = counts[Place.QUEUE] or 0
     stream.lost_writer = counts[Place.WRITER] or 0
@@ -103,7 +109,7 @@ def _add_losses(stream: StreamStatus, losses: LossLedger) -> None:
 def diagnostics_message(
     recorder: Recorder, now_ns: int, node: str, last_event: str
 ) -> DiagnosticArray:
-    """What the recorder adds to ``/diagnostics``: one entry for the episode, one per stream."""
+    """Build the message for ``/diagnostics``: one entry for the episode, one per stream."""
     levels = {StreamHealth.OK: DiagnosticStatus.OK, StreamHealth.SLOW: DiagnosticStatus.WARN}
     last = recorder.last
     problem = last.problem if last is not None else None

@@ -26,21 +26,25 @@ from robot_recorder.nodes.layout_messages import to_clock_models, to_layout
 from robot_recorder.nodes.log import NodeLog
 from robot_recorder.nodes.runtime import LATCHED, profile_parameter
 
-# What became of samples that a person should know of; the rest is as it has to be.
+# Counts of samples that are reported as a warning; the other counts are normal.
 _TROUBLE = (
     "duplicate", "ahead", "overflow", "late", "tickless", "out_of_order", "undecodable", "mismatched",
 )  # fmt: skip
-_TELL_S = 1.0  # between two diagnostics
-_LATENCIES = 300  # frames that the latency is told of
+_REPORT_S = 1.0  # between two diagnostics
+_LATENCIES = 300  # frames that the reported latency covers
 
 
 class SynchronizerNode(Node):
-    """Publishes ``synchronizer/frames`` and, latched, ``synchronizer/layout`` and ``synchronizer/clocks``."""
+    """Publishes ``synchronizer/frames`` and, latched, ``synchronizer/layout`` and ``.../clocks``."""
 
     def __init__(self, ingest: Ingest) -> None:
-        """
+        """Create the node.
+
         Args:
             ingest: not started yet; may be shared with other nodes of the process.
+
+        Raises:
+            ConfigError: the profile or a stream is invalid.
         """
         super().__init__("synchronizer")
         self._profile = profile_parameter(self)
@@ -59,8 +63,8 @@ class SynchronizerNode(Node):
         self._robot_clock = ingest.clock
         self._aligner = self._new_aligner()
         self._failed = 0  # batches that were not aligned
-        self._told_at = 0.0
-        self._events_told: dict[str, int] = {}
+        self._reported_at = 0.0
+        self._events_reported: dict[str, int] = {}
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         ingest.add_sink(self._on_batch)
 
@@ -73,16 +77,18 @@ class SynchronizerNode(Node):
 
     def _on_batch(self, batch: Batch) -> None:
         try:
-            if batch.shift_ns:  # what it holds is of another time
+            if batch.shift_ns:  # the clock was set: drop the samples from before
                 self._aligner = self._new_aligner()
-                self._events_told = {}
+                self._events_reported = {}
             self._aligner.set_restamp(self._robot_clock.restamp())
             self._push(batch.samples)
             self._aligner.advance(batch.until_ns)
-            self._tell(batch.until_ns)
-        except Exception:  # alignment can be done again from the bag; it must not end the recording
+            self._report(batch.until_ns)
+        except Exception:  # can be aligned again from the bag; the recording must go on
             self._failed += 1
-            NodeLog(self).seldom_failure("a batch was not aligned")
+            NodeLog(self).seldom_failure(
+                "a batch was not aligned; robot-recorder align can do it later"
+            )
 
     def _push(self, samples: list[Sample]) -> None:
         parts: dict[Channel, tuple[list[int], list[bytes]]] = {}
@@ -113,23 +119,23 @@ class SynchronizerNode(Node):
             now_ns = self._robot_clock.now_ns()
             self._latencies.append((now_ns - frame.tick_ns, now_ns - due_ns))
 
-    def _tell(self, now_ns: int) -> None:
-        due = time.monotonic() >= self._told_at + _TELL_S
+    def _report(self, now_ns: int) -> None:
+        due = time.monotonic() >= self._reported_at + _REPORT_S
         if not due and not any(lane.clock.changes for lane in self._aligner.lanes):
             return
         self._clocks.publish(to_clock_models(now_ns, self._aligner))
         if not due:
             return
-        self._told_at = time.monotonic()
+        self._reported_at = time.monotonic()
         self._publish_diagnostics(now_ns)
         for lane in self._aligner.lanes:
             events, name = lane.clock.model.events, lane.config.name
-            for event in events[self._events_told.get(name, 0) :]:
+            for event in events[self._events_reported.get(name, 0) :]:
                 NodeLog(self).warning(f"{name}: {event.text}")
-            self._events_told[name] = len(events)
+            self._events_reported[name] = len(events)
 
     def _publish_diagnostics(self, now_ns: int) -> None:
-        """What became of every stream's samples, and how late frames are."""
+        """Publish the sample counts of every stream and the latency of frames."""
         report = DiagnosticArray(header=Header(stamp=to_time(now_ns)))
         node = self.get_fully_qualified_name()
         for lane in self._aligner.lanes:
@@ -152,23 +158,23 @@ class SynchronizerNode(Node):
         return DiagnosticStatus(
             level=DiagnosticStatus.ERROR if failed else DiagnosticStatus.OK,
             name=name,
-            message=f"{failed}frames leave {from_tick:.0f} ms after their tick, {from_last:.1f} ms after the last "
-            "sample they wait for (p95)",
+            message=f"{failed}frames are published {from_tick:.0f} ms after their tick, {from_last:.1f} ms "
+            "after the last sample they wait for (p95)",
             values=[KeyValue(key=k, value=str(v)) for k, v in figures.items()],
         )
 
 
 def _stream_status(name: str, lane: Lane) -> DiagnosticStatus:
     figures = {k: v for k, v in asdict(lane.counts).items() if v}
-    told = [f"{figures[k]} {k.replace('_', ' ')}" for k in _TROUBLE if k in figures]
-    told += [event.text for event in lane.clock.model.events[-1:]]
+    troubles = [f"{figures[k]} {k.replace('_', ' ')}" for k in _TROUBLE if k in figures]
+    troubles += [event.text for event in lane.clock.model.events[-1:]]
     estimate = lane.clock.model.estimate
     if estimate is not None:
         figures["offset_ms"] = round(estimate.offset_ns / NS_PER_MS, 3)
         figures["drift_ppm"] = round(estimate.drift_ppm, 3)
     return DiagnosticStatus(
-        level=DiagnosticStatus.WARN if told else DiagnosticStatus.OK,
+        level=DiagnosticStatus.WARN if troubles else DiagnosticStatus.OK,
         name=name,
-        message="; ".join(told) or "OK",
+        message="; ".join(troubles) or "OK",
         values=[KeyValue(key=k, value=str(v)) for k, v in figures.items()],
     )

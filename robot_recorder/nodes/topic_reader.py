@@ -1,4 +1,4 @@
-"""One topic's subscription: what has arrived on it is taken directly, not through an executor."""
+"""Take the messages of one topic directly from its subscription, without an executor."""
 
 from __future__ import annotations
 
@@ -12,19 +12,26 @@ from robot_recorder.model.qos import Qos
 from robot_recorder.model.topics import Channel, Sample
 from robot_recorder.nodes.qos import EventCounter
 
-_ID_SIZE = 16  # of an RTPS id; the middlewares differ in what they append
-_DISCOVERY_S = 5.0  # whoever is discovered later than this was not there before
-_DISCOVERY_MOST = 5000  # more than that before it is discovered: nobody knows when it began to send
+_ID_SIZE = 16  # bytes of an RTPS id; middlewares append different bytes
+_DISCOVERY_S = 5.0  # a publisher discovered later than this is a new one
+_DISCOVERY_MOST = 5000  # above this count, it is unknown when the publisher began to send
 _UNKNOWN = (
     "a publisher had sent {} messages before it was discovered: how many since the start is unknown"
 )
-_new = tuple.__new__  # what Sample(...) does, at a third of its price
+_new = tuple.__new__  # as Sample(...), in a third of the time
 
 
 class TopicReader:
-    """One channel and its current subscription."""
+    """A channel and its current subscription."""
 
     def __init__(self, channel: Channel, message_type: Any, forced: Qos | None) -> None:
+        """Create it without subscription.
+
+        Args:
+            channel: the channel of the samples.
+            message_type: class of the messages.
+            forced: QoS of the profile; None: follow the publishers.
+        """
         self.channel = channel
         self.message_type = message_type
         self.forced = forced
@@ -32,14 +39,14 @@ class TopicReader:
         self.subscription: Subscription[Any] | None = None
         self.events = EventCounter(channel.events)
         self.publisher_count = -1
-        # Of each publisher its id, one object for thousands of samples, its next message's number, and the last receipt.
+        # By publisher: its id (one object for all samples), next message number, last receive time.
         self._publishers: dict[bytes, list[Any]] = {}
         self._came_later: dict[bytes, bool] = {}
         self.since = time.monotonic()  # when the topic was first subscribed
         self._last_ns = 0
 
     def see(self, publishers: list[bytes]) -> frozenset[bytes]:
-        """Take the ids of the publishers that the graph shows now; the same as samples carry them."""
+        """Note the ids of the publishers in the graph; return them as samples carry them."""
         came_later = time.monotonic() - self.since > _DISCOVERY_S
         for publisher in publishers:
             self._came_later.setdefault(publisher[:_ID_SIZE], came_later)
@@ -49,10 +56,10 @@ class TopicReader:
     def _first(
         self, publisher: bytes, number: int | None, received: int, dropouts: list[Dropout]
     ) -> int | None:
-        """The number that a publisher's first message should have that could be heard.
+        """Return the expected number of a publisher's first message.
 
-        Of one that came after the subscription that is 1: what it sent before it was discovered is lost. Of one that had
-        sent very much by then nobody knows how much of that is lost to the episode.
+        For a publisher that came after the subscription it is 1: messages sent before discovery are
+        lost. If it had sent very many by then, the loss is noted as unknown.
         """
         came_later = self._came_later.get(
             publisher[:_ID_SIZE], time.monotonic() - self.since > _DISCOVERY_S
@@ -66,7 +73,12 @@ class TopicReader:
         return number
 
     def take_all(self, samples: list[Sample], dropouts: list[Dropout]) -> None:
-        """Take what has arrived, and find what did not, by the gaps in the publishers' numbers."""
+        """Take all received messages, and find losses by gaps in the publishers' message numbers.
+
+        Args:
+            samples: gets the samples, in order of receipt.
+            dropouts: gets the losses.
+        """
         if self.subscription is None:
             return
         channel, message_type, publishers = self.channel, self.message_type, self._publishers
@@ -74,21 +86,21 @@ class TopicReader:
         now_ns = time.time_ns()
         while (taken := take(message_type, True)) is not None:
             data, info = taken
-            # Some middlewares do not stamp receipt; then it is when the message was taken.
+            # Some middlewares give no receive time: use the time of taking.
             received = info["received_timestamp"] or time.time_ns()
             number = info.get("publication_sequence_number")  # since Jazzy
             gid = info.get("publisher_gid")  # since Kilted
             if gid is not None:
                 publisher = gid["data"]
-            else:  # numbers of several publishers that cannot be told apart say nothing
+            else:  # numbers are useless if several publishers cannot be distinguished
                 publisher, number = b"", number if channel.publishers == 1 else None
             known = publishers.get(publisher)
             if known is None:
                 first = self._first(publisher, number, received, dropouts)
                 known = publishers[publisher] = [publisher, first, 0]
             publisher, expected, before = known
-            # A message may wait in the middleware for an older one that is sent again: it is received behind it. A
-            # clock that was set back is another matter.
+            # The middleware may hold a message until an older one is sent again: use the later
+            # receive time. A time above now means that the clock was set back.
             if received < before <= now_ns:
                 received = before
             known[2] = received

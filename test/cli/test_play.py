@@ -189,7 +189,7 @@ def test_a_pipe_gets_a_line_at_the_beginning_and_one_at_the_end(bag: Path) -> No
     assert done.returncode == 0, done
     lines = done.stdout.splitlines()
     assert "\x1b" not in done.stdout and "\r" not in done.stdout
-    assert lines[0].startswith("perhaps not understood: /wrist/wrench"), "its hash is none"
+    assert lines[0].startswith("played, but perhaps unreadable: /wrist/wrench"), "invalid hash"
     assert lines[1] == "playing 007: 20.0 s, from 18.0 s on, one topic"
     assert lines[2].startswith("201 messages, timing error p50 ")
     assert all(line.startswith("some were up to") for line in lines[3:]), "of a busy machine"

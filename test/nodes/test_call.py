@@ -1,4 +1,4 @@
-"""The operator's shell command, run as its user runs it."""
+"""The command ``call``, run in a shell."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def call(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
-def test_yes_no_and_nobody_there(tmp_path: Path) -> None:
+def test_the_exit_code_tells_success_failure_and_a_missing_service(tmp_path: Path) -> None:
     with process("record", "called", profile="minimal_arm", root=tmp_path):
         done = call("--namespace", "called", "set_task", "task=lift_box", "operator_name=007")
         assert (done.returncode, done.stdout.strip()) == (0, "next episodes: lift_box"), done

@@ -1,4 +1,4 @@
-"""Services and topics that get anything: every call is answered, and nothing comes in unchecked."""
+"""Hostile input by service and topic: every call is answered, and every text is checked."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def callers(name: str) -> set[str]:
 
 def test_every_service_is_made_in_one_place() -> None:
     assert callers("create_service") == {"nodes/doors.py"}
-    assert callers("serve") == set(), "it is a function of nodes/doors.py alone"
+    assert callers("serve") == set(), "serve must be called as a function"
 
 
 def test_every_log_is_written_in_one_place() -> None:
@@ -67,7 +67,9 @@ def server() -> Iterator[tuple[Bench, Node]]:
 
 @LOGGED
 @pytest.mark.parametrize("kind", [*KINDS, Trigger], ids=lambda kind: kind.__name__)
-def test_a_service_that_breaks_answers(server: tuple[Bench, Node], kind: Any) -> None:
+def test_a_service_whose_callback_raises_still_answers(
+    server: tuple[Bench, Node], kind: Any
+) -> None:
     bench, node = server
 
     def breaks(request: Any, response: Any) -> Any:
@@ -105,7 +107,7 @@ def no_text(request: Any, response: Any) -> Any:
 @pytest.mark.parametrize(
     ("callback", "success", "message"),
     [
-        pytest.param(breaks_later, False, "it failed: KeyError: 'later'; its log", marks=LOGGED),
+        pytest.param(breaks_later, False, "it failed: KeyError: 'later'; see the", marks=LOGGED),
         (answers_later, True, "a\\nb"),
         (no_text, True, ""),
         pytest.param(lambda *_: None, False, "it failed: TypeError: the callback", marks=LOGGED),
@@ -114,7 +116,7 @@ def no_text(request: Any, response: Any) -> Any:
         pytest.param(lambda *_: 1 / 0, False, "it failed: ZeroDivisionError", marks=LOGGED),
     ],
 )
-def test_whatever_a_callback_does_the_caller_hears_of_it(
+def test_the_caller_gets_an_answer_whatever_the_callback_does(
     server: tuple[Bench, Node], callback: Any, success: bool, message: str
 ) -> None:
     bench, node = server
@@ -124,7 +126,7 @@ def test_whatever_a_callback_does_the_caller_hears_of_it(
     assert answer.path in ("", "half a character: \\udcff")
 
 
-def test_a_service_whose_texts_have_no_limit_is_not_made(
+def test_a_service_with_a_text_without_limit_is_not_created(
     server: tuple[Bench, Node], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(
@@ -134,7 +136,7 @@ def test_a_service_whose_texts_have_no_limit_is_not_made(
         serve(server[1], srv.Annotate, "it", answers_later)
 
 
-def test_messages_are_made_visible_all_through() -> None:
+def test_texts_of_nested_messages_are_escaped() -> None:
     status = EpisodeStatus(
         message="a\nb",
         limping=["joints: \x1b[2J"],
@@ -146,9 +148,9 @@ def test_messages_are_made_visible_all_through() -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_numbers_are_finite(value: float) -> None:
+def test_numbers_must_be_finite(value: float) -> None:
     assert message_problem(StartEpisode.Request(pre_roll_s=value)) == (
-        f"pre_roll_s is {value}, give a finite number"
+        f"pre_roll_s is {value}: give a finite number"
     )
     assert not message_problem(StartEpisode.Request(pre_roll_s=-1.0))
 
@@ -177,8 +179,8 @@ HOSTILE = ["x" * 300, "x" * 1_000_000, "../../outside", "/etc", "..", ".", "a\nb
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_every_call_is_answered_whatever_it_asks(bench: Bench, root: Path, kind: Any) -> None:
-    """All services of the nodes, every text field of theirs, with everything hostile."""
+def test_every_call_with_hostile_texts_is_answered(bench: Bench, root: Path, kind: Any) -> None:
+    """Call all services with each hostile text in each text field."""
     offered = bench.node.get_service_names_and_types()
     names = [name for name, kinds in offered if f"robot_recorder/srv/{kind.__name__}" in kinds]
     fields = kind.Request.get_fields_and_field_types().items()
@@ -200,7 +202,7 @@ def test_every_call_is_answered_whatever_it_asks(bench: Bench, root: Path, kind:
     assert not outside and not list(root.glob(".trash/*"))
 
 
-def test_a_start_with_a_pre_roll_that_is_no_number_is_answered(bench: Bench) -> None:
+def test_a_start_with_a_pre_roll_that_is_not_a_number_is_answered(bench: Bench) -> None:
     answer = bench.call(StartEpisode, "recorder/start_episode", force=True, pre_roll_s=math.nan)
     assert not answer.success and "pre_roll_s is nan" in answer.message
     assert bench.status.state == EpisodeStatus.STATE_IDLE
@@ -220,14 +222,14 @@ def test_a_start_with_a_pre_roll_that_is_no_number_is_answered(bench: Bench) -> 
         ({"instruction": "\u202e"}, "instruction contains the character \\u202e"),
     ],
 )
-def test_a_topic_is_trusted_no_more_than_a_service(
+def test_a_task_on_the_topic_is_checked_like_one_by_service(
     bench: Bench, root: Path, fields: dict[str, str], words: str
 ) -> None:
     assert bench.call(SetTask, "labeller/set_task", task="lift_box", operator_name="ann").success
     publisher = bench.node.create_publisher(Task, "labeller/task", LATCHED)
     publisher.publish(Task(**fields))
     bench.wait("the refusal", lambda: words in bench.status.message)
-    assert "the task before holds" in bench.status.message
+    assert "the previous task remains set" in bench.status.message
     bench.start()
     stopped = bench.stop()
     bench.node.destroy_publisher(publisher)
@@ -239,7 +241,7 @@ def test_a_topic_is_trusted_no_more_than_a_service(
 
 
 def published_label(bench: Bench, **fields: Any) -> Label:
-    """A label of the last episode, as anybody may publish it."""
+    """Build a label of the last episode, as any node may publish it."""
     id = bench.status.episode_id
     return Label(
         header=Header(stamp=to_time(time.time_ns())), **{"episode_id": id, "by": "eve", **fields}
@@ -248,7 +250,7 @@ def published_label(bench: Bench, **fields: Any) -> Label:
 
 @pytest.fixture(scope="module")
 def anybody(bench: Bench, root: Path) -> Iterator[Any]:
-    """Publishes labels without asking the labeller; there is a finished episode of two seconds."""
+    """Publish labels past the labeller; there is a finished episode of two seconds."""
     assert bench.call(SetTask, "labeller/set_task", task="lift_box", operator_name="ann").success
     bench.publish_until("all streams", bench.ready)
     bench.start()
@@ -288,7 +290,7 @@ OF_LABELS = [
 
 
 @pytest.mark.parametrize(("fields", "words"), OF_LABELS, ids=lambda x: str(x)[:30])
-def test_a_label_that_anybody_publishes_is_held_to_the_rules_of_the_services(
+def test_a_published_label_must_keep_the_rules_of_the_services(
     bench: Bench, root: Path, anybody: Any, fields: dict[str, Any], words: str
 ) -> None:
     path = root / bench.status.episode_id
@@ -299,7 +301,7 @@ def test_a_label_that_anybody_publishes_is_held_to_the_rules_of_the_services(
     assert (path / "metadata.yaml").read_bytes() == before
 
 
-def test_a_running_episode_takes_from_a_topic_what_the_rules_take_and_its_bag_holds_only_that(
+def test_a_running_episode_stores_only_the_published_labels_that_keep_the_rules(
     bench: Bench, root: Path, anybody: Any
 ) -> None:
     bench.publish_until("all streams", bench.ready)
@@ -319,11 +321,11 @@ def test_a_running_episode_takes_from_a_topic_what_the_rules_take_and_its_bag_ho
         (LabelKind.ANNOTATION, "eve", "grasp", ""),
         (LabelKind.OUTCOME, "unknown", "", "slip"),
     ]
-    told = {
+    recorded = {
         topic: [deserialize_message(m.data, kind) for m in read_messages(path, {topic})]
         for topic, kind in (("/labeller/labels", Label), ("/labeller/task", Task))
     }
-    assert [(x.kind, x.cause, x.previous) for x in told["/labeller/labels"]] == [
+    assert [(x.kind, x.cause, x.previous) for x in recorded["/labeller/labels"]] == [
         (0, "", ""), (2, "", ""), (1, "slip", "unlabelled"),
     ]  # fmt: skip
-    assert [(x.task, x.operator_name) for x in told["/labeller/task"]] == [("lift_box", "ann")]
+    assert [(x.task, x.operator_name) for x in recorded["/labeller/task"]] == [("lift_box", "ann")]

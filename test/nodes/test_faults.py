@@ -1,4 +1,4 @@
-"""What goes wrong on a floor, done to real processes: nothing may be lost without being told.
+"""Faults of a real floor, with real processes: every lost message must be reported.
 
 ``FAULTS=100 make test ARGS=test/nodes/test_faults.py`` kills a hundred times.
 """
@@ -54,12 +54,12 @@ def in_bag(path: Path, topic: str) -> list[bytes]:
 
 
 def balance(bench: Bench, episode: Episode, prefix: str = "") -> None:
-    """Received + reported lost = sent, for every stream; and what is there is what was sent."""
+    """Check for every stream that recorded + lost = sent, and that only sent messages are there."""
     for topic, sent in bench.sent.items():
         figures = episode.streams[prefix + topic]
         got = in_bag(episode.path, prefix + topic)
         assert figures["written"] == len(got)
-        if "unknown" in figures:  # another type was published there, too
+        if "unknown" in figures:  # another type was also published on this topic
             assert figures["lost"]["dds"] is None and len(got) <= len(sent), (topic, figures)
         else:
             assert len(got) + sum(figures["lost"].values()) == len(sent), (topic, figures)
@@ -67,14 +67,16 @@ def balance(bench: Bench, episode: Episode, prefix: str = "") -> None:
 
 
 def lost(path: Path, prefix: str, topic: str) -> int:
-    """How many messages of a topic the bag itself says are missing."""
+    """Return the number of lost messages of a topic according to the bag."""
     dropouts = in_bag(path, f"{prefix}/recorder/dropouts")
-    told = [deserialize_message(data, Dropout) for data in dropouts]
-    return sum(t.count for t in told if t.topic == prefix + topic)
+    losses = [deserialize_message(data, Dropout) for data in dropouts]
+    return sum(x.count for x in losses if x.topic == prefix + topic)
 
 
-def test_killed_at_any_moment(profile: Path, tmp_path: Path) -> None:
-    """SIGKILL: what came more than a second before is in the recovered episode, or told to be lost."""
+def test_a_recorder_killed_at_any_moment_loses_at_most_the_last_second(
+    profile: Path, tmp_path: Path
+) -> None:
+    """After SIGKILL, messages older than a second are recovered or reported as lost."""
     moments = random.Random(3)
     with Bench("killed") as bench:
         for number in range(KILLS):
@@ -92,7 +94,7 @@ def test_killed_at_any_moment(profile: Path, tmp_path: Path) -> None:
                     times += [time.monotonic()] * (len(bench.sent["/command"]) + 1 - len(times))
                 running.kill()
                 killed = time.monotonic()
-                # Who has no processor for a while cannot write, either.
+                # Time in which the recorder got no processor does not count.
                 stalled = sum(max(0.0, b - a - 0.1) for a, b in pairwise([*times, killed]))
                 running.wait(20)
             with process("recorder", "killed", profile=profile, root=root):
@@ -114,13 +116,13 @@ def test_killed_at_any_moment(profile: Path, tmp_path: Path) -> None:
                 got = in_bag(episode.path, f"/killed{topic}")
                 last = max((sent.index(data) + 1 for data in got), default=0)
                 missing = set(sent[:last]) - set(got)
-                told = lost(episode.path, "/killed", topic)
+                reported = lost(episode.path, "/killed", topic)
                 found = (number, topic, len(got), last, must)
                 assert len(set(got)) == len(got) and last >= must, found
-                assert len(missing) == told, (found, told)
+                assert len(missing) == reported, (found, reported)
 
 
-def test_a_file_that_may_not_grow_ends_as_aborted(profile: Path, tmp_path: Path) -> None:
+def test_an_episode_whose_file_cannot_grow_is_aborted(profile: Path, tmp_path: Path) -> None:
     with (
         Bench("full") as bench,
         process("recorder", "full", profile=profile, root=tmp_path, limit_file_bytes=300_000),
@@ -135,7 +137,7 @@ def test_a_file_that_may_not_grow_ends_as_aborted(profile: Path, tmp_path: Path)
         assert episode.facts["aborted"] == "true" and "too large" in episode.facts["error"]
         assert 0 < len(in_bag(path, "/full/joint_states")) == episode.counts["/full/joint_states"]
         assert sum(s["lost"]["writer"] for s in episode.streams.values()) > 0
-        # and the node goes on
+        # the node goes on
         bench.start()
         bench.publish_for(0.3)
         bench.settle()
@@ -164,7 +166,7 @@ def test_an_episode_stops_before_the_disk_is_full(profile: Path, tmp_path: Path)
         ballast.unlink()
 
 
-def test_a_disk_that_is_full_all_of_a_sudden(profile: Path, tmp_path: Path) -> None:
+def test_a_disk_that_is_suddenly_full_aborts_the_episode(profile: Path, tmp_path: Path) -> None:
     with (
         small_disk(tmp_path / "disk", "4m") as disk, Bench("sudden") as bench,
         process("recorder", "sudden", profile=profile, root=disk, min_free_mb=0),
@@ -181,7 +183,7 @@ def test_a_disk_that_is_full_all_of_a_sudden(profile: Path, tmp_path: Path) -> N
         )
         ballast.unlink()
         for partial in open_store(disk).unfinished():
-            assert partial.is_dir()  # kept, when not even the index had room
+            assert partial.is_dir()  # kept if there was no room even for the index
         bench.start()
         bench.publish_for(0.2)
         assert bench.stop().success, "the node goes on"
@@ -191,15 +193,14 @@ def all_written(bench: Bench, stream: str, topic: str) -> None:
     bench.wait("all it sent", lambda: bench.stream(stream).written == len(bench.sent[topic]))
 
 
-def test_publishers_that_misbehave(profile: Path, tmp_path: Path) -> None:
+def test_losses_of_misbehaving_publishers_are_counted(profile: Path, tmp_path: Path) -> None:
     with (
         Bench("odd") as bench,
         process("recorder", "odd", profile=profile, root=tmp_path),
     ):
         bench.publish_until("all streams", bench.ready)
-        bench.publish_for(
-            6.0
-        )  # who comes after this was not there before: his losses count from his first
+        # Publishers that come later than this are new: their losses count from number 1.
+        bench.publish_for(6.0)
         bench.start()
         bench.publish_for(0.3)
         # empty and huge messages
@@ -219,9 +220,9 @@ def test_publishers_that_misbehave(profile: Path, tmp_path: Path) -> None:
         ):
             bench.publish_message(publisher, topic, message)
         bench.publish_for(0.5)
-        # a loss shows with the next message that arrives
+        # the next message shows the loss
         bench.publish_message(big, "/camera/image/compressed", CompressedImage(format="last"))
-        # one that dies, and its successor. What the dead had not delivered yet nobody can count.
+        # a publisher that dies, and its successor; undelivered messages cannot be counted
         all_written(bench, "command", "/command")
         bench.node.destroy_publisher(bench.publishers["/command"][0])
         bench.publishers["/command"] = (
@@ -232,7 +233,7 @@ def test_publishers_that_misbehave(profile: Path, tmp_path: Path) -> None:
             lambda: bench.publishers["/command"][0].get_subscription_count() > 0,
         )
         bench.publish_for(0.3)
-        # one that comes back with another type: its messages cannot be recorded, and that is said
+        # a publisher with another type: its messages are not recorded, and that is reported
         all_written(bench, "wrench", "/wrist/wrench")
         bench.node.destroy_publisher(bench.publishers.pop("/wrist/wrench")[0])
         other = bench.node.create_publisher(String, "wrist/wrench", 10)
@@ -240,7 +241,7 @@ def test_publishers_that_misbehave(profile: Path, tmp_path: Path) -> None:
             "the wrong type", lambda: bench.stream("wrench").health == StreamHealth.WRONG_TYPE
         )
         other.publish(String(data="not a wrench"))
-        # one that stalls
+        # a publisher that stalls
         stalled = bench.publishers.pop("/joint_states")
         bench.publish_until(
             "the stall", lambda: bench.stream("joints").health == StreamHealth.STALE
@@ -254,7 +255,7 @@ def test_publishers_that_misbehave(profile: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("jump_s", [HOUR, -HOUR])
-def test_the_wall_clock_is_set_during_an_episode(
+def test_setting_the_wall_clock_during_an_episode_changes_no_timestamps(
     profile: Path, tmp_path: Path, jump_s: float
 ) -> None:
     if shutil.which("cc") is None:
@@ -286,7 +287,7 @@ def test_the_wall_clock_is_set_during_an_episode(
         stamps = [m.receive_ns for m in read_messages(episode.path)]
         assert stamps == sorted(stamps) and (stamps[-1] - stamps[0]) / 1e9 < took + 0.5
         assert episode.duration_s == pytest.approx(stopped.duration_s, abs=0.3)
-        # afterwards the new time holds; the robot's drivers would have it, too
+        # the next episode uses the new time, as the robot's drivers would
         bench.shift_s = jump_s
         bench.publish_until("all streams", bench.ready)
         again = bench.start(pre_roll_s=0.5)
@@ -296,8 +297,10 @@ def test_the_wall_clock_is_set_during_an_episode(
         assert again.episode_id == second.id and "clock_jumps" not in second.facts
 
 
-def test_simulated_time(profile: Path, tmp_path: Path) -> None:
-    """With use_sim_time all stamps are those of /clock, as in rosbag2."""
+def test_with_simulated_time_all_receive_times_are_those_of_clock(
+    profile: Path, tmp_path: Path
+) -> None:
+    """As in rosbag2 with use_sim_time."""
     with (
         Bench("sim") as bench,
         process("record", "sim", profile=profile, root=tmp_path, use_sim_time=True),
@@ -328,7 +331,7 @@ def test_simulated_time(profile: Path, tmp_path: Path) -> None:
         stopped = bench.stop()
         episode = Episode.open(Path(stopped.path))
         for topic, sent in bench.sent.items():
-            # A time lasts until the next message of /clock: what came in it before the start is in, too.
+            # Messages before the start have the same time until the next message of /clock.
             got = in_bag(episode.path, f"/sim{topic}")
             assert got[-len(sent) :] == sent and len(got) <= len(sent) + 1
         assert begin_ns - 50_000_000 <= episode.start_ns <= begin_ns
@@ -337,7 +340,9 @@ def test_simulated_time(profile: Path, tmp_path: Path) -> None:
         assert (stamps[-1] - begin_ns) / 1e9 == pytest.approx(1.0, abs=0.1)
 
 
-def test_qos_events_are_counted_and_a_deaf_profile_is_told(profile: Path, tmp_path: Path) -> None:
+def test_qos_events_are_counted_and_an_incompatible_profile_is_reported(
+    profile: Path, tmp_path: Path
+) -> None:
     deaf = tmp_path / "deaf.yaml"
     forced = "rate_hz: 50, qos: {reliability: reliable}}\n  desc"
     deaf.write_text(PROFILE.replace("rate_hz: 50}\n  desc", forced))
@@ -375,7 +380,9 @@ def test_qos_events_are_counted_and_a_deaf_profile_is_told(profile: Path, tmp_pa
 
 
 @pytest.mark.alone
-def test_what_the_queue_drops_is_told_in_the_bag(tmp_path: Path, profile: Path) -> None:
+def test_messages_dropped_by_the_queue_are_reported_in_the_bag(
+    tmp_path: Path, profile: Path
+) -> None:
     with (
         Bench("drops") as bench,
         process("recorder", "drops", profile=profile, root=tmp_path, max_queue_mb=1),
@@ -394,6 +401,8 @@ def test_what_the_queue_drops_is_told_in_the_bag(tmp_path: Path, profile: Path) 
         episode = Episode.open(Path(stopped.path))
         balance(bench, episode, "/drops")
         dropouts = in_bag(episode.path, "/drops/recorder/dropouts")
-        told = [deserialize_message(data, Dropout) for data in dropouts]
+        losses = [deserialize_message(data, Dropout) for data in dropouts]
         assert lost(episode.path, "/drops", "/joint_states") == 3
-        assert {(t.topic, t.place) for t in told} == {("/drops/joint_states", Dropout.PLACE_QUEUE)}
+        assert {(x.topic, x.place) for x in losses} == {
+            ("/drops/joint_states", Dropout.PLACE_QUEUE)
+        }

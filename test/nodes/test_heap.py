@@ -1,4 +1,4 @@
-"""The C library's heap: few of them however many threads there were, and what is free is given back."""
+"""The C library's heaps stay few despite many threads, and free memory is returned."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from robot_recorder.nodes import heap
 
-pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glibc's heap")
+pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
 
 THREADS = """
 import ctypes, sys, threading
@@ -59,11 +59,11 @@ def test_threads_share_few_heaps() -> None:
     assert heaps["kept whole"] <= 2 < heaps["as it is"]
 
 
-def test_what_is_free_is_given_back() -> None:
+def test_free_memory_is_returned() -> None:
     assert int(run(FREED).stdout) > 40_000_000
 
 
-def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_c_libraries_are_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heap, "_libc", lambda: None)
     assert not heap.keep_whole()
     heap.give_back()

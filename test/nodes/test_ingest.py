@@ -27,7 +27,7 @@ LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class Floor:
-    """An ingest of one topic, and a node to publish on it."""
+    """An ingest of one topic, and a node that publishes on it."""
 
     def __init__(self) -> None:
         rclpy.init()
@@ -77,7 +77,7 @@ def say(publisher, word: str):
     return lambda: publisher.publish(String(data=word))
 
 
-def test_in_order_of_receipt_and_all_of_it_by_flush(floor: Floor) -> None:
+def test_samples_are_in_order_of_receipt_and_flush_delivers_all(floor: Floor) -> None:
     publisher = floor.publisher()
     floor.until("the publisher to be heard", lambda: floor.heard("hello"), say(publisher, "hello"))
     for number in range(500):
@@ -92,7 +92,9 @@ def test_in_order_of_receipt_and_all_of_it_by_flush(floor: Floor) -> None:
     assert not floor.dropouts
 
 
-def test_what_the_middleware_lost_is_counted(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_losses_in_the_middleware_are_counted(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ingest_module, "_DEPTH", 100)
     publisher = floor.publisher()
     floor.until("the publisher to be heard", lambda: floor.heard("hello"), say(publisher, "hello"))
@@ -108,13 +110,13 @@ def test_what_the_middleware_lost_is_counted(floor: Floor, monkeypatch: pytest.M
     floor.open.set()
     floor.until("the last one", lambda: floor.heard("number 999"))
     arrived = len(floor.samples) - before
-    assert arrived < 500, "nothing was lost: the test does not test"
+    assert arrived < 500, "nothing was lost, so nothing is tested"
     assert arrived + sum(d.count or 0 for d in floor.dropouts) == 1001
     assert {(d.topic, d.place) for d in floor.dropouts} == {("/ingesting/words", Place.DDS)}
     assert all(0 < d.start_ns <= d.end_ns for d in floor.dropouts)
 
 
-def test_a_best_effort_publisher_that_joins_is_heard_too(floor: Floor) -> None:
+def test_messages_of_a_best_effort_publisher_that_joins_are_received(floor: Floor) -> None:
     reliable = floor.publisher()
     floor.until("the reliable one", lambda: floor.heard("reliable"), say(reliable, "reliable"))
     camera = floor.publisher(BEST_EFFORT)
@@ -125,7 +127,7 @@ def test_a_best_effort_publisher_that_joins_is_heard_too(floor: Floor) -> None:
     assert offered == {"reliable", "best_effort"}
 
 
-def test_latched_messages_of_every_publisher_are_told_apart(floor: Floor) -> None:
+def test_latched_messages_of_several_publishers_are_distinguished(floor: Floor) -> None:
     first, second = floor.publisher(LATCHED), floor.publisher(LATCHED)
     first.publish(String(data="first"))
     second.publish(String(data="second"))
@@ -141,10 +143,10 @@ def test_one_topic_has_one_type(floor: Floor) -> None:
     assert floor.ingest.subscribe("words", STRING) is floor.channel
 
 
-def test_how_much_was_lost_before_a_discovery_is_unknown_beyond_sense(
+def test_losses_before_a_late_discovery_are_unknown_above_a_limit(
     floor: Floor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A publisher that had sent very much when it was discovered may have begun long before."""
+    """A publisher that had sent very many messages may have begun long before the subscription."""
     monkeypatch.setattr(topic_reader, "_DISCOVERY_MOST", 3)
     monkeypatch.setattr(topic_reader, "_DISCOVERY_S", 0.0)
     publisher = floor.publisher(BEST_EFFORT)
@@ -158,11 +160,11 @@ def test_how_much_was_lost_before_a_discovery_is_unknown_beyond_sense(
     assert "before it was discovered" in unknown[0].why
 
 
-def test_a_second_type_on_a_topic_is_a_loss_that_nobody_can_count(floor: Floor) -> None:
+def test_a_second_type_on_a_topic_is_an_unknown_loss(floor: Floor) -> None:
     publisher = floor.publisher()
     floor.until("the publisher to be heard", lambda: floor.heard("hello"), say(publisher, "hello"))
     assert not floor.dropouts
-    context = rclpy.Context()  # one participant has one type a topic
+    context = rclpy.Context()  # a participant can have only one type per topic
     rclpy.init(context=context)
     other = rclpy.create_node("other", namespace="ingesting", context=context)
     other.create_publisher(Header, "words", 10)
@@ -176,7 +178,7 @@ def test_a_second_type_on_a_topic_is_a_loss_that_nobody_can_count(floor: Floor) 
 
 
 class Resent:
-    """A subscription whose middleware gives one writer's messages in order, their receipts not being so."""
+    """A subscription with the messages of one writer in order, but with receive times out of order."""
 
     def __init__(self, taken: list[tuple[int, int]]) -> None:
         self.handle = self
@@ -195,8 +197,8 @@ class Resent:
         return self._taken.pop(0) if self._taken else None
 
 
-def test_one_writers_messages_stay_in_order_when_some_are_sent_again() -> None:
-    """Number 2 came late, and what came after it waited for it in the middleware."""
+def test_messages_of_one_writer_stay_in_order_if_some_are_sent_again() -> None:
+    """Number 2 came late; the middleware held the following messages until then."""
     reader = topic_reader.TopicReader(Channel(BagTopic("/words", STRING)), String, None)
     samples: list[Sample] = []
     dropouts: list[Dropout] = []
@@ -206,7 +208,7 @@ def test_one_writers_messages_stay_in_order_when_some_are_sent_again() -> None:
     assert [s.data for s in samples] == [b"1", b"2", b"3", b"4", b"5"]
     assert [s.receive_ns for s in samples] == [100, 900, 900, 900, 1000]
     assert not dropouts
-    # A clock that was set back is told by the machine's own: nothing is held at the time of before.
+    # If the system clock was set back, receive times follow it.
     future = time.time_ns() + 10**12
     reader.subscription = Resent([(6, future), (7, 2000)])  # type: ignore[assignment]
     samples.clear()

@@ -1,4 +1,4 @@
-"""What callers, other users, full disks and a second recorder can do to episodes: asked of real nodes."""
+"""Episodes are safe from callers, other users, full disks and a second recorder; with real nodes."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def record(bench: Bench) -> Episode:
 
 
 @pytest.mark.parametrize("id", ["x/../../outside", "../victim", "/etc", "..", "x" * 240])
-def test_no_id_leads_out_of_the_root(bench: Bench, root: Path, id: str) -> None:
+def test_an_id_cannot_lead_out_of_the_root(bench: Bench, root: Path, id: str) -> None:
     before = sorted(p.name for p in root.parent.iterdir())
     for kind, name, fields in (
         (DiscardEpisode, "discard_episode", {"episode_id": id}),
@@ -69,22 +69,24 @@ def test_no_id_leads_out_of_the_root(bench: Bench, root: Path, id: str) -> None:
     assert sorted(p.name for p in root.parent.iterdir()) == before
 
 
-def test_a_discard_says_until_when_and_is_refused_twice(bench: Bench, root: Path) -> None:
+def test_discarding_tells_the_retention_and_is_refused_the_second_time(
+    bench: Bench, root: Path
+) -> None:
     episode = record(bench)
     gone = bench.call(DiscardEpisode, "recorder/discard_episode")
-    assert gone.success and "can be restored until 20" in gone.message
+    assert gone.success and "can be restored at least until 20" in gone.message
     for id in ("", episode.id):
         again = bench.call(DiscardEpisode, "recorder/discard_episode", episode_id=id)
         assert (
             not again.success and "trash" in again.message
         ) or "no episode to discard" in again.message
     assert [p.name for p in open_store(root).trashed()] == [episode.id]
-    # a trash that is too large is told, and kept
+    # a trash that is too large is reported and kept
     bench.wait("the warning", lambda: any("trash_max_gb" in w for w in bench.status.warnings))
     started = bench.call(StartEpisode, "recorder/start_episode", force=True)
     assert started.success and "--delete" in started.message
     bench.stop()
-    # another robot's, discarded later, does not come back instead
+    # an episode of another robot, discarded later, is not restored instead
     other = open_store(root)
     stranger = shutil.copytree(root / TRASH / episode.id, root / "r2_20300101T000000_000")
     (Path(stranger) / "discarded.json").unlink()
@@ -100,8 +102,8 @@ def test_a_discard_says_until_when_and_is_refused_twice(bench: Bench, root: Path
     assert named.success
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="becoming somebody else needs root")
-def test_who_may_only_read_freezes_no_service(bench: Bench, root: Path) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="changing the user needs root")
+def test_a_reader_cannot_block_the_services(bench: Bench, root: Path) -> None:
     record(bench)
     for folder in (root, *root.parents[:4]):
         folder.chmod(folder.stat().st_mode | 0o055)
@@ -112,7 +114,9 @@ def test_who_may_only_read_freezes_no_service(bench: Bench, root: Path) -> None:
         assert time.monotonic() - began < 10
 
 
-def test_a_process_without_a_file_to_spare_saves_and_says_so(bench: Bench) -> None:
+def test_a_process_without_free_file_descriptors_saves_the_episode_and_reports_it(
+    bench: Bench,
+) -> None:
     bench.start()
     bench.publish_for(0.5)
     (pid,) = [int(p.name) for p in Path("/proc").glob("[0-9]*") if _is_recorder(p)]
@@ -135,7 +139,7 @@ def _is_recorder(process: Path) -> bool:
     return b"__ns:=/keeping" in line and b"/record\0" in line
 
 
-def test_the_mode_is_a_parameter(profile: Path, tmp_path: Path) -> None:
+def test_the_file_mode_is_a_parameter(profile: Path, tmp_path: Path) -> None:
     parameters = {"profile": profile, "root": tmp_path / "episodes", "file_mode": "'0600'"}
     before = os.umask(0)
     try:
@@ -152,8 +156,10 @@ def test_the_mode_is_a_parameter(profile: Path, tmp_path: Path) -> None:
     assert running.returncode == 2 and "file_mode" in output and "Traceback" not in output
 
 
-def test_a_second_recorder_of_one_robot_waits_for_the_first(profile: Path, tmp_path: Path) -> None:
-    """Two namespaces that make one name, so that each can be asked by itself."""
+def test_a_second_recorder_of_a_robot_is_refused_until_the_first_ends(
+    profile: Path, tmp_path: Path
+) -> None:
+    """Two namespaces give the same robot name, so that each recorder can be called separately."""
     parameters = {"profile": profile, "root": tmp_path}
     with (
         Bench("two_arms") as one, Bench("two/arms") as two,
@@ -163,19 +169,19 @@ def test_a_second_recorder_of_one_robot_waits_for_the_first(profile: Path, tmp_p
         record(one)
         with process("recorder", "two/arms", **parameters):  # type: ignore[arg-type]
             two.publish_until("all streams", two.ready)
-            told = f"process {first.pid} on"
-            two.wait("the warning", lambda: any(told in w for w in two.status.warnings))
+            holder = f"process {first.pid} on"
+            two.wait("the warning", lambda: any(holder in w for w in two.status.warnings))
             refused = two.call(StartEpisode, "recorder/start_episode", force=True)
-            assert not refused.success and told in refused.message
+            assert not refused.success and holder in refused.message
             assert "second_recorder" in refused.message
-            assert record(one).id, "the first is not disturbed"
+            assert record(one).id, "the first recorder goes on"
             first.send_signal(signal.SIGKILL)
             first.wait(20)
             two.wait("the end of the warning", lambda: not two.status.warnings)
             assert record(two).facts["robot"] == "two_arms"
 
 
-def test_the_reserve_of_the_disk_is_left_alone(profile: Path, tmp_path: Path) -> None:
+def test_the_reserve_of_the_disk_is_not_used(profile: Path, tmp_path: Path) -> None:
     with (
         small_disk(tmp_path / "disk", "8m") as disk, Bench("reserve") as bench,
         process("recorder", "reserve", profile=profile, root=disk, min_free_mb=5, max_episode_s=60.0),

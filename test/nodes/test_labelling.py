@@ -1,4 +1,4 @@
-"""Labels given through the services of the real nodes, while others label the same episodes."""
+"""Labels by the services of the real nodes, while other processes label the same episodes."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def bench(profile: Path, root: Path) -> Iterator[Bench]:
 
 
 def start(bench: Bench) -> str:
-    """Begin an episode, and see that everybody knows."""
+    """Start an episode, and wait until all nodes know it."""
     id = bench.call(StartEpisode, "recorder/start_episode", force=True).episode_id
     bench.publish_until("the start to be known", lambda: bench.status.episode_id == id)
     return id
@@ -73,14 +73,14 @@ def mark(bench: Bench, **fields):
     return bench.call(MarkOutcome, "labeller/mark_outcome", **fields)
 
 
-def command_line(path: Path, *said: str) -> subprocess.Popen[str]:
+def command_line(path: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", COMMAND, "label", str(path), *said],
+        [sys.executable, "-c", COMMAND, "label", str(path), *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 
 
-def test_the_answer_says_which_episode_what_it_was_and_what_is_missing(bench: Bench) -> None:
+def test_the_answer_names_the_episode_its_old_outcome_and_missing_annotations(bench: Bench) -> None:
     id = start(bench)
     first = bench.call(Trigger, "labeller/mark_success")
     assert first.success and first.message == (
@@ -101,17 +101,17 @@ def test_the_answer_says_which_episode_what_it_was_and_what_is_missing(bench: Be
     by_id = mark(bench, outcome=0, episode_id=id, by="eve")
     assert by_id.message.startswith(f"{id} marked as unlabelled (was failure)"), by_id.message
     log = Episode.open(path).events
-    assert all(e.by for e in log), "who is always said: the operator, when nobody else is"
+    assert all(e.by for e in log), "without a labeller, the operator is named"
     assert [e.by for e in log[1:]] == ["ann"] * 6 + ["eve"]
 
 
-def test_right_after_the_stop_means_the_episode_that_is_being_finalised(bench: Bench) -> None:
+def test_a_label_right_after_the_stop_goes_to_the_episode_being_finalised(bench: Bench) -> None:
     id = start(bench)
     bench.publish_for(0.5)
     client: Any = bench.node.create_client(StopEpisode, "recorder/stop_episode")
     assert client.wait_for_service(20)
     stopping = client.call_async(StopEpisode.Request())
-    # its answer is not waited for
+    # do not wait for its answer
     marked = bench.call(Trigger, "labeller/mark_success")
     assert marked.success and id in marked.message
     bench.wait("the stop", stopping.done)
@@ -140,11 +140,13 @@ def test_an_annotation_can_be_withdrawn(bench: Bench) -> None:
     assert [e.kind for e in log[1:]] == [LabelKind.ANNOTATION] * 2 + [LabelKind.RETRACTION] * 2
 
 
-def test_annotations_that_cannot_be_are_refused(bench: Bench) -> None:
+def test_invalid_annotations_are_rejected(bench: Bench) -> None:
     start(bench)
     typo = bench.call(Annotate, "labeller/annotate", name="gras")
     assert not typo.success and "did you mean 'grasp'?" in typo.message
-    assert bench.call(Annotate, "labeller/annotate", name="wave").success, "floors improvise"
+    assert bench.call(Annotate, "labeller/annotate", name="wave").success, (
+        "names that the task does not list are allowed"
+    )
     early = bench.call(Annotate, "labeller/annotate", name="grasp", start=to_time(10**9))
     assert not early.success and "outside of the episode" in early.message
     path = stop(bench)
@@ -153,7 +155,7 @@ def test_annotations_that_cannot_be_are_refused(bench: Bench) -> None:
     assert len(Episode.open(path).events) == 2
 
 
-def test_the_recorder_and_command_lines_at_once_lose_nothing(bench: Bench) -> None:
+def test_labels_by_service_and_by_command_line_at_once_are_all_kept(bench: Bench) -> None:
     start(bench)
     assert bench.call(Trigger, "labeller/mark_success").success
     path = stop(bench)
@@ -172,7 +174,7 @@ def test_the_recorder_and_command_lines_at_once_lose_nothing(bench: Bench) -> No
         assert after.previous == before.outcome.text + (f": {before.cause}" if before.cause else "")
     assert all(answer.success for answer in answers)
     assert [a.previous for a in answers] == [e.previous for e in log if e.by == "own"]
-    # and the status knows it, which had heard nothing of the others
+    # the status also has the labels of the other processes
     bench.wait("the status", lambda: bench.status.outcome == Outcome.SUCCESS)
     relabelled = command_line(path, "--by", "p9", "--failure", "slip")
     assert relabelled.wait(20) == 0
@@ -182,7 +184,7 @@ def test_the_recorder_and_command_lines_at_once_lose_nothing(bench: Bench) -> No
     bench.wait("the status", lambda: bench.status.outcome == Outcome.FAILURE)
 
 
-def test_an_episode_in_the_trash_is_restored_first(bench: Bench) -> None:
+def test_an_episode_in_the_trash_must_be_restored_before_labelling(bench: Bench) -> None:
     start(bench)
     path = stop(bench)
     assert bench.call(DiscardEpisode, "recorder/discard_episode").success
@@ -193,7 +195,7 @@ def test_an_episode_in_the_trash_is_restored_first(bench: Bench) -> None:
     assert Episode.open(path).labels.outcome is Outcome.SUCCESS
 
 
-def test_after_a_restart_the_last_one_is_the_newest_of_this_robot(
+def test_after_a_restart_the_last_episode_is_the_newest_of_this_robot(
     profile: Path, tmp_path: Path
 ) -> None:
     with Bench("rob") as bench, process("record", "rob", profile=profile, root=tmp_path):
@@ -212,7 +214,7 @@ def test_after_a_restart_the_last_one_is_the_newest_of_this_robot(
         assert marked.success, marked.message
         assert marked.message.startswith(f"{path.name} (the last one on disk) marked as failure")
         assert Episode.open(path).labels.outcome is Outcome.FAILURE
-        assert Episode.open(path).events[-1].by == "unknown", "nobody has said who drives"
+        assert Episode.open(path).events[-1].by == "unknown", "no operator is set"
     with Bench("rob_2") as bench, process("record", "rob_2", profile=profile, root=tmp_path):
         bench.publish_until("the status", lambda: bench.status is not None)
         nothing = bench.call(Trigger, "labeller/mark_success")

@@ -1,4 +1,4 @@
-"""What of a robot can be shown, by what it says of itself."""
+"""What rviz can show of a running robot, by its description and transforms."""
 
 from __future__ import annotations
 
@@ -27,40 +27,44 @@ def profile(tmp_path: Path) -> str:
     return str(tmp_path / "bench.yaml")
 
 
-def test_a_robot_that_says_little(profile: str) -> None:
-    """Its description has no links: it is told, and what is there is shown."""
+def test_a_robot_with_an_invalid_description_is_shown_without_it(profile: str) -> None:
+    """Its description has no links; that is logged, and sensors are shown."""
     with Bench("little"):
         shown = look_at_robot(LaunchArguments(Path(), live=profile, namespace="/little"))
     assert (shown.description, shown.frame, shown.moved) == ("", FRAME, False)
-    assert shown.joint_states == "/little/joint_states", "not what is commanded"
+    assert shown.joint_states == "/little/joint_states", (
+        "the observed joints, not the commanded ones"
+    )
     assert shown.sensors == (SensorStream("wrench", "/little/wrist/wrench", WRENCH),)
     assert shown.cameras == (Camera("camera", "/little/camera/image/compressed"),)
 
 
 @pytest.mark.parametrize("namespace", ["", "/own"])
-def test_a_robot_that_says_where_its_links_are(profile: str, namespace: str) -> None:
+def test_a_robot_with_description_and_transforms_is_shown_completely(
+    profile: str, namespace: str
+) -> None:
     with Bench("own") as bench:
         description = bench.node.create_publisher(String, f"{namespace}/robot_description", LATCHED)
         description.publish(String(data=URDF))
-        # What counts is who is there, not what he says.
+        # Only the existence of the publisher matters, not its messages.
         bench.node.create_publisher(String, f"{namespace}/tf", 10)
         shown = look_at_robot(LaunchArguments(Path(), live=profile, namespace=namespace))
     assert (shown.description, shown.frame) == (URDF, "base")
     assert shown.moved and shown.own_tf == bool(namespace)
 
 
-def test_transforms_of_everybody_are_not_those_of_a_robot_with_a_namespace(profile: str) -> None:
+def test_a_robot_with_a_namespace_does_not_use_the_shared_transforms(profile: str) -> None:
     with Bench("other") as bench:
         bench.node.create_publisher(String, "/tf", 10)
         without = look_at_robot(LaunchArguments(Path(), live=profile, namespace="/seventh"))
         description = bench.node.create_publisher(String, "/seventh/robot_description", LATCHED)
         description.publish(String(data=URDF))
         shown = look_at_robot(LaunchArguments(Path(), live=profile, namespace="/seventh"))
-    assert not without.moved and not without.own_tf, "they are all there is"
-    assert not shown.moved and shown.own_tf, "a robot_state_publisher of the viewer's, aside"
+    assert not without.moved and not without.own_tf, "the shared transforms are the only ones"
+    assert not shown.moved and shown.own_tf, "a separate robot_state_publisher of the viewer"
 
 
-def test_what_cannot_be_shown_is_refused(profile: str, tmp_path: Path) -> None:
+def test_invalid_arguments_are_refused(profile: str, tmp_path: Path) -> None:
     broken = tmp_path / "broken.urdf"
     broken.write_text("<robot")
     with pytest.raises(ConfigError, match="no_such"):

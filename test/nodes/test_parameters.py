@@ -1,4 +1,4 @@
-"""The parameters that nodes declare are those that the documentation lists, with their defaults."""
+"""The documentation lists exactly the parameters that nodes declare, with their defaults."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def bench() -> Iterator[Bench]:
 
 
 def declared(bench: Bench, node: str) -> dict[str, Any]:
-    """Names and values."""
+    """Return names and values of a node's parameters."""
     names = bench.call(ListParameters, f"{node}/list_parameters").result.names
     names = [name for name in names if not name.startswith(OF_ROS)]
     found = bench.call(GetParameters, f"{node}/get_parameters", names=names).values
@@ -36,53 +36,55 @@ def declared(bench: Bench, node: str) -> dict[str, Any]:
 
 
 def documented(page: str, section: str = "") -> dict[str, str]:
-    """Names and defaults as a page says them: in a table, or in a sentence (no defaults then)."""
+    """Read names and defaults from a page: from a table, or from a sentence (without defaults)."""
     text = (DOCS / page).read_text()
     if section:
         text = re.split(r"^## ", text.partition(f"## {section}\n")[2], flags=re.M)[0]
-    told: dict[str, str] = {}
+    found: dict[str, str] = {}
     for table in re.findall(r"^\| parameter \| default \|.*\n\|[-|]+\n((?:\|.*\n?)+)", text, re.M):
         for row in table.splitlines():
             names, default = (cell.strip() for cell in row.split("|")[1:3])
             each = re.findall(r"`(\w+)`", names)
             values = default.split(", ") if len(each) > 1 else [default]
-            told |= dict(zip(each, values, strict=True))
+            found |= dict(zip(each, values, strict=True))
     for sentence in re.findall(r"^Parameters?: ([^.]*?)(?:: \[|\.)", text, re.M):
-        told |= dict.fromkeys(re.findall(r"`(\w+)`", sentence), "")
-    return told
+        found |= dict.fromkeys(re.findall(r"`(\w+)`", sentence), "")
+    return found
 
 
-def hold(told: dict[str, str], there: dict[str, Any], given: set[str]) -> None:
-    """The same names; and the same defaults, where the page gives a number, a truth or a word."""
-    assert set(told) | {"use_sim_time"} == set(there) | {"use_sim_time"}
-    for name, text in told.items():
+def compare(listed: dict[str, str], there: dict[str, Any], given: set[str]) -> None:
+    """Compare names, and defaults where the page gives a number, a boolean or a word."""
+    assert set(listed) | {"use_sim_time"} == set(there) | {"use_sim_time"}
+    for name, text in listed.items():
         word = re.fullmatch(r"`(\w+)`|([\d.]+|true|false)", text)
         if word and name not in given:
             value = yaml.safe_load(word[1] or word[2])
             assert there[name] == value and type(there[name]) is type(value), name
 
 
-def test_of_the_recorder_and_its_companions(bench: Bench, tmp_path: Path) -> None:
+def test_the_parameters_of_recorder_synchronizer_and_labeller_are_documented(
+    bench: Bench, tmp_path: Path
+) -> None:
     with process("record", root=tmp_path / "e"):
-        told = documented("interfaces.md", "recorder")
-        assert len(told) > 10
-        hold(told, declared(bench, "recorder"), {"root"})
+        listed = documented("interfaces.md", "recorder")
+        assert len(listed) > 10
+        compare(listed, declared(bench, "recorder"), {"root"})
         for name in ("synchronizer", "labeller"):
-            told = documented("interfaces.md", name)
-            assert told
-            hold(told, declared(bench, name), set())
+            listed = documented("interfaces.md", name)
+            assert listed
+            compare(listed, declared(bench, name), set())
 
 
-def test_of_the_player(bench: Bench, tmp_path: Path) -> None:
+def test_the_parameters_of_the_player_are_documented(bench: Bench, tmp_path: Path) -> None:
     bag = small_robot(tmp_path / "bag", 2)
     with process("player", episode=bag, paused=True, keyboard=False):
-        told = documented("playback.md")
-        assert len(told) > 5
-        hold(told, declared(bench, "player"), {"episode", "paused", "keyboard"})
+        listed = documented("playback.md")
+        assert len(listed) > 5
+        compare(listed, declared(bench, "player"), {"episode", "paused", "keyboard"})
 
 
-def test_of_the_scene(bench: Bench) -> None:
+def test_the_parameters_of_the_scene_are_documented(bench: Bench) -> None:
     with process("scene"):
-        told = documented("rviz.md")
-        assert set(told) == set(documented("interfaces.md", "scene"))
-        hold(told, declared(bench, "scene"), set())
+        listed = documented("rviz.md")
+        assert set(listed) == set(documented("interfaces.md", "scene"))
+        compare(listed, declared(bench, "scene"), set())

@@ -1,4 +1,4 @@
-"""What the robot aligned live is what its bag gives when it is aligned again: to the last bit."""
+"""Frames aligned live equal those aligned again from the bag, to the last bit."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def live_frames(episode: Episode) -> list[Frame]:
 
 
 def same(one: Frame, other: Frame) -> list[int]:
-    """Places of the streams that differ."""
+    """Return the indexes of the streams that differ."""
     assert (one.index, one.tick_ns, one.complete) == (other.index, other.tick_ns, other.complete)
     return [
         place
@@ -73,7 +73,7 @@ def test_a_bag_aligned_again_gives_the_live_frames(tmp_path: Path, clock: str) -
     assert not aligned.problem and not plan.guessed
     assert plan.absent == ("glove/joint_states",)
     live, again = live_frames(episode), {f.tick_ns: f for f in aligned.frames}
-    # What the live run still knew of the time before the bag begins, the bag does not tell.
+    # The first live frames may use samples from before the bag begins.
     settled_ns = int(episode.facts["start_ns"]) - 500_000_000
     common = [f for f in live if f.tick_ns > settled_ns]
     assert len(common) > 0.8 * LATE_S * (30 if "rate" in clock else 13)
@@ -84,7 +84,7 @@ def test_a_bag_aligned_again_gives_the_live_frames(tmp_path: Path, clock: str) -
 
 
 def assert_rough(aligned: Alignment, live: list[Frame]) -> None:
-    """It was as bad as it was meant to be: otherwise the comparison says nothing."""
+    """Check that the recorded data had the intended defects; otherwise nothing is compared."""
     names = [s.name for s in aligned.streams]
     statuses = {name: {f.samples[place].status for f in live} for place, name in enumerate(names)}
     assert SampleStatus.HELD in statuses["wrist"], "its silence"
@@ -94,15 +94,15 @@ def assert_rough(aligned: Alignment, live: list[Frame]) -> None:
     wrench = [f.samples[names.index("wrench")] for f in live]
     assert sum(len(s.window_skew_ns) for s in wrench) > 0.9 * 250 * LATE_S * 0.8
     known = [s.skew_ns for s in wrench[len(wrench) // 2 :] if s.status != SampleStatus.MISSING]
-    # All but those of a moment at which this machine was busy with something else.
+    # Ignores moments in which this machine was busy.
     assert sorted(map(abs, known))[len(known) * 9 // 10] < 8_000_000, "its clock is corrected"
 
 
 def assert_certified(live: Certificate | None, again: Certificate) -> None:
-    """Every figure, but what only one of them can know."""
+    """Compare all figures that both certificates can know."""
     assert live is not None and live.frames > 0
     assert live.unreadable == 0, live.unreadable_why
-    assert again.unreadable is None, "frames that are made again say nothing about those in the bag"
+    assert again.unreadable is None, "unknown for frames that are aligned again"
     assert live.absent is not None and live.absent <= 2, live.summary
     assert live.streams.keys() == again.streams.keys()
     for name, stream in again.streams.items():
@@ -119,5 +119,5 @@ def assert_certified(live: Certificate | None, again: Certificate) -> None:
     hand, glove, finger = (live.streams[name] for name in ("hand", "glove", "finger"))
     assert 0 < hand.missing < live.frames and hand.frames == live.frames
     assert glove.missing == live.frames and glove.count == 0
-    assert live.complete == 0, "no frame has the glove, which nobody publishes"
+    assert live.complete == 0, "the glove has no publisher"
     assert finger.count > 0 and finger.held + finger.missing < 0.5 * live.frames

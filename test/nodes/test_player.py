@@ -1,4 +1,4 @@
-"""Playing real episodes to real subscribers: the same bytes, in the same order, at the same times."""
+"""Playing real episodes to real subscribers: same bytes, same order, same times."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Heard = dict[str, list[tuple[int, bytes]]]
 
 @pytest.fixture(scope="module")
 def episode(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three seconds of the bench's robot, as the recorder records them."""
+    """An episode of three seconds of the bench's robot."""
     folder = tmp_path_factory.mktemp("played")
     profile = folder / "bench.yaml"
     profile.write_text(PROFILE)
@@ -61,7 +61,7 @@ def episode(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Listener:
-    """Hears everything a bag may be played as, as bytes with their arrival."""
+    """Receives the played messages as bytes with their receive times."""
 
     def __init__(self) -> None:
         self.context = rclpy.Context()
@@ -80,7 +80,7 @@ class Listener:
         self.context.try_shutdown()
 
     def listen(self, topic: str, type_name: str, offer: OfferedQos = WEAKEST) -> None:
-        """Subscribe with all that is offered."""
+        """Subscribe with a QoS that is compatible with the offer."""
         qos = QoSProfile(
             depth=5000,
             reliability=ReliabilityPolicy[offer.reliability.upper()],
@@ -107,7 +107,7 @@ class Listener:
             self.executor.spin_once(timeout_sec=0.05)
 
     def start(self, running: subprocess.Popen[str]) -> None:
-        """Have a player that was started paused begin, once it is found by all that listen."""
+        """Wait for the subscriptions to match, then start a player that is paused."""
         for subscription in self.node.subscriptions:
             topic = subscription.topic_name
             self.wait(f"publishers of {topic}", partial(self.node.count_publishers, topic))
@@ -115,15 +115,15 @@ class Listener:
         assert begun.success and running.poll() is None, begun.message
 
     def played(self, running: subprocess.Popen[str]) -> str:
-        """Listen until the player has ended; what it printed."""
-        # Its pipe is read at the end: a few lines fit in.
+        """Listen until the player has ended; return its output."""
+        # Its pipe is read at the end; a few lines fit into it.
         self.wait("the player to end", lambda: running.poll() is not None)
         self.spin(0.2)
         return running.communicate()[0]
 
     def call(self, service: str) -> Any:
         client: Any = self.node.create_client(Trigger, service)
-        assert client.wait_for_service(20), f"service {service} is not there"
+        assert client.wait_for_service(20), f"service {service} does not exist"
         future = client.call_async(Trigger.Request())
         self.executor.spin_until_future_complete(future, timeout_sec=20)
         assert future.done(), f"service {service} did not answer"
@@ -140,7 +140,7 @@ def listener() -> Iterator[Listener]:
 
 
 def topics_of(bag: Path) -> dict[str, tuple[str, OfferedQos]]:
-    """Type and first offer of the topics that have messages."""
+    """Return type and first offered QoS of the topics with messages."""
     found = {}
     for entry in read_metadata(bag)["topics_with_message_count"]:
         described = entry["topic_metadata"]
@@ -157,7 +157,7 @@ def in_bag(bag: Path) -> dict[str, list[tuple[int, bytes]]]:
 
 
 def unpadded(heard: list[bytes], sent: list[bytes]) -> list[bytes]:
-    """What was heard, without what the middleware adds to make a length a multiple of four."""
+    """Return the received bytes without the middleware's padding to a multiple of four."""
     return [
         data[: len(whole)] if len(data) - len(whole) < 4 and not any(data[len(whole) :]) else data
         for data, whole in zip(heard, sent)
@@ -166,7 +166,7 @@ def unpadded(heard: list[bytes], sent: list[bytes]) -> list[bytes]:
 
 @contextmanager
 def playing(listener: Listener, bag: Path, **parameters: Any) -> Iterator[subprocess.Popen[str]]:
-    """A player that all who listen have found, and that has found them."""
+    """Start a player and wait until it and the subscriptions have matched."""
     with process("player", episode=bag, paused=True, wait_s=15.0, **parameters) as player:
         listener.start(player)
         yield player
@@ -178,7 +178,7 @@ def listen_to(listener: Listener, bag: Path) -> None:
 
 
 def small_bag(path: Path, messages: list[tuple[str, str, int, bytes]], **qos: Any) -> Path:
-    """A bag of (topic, type, ms, data), in chunks of ten."""
+    """Write a bag of (topic, type, ms, data), in chunks of ten messages."""
     writer = McapWriter()
     writer.open(path, {})
     channels = {}
@@ -197,28 +197,28 @@ def wrenches(count: int, every_ms: int = 5) -> list[tuple[str, str, int, bytes]]
     return [("/wrist/wrench", WRENCH, i * every_ms, wrench(T0 + i)) for i in range(count)]
 
 
-def test_what_was_recorded_is_heard_again(episode: Path, listener: Listener) -> None:
+def test_the_recorded_messages_are_played(episode: Path, listener: Listener) -> None:
     listen_to(listener, episode)
     with playing(listener, episode) as player:
-        said = listener.played(player)
-    assert player.returncode == 0, said
+        output = listener.played(player)
+    assert player.returncode == 0, output
     recorded = in_bag(episode)
     assert len(recorded["/recorded/joint_states"]) > 100
     for topic, messages in recorded.items():
         sent = [data for _, data in messages]
         assert unpadded(listener.bytes(topic), sent) == sent, topic
     count = sum(map(len, recorded.values()))
-    assert re.search(rf"^{count} messages, timing error p50 [\d.]+ ms, p95 [\d.]+ ms", said, re.M)
+    assert re.search(rf"^{count} messages, timing error p50 [\d.]+ ms, p95 [\d.]+ ms", output, re.M)
     for topic in ("/recorded/joint_states", "/recorded/camera/image/compressed"):
         at = np.array([at for at, _ in recorded[topic]])
         heard = np.array([at for at, _ in listener.heard[topic]])
         late_ms = np.abs((heard - at) - np.median(heard - at)) / MS
-        # As this process hears it, on whatever machine; the bench measures it properly.
+        # A rough limit for any machine; the bench measures the timing precisely.
         assert np.percentile(late_ms, 50) < 20, topic
         assert abs((heard[-1] - heard[0]) - (at[-1] - at[0])) / MS < 500, topic
 
 
-def test_qos_is_as_it_was_recorded(episode: Path, listener: Listener) -> None:
+def test_topics_are_played_with_their_recorded_qos(episode: Path, listener: Listener) -> None:
     topics = topics_of(episode)
     offers = {(o.reliability, o.durability) for _, o in topics.values()}
     assert {("best_effort", "volatile"), ("reliable", "transient_local")} < offers
@@ -232,7 +232,7 @@ def test_qos_is_as_it_was_recorded(episode: Path, listener: Listener) -> None:
             assert offered == recorded.to_dict(), topic
 
 
-def test_deadline_and_liveliness_are_kept_too(tmp_path: Path, listener: Listener) -> None:
+def test_deadline_and_liveliness_are_played_as_recorded(tmp_path: Path, listener: Listener) -> None:
     given = OfferedQos(
         "best_effort", "transient_local", "keep_last", 3,
         deadline_ns=40 * MS, lifespan_ns=5 * NS, liveliness="manual_by_topic", liveliness_lease_ns=NS,
@@ -250,7 +250,9 @@ def test_deadline_and_liveliness_are_kept_too(tmp_path: Path, listener: Listener
     assert offered.to_dict() | {"history": "keep_last", "depth": 3} == given.to_dict()
 
 
-def test_pause_a_late_joiner_steps_and_going_on(episode: Path, listener: Listener) -> None:
+def test_pausing_late_subscribers_single_steps_and_continuing(
+    episode: Path, listener: Listener
+) -> None:
     joints, description = "/recorded/joint_states", "/recorded/robot_description"
     for topic, (kind, offer) in topics_of(episode).items():
         if topic != description:
@@ -260,10 +262,12 @@ def test_pause_a_late_joiner_steps_and_going_on(episode: Path, listener: Listene
         listener.wait("the first joints", lambda: len(listener.heard[joints]) > 20)
         paused = listener.call("player/toggle_paused")
         assert paused.success and paused.message.startswith("paused at"), paused.message
-        listener.spin(0.3)  # let arrive what was under way
+        listener.spin(0.3)  # let messages on their way arrive
         before = {t: len(m) for t, m in listener.heard.items()}
         listener.spin(1.0)
-        assert {t: len(m) for t, m in listener.heard.items()} == before, "it stands still"
+        assert {t: len(m) for t, m in listener.heard.items()} == before, (
+            "nothing is played while paused"
+        )
         assert before[joints] < len(recorded[joints])
 
         listener.listen(description, *topics_of(episode)[description])
@@ -283,7 +287,7 @@ def test_pause_a_late_joiner_steps_and_going_on(episode: Path, listener: Listene
         assert listener.bytes(topic) == [d for _, d in recorded[topic]], topic
 
 
-def test_a_loop_plays_on_until_it_is_ended(tmp_path: Path, listener: Listener) -> None:
+def test_a_loop_plays_until_it_is_stopped(tmp_path: Path, listener: Listener) -> None:
     bag = small_bag(tmp_path / "007", wrenches(20))
     listener.listen("/wrist/wrench", WRENCH)
     with playing(listener, bag, loop=True, rate=2.0) as player:
@@ -297,57 +301,63 @@ def test_a_loop_plays_on_until_it_is_ended(tmp_path: Path, listener: Listener) -
         assert found[at : at + 20] == whole[: len(found) - at]
 
 
-def test_from_the_middle_and_some_topics_only(episode: Path, listener: Listener) -> None:
+def test_playing_can_start_in_the_middle_with_some_topics(
+    episode: Path, listener: Listener
+) -> None:
     joints, description = "/recorded/joint_states", "/recorded/robot_description"
     for topic in (joints, description):
         listener.listen(topic, *topics_of(episode)[topic])
     chosen = f"'{joints} {description[1:]}'"
     with playing(listener, episode, start=1.5, topics=chosen) as player:
-        said = listener.played(player)
-    assert player.returncode == 0 and "from 1.5 s on, 2 topics" in said
+        output = listener.played(player)
+    assert player.returncode == 0 and "from 1.5 s on, 2 topics" in output
     recorded = in_bag(episode)
     start = read_metadata(episode)["starting_time"]["nanoseconds_since_epoch"] + 1_500 * MS
     assert listener.bytes(joints) == [d for at, d in recorded[joints] if at >= start]
     assert 0 < len(listener.heard[joints]) < len(recorded[joints])
-    assert listener.bytes(description) == [d for _, d in recorded[description]], "sent long before"
+    assert listener.bytes(description) == [d for _, d in recorded[description]], (
+        "latched messages from before are published"
+    )
 
 
-def test_what_is_not_installed_is_named_and_the_rest_plays(
+def test_missing_message_types_are_named_and_the_other_topics_play(
     tmp_path: Path, listener: Listener
 ) -> None:
     unknown = [("/pads", "nobody_msgs/msg/Pads", i, b"\0\1\0\0") for i in range(5)]
-    unnamable = [("/wrist-2", WRENCH, 0, wrench(T0))]  # as other systems than ROS may call a topic
+    unnamable = [("/wrist-2", WRENCH, 0, wrench(T0))]  # a topic name of a system other than ROS
     bag = small_bag(tmp_path / "bag", unknown + unnamable + wrenches(20))
     listener.listen("/wrist/wrench", WRENCH)
     with playing(listener, bag) as player:
-        said = listener.played(player)
+        output = listener.played(player)
     assert player.returncode == 0
-    assert "not played: /pads: message type nobody_msgs/msg/Pads is not installed" in said
-    assert "ros-$ROS_DISTRO-nobody-msgs" in said
-    assert "not played: /wrist-2: Invalid topic name" in said
+    assert "not played: /pads: message type nobody_msgs/msg/Pads is not installed" in output
+    assert "ros-$ROS_DISTRO-nobody-msgs" in output
+    assert "not played: /wrist-2: Invalid topic name" in output
     assert listener.bytes("/wrist/wrench") == [data for *_, data in wrenches(20)]
 
 
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        ({}, "nothing of .* can be played here"),
+        ({}, "no topic of .* can be played"),
         ({"rate": 0}, "rate 0 is not between"),
         ({"start": 99}, "start 99 s is not within"),
         ({"topics": "[/pads, /nose]"}, "has no topic /nose; it has /pads"),
-        ({"topics": 5}, "parameter 'topics' must be names"),
+        ({"topics": 5}, "parameter 'topics' must be a list of topic names"),
         ({"episode": "/nothing"}, "/nothing does not exist"),
         ({"episode": "''"}, "no episode given"),
     ],
 )
-def test_what_cannot_be_played_is_refused(tmp_path: Path, parameters, words: str) -> None:
+def test_invalid_parameters_and_bags_are_refused(tmp_path: Path, parameters, words: str) -> None:
     bag = small_bag(tmp_path / "bag", [("/pads", "nobody_msgs/msg/Pads", 0, b"\0\1\0\0")])
     with process("player", **{"episode": bag, **parameters}) as player:
-        said, _ = player.communicate(timeout=60)
-    assert player.returncode == 2 and re.search(f"^error: .*{words}", said, re.M), said
+        output, _ = player.communicate(timeout=60)
+    assert player.returncode == 2 and re.search(f"^error: .*{words}", output, re.M), output
 
 
-def test_damage_in_the_middle_is_played_to_and_told(tmp_path: Path, listener: Listener) -> None:
+def test_a_damaged_bag_is_played_up_to_the_damage_and_reported(
+    tmp_path: Path, listener: Listener
+) -> None:
     bag = small_bag(tmp_path / "bag", wrenches(100))
     (file,) = bag.glob("*.mcap")
     index = McapIndex.open(file)
@@ -358,20 +368,20 @@ def test_damage_in_the_middle_is_played_to_and_told(tmp_path: Path, listener: Li
         data.write(b"\xff" * (chunk.length - 9))
     listener.listen("/wrist/wrench", WRENCH)
     with playing(listener, bag) as player:
-        said = listener.played(player)
+        output = listener.played(player)
     assert player.returncode == 1
-    assert re.search(r"^error: .*damaged near byte \d+.*played up to 0\.3 s", said, re.M), said
+    assert re.search(r"^error: .*damaged near byte \d+.*played up to 0\.3 s", output, re.M), output
     found = listener.bytes("/wrist/wrench")
     assert len(found) >= 55 and found == [data for *_, data in wrenches(100)][: len(found)]
 
 
-def test_the_clock_goes_with_the_bag(tmp_path: Path, listener: Listener) -> None:
+def test_the_clock_follows_the_bag(tmp_path: Path, listener: Listener) -> None:
     recorded_clock = [
         ("/clock", "rosgraph_msgs/msg/Clock", i, b"\0\1\0\0" + struct.pack("<iI", i, 0))
         for i in range(5)
     ]
     bag = small_bag(tmp_path / "bag", recorded_clock + wrenches(200))
-    listener.listen("/clock", "rosgraph_msgs/msg/Clock")  # best effort, as those who follow it do
+    listener.listen("/clock", "rosgraph_msgs/msg/Clock")  # best effort, as usual for /clock
     listener.listen("/wrist/wrench", WRENCH)
 
     def clocks() -> list[int]:
@@ -382,16 +392,18 @@ def test_the_clock_goes_with_the_bag(tmp_path: Path, listener: Listener) -> None
         listener.played(player)
     offsets = [at - T0 for at in clocks()]
     assert offsets == sorted(offsets) and offsets[0] == 0 and offsets[-1] > 300 * MS
-    assert 10 < len(set(offsets)) < 80, "one second at 50 Hz, and nothing of the bag's own clock"
+    assert 10 < len(set(offsets)) < 80, "one second at 50 Hz, without the bag's own clock"
     listener.heard.clear()
     with playing(listener, bag, clock_hz=0.0) as player:
         listener.played(player)
-    assert clocks() == [i * NS for i in range(5)], "the bag's own"
+    assert clocks() == [i * NS for i in range(5)], "the bag's own clock"
 
 
-def test_somebody_else_on_the_same_topics_is_told(tmp_path: Path, listener: Listener) -> None:
+def test_other_publishers_on_the_played_topics_are_reported(
+    tmp_path: Path, listener: Listener
+) -> None:
     listener.node.create_publisher(message_class(WRENCH), "/wrist/wrench", 10)
     listener.listen("/wrist/wrench", WRENCH)
     bag = small_bag(tmp_path / "bag", wrenches(300))
     with process("player", episode=bag, wait_s=15.0) as player:
-        assert "somebody else publishes /wrist/wrench, too" in listener.played(player)
+        assert "/wrist/wrench have other publishers" in listener.played(player)

@@ -1,4 +1,4 @@
-"""Keys as terminals send them; the rest of the terminal is tested with a real one, in test/cli/test_play.py."""
+"""Keys as terminals send them; test/cli/test_play.py tests the rest with a real terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from robot_recorder.nodes.player_terminal import KEYS, pressed
 
 
 @given(st.lists(st.sampled_from(sorted(KEYS))), st.lists(st.integers(1, 5), min_size=1))
-def test_keys_are_found_however_they_arrive(keys: list[bytes], sizes: list[int]) -> None:
+def test_keys_are_found_in_parts_of_any_size(keys: list[bytes], sizes: list[int]) -> None:
     sent, found, rest, at = b"".join(keys), [], b"", 0
     for number in range(len(sent)):
         size = sizes[number % len(sizes)]
@@ -23,7 +23,7 @@ def test_keys_are_found_however_they_arrive(keys: list[bytes], sizes: list[int])
 
 
 @given(st.binary(max_size=20))
-def test_anything_else_is_left_out(data: bytes) -> None:
+def test_other_bytes_are_ignored(data: bytes) -> None:
     found, rest = pressed(data)
     assert set(found) <= set(KEYS.values()) and len(rest) < 3
     assert pressed(data + b"xxxq")[0][-1] == "end"

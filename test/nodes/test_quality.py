@@ -1,4 +1,4 @@
-"""The verdict of real episodes: a second after stop, on its topic, in the answer and in the bag."""
+"""The verdict of real episodes: on its topic, in the answer to stop and in the metadata."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ NOISE = np.random.default_rng(0)
 
 
 def jpeg(number: int) -> bytes:
-    """Never the same picture."""
+    """Return a picture that differs for each number."""
     picture = NOISE.integers(0, 255, (120, 160, 3), dtype=np.uint8)
     picture[:10] = number % 250
     return bytes(cv2.imencode(".jpg", picture)[1])
 
 
 class Floor(Bench):
-    """A robot that moves, with a camera that sees, and somebody who listens for verdicts."""
+    """A moving robot with a camera, and a subscriber to quality reports."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class Floor(Bench):
     picture: Callable[[int], bytes] | None = None
 
     def mute(self, *topics: str) -> None:
-        """Publish nothing on these."""
+        """Stop publishing on these topics."""
         self.publishers = {t: p for t, p in self._all.items() if t not in topics}
 
 
@@ -77,8 +77,8 @@ def floor() -> Iterator[Floor]:
 @pytest.fixture
 def profile(tmp_path: Path) -> Path:
     path = tmp_path / "bench.yaml"
-    # The wrench of this robot is a stub that always says the same. And a robot that shares a busy machine
-    # with others is no real one: what is forgiven here stands still for half a second, and nothing worse.
+    # The wrench of this robot is constant. Gaps of half a second are allowed, because the machine
+    # that runs the tests may be busy.
     quality = (
         "quality: {frozen: off, gap: {warn: 0.8, fail: 1.0}, rate: {warn: 0.4, fail: 0.5}, "
         "skew: {warn: 0.4, fail: 0.5}}"
@@ -88,12 +88,12 @@ def profile(tmp_path: Path) -> Path:
 
 
 def limping(floor: Floor, begins: str) -> list[str]:
-    """What is told of streams; where this machine is busy there may be more than is meant here."""
+    """Return the limping reports with this beginning; a busy machine may cause others."""
     return [sentence for sentence in floor.status.limping if sentence.startswith(begins)]
 
 
 def stop(floor: Floor):
-    """Stop, and wait for the report of just that episode."""
+    """Stop, and wait for the report of that episode."""
     began = time.monotonic()
     answer = floor.stop()
     floor.wait(
@@ -104,7 +104,7 @@ def stop(floor: Floor):
     return answer, report, took
 
 
-def test_a_good_take_is_accepted_everywhere_the_same(
+def test_a_good_take_is_accepted_with_the_same_report_everywhere(
     floor: Floor, profile: Path, tmp_path: Path
 ) -> None:
     with process("record", profile=profile, root=tmp_path / "e"):
@@ -118,7 +118,7 @@ def test_a_good_take_is_accepted_everywhere_the_same(
         assert episode.facts["verdict"] == "accept" and not report.broken
         assert answer.verdict_sentence in answer.message
         floor.wait("the status", lambda: floor.status.verdict == report.verdict)
-        # Made again from the bag it is the same, figure by figure.
+        # Checking the bag again gives the same figures.
         again = inspect_episode(episode)
         live: dict[tuple[str, str], Any] = {
             (r.check, r.stream): (r.level, pytest.approx(r.figure, abs=1e-3))
@@ -127,7 +127,7 @@ def test_a_good_take_is_accepted_everywhere_the_same(
         assert {(r.check, r.stream): (r.level, r.figure) for r in again.results} == live
 
 
-def test_a_limping_stream_is_told_once_and_rejects_the_take(
+def test_a_limping_stream_is_reported_once_and_the_take_is_rejected(
     floor: Floor, profile: Path, tmp_path: Path
 ) -> None:
     with process("record", profile=profile, root=tmp_path / "e") as node:
@@ -135,10 +135,10 @@ def test_a_limping_stream_is_told_once_and_rejects_the_take(
         floor.start()
         floor.publish_for(1)
         floor.mute("/wrist/wrench")
-        floor.publish_until("the news", lambda: bool(limping(floor, "wrench: ")))
+        floor.publish_until("the report", lambda: bool(limping(floor, "wrench: ")))
         floor.publish_for(1.5)
-        (told,) = limping(floor, "wrench: ")
-        assert "/wrist/wrench" in told
+        (sentence,) = limping(floor, "wrench: ")
+        assert "/wrist/wrench" in sentence
         floor.mute()
         floor.publish_for(0.5)
         answer, report, _ = stop(floor)
@@ -150,7 +150,7 @@ def test_a_limping_stream_is_told_once_and_rejects_the_take(
     assert output.count("wrench limps") == 1, output
 
 
-def test_a_black_camera_is_told_while_recording(
+def test_a_black_camera_is_reported_while_recording(
     floor: Floor, profile: Path, tmp_path: Path
 ) -> None:
     def black(number: int) -> bytes:
@@ -163,15 +163,17 @@ def test_a_black_camera_is_told_while_recording(
         floor.start()
         floor.publish_for(1.5)
         floor.picture = black
-        told = "camera: it shows nothing but black"
-        floor.publish_until("the news", lambda: bool(limping(floor, told)))
+        sentence = "camera: it shows nothing but black"
+        floor.publish_until("the report", lambda: bool(limping(floor, sentence)))
         _, report, _ = stop(floor)
         assert report.results[0].check == "camera_black"
 
 
 # Among those that are killed is the process in which Python counts semaphores: a new one knows of none.
 @pytest.mark.announced("resource_tracker.py")
-def test_a_dead_picture_process_costs_no_take(floor: Floor, profile: Path, tmp_path: Path) -> None:
+def test_a_crashed_picture_process_does_not_stop_the_recording(
+    floor: Floor, profile: Path, tmp_path: Path
+) -> None:
     with process("record", profile=profile, root=tmp_path / "e") as node:
         floor.publish_until("all streams", floor.ready)
         children = Path(f"/proc/{node.pid}/task/{node.pid}/children")
@@ -188,11 +190,11 @@ def test_a_dead_picture_process_costs_no_take(floor: Floor, profile: Path, tmp_p
         floor.publish_for(5)
         answer, report, took = stop(floor)
         assert answer.success and report.verdict != QualityReport.VERDICT_UNKNOWN
-        assert took < 3, "nobody waits for the dead"
+        assert took < 3, "stopping does not wait for the crashed process"
         assert Episode.open(Path(answer.path)).counts["/camera/image/compressed"] > 200
 
 
-def test_checks_can_be_left_out(floor: Floor, profile: Path, tmp_path: Path) -> None:
+def test_checks_can_be_switched_off(floor: Floor, profile: Path, tmp_path: Path) -> None:
     with process("record", profile=profile, root=tmp_path / "e", check=False):
         floor.publish_until("all streams", floor.ready)
         floor.start()

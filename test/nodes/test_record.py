@@ -60,7 +60,7 @@ def bench(profile: Path, root: Path) -> Iterator[Bench]:
 
 
 def record(bench: Bench, seconds: float = 1.0) -> Episode:
-    """One episode; what was sent during it is in ``bench.sent``."""
+    """Record one episode; the messages sent meanwhile are in ``bench.sent``."""
     bench.publish_until("all streams", bench.ready)
     bench.start()
     bench.publish_for(seconds)
@@ -73,7 +73,7 @@ def in_bag(episode: Episode, topic: str) -> list[bytes]:
     return [m.data for m in read_messages(episode.path, {topic})]
 
 
-def test_every_message_is_there_byte_for_byte(bench: Bench) -> None:
+def test_every_message_is_recorded_byte_for_byte(bench: Bench) -> None:
     assert bench.call(SetTask, "labeller/set_task", task="lift_box", operator_name="ann").success
     episode = record(bench)
     for topic, sent in bench.sent.items():
@@ -83,13 +83,13 @@ def test_every_message_is_there_byte_for_byte(bench: Bench) -> None:
     none = {"dds": 0, "ring": 0, "queue": 0, "writer": 0}
     assert episode.streams["/joint_states"] == {"written": count, "lost": none}
     assert episode.lost == (0, True)
-    assert in_bag(episode, "/robot_description"), "latched messages head every episode"
+    assert in_bag(episode, "/robot_description"), "every episode begins with the latched messages"
     assert episode.labels.task == "lift_box" and episode.labels.operator_name == "ann"
     assert episode.labels.instruction.startswith("Lift the box")
 
 
-def test_strangers_open_it(bench: Bench) -> None:
-    """With the rosbags and mcap libraries, and nothing of ours."""
+def test_other_libraries_read_the_episode(bench: Bench) -> None:
+    """The rosbags and mcap libraries, without any code of this package."""
     from mcap.reader import make_reader
     from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
@@ -140,7 +140,7 @@ def test_frames_are_aligned_and_recorded(bench: Bench) -> None:
     assert (episode.certificate.streams["camera"].skew_p50_ms or 99) < 25
 
 
-def test_a_silent_robot_does_not_stop_the_frames(bench: Bench) -> None:
+def test_frames_go_on_while_the_robot_is_silent(bench: Bench) -> None:
     bench.publish_until("all streams", bench.ready)
     bench.frames.clear()
     bench.wait("frames of a silent robot", lambda: len(bench.frames) > 30)
@@ -150,11 +150,11 @@ def test_a_silent_robot_does_not_stop_the_frames(bench: Bench) -> None:
     assert all(s.skew_ns < -100_000_000 for s in held.samples)
 
 
-def test_an_episode_carries_its_profile_and_how_its_clocks_lay(bench: Bench) -> None:
+def test_an_episode_has_its_profile_and_its_clock_models(bench: Bench) -> None:
     episode = record(bench, 2.5)
     assert episode.facts["profile_yaml"] == PROFILE and episode.facts["namespace"] == "/"
-    told = [m.data for m in read_messages(episode.path, {"/synchronizer/clocks"})]
-    assert len(told) >= 2
+    models = [m.data for m in read_messages(episode.path, {"/synchronizer/clocks"})]
+    assert len(models) >= 2
     certificate = episode.certificate
     assert certificate is not None and list(certificate.streams) == [
         "joints", "command", "wrench", "camera", "description"
@@ -188,7 +188,7 @@ def test_labels_are_in_the_bag_and_in_custom_data(bench: Bench) -> None:
     ]
     assert all(x.episode_id == id for x in labels)
 
-    # after the stop, with a cause; the sensor data stays as it is
+    # after the stop, with a cause; the sensor data does not change
     data = next(path.glob("*.mcap")).read_bytes()
     again = bench.call(
         MarkOutcome,
@@ -246,7 +246,7 @@ def test_refusals_say_what_to_do(bench: Bench) -> None:
     assert bench.call(StopEpisode, "recorder/stop_episode").success
 
 
-def test_toggle_and_discard(bench: Bench, root: Path) -> None:
+def test_episodes_are_toggled_discarded_and_restored(bench: Bench, root: Path) -> None:
     bench.publish_until("all streams", bench.ready)
     assert bench.call(Trigger, "recorder/toggle_episode").success
     bench.publish_for(0.2)
@@ -263,7 +263,7 @@ def test_toggle_and_discard(bench: Bench, root: Path) -> None:
     )
     assert Episode.open(root / gone.episode_id).id == gone.episode_id
     assert not bench.call(RestoreEpisode, "recorder/restore_episode", episode_id="none").success
-    # also the running one
+    # the running episode can be discarded, too
     bench.publish_until("all streams", bench.ready)
     assert bench.call(Trigger, "recorder/toggle_episode").success
     gone = bench.call(DiscardEpisode, "recorder/discard_episode")
@@ -271,7 +271,7 @@ def test_toggle_and_discard(bench: Bench, root: Path) -> None:
     assert not open_store(root).unfinished()
 
 
-def test_back_to_back_episodes_lose_nothing_in_between_starts(bench: Bench) -> None:
+def test_consecutive_episodes_lose_nothing(bench: Bench) -> None:
     for _ in range(3):
         episode = record(bench, 0.3)
         for topic, sent in bench.sent.items():
@@ -288,7 +288,7 @@ def test_two_robots_record_at_once(profile: Path, tmp_path: Path) -> None:
         two.publish_until("all streams of robot_02", two.ready)
         one.publish_until("all streams of robot_01", one.ready)
         for bench in (one, two):
-            # forced: while one robot's call finds its service, the other one publishes nothing
+            # forced: one robot is silent while the call to the other waits for its service
             answer = bench.call(
                 StartEpisode, "recorder/start_episode", task="lift_box", force=True, pre_roll_s=0.0
             )
@@ -316,7 +316,7 @@ def test_a_signal_finalises_the_running_episode(profile: Path, tmp_path: Path, n
         ).success
         bench.forget()
         bench.publish_for(0.5)
-        time.sleep(0.1)  # on its way through the middleware; nothing acknowledges arrival
+        time.sleep(0.1)  # for the middleware, which does not acknowledge arrival
         running.send_signal(number)
         assert running.wait(20) == 0
         (path,) = open_store(tmp_path).paths()
@@ -336,8 +336,8 @@ def test_each_node_runs_on_its_own(profile: Path, tmp_path: Path) -> None:
         bench.publish_until("all streams", bench.ready)
         bench.publish_until("frames", lambda: len(bench.frames) > 5)
         assert bench.call(SetTask, "labeller/set_task", instruction="Lift it gently.").success
-        bench.publish_for(0.5)  # from process to process it takes its time
-        # forced: finding a service of another process may take longer than a stream may be silent
+        bench.publish_for(0.5)  # time for delivery between processes
+        # forced: streams may become stale while the service is discovered
         started = bench.call(StartEpisode, "recorder/start_episode", force=True, pre_roll_s=0.0)
         assert started.success
         bench.forget()
@@ -382,7 +382,7 @@ def test_a_parameter_of_the_wrong_type_is_explained(profile: Path) -> None:
     assert "parameter 'operator'" in output and "quotes" in output and "Traceback" not in output
 
 
-def test_numbers_are_numbers(profile: Path, tmp_path: Path) -> None:
+def test_parameters_out_of_range_are_refused(profile: Path, tmp_path: Path) -> None:
     with (
         Bench("numbers") as bench,
         process("recorder", "numbers", profile=profile, root=tmp_path, pre_roll_s=3),
@@ -394,7 +394,7 @@ def test_numbers_are_numbers(profile: Path, tmp_path: Path) -> None:
     assert running.returncode == 2 and "pre_roll_s" in output and "Traceback" not in output
 
 
-def test_an_unwritable_root_is_refused_at_start(profile: Path) -> None:
+def test_a_start_with_an_unwritable_root_is_refused(profile: Path) -> None:
     with Bench("ro") as bench, process("record", "ro", profile=profile, root="/proc/nowhere"):
         bench.publish_until("all streams", bench.ready)
         answer = bench.call(StartEpisode, "recorder/start_episode")

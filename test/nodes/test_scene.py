@@ -1,4 +1,4 @@
-"""The scene beside a real robot and beside a real player: what a viewer gets to see of it."""
+"""The scene node with a real robot and a real player, as a viewer receives it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def near(want: tuple[float, ...]) -> object:
 
 
 class Robot:
-    """Publishes one wrench and one pad, whose values the test sets."""
+    """Publishes a wrench and a tactile pad with values set by the test."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
@@ -55,7 +55,7 @@ class Robot:
         create(String, "robot_description", LATCHED).publish(String(data=URDF))
 
     def until(self, what: str, condition, timeout_s: float = 20) -> None:
-        """Publish at 50 Hz until something holds."""
+        """Publish at 50 Hz until a condition is true."""
         end = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < end, f"waited {timeout_s} s for {what}"
@@ -80,7 +80,7 @@ def bench() -> Iterator[Bench]:
         yield bench
 
 
-def test_live(bench: Bench, tmp_path: Path) -> None:
+def test_a_running_robot_is_shown(bench: Bench, tmp_path: Path) -> None:
     profile = tmp_path / "bench.yaml"
     profile.write_text(PROFILE)
     robot = Robot(bench)
@@ -103,7 +103,9 @@ def test_live(bench: Bench, tmp_path: Path) -> None:
         assert arrow.type == Marker.ARROW and number.type == Marker.TEXT_VIEW_FACING
         assert arrow.header.frame_id == number.header.frame_id == "hand"
         assert arrow.points[1].z == pytest.approx(20 * 0.008) and colour(arrow) == near(YELLOW)
-        assert arrow.frame_locked and not arrow.header.stamp.sec, "drawn wherever the hand is"
+        assert arrow.frame_locked and not arrow.header.stamp.sec, (
+            "drawn at the hand's current place"
+        )
         (cells,) = watcher.of("touch")
         assert cells.type == Marker.CUBE_LIST and cells.header.frame_id == "palm"
         assert len(cells.points) == len(cells.colors) == 6
@@ -118,8 +120,8 @@ def test_live(bench: Bench, tmp_path: Path) -> None:
 
         place = watcher.of("episode")[-1]
         assert place.header.frame_id == "trunk" and place.pose.position.z == pytest.approx(0.75)
-        told = bench.call(SetTask, "labeller/set_task", task="lift_box", operator_name="ann")
-        assert told.success, told.message
+        answer = bench.call(SetTask, "labeller/set_task", task="lift_box", operator_name="ann")
+        assert answer.success, answer.message
         robot.until("the task", watcher.says("lift_box - ann"))
         bench.call(Trigger, "recorder/toggle_episode")
         robot.until("recording", watcher.says("RECORDING"))
@@ -132,7 +134,7 @@ def test_live(bench: Bench, tmp_path: Path) -> None:
         robot.until("grey", lambda: colour(watcher.of("force")[0]) == near(GREY))
         robot.until("which stream is silent", watcher.says("palm silent"))
         robot.until("what is old to go", lambda: not watcher.of("force") + watcher.of("touch"))
-        assert watcher.of("episode"), "the rest stays"
+        assert watcher.of("episode"), "the other markers stay"
 
         watcher.close()
         robot.until(
@@ -147,7 +149,7 @@ def test_live(bench: Bench, tmp_path: Path) -> None:
         )
 
 
-def test_an_episode_that_is_played(bench: Bench, tmp_path: Path) -> None:
+def test_an_episode_being_played_is_shown(bench: Bench, tmp_path: Path) -> None:
     path = described_robot(tmp_path / "007")
     with process("scene", "seen", episode=path):
         watcher = Watcher(bench)
@@ -182,7 +184,7 @@ def test_an_episode_that_is_played(bench: Bench, tmp_path: Path) -> None:
         ({"profile": "no_such"}, "no profile 'no_such'"),
     ],
 )
-def test_what_makes_no_sense_is_refused(parameters: dict[str, Any], words: str) -> None:
+def test_invalid_parameters_are_refused(parameters: dict[str, Any], words: str) -> None:
     with process("scene", "seen", **parameters) as scene:
-        said, _ = scene.communicate(timeout=60)
-    assert scene.returncode == 2 and words in said and said.startswith("error: "), said
+        output, _ = scene.communicate(timeout=60)
+    assert scene.returncode == 2 and words in output and output.startswith("error: "), output

@@ -1,4 +1,4 @@
-"""The SROS2 policy against the nodes it is made for."""
+"""The SROS2 policy allows what the nodes do, and nothing else."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RULES = {
 
 
 def policy() -> dict[str, dict[str, set[str]]]:
-    """Per enclave what it allows, by rule, as full names; its namespace replaced as docs/security.md says."""
+    """Return the allowed names by enclave and rule, with the namespace set as in docs/security.md."""
     root = ElementTree.parse(config_directory() / "security" / "policy.xml").getroot()
     assert root.tag == "policy" and root.get("version") == "0.2.0"
     allowed: dict[str, dict[str, set[str]]] = {}
@@ -49,7 +49,7 @@ def full(name: str, node: str) -> str:
 
 @pytest.fixture(scope="module")
 def created(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
-    """What the running nodes have, by rule."""
+    """Return the names that the running nodes use, by rule."""
     folder = tmp_path_factory.mktemp("secured")
     profile = folder / "bench.yaml"
     profile.write_text(PROFILE)
@@ -82,23 +82,25 @@ def created(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("rule", ["publish", "subscribe", "reply", "request"])
-def test_the_policy_allows_all_that_the_nodes_do(created: dict[str, set[str]], rule: str) -> None:
+def test_the_policy_allows_everything_that_the_nodes_use(
+    created: dict[str, set[str]], rule: str
+) -> None:
     allowed = policy()[ENCLAVE][rule]
     refused = {n for n in created[rule] if not any(fnmatchcase(n, a) for a in allowed)}
     assert refused == set()
 
 
-def test_the_policy_allows_nothing_that_they_do_not(created: dict[str, set[str]]) -> None:
-    """Nothing that a node once had and lost; what only composed:=false makes is not running here."""
+def test_the_policy_allows_only_what_the_nodes_use(created: dict[str, set[str]]) -> None:
+    """Except names that exist only with composed:=false, which is not running here."""
     for rule, allowed in policy()[ENCLAVE].items():
         idle = {a for a in allowed if not any(fnmatchcase(n, a) for n in created[rule])}
         assert {a for a in idle if "_ingest/" not in a} == set(), rule
 
 
-def test_nobody_but_the_recorder_may_publish_what_it_publishes(
+def test_only_the_recorder_may_publish_its_topics(
     created: dict[str, set[str]],
 ) -> None:
-    """Nor may the recorder publish what a robot's drivers do."""
+    """And the recorder may not publish the topics of a robot's drivers."""
     allowed = policy()
     assert not any(
         "*" in name for name in allowed[ENCLAVE]["publish"] | allowed[OPERATOR]["publish"]
@@ -107,4 +109,4 @@ def test_nobody_but_the_recorder_may_publish_what_it_publishes(
     assert allowed[OPERATOR]["request"] <= created["reply"]
     assert allowed[OPERATOR]["subscribe"] <= created["publish"]
     called = {n for n in created["reply"] if "parameter" not in n and "type_description" not in n}
-    assert allowed[OPERATOR]["request"] == called, "an operator may call all of them"
+    assert allowed[OPERATOR]["request"] == called, "an operator may call all services"
