@@ -1,4 +1,4 @@
-"""The simulated robot and its recorder: call the services yourself.
+"""Start the simulated robot and its recorder, to be controlled by services.
 
     ros2 launch robot_recorder demo.launch.py root:=/tmp/episodes
     ros2 service call /sim/perform robot_recorder/srv/PerformTask "{task: lift_box, seed: 1}"
@@ -25,7 +25,9 @@ def generate_launch_description():
     passed = {n: LaunchConfiguration(n) for n in ("namespace", "root")}
     return LaunchDescription(
         [
-            DeclareLaunchArgument("namespace", default_value="", description="of the robot"),
+            DeclareLaunchArgument(
+                "namespace", default_value="", description="namespace of the robot"
+            ),
             DeclareLaunchArgument("root", default_value="~/episodes", description="episode folder"),
             DeclareLaunchArgument(
                 "cache", default_value="~/.cache/robot_recorder", description="prepared 3D model"

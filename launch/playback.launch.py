@@ -1,9 +1,9 @@
-"""An episode in rviz, or a robot at work: how it moves, its cameras, forces and touch, and what is said of it.
+"""Show an episode or a running robot in rviz: motion, cameras, forces, touch, labels and health.
 
 ros2 launch robot_recorder playback.launch.py episode:=PATH rate:=0.5 loop:=true
 ros2 launch robot_recorder playback.launch.py live:=g1_sim namespace:=robot_07
 
-What was recorded is published again, commands included: play in a ROS_DOMAIN_ID that no robot is in.
+All recorded messages are published, commands included: use a ROS_DOMAIN_ID without robots.
 """
 
 import tempfile
@@ -24,7 +24,7 @@ from launch import LaunchDescription
 
 try:
     from robot_recorder.rviz.stage import LaunchArguments, live_stage, stage_for
-except ModuleNotFoundError as error:  # what only reading bags needs may be missing on a robot
+except ModuleNotFoundError as error:  # packages for reading bags may be missing on a robot
     install = f"rosdep install --from-paths src -i, or pip install {error.name}"
     raise RuntimeError(f"playback needs {error.name}: {install}") from error
 
@@ -33,12 +33,12 @@ ARGUMENTS = {
     "episode": ("", "directory of the episode, or of any rosbag2 bag", None),
     "rate": ("1.0", "2.0: twice as fast", None),
     "start": ("0.0", "s from the first message", None),
-    "loop": ("false", "begin again at the end", TRUTH),
-    "paused": ("false", "begin paused", TRUTH),
-    "description": ("", "URDF file of the robot; empty: its own, or the one in the bag", None),
+    "loop": ("false", "start again at the end", TRUTH),
+    "paused": ("false", "start paused", TRUTH),
+    "description": ("", "URDF file of the robot; empty: the published or recorded one", None),
     "rviz": ("true", "open rviz", TRUTH),
-    "live": ("", "instead of an episode: profile of a robot to look at as it works", None),
-    "namespace": ("", "of that robot; an episode is shown in the one it is from", None),
+    "live": ("", "profile of a running robot to show instead of an episode", None),
+    "namespace": ("", "namespace of the running robot; an episode has its own", None),
 }
 
 
@@ -65,7 +65,7 @@ def action(program, namespace):
         return ExecuteProcess(cmd=list(program.arguments), **about)
     if namespace:
         about["namespace"] = namespace
-    # With its type, always: bare text is read as YAML, and an episode called 007 is no number.
+    # Always with its type: bare text is parsed as YAML, which makes an episode 007 a number.
     parameters = {
         name: ParameterValue(value, value_type=type(value))
         for name, value in program.parameters.items()

@@ -1,4 +1,4 @@
-"""Recorder, synchronizer and labeller of one robot.
+"""Start recorder, synchronizer and labeller of one robot.
 
 ros2 launch robot_recorder record.launch.py profile:=g1_sim root:=/data/episodes namespace:=robot_07
 """
@@ -14,17 +14,20 @@ from launch import LaunchDescription
 ARGUMENTS = {
     "namespace": ("", "namespace of the robot; also its name in episode ids"),
     "profile": ("g1_sim", "robot profile: a YAML file, or the name of one in config/robots"),
-    "root": ("~/episodes", "folder that episodes are written into"),
-    "tasks": ("", "task registry: a YAML file; empty: the one that is installed"),
+    "root": ("~/episodes", "root directory of the episodes"),
+    "tasks": ("", "task registry: a YAML file; empty: the installed one"),
     "task": ("", "task of the first episodes"),
     "operator": ("", "who drives the robot"),
     "writer": ("mcap", "bag writer: mcap or rosbag2_py"),
-    "pre_roll_s": ("2.0", "s of the past that become an episode's beginning"),
+    "pre_roll_s": ("2.0", "s before the start that belong to an episode"),
     "max_episode_s": ("600.0", "s; a longer episode is stopped and finalised"),
-    "min_free_mb": ("500", "MB of the disk that are always left free"),
+    "min_free_mb": ("500", "MB of the disk that are always kept free"),
     "trash_days": ("7.0", "days that discarded episodes are kept"),
     "file_mode": ("0640", "mode of the files, octal; directories get x wherever files have r"),
-    "second_recorder": ("false", "record although another one records this robot into this root"),
+    "second_recorder": (
+        "false",
+        "record although another recorder records this robot into this root",
+    ),
     "use_sim_time": ("false", "take the time from /clock"),
 }
 TYPES = {
@@ -34,7 +37,7 @@ TYPES = {
 
 
 def parameters(*names):
-    # With its type, always: a bare LaunchConfiguration is read as YAML, and an operator called 007 is no number.
+    # Always with its type: a bare LaunchConfiguration is parsed as YAML, which makes 007 a number.
     return [
         {n: ParameterValue(LaunchConfiguration(n), value_type=TYPES.get(n, str)) for n in names}
     ]
@@ -49,7 +52,7 @@ def node(executable, condition, *names, **more):
         condition=condition(LaunchConfiguration("composed")),
         output="screen",
         emulate_tty=True,
-        # Finalising an episode on a slow disk takes its time; the default would kill it after 5 s.
+        # Finalising an episode on a slow disk may take longer than the default of 5 s.
         sigterm_timeout="30",
         sigkill_timeout="30",
         **more,

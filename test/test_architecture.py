@@ -1,4 +1,4 @@
-"""Who may import whom: a row a folder, and the only place that says so. docs/architecture.md draws it."""
+"""The allowed imports, one row per folder, defined only here; docs/architecture.md draws them."""
 
 import ast
 import subprocess
@@ -12,8 +12,8 @@ PACKAGE = ROOT / "robot_recorder"
 ROS = {"rclpy", "rosbag2_py", "std_msgs", "sensor_msgs", "geometry_msgs", "builtin_interfaces",
        "diagnostic_msgs", "std_srvs", "rcl_interfaces", "rosgraph_msgs", "visualization_msgs"}  # fmt: skip
 
-# From the ground up: a row may name only folders of rows above it. Libraries are those beside the standard
-# library and numpy. PURE: opens no file, process or socket.
+# From the lowest floor up: a row may name only folders of rows above it. Libraries are those other than
+# the standard library and numpy. PURE: opens no file, process or socket.
 PURE = True
 FLOORS = [
     # folder, pure, folders it may import, libraries it may import
@@ -53,11 +53,11 @@ DISK = {"os", "pathlib", "shutil", "subprocess", "socket", "sqlite3", "tempfile"
 READS = {
     "messages/installed_types.py": {"pathlib", "ament_index_python.packages"},
     "model/answers.py": {"pathlib"},
-}  # a path that it names and does not open
+}  # allowed, because these only name paths or find installed files
 
 
 def imported(path: Path) -> set[str]:
-    """Every module a file imports, anywhere in it."""
+    """Return all modules that a file imports, also inside functions."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -68,7 +68,7 @@ def imported(path: Path) -> set[str]:
 
 
 def folder_of(module: str) -> str:
-    """The row of a module of this package."""
+    """Return the folder of a module, as named in the rows."""
     parts = module.split(".")[1:]
     return "quality.checks" if parts[:2] == ["quality", "checks"] else parts[0]
 
@@ -88,7 +88,7 @@ def test_every_folder_has_a_row_that_names_only_lower_floors() -> None:
 
 
 @pytest.mark.parametrize("folder, pure, below, libraries", FLOORS, ids=[row[0] for row in FLOORS])
-def test_a_folder_imports_what_its_row_names(
+def test_a_folder_imports_exactly_what_its_row_names(
     folder: str, pure: bool, below: str, libraries: str
 ) -> None:
     own, unused = {folder, "msg", "srv"}, set(below.split())
@@ -111,8 +111,8 @@ def test_a_folder_imports_what_its_row_names(
     assert not unused, f"{folder} does not import {unused}: shorten its row"
 
 
-def test_no_module_imports_itself_over_others() -> None:
-    """Circles between files, imports in functions included."""
+def test_there_are_no_import_cycles() -> None:
+    """Cycles between files, including imports inside functions."""
     known = {module_of(path): path for path in SOURCES}
     graph: dict[str, set[str]] = {}
     for name, path in known.items():
@@ -123,7 +123,7 @@ def test_no_module_imports_itself_over_others() -> None:
                 graph[name] |= both & known.keys()
     while graph:
         free = {name for name, uses in graph.items() if not uses & graph.keys()}
-        assert free, f"a circle among {sorted(graph)}"
+        assert free, f"an import cycle among {sorted(graph)}"
         graph = {name: uses for name, uses in graph.items() if name not in free}
 
 
@@ -145,7 +145,7 @@ def test_no_two_classes_share_a_name() -> None:
     assert {name: files for name, files in where.items() if len(files) > 1} == {}
 
 
-def test_every_folder_says_what_it_is_for_and_names_its_entrance() -> None:
+def test_every_folder_describes_itself_and_names_its_entrance() -> None:
     for init in PACKAGE.glob("*/**/__init__.py"):
         text = ast.get_docstring(ast.parse(init.read_text())) or ""
         names = text.partition("Entrance: ")[2].strip(".").split(", ")
@@ -162,8 +162,8 @@ def _exports(init: Path, name: str) -> bool:
                for node in ast.parse(init.read_text()).body)  # fmt: skip
 
 
-def test_nodes_load_nothing_but_ros_and_numpy() -> None:
-    """On a robot only ROS 2 is sure to be there; the rest is for the command line and the simulator."""
+def test_nodes_load_only_ros_and_numpy() -> None:
+    """A robot may have only ROS 2; other libraries are for the command line and the simulator."""
     pytest.importorskip("rclpy")
     code = (
         "import sys, robot_recorder.nodes.record; "
@@ -174,5 +174,5 @@ def test_nodes_load_nothing_but_ros_and_numpy() -> None:
 
 
 def test_package_init_stays_empty() -> None:
-    # The messages' generator writes an empty one over it.
+    # The message generator overwrites it with an empty file.
     assert (PACKAGE / "__init__.py").read_text() == ""

@@ -1,6 +1,6 @@
-"""What is logged as an exception fails a test that did not announce it, wherever it was logged.
+"""An exception in the log, of any process, fails a test that did not announce it.
 
-A test that announces what is never logged fails, too: so every test here fails when it is not heard.
+A test that announces an exception that is not logged fails, too, so these tests notice lost logs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def python(code: str) -> str:
 
 
 @pytest.mark.announced("first thing", "second thing")
-def test_in_this_process() -> None:
+def test_exceptions_in_this_process_are_noticed() -> None:
     logging.getLogger("somebody").error("first thing")
     try:
         raise ValueError("second thing")
@@ -29,8 +29,8 @@ def test_in_this_process() -> None:
 
 
 @pytest.mark.announced("third thing", "fourth thing", "fifth thing", "sixth thing")
-def test_in_a_child_process() -> None:
-    said = python(
+def test_exceptions_in_a_child_process_are_noticed() -> None:
+    printed = python(
         "import logging, threading\n"
         "logging.getLogger('there').error('third thing')\n"
         "def work(): raise OSError('fourth thing')\n"
@@ -41,13 +41,13 @@ def test_in_a_child_process() -> None:
         "raise OSError('sixth thing')"
     )
     for word in ("third", "fourth", "fifth", "sixth"):
-        assert said.count(f"{word} thing") >= 1, "it is still printed as before"
+        assert printed.count(f"{word} thing") >= 1, "it must still be printed"
 
 
 @pytest.mark.announced("seventh thing")
-def test_by_a_node_s_own_logger() -> None:
+def test_exceptions_in_the_log_of_a_node_are_noticed() -> None:
     pytest.importorskip("rclpy")
-    said = python(
+    printed = python(
         "import rclpy, traceback\n"
         "rclpy.init()\n"
         "node = rclpy.create_node('odd')\n"
@@ -55,10 +55,10 @@ def test_by_a_node_s_own_logger() -> None:
         "except OSError: node.get_logger().error(f'failed:\\n{traceback.format_exc()}')\n"
         "rclpy.shutdown()"
     )
-    assert "seventh thing" in said
+    assert "seventh thing" in printed
 
 
-def test_what_fails_a_test() -> None:
+def test_unannounced_and_missing_exceptions_fail_a_test() -> None:
     assert verdict([], []) == ""
     assert "no disk" in verdict(["OSError: no disk"], [])
     assert verdict(["OSError: no disk"], ["no disk"]) == ""

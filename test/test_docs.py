@@ -1,4 +1,4 @@
-"""What README and docs tell a reader to type works: every command, every example, every link."""
+"""The commands, examples, links and file names in README and docs work."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from robot_recorder.episodes import Episode
 from robot_recorder.episodes.facts import label_facts
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome, dump_events, load_events
 
-EPISODE = "g1_sim_20261122T222642_169_lift_box"  # what the documentation calls it
+EPISODE = "g1_sim_20261122T222642_169_lift_box"  # the example of the documentation
 OTHER = EPISODE.replace("222642", "222801")
 T0 = 1_795_386_402_169_000_000  # 2026-11-22T22:26:42.169
 SECONDS = 7.0
@@ -41,7 +41,7 @@ ROBOT = (
 
 
 def record(root: Path, id: str) -> Path:
-    """A successful take of seven seconds, half of the first of which is pre-roll, that is to be reviewed."""
+    """Make a successful episode of 7 s, 0.5 s of it pre-roll, with the verdict review."""
     start_ns = T0 + 500_000_000
     at_ns = start_ns + 2_100_000_000
     events = [
@@ -71,7 +71,7 @@ def copy(path: Path, root: Path, id: str) -> None:
 
 @pytest.fixture(scope="module")
 def floor(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folders that the documentation speaks of, each with an episode, and two more."""
+    """Make the directories that the documentation uses, with episodes and a trash."""
     root = tmp_path_factory.mktemp("floor")
     path = record(root, EPISODE)
     for folder, id in (
@@ -90,23 +90,23 @@ def floor(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def desk(floor: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of it to work in."""
+    """Make a copy of ``floor`` as working directory."""
     shutil.copytree(floor, tmp_path / "desk", symlinks=True)
     monkeypatch.chdir(tmp_path / "desk")
     return tmp_path / "desk"
 
 
 def run(arguments: list[str]) -> str:
-    """A command line of ours, in this process; a finding is an answer, too."""
-    said, complained = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(complained):
+    """Run a robot-recorder command in this process and return its output; ``check`` may find defects."""
+    output, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
         try:
             code = cli.main(arguments[1:])
         except SystemExit as end:
             code = int(end.code or 0)
     findings = (0, 1) if arguments[1] == "check" else (0,)
-    assert code in findings, f"{shlex.join(arguments)}: {code}: {complained.getvalue()}"
-    return said.getvalue()
+    assert code in findings, f"{shlex.join(arguments)}: {code}: {errors.getvalue()}"
+    return output.getvalue()
 
 
 PLACEHOLDERS = {
@@ -127,7 +127,7 @@ def of_page(snippets: list[Snippet]) -> dict[str, list[Snippet]]:
 
 
 def is_file(snippet: Snippet) -> bool:
-    """Whether it is a file of the page's own package: test/extending writes and installs those."""
+    """Return whether it is a file of the example package, which test/extending installs."""
     return snippet.text.startswith("# floor_pack/")
 
 
@@ -137,7 +137,7 @@ DONE: set[str] = set()
 
 
 @pytest.mark.parametrize("page", OURS)
-def test_every_command_of_a_page_does_what_it_says(
+def test_every_command_of_a_page_works(
     page: str, desk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     viewed: list[object] = []
@@ -146,8 +146,8 @@ def test_every_command_of_a_page_does_what_it_says(
         viewed.append(recording)
 
     def played(program: str, command: list[str]) -> None:
-        assert str(desk) in " ".join(command), "the player is told which episode"
-        raise SystemExit(0)  # it never comes back
+        assert str(desk) in " ".join(command), "the player must get the episode"
+        raise SystemExit(0)  # as execv, which does not return
 
     monkeypatch.setattr(play.os, "execv", played)  # type: ignore[attr-defined]
     with contextlib.suppress(ImportError):
@@ -156,7 +156,7 @@ def test_every_command_of_a_page_does_what_it_says(
     shell = Shell(run, PLACEHOLDERS)
     for command in OURS[page]:
         if command.text in DONE:
-            continue  # on another page
+            continue  # was run for another page
         DONE.add(command.text)
         if not runs_here(command.text):
             continue
@@ -169,7 +169,7 @@ def test_every_command_of_a_page_does_what_it_says(
 
 
 def is_name(text: str) -> bool:
-    """Whether it is only a name of a command, with the names of options: that there are such is asserted."""
+    """Return whether it is only a command with names of options; check that they exist."""
     _, command, *options = text.split()
     if any(not option.startswith("--") for option in options):
         return False
@@ -179,7 +179,7 @@ def is_name(text: str) -> bool:
 
 
 def runs_here(text: str) -> bool:
-    """Whether this machine has what only some commands need."""
+    """Return whether the packages that a command needs are installed."""
     needed = {" view ": "rerun", " play ": "rclpy", " --parquet": "pyarrow"}
     return all(
         importlib.util.find_spec(module) for words, module in needed.items() if words in f"{text} "
@@ -187,24 +187,24 @@ def runs_here(text: str) -> bool:
 
 
 @pytest.mark.parametrize("page", EXAMPLES)
-def test_the_python_examples_of_a_page_run_one_after_another(
+def test_the_python_examples_of_a_page_run_in_order(
     page: str, desk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run(["robot-recorder", "align", EPISODE])  # an example reads what this writes
+    run(["robot-recorder", "align", EPISODE])  # an example reads its output
     names: dict[str, object] = {}
     for snippet in EXAMPLES[page]:
         before = set(names)
         exec(compile(snippet.text, str(snippet), "exec"), names)
-        assert set(names) - before, f"{snippet} makes something"
+        assert set(names) - before, f"{snippet} defines no name"
         if "print(" in snippet.text:
-            assert capsys.readouterr().out.strip(), f"{snippet} prints something"
+            assert capsys.readouterr().out.strip(), f"{snippet} prints nothing"
 
 
-def test_the_api_page_names_what_an_episode_has() -> None:
+def test_the_api_page_names_existing_attributes_of_episode() -> None:
     page = (ROOT / "docs/api.md").read_text()
     table = page.partition("| of an `Episode` |")[2].partition("\n\n")[0]
-    told = re.findall(r"^\| (.+?) \|", table, re.M)
-    names = [n for cell in told for n in re.findall(r"`(?:Episode\.)?(\w+)", cell)]
+    cells = re.findall(r"^\| (.+?) \|", table, re.M)
+    names = [n for cell in cells for n in re.findall(r"`(?:Episode\.)?(\w+)", cell)]
     assert len(names) > 12
     known = {*dir(Episode), *(f.name for f in dataclasses.fields(Episode))}
     assert not set(names) - known
@@ -213,7 +213,7 @@ def test_the_api_page_names_what_an_episode_has() -> None:
 # -- ROS
 
 
-def test_every_service_call_is_one_that_a_node_answers() -> None:
+def test_every_service_call_has_an_existing_service_and_valid_fields() -> None:
     pytest.importorskip("rclpy")
     from robot_recorder.nodes.call import SERVICES, _request
 
@@ -227,7 +227,7 @@ def test_every_service_call_is_one_that_a_node_answers() -> None:
         package, _, kind = type_name.split("/")
         cls = getattr(importlib.import_module(f"{package}.srv"), kind)
         assert short in served and served[short] is cls, (
-            f"{call}: nobody serves {short} as {type_name}"
+            f"{call}: no node serves {short} as {type_name}"
         )
         given = yaml.safe_load(fields[0]) if fields else {}
         _request(cls, [f"{name}={json.dumps(value)}" for name, value in given.items()])
@@ -243,19 +243,19 @@ def launch_file_calls() -> list[Snippet]:
     ]
 
 
-def test_every_service_in_the_page_of_interfaces_is_callable_and_the_other_way_round() -> None:
+def test_interfaces_md_lists_exactly_the_services_of_call() -> None:
     pytest.importorskip("rclpy")
     from robot_recorder.nodes.call import SERVICES
 
     page = (ROOT / "docs/interfaces.md").read_text()
     tables = re.findall(r"^\| service \|.*\n\|[-|]+\n((?:\|.*\n)+)", page, re.M)
     cells = [row.split("|")[1] for table in tables for row in table.splitlines()]
-    told = {name for cell in cells for name in re.findall(r"`([\w/]+)`", cell)}
+    listed = {name for cell in cells for name in re.findall(r"`([\w/]+)`", cell)}
     served = {name for name, _ in SERVICES.values() if name.startswith(("recorder/", "labeller/"))}
-    assert told == served
+    assert listed == served
 
 
-def test_every_called_short_name_is_one() -> None:
+def test_every_short_name_passed_to_call_exists() -> None:
     pytest.importorskip("rclpy")
     from robot_recorder.nodes.call import SERVICES, _request
 
@@ -279,7 +279,7 @@ def launch_arguments(file: str) -> set[object]:
     return found
 
 
-def test_every_launch_command_has_arguments_that_there_are() -> None:
+def test_every_launch_command_has_existing_arguments() -> None:
     launches = [c for c in commands("ros2") if c.text.startswith("ros2 launch")]
     assert len(launches) > 5
     for launch in launches:
@@ -291,7 +291,7 @@ def test_every_launch_command_has_arguments_that_there_are() -> None:
 
 
 def executables() -> dict[str, tuple[str, str]]:
-    """Those that CMakeLists.txt installs, with their modules and functions."""
+    """Return the executables that CMakeLists.txt installs, with modules and functions."""
     text = (ROOT / "CMakeLists.txt").read_text()
     call = r"install_executable\(([\w${}-]+) (robot_recorder[\w.${}]+) ([\w${}]+) "
     found = {name: (module, function) for name, module, function in re.findall(call, text)}
@@ -303,7 +303,7 @@ def executables() -> dict[str, tuple[str, str]]:
     return {name: entry for name, entry in found.items() if "$" not in name}
 
 
-def test_every_executable_that_is_run_is_installed() -> None:
+def test_every_executable_in_the_docs_is_installed() -> None:
     runs = [c for c in commands("ros2") if c.text.startswith("ros2 run")]
     assert runs
     for line in runs:
@@ -322,7 +322,7 @@ def test_every_executable_has_its_function(module: str, function: str) -> None:
 # -- the checkout
 
 
-def test_every_make_target_that_is_named_exists() -> None:
+def test_every_make_target_in_the_docs_exists() -> None:
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z][\w-]*):", makefile, re.M))
     named = {shlex.split(c.text)[1]: str(c) for c in commands("make")}
@@ -339,7 +339,7 @@ def anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_every_link_has_a_target(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
         if "://" in target:
             continue
@@ -360,7 +360,7 @@ def test_the_first_episode_is_within_two_screens_of_the_readme() -> None:
     assert text[: text.index("lift_box   │ success")].count("\n") < 2 * 50
 
 
-def test_every_decision_is_linked_from_the_architecture_in_order_and_has_its_parts() -> None:
+def test_every_decision_is_linked_in_order_and_has_its_parts() -> None:
     linked = re.findall(
         r"- \[(.+)\]\(decisions/(.+)\)", (ROOT / "docs/architecture.md").read_text()
     )
@@ -381,25 +381,27 @@ _PATH = re.compile(
 OF_OTHERS = {"src/message_filters/__init__.py"}  # files of other packages
 
 
-def told_paths(text: str) -> list[str]:
-    """The files that a text names by folder and file."""
+def named_paths(text: str) -> list[str]:
+    """Return the paths of files in a text."""
     found = _PATH.findall(re.sub(r"\w+://\S+", "", text))
-    return [path for path in found if not path.startswith("floor_pack/")]  # the example's own
+    return [
+        path for path in found if not path.startswith("floor_pack/")
+    ]  # files of the example package
 
 
 def exists(path: str, beside: Path) -> bool:
-    """Whether it is a file of the checkout, of the package, or beside the text that names it."""
+    """Return whether a path exists in the checkout, in the package, or beside the text."""
     return any((base / path).is_file() for base in (ROOT, ROOT / "robot_recorder", beside))
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
 def test_every_file_that_a_page_names_exists(page: Path) -> None:
-    gone = [path for path in told_paths(page.read_text()) if not exists(path, page.parent)]
+    gone = [path for path in named_paths(page.read_text()) if not exists(path, page.parent)]
     assert not gone, f"{page.name} names {gone}"
 
 
 def docstrings(source: Path) -> Iterator[str]:
-    """Of a module, its classes and functions."""
+    """Yield the docstrings of a module, its classes and functions."""
     for node in ast.walk(ast.parse(source.read_text())):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             yield ast.get_docstring(node) or ""
@@ -408,7 +410,7 @@ def docstrings(source: Path) -> Iterator[str]:
 @pytest.mark.parametrize("folder", ["robot_recorder", "test", "bench", "launch", "tools"])
 def test_every_file_that_a_docstring_names_exists(folder: str) -> None:
     for source in (ROOT / folder).rglob("*.py"):
-        for path in (path for text in docstrings(source) for path in told_paths(text)):
+        for path in (path for text in docstrings(source) for path in named_paths(text)):
             assert exists(path, source.parent) or path in OF_OTHERS, f"{source} names {path}"
 
 
@@ -426,7 +428,9 @@ def test_the_architecture_draws_the_floors_that_are_tested() -> None:
     assert set(level) == set(rows)
     for folder, below in rows.items():
         for other in (name for name in below if name in level):
-            assert level[other] >= level[folder], f"{folder} imports {other}, which stands above it"
+            assert level[other] >= level[folder], (
+                f"{folder} imports {other}, which is on a higher floor"
+            )
 
 
 # -- YAML and JSON
@@ -444,18 +448,18 @@ PARSERS: dict[str, Callable[[str], object]] = {
 
 
 @pytest.mark.parametrize("snippet", blocks("yaml"), ids=str)
-def test_every_example_of_a_file_is_read(snippet: Snippet) -> None:
+def test_every_yaml_example_is_valid(snippet: Snippet) -> None:
     (parse,) = (p for key, p in PARSERS.items() if re.search(rf"^{key}", snippet.text, re.M))
     assert parse(snippet.text)
 
 
 @pytest.mark.parametrize("snippet", blocks("json"), ids=str)
-def test_every_example_of_a_log_of_labels_is_read(snippet: Snippet) -> None:
+def test_every_example_of_a_label_log_is_valid(snippet: Snippet) -> None:
     assert len(load_events(snippet.text)) == snippet.text.count('"kind"')
 
 
-def test_no_block_is_left_out() -> None:
-    """Whoever adds a block in another language decides how it is run."""
+def test_every_block_has_a_language_that_is_tested() -> None:
+    """A block in another language needs a test of its own."""
     known = {"", "sh", "bash", "python", "yaml", "json", "toml"}
     for page in PAGES:
         languages = re.findall(r"^```(\w+)\n", page.read_text(), re.M)
@@ -466,5 +470,5 @@ def test_no_block_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_no_page_was_left_half_merged(page: Path) -> None:
+def test_no_page_has_merge_conflict_marks(page: Path) -> None:
     assert not re.search(r"^(<{7}|={7}|>{7})( |$)", page.read_text(), re.M)

@@ -1,4 +1,4 @@
-"""Message constants are mirrored by one enum each, and every field says its unit."""
+"""Enums agree with the message constants, and every field has a comment."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ INTERFACES = sorted([*(ROOT / "msg").glob("*.msg"), *(ROOT / "srv").glob("*.srv"
         (services.MarkOutcome.Request, "OUTCOME_", Outcome),
     ],
 )
-def test_constants_are_mirrored(message, prefix: str, enum) -> None:
+def test_enums_agree_with_the_message_constants(message, prefix: str, enum) -> None:
     constants = {
         name.removeprefix(prefix): getattr(message, name)
         for name in dir(message) if name.startswith(prefix)

@@ -1,4 +1,4 @@
-"""The site that `make docs` builds: all pages, each found by the search, and the API's reference."""
+"""The site built by `make docs`: it has all pages, a working search and the API reference."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SITE = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
 
 
 def listed(entries: list[object]) -> list[str]:
-    """The pages of a navigation, at any depth."""
+    """Return the pages of a navigation, at any depth."""
     found: list[str] = []
     for entry in entries:
         places = entry.values() if isinstance(entry, dict) else [entry]
@@ -35,7 +35,7 @@ def test_the_navigation_lists_every_page_once() -> None:
     assert sorted(listed(SITE["nav"])) == sorted(pages), "correct nav in mkdocs.yml"
 
 
-def test_every_reference_names_something() -> None:
+def test_every_api_reference_names_an_existing_object() -> None:
     for name in re.findall(r"^::: (.+)$", (ROOT / "docs/api.md").read_text(), re.M):
         path = ROOT / name.replace(".", "/")
         if path.with_suffix(".py").is_file() or path.is_dir():
@@ -47,9 +47,9 @@ def test_every_reference_names_something() -> None:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site, built."""
+    """Build the site."""
     for module in ("mkdocs", "material", "mkdocstrings"):
-        pytest.importorskip(module, reason="make docs installs what makes the site")
+        pytest.importorskip(module, reason="needs the packages that make docs installs")
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir"]
     done = subprocess.run([*command, str(folder)], cwd=ROOT, capture_output=True, text=True)
@@ -75,7 +75,7 @@ def test_no_link_of_the_site_is_dead(site: Path) -> None:
             assert target.exists(), f"{page.relative_to(site)}: {link}"
 
 
-def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
+def test_the_site_loads_nothing_from_other_hosts(site: Path) -> None:
     for page in site.rglob("*.html"):
         loaded = re.findall(
             r'<(?:script|img|link rel="stylesheet")[^>]*(?:src|href)="(https?:[^"]+)',
@@ -84,8 +84,8 @@ def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
         assert not loaded, f"{page.relative_to(site)} loads {loaded}"
 
 
-@pytest.mark.skipif(chromium() is None, reason="no Chromium here")
-def test_the_search_works_and_loads_nothing_from_elsewhere(site: Path) -> None:
+@pytest.mark.skipif(chromium() is None, reason="needs Chromium")
+def test_the_search_works_and_loads_nothing_from_other_hosts(site: Path) -> None:
     handler = partial(SimpleHTTPRequestHandler, directory=str(site))
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -100,14 +100,14 @@ def test_the_search_works_and_loads_nothing_from_elsewhere(site: Path) -> None:
         server.shutdown()
 
 
-def test_the_reference_is_there(site: Path) -> None:
+def test_the_site_has_the_api_reference(site: Path) -> None:
     page = (site / "api.html").read_text()
     for name in ("quality.checks.check.Check", "bags.writer.BagWriter", "messages.kinds.Kind"):
         assert f'id="robot_recorder.{name}"' in page
 
 
-def test_lists_and_tables_are_lists_and_tables(site: Path) -> None:
-    """GitHub takes a list without an empty line before it, the site's Markdown does not."""
+def test_lists_and_tables_are_rendered(site: Path) -> None:
+    """GitHub renders a list without an empty line before it; the site's Markdown does not."""
     text_as_list = re.compile(r"<p>(?:(?!</p>).)*?\n(?:[-*] |\||\d+\. )", re.S)
     for page in site.rglob("*.html"):
         found = text_as_list.search(page.read_text())

@@ -1,4 +1,4 @@
-"""What docs/troubleshooting.md quotes is what the programs say: a changed message fails here."""
+"""The messages quoted in docs/troubleshooting.md must be those of the programs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ANYTHING = "\0"
 
 
 def texts(node: ast.expr) -> str:
-    """A literal, an f-string or a sum of them; what is only known at run time is ANYTHING."""
+    """Return the text of a literal, an f-string or a sum; values known only at run time as ANYTHING."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.JoinedStr):
@@ -28,8 +28,8 @@ def texts(node: ast.expr) -> str:
 
 
 @cache
-def said() -> str:
-    """All texts of the source, one after another."""
+def source_texts() -> str:
+    """Return all texts of the source, one after another."""
 
     def found() -> Iterator[str]:
         for folder in ("robot_recorder", "launch", "tools"):
@@ -46,13 +46,13 @@ def once(text: str) -> str:
 
 
 def pattern(quote: str) -> str:
-    """A quote with its ``<placeholders>`` as ANYTHING."""
+    """Return a quote with its ``<placeholders>`` as ANYTHING."""
     return once(re.sub(r"<[^<>]+>", ANYTHING, quote))
 
 
 @pytest.mark.parametrize("quote", QUOTES)
-def test_every_quoted_text_is_one_that_the_source_says(quote: str) -> None:
-    assert pattern(quote) in said(), f"no message reads {quote!r}: see what became of it"
+def test_every_quoted_text_is_in_the_source(quote: str) -> None:
+    assert pattern(quote) in source_texts(), f"no message reads {quote!r}: was it changed?"
 
 
 def test_problems_are_numbered_and_each_has_a_cause_and_a_fix() -> None:
@@ -63,6 +63,10 @@ def test_problems_are_numbered_and_each_has_a_cause_and_a_fix() -> None:
 
 
 def test_a_changed_message_is_noticed() -> None:
-    assert pattern("<topic> is published as <type>, the profile says <type>") in said()
-    assert pattern("<topic> is published like <type>, the profile says <type>") not in said()
-    assert pattern("nothing ever arrived on <topic>, <why>") not in said(), "places count, too"
+    assert pattern("<topic> is published as <type>, the profile says <type>") in source_texts()
+    assert (
+        pattern("<topic> is published like <type>, the profile says <type>") not in source_texts()
+    )
+    assert pattern("nothing ever arrived on <topic>, <why>") not in source_texts(), (
+        "the number of placeholders counts, too"
+    )

@@ -181,7 +181,10 @@ class JointStates:
             return self._names, ""
         numbers = tuple(map(str, range(count)))
         if joints:
-            return numbers, f"its messages have {len(joints)} names for {count} positions, so the joints are numbered"
+            return (
+                numbers,
+                f"its messages have {len(joints)} names for {count} positions, so the joints are numbered",
+            )
         if self._names:
             return numbers, (
                 f"its messages have {count} joints without names, the profile names "

@@ -53,7 +53,9 @@ class LabellerNode(Node):
         self._status: EpisodeStatus | None = None
         self._behind_ns = self._last_stamp_ns = 0
         self._unconfirmed: dict[int, Future[str]] = {}
-        operator = parameter(self, "operator", "", "who drives the robot, until set_task says")
+        operator = parameter(
+            self, "operator", "", "who drives the robot, until set_task changes it"
+        )
         self._labels = self.create_publisher(Label, "labeller/labels", 100)
         self._task = self.create_publisher(Task, "labeller/task", LATCHED)
         # A label waits for the recorder's confirmation, which needs another callback group.
@@ -70,7 +72,7 @@ class LabellerNode(Node):
         serve(self, Annotate, "labeller/annotate", self._annotate)
         serve(self, Trigger, "labeller/mark_success", self._mark_success)
         serve(self, Trigger, "labeller/mark_failure", self._mark_failure)
-        task = parameter(self, "task", "", "task of the next episodes, until set_task says")
+        task = parameter(self, "task", "", "task of the next episodes, until set_task changes it")
         asked = SetTask.Request(task=task, operator_name=operator)
         self._assignment = requested_assignment(asked, Assignment(), self._tasks)
         self._publish_task()

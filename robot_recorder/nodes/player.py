@@ -63,11 +63,11 @@ class PlayerNode(Node):
             raise ConfigError("no episode given: --ros-args -p episode:=PATH")
         rate = checked_rate(parameter(self, "rate", 1.0, "1.0: as recorded; 2.0: twice as fast"))
         start_s = parameter(self, "start", 0.0, "s from the first message")
-        loop = parameter(self, "loop", False, "begin again at the end")
-        paused = parameter(self, "paused", False, "begin paused")
-        clock_hz = parameter(self, "clock_hz", 100.0, "messages on /clock a second; 0: none")
+        loop = parameter(self, "loop", False, "start again at the end")
+        paused = parameter(self, "paused", False, "start paused")
+        clock_hz = parameter(self, "clock_hz", 100.0, "rate of /clock, Hz; 0: not published")
         keyboard = parameter(
-            self, "keyboard", True, "keys control playing, where there is a terminal"
+            self, "keyboard", True, "control playing with keys, if there is a terminal"
         )
         self._wait_s = parameter(self, "wait_s", 1.0, "s to wait for subscribers before playing")
         self.failed = False

@@ -34,11 +34,15 @@ def recorder_settings(node: Node, tasks: TaskRegistry, pictures: PictureWorker) 
     """Declare and read the parameters of recording."""
     writer = parameter(node, "writer", "mcap", "bag writer: mcap or rosbag2_py")
     max_episode_s = parameter(node, "max_episode_s", 600.0, "s; a longer episode is stopped")
-    min_free_mb = parameter(node, "min_free_mb", 500, "MB of the disk that are always left free")
-    ring_mb = parameter(node, "max_ring_mb", 256, "MB that the pre-roll may take")
-    queue_mb = parameter(node, "max_queue_mb", 256, "MB that may wait for the disk; then drops")
+    min_free_mb = parameter(node, "min_free_mb", 500, "MB of the disk that are always kept free")
+    ring_mb = parameter(node, "max_ring_mb", 256, "MB of memory for the pre-roll")
+    queue_mb = parameter(
+        node, "max_queue_mb", 256, "MB that may wait for the disk; more is dropped"
+    )
     pre_roll_s = parameter(node, "pre_roll_s", 2.0, "s before the start that belong to an episode")
-    check = parameter(node, "check", True, "check quality while recording, for a verdict at stop")
+    check = parameter(
+        node, "check", True, "check the quality while recording; the verdict is known at stop"
+    )
     if check:
         pictures.warm_up()
     return Settings(

@@ -92,7 +92,7 @@ def tasks_parameter(node: Node) -> TaskRegistry:
 
 def episodes_root(node: Node) -> Path:
     """Return the root directory that the ``root`` parameter names."""
-    text = "folder that episodes are written into"
+    text = "root directory of the episodes"
     root = parameter(node, "root", os.environ.get("ROBOT_RECORDER_ROOT", "episodes"), text)
     if problem := text_problem("root", root, "parameter 'root'"):
         raise ConfigError(problem)

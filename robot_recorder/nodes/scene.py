@@ -64,19 +64,19 @@ class SceneNode(Node):
         self._listener = rclpy.create_node(
             "scene_listener", enable_rosout=False, start_parameter_services=False
         )
-        text = "bag directory that is played; empty: the robot as it is now"
+        text = "bag directory being played; empty: the running robot"
         episode = parameter(self, "episode", "", text)
-        rate_hz = parameter(self, "rate_hz", 20.0, "marker arrays a second, at most")
+        rate_hz = parameter(self, "rate_hz", 20.0, "maximum rate of marker arrays, Hz")
         if not 0.1 <= rate_hz <= 200:
             raise ConfigError(f"parameter 'rate_hz' must be from 0.1 to 200, not {rate_hz:g}")
         self._frame = parameter(
-            self, "frame", "", "frame that the overlay stands in; empty: the description's root"
+            self, "frame", "", "frame of the overlay; empty: the root of the robot description"
         )
-        pads = parameter(self, "pads", PADS, "FRAME:X,Y ...: m from one taxel to the next")
+        pads = parameter(self, "pads", PADS, "FRAME:X,Y ...: distance of taxels, m")
         scale = WrenchScale(
             parameter(self, "m_per_n", 0.008, "length of an arrow of 1 N"),
             parameter(self, "m_per_nm", 0.05, "length of an arrow of 1 N m"),
-            parameter(self, "red_n", 40.0, "force whose arrow is red") or 1.0,
+            parameter(self, "red_n", 40.0, "force that is drawn in red, N") or 1.0,
         )
         self._source = self._make_source(episode)
         self._scene = SensorScene(self._source.streams, scale, parse_pads(pads))

@@ -1,4 +1,4 @@
-"""The launch file for playback: held against what it uses, and run where ``launch`` is installed."""
+"""The launch file for playback agrees with the code, and runs if ``launch`` is installed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FILE = Path(__file__).parents[2] / "launch/playback.launch.py"
 TREE = ast.parse(FILE.read_text())
 
 
-def test_its_arguments_are_those_that_are_asked_for() -> None:
+def test_the_declared_arguments_are_those_that_are_used() -> None:
     assigned = {
         target.id: node.value
         for node in TREE.body
@@ -31,19 +31,19 @@ def test_its_arguments_are_those_that_are_asked_for() -> None:
         for key, value in zip(arguments.keys, arguments.values)
         if key is not None and isinstance(value, ast.Tuple)
     }
-    asked: set[str] = set()
+    used: set[str] = set()
 
-    class Asked(dict[str, str]):
+    class Noting(dict[str, str]):
         def __getitem__(self, name: str) -> str:
-            asked.add(name)
+            used.add(name)
             return super().__getitem__(name)
 
-    wish = LaunchArguments.from_texts(Asked(defaults, episode="somewhere"))
-    assert asked == set(defaults)
-    assert wish == LaunchArguments(wish.episode), "the same defaults"
+    wish = LaunchArguments.from_texts(Noting(defaults, episode="somewhere"))
+    assert used == set(defaults)
+    assert wish == LaunchArguments(wish.episode), "both must have the same defaults"
 
 
-def test_it_uses_what_there_is() -> None:
+def test_it_uses_existing_names_of_the_package() -> None:
     imports = [n for n in ast.walk(TREE) if isinstance(n, ast.ImportFrom)]
     for node in imports:
         if (node.module or "").startswith("robot_recorder"):
@@ -59,7 +59,7 @@ def test_it_uses_what_there_is() -> None:
         assert {attribute for owner, attribute in used if owner == name} == has
 
 
-def test_it_plays(tmp_path: Path) -> None:
+def test_it_plays_an_episode(tmp_path: Path) -> None:
     launch = pytest.importorskip("launch")
     pytest.importorskip("launch_ros")
     pytest.importorskip("rclpy")

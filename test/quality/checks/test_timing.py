@@ -51,8 +51,8 @@ def judged(
     **figures: Any,
 ) -> list[Result]:
     """Return what a check says of a camera with these figures."""
-    figures = replace(GOOD.streams["camera"], **figures)
-    whole = replace(GOOD, streams={"camera": figures})
+    changed = replace(GOOD.streams["camera"], **figures)
+    whole = replace(GOOD, streams={"camera": changed})
     summary = EpisodeSummary(
         T0, T0, T0 + 10 * NS, {"camera": config}, certificate=whole, drivers={"camera": drivers}
     )
