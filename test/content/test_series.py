@@ -52,7 +52,9 @@ def test_a_long_series_keeps_every_extreme(tmp_path: Path, monkeypatch, span: in
     assert series.times_s[force.argmax()] == pytest.approx(12.34, abs=0.6)
     assert series.times_s[[0, -1]] == pytest.approx([0, 29.99])
     usual = np.abs(force) < 2
-    assert np.abs(force - np.sin(series.times_s))[usual].max() < 0.6, "the thinned curve has the same shape"
+    assert np.abs(force - np.sin(series.times_s))[usual].max() < 0.6, (
+        "the thinned curve has the same shape"
+    )
 
 
 def test_the_nearest_pictures_of_evenly_spread_times_are_chosen(tmp_path: Path) -> None:
