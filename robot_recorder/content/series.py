@@ -115,6 +115,7 @@ class _ThinnedCurves:
     count: int = 0
 
     def add(self, numbers: Numbers) -> None:
+        """Add some seconds of values."""
         self.names = numbers.names
         times, values = numbers.times_s, numbers.values
         if (np.diff(times) < 0).any():
@@ -138,6 +139,7 @@ class _ThinnedCurves:
         self.values.append(np.stack([low, high, values[starts], values[ends]], axis=1))
 
     def series(self, topic: Topic) -> Series:
+        """Return the thinned series."""
         if self.raw is not None:
             times, values = (np.concatenate(parts) for parts in zip(*self.raw))
             return Series(topic, self.names, *_in_order(times, values))
@@ -176,6 +178,7 @@ class _Strip:
         self.problem = ""
 
     def add(self, images: Images) -> None:
+        """Take the pictures that are nearer to a time than those found so far."""
         times = images.times_s
         self._times.append(times)
         for slot, centre in enumerate(self._centres.tolist()):
@@ -191,6 +194,7 @@ class _Strip:
                 self._apart[slot] = apart
 
     def pictures(self, topic: Topic) -> Pictures:
+        """Return the chosen pictures in order of time."""
         chosen = [self._chosen[slot] for slot in sorted(self._chosen)]
         # A picture of a slow camera may be the nearest to several times.
         return Pictures(topic, np.concatenate(self._times), list(dict.fromkeys(chosen)))

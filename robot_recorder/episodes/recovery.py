@@ -67,13 +67,13 @@ class RecordingLock(Lock):
 
 
 def recover_all(
-    store: EpisodeStore, told: Callable[[RecoveryResult], None] = lambda _: None
+    store: EpisodeStore, on_result: Callable[[RecoveryResult], None] = lambda _: None
 ) -> list[RecoveryResult]:
     """Recover every ``.partial`` directory below a root that is not being recorded.
 
     Args:
         store: the store of the root.
-        told: called with each result.
+        on_result: called with each result.
     """
     results = []
     for partial in store.unfinished():
@@ -88,7 +88,7 @@ def recover_all(
                 if not partial.exists():  # finished or recovered meanwhile
                     continue
                 results.append(recover(store, partial))
-        told(results[-1])
+        on_result(results[-1])
     return results
 
 

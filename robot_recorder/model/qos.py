@@ -10,11 +10,15 @@ INFINITE_NS = 2**63 - 1  # the middleware's value for "no limit"
 
 
 class Reliability(str, Enum):
+    """Reliability policy of DDS."""
+
     RELIABLE = "reliable"
     BEST_EFFORT = "best_effort"
 
 
 class Durability(str, Enum):
+    """Durability policy of DDS."""
+
     VOLATILE = "volatile"
     TRANSIENT_LOCAL = "transient_local"
 

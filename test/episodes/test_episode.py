@@ -57,7 +57,7 @@ def test_an_episode_is_read_from_its_metadata(tmp_path: Path) -> None:
     assert episode.id == episode.path.name and episode.labels.outcome is Outcome.SUCCESS
     assert (episode.start_ns, episode.duration_s, episode.pre_roll_s) == (T0, 10.0, 1.5)
     assert episode.span.from_ns == T0 - 1_500_000_000 and episode.span.to_ns == T0 + 10 * 10**9
-    assert episode.lost == (8, False), "what a silent topic lost in the middleware is not asked"
+    assert episode.lost == (8, False), "unknown losses of a topic without messages do not count"
     assert episode.clock_jumps == [(5, -7)] and episode.is_recovered
     assert episode.counts == {"/wrist/wrench": 100} and episode.silent == []
     assert episode.certificate is None and episode.quality is UNCHECKED

@@ -28,11 +28,11 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("installed")
-def test_each_problem_is_told_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_problem_is_reported_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     found, problems = extensions(GROUP)
     assert list(found) == ["good"] and found["good"](9) == 3
     twice, missing, unnamed = problems
-    assert twice == f"{GROUP}: 'good' exists twice; math:pow is not used"
+    assert twice == f"{GROUP}: 'good' exists twice; math:pow is ignored"
     assert "no_such_module:thing cannot be loaded: ModuleNotFoundError" in missing
     assert "math:no_such_name cannot be loaded: AttributeError" in unnamed
     assert extensions(GROUP).problems == problems and len(caplog.records) == 3

@@ -32,7 +32,7 @@ def test_marks_are_in_order_of_time_and_never_end_before_they_start(
     assert starts == sorted(starts) and all(mark.start_s <= mark.end_s for mark in marks)
 
 
-def test_segments_and_instants_are_told_apart() -> None:
+def test_segments_and_instants_are_distinguished() -> None:
     reach, touch = marks_of(fold([annotation("touch", 3, 3), annotation("reach", 1, 2)]), T0)
     assert (reach, touch) == (Mark("reach", 1.0, 2.0), Mark("touch", 3.0, 3.0))
     assert touch.is_instant and not reach.is_instant

@@ -44,8 +44,8 @@ def profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-# A killed process leaves its shared memory behind, and Fast DDS may for seconds, or for good, write
-# there what is meant for its successor. What is tested is what the recorder does with what it hears.
+# A killed process leaves its shared memory behind, and Fast DDS may keep writing messages for its
+# successor there. These tests are about messages that do arrive.
 NO_SHARED_MEMORY = {"FASTDDS_BUILTIN_TRANSPORTS": "UDPv4"}
 
 
