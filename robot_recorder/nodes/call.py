@@ -18,7 +18,7 @@ from rclpy.exceptions import NameValidationException
 from std_srvs.srv import Trigger
 
 from robot_recorder.cli.console import say, say_error
-from robot_recorder.nodes.doors import message_problem
+from robot_recorder.nodes.checked_services import message_problem
 from robot_recorder.srv import (
     Annotate,
     DiscardEpisode,

@@ -15,7 +15,7 @@ from robot_recorder.model.losses import Dropout
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.msg import Dropout as DropoutMessage
 from robot_recorder.msg import Label, Task
-from robot_recorder.nodes.doors import message_problem
+from robot_recorder.nodes.checked_services import message_problem
 from robot_recorder.recorder.recorder import Assignment
 
 

@@ -19,8 +19,8 @@ from robot_recorder.model.errors import BagError, ConfigError
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome, outcome_text
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.msg import EpisodeStatus, Label, Task
+from robot_recorder.nodes.checked_services import serve
 from robot_recorder.nodes.conversions import requested_assignment, to_label, to_ns, to_time
-from robot_recorder.nodes.doors import serve
 from robot_recorder.nodes.label_target import LabelTarget, find_target
 from robot_recorder.nodes.log import NodeLog
 from robot_recorder.nodes.runtime import (

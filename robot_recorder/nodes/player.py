@@ -23,7 +23,7 @@ from robot_recorder.episodes.episode import Episode
 from robot_recorder.model.answers import Answer
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.streams import NS_PER_S
-from robot_recorder.nodes.doors import serve
+from robot_recorder.nodes.checked_services import serve
 from robot_recorder.nodes.log import NodeLog
 from robot_recorder.nodes.player_publishers import Publishers
 from robot_recorder.nodes.player_terminal import HELP, Keyboard, Progress

@@ -10,8 +10,8 @@ from std_msgs.msg import Header
 
 from robot_recorder.msg import QualityReport as ReportMessage
 from robot_recorder.msg import QualityResult
+from robot_recorder.nodes.checked_services import make_visible
 from robot_recorder.nodes.conversions import to_time
-from robot_recorder.nodes.doors import make_visible
 from robot_recorder.nodes.runtime import LATCHED
 from robot_recorder.quality.picture_worker import PictureWorker
 from robot_recorder.quality.report import QualityReport

@@ -14,8 +14,8 @@ from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.ids import PARTIAL
 from robot_recorder.msg import EpisodeStatus, Label, Task
 from robot_recorder.nodes import heap
+from robot_recorder.nodes.checked_services import make_visible, serve
 from robot_recorder.nodes.conversions import from_label, requested_assignment, to_ns, to_time
-from robot_recorder.nodes.doors import make_visible, serve
 from robot_recorder.nodes.finaliser import Finaliser
 from robot_recorder.nodes.housekeeping import Housekeeping
 from robot_recorder.nodes.ingest import Ingest

@@ -15,7 +15,7 @@ from visualization_msgs.msg import MarkerArray
 
 from robot_recorder.model.errors import ConfigError, DecodeError
 from robot_recorder.nodes.log import NodeLog
-from robot_recorder.nodes.newest import Newest
+from robot_recorder.nodes.newest_message import Newest
 from robot_recorder.nodes.runtime import STEADY, parameter, profile_parameter, run
 from robot_recorder.nodes.scene_live import Live
 from robot_recorder.nodes.scene_markers import Markers

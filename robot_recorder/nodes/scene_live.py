@@ -13,8 +13,8 @@ from robot_recorder.model.labels import LabelEvent, Outcome, fold
 from robot_recorder.model.marks import marks_of
 from robot_recorder.model.streams import RobotProfile, StreamHealth
 from robot_recorder.msg import EpisodeStatus, Label, Task
+from robot_recorder.nodes.checked_services import message_problem
 from robot_recorder.nodes.conversions import from_label, to_ns
-from robot_recorder.nodes.doors import message_problem
 from robot_recorder.nodes.log import NodeLog
 from robot_recorder.nodes.runtime import LATCHED
 from robot_recorder.quality.report import Verdict

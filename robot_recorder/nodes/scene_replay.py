@@ -15,7 +15,7 @@ from robot_recorder.model.errors import DecodeError, RecorderError
 from robot_recorder.model.marks import marks_of
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.nodes.log import NodeLog
-from robot_recorder.nodes.newest import Newest
+from robot_recorder.nodes.newest_message import Newest
 from robot_recorder.rviz.layout import look_at
 from robot_recorder.rviz.overlay import FrameTrouble, Situation, State
 from robot_recorder.rviz.placement import Placement, placement

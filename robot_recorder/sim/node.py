@@ -29,7 +29,7 @@ from robot_recorder.configuration.find import config_directory
 from robot_recorder.model.errors import ConfigError, RecorderError
 from robot_recorder.model.streams import NS_PER_MS, NS_PER_S
 from robot_recorder.msg import TactileArray
-from robot_recorder.nodes.doors import serve
+from robot_recorder.nodes.checked_services import serve
 from robot_recorder.nodes.log import NodeLog
 from robot_recorder.nodes.runtime import LATCHED, parameter, spin_once
 from robot_recorder.sim.camera_process import Shot, run_cameras

@@ -27,8 +27,8 @@ from robot_recorder.episodes.episode import Episode
 from robot_recorder.model.labels import LabelKind
 from robot_recorder.model.text import visible
 from robot_recorder.msg import EpisodeStatus, Label, StreamStatus, Task
+from robot_recorder.nodes.checked_services import make_visible, message_problem, serve
 from robot_recorder.nodes.conversions import to_time
-from robot_recorder.nodes.doors import make_visible, message_problem, serve
 from robot_recorder.srv import RestoreEpisode, SetTask, StartEpisode, StopEpisode
 
 PACKAGE = Path(__file__).parents[2] / "robot_recorder"
@@ -47,7 +47,7 @@ def callers(name: str) -> set[str]:
 
 
 def test_every_service_is_made_in_one_place() -> None:
-    assert callers("create_service") == {"nodes/doors.py"}
+    assert callers("create_service") == {"nodes/checked_services.py"}
     assert callers("serve") == set(), "serve must be called as a function"
 
 
