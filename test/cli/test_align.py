@@ -1,4 +1,7 @@
-"""``align``: tables, references, and what is refused."""
+"""``align``: tables, references, and what is refused.
+
+Holds also: bag_alignment.py, targets.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""``certificate``: printed, as JSON, and drawn."""
+"""``certificate``: printed, as JSON, and drawn.
+
+Holds also: certificate_table.py, report/sync_picture.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The table of commands: help with examples, near names, the version, commands of other packages, start-up."""
+"""The table of commands: help with examples, near names, the version, commands of other packages, start-up.
+
+Holds also: arguments.py, command.py, parser.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""``completion``: the scripts, in the shells they are for, as far as those are installed."""
+"""``completion``: the scripts, in the shells they are for, as far as those are installed.
+
+Holds also: completion_scripts.py, completion_words.py.
+"""
 
 from __future__ import annotations
 

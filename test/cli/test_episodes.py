@@ -1,4 +1,7 @@
-"""``episodes``: filters, several roots, and what others did to a root meanwhile."""
+"""``episodes``: filters, several roots, and what others did to a root meanwhile.
+
+Holds also: episodes_table.py, filters.py, roots.py.
+"""
 
 from __future__ import annotations
 

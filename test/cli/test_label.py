@@ -1,4 +1,7 @@
-"""`robot-recorder label`, as a reviewer uses it."""
+"""`robot-recorder label`, as a reviewer uses it.
+
+Holds also: label_report.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""``robot-recorder play``, in a real terminal, with real keys."""
+"""``robot-recorder play``, in a real terminal, with real keys.
+
+Holds also: processes.py.
+"""
 
 from __future__ import annotations
 

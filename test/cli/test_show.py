@@ -1,4 +1,7 @@
-"""``robot-recorder show``, and which episode a person means."""
+"""``robot-recorder show``, and which episode a person means.
+
+Holds also: episode_argument.py.
+"""
 
 from __future__ import annotations
 

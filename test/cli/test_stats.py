@@ -1,4 +1,7 @@
-"""``stats``: statistics printed, drawn, and as JSON."""
+"""``stats``: statistics printed, drawn, and as JSON.
+
+Holds also: stats_tables.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Tables on narrow terminals, wide ones and pipes; colour by ``NO_COLOR`` and ``FORCE_COLOR``."""
+"""Tables on narrow terminals, wide ones and pipes; colour by ``NO_COLOR`` and ``FORCE_COLOR``.
+
+Holds also: progress.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What the command line prints of bags, names and labels that want to steer a terminal or forge its lines."""
+"""What the command line prints of bags, names and labels that want to steer a terminal or forge its lines.
+
+Holds also: console.py.
+"""
 
 from __future__ import annotations
 
