@@ -176,3 +176,38 @@ def test_nodes_load_only_ros_and_numpy() -> None:
 def test_package_init_stays_empty() -> None:
     # The message generator overwrites it with an empty file.
     assert (PACKAGE / "__init__.py").read_text() == ""
+
+
+# Behaviour that no single module has; the first line of each file says which. All other tests below a folder
+# mirror a module: test/a/test_b.py holds a/b.py, and what its docstring names after "Holds also:".
+ACROSS = {
+    "cli/test_json.py", "cli/test_matrix.py", "cli/test_terminal.py", "extending/test_extending.py",
+    "launch/test_playback.py", "nodes/test_faults.py", "nodes/test_keeping.py", "nodes/test_parameters.py",
+    "nodes/test_parity.py", "nodes/test_security.py", "recorder/test_memory.py", "recorder/test_shortage.py",
+    "sim/test_rviz_layout.py",
+}  # fmt: skip
+HOLDS = "Holds also: "
+
+
+def test_every_module_is_held_by_exactly_one_test_file() -> None:
+    """Of its own name, or by one that names it: relative to its folder, or as folder/file.py."""
+    modules = {str(p.relative_to(PACKAGE)) for p in SOURCES if p.name != "__init__.py"}
+    holders: dict[str, list[str]] = {module: [] for module in modules}
+    for path in sorted(Path(__file__).parent.rglob("test_*.py")):
+        test = path.relative_to(Path(__file__).parent)
+        own = str(test.with_name(test.name.removeprefix("test_")))
+        text = ast.get_docstring(ast.parse(path.read_text())) or ""
+        held = [line.removeprefix(HOLDS) for line in text.splitlines() if line.startswith(HOLDS)]
+        named = [name for line in held for name in line.rstrip(".").split(", ")]
+        found = [name if "/" in name else str(test.with_name(name)) for name in named]
+        unknown = set(found) - modules
+        assert not unknown, f"{test} holds {sorted(unknown)}, which do not exist"
+        if own not in modules and len(test.parts) > 1:
+            assert str(test) in ACROSS, f"{test} mirrors no module: rename it, or list it in ACROSS"
+            assert text, f"{test} has to say which behaviour across modules it holds"
+        for module in {own, *found} & modules:
+            holders[module].append(str(test))
+    assert {path for path in ACROSS if not (Path(__file__).parent / path).is_file()} == set()
+    lacking = sorted(module for module, tests in holders.items() if not tests)
+    assert not lacking, f"no test file has the name of {lacking}, or names them after {HOLDS!r}"
+    assert {module: tests for module, tests in holders.items() if len(tests) > 1} == {}

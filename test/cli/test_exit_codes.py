@@ -1,4 +1,7 @@
-"""Exit codes: one table in the docs, one in the code."""
+"""Exit codes: one table in the docs, one in the code.
+
+Holds also: model/errors.py.
+"""
 
 from __future__ import annotations
 

@@ -7,13 +7,7 @@ import pytest
 from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.qos import Durability, Qos, Reliability
-from robot_recorder.model.streams import (
-    FrameClock,
-    Policy,
-    Role,
-    SourceClockKind,
-    follow_publishers,
-)
+from robot_recorder.model.streams import FrameClock, Policy, Role, SourceClockKind
 
 GOOD = """
 robot: arm
@@ -123,12 +117,3 @@ def test_frames_can_follow_a_stream_and_streams_can_have_their_own_clocks() -> N
 def test_text_that_is_not_a_profile_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match=r"arm\.yaml"):
         parse_profile(text, "arm.yaml")
-
-
-def test_qos_requests_only_what_every_publisher_offers() -> None:
-    reliable = Qos(Reliability.RELIABLE, Durability.TRANSIENT_LOCAL)
-    assert follow_publishers([reliable, reliable]) == reliable
-    assert follow_publishers([reliable, Qos()]) == Qos(Reliability.BEST_EFFORT, Durability.VOLATILE)
-    mixed = Qos(Reliability.RELIABLE, Durability.VOLATILE)
-    assert follow_publishers([reliable, mixed]) == mixed
-    assert follow_publishers([]) == Qos()

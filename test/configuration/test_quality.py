@@ -1,4 +1,7 @@
-"""The quality mappings of profiles, streams and tasks."""
+"""The quality mappings of profiles, streams and tasks.
+
+Holds also: model/quality_settings.py.
+"""
 
 from __future__ import annotations
 

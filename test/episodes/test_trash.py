@@ -1,4 +1,7 @@
-"""Discarded episodes are kept as long as promised, whatever the size of the trash and the clock."""
+"""Discarded episodes are kept as long as promised, whatever the size of the trash and the clock.
+
+Holds also: nodes/housekeeping.py.
+"""
 
 from __future__ import annotations
 

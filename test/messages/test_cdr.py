@@ -132,3 +132,10 @@ def test_the_frame_follows_the_stamp() -> None:
     written.put("iI", 4, 5, 6)
     written.text("hand")
     assert header_frame_id(written.data) == "hand"
+
+
+def test_big_endian_messages_are_decoded() -> None:
+    reader = CdrReader(
+        b"\0\0\0\0" + np.array([1, 2], ">u4").tobytes() + np.array([2.5], ">f8").tobytes()
+    )
+    assert (reader.u32(), reader.u32(), reader.doubles(1)[0]) == (1, 2, 2.5)

@@ -34,3 +34,11 @@ def test_all_checks_are_documented_with_their_limits() -> None:
         assert fail == threshold.fail, name
         same = threshold.warn == threshold.fail  # it fails without warning before
         assert warn == (None if same else threshold.warn), name
+
+
+def test_every_default_threshold_warns_before_it_fails() -> None:
+    for name, threshold in THRESHOLDS.items():
+        if threshold.warn is not None and threshold.fail is not None:
+            assert threshold.below == (threshold.warn > threshold.fail) or (
+                threshold.warn == threshold.fail
+            ), name

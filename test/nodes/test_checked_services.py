@@ -1,4 +1,7 @@
-"""Hostile input by service and topic: every call is answered, and every text is checked."""
+"""Hostile input by service and topic: every call is answered, and every text is checked.
+
+Holds also: log.py.
+"""
 
 from __future__ import annotations
 

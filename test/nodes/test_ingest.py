@@ -1,4 +1,7 @@
-"""The ingest on real middleware: order, losses, QoS that changes, latched topics."""
+"""The ingest on real middleware: order, losses, QoS that changes, latched topics.
+
+Holds also: topic_reader.py, qos.py.
+"""
 
 from __future__ import annotations
 

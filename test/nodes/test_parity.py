@@ -1,4 +1,7 @@
-"""Frames aligned live equal those aligned again from the bag, to the last bit."""
+"""Frames aligned live equal those aligned again from the bag, to the last bit.
+
+Holds also: synchronizer.py, layout_messages.py.
+"""
 
 from __future__ import annotations
 

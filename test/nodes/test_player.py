@@ -1,4 +1,7 @@
-"""Playing real episodes to real subscribers: same bytes, same order, same times."""
+"""Playing real episodes to real subscribers: same bytes, same order, same times.
+
+Holds also: player_publishers.py.
+"""
 
 from __future__ import annotations
 

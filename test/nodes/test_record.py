@@ -1,4 +1,7 @@
-"""Episodes recorded by the real nodes from real publishers."""
+"""Episodes recorded by the real nodes from real publishers.
+
+Holds also: recorder.py, recorder_setup.py, runtime.py, finaliser.py, status.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The scene node with a real robot and a real player, as a viewer receives it."""
+"""The scene node with a real robot and a real player, as a viewer receives it.
+
+Holds also: scene_live.py, scene_markers.py, scene_replay.py, newest.py.
+"""
 
 from __future__ import annotations
 

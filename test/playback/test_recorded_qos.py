@@ -1,4 +1,7 @@
-"""QoS as bags of all versions store it, and a single offer that replaces several."""
+"""QoS as bags of all versions store it, and a single offer that replaces several.
+
+Holds also: model/qos.py.
+"""
 
 from __future__ import annotations
 

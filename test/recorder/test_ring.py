@@ -1,4 +1,7 @@
-"""The ring buffer: bounded in time and bytes, in order, and counting what it dropped."""
+"""The ring buffer: bounded in time and bytes, in order, and counting what it dropped.
+
+Holds also: model/topics.py.
+"""
 
 from __future__ import annotations
 

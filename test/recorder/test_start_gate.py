@@ -1,4 +1,7 @@
-"""What prevents a start, and what force does to it."""
+"""What prevents a start, and what force does to it.
+
+Holds also: model/answers.py.
+"""
 
 from __future__ import annotations
 

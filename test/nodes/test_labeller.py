@@ -1,4 +1,7 @@
-"""Labels by the services of the real nodes, while other processes label the same episodes."""
+"""Labels by the services of the real nodes, while other processes label the same episodes.
+
+Holds also: label_target.py.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,120 @@
+"""Frames as messages, against rclpy's own serialization."""
+
+from __future__ import annotations
+
+import array
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.wire import name, number, stamp
+
+from robot_recorder.alignment.frame_messages import decode_frame, encode_frame
+from robot_recorder.alignment.frames import (
+    Frame,
+    FrameColumn,
+    Frames,
+    FrameSample,
+    SampleStatus,
+    Window,
+)
+from robot_recorder.model.errors import DecodeError
+
+serialize = pytest.importorskip("rclpy.serialization").serialize_message
+deserialize = pytest.importorskip("rclpy.serialization").deserialize_message
+
+
+@settings(deadline=None)
+@given(
+    stamp,
+    st.integers(0, 2**62),
+    st.lists(
+        st.tuples(name, st.lists(number, max_size=4), st.lists(st.integers(-9, 0), max_size=3)),
+        max_size=4,
+    ),
+)
+def test_frames_are_encoded_and_decoded_as_by_rclpy(at, index, streams) -> None:
+    from robot_recorder.msg import AlignedFrame, StreamSample
+
+    message = AlignedFrame(index=index, complete=True)
+    message.header.stamp.sec, message.header.stamp.nanosec = at
+    samples = []
+    for stream, values, skews in streams:
+        window = np.array([values] * len(skews), dtype=np.float64).reshape(len(skews), len(values))
+        message.samples.append(
+            StreamSample(
+                stream=stream, status=1, skew_ns=-5, values=array.array("d", values),
+                window_skew_ns=array.array("q", skews), window_values=array.array("d", window.ravel()),
+            )
+        )  # fmt: skip
+        message.samples[-1].stamp.sec = 7
+        samples.append(
+            FrameSample(
+                SampleStatus.INTERPOLATED, 7 * 10**9, -5, np.array(values, dtype=np.float64),
+                np.array(skews, dtype=np.int64), window,
+            )
+        )  # fmt: skip
+    theirs = bytes(serialize(message))
+    frame = Frame(index, at[0] * 10**9 + at[1], tuple(samples))
+    ours = encode_frame(frame, [s.encode() + b"\0" for s, *_ in streams])
+    assert deserialize(ours, AlignedFrame) == message
+    read, names = decode_frame(theirs)
+    assert (read.index, read.tick_ns) == (index, frame.tick_ns)
+    assert list(names) == [s for s, *_ in streams]
+    for sample, (_, values, skews) in zip(read.samples, streams):
+        assert (sample.status, sample.skew_ns) == (SampleStatus.INTERPOLATED, -5)
+        assert (list(sample.values), list(sample.window_skew_ns)) == (values, skews)
+        assert sample.window_values.tolist() == [values] * len(skews) if skews else True
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3])
+@pytest.mark.parametrize("width", [0, 1, 4])
+@pytest.mark.parametrize("window", [False, True])
+def test_rclpy_reads_frames_of_every_status(rows: int, width: int, window: bool) -> None:
+    """As made by the aligner, which uses one empty array in several places."""
+    from robot_recorder.msg import AlignedFrame
+
+    count = len(SampleStatus)
+    names = [f"stream_{n}" for n in range(count + 1)]
+    splits = np.arange(0, rows * count + 1, rows) if rows else np.zeros(count + 1, dtype=np.int64)
+    total = rows * count
+    part = Window(
+        splits, np.arange(total) + 10**9, np.arange(total), np.ones((total, width)) * 0.5
+    )  # fmt: skip
+    values = np.arange(count * width, dtype=np.float64).reshape(count, width)
+    rolled = [np.roll(np.arange(count, dtype=np.uint8), n) for n in range(count + 1)]
+    columns = tuple(
+        FrameColumn(
+            status, np.where(status == SampleStatus.MISSING, 0, 10**9), np.full(count, -7),
+            np.arange(count), values, part if window else None,
+        )
+        for status in rolled
+    )  # fmt: skip
+    ticks = np.arange(count) + 10**9
+    for frame in Frames(np.arange(count), ticks, ticks, columns):
+        data = encode_frame(frame, [n.encode() + b"\0" for n in names])
+        read = deserialize(data, AlignedFrame)
+        assert [s.stream for s in read.samples] == names
+        again, _ = decode_frame(data)
+        for sample, theirs, ours in zip(frame.samples, read.samples, again.samples, strict=True):
+            assert theirs.status == ours.status == sample.status
+            assert list(theirs.values) == ours.values.tolist() == sample.values.tolist()
+            assert list(theirs.window_skew_ns) == sample.window_skew_ns.tolist()
+            assert list(theirs.window_values) == sample.window_values.ravel().tolist()
+            assert ours.window_values.ravel().tolist() == sample.window_values.ravel().tolist()
+
+
+def test_an_invalid_frame_is_rejected() -> None:
+    from robot_recorder.msg import AlignedFrame, StreamSample
+
+    odd = array.array("d", [1.0, 2.0, 3.0])
+    for sample in (
+        StreamSample(status=9),
+        StreamSample(window_skew_ns=array.array("q", [1, 2]), window_values=odd),
+    ):
+        data = bytes(serialize(AlignedFrame(samples=[sample])))
+        with pytest.raises(DecodeError):
+            decode_frame(data)
+        with pytest.raises(DecodeError):
+            decode_frame(data[:-1])
