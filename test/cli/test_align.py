@@ -46,7 +46,9 @@ def test_align_takes_several_bags_and_a_reference(small_bag: Path, tmp_path: Pat
     assert (tmp_path / "again" / "small_1.npz").exists()
 
 
-def test_what_cannot_be_aligned_is_refused_by_name(small_bag: Path, tmp_path: Path, capsys) -> None:
+def test_requests_that_cannot_be_met_are_refused_by_name(
+    small_bag: Path, tmp_path: Path, capsys
+) -> None:
     for arguments, words in (
         ([str(small_bag), "--reference", "nose"], "'nose' is not an aligned stream"),
         ([str(tmp_path / "nothing")], "does not exist"),

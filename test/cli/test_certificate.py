@@ -27,7 +27,7 @@ def test_a_certificate_is_read_and_drawn(small_bag: Path, tmp_path: Path, capsys
     assert json.loads(capsys.readouterr().out)["streams"]["wrench"]["count"] == 400
 
 
-def test_facts_that_are_rubbish_are_named_and_hide_nothing(crashed_root: Path, capsys) -> None:
+def test_invalid_facts_are_named_and_hide_nothing(crashed_root: Path, capsys) -> None:
     for path, key in zip(open_store(crashed_root).paths(), ("sync", "start_ns")):
         metadata = path / "metadata.yaml"
         content = yaml.safe_load(metadata.read_text())

@@ -78,7 +78,7 @@ def test_save_keeps_the_verdict_and_touches_no_data(root: Path) -> None:
     [("labels", '[{"kind": "task", "stamp_ns": 1%s}]' % ("0" * 30)), ("sync", '{"frames": "x"}'),
      ("pre_roll_s", "soon"), ("streams", '{"/joint_states": {"written": 1, "lost": {"dds": ""}}}')],
 )  # fmt: skip
-def test_a_fact_that_is_none_is_named_and_the_rest_is_checked(
+def test_an_invalid_fact_is_named_and_the_rest_is_checked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], fact: str, rubbish: str
 ) -> None:
     episode(tmp_path, "odd", 3.0, **{fact: rubbish})

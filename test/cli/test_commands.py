@@ -127,7 +127,7 @@ def test_a_mistyped_line_is_refused_with_what_is_near(line: str, words: str, cap
     assert not said.out
 
 
-def test_what_follows_ros_args_is_not_this_programs() -> None:
+def test_arguments_after_ros_args_are_passed_on() -> None:
     words = ["play", "x", "--ros-args", "--log-level", "debug", "-r", "a:=b"]
     assert parser_for(words).parse_args(words).ros_args == ["--log-level", "debug", "-r", "a:=b"]
 

@@ -88,7 +88,7 @@ def test_several_roots_are_one(six_episodes: Path, tmp_path: Path, run) -> None:
         (["stats", "--tasks", "/nowhere.yaml"], "No such file"),
     ],
 )
-def test_what_does_not_exist_is_refused(
+def test_unknown_names_are_refused_in_one_line(
     six_episodes: Path, capsys, arguments: list[str], words: str
 ) -> None:
     assert main([*arguments, str(six_episodes)]) == 2
@@ -106,7 +106,7 @@ def test_what_does_not_exist_is_refused(
         (["--paths", "--json"], "not allowed"),
     ],
 )
-def test_what_makes_no_sense_is_refused(
+def test_contradictory_filters_are_refused(
     six_episodes: Path, capsys, arguments: list[str], words: str
 ) -> None:
     with pytest.raises(SystemExit):
@@ -114,7 +114,7 @@ def test_what_makes_no_sense_is_refused(
     assert words in capsys.readouterr().err
 
 
-def test_what_others_did_shows_at_once(six_episodes: Path, tmp_path: Path, run) -> None:
+def test_changes_by_other_programs_show_at_once(six_episodes: Path, tmp_path: Path, run) -> None:
     first = open_store(six_episodes).paths()[0]
     event = LabelEvent(T0, first.name, LabelKind.OUTCOME, outcome=Outcome.FAILURE, cause="drop")
     open_store(six_episodes).append_label(event)

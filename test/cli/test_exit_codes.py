@@ -42,7 +42,7 @@ def test_ctrl_c_has_its_own_code(monkeypatch) -> None:
     assert int(ExitCode.INTERRUPTED) == 130
 
 
-def test_a_reader_who_has_seen_enough_is_no_error() -> None:
+def test_a_closed_pipe_is_not_an_error() -> None:
     """As ``robot-recorder tasks | head -1``, with and without a table."""
     for arguments in ("tasks", "tasks --json", "--help", "completion bash"):
         shell = f"set -o pipefail; {sys.executable} -c '{PROGRAM}' {arguments} | true"

@@ -33,7 +33,7 @@ def values(capsys: pytest.CaptureFixture[str], *arguments: object) -> list[Any]:
         return [json.loads(line) for line in out.splitlines()]
 
 
-def test_episodes_and_labels_say_null_for_what_nobody_said(small_bag: Path, capsys) -> None:
+def test_unknown_values_of_episodes_and_labels_are_null(small_bag: Path, capsys) -> None:
     (entry,) = values(capsys, "episodes", small_bag.parent, "--json")
     for key in (
         "robot",
@@ -147,6 +147,6 @@ def test_align_check_tasks_and_latency(small_bag: Path, tmp_path: Path, capsys) 
     assert_documented("check", checked, *checked["findings"])
 
 
-def test_a_figure_that_is_no_number_is_null(capsys) -> None:
+def test_nan_and_infinite_numbers_are_null(capsys) -> None:
     say_json({"a": [float("nan"), 1.5], "b": {"c": float("inf")}, "d": (float("-inf"),)})
     assert json.loads(capsys.readouterr().out) == {"a": [None, 1.5], "b": {"c": None}, "d": [None]}

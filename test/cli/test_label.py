@@ -111,7 +111,7 @@ def test_task_instruction_and_operator_can_be_set_right(episodes: list[Path], ca
         (["--task", "lift_bx"], "did you mean 'lift_box'"),
     ],
 )  # fmt: skip
-def test_what_may_not_be_is_refused_whole(
+def test_an_invalid_label_is_refused_and_changes_nothing(
     episodes: list[Path], said: list[str], words: str, capsys
 ) -> None:
     before = (episodes[0] / "metadata.yaml").read_bytes()
@@ -136,7 +136,7 @@ def test_a_wrong_command_labels_nothing(
     assert all(len(Episode.open(path).events) == 1 for path in episodes)
 
 
-def test_a_time_that_is_none_is_explained(episodes: list[Path], capsys) -> None:
+def test_an_annotation_without_a_time_is_explained(episodes: list[Path], capsys) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["label", str(episodes[0]), "--by", "eve", "--annotate", "grasp"])
     assert "'grasp' is not NAME@START[-END]" in capsys.readouterr().err

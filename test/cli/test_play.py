@@ -198,7 +198,7 @@ def test_a_pipe_gets_a_line_at_the_beginning_and_one_at_the_end(bag: Path) -> No
     assert all(line.startswith("some were up to") for line in lines[3:]), "of a busy machine"
 
 
-def test_what_cannot_be_played_is_refused_before_anything_is_started(bag: Path, capsys) -> None:
+def test_a_bag_that_cannot_be_played_is_refused_before_anything_starts(bag: Path, capsys) -> None:
     for arguments, words in (
         (["--rate", "0"], "rate 0 is not between 0.01 and 100"),
         (["--rate", "nan"], "rate nan"),
@@ -214,7 +214,7 @@ def test_what_cannot_be_played_is_refused_before_anything_is_started(bag: Path, 
     assert "does not exist" in capsys.readouterr().err
 
 
-def test_without_ros_it_says_what_is_missing(bag: Path) -> None:
+def test_without_ros_the_error_names_the_remedy(bag: Path) -> None:
     command = [sys.executable, "-c", NO_ROS, "play", str(bag)]
     done = subprocess.run(command, capture_output=True, text=True, cwd="/", timeout=60)
     assert done.returncode == 2 and done.stdout == ""

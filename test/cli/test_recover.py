@@ -11,7 +11,7 @@ from robot_recorder.bags.mcap_writer import McapWriter
 from robot_recorder.cli.main import main
 
 
-def test_recover_makes_leftovers_whole_and_says_what_it_could_not(
+def test_recover_repairs_leftovers_and_names_those_it_cannot_repair(
     crashed_root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     writer = McapWriter()

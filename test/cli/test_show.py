@@ -70,7 +70,7 @@ def test_of_foreign_bags_the_newest_is_the_last_written(tmp_path: Path) -> None:
     assert chosen_episode(tmp_path).name == "ape"
 
 
-def test_what_is_none_is_named_with_what_to_give(tmp_path: Path) -> None:
+def test_a_path_that_is_not_an_episode_is_refused_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "alone.mcap").write_bytes(b"")
     for path, words in (
         (tmp_path, "alone.mcap is empty"),

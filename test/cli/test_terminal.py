@@ -154,7 +154,7 @@ def test_no_command_lets_a_bag_steer_the_terminal(floor: Floor, command: str, ca
             json.loads(line)
 
 
-def test_json_says_what_a_terminal_is_not_shown(floor: Floor, capsys) -> None:
+def test_json_has_the_characters_that_a_terminal_is_not_shown(floor: Floor, capsys) -> None:
     assert main(["label", str(floor.finished), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["now"]["task"] == HOSTILE and said["history"][1]["note"] == HOSTILE

@@ -24,7 +24,7 @@ def test_the_trash_is_listed_and_given_back(
     assert store.paths() == [first, second] and not store.trashed()
 
 
-def test_what_is_in_the_trash_is_deleted_by_name_and_nothing_else(
+def test_only_episodes_in_the_trash_are_deleted_and_only_by_name(
     crashed_root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = open_store(crashed_root)

@@ -13,7 +13,7 @@ from support.described import described_robot
 from robot_recorder.cli.main import main
 
 
-def test_view_saves_a_file_and_says_what_it_lacks(tmp_path: Path, capsys) -> None:
+def test_view_saves_a_file_and_lists_what_is_missing_in_it(tmp_path: Path, capsys) -> None:
     pytest.importorskip("rerun")
     bag, target = described_robot(tmp_path / "one"), tmp_path / "shared" / "one.rrd"
     assert main(["view", str(bag), "--save", str(target)]) == 0
@@ -53,7 +53,7 @@ def test_a_bag_that_was_cut_off_says_so(tmp_path: Path, capsys) -> None:
     assert f"{file} is cut off or damaged" in capsys.readouterr().out
 
 
-def test_view_refuses_what_is_no_bag(tmp_path: Path, capsys) -> None:
+def test_view_refuses_a_path_that_is_not_a_bag(tmp_path: Path, capsys) -> None:
     pytest.importorskip("rerun")
     assert main(["view", str(tmp_path), "--save", str(tmp_path / "x.rrd")]) == 2
     assert str(tmp_path) in capsys.readouterr().err

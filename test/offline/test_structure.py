@@ -61,7 +61,7 @@ def test_a_file_that_is_missing_is_a_problem(tmp_path: Path) -> None:
     assert any(f"lacks {file.name}" in problem for problem in structure_problems(episode))
 
 
-def test_what_went_wrong_while_recording_is_told_by_the_episode(tmp_path: Path) -> None:
+def test_problems_of_the_recording_are_listed(tmp_path: Path) -> None:
     path = bag(
         tmp_path / "bag", {"/joint_states": swings(0.0, seconds=1.0)}, episode_id="bag",
         recovered="true", missing="2 messages", error="the disk is full",
