@@ -106,7 +106,7 @@ def test_unknown_names_are_refused_in_one_line(
         (["--paths", "--json"], "not allowed"),
     ],
 )
-def test_contradictory_filters_are_refused(
+def test_invalid_filters_are_refused(
     six_episodes: Path, capsys, arguments: list[str], words: str
 ) -> None:
     with pytest.raises(SystemExit):
