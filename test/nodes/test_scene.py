@@ -1,6 +1,6 @@
 """The scene node with a real robot and a real player, as a viewer receives it.
 
-Holds also: scene_live.py, scene_markers.py, scene_replay.py, newest.py.
+Holds also: scene_live.py, scene_markers.py, scene_replay.py, newest_message.py.
 """
 
 from __future__ import annotations
