@@ -190,7 +190,7 @@ HOLDS = "Holds also: "
 
 
 def test_every_module_is_held_by_exactly_one_test_file() -> None:
-    """Of its own name, or by one that names it: relative to its folder, or as folder/file.py."""
+    """Of its own name, or by one that names it: as a file beside its own, or with a folder."""
     modules = {str(p.relative_to(PACKAGE)) for p in SOURCES if p.name != "__init__.py"}
     holders: dict[str, list[str]] = {module: [] for module in modules}
     for path in sorted(Path(__file__).parent.rglob("test_*.py")):

@@ -1,3 +1,5 @@
+"""Names of values: their path, unit and joint."""
+
 from __future__ import annotations
 
 import pytest
