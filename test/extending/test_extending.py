@@ -164,8 +164,8 @@ def test_what_cannot_be_loaded_is_named_and_costs_nothing(tmp_path: Path, bag: P
     done = run(folder, "check", bag, "--json")
     found = json.loads(done.stdout)
     found = found[0] if isinstance(found, list) else found
-    said = " ".join(found["broken"])
-    assert "floor_pack.nowhere" in said and "'odd_check' is not a Check" in said
-    assert "'odd' is not a mapping" in done.stderr
+    broken_text = " ".join(found["broken"])
+    assert "floor_pack.nowhere" in broken_text and "'odd_check' is not a Check" in broken_text
+    assert "'odd' is ignored: it must be a mapping" in done.stderr
     assert run(folder, "align", bag, "--out", tmp_path / "a.npz").returncode == 0
     assert "'check' is left out" in run(folder, "--help").stderr
