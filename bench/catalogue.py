@@ -45,7 +45,7 @@ from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
 from robot_recorder.model.qos import OfferedQos
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.model.topics import BagTopic
-from robot_recorder.quality.report import Verdict
+from robot_recorder.quality.verdict import Verdict
 
 CONSOLE = Console(width=130)
 LIMIT = 50  # default of the command line

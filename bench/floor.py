@@ -17,7 +17,7 @@ from robot_recorder.catalogue.schema import FILE, INDEXES, SUMS, create_indexes
 from robot_recorder.configuration.find import load_tasks
 from robot_recorder.configuration.tasks import Task
 from robot_recorder.model.labels import Outcome
-from robot_recorder.quality.report import Verdict
+from robot_recorder.quality.verdict import Verdict
 
 FIRST_DAY = int(datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp())
 ROBOTS, OPERATORS, PER_SHIFT = 100, 150, 100

@@ -27,7 +27,7 @@ from robot_recorder.episodes.episode import Episode
 from robot_recorder.episodes.store import EpisodeStore
 from robot_recorder.model.errors import RecorderError
 from robot_recorder.offline.check import inspect_episode
-from robot_recorder.quality.report import Verdict
+from robot_recorder.quality.verdict import Verdict
 from robot_recorder.sim.defects import Tape
 from robot_recorder.sim.fault_zoo import zoo
 

@@ -155,8 +155,7 @@ class ByName:
         """Align one group; return the number of the sample that made each frame complete.
 
         Joints without a sample when a frame became complete are not part of it: a live run has
-            emitted
-        it by then.
+        emitted it by then.
 
         Args:
             group: joints to align.

@@ -40,8 +40,7 @@ class SeenStamps:
     def first_of_each(self, stamps: Int64s, shapes: Places, newest: Mapping[int, int]) -> Bools:
         """Return which of the stamps added last are new, bool[n]; count the duplicates.
 
-        Only messages of the same shape are duplicates: drivers that share a topic may use equal
-            stamps.
+        Only messages of one shape are duplicates: drivers that share a topic may use equal stamps.
 
         Args:
             stamps, shapes: as passed to the last ``add``.

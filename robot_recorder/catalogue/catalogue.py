@@ -28,7 +28,7 @@ from robot_recorder.catalogue.schema import (
 )
 from robot_recorder.model.labels import Outcome
 from robot_recorder.model.streams import NS_PER_MS
-from robot_recorder.quality.report import Verdict
+from robot_recorder.quality.verdict import Verdict
 
 COLUMNS = tuple(f.name for f in fields(Entry) if f.name != "root")
 _TEXTS = {"robot", "task", "operator", "cause", "reason", "skew_stream"}  # ids in table ``names``

@@ -15,7 +15,7 @@ from robot_recorder.episodes.episode import Episode
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.labels import Outcome
 from robot_recorder.model.streams import NS_PER_MS
-from robot_recorder.quality.report import Verdict
+from robot_recorder.quality.verdict import Verdict
 
 LATEST_NS = 2**63 - 1  # SQLite's largest integer; rosbag2 writes it as the start of an empty bag
 
@@ -143,7 +143,7 @@ def entry_of(episode: Episode, stamp_ns: int = 0) -> Entry:
             if isinstance(value, str):
                 value.encode()
             elif isinstance(value, int) and not 0 <= value <= LATEST_NS:
-                raise ValueError(f"{field.name} is {value}")
+                raise ValueError(f"{field.name} is {value}, outside 0 to {LATEST_NS}")
         if entry.stop_ns > LATEST_NS:
             raise ValueError(f"it ends {entry.duration_ms / 1000:g} s after {entry.start_ns} ns")
     except OSError as error:

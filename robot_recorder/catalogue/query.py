@@ -15,7 +15,7 @@ from typing import Any
 from robot_recorder.catalogue.catalogue import Catalogue
 from robot_recorder.catalogue.entry import LATEST_NS, Entry
 from robot_recorder.model.labels import Outcome
-from robot_recorder.quality.report import Verdict
+from robot_recorder.quality.verdict import Verdict
 
 COUNTED = 10_000  # counting stops here: exact larger numbers are of no use
 _FEW = 50_000  # episodes of a duration that can be sorted by time in one go

@@ -18,7 +18,7 @@ from robot_recorder.bags.files import FILE_MODE, is_real_directory, make_folder,
 from robot_recorder.model.errors import BagError, ConfigError
 from robot_recorder.model.labels import Outcome
 from robot_recorder.model.streams import NS_PER_S
-from robot_recorder.quality.report import Verdict
+from robot_recorder.quality.verdict import Verdict
 
 # In its own folder, so that its files do not change the root's modification time.
 FILE = Path(".catalogue", "episodes.sqlite")

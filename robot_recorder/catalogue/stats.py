@@ -4,8 +4,7 @@ Definitions:
 
 - success rate: successes divided by successes and failures; unlabelled episodes do not count.
 - good: labelled as success, and not rejected by the quality checks.
-- hours: a robot is at work from the start of an episode to its stop, and in pauses of up to an
-hour.
+- hours: a robot is at work from the start of an episode to its stop, and in pauses up to an hour.
   Its hours of a day are divided among its episodes by their durations, so that the hours of tasks,
   operators and robots each add up to those of the floor.
 - yield: good episodes per hour.
@@ -26,7 +25,7 @@ from robot_recorder.catalogue.schema import COUNTERS, DAY_NS, HOUR_NS, PAIRS
 from robot_recorder.configuration.tasks import TaskRegistry
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.labels import Outcome
-from robot_recorder.quality.report import Verdict
+from robot_recorder.quality.verdict import Verdict
 
 _EPOCH = date(1970, 1, 1)
 # Hours at work per recorded ms, for each day and robot.
@@ -230,10 +229,12 @@ def count_up(catalogue: Catalogue, filter: Filter = Filter()) -> Stats:  # noqa:
         filter: conditions on task, robot, operator, and whole days (UTC).
 
     Raises:
-        ConfigError: the filter has other conditions, or parts of days.
+        ConfigError: the filter also selects by outcome, verdict or length, or its dates are not whole UTC days.
     """
     if filter.outcome is not None or filter.verdict is not None or filter.by_length:
-        raise ConfigError("statistics are by task, robot, operator and day; leave the rest out")
+        raise ConfigError(
+            "statistics cannot be filtered by outcome, verdict or length: leave these out"
+        )
     days = (filter.since_ns or 0, filter.until_ns or 0)
     if any(ns % DAY_NS for ns in days):
         raise ConfigError("statistics are by whole days (UTC); leave the time of day out")

@@ -45,7 +45,7 @@ def _run(options: argparse.Namespace) -> int:
     from robot_recorder.catalogue.keeper import open_store
     from robot_recorder.configuration.find import load_profile, load_tasks
     from robot_recorder.episodes.facts import quality_facts
-    from robot_recorder.quality.report import Verdict
+    from robot_recorder.quality.verdict import Verdict
 
     paths = [found for path in options.path for found in _episodes_of(path)]
     profile = load_profile(options.profile) if options.profile else None
@@ -144,8 +144,8 @@ def _plain(found: CheckResult) -> dict[str, Any]:
 def _print(found: CheckResult, everything: bool) -> None:
     from robot_recorder.cli.episodes_table import VERDICT_STYLES
     from robot_recorder.cli.tables import PlainText, table_console
-    from robot_recorder.model.quality_result import Level
-    from robot_recorder.quality.report import Verdict
+    from robot_recorder.model.check_result import Level
+    from robot_recorder.quality.verdict import Verdict
 
     console, report = table_console(), found.report
     style = VERDICT_STYLES[report.verdict]

@@ -27,7 +27,7 @@ _MOST_S = 1e9
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     from robot_recorder.cli.filters import add_filter
     from robot_recorder.model.labels import Outcome
-    from robot_recorder.quality.report import Verdict
+    from robot_recorder.quality.verdict import Verdict
 
     outcome, verdict = Word(Outcome), Word(Verdict)
     seconds = number(0, _MOST_S, "of seconds")

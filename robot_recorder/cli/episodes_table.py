@@ -8,7 +8,7 @@ from robot_recorder.catalogue.entry import Entry
 from robot_recorder.cli.tables import PlainText, Table
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.model.labels import Outcome
-from robot_recorder.quality.report import Verdict
+from robot_recorder.quality.verdict import Verdict
 
 OUTCOME_STYLES = {
     Outcome.SUCCESS: "green",

@@ -8,7 +8,7 @@ from robot_recorder.catalogue.stats import EpisodeCounts, Side, Stats, TaskTarge
 from robot_recorder.cli.tables import PlainText, Table, table_console
 from robot_recorder.model.labels import Outcome
 from robot_recorder.model.text import plural
-from robot_recorder.quality.report import Verdict
+from robot_recorder.quality.verdict import Verdict
 
 CAPTION = (
     "success rate = success / (success + failure). good = success and not rejected. hours = from starts to stops",

@@ -18,7 +18,7 @@ from robot_recorder.bags.columns import Column, bag_topics, read_columns
 from robot_recorder.clocks.robot_clock import restamp_by
 from robot_recorder.clocks.source_clock import robot_stamps
 from robot_recorder.configuration.profile import RESERVED_TOPICS
-from robot_recorder.content.images import ImageFile, picture_of
+from robot_recorder.content.image_files import ImageFile, picture_of
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.messages.cdr import CdrReader
 from robot_recorder.messages.decoders import Decoded
@@ -27,9 +27,9 @@ from robot_recorder.model.arrays import Floats
 from robot_recorder.model.errors import BagError, ConfigError, DecodeError
 from robot_recorder.model.payloads import Messages, Payloads, Rows
 from robot_recorder.model.streams import NS_PER_S, Role, StreamConfig
-from robot_recorder.offline.every_number import bag_types, foreign_decoder, without_values
 from robot_recorder.offline.guess import DETAILS, guessed_role
 from robot_recorder.offline.plan import Plan, is_stamped, make_plan
+from robot_recorder.offline.unknown_types import bag_types, foreign_decoder, without_values
 
 # Limits of receive time minus timestamp; beyond them the timestamp is from another clock.
 _BEFORE_NS, _AFTER_NS = 2 * NS_PER_S, NS_PER_S // 5

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from robot_recorder.alignment.pairing import JointStream, pair
+from robot_recorder.alignment.command_pairing import JointStream, pair
 from robot_recorder.content.contents import Topic
 from robot_recorder.content.series import EpisodeData, Series
 from robot_recorder.messages.kinds import Sort
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.streams import NS_PER_S, Role
 from robot_recorder.model.value_names import group_values, joint_of
-from robot_recorder.quality.checks.command_following import alike
+from robot_recorder.quality.checks.following_error import alike
 from robot_recorder.quality.checks.values import Trace
 
 _LEAST_CELLS = 8  # values of one name from which on they are drawn as an array

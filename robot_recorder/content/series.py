@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from robot_recorder.content.contents import Contents, Images, Numbers, Topic
-from robot_recorder.content.images import ImageFile, shrunk
+from robot_recorder.content.image_files import ImageFile, shrunk
 from robot_recorder.content.thinning import lowest_and_highest
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.model.arrays import Floats

@@ -31,7 +31,7 @@ from robot_recorder.model.labels import (
 )
 from robot_recorder.model.plain_data import load_json
 from robot_recorder.model.streams import NS_PER_S
-from robot_recorder.quality.report import UNCHECKED, QualityReport
+from robot_recorder.quality.verdict import UNCHECKED, QualityReport
 
 _ID = re.compile(r"(?P<robot>.+?)_\d{8}T\d{6}_\d{3}(_|-|\.|$)")  # the format of ``episode_id``
 # Attributes of ``Episode``, and the key of custom_data that each of them reads.
@@ -150,7 +150,7 @@ class Episode:
         try:
             seconds = float(self.facts.get("pre_roll_s", 0))
             if not math.isfinite(seconds):
-                raise ValueError(f"it is {seconds}")
+                raise ValueError(f"it is {seconds}, not a finite number of seconds")
         except ValueError as error:
             raise self._invalid("pre_roll_s", error) from error
         return seconds
@@ -181,11 +181,11 @@ class Episode:
     def messages(self, topics: Iterable[str] | None = None) -> Iterator[BagMessage]:
         """Yield the messages in order of receipt: topic, receive time (ns) and CDR bytes.
 
-                Args:
-        topics: names of the topics to read; None: all.
+        Args:
+            topics: names of the topics to read; None: all.
 
-                Raises:
-        BagError: the bag cannot be read to its end. Everything readable has been yielded before.
+        Raises:
+            BagError: the bag cannot be read to its end. Everything readable has been yielded before.
         """
         return read_messages(self.path, set(self.topics if topics is None else topics))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from robot_recorder.alignment.certificate import Certificate
 from robot_recorder.model.labels import LabelEvent, LabelKind, dump_events, fold
-from robot_recorder.quality.report import QualityReport, Verdict
+from robot_recorder.quality.verdict import QualityReport, Verdict
 
 
 def label_facts(events: list[LabelEvent]) -> dict[str, str]:

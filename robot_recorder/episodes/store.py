@@ -43,7 +43,7 @@ from robot_recorder.model.errors import BagError
 from robot_recorder.model.ids import MAX_ID_BYTES, PARTIAL, checked_id, shown_id
 from robot_recorder.model.labels import LabelEvent, append_text, appended
 from robot_recorder.model.plain_data import load_json
-from robot_recorder.quality.report import QualityReport
+from robot_recorder.quality.verdict import QualityReport
 
 QUARANTINE = ".quarantine"
 NOTE_FILE = "recording.json"

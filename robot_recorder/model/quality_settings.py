@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from robot_recorder.model.quality_result import Level, Threshold
+from robot_recorder.model.check_result import Level, Threshold
 from robot_recorder.model.thresholds import thresholds
 
 SEVERITIES = {"off": None, "warn": Level.WARN, "fail": Level.FAIL}

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from robot_recorder.model.check_result import Threshold
 from robot_recorder.model.extensions import CHECKS_GROUP, extensions
-from robot_recorder.model.quality_result import Threshold
 
 THRESHOLDS: dict[str, Threshold] = {
     "nothing_recorded": Threshold(warn=0, fail=0, unit="episodes"),

@@ -18,6 +18,7 @@ from rclpy.exceptions import NameValidationException
 from std_srvs.srv import Trigger
 
 from robot_recorder.cli.console import say, say_error
+from robot_recorder.configuration.yaml_source import did_you_mean
 from robot_recorder.nodes.checked_services import message_problem
 from robot_recorder.srv import (
     Annotate,
@@ -84,8 +85,10 @@ def _request(kind: Any, fields: list[str]) -> Any:
     types = kind.Request.get_fields_and_field_types()
     for field in fields:
         key, equals, value = field.partition("=")
-        if not equals or key not in types:
-            raise ValueError(f"'{field}' is invalid: give NAME=VALUE with the name of a field")
+        if not equals:
+            raise ValueError(f"'{field}' has no '=': give NAME=VALUE")
+        if key not in types:
+            raise ValueError(f"there is no field '{key}'; {did_you_mean(key, types)}")
         given = value if types[key] == "string" else yaml.safe_load(value)
         setattr(request, key, float(given) if types[key] == "double" else given)
     if problem := message_problem(request):

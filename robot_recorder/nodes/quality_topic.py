@@ -14,7 +14,7 @@ from robot_recorder.nodes.checked_services import make_visible
 from robot_recorder.nodes.conversions import to_time
 from robot_recorder.nodes.runtime import LATCHED
 from robot_recorder.quality.picture_worker import PictureWorker
-from robot_recorder.quality.report import QualityReport
+from robot_recorder.quality.verdict import QualityReport
 from robot_recorder.recorder.recording import Recording
 
 

@@ -17,7 +17,7 @@ from robot_recorder.nodes.checked_services import message_problem
 from robot_recorder.nodes.conversions import from_label, to_ns
 from robot_recorder.nodes.log import NodeLog
 from robot_recorder.nodes.runtime import LATCHED
-from robot_recorder.quality.report import Verdict
+from robot_recorder.quality.verdict import Verdict
 from robot_recorder.rviz.overlay import Situation, State
 from robot_recorder.rviz.placement import Placement, placement
 from robot_recorder.rviz.scene import sensors

@@ -20,7 +20,7 @@ from robot_recorder.quality.audit import EpisodeAudit
 from robot_recorder.quality.checks.camera_watch import Tell
 from robot_recorder.quality.inspector import Inspector
 from robot_recorder.quality.pictures import look_at
-from robot_recorder.quality.report import UNCHECKED, QualityReport
+from robot_recorder.quality.verdict import UNCHECKED, QualityReport
 
 _AT_ONCE = 2000  # messages
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from robot_recorder.alignment.pairing import JointStream, pair
+from robot_recorder.alignment.command_pairing import JointStream, pair
 from robot_recorder.configuration.profile import MESSAGE_TYPE, RESERVED_TOPICS
 from robot_recorder.messages.kinds import CAMERA_INFO, JOINT_STATE, KINDS
 from robot_recorder.model.arrays import Int64s

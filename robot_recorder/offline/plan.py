@@ -22,9 +22,9 @@ from robot_recorder.messages.kinds import KINDS
 from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.errors import BagError, ConfigError, DecodeError
 from robot_recorder.model.streams import NS_PER_MS, FrameClock, RobotProfile, StreamConfig
-from robot_recorder.offline.every_number import bag_types, foreign_decoder, without_values
 from robot_recorder.offline.guess import Guess, TopicSummary, guess_profile
 from robot_recorder.offline.stamp_order import log_times_stand, read_by_stamp
+from robot_recorder.offline.unknown_types import bag_types, foreign_decoder, without_values
 from robot_recorder.quality.audit import AuditedStream
 
 _HEADER = re.compile(r"^\s*(std_msgs/(msg/)?)?Header\s+\w+\s*$")

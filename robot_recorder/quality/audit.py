@@ -11,7 +11,7 @@ from robot_recorder.clocks.source_clock import Restamp, robot_stamps
 from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.streams import FrameClock, StreamConfig
 from robot_recorder.quality.inspector import Inspector
-from robot_recorder.quality.report import UNCHECKED, QualityReport
+from robot_recorder.quality.verdict import UNCHECKED, QualityReport
 
 Lost = Callable[[str], "tuple[int | None, str]"]
 """Returns the lost messages of a topic; None: unknown, with the reason."""

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from robot_recorder.alignment.certificate import Certificate, certified
-from robot_recorder.alignment.pairing import nearest_topics
+from robot_recorder.alignment.command_pairing import nearest_topics
 from robot_recorder.configuration.tasks import Task
 from robot_recorder.messages.cdr import CdrReader
 from robot_recorder.messages.decoders import Decoded
 from robot_recorder.messages.kinds import CAMERA_INFO, KINDS, Sort, sort_of, stream_decoder
 from robot_recorder.messages.urdf import joint_limits
 from robot_recorder.model.arrays import Bools, Int64s
-from robot_recorder.model.quality_result import Result
+from robot_recorder.model.check_result import Result
 from robot_recorder.model.quality_settings import (
     NO_SETTINGS,
     QualitySettings,
@@ -30,7 +30,7 @@ from robot_recorder.quality.checks.numbers import Undecodable
 from robot_recorder.quality.checks.registry import episode_checks, problems, value_checks
 from robot_recorder.quality.checks.timing import PRESENCE_CHECKS, TIMING_CHECKS, TimingCheck
 from robot_recorder.quality.checks.values import Trace, robot_times
-from robot_recorder.quality.report import QualityReport, unchecked, weigh
+from robot_recorder.quality.verdict import QualityReport, unchecked, weigh
 
 _TEXT = "std_msgs/msg/String"
 

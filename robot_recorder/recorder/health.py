@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from robot_recorder.model.quality_result import Level
+from robot_recorder.model.check_result import Level
 from robot_recorder.model.quality_rules import delay_ms, future_ms, rate_off
 from robot_recorder.model.quality_settings import threshold_of
 from robot_recorder.model.streams import (

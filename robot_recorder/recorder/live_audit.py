@@ -19,7 +19,7 @@ from robot_recorder.model.streams import NS_PER_S, RobotProfile, StreamConfig
 from robot_recorder.model.topics import Channel, Sample
 from robot_recorder.quality.audit import AuditedStream, EpisodeAudit, Lost
 from robot_recorder.quality.inspector import Inspector
-from robot_recorder.quality.report import QualityReport
+from robot_recorder.quality.verdict import QualityReport
 
 # Samples per batch: many cost little more than one. Bounded in bytes, because of pictures.
 _AT_ONCE, _BYTES_AT_ONCE, _LEAST_AT_ONCE = 2000, 1_000_000, 30

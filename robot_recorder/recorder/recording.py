@@ -34,7 +34,7 @@ from robot_recorder.model.labels import LabelEvent, Labels, appended, fold
 from robot_recorder.model.losses import Dropout, LossLedger, Place
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.model.topics import Batch, Channel, Sample
-from robot_recorder.quality.report import UNCHECKED, unchecked
+from robot_recorder.quality.verdict import UNCHECKED, unchecked
 from robot_recorder.recorder.limping import Limping
 from robot_recorder.recorder.live_audit import LiveAudit
 from robot_recorder.recorder.write_behind import EpisodeWriter

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from robot_recorder.configuration.tasks import Task
 from robot_recorder.messages.image_messages import IMAGE_TYPES
-from robot_recorder.model.quality_result import Level, Result
+from robot_recorder.model.check_result import Level, Result
 from robot_recorder.model.quality_settings import NO_SETTINGS, budget_of
 from robot_recorder.model.streams import RobotProfile, StreamConfig
 from robot_recorder.model.topics import Channel, Sample

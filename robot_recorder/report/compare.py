@@ -10,7 +10,7 @@ import numpy as np
 
 from robot_recorder.content.contents import Contents
 from robot_recorder.content.groups import groups, observed_joints, short_name
-from robot_recorder.content.images import ImageFile
+from robot_recorder.content.image_files import ImageFile
 from robot_recorder.content.series import EpisodeData, Series, load
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.messages.kinds import Sort

@@ -8,7 +8,7 @@ from robot_recorder.episodes.episode import Episode
 from robot_recorder.episodes.facts import incompleteness
 from robot_recorder.model.labels import Labels
 from robot_recorder.model.text import plural
-from robot_recorder.quality.report import QualityReport, Verdict
+from robot_recorder.quality.verdict import QualityReport, Verdict
 from robot_recorder.report.html_text import (
     UNKNOWN,
     Html,

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from robot_recorder.alignment.certificate import Certificate, StreamCertificate
 from robot_recorder.content.series import EpisodeData
+from robot_recorder.model.check_result import Level, Result
 from robot_recorder.model.labels import LabelEvent, LabelKind, outcome_text
 from robot_recorder.model.losses import Place
-from robot_recorder.model.quality_result import Level, Result
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.model.text import plural
-from robot_recorder.quality.report import QualityReport, Verdict
+from robot_recorder.quality.verdict import QualityReport, Verdict
 from robot_recorder.report.html_text import (
     NONE,
     UNKNOWN,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from robot_recorder.content.groups import short_name
-from robot_recorder.content.images import ImageFile
+from robot_recorder.content.image_files import ImageFile
 from robot_recorder.content.series import EpisodeData, Pictures
 from robot_recorder.model.labels import LabelEvent, LabelKind, Labels, Outcome
 from robot_recorder.model.marks import marks_of

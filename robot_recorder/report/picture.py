@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from robot_recorder.content.series import EpisodeData, Pictures
 from robot_recorder.messages.kinds import Sort
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.model.labels import LabelEvent, Outcome
+from robot_recorder.model.marks import Mark, marks_of
 from robot_recorder.model.streams import NS_PER_S
-from robot_recorder.quality.report import Verdict
+from robot_recorder.quality.verdict import Verdict
 from robot_recorder.report.plots import (
     plot_array,
     plot_curves,
@@ -79,9 +80,10 @@ def draw(data: EpisodeData, target: Path) -> None:
 
 
 def _rows(data: EpisodeData) -> list[_Row]:
+    marks = marks_of(data.episode.labels, data.contents.start_ns)
     rows = [_Row(_strip_height(c), _strip, c, marked=False) for c in data.pictures if c.chosen]
     if data.episode.events:
-        rows.append(_Row(0.85, _annotations, list(data.episode.labels.annotations)))
+        rows.append(_Row(0.85, _annotations, marks))
     rows += [_Row(2.6, plot_joints, series) for series in observed_joints(data)]
     wrenches = [s for s in data.series if s.topic.sort is Sort.WRENCH]
     if wrenches:
@@ -102,7 +104,7 @@ def _rows(data: EpisodeData) -> list[_Row]:
         _Row(0.95, plot_array, c) if c[1].is_array else _Row(1.5, plot_curves, c)
         for c in others[:_MOST_OTHERS]
     ]
-    return rows or [_Row(0.85, _annotations, list(data.episode.labels.annotations))]
+    return rows or [_Row(0.85, _annotations, marks)]
 
 
 def _strip_height(camera: Pictures) -> float:
@@ -184,7 +186,7 @@ def _strip(axes: Any, camera: Pictures, data: EpisodeData) -> None:
     axes.set_ylim(0, 1)
 
 
-def _annotations(axes: Any, events: list[LabelEvent], data: EpisodeData) -> None:
+def _annotations(axes: Any, marks: Sequence[Mark], data: EpisodeData) -> None:
     axes.set_yticks([])
     axes.set_ylim(0, 1)
     ylabel(axes, "labels")
@@ -198,7 +200,7 @@ def _annotations(axes: Any, events: list[LabelEvent], data: EpisodeData) -> None
             va="center",
             clip_on=True,
         )
-    if not events:
+    if not marks:
         axes.text(
             0.5,
             0.5,
@@ -209,15 +211,15 @@ def _annotations(axes: Any, events: list[LabelEvent], data: EpisodeData) -> None
             va="center",
         )
     instants = 0
-    for number, event in enumerate(events):
-        start, end = _seconds(data, event.start_ns), _seconds(data, event.end_ns)
-        if end > start:
+    for number, mark in enumerate(marks):
+        start, end = mark.start_s, mark.end_s
+        if not mark.is_instant:
             colour = _SEGMENTS[number % len(_SEGMENTS)]
             axes.axvspan(start, end, 0, 0.5, color=colour, linewidth=0)
             axes.text(
                 (start + end) / 2,
                 0.24,
-                event.name,
+                mark.name,
                 ha="center",
                 va="center",
                 fontsize=9,
@@ -230,7 +232,7 @@ def _annotations(axes: Any, events: list[LabelEvent], data: EpisodeData) -> None
             axes.text(
                 start,
                 height,
-                f" {event.name}",
+                f" {mark.name}",
                 color="#6a1b9a",
                 fontsize=8.5,
                 va="center",

@@ -14,7 +14,7 @@ from matplotlib import dates, ticker
 from robot_recorder.catalogue.stats import EpisodeCounts, Side, Stats, TaskTarget
 from robot_recorder.model.labels import Outcome
 from robot_recorder.model.text import plural
-from robot_recorder.quality.report import Verdict
+from robot_recorder.quality.verdict import Verdict
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

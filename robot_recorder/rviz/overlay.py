@@ -10,7 +10,7 @@ from enum import Enum
 from robot_recorder.alignment.frames import Frame, SampleStatus
 from robot_recorder.model.labels import Outcome, outcome_text
 from robot_recorder.model.marks import Mark
-from robot_recorder.quality.report import Verdict
+from robot_recorder.quality.verdict import Verdict
 from robot_recorder.rviz.shapes import (
     BLUE,
     GREEN,

@@ -17,8 +17,8 @@ from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.messages.cdr import CdrReader, header_stamp_ns
 from robot_recorder.messages.kinds import KINDS
+from robot_recorder.model.check_result import Level
 from robot_recorder.model.qos import OfferedQos
-from robot_recorder.model.quality_result import Level
 from robot_recorder.model.streams import NS_PER_MS, NS_PER_S
 from robot_recorder.model.topics import BagTopic, Channel, Sample
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from robot_recorder.messages.cdr import header_stamp_ns
-from robot_recorder.model.quality_result import Level
+from robot_recorder.model.check_result import Level
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.sim.defects import (
     COMMANDS,

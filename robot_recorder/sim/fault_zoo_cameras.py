@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from robot_recorder.model.quality_result import Level
+from robot_recorder.model.check_result import Level
 from robot_recorder.sim.defects import BEGIN_S, HEAD, WRIST, Defect, Tape, during, recode, repicture
 
 WARN, FAIL = Level.WARN, Level.FAIL

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from robot_recorder.model.quality_result import Level
+from robot_recorder.model.check_result import Level
 from robot_recorder.sim.defects import BEGIN_S, COMMANDS, JOINTS, Defect, Tape, during, hold
 
 WARN, FAIL = Level.WARN, Level.FAIL

@@ -9,8 +9,8 @@ import rerun as rr
 from robot_recorder.alignment.certificate import Certificate
 from robot_recorder.content.contents import Contents
 from robot_recorder.messages.kinds import Sort
-from robot_recorder.model.quality_result import Level
-from robot_recorder.quality.report import QualityReport, Verdict
+from robot_recorder.model.check_result import Level
+from robot_recorder.quality.verdict import QualityReport, Verdict
 from robot_recorder.view.labels import describe, utc
 from robot_recorder.view.log import RerunLog
 

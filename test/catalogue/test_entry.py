@@ -18,7 +18,7 @@ from robot_recorder.catalogue.stats import count_up
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.labels import Outcome
-from robot_recorder.quality.report import Verdict
+from robot_recorder.quality.verdict import Verdict
 
 MS, SECOND = 1_000_000, 1_000_000_000
 

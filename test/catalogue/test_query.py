@@ -16,7 +16,7 @@ from robot_recorder.catalogue.entry import Entry
 from robot_recorder.catalogue.query import COUNTED, Filter, Query, names
 from robot_recorder.catalogue.schema import DAY_NS
 from robot_recorder.model.labels import Outcome
-from robot_recorder.quality.report import Verdict
+from robot_recorder.quality.verdict import Verdict
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from robot_recorder.catalogue.stats import Side, count_up, together
 from robot_recorder.configuration.tasks import Task, TaskRegistry
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.labels import Outcome
-from robot_recorder.quality.report import Verdict
+from robot_recorder.quality.verdict import Verdict
 
 
 def worked_hours(entries: list[Entry]) -> float:
@@ -104,7 +104,7 @@ def test_statistics_include_yield_targets_and_programmes(tmp_path: Path) -> None
         assert together([one]).total == one.total
         with pytest.raises(ConfigError, match="whole days"):
             count_up(catalogue, Filter(since_ns=1))
-        with pytest.raises(ConfigError, match="leave the rest out"):
+        with pytest.raises(ConfigError, match="leave these out"):
             count_up(catalogue, Filter(outcome=Outcome.SUCCESS))
         one = one.grouped(tasks)
     total = one.total

@@ -21,7 +21,7 @@ from robot_recorder.catalogue.query import Filter, Query
 from robot_recorder.catalogue.sync import refresh, sync
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.labels import Outcome
-from robot_recorder.quality.report import Verdict
+from robot_recorder.quality.verdict import Verdict
 
 MS, SECOND = 1_000_000, 1_000_000_000
 ACTIONS = st.lists(

@@ -9,8 +9,8 @@ import pytest
 
 from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.configuration.tasks import parse_tasks
+from robot_recorder.model.check_result import Level
 from robot_recorder.model.errors import ConfigError
-from robot_recorder.model.quality_result import Level
 from robot_recorder.model.quality_settings import Budget, budget_of, threshold_of
 from robot_recorder.model.thresholds import THRESHOLDS
 

@@ -15,7 +15,7 @@ from robot_recorder.episodes.episode import Episode, episode_id, robot_in
 from robot_recorder.episodes.store import EpisodeStore
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.labels import Outcome
-from robot_recorder.quality.report import UNCHECKED
+from robot_recorder.quality.verdict import UNCHECKED
 
 
 def test_ids_sort_by_time_and_never_collide(tmp_path: Path) -> None:

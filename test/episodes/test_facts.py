@@ -16,7 +16,7 @@ from robot_recorder.episodes.facts import (
     sync_facts,
 )
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome, load_events
-from robot_recorder.quality.report import UNCHECKED, QualityReport, Verdict, unchecked
+from robot_recorder.quality.verdict import UNCHECKED, QualityReport, Verdict, unchecked
 
 OUTCOME = LabelEvent(2, "e", LabelKind.OUTCOME, outcome=Outcome.FAILURE, cause="slip")
 TASK = LabelEvent(1, "e", LabelKind.TASK, task="lift", instruction="Lift it.", operator_name="ann")

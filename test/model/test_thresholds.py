@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from robot_recorder.model.quality_result import Threshold
+from robot_recorder.model.check_result import Threshold
 from robot_recorder.model.thresholds import THRESHOLDS
 
 DOCS = Path(__file__).parents[2] / "docs" / "quality.md"

@@ -15,10 +15,10 @@ from support.pictures import compressed
 from support.samples import T0
 
 from robot_recorder.configuration.profile import parse_profile
-from robot_recorder.model.quality_result import Level
+from robot_recorder.model.check_result import Level
 from robot_recorder.model.streams import RobotProfile
 from robot_recorder.offline.check import check_episode
-from robot_recorder.quality.report import QualityReport, Verdict
+from robot_recorder.quality.verdict import QualityReport, Verdict
 
 
 def profile(**streams: str) -> RobotProfile:

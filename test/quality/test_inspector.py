@@ -15,11 +15,11 @@ from support.samples import T0, wrench
 
 from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.configuration.tasks import parse_tasks
-from robot_recorder.model.quality_result import Level
+from robot_recorder.model.check_result import Level
 from robot_recorder.quality.checks.joints import JointJump
 from robot_recorder.quality.checks.wrench import WrenchBias
 from robot_recorder.quality.inspector import STRETCH_NS, Inspector
-from robot_recorder.quality.report import Verdict
+from robot_recorder.quality.verdict import Verdict
 
 NS = 1_000_000_000
 

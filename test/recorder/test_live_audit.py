@@ -13,7 +13,7 @@ from robot_recorder.alignment.frames import NO_FLOATS, NO_INTS, Frame, FrameSamp
 from robot_recorder.model.streams import FrameClock, Policy, RobotProfile, Role, StreamConfig
 from robot_recorder.model.topics import BagTopic, Channel, Sample
 from robot_recorder.quality.inspector import Inspector
-from robot_recorder.quality.report import Verdict
+from robot_recorder.quality.verdict import Verdict
 from robot_recorder.recorder.live_audit import LiveAudit
 
 MS, S = 1_000_000, 1_000_000_000

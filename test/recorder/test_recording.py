@@ -17,7 +17,7 @@ from robot_recorder.model.losses import Dropout, Place
 from robot_recorder.model.streams import Role, StreamConfig
 from robot_recorder.model.topics import BagTopic, Batch, Channel, Sample
 from robot_recorder.quality.inspector import Inspector
-from robot_recorder.quality.report import Verdict
+from robot_recorder.quality.verdict import Verdict
 from robot_recorder.recorder.disk_space import DiskLimits
 from robot_recorder.recorder.live_audit import LiveAudit
 from robot_recorder.recorder.recorder import RecorderState

@@ -13,7 +13,7 @@ import pytest
 from robot_recorder.catalogue.schema import PAIRS
 from robot_recorder.catalogue.stats import EpisodeCounts, Side, Stats, TaskTarget
 from robot_recorder.model.labels import Outcome
-from robot_recorder.quality.report import Verdict
+from robot_recorder.quality.verdict import Verdict
 from robot_recorder.report import stats_picture
 
 LONG = "the_left_hand_takes_the_item_with_a_very_long_name_from_the_top_shelf"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from robot_recorder.alignment.frames import NO_FLOATS, NO_INTS, Frame, FrameSample, SampleStatus
 from robot_recorder.model.labels import Outcome
 from robot_recorder.model.marks import Mark
-from robot_recorder.quality.report import Verdict
+from robot_recorder.quality.verdict import Verdict
 from robot_recorder.rviz.overlay import (
     FrameTrouble,
     Line,

@@ -20,7 +20,7 @@ from std_msgs.msg import String
 
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.offline.check import inspect_episode
-from robot_recorder.quality.report import Verdict
+from robot_recorder.quality.verdict import Verdict
 from robot_recorder.sim.defects import Defect, Tape
 from robot_recorder.sim.fault_zoo import zoo
 from robot_recorder.srv import PerformTask, SetTask

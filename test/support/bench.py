@@ -12,7 +12,7 @@ from robot_recorder.clocks.robot_clock import RobotClock
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.model.streams import FrameClock, RobotProfile, Role, StreamConfig
 from robot_recorder.model.topics import BagTopic, Batch, Channel, Sample
-from robot_recorder.quality.report import Verdict
+from robot_recorder.quality.verdict import Verdict
 from robot_recorder.recorder.disk_space import DiskLimits
 from robot_recorder.recorder.recorder import Assignment, Recorder, Settings
 from robot_recorder.recorder.recording import OwnChannels, Recording

@@ -14,7 +14,7 @@ from robot_recorder.catalogue.schema import DAY_NS, FILE, HOUR_NS
 from robot_recorder.catalogue.sync import sync
 from robot_recorder.episodes.store import EpisodeStore
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
-from robot_recorder.quality.report import Verdict
+from robot_recorder.quality.verdict import Verdict
 from support.samples import T0
 
 

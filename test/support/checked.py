@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from robot_recorder.model.quality_result import Result
+from robot_recorder.model.check_result import Result
 from robot_recorder.model.streams import Role, StreamConfig
 from robot_recorder.model.thresholds import THRESHOLDS
 from robot_recorder.quality.checks.check import Check, EpisodeSummary, ValueCheck

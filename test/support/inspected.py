@@ -10,7 +10,7 @@ from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.model.streams import RobotProfile
 from robot_recorder.quality.checks.cameras import PictureFigures
 from robot_recorder.quality.inspector import Inspector
-from robot_recorder.quality.report import QualityReport
+from robot_recorder.quality.verdict import QualityReport
 from support.bags import angle, joint_state
 from support.samples import T0, wrench
 

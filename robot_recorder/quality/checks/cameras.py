@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from robot_recorder.model.arrays import Bools, Int64s
-from robot_recorder.model.quality_result import Result, Threshold
+from robot_recorder.model.check_result import Result, Threshold
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.quality.checks.check import Check, EpisodeSummary
-from robot_recorder.quality.checks.frozen import frozen_s
+from robot_recorder.quality.checks.frozen_values import frozen_s
 from robot_recorder.quality.checks.values import ConstantRuns
 
 BLACK_SHARE = 0.98  # share of dark pixels above which a picture counts as black

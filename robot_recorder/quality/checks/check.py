@@ -8,13 +8,13 @@ from functools import cached_property
 from typing import ClassVar
 
 from robot_recorder.alignment.certificate import Certificate
-from robot_recorder.alignment.pairing import JointStream, Pairing, pair
+from robot_recorder.alignment.command_pairing import JointStream, Pairing, pair
 from robot_recorder.configuration.tasks import Task
 from robot_recorder.model.arrays import Bools
-from robot_recorder.model.quality_result import Level, Result, Threshold
+from robot_recorder.model.check_result import Level, Result, Threshold
 from robot_recorder.model.streams import NS_PER_S, Role, StreamConfig
 from robot_recorder.model.thresholds import THRESHOLDS, add_threshold
-from robot_recorder.quality.checks.command_following import alike
+from robot_recorder.quality.checks.following_error import alike
 from robot_recorder.quality.checks.motion import Motion
 from robot_recorder.quality.checks.values import Trace, Values
 

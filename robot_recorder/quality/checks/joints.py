@@ -9,7 +9,7 @@ import numpy as np
 
 from robot_recorder.alignment.stream_decoder import widened
 from robot_recorder.model.arrays import Bools, Floats, Places
-from robot_recorder.model.quality_result import Result, Threshold
+from robot_recorder.model.check_result import Result, Threshold
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.model.units import is_measured
 from robot_recorder.model.value_names import joint_of, split_name

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from robot_recorder.model.quality_result import Result, Threshold
+from robot_recorder.model.check_result import Result, Threshold
 from robot_recorder.quality.checks.check import Check, EpisodeSummary, ValueCheck
 from robot_recorder.quality.checks.values import Values
 

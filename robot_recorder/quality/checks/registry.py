@@ -9,7 +9,7 @@ from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.extensions import CHECKS_GROUP, extensions
 from robot_recorder.model.streams import Role, StreamConfig
 from robot_recorder.quality.checks.check import Check
-from robot_recorder.quality.checks.frozen import Frozen, JointFrozen, JointsFrozen
+from robot_recorder.quality.checks.frozen_values import Frozen, JointFrozen, JointsFrozen
 from robot_recorder.quality.checks.joints import JointJump, JointLimits, JointNames
 from robot_recorder.quality.checks.numbers import NotANumber
 from robot_recorder.quality.checks.tactile import (

@@ -8,11 +8,11 @@ import numpy as np
 
 from robot_recorder.configuration.tasks import Contact
 from robot_recorder.model.arrays import Floats
-from robot_recorder.model.quality_result import Result, Threshold
+from robot_recorder.model.check_result import Result, Threshold
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.quality.checks.check import Check, EpisodeSummary, ValueCheck
 from robot_recorder.quality.checks.clipping import ClipCounter
-from robot_recorder.quality.checks.frozen import Frozen
+from robot_recorder.quality.checks.frozen_values import Frozen
 from robot_recorder.quality.checks.values import Trace, Values
 
 TOUCHED_PA, TOUCHED_SHARE = 1000.0, 0.05  # over the whole pad's idle sum; share: 1 is full range

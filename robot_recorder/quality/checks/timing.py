@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from robot_recorder.alignment.certificate import StreamCertificate
-from robot_recorder.model.quality_result import Result, Threshold, at_most_warn
+from robot_recorder.model.check_result import Result, Threshold, at_most_warn
 from robot_recorder.model.quality_rules import delay_ms, future_ms, rate_off
 from robot_recorder.model.streams import NS_PER_MS, SourceClockKind, StreamConfig
 from robot_recorder.quality.checks.check import Check, EpisodeSummary

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from robot_recorder.model.quality_result import Result, Threshold
+from robot_recorder.model.check_result import Result, Threshold
 from robot_recorder.quality.checks.check import Check, EpisodeSummary
-from robot_recorder.quality.checks.command_following import Followed, follow
+from robot_recorder.quality.checks.following_error import Followed, follow
 
 
 class _Tracking(Check):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from robot_recorder.model.quality_result import Result
+from robot_recorder.model.check_result import Result
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.quality.checks.check import Check, EpisodeSummary
 

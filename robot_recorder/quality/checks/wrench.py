@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from robot_recorder.model.arrays import Bools, Floats, Int64s
-from robot_recorder.model.quality_result import Result, Threshold, at_most_warn
+from robot_recorder.model.check_result import Result, Threshold, at_most_warn
 from robot_recorder.quality.checks.check import EpisodeSummary, ValueCheck
 from robot_recorder.quality.checks.clipping import ClipCounter
 from robot_recorder.quality.checks.values import Trace, Values

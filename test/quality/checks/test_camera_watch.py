@@ -9,7 +9,7 @@ import pytest
 from support.inspected import Eyes, feed, picture, profile, report
 from support.samples import T0
 
-from robot_recorder.model.quality_result import Level
+from robot_recorder.model.check_result import Level
 from robot_recorder.quality.checks.cameras import PictureFigures
 from robot_recorder.quality.inspector import Inspector
 

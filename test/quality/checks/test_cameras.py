@@ -10,7 +10,7 @@ import pytest
 from support.inspected import Eyes, picture, profile, report
 from support.samples import T0
 
-from robot_recorder.model.quality_result import Level
+from robot_recorder.model.check_result import Level
 from robot_recorder.model.thresholds import THRESHOLDS
 from robot_recorder.quality.checks.cameras import (
     CAMERA_CHECKS,

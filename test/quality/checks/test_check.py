@@ -26,9 +26,9 @@ from support.checked import (
     swing,
 )
 
-from robot_recorder.model.quality_result import Level
+from robot_recorder.model.check_result import Level
 from robot_recorder.quality.checks.check import ValueCheck
-from robot_recorder.quality.checks.frozen import Frozen, JointsFrozen
+from robot_recorder.quality.checks.frozen_values import Frozen, JointsFrozen
 from robot_recorder.quality.checks.joints import JointJump
 from robot_recorder.quality.checks.numbers import NotANumber
 from robot_recorder.quality.checks.tactile import (

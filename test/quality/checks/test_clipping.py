@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from support.checked import RNG, WRENCH, changed, check, forces, put
 
-from robot_recorder.model.quality_result import Level
+from robot_recorder.model.check_result import Level
 from robot_recorder.quality.checks.clipping import ClipCounter
 from robot_recorder.quality.checks.wrench import WrenchClipping
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from support.checked import JOINTS, TIMES, check, facts, swing
 
 from robot_recorder.messages.urdf import joint_limits
-from robot_recorder.model.quality_result import Level
+from robot_recorder.model.check_result import Level
 from robot_recorder.model.thresholds import THRESHOLDS
 from robot_recorder.quality.checks.joints import JointLimits
 from robot_recorder.quality.checks.values import Values

@@ -14,7 +14,7 @@ from robot_recorder.model.thresholds import THRESHOLDS
 from robot_recorder.quality import checks as folder
 from robot_recorder.quality import inspector
 from robot_recorder.quality.checks.check import Check
-from robot_recorder.quality.checks.frozen import Frozen
+from robot_recorder.quality.checks.frozen_values import Frozen
 from robot_recorder.quality.checks.timing import Gap
 from robot_recorder.quality.checks.whole_episode import Incomplete
 from robot_recorder.quality.inspector import Inspector

@@ -6,7 +6,7 @@ import pytest
 from support.checked import RNG, TIMES, facts, finish, pressures
 
 from robot_recorder.configuration.tasks import Contact, Task
-from robot_recorder.model.quality_result import Level
+from robot_recorder.model.check_result import Level
 from robot_recorder.model.thresholds import THRESHOLDS
 from robot_recorder.quality.checks.tactile import NeverTouched
 from robot_recorder.quality.checks.values import Trace

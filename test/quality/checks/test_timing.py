@@ -20,7 +20,7 @@ from robot_recorder.alignment.certificate import (
     certify,
 )
 from robot_recorder.alignment.stream_tally import StreamTally
-from robot_recorder.model.quality_result import Level, Result
+from robot_recorder.model.check_result import Level, Result
 from robot_recorder.model.streams import FrameClock, SourceClockKind, StreamConfig
 from robot_recorder.model.thresholds import THRESHOLDS
 from robot_recorder.quality.checks.check import EpisodeSummary

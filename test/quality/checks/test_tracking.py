@@ -1,6 +1,6 @@
 """Lag and error of joints behind their commands.
 
-Holds also: command_following.py.
+Holds also: following_error.py.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from support.checked import SECONDS, TIMES, facts, finish, swing
 
-from robot_recorder.model.quality_result import Level
+from robot_recorder.model.check_result import Level
 from robot_recorder.quality.checks.tracking import TrackingError, TrackingLag
 from robot_recorder.quality.checks.values import Trace
 

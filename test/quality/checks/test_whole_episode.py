@@ -8,7 +8,7 @@ import pytest
 from support.checked import RNG, TIMES, facts, finish
 
 from robot_recorder.configuration.tasks import Task
-from robot_recorder.model.quality_result import Level
+from robot_recorder.model.check_result import Level
 from robot_recorder.model.streams import Role, StreamConfig
 from robot_recorder.model.thresholds import THRESHOLDS
 from robot_recorder.quality.checks.values import Trace

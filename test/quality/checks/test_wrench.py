@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from support.checked import TIMES, WRENCH, add, changed, check, forces, pressures
 
-from robot_recorder.model.quality_result import Level
+from robot_recorder.model.check_result import Level
 from robot_recorder.quality.checks.values import Trace
 from robot_recorder.quality.checks.wrench import WrenchBias
 

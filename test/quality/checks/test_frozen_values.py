@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from support.checked import SECONDS, TAXELS, TIMES, check, facts, finish, pressures, swing
 
-from robot_recorder.model.quality_result import Level
+from robot_recorder.model.check_result import Level
 from robot_recorder.model.thresholds import THRESHOLDS
-from robot_recorder.quality.checks.frozen import JointFrozen
+from robot_recorder.quality.checks.frozen_values import JointFrozen
 from robot_recorder.quality.checks.tactile import TactileFrozen
 from robot_recorder.quality.checks.values import Trace, Values
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from robot_recorder.model.quality_result import Level, Result
+from robot_recorder.model.check_result import Level, Result
 from robot_recorder.model.quality_settings import Budget
 from robot_recorder.model.thresholds import thresholds
 

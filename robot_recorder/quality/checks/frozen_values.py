@@ -8,7 +8,7 @@ import numpy as np
 
 from robot_recorder.alignment.stream_decoder import widened
 from robot_recorder.model.arrays import Bools, Floats, Int64s
-from robot_recorder.model.quality_result import Result, Threshold, at_most_warn
+from robot_recorder.model.check_result import Result, Threshold, at_most_warn
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.quality.checks.check import Check, EpisodeSummary, ValueCheck
 from robot_recorder.quality.checks.values import (

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from support.pictures import compressed, raw
 
-from robot_recorder.content.images import picture_of, shrunk, width_of
+from robot_recorder.content.image_files import picture_of, shrunk, width_of
 from robot_recorder.messages.image_messages import COMPRESSED, RAW
 from robot_recorder.model.errors import DecodeError
 

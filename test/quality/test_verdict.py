@@ -7,10 +7,10 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robot_recorder.model.quality_result import Level, Result
+from robot_recorder.model.check_result import Level, Result
 from robot_recorder.model.quality_settings import Budget
 from robot_recorder.model.thresholds import THRESHOLDS
-from robot_recorder.quality.report import QualityReport, Verdict, weigh
+from robot_recorder.quality.verdict import QualityReport, Verdict, weigh
 
 results = st.builds(
     Result,

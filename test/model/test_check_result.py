@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from robot_recorder.model.quality_result import Level, Threshold
+from robot_recorder.model.check_result import Level, Threshold
 
 
 @pytest.mark.parametrize(

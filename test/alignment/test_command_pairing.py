@@ -7,7 +7,7 @@ from itertools import permutations
 
 import pytest
 
-from robot_recorder.alignment.pairing import JointStream, Pairing, pair
+from robot_recorder.alignment.command_pairing import JointStream, Pairing, pair
 
 ARM = frozenset(f"joint_{i}" for i in range(6))
 HAND = frozenset({"thumb", "index"})
