@@ -35,7 +35,7 @@ from robot_recorder.quality.verdict import UNCHECKED, QualityReport
 
 _ID = re.compile(r"(?P<robot>.+?)_\d{8}T\d{6}_\d{3}(_|-|\.|$)")  # the format of ``episode_id``
 # Attributes of ``Episode``, and the key of custom_data that each of them reads.
-_READ_BY = {"start_ns": "start_ns", "stop_ns": "duration_s", "pre_roll_s": "pre_roll_s", "labels": "events",
+_READ_BY = {"start_ns": "start_ns", "stop_ns": "stop_ns", "pre_roll_s": "pre_roll_s", "labels": "events",
             "quality": "quality", "sync": "certificate", "streams": "lost", "clock_jumps": "clock_jumps"}  # fmt: skip
 
 
@@ -156,10 +156,19 @@ class Episode:
         return seconds
 
     @property
+    def stop_ns(self) -> int | None:
+        """Return the nominal stop, ns since the epoch; None for foreign bags.
+
+        Raises:
+            BagError: the fact is invalid.
+        """
+        return self._int("stop_ns", 0) if "stop_ns" in self.facts else None
+
+    @property
     def duration_s(self) -> float:
         """Return the time from start to stop, s; without facts from first to last message."""
-        if "stop_ns" in self.facts:
-            return (self._int("stop_ns", 0) - self.start_ns) / NS_PER_S
+        if self.stop_ns is not None:
+            return (self.stop_ns - self.start_ns) / NS_PER_S
         return float(self.metadata["duration"]["nanoseconds"]) / NS_PER_S
 
     @property
