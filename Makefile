@@ -20,7 +20,7 @@ demo: setup
 
 test: setup-tests
 	$(IN) $(if $(ARGS),pytest --basetemp=.cache/pytest $(ARGS),\
-	  pytest --basetemp=.cache/pytest -n 2 --dist loadfile -m "not alone"; side=$$?; \
+	  pytest --basetemp=.cache/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not alone"; side=$$?; \
 	  pytest --basetemp=.cache/pytest -m alone && exit $$side)
 
 docs:

@@ -44,7 +44,7 @@ def test_messages_waiting_to_be_written_do_not_use_the_reserve(tmp_path: Path, m
     """The pre-roll at a start and the queue at the end are written in any case."""
     bench = Bench(tmp_path, disk=DiskLimits(min_free_bytes=10**9, max_episode_s=1.0))
     sent = bench.feed(150)
-    room = 2 * sum(map(len, sent))  # enough for one second, but not for 1.4 s of pre-roll as well
+    room = 3 * sum(map(len, sent))  # enough for two seconds, but not for 1.4 s of pre-roll as well
     monkeypatch.setattr("robot_recorder.recorder.recorder.free_bytes", lambda _: 10**9 + room // 2)
     assert bench.start(force=True, pre_roll_s=0.0).ok
     bench.stop()
