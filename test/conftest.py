@@ -53,3 +53,9 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
     failed = verdict(complaints, announced, item.stash.get(PASSED, False))
     if failed:
         pytest.fail(failed, pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def model_cache() -> Path:
+    """The directory of the compiled simulator model; its files are named after what they were made from."""
+    return Path(__file__).parents[1] / ".cache" / "sim_tests"

@@ -17,6 +17,7 @@ from robot_recorder.bags.metadata import channel_metadata, topic_metadata
 from robot_recorder.model.topics import Channel, Sample
 
 LIBRARY = "robot_recorder"
+OUR_BEGIN = mcap.MAGIC + mcap.header("ros2", LIBRARY)  # always the same, so it can be restored
 CHUNK_BYTES = 1 << 20
 BUFFER_BYTES = 2 * CHUNK_BYTES
 
@@ -73,7 +74,7 @@ class McapFile:
         self._chunk_at = -1  # offset of the current chunk in the buffer; negative: no chunk
         self._index: mcap.Index = {}
         self._ids: dict[Channel, int] = {}
-        file.append(mcap.MAGIC + mcap.header("ros2", LIBRARY))
+        file.append(OUR_BEGIN)
 
     def add_channel(self, channel: Channel) -> None:
         """Declare a topic; its records go into the current chunk, where a CRC covers them."""

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from robot_recorder.bags import mcap_records as mcap
-from robot_recorder.bags.mcap_file import CHUNK_BYTES, LIBRARY, Declarations, Summary
+from robot_recorder.bags.mcap_file import CHUNK_BYTES, OUR_BEGIN, Declarations, Summary
 from robot_recorder.bags.mcap_records import Op
 from robot_recorder.bags.mcap_scan import ScanResult, scan
 from robot_recorder.model.errors import BagError, DiskError
@@ -69,13 +69,12 @@ def _give_up_last_chunk(found: ScanResult) -> bool:
 def _finish(path: Path, found: ScanResult) -> None:
     with open(path, "r+b") as file:
         if not found.begins_well:
-            # Only our own header can be restored, because it is always the same.
-            begin = mcap.MAGIC + mcap.header("ros2", LIBRARY)
-            if found.chunks[0].offset != len(begin):
+            first = found.damaged[0][0] if found.damaged else found.chunks[0].offset
+            if len(OUR_BEGIN) not in (first, found.chunks[0].offset):
                 raise BagError(
                     f"{path} cannot be repaired: its broken header is of another recorder"
                 )
-            file.write(begin)
+            file.write(OUR_BEGIN)
         end = found.end
         for at, length in reversed(found.damaged):
             if length < mcap.HEAD.size:  # too short for a record; happens only at the end

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from robot_recorder.bags import mcap_records as mcap
 from robot_recorder.bags.mcap_chunk import unpack_chunk
-from robot_recorder.bags.mcap_file import LIBRARY
+from robot_recorder.bags.mcap_file import LIBRARY, OUR_BEGIN
 from robot_recorder.bags.mcap_records import (
     ChannelRecord,
     ChunkHead,
@@ -27,6 +27,9 @@ _PASSED = (Op.METADATA, Op.ATTACHMENT, Op.DAMAGED)  # records whose content is n
 _SHORTEST_CHUNK = 40
 _CHUNK = bytes([Op.CHUNK])
 _MAGIC_SIZE = len(mcap.MAGIC)
+_CERTAIN = (
+    _MAGIC_SIZE + mcap.HEAD.size
+)  # bytes of it that tell it from the header of another recorder
 
 
 @dataclass
@@ -123,7 +126,16 @@ class _Scanner:
             good, library = False, ""
         self.found.begins_well = good
         self._numbered = not good or library == LIBRARY
-        return end if good else max(0, self._find_chunk(0))
+        if good:
+            return end
+        first = self._find_chunk(0)
+        # The damage may go on into the first chunk, which is then given up, too.
+        if (
+            first >= len(OUR_BEGIN) + mcap.HEAD.size
+            and self.data[:_CERTAIN] == OUR_BEGIN[:_CERTAIN]
+        ):
+            self.found.damaged.append((len(OUR_BEGIN), first - len(OUR_BEGIN)))
+        return max(0, first)
 
     def _record_at(self, at: int) -> tuple[int, int]:
         """Return opcode and end offset of a record; end 0: incomplete."""

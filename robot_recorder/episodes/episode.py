@@ -259,10 +259,13 @@ class Episode:
         """Return a fact that is an integer.
 
         Raises:
-            BagError: it is not an integer.
+            BagError: it is not an integer of 64 bits.
         """
         try:
-            return int(self.facts.get(key, default))
+            value = int(self.facts.get(key, default))
+            if not abs(value) < 2**63:
+                raise ValueError(f"{value} does not fit into 64 bits")
+            return value
         except ValueError as error:
             raise self._invalid(key, error) from error
 

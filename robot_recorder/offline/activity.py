@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -12,11 +13,11 @@ import numpy as np
 
 from robot_recorder.clocks.source_clock import SourceClock
 from robot_recorder.episodes.episode import Episode
-from robot_recorder.messages.image_messages import COMPRESSED, encoded_picture
-from robot_recorder.messages.kinds import KINDS
+from robot_recorder.messages.kinds import KINDS, Sort, sort_of
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.model.streams import NS_PER_MS, StreamConfig
 from robot_recorder.offline.plan import Plan
+from robot_recorder.quality.grey_pictures import grey_picture
 
 _LEAST_SPAN_NS = 20 * NS_PER_MS  # changes over shorter spans are noise
 _PICTURE, _CELLS = (160, 120), (8, 6)  # image size for the flow, px, and its grid of cells
@@ -93,8 +94,8 @@ def activities(episode: Episode, plan: Plan) -> dict[str, Activity]:
 
 def _reader(stream: StreamConfig, plan: Plan) -> Callable[[bytes], np.ndarray] | None:
     """Return a function from message bytes to values or a small image; None: no such function."""
-    if stream.type == COMPRESSED:
-        return _picture
+    if sort_of(stream.type) is Sort.IMAGE:
+        return partial(_picture, stream.type)
     kind = KINDS.get(stream.type)
     decode = kind.decode if kind else plan.decoders.get(stream.name)
     if decode is None:
@@ -119,11 +120,9 @@ def _telling(names: tuple[str, ...]) -> list[int]:
     return list(range(len(names)))
 
 
-def _picture(data: bytes) -> np.ndarray:
-    image = cv2.imdecode(np.frombuffer(encoded_picture(data), np.uint8), cv2.IMREAD_GRAYSCALE)
-    if image is None:
-        raise DecodeError("not an image that can be decoded")
-    return cv2.resize(image, _PICTURE, interpolation=cv2.INTER_AREA)
+def _picture(type_name: str, data: bytes) -> np.ndarray:
+    grey = grey_picture(type_name, data).grey
+    return cv2.resize(grey, _PICTURE, interpolation=cv2.INTER_AREA)
 
 
 def _activity(times: np.ndarray, rows: list[Any]) -> Activity | None:

@@ -67,6 +67,9 @@ def test_an_unfinished_file_gets_an_index(tmp_path: Path) -> None:
     assert scan(path).sound and read_by_mcap(path) == SENT
 
 
+HEADER_IS_OURS, FIRST_CHUNK = 17, 43  # magic, opcode and length; where the header ends
+
+
 @settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_overwritten_bytes_cost_at_most_the_chunks_they_are_in(
@@ -78,6 +81,8 @@ def test_overwritten_bytes_cost_at_most_the_chunks_they_are_in(
     broken[at : at + len(rubbish)] = rubbish
     path = tmp_path / "a.mcap"
     path.write_bytes(broken[: len(whole)])
+    if at < HEADER_IS_OURS and at + len(rubbish) > FIRST_CHUNK:
+        return  # nothing is left that tells whose header it was
     found = repair(path, Declarations())
     assert scan(path).sound
     kept = read_by_mcap(path)

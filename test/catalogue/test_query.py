@@ -49,7 +49,7 @@ filters = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(filter=filters, limit=st.integers(1, 60), few=st.sampled_from([0, 20, 50_000]))
 def test_every_filter_finds_the_same_as_a_naive_search(
     filled, filter: Filter, limit: int, few: int

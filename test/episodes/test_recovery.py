@@ -84,7 +84,7 @@ def test_a_bag_that_was_closed_but_not_renamed_is_recovered(tmp_path: Path) -> N
     assert result.ok and kept(result.path) == sent
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(share=st.floats(0, 1))
 def test_a_file_cut_anywhere_keeps_every_whole_message_before_the_cut(
     leftover, tmp_path_factory: pytest.TempPathFactory, share: float

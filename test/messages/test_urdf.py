@@ -96,12 +96,12 @@ def test_quaternions_rotate_like_their_matrix(parts: list[float]) -> None:
     assert abs(found @ [x, y, z, w]) == pytest.approx(1, abs=1e-12), "both signs are correct"
 
 
-def test_link_poses_agree_with_the_physics_engine(tmp_path: Path) -> None:
+def test_link_poses_agree_with_the_physics_engine(model_cache: Path) -> None:
     mujoco = pytest.importorskip("mujoco")
     from robot_recorder.sim.description import robot_description
     from robot_recorder.sim.model import JOINT_NAMES, build_model
 
-    model = build_model(tmp_path)
+    model = build_model(model_cache)
     robot = parse_urdf(robot_description(model))
     rng = np.random.default_rng(0)
     ranges = np.array([model.joint(name).range for name in JOINT_NAMES])

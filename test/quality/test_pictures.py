@@ -1,4 +1,7 @@
-"""What ``look_at`` measures in a picture."""
+"""What ``look_at`` measures in a picture.
+
+Holds also: grey_pictures.py.
+"""
 
 from __future__ import annotations
 

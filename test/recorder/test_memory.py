@@ -150,6 +150,7 @@ def test_the_memory_of_a_finished_episode_is_freed(
     robot.stop()
 
 
+@pytest.mark.alone
 def test_a_long_episode_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> None:
     robot = Robot(tmp_path)
     robot.live(2)

@@ -10,11 +10,6 @@ from robot_recorder.sim.robot import Robot
 
 
 @pytest.fixture(scope="session")
-def model_cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("model")
-
-
-@pytest.fixture(scope="session")
 def model(model_cache) -> mujoco.MjModel:
     return build_model(model_cache)
 
