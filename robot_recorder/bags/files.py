@@ -117,10 +117,15 @@ def _directory(path: Path) -> Iterator[int]:
 
 
 class Spare:
-    """A reserved file descriptor, for work that must not fail when a process runs out of them."""
+    """Reserved file descriptors, for work that must not fail when a process runs out of them.
+
+    Several: other threads open files at the same moment.
+    """
+
+    _COUNT = 4
 
     def __init__(self) -> None:
-        self._fd = -1
+        self._fds: list[int] = []
         self._given = False
         self._take()
 
@@ -128,21 +133,21 @@ class Spare:
         if self._given:
             return
         with suppress(OSError):  # none left at the moment; the next attempt may succeed
-            self._fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+            while len(self._fds) < self._COUNT:
+                self._fds.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
 
     def give(self) -> None:
-        """Release the descriptor for good."""
+        """Release the descriptors for good."""
         self._given = True
         self._let_go()
 
     def _let_go(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        while self._fds:
+            os.close(self._fds.pop())
 
     @contextmanager
     def lent(self) -> Iterator[None]:
-        """Release the descriptor for the duration of the context."""
+        """Release the descriptors for the duration of the context."""
         self._let_go()
         try:
             yield

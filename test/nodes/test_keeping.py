@@ -114,6 +114,7 @@ def test_a_reader_cannot_block_the_services(bench: Bench, root: Path) -> None:
         assert time.monotonic() - began < 10
 
 
+@pytest.mark.alone
 def test_a_process_without_free_file_descriptors_saves_the_episode_and_reports_it(
     bench: Bench,
 ) -> None:
