@@ -250,7 +250,7 @@ class Lane:
     # -- aligning
 
     def next_ns(self, after_ns: int) -> int | None:
-        """Return the first kept stamp after a time; None: there is none."""
+        """Return the first kept stamp after a time; None: no later stamp is kept."""
         later = self._kept.stamps[self._kept.stamps > after_ns]
         return int(later.min()) if len(later) else None
 

@@ -180,6 +180,6 @@ def parse_qos(offers: Any) -> list[Any]:
 
 
 def custom_data_of(metadata: dict[str, Any]) -> dict[str, str]:
-    """Return the custom_data of ``metadata.yaml`` content; empty when there is none."""
+    """Return the custom_data of ``metadata.yaml`` content; empty: it has no custom_data."""
     custom = metadata.get("custom_data") or {}
     return {str(k): "" if v is None else str(v) for k, v in custom.items()}

@@ -79,11 +79,11 @@ def _episodes_of(path: Path) -> list[Path]:
     """
     from robot_recorder.bags.bag import read_bag
     from robot_recorder.bags.metadata import METADATA_FILE
-    from robot_recorder.catalogue.keeper import open_store
+    from robot_recorder.episodes.store import EpisodeStore
 
     if path.suffix == PARTIAL or os.path.lexists(path / METADATA_FILE):
         return [path]
-    found = open_store(path).paths()
+    found = EpisodeStore(path).paths()
     if not found:
         read_bag(path)  # raises unless it is a data file, and says what is there
         return [path]

@@ -139,10 +139,10 @@ def _print_leftovers(catalogue: Catalogue) -> None:
     """Print what lies in a root and is not an episode yet, with what to do about it."""
     from robot_recorder.bags.metadata import METADATA_FILE
     from robot_recorder.bags.rebuild import incomplete
-    from robot_recorder.catalogue.keeper import open_store
     from robot_recorder.cli.roots import print_problems
+    from robot_recorder.episodes.store import EpisodeStore
 
-    store = open_store(catalogue.root)
+    store = EpisodeStore(catalogue.root)
     recover = f"robot-recorder recover {catalogue.root}"
     print_problems([f"unreadable: {problem}" for problem in catalogue.unreadable()])
     print_problems([

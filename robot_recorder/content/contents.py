@@ -188,7 +188,7 @@ class Contents:
 
     @property
     def description(self) -> str:
-        """Return the robot's URDF from the bag; empty: there is none."""
+        """Return the robot's URDF from the bag; empty: the bag has no URDF."""
         types = {topic.name: topic.type for topic in self.topics}
         return next((t for t in descriptions(self.episode.path, types) if "<robot" in t), "")
 

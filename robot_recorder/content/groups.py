@@ -62,7 +62,7 @@ def joint_group(series: Series) -> CurveGroup | None:
 
 
 def observed_joints(data: EpisodeData) -> list[Series]:
-    """Return the joint states that are not commands; if there are none, the commands."""
+    """Return the observed joint states; a bag of commands only: the commands."""
     joints = [s for s in data.series if s.topic.sort is Sort.JOINTS and joint_group(s)]
     return [s for s in joints if s.topic.role is not Role.ACTION] or joints
 

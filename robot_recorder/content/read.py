@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from robot_recorder.alignment.stream_decoder import widened
 from robot_recorder.configuration.yaml_source import did_you_mean
 from robot_recorder.content.contents import Contents, Numbers, Topic
 from robot_recorder.episodes.episode import Episode
@@ -33,11 +34,8 @@ def read_values(episode: Episode, stream: str) -> Numbers:
         why = "; ".join(contents.problems)
         raise BagError(f"{episode.path}: '{stream}' ({topic.type}) has no values. {why}".rstrip())
     names = parts[-1].names  # the last batch has the names of all earlier ones
-    rows = [
-        np.pad(p.values, ((0, 0), (0, len(names) - len(p.names))), constant_values=np.nan)
-        for p in parts
-    ]
-    return Numbers(topic, names, np.concatenate([p.times_s for p in parts]), np.concatenate(rows))
+    rows = np.concatenate([widened(p.values, len(names)) for p in parts])
+    return Numbers(topic, names, np.concatenate([p.times_s for p in parts]), rows)
 
 
 def read_pictures(episode: Episode, stream: str) -> Iterator[tuple[float, np.ndarray]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 
 from robot_recorder.bags.files import replaced
@@ -21,7 +22,8 @@ _SHIPPED: dict[str, Exporter] = {
 }
 
 
-def exporters() -> dict[str, Exporter]:
+@cache
+def exporters() -> Mapping[str, Exporter]:
     """Return the exporters by suffix, such as ``.npz``, including those of installed packages.
 
     The entry point of an installed one is named after its suffix, without the dot.
@@ -37,13 +39,6 @@ def exporters() -> dict[str, Exporter]:
     return found
 
 
-def check_target(path: Path) -> None:
-    """Raise ConfigError unless there is an exporter for the suffix of a target."""
-    known = exporters()
-    if path.suffix not in known:
-        raise ConfigError(f"{path}: no exporter writes '{path.suffix}'; use {' or '.join(known)}")
-
-
 def export(alignment: Alignment, path: Path) -> None:
     """Write all frames of a bag; replace the file only once it is whole.
 
@@ -55,6 +50,8 @@ def export(alignment: Alignment, path: Path) -> None:
         ConfigError: no exporter has this suffix, or the file cannot be written.
         ModuleNotFoundError: the exporter needs a library that is not installed.
     """
-    check_target(path)
+    known = exporters()
+    if path.suffix not in known:
+        raise ConfigError(f"{path}: no exporter writes '{path.suffix}'; use {' or '.join(known)}")
     with replaced(path) as partial:
-        exporters()[path.suffix](alignment, partial)
+        known[path.suffix](alignment, partial)

@@ -34,7 +34,7 @@ from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.quality.verdict import UNCHECKED, QualityReport
 
 _ID = re.compile(r"(?P<robot>.+?)_\d{8}T\d{6}_\d{3}(_|-|\.|$)")  # the format of ``episode_id``
-# Attributes of ``Episode``, and the key of custom_data that each of them reads.
+# Keys of custom_data, and the attribute of ``Episode`` that reads each.
 _READ_BY = {"start_ns": "start_ns", "stop_ns": "stop_ns", "pre_roll_s": "pre_roll_s", "labels": "events",
             "quality": "quality", "sync": "certificate", "streams": "lost", "clock_jumps": "clock_jumps"}  # fmt: skip
 
@@ -291,7 +291,7 @@ class Episode:
 
     @cached_property
     def certificate(self) -> Certificate | None:
-        """Return the sync certificate of the recording; None: there is none."""
+        """Return the sync certificate of the recording; None: missing."""
         try:
             plain = self._json("sync", {})
             return Certificate.from_dict(plain) if plain else None
@@ -300,7 +300,7 @@ class Episode:
 
     @cached_property
     def quality(self) -> QualityReport:
-        """Return the latest report of the quality checks; UNCHECKED: there is none."""
+        """Return the latest report of the quality checks; UNCHECKED: missing."""
         plain = self._json("quality", {})
         try:
             return QualityReport.from_dict(plain) if plain else UNCHECKED

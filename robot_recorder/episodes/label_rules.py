@@ -182,7 +182,7 @@ def check_annotation(
 def find_annotation(
     labels: Labels, name: str, start_ns: int | None, span: Span
 ) -> LabelEvent | Answer:
-    """Return the last annotation of this name and start (None: any start), or why there is none."""
+    """Return the last annotation of this name and start (None: any start), or why it is missing."""
     for event in reversed(labels.annotations):
         if event.name == name and (start_ns is None or abs(event.start_ns - start_ns) <= SLACK_NS):
             return event

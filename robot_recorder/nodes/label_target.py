@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.episodes.label_rules import Span
 from robot_recorder.episodes.labelling import LabelledEpisode, look_up
+from robot_recorder.episodes.store import EpisodeStore
 from robot_recorder.model.answers import Answer
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.ids import PARTIAL
@@ -41,7 +41,7 @@ def find_target(status: EpisodeStatus, episode_id: str) -> LabelTarget | Answer:
         status: the latest status of the recorder.
         episode_id: empty: not given.
     """
-    store, which = open_store(Path(status.root)), ""
+    store, which = EpisodeStore(Path(status.root)), ""
     if not episode_id:
         running = status.state == EpisodeStatus.STATE_RECORDING
         episode_id, which = status.episode_id, "running" if running else "the last one"

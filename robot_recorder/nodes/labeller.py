@@ -11,9 +11,9 @@ from rclpy.task import Future
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
-from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.episodes.label_rules import to_be_annotated
 from robot_recorder.episodes.labelling import LabelledEpisode, decide, look_up
+from robot_recorder.episodes.store import EpisodeStore
 from robot_recorder.model.answers import Answer
 from robot_recorder.model.errors import BagError, ConfigError
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome, outcome_text
@@ -219,7 +219,7 @@ class LabellerNode(Node):
         self._unconfirmed.pop(event.stamp_ns, None)
         try:
             assert self._status is not None
-            now = look_up(open_store(Path(self._status.root)), now.id)
+            now = look_up(EpisodeStore(Path(self._status.root)), now.id)
         except BagError:  # on another machine: use what was known before
             pass
         return Answer(not problem, problem or ""), now

@@ -52,14 +52,21 @@ class Alignment:
         Raises:
             KeyError: no aligned stream has this name.
         """
+        return self.frames.columns[self._index(stream)]
+
+    def names(self, stream: str) -> tuple[str, ...]:
+        """Return the names of a stream's values, with units, in the order of its columns.
+
+        Raises:
+            KeyError: no aligned stream has this name.
+        """
+        return self.value_names[self._index(stream)]
+
+    def _index(self, stream: str) -> int:
         names = [s.name for s in self.streams]
         if stream not in names:
             raise KeyError(f"no aligned stream '{stream}'; there are {', '.join(names)}")
-        return self.frames.columns[names.index(stream)]
-
-    def names(self, stream: str) -> tuple[str, ...]:
-        """Return the names of a stream's values, with units, in the order of its columns."""
-        return dict(zip([s.name for s in self.streams], self.value_names))[stream]
+        return names.index(stream)
 
 
 def frames_of(

@@ -23,11 +23,14 @@ from robot_recorder.model.quality_settings import (
 from robot_recorder.model.streams import NS_PER_S, RobotProfile, Role, StreamConfig
 from robot_recorder.quality.checks.camera_watch import CameraWatch, Looker, NullLooker
 from robot_recorder.quality.checks.check import Check, EpisodeSummary, Limits, ValueCheck
-from robot_recorder.quality.checks.joints import JointNames
 from robot_recorder.quality.checks.motion import STEP_NS
 from robot_recorder.quality.checks.number_watch import NumberWatch
-from robot_recorder.quality.checks.numbers import Undecodable
-from robot_recorder.quality.checks.registry import episode_checks, problems, value_checks
+from robot_recorder.quality.checks.registry import (
+    episode_checks,
+    message_checks,
+    problems,
+    value_checks,
+)
 from robot_recorder.quality.checks.timing import PRESENCE_CHECKS, TIMING_CHECKS, TimingCheck
 from robot_recorder.quality.checks.values import Trace, robot_times
 from robot_recorder.quality.verdict import QualityReport, unchecked, weigh
@@ -134,12 +137,12 @@ class Inspector:
         wanted = value_checks(stream)
         of_values = [kind for kind in wanted if issubclass(kind, ValueCheck)]
         others = [kind for kind in wanted if not issubclass(kind, ValueCheck)]
-        readable = self._built([Undecodable, *(c for c in others if c is JointNames)], stream)
+        readable = self._built(message_checks(stream), stream)
         self._numbers[stream.name] = NumberWatch(
             stream, decode, partial(self._add_built, of_values, stream), readable
         )
         self._checks += readable
-        self._checks += self._built([c for c in others if c is not JointNames], stream)
+        self._checks += self._built(others, stream)
 
     def _add_built(self, kinds: Iterable[type[Check]], stream: StreamConfig) -> list[Check]:
         """Build checks while the episode is running and add them to it."""

@@ -37,13 +37,6 @@ KILLS = int(os.environ.get("FAULTS", "3"))
 HOUR = 3600.0
 
 
-@pytest.fixture(scope="module")
-def profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("profile") / "bench.yaml"
-    path.write_text(PROFILE)
-    return path
-
-
 # A killed process leaves its shared memory behind, and Fast DDS may keep writing messages for its
 # successor there. These tests are about messages that do arrive.
 NO_SHARED_MEMORY = {"FASTDDS_BUILTIN_TRANSPORTS": "UDPv4"}

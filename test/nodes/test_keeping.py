@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from support.disks import small_disk
 from support.others import GRAB, another
-from support.robot import PROFILE, Bench, process
+from support.robot import Bench, process
 
 pytest.importorskip("rclpy")
 
@@ -24,13 +24,6 @@ from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.episodes.trash import TRASH
 from robot_recorder.srv import DiscardEpisode, RestoreEpisode, StartEpisode
-
-
-@pytest.fixture(scope="module")
-def profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("profile") / "bench.yaml"
-    path.write_text(PROFILE)
-    return path
 
 
 @pytest.fixture(scope="module")

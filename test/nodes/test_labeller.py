@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.robot import PROFILE, Bench, process
+from support.robot import Bench, process
 
 pytest.importorskip("rclpy")
 
@@ -34,18 +34,6 @@ from robot_recorder.srv import (
 )
 
 COMMAND = "import sys; from robot_recorder.cli.main import main; sys.exit(main(sys.argv[1:]))"
-
-
-@pytest.fixture(scope="module")
-def profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("profile") / "bench.yaml"
-    path.write_text(PROFILE)
-    return path
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("episodes")
 
 
 @pytest.fixture(scope="module")

@@ -43,18 +43,6 @@ from robot_recorder.srv import (
 
 
 @pytest.fixture(scope="module")
-def profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("profile") / "bench.yaml"
-    path.write_text(PROFILE)
-    return path
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("episodes")
-
-
-@pytest.fixture(scope="module")
 def bench(profile: Path, root: Path) -> Iterator[Bench]:
     """One composed recorder for the tests of this module."""
     with Bench() as bench, process("record", profile=profile, root=root):

@@ -11,7 +11,7 @@ from robot_recorder.model.streams import Role, StreamConfig
 from robot_recorder.quality.checks.check import Check
 from robot_recorder.quality.checks.frozen_values import Frozen, JointFrozen, JointsFrozen
 from robot_recorder.quality.checks.joints import JointJump, JointLimits, JointNames
-from robot_recorder.quality.checks.numbers import NotANumber
+from robot_recorder.quality.checks.numbers import NotANumber, Undecodable
 from robot_recorder.quality.checks.tactile import (
     NeverTouched,
     TactileFrozen,
@@ -50,9 +50,13 @@ def value_checks(stream: StreamConfig) -> list[type[Check]]:
         found.append(check)
     if observed:
         found += [c for c in added.values() if stream.type in c.types and c not in found]
-    if kind is not None and kind.by_name:
-        found.append(JointNames)
     return found
+
+
+def message_checks(stream: StreamConfig) -> list[type[Check]]:
+    """Return the checks of whether a stream's messages can be read and name what they should."""
+    kind = KINDS.get(stream.type)
+    return [Undecodable, JointNames] if kind is not None and kind.by_name else [Undecodable]
 
 
 def episode_checks() -> list[type[Check]]:
