@@ -169,23 +169,26 @@ class Column:
 
     Attributes:
         receives: int64[n], receive times, ns since the epoch.
+        sends: int64[n], when each message was sent, ns; as ``receives`` if the bag does not say.
         headers: uint8[n, 12], first bytes of each message; zeros where a message is shorter.
         payloads: bytes of the n messages.
     """
 
     receives: Int64s
+    sends: Int64s
     headers: Bytes
     payloads: Payloads
 
     def part(self, first: int, end: int) -> Column:
         """Return the messages from number ``first`` up to ``end``."""
         payloads = PartOfPayloads(self.payloads, first, end)
-        return Column(self.receives[first:end], self.headers[first:end], payloads)
+        part = slice(first, end)
+        return Column(self.receives[part], self.sends[part], self.headers[part], payloads)
 
     def chosen(self, numbers: Int64s) -> Column:
         """Return the messages with the given numbers, in that order."""
         payloads = ChosenPayloads(self.payloads, numbers)
-        return Column(self.receives[numbers], self.headers[numbers], payloads)
+        return Column(self.receives[numbers], self.sends[numbers], self.headers[numbers], payloads)
 
     def stamps(self) -> Int64s:
         """Return the header stamps, int64[n], ns, of messages that begin with a std_msgs/Header."""
@@ -340,7 +343,8 @@ def _unpacked(segment: Segment) -> Segment:
             raise BagError(
                 f"{topic}: a message is larger than {MOST_MESSAGE_BYTES / 1e6:.0f} MB decompressed"
             )
-        columns[topic] = Column(column.receives, head_rows([m[:HEAD] for m in data]), data)
+        heads = head_rows([m[:HEAD] for m in data])
+        columns[topic] = Column(column.receives, column.sends, heads, data)
     return replace(segment, columns=columns)
 
 
@@ -434,8 +438,9 @@ def _split(
 def _joined(parts: list[Column]) -> Column:
     """Join columns of one topic, sorted by receive time."""
     receives = np.concatenate([part.receives for part in parts])
+    sends = np.concatenate([part.sends for part in parts])
     headers = np.concatenate([part.headers for part in parts])
-    joined = Column(receives, headers, JoinedPayloads([part.payloads for part in parts]))
+    joined = Column(receives, sends, headers, JoinedPayloads([part.payloads for part in parts]))
     order = np.argsort(receives, kind="stable")
     return joined.chosen(order)
 
@@ -475,7 +480,7 @@ def _columns(group: _Chunks, types: dict[str, str]) -> dict[str, Column]:
 
 
 def _column(parts: list[_Part]) -> Column:
-    receives, headers, joined = [], [], []
+    receives, sends, headers, joined = [], [], [], []
     for _, same in groupby(parts, key=lambda part: id(part[0])):
         # Consecutive parts of one buffer are gathered together.
         buffers, firsts, entries = zip(*same)
@@ -486,16 +491,21 @@ def _column(parts: list[_Part]) -> Column:
             order = np.lexsort((places, every[:, 0]))
             every, places = every[order], places[order]
         receives.append(every[:, 0])
-        headers.append(_headers(buffers[0], places))
+        sent, heads = _heads(buffers[0], places)
+        sends.append(sent)
+        headers.append(heads)
         joined.append((buffers[0], places))
-    column = Column(np.concatenate(receives), np.concatenate(headers), LazyPayloads(joined))
+    column = Column(
+        np.concatenate(receives), np.concatenate(sends), np.concatenate(headers),
+        LazyPayloads(joined),
+    )  # fmt: skip
     if (np.diff(column.receives) < 0).any():  # chunks may overlap in time
         return column.chosen(np.argsort(column.receives, kind="stable"))
     return column
 
 
-def _headers(buffer: memoryview | mmap.mmap, places: Int64s) -> Bytes:
-    """Return the first bytes of the messages whose records begin at the given offsets."""
+def _heads(buffer: memoryview | mmap.mmap, places: Int64s) -> tuple[Int64s, Bytes]:
+    """Return send times and first bytes of the messages whose records begin at the offsets."""
     data = np.frombuffer(buffer, np.uint8)
     size = mcap.MESSAGE.size + HEAD
     if (
@@ -515,7 +525,8 @@ def _headers(buffer: memoryview | mmap.mmap, places: Int64s) -> Bytes:
     lengths = np.ascontiguousarray(raw[:, 1:9]).view("<u8")[:, 0]
     headers = raw[:, mcap.MESSAGE.size :]
     headers[lengths < mcap.MESSAGE_FIXED + HEAD] = 0
-    return headers
+    fixed = raw[:, mcap.MESSAGE.size - 8 : mcap.MESSAGE.size]
+    return np.ascontiguousarray(fixed).view("<i8")[:, 0], headers
 
 
 def _read_plainly(bag: OpenBag, types: dict[str, str], from_ns: int) -> Iterator[Segment]:
@@ -544,5 +555,6 @@ def _plain_columns(times: dict[str, list[int]], data: dict[str, list[bytes]]) ->
     columns = {}
     for topic, messages in data.items():
         headers = head_rows([m[:HEAD] for m in messages])
-        columns[topic] = Column(np.array(times[topic], dtype=np.int64), headers, messages)
+        receives = np.array(times[topic], dtype=np.int64)
+        columns[topic] = Column(receives, receives, headers, messages)
     return columns
