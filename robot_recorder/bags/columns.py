@@ -24,11 +24,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from robot_recorder.bags import mcap_records as mcap
 from robot_recorder.bags.bag import OpenBag, full_type, opened
-from robot_recorder.bags.db3_file import Db3File
 from robot_recorder.bags.mcap_chunk import decompress
 from robot_recorder.bags.mcap_index import McapIndex
 from robot_recorder.bags.mcap_records import ChunkInfo, Op
 from robot_recorder.bags.metadata import METADATA_FILE
+from robot_recorder.bags.ros1_file import Ros1File
 from robot_recorder.messages.cdr import HEAD, head_rows, header_stamps_ns
 from robot_recorder.model.arrays import Bytes, Int64s
 from robot_recorder.model.errors import BagError
@@ -303,6 +303,9 @@ def read_types(path: Path, verify: bool = False) -> Iterator[tuple[str, str, Col
             for segment in _segments(bag, types, 0):
                 for topic, column in segment.columns.items():
                     yield topic, types[topic], column
+        for file in bag.files:
+            if isinstance(file, Ros1File) and (sentences := file.unconverted()):
+                raise BagError("; ".join(sentences))
 
 
 def _compare(bag: OpenBag, types: dict[str, str], read: Counter[str]) -> None:
@@ -534,7 +537,8 @@ def _read_plainly(bag: OpenBag, types: dict[str, str], from_ns: int) -> Iterator
     times: dict[str, list[int]] = {}
     data: dict[str, list[bytes]] = {}
     count, size, newest = 0, 0, 0
-    files = [file.messages(set(types), from_ns) for file in bag.files if isinstance(file, Db3File)]
+    plain = [file for file in bag.files if not isinstance(file, McapIndex)]
+    files = [file.messages(set(types), from_ns) for file in plain]
     for read, (at_ns, topic, kind, message) in enumerate(merge(*files, key=itemgetter(0))):
         if at_ns < from_ns or full_type(kind) != types.get(topic):
             continue
@@ -549,6 +553,9 @@ def _read_plainly(bag: OpenBag, types: dict[str, str], from_ns: int) -> Iterator
         size += len(message)
     if count:
         yield Segment(newest + 1, _plain_columns(times, data), 1.0)
+    for file in plain:
+        if file.problem:
+            raise BagError(file.problem)
 
 
 def _plain_columns(times: dict[str, list[int]], data: dict[str, list[bytes]]) -> dict[str, Column]:

@@ -23,7 +23,8 @@ from robot_recorder.model.streams import (
 from robot_recorder.model.text import text_problem
 from robot_recorder.model.units import RADIAN, UNKNOWN, JointUnit
 
-MESSAGE_TYPE = re.compile(r"^[a-z][a-z0-9_]*/msg/[A-Z][A-Za-z0-9]*\Z")
+# Names of ROS 1 may begin with a small letter, such as kuavo_msgs/msg/sensorsData.
+MESSAGE_TYPE = re.compile(r"^[a-z][a-z0-9_]*/msg/[A-Za-z][A-Za-z0-9_]*\Z")
 _UNIT = re.compile(r"^[^\s()][^()]{0,19}\Z")
 _TOPIC = re.compile(r"^/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*\Z")
 
