@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from robot_recorder.configuration.tasks import Task
-from robot_recorder.messages.image_messages import IMAGE_TYPES
+from robot_recorder.messages.kinds import Sort, sort_of
 from robot_recorder.model.check_result import Level, Result
 from robot_recorder.model.quality_settings import NO_SETTINGS, budget_of
 from robot_recorder.model.streams import RobotProfile, StreamConfig
@@ -35,7 +35,7 @@ def foresee(
         streams: stream of each channel.
         samples: the latest samples, in order of receipt.
     """
-    checked = {c: s for c, s in streams.items() if s.type not in IMAGE_TYPES}
+    checked = {c: s for c, s in streams.items() if sort_of(s.type) is not Sort.IMAGE}
     last = _last_of_each([s for s in samples if s.channel in checked])
     if not last:
         return []
