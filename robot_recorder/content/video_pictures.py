@@ -93,10 +93,6 @@ class VideoPart:
         for number in range(max(start - self._first, 0), len(self._payloads)):
             yield self._first + number, self._payloads[number]
 
-    def is_key(self, number: int) -> bool:
-        """Return whether a packet of this part is a key frame."""
-        return self._first + number in self._keys
-
     def packet(self, number: int) -> VideoPacket:
         """Return a packet of this part.
 

@@ -28,7 +28,7 @@ _BUILT_IN = ("av1",)  # what the viewer decodes by itself; for others it starts 
 
 
 @dataclass
-class _Waiting:
+class _PictureBatch:
     """Pictures that are sent together: their indexes and files, and of depth its units."""
 
     numbers: list[int] = field(default_factory=list)
@@ -77,7 +77,7 @@ class CameraLog:
         name = images.topic.name
         first = -self._seen[name] % self._every
         self._seen[name] += len(images.times_s)
-        waiting = _Waiting()
+        waiting = _PictureBatch()
         for number in range(first, len(images.times_s), self._every):
             try:
                 depth = images.depth(number)
@@ -97,11 +97,11 @@ class CameraLog:
                 continue
             if waiting.size > _AT_ONCE:
                 self._send(images, waiting)
-                waiting = _Waiting()
+                waiting = _PictureBatch()
         if waiting.numbers:
             self._send(images, waiting)
 
-    def _send(self, images: Images, waiting: _Waiting) -> None:
+    def _send(self, images: Images, waiting: _PictureBatch) -> None:
         path = stream_entity(images.topic.stream)
         is_depth = all(waiting.units)
         if not self.logged[images.topic.name]:
@@ -140,7 +140,7 @@ class CameraLog:
     def _add_video(self, images: Images, video: VideoPart) -> None:
         """Log the packets of a video from its first key frame on."""
         name, path = images.topic.name, stream_entity(images.topic.stream)
-        waiting, keys = _Waiting(), []
+        waiting, keys = _PictureBatch(), []
         for number in range(len(images.times_s)):
             try:
                 packet = video.packet(number)

@@ -52,7 +52,7 @@ def test_every_codec(codec: str) -> None:
     messages = [video(data, codec) for data in encoded(moving(25), codec, gop=10)]
     (part,) = parts(messages, 25)
     assert all(shows(part, number, number) for number in (24, 3, 4, 12))
-    assert [n for n in range(25) if part.is_key(n)] == [0, 10, 20]
+    assert [n for n in range(25) if part.packet(n).is_key] == [0, 10, 20]
 
 
 def test_pictures_that_are_sent_out_of_order(monkeypatch: pytest.MonkeyPatch) -> None:

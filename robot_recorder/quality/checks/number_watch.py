@@ -9,7 +9,7 @@ import numpy as np
 
 from robot_recorder.alignment.stream_decoder import Decoder, StreamCounts
 from robot_recorder.messages.decoders import Decoded
-from robot_recorder.messages.kinds import Sort, sort_of
+from robot_recorder.messages.kinds import Sort, kind_of
 from robot_recorder.model.arrays import Bools, Floats, Int64s
 from robot_recorder.model.payloads import Messages
 from robot_recorder.model.streams import StreamConfig
@@ -61,10 +61,10 @@ class NumberWatch:
             undecodable: its checks that need no decoded values.
         """
         self.stream = stream
-        self.sort = sort_of(stream.type)
+        self.sort = kind_of(stream).sort
         self._waiting: _Messages | None = None
         self._counts = StreamCounts()
-        self._decoder = Decoder(decode, (), self._counts)
+        self._decoder = Decoder(decode, self._counts)
         self._build = build
         self._undecodable = [c for c in undecodable if isinstance(c, Undecodable)]
         self._names = [c for c in undecodable if isinstance(c, JointNames)]
@@ -192,6 +192,9 @@ class NumberWatch:
         # Checks work along columns; few columns are faster when each is contiguous.
         rows = np.asfortranarray(rows) if rows.shape[1] <= _NARROW else rows
         every = self._decoder.names or ()
+        mapping = self.stream.mapping
+        if mapping is not None and mapping.absent is not None:
+            absent = np.isnan(rows)
         names = every if len(part.columns) == len(every) else tuple(every[c] for c in part.columns)
         if part.columns != sorted(part.columns):
             names = tuple(every[c] for c in part.columns)
