@@ -26,6 +26,7 @@ from robot_recorder.messages.decoders import (
 from robot_recorder.messages.definition import carried_bytes, parse_definition, short_name
 from robot_recorder.messages.image_messages import COMPRESSED, RAW
 from robot_recorder.messages.mapped import MappedDecoder
+from robot_recorder.messages.video_messages import FFMPEG, VIDEO
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.extensions import KINDS_GROUP, extensions
 from robot_recorder.model.mapping import (
@@ -61,7 +62,7 @@ class Kind:
         sort: how it is drawn.
         default_policy: alignment policy of observations of this type.
         decode: converts bytes to numbers; None: it has none (images), or ``mapping`` says how.
-        has_header: whether the first field is a std_msgs/Header.
+        has_header: whether the first field is a std_msgs/Header, or a timestamp at the same bytes.
         by_name: whether messages may name different joints or bodies, which are then matched by
             name.
         checks: names of the quality checks of an observation's values.
@@ -97,6 +98,8 @@ _SHIPPED: dict[str, Kind] = {
     TACTILE: Kind("tactile", Sort.TACTILE, _NEAREST, decode_tactile, checks=_TACTILE_CHECKS),
     RAW: Kind("image", Sort.IMAGE, _NEAREST, None),
     COMPRESSED: Kind("compressed image", Sort.IMAGE, _NEAREST, None),
+    VIDEO: Kind("video", Sort.IMAGE, _NEAREST, None),
+    FFMPEG: Kind("video packet", Sort.IMAGE, _NEAREST, None),
     CAMERA_INFO: Kind("camera info", Sort.OTHER, _NEAREST, None),
     "sensor_msgs/msg/Imu": Kind("IMU", Sort.IMU, _SLERP, decode_imu,
                                 checks=("not_a_number", "frozen")),
