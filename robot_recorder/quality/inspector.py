@@ -265,8 +265,9 @@ class Inspector:
     def layout_notes(self, name: str) -> tuple[str, ...]:
         """Return what a stream's messages leave unnamed, one sentence each."""
         numbers = self._numbers.get(name)
-        known = numbers is not None and numbers.sort is Sort.JOINTS
-        return numbers.words if numbers is not None and known else ()
+        if numbers is None or not kind_of(numbers.stream).by_name:
+            return ()
+        return numbers.words
 
     def report(
         self,
