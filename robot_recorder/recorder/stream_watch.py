@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from operator import itemgetter
 
 from robot_recorder.clocks.robot_clock import RobotClock
 from robot_recorder.messages.cdr import header_stamp_ns
 from robot_recorder.model.errors import DecodeError
-from robot_recorder.model.streams import NS_PER_MS, RobotProfile, StreamConfig
+from robot_recorder.model.streams import NS_PER_MS, RobotProfile, StreamConfig, StreamHealth
 from robot_recorder.model.topics import Channel, Sample
 from robot_recorder.recorder.health import HealthMonitor, HealthReport
 from robot_recorder.recorder.latched import LatchedCache
+from robot_recorder.recorder.still_poses import StillPoses
 
 _channel = itemgetter(0)
 _PERIOD_NS = 50 * NS_PER_MS
 _MOST = 5000  # samples
+_ARRIVES = (StreamHealth.OK, StreamHealth.SLOW)
 
 
 class StreamWatch:
@@ -30,6 +33,7 @@ class StreamWatch:
         """
         self.monitors: dict[Channel, HealthMonitor] = {}
         self.latched = LatchedCache()
+        self._still = StillPoses()
         self._profile = profile
         self._robot_clock = clock
         self._waiting: list[Sample] = []
@@ -43,6 +47,7 @@ class StreamWatch:
     def watch(self, channel: Channel, config: StreamConfig) -> None:
         """Start to monitor a channel as a stream."""
         self.monitors[channel] = HealthMonitor(config, channel, self._profile)
+        self._still.watch(channel, config)
 
     def add(self, samples: list[Sample]) -> None:
         """Take samples in order of receipt."""
@@ -62,6 +67,7 @@ class StreamWatch:
             monitor = self.monitors.get(channel)
             if monitor is not None:
                 monitor.on_samples(count, newest[channel].receive_ns)
+                self._still.see(newest[channel])
                 if channel.stamped:
                     self._compare_stamp(monitor, newest[channel])
         if any(channel.latched for channel in counts):
@@ -82,10 +88,18 @@ class StreamWatch:
         """Shift all times after the robot clock was set by ``by_ns``."""
         self.look()
         self.latched.shift(by_ns)
+        self._still.shift(by_ns)
         for monitor in self.monitors.values():
             monitor.shift(by_ns)
 
     def health(self, now_ns: int) -> list[tuple[HealthMonitor, HealthReport]]:
         """Return monitor and state of every stream, in the order of ``watch``."""
         self.look()
-        return [(monitor, monitor.report(now_ns)) for monitor in self.monitors.values()]
+        still = self._still.remedies()
+        found = []
+        for channel, monitor in self.monitors.items():
+            report = monitor.report(now_ns)
+            if channel in still and report.health in _ARRIVES:
+                report = replace(report, health=StreamHealth.STILL, remedy=still[channel])
+            found.append((monitor, report))
+        return found
