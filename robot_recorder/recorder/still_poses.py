@@ -13,30 +13,23 @@ Streams are of one device if their topics differ only in the last part of the na
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable
 
 import numpy as np
 
 from robot_recorder.messages.decoders import Decoded
-from robot_recorder.messages.kinds import Sort, sort_of, stream_decoder
+from robot_recorder.messages.kinds import stream_decoder
+from robot_recorder.messages.skeleton import is_head, is_operators
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.errors import DecodeError
-from robot_recorder.model.streams import NS_PER_MS, NS_PER_S, Role, SourceClockKind, StreamConfig
+from robot_recorder.model.streams import NS_PER_MS, NS_PER_S, SourceClockKind, StreamConfig
 from robot_recorder.model.topics import Channel, Sample
 
 STILL_NS = 3 * NS_PER_S  # no living body is still for so long
 _LOOK_NS = 250 * NS_PER_MS  # messages between two looks are not decoded
 _MOVED_M = 1e-3  # far above the noise of tracking, far below the sway of a head
 _MOVED_PART = 0.0017  # of a unit quaternion: 0.2 degrees
-_HEAD = re.compile(r"(^|_)(head|hmd|headset)(_|$)")
-_COMPUTED = re.compile(r"target|goal|command|cmd|desired|reference")
-
-
-def is_operators(config: StreamConfig) -> bool:
-    """Return whether a stream has poses that an operator's body gives."""
-    return config.role is Role.ACTION and sort_of(config.type) is Sort.POSE
 
 
 class StillPose:
@@ -58,9 +51,8 @@ class StillPose:
 
     @property
     def is_head(self) -> bool:
-        """Return whether its name or topic says that it is the pose of a worn head."""
-        words = {self.config.name.lower(), self.config.topic.rpartition("/")[2].lower()}
-        return any(_HEAD.search(word) for word in words) and not any(map(_COMPUTED.search, words))
+        """Return whether it is the pose of a worn head."""
+        return is_head(self.config.name, self.config.topic.rpartition("/")[2])
 
     def see(self, sample: Sample) -> None:
         """Take a message; most of them are not decoded."""
@@ -104,7 +96,7 @@ class StillPoses:
 
     def watch(self, channel: Channel, config: StreamConfig) -> None:
         """Start to watch a stream, if it has poses of an operator."""
-        if is_operators(config):
+        if is_operators(config.type, config.role):
             self._poses[channel] = StillPose(config)
 
     def see(self, sample: Sample) -> None:

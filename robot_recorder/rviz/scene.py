@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 
 from robot_recorder.messages.cdr import header_frame_id
 from robot_recorder.messages.kinds import KINDS, Sort, sort_of
+from robot_recorder.messages.skeleton import is_operators
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.streams import RobotProfile, Role
-from robot_recorder.rviz.shapes import Shape
+from robot_recorder.rviz.operator import OperatorReading, operator_shapes
+from robot_recorder.rviz.placement import Placement
+from robot_recorder.rviz.shapes import Point, Shape
 from robot_recorder.rviz.tactile import PadLayout, PadReading, PressureScale, pad_shapes, read_pad
 from robot_recorder.rviz.wrench import WrenchScale, wrench_shapes
 
@@ -29,11 +32,12 @@ class SensorStream:
 
 
 def sensors(profile: RobotProfile) -> list[SensorStream]:
-    """Return the streams of a profile that have shapes; commands are left out."""
+    """Return the streams that have shapes; of commands only the poses that an operator gives."""
     return [
         SensorStream(s.name, s.topic, s.type)
         for s in profile.streams
-        if sort_of(s.type) in (Sort.WRENCH, Sort.TACTILE) and s.role is not Role.ACTION
+        if (sort_of(s.type) in (Sort.WRENCH, Sort.TACTILE) and s.role is not Role.ACTION)
+        or is_operators(s.type, s.role)
     ]
 
 
@@ -44,6 +48,7 @@ class _LastHeard:
     frame: str = ""
     wrench: Floats | None = None
     pad: PadReading | None = None
+    operator: OperatorReading | None = None
     heard_s: float = 0.0
     looks: int = 0
 
@@ -57,12 +62,14 @@ class SensorScene:
         scale: lengths and colours of wrenches.
         layouts: layouts of tactile pads by frame.
         pressure: colours of tactile pads.
+        placement: where an operator is drawn whose frame is not of the robot; None: in that frame.
     """
 
     streams: Sequence[SensorStream]
     scale: WrenchScale = field(default_factory=WrenchScale)
     layouts: Mapping[str, PadLayout] = field(default_factory=dict)
     pressure: PressureScale = field(default_factory=PressureScale)
+    placement: Placement | None = field(default_factory=Placement)
     _shown: dict[str, _LastHeard] = field(default_factory=dict)
 
     def see(self, stream: SensorStream, data: bytes, now_s: float) -> None:
@@ -83,8 +90,13 @@ class SensorScene:
             return
         decode = KINDS[stream.type].decode
         assert decode is not None
-        frame, values = header_frame_id(data), decode(data).values
-        self._shown[stream.name] = _LastHeard(frame, wrench=values, heard_s=now_s)
+        frame, decoded = header_frame_id(data), decode(data)
+        heard = _LastHeard(frame, heard_s=now_s)
+        if sort_of(stream.type) is Sort.WRENCH:
+            heard.wrench = decoded.values
+        else:
+            heard.operator = OperatorReading(stream.name, decoded.names, decoded.values)
+        self._shown[stream.name] = heard
 
     def forget(self) -> None:
         """Forget all messages, for use after a time without subscriptions."""
@@ -104,6 +116,9 @@ class SensorScene:
             silent = age_s > _SILENT_S
             if age_s > _GONE_S:
                 del self._shown[stream.name]
+            elif shown.operator is not None:
+                frame, offset = self._operator_place(shown.frame)
+                found += operator_shapes(number, shown.operator, frame, offset, silent)
             elif not shown.frame:
                 continue  # its place is unknown
             elif shown.pad is not None:
@@ -112,3 +127,11 @@ class SensorScene:
             elif shown.wrench is not None:
                 found += wrench_shapes(number, shown.frame, shown.wrench, self.scale, silent)
         return found
+
+    def _operator_place(self, frame: str) -> tuple[str, Point]:
+        """Return the frame in which poses are drawn, and their origin there, m."""
+        place = self.placement
+        if frame and (place is None or frame in place.links):
+            return frame, (0.0, 0.0, 0.0)
+        place = place or Placement()
+        return place.frame, place.beside
