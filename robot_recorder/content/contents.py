@@ -16,7 +16,7 @@ from rosbags.typesys.store import Typestore
 from robot_recorder.alignment.stream_decoder import Decoder, StreamCounts
 from robot_recorder.bags.columns import Column, bag_topics, read_columns
 from robot_recorder.clocks.robot_clock import restamp_by
-from robot_recorder.clocks.source_clock import robot_stamps
+from robot_recorder.clocks.source_clock import SourceClock, robot_stamps
 from robot_recorder.configuration.profile import RESERVED_TOPICS
 from robot_recorder.content.image_files import ImageFile, picture_of
 from robot_recorder.episodes.episode import Episode
@@ -26,7 +26,7 @@ from robot_recorder.messages.kinds import KINDS, Sort, stream_decoder
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.errors import BagError, ConfigError, DecodeError
 from robot_recorder.model.payloads import Messages, Payloads, Rows
-from robot_recorder.model.streams import NS_PER_S, Role, StreamConfig
+from robot_recorder.model.streams import NS_PER_S, Role, SourceClockKind, StreamConfig
 from robot_recorder.offline.guess import DETAILS, guessed_role
 from robot_recorder.offline.plan import Plan, is_stamped, make_plan
 from robot_recorder.offline.unknown_types import bag_types, foreign_decoder, without_values
@@ -255,13 +255,22 @@ class _Times:
         self._start_ns = contents.start_ns
         self._stream = stream
         self._restamp = restamp_by(contents.episode.clock_jumps)
+        self._device: SourceClock | None = None
+        if stream is not None and stream.clock is SourceClockKind.DEVICE and stamped:
+            seeds = contents.plan.seeds if contents.plan is not None else {}
+            seed = seeds.get(stream.name)
+            self._device = SourceClock(stream, seed.clock if seed is not None else None)
         self._by_stamp: bool | None = None if stamped else False
         self.problem = ""
 
     def __call__(self, column: Column) -> Floats:
         """Return the times since the episode's start, s, float64[n]."""
         times = receives = column.receives
-        if self._by_stamp is not False:
+        if self._device is not None:
+            # The receive times of a foreign bag may fall.
+            stamps, known = self._device.correct(column.stamps(), np.maximum.accumulate(receives))
+            times = np.where(known, stamps, receives)
+        elif self._by_stamp is not False:
             stamps = column.stamps()
             if self._stream is not None:
                 stamps = robot_stamps(self._stream, stamps, receives, self._restamp)

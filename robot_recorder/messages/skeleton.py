@@ -15,7 +15,7 @@ from robot_recorder.model.streams import Role
 from robot_recorder.model.value_names import split_name
 
 POSE_SORTS = (Sort.POSE,)
-ASIDE_M = 1.1  # from the middle of the robot to its right
+ASIDE_M = 0.9  # from the middle of the robot to its right
 _AXES = ("x", "y", "z", "w")
 _HEAD = re.compile(r"(^|[_/])(head|hmd|headset)(_|$)")
 _COMPUTED = re.compile(r"target|goal|command|cmd|desired|reference")

@@ -23,6 +23,8 @@ LEAD_S = 0.08  # the robot's commands follow the hands by this: tracking, networ
 LEAD_STEPS = round(LEAD_S / TIMESTEP_S)
 _SHOULDERS = np.array([0.0, 0.0, STANDING_M]) + WAIST_M + SHOULDER_M * (1, 0, 1)  # middle of them
 _LEAN_FROM_M, _LEAN_RAD_PER_M, _MOST_LEAN_RAD = 0.28, 0.9, 0.35
+_COMFORT = 0.92  # share of a person's reach that is used for all of the robot's
+_EYES_M = np.array([0.09, 0.0, 0.56])  # in the chest's frame, about
 _YAW_SHARE = 0.6  # of the direction of the hands; the arms do the rest
 _GAZE_SHARE = 0.75  # of the direction to the hands; the eyes do the rest
 
@@ -73,7 +75,7 @@ class Teleoperator:
         self._origin = np.mean([shoulder.xpos for shoulder in shoulders], axis=0)
         bones = ((shoulders[0], elbows[0]), (elbows[0], wrists[0]))
         reach_m = sum(float(np.linalg.norm(a.xpos - b.xpos)) for a, b in bones)
-        self.scale = (UPPER_ARM_M + FOREARM_M) / reach_m
+        self.scale = _COMFORT * (UPPER_ARM_M + FOREARM_M) / reach_m
         # Physiological tremor is at 8 to 12 Hz; postures drift below 1 Hz.
         self._hands = [Wobble(n, 3, (0.2, 0.9, 1.5e-3), (8, 12, 1.5e-4)) for n in (1, 2)]
         self._wrist_turns = [Wobble(n, 3, (0.2, 0.9, 0.012), (8, 12, 1.5e-3)) for n in (3, 4)]
@@ -97,7 +99,9 @@ class Teleoperator:
         sway[2] = -0.25 * abs(sway[2]) - 0.05 * lean  # knees only bend
         pelvis = Pose(np.array([0.0, 0.0, STANDING_M]) + sway, turned(0.4 * yaw))
         chest = turned(yaw + spin, lean + nod, tilt)
-        return Stance(pelvis, chest, self._gaze(time_s, yaw, middle + _SHOULDERS), hands)
+        eyes = Pose(pelvis.point(WAIST_M), chest).point(_EYES_M)
+        head = self._gaze(time_s, yaw, middle + _SHOULDERS - eyes)
+        return Stance(pelvis, chest, head, hands)
 
     def _hand_poses(self, time_s: float, target_rad: np.ndarray) -> dict[str, Pose]:
         """Return the poses that command the wrists: scaled about the shoulders, never quite still."""
@@ -111,10 +115,9 @@ class Teleoperator:
             hands[side] = Pose(place + self._hands[number](time_s), turn)
         return hands
 
-    def _gaze(self, time_s: float, yaw: float, target: np.ndarray) -> np.ndarray:
-        """Return axes of a head that looks at a point, float64[3, 3]; neck and eyes share the turn."""
-        eyes = _SHOULDERS + np.array([0.09, 0.0, 0.22])
-        x, y, z = target - eyes
+    def _gaze(self, time_s: float, yaw: float, way: np.ndarray) -> np.ndarray:
+        """Return axes of a head, float64[3, 3], that looks along a way; eyes and neck share the turn."""
+        x, y, z = way
         spin, nod, tilt = self._head_turn(time_s)
         pan = yaw + _GAZE_SHARE * (math.atan2(y, max(x, 0.1)) - yaw)
         return turned(pan + spin, _GAZE_SHARE * math.atan2(-z, math.hypot(x, y)) + nod, tilt)

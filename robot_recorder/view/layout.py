@@ -23,7 +23,8 @@ from robot_recorder.view.frames import EpisodeFrames
 from robot_recorder.view.log import TIME, stream_entity
 from robot_recorder.view.touch import map_entity, pad_name, pads, total_entity
 
-_EYE = (0.86, 0.48, 0.3)  # position of the viewer, in sizes of the robot
+# Positions of the viewer, in sizes of what is shown: the robot, or with an operator beside it.
+_EYE, _EYE_OF_BOTH = (0.86, 0.48, 0.3), (0.84, 0.16, 0.17)
 _PERSON_M = 1.7  # height of an operator
 MOST_CURVES = 6  # joints in one plot that can still be distinguished
 # Shares of the height: pictures, time axis of the labels, each of their lanes, curves.
@@ -126,16 +127,17 @@ class Layout:
         if self.model is None:
             return []
         joints = np.array([pose[0, :3, 3] for pose in self.model.link_poses({}).values()])
-        name, contents = "Robot", [f"+ /{robot.ROOT}/**"]
+        name, contents, eye_at = "Robot", [f"+ /{robot.ROOT}/**"], _EYE
         if operator.has_operator(self.contents):
             feet = beside(self.model)
             joints = np.concatenate((joints, [feet, feet + (0, 0, _PERSON_M)]))
             name, contents = "Robot and operator", [*contents, f"+ /{operator.ROOT}/**"]
+            eye_at = _EYE_OF_BOTH
         low, high = joints.min(axis=0), joints.max(axis=0)
         centre, size = (low + high) / 2, float(np.linalg.norm(high - low)) or 1.0
         eye = rrb.EyeControls3D(
             kind=rrb.Eye3DKind.Orbital,
-            position=centre + size * np.array(_EYE),
+            position=centre + size * np.array(eye_at),
             look_target=centre,
             eye_up=(0.0, 0.0, 1.0),
         )
