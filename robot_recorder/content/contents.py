@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from rosbags.typesys.store import Typestore
 
 from robot_recorder.alignment.stream_decoder import Decoder, StreamCounts
@@ -23,7 +24,7 @@ from robot_recorder.episodes.episode import Episode
 from robot_recorder.messages.cdr import CdrReader
 from robot_recorder.messages.decoders import Decoded
 from robot_recorder.messages.kinds import KINDS, Sort, stream_decoder
-from robot_recorder.model.arrays import Floats
+from robot_recorder.model.arrays import Floats, Int64s
 from robot_recorder.model.errors import BagError, ConfigError, DecodeError
 from robot_recorder.model.payloads import Messages, Payloads, Rows
 from robot_recorder.model.streams import NS_PER_S, Role, SourceClockKind, StreamConfig
@@ -267,9 +268,8 @@ class _Times:
         """Return the times since the episode's start, s, float64[n]."""
         times = receives = column.receives
         if self._device is not None:
-            # The receive times of a foreign bag may fall.
             stamps, known = self._device.correct(column.stamps(), np.maximum.accumulate(receives))
-            times = np.where(known, stamps, receives)
+            times = np.where(known & _near(receives - stamps), stamps, receives)
         elif self._by_stamp is not False:
             stamps = column.stamps()
             if self._stream is not None:
@@ -285,9 +285,13 @@ class _Times:
                         "clock: shown by receive time"
                     )
             if self._by_stamp:
-                near = (early > -_AFTER_NS) & (early < _BEFORE_NS)
-                times = np.where(near, stamps, receives)
+                times = np.where(_near(early), stamps, receives)
         return np.asarray((times - self._start_ns) / NS_PER_S, dtype=np.float64)
+
+
+def _near(early: Int64s) -> npt.NDArray[np.bool_]:
+    """Return which stamps are so near to their receipt, ns, that they can be of the same clock."""
+    return (early > -_AFTER_NS) & (early < _BEFORE_NS)
 
 
 class _Reader:

@@ -127,7 +127,7 @@ class Layout:
         if self.model is None:
             return []
         joints = np.array([pose[0, :3, 3] for pose in self.model.link_poses({}).values()])
-        name, contents, eye_at = "Robot", [f"+ /{robot.ROOT}/**"], _EYE
+        name, contents, eye_at = "Robot", ["$origin/**"], _EYE
         if operator.has_operator(self.contents):
             feet = beside(self.model)
             joints = np.concatenate((joints, [feet, feet + (0, 0, _PERSON_M)]))
