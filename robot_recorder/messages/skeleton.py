@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -77,7 +78,7 @@ def bones(names: Iterable[str]) -> list[tuple[int, int]]:
     """
     there = {re.sub(r"[^a-z0-9]", "", name.lower()): n for n, name in enumerate(names)}
     trunk = [there[name] for name in _TRUNK if name in there]
-    found = [(lower, upper) for upper, lower in zip(trunk, trunk[1:])]
+    found = [(lower, upper) for upper, lower in pairwise(trunk)]
     if trunk and "head" in there:
         found.append((trunk[0], there["head"]))
     top = next((there[name] for name in _TRUNK[1:] if name in there), None)
@@ -88,7 +89,7 @@ def bones(names: Iterable[str]) -> list[tuple[int, int]]:
             for words in limb:
                 part = _limb_part(there, side, words)
                 chain += [] if part is None else [part]
-            found += zip(chain, chain[1:])
+            found += pairwise(chain)
     return found
 
 

@@ -107,9 +107,7 @@ class WornDevices:
         elif self._lying is None:
             self._lying = poses
         for part, pose in (self._lying or poses).items():
-            self._send(
-                self._poses[part], now_ns, self._vr, pose=self._measured([pose], self._vr)
-            )
+            self._send(self._poses[part], now_ns, self._vr, pose=self._measured([pose], self._vr))
 
     def _measured(self, poses: list[Pose], timing: Timing) -> np.ndarray:
         """Return positions (m) and quaternions (x, y, z, w) with noise, float64[7 * n]."""

@@ -37,7 +37,10 @@ class Device:
     """Streams of poses; those in ``moving`` sway, the others lie on a table."""
 
     def __init__(
-        self, *topics: str, clock: SourceClockKind = SourceClockKind.DEVICE, role: Role = Role.ACTION
+        self,
+        *topics: str,
+        clock: SourceClockKind = SourceClockKind.DEVICE,
+        role: Role = Role.ACTION,
     ) -> None:
         configs = [
             StreamConfig(t.replace("/", "_"), t, POSE, role, RATE_HZ, clock=clock) for t in topics
@@ -109,8 +112,13 @@ def test_few_messages_are_decoded_and_broken_ones_do_no_harm(monkeypatch) -> Non
     calls: list[int] = []
     real = kinds.KINDS[POSE].decode
     assert real is not None
-    decoder = lambda data: calls.append(1) or real(data)  # noqa: E731
-    monkeypatch.setattr("robot_recorder.recorder.still_poses.stream_decoder", lambda config: decoder)
+
+    def decoder(data: bytes) -> object:
+        calls.append(1)
+        return real(data)
+
+    name = "robot_recorder.recorder.still_poses.stream_decoder"
+    monkeypatch.setattr(name, lambda config: decoder)
     Device("vr/head").feed(10.0)
     assert len(calls) <= 41, "four a second of 60"
     device = Device("vr/head")

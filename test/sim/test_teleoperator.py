@@ -57,7 +57,8 @@ def test_the_body_stays_anatomical_through_a_whole_attempt(robot, model) -> None
         eyes.append(links["head"].turn[2, 2])
     assert min(gazes) > np.cos(0.6), "the head turns towards the hands; the eyes do the rest"
     assert min(eyes) > 0.3, "and stays upright"
-    assert 1.35 < np.array(heads)[:, 2].min() and np.array(heads)[:, 2].max() < 1.7
+    heights = np.array(heads)[:, 2]
+    assert heights.min() > 1.35 and heights.max() < 1.7
 
 
 def test_nothing_is_still_while_the_robot_waits(robot, model) -> None:
