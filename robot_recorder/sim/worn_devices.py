@@ -16,7 +16,7 @@ from sensor_msgs.msg import MultiDOFJointState
 from robot_recorder.messages.urdf import quaternions
 from robot_recorder.model.streams import NS_PER_MS, NS_PER_S
 from robot_recorder.sim.delivery import Delivery, Timing
-from robot_recorder.sim.human import LINKS, Pose, Stance, body, turned
+from robot_recorder.sim.human import LINKS, Pose, Stance, body
 from robot_recorder.sim.model import SIDES
 from robot_recorder.sim.teleoperator import LEAD_STEPS, Teleoperator
 from robot_recorder.sim.templates import MessageTemplate, markers
@@ -24,7 +24,7 @@ from robot_recorder.sim.templates import MessageTemplate, markers
 VR_HZ, MOCAP_HZ = 72, 60
 FRAME = "operator"  # origin on the floor where the operator stands, x ahead, y left, z up
 _STEP_NS = 2 * NS_PER_MS
-_TURN_PER_M = 3.0  # noise of orientations, rad, relative to that of positions, m
+_NOISE_SHARES = np.repeat([1.0, 1.5], (3, 4))  # of quaternions, half of 3 rad a metre
 _Output = tuple[MessageTemplate, Callable[[bytes], None]]
 
 
@@ -106,16 +106,17 @@ class WornDevices:
             self._lying = None
         elif self._lying is None:
             self._lying = poses
-        for part, pose in (self._lying or poses).items():
-            self._send(self._poses[part], now_ns, self._vr, pose=self._measured([pose], self._vr))
+        shown = self._lying or poses
+        for part, row in zip(shown, self._measured(list(shown.values()), self._vr)):
+            self._send(self._poses[part], now_ns, self._vr, pose=row)
 
     def _measured(self, poses: list[Pose], timing: Timing) -> np.ndarray:
-        """Return positions (m) and quaternions (x, y, z, w) with noise, float64[7 * n]."""
-        noise = self._random.standard_normal((len(poses), 6)) * timing.noise
-        noise[:, 3:] *= _TURN_PER_M
-        turns = np.array([p.turn @ turned(*n[3:]) for p, n in zip(poses, noise)])
-        places = np.array([pose.place for pose in poses]) + noise[:, :3]
-        return np.concatenate((places, quaternions(turns)), axis=1).ravel()
+        """Return positions (m) and quaternions (x, y, z, w) with noise, float64[n, 7]."""
+        rows = self._random.standard_normal((len(poses), 7)) * (timing.noise * _NOISE_SHARES)
+        rows[:, :3] += [pose.place for pose in poses]
+        rows[:, 3:] += quaternions(np.array([pose.turn for pose in poses]))
+        rows[:, 3:] /= np.sqrt((rows[:, 3:] ** 2).sum(axis=1, keepdims=True))
+        return rows
 
     def _send(self, output: _Output, now_ns: int, timing: Timing, **values: np.ndarray) -> None:
         template, publish = output

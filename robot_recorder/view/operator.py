@@ -62,16 +62,17 @@ class OperatorLog:
         if found[0].name:
             self._figure(path, found, times_s, values, fresh)
         else:
-            self._single(path, topic.stream, found[0], times_s, values, fresh)
+            # Beside each other, names of the whole streams would not fit.
+            self._single(path, topic.name.rpartition("/")[2], found[0], times_s, values, fresh)
 
     def _single(
-        self, path: str, stream: str, body: Body, times_s: Floats, values: Floats, fresh: bool
+        self, path: str, name: str, body: Body, times_s: Floats, values: Floats, fresh: bool
     ) -> None:
         """Log a head or a hand."""
         if fresh:
-            radius = _HEAD_M if is_head(stream) else _HAND_M
+            radius = _HEAD_M if is_head(name) else _HAND_M
             ball = rr.Points3D(
-                [[0.0, 0.0, 0.0]], radii=radius, colors=[_DEVICE_COLOUR], labels=[stream],
+                [[0.0, 0.0, 0.0]], radii=radius, colors=[_DEVICE_COLOUR], labels=[name],
                 show_labels=True,
             )  # fmt: skip
             axes = rr.Arrows3D(

@@ -72,10 +72,12 @@ def test_elbows_hang_and_knees_point_ahead() -> None:
 
 
 def test_a_joint_lies_where_both_bones_meet() -> None:
-    at = elbow(np.zeros(3), np.array([0.7, 0.0, 0.0]), 0.4, 0.5, np.array([0.0, 0.0, -1.0]))
+    root, end, down = np.zeros((1, 3)), np.array([[0.7, 0.0, 0.0]]), np.array([[0.0, 0.0, -1.0]])
+    (at,) = elbow(root, end, np.array([0.4]), np.array([0.5]), down)
     assert np.linalg.norm(at) == pytest.approx(0.4) and at[2] < 0 and at[1] == 0
     assert np.linalg.norm(at - (0.7, 0, 0)) == pytest.approx(0.5)
-    assert within_reach(np.zeros(3), np.array([2.0, 0, 0]), 1.0) == pytest.approx([1.005, 0, 0])
-    assert along(np.array([0, 0, 2.0]), np.array([1.0, 0, 0]))[:, 2] == pytest.approx([1, 0, 0])
+    (nearer,) = within_reach(root, np.array([[2.0, 0.0, 0.0]]), np.array([1.0]))
+    assert nearer == pytest.approx([1.005, 0, 0])
+    assert along(-down * 2, end)[0, :, 2] == pytest.approx([1, 0, 0])
     assert turned(np.pi / 2)[:, 0] == pytest.approx([0, 1, 0])
     assert turned(0, 0.5)[2, 0] < 0, "a positive pitch looks down"

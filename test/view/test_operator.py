@@ -34,7 +34,9 @@ def numbers(name: str, kind: str, names: tuple[str, ...], role: Role = Role.ACTI
     values = np.tile([0.0, 0, 0, 0, 0, 0, 1.0], (100, bodies))
     values[:, 0::7] = TIMES[:, None]
     values[:, 2::7] = np.arange(bodies)
-    return Numbers(Topic(f"/{name}", kind, 100, Sort.POSE, name, role), names, TIMES, values)
+    return Numbers(
+        Topic(f"/{name}", kind, 100, Sort.POSE, name.replace("/", "_"), role), names, TIMES, values
+    )
 
 
 def logged(target: Path, frames: dict[str, str], *parts: Numbers) -> dict[str, dict]:
@@ -51,12 +53,12 @@ def logged(target: Path, frames: dict[str, str], *parts: Numbers) -> dict[str, d
 
 
 def test_head_and_hands_move_beside_the_robot_50_times_a_second(tmp_path: Path) -> None:
-    head = numbers("vr_head", POSE, PLAIN)
-    found = logged(tmp_path / "one.rrd", {"/vr_head": "stage"}, head, head)
+    head = numbers("vr/head", POSE, PLAIN)
+    found = logged(tmp_path / "one.rrd", {"/vr/head": "stage"}, head, head)
     assert found["/operator"]["Transform3D:translation"][0][0] == pytest.approx([0, -ASIDE_M, 0])
     places = np.array(found["/operator/vr_head"]["Transform3D:translation"])[:, 0]
     assert len(places) == 50 and places[:, 0] == pytest.approx(np.arange(50) / 50, abs=0.011)
-    assert found["/operator/vr_head"]["Points3D:labels"] == [["vr_head"]]
+    assert found["/operator/vr_head"]["Points3D:labels"] == [["head"]]
     assert len(found["/operator/vr_head/axes"]["Arrows3D:vectors"][0]) == 3
 
 
