@@ -9,13 +9,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from robot_recorder.messages.kinds import Sort, sort_of
+from robot_recorder.messages.kinds import Sort
 from robot_recorder.messages.urdf import RobotModel
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.streams import Role
 from robot_recorder.model.value_names import split_name
 
-POSE_SORTS = (Sort.POSE,)
 ASIDE_M = 0.9  # from the middle of the robot to its right
 _AXES = ("x", "y", "z", "w")
 _HEAD = re.compile(r"(^|[_/])(head|hmd|headset)(_|$)")
@@ -43,9 +42,9 @@ class Body:
     orientation: tuple[int, ...]
 
 
-def is_operators(type_name: str, role: Role | None) -> bool:
+def is_operators(sort: Sort, role: Role | None) -> bool:
     """Return whether a stream has poses that an operator's body gives."""
-    return role is Role.ACTION and sort_of(type_name) in POSE_SORTS
+    return role is Role.ACTION and sort is Sort.POSE
 
 
 def is_head(*names: str) -> bool:
@@ -81,15 +80,15 @@ def bones(names: Iterable[str]) -> list[tuple[int, int]]:
     found = [(lower, upper) for upper, lower in pairwise(trunk)]
     if trunk and "head" in there:
         found.append((trunk[0], there["head"]))
-    top = next((there[name] for name in _TRUNK[1:] if name in there), None)
-    bottom = trunk[-1] if trunk else None
     for side in ("left", "right"):
-        for root, limb in ((top, _ARM), (bottom, _LEG)):
-            chain = [] if root is None else [root]
-            for words in limb:
-                part = _limb_part(there, side, words)
-                chain += [] if part is None else [part]
-            found += pairwise(chain)
+        arm, leg = (
+            [part for words in limb if (part := _limb_part(there, side, words)) is not None]
+            for limb in (_ARM, _LEG)
+        )
+        # Shoulder blades hang on the chest; without them an upper arm is nearest to the neck.
+        blade = _limb_part(there, side, _ARM[0]) is not None
+        chest = [there[name] for name in _TRUNK[blade:] if name in there]
+        found += [*pairwise([*chest[:1], *arm]), *pairwise([*trunk[-1:], *leg])]
     return found
 
 

@@ -19,7 +19,7 @@ from collections.abc import Callable
 import numpy as np
 
 from robot_recorder.messages.decoders import Decoded
-from robot_recorder.messages.kinds import stream_decoder
+from robot_recorder.messages.kinds import sort_of, stream_decoder
 from robot_recorder.messages.skeleton import is_head, is_operators
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.errors import DecodeError
@@ -96,7 +96,7 @@ class StillPoses:
 
     def watch(self, channel: Channel, config: StreamConfig) -> None:
         """Start to watch a stream, if it has poses of an operator."""
-        if is_operators(config.type, config.role):
+        if is_operators(sort_of(config.type), config.role):
             self._poses[channel] = StillPose(config)
 
     def see(self, sample: Sample) -> None:

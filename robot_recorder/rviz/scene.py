@@ -37,7 +37,7 @@ def sensors(profile: RobotProfile) -> list[SensorStream]:
         SensorStream(s.name, s.topic, s.type)
         for s in profile.streams
         if (sort_of(s.type) in (Sort.WRENCH, Sort.TACTILE) and s.role is not Role.ACTION)
-        or is_operators(s.type, s.role)
+        or is_operators(sort_of(s.type), s.role)
     ]
 
 

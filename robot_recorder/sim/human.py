@@ -1,7 +1,7 @@
 """A human skeleton whose torso and limbs follow the head and the hands, as a motion-capture suit does.
 
 Coordinates: m, x ahead, y to the left, z up, origin on the floor under the pelvis. A limb's frame
-lies in its upper joint with x along the bone; those of pelvis, chest and head have x ahead.
+lies in its upper joint with x along the bone; those of pelvis, chest, neck and head have x ahead.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from robot_recorder.sim.model import SIDES
 
 _ARM, _LEG = ("upper_arm", "forearm", "hand"), ("thigh", "shin", "foot")
 LINKS = (
-    "pelvis", "chest", "head",
+    "pelvis", "chest", "neck", "head",
     *(f"{side}_{part}" for limb in (_ARM, _LEG) for side in SIDES for part in limb),
 )  # fmt: skip
 UPPER_ARM_M, FOREARM_M = 0.29, 0.26
@@ -87,7 +87,7 @@ def body(stance: Stance) -> dict[str, Pose]:
     roots = within_reach(roots, ends, _LENGTHS_M.sum(axis=1))
     middles = elbow(roots, ends, _LENGTHS_M[:, 0], _LENGTHS_M[:, 1], bends)
     first, second = along(middles - roots, bends), along(ends - middles, bends)
-    found = [stance.pelvis, chest, stance.head_pose]
+    found = [stance.pelvis, chest, Pose(chest.point(_NECK_M), chest.turn), stance.head_pose]
     for limb, end in enumerate((*hands, *feet)):
         found += [Pose(roots[limb], first[limb]), Pose(middles[limb], second[limb]), end]
     return dict(zip(LINKS, found))

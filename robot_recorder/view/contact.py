@@ -13,7 +13,6 @@ from robot_recorder.content.contents import Contents, Numbers
 from robot_recorder.content.thinning import at_most
 from robot_recorder.messages.cdr import header_frame_id
 from robot_recorder.messages.kinds import Sort
-from robot_recorder.messages.skeleton import POSE_SORTS
 from robot_recorder.messages.urdf import RobotModel
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.errors import BagError, DecodeError
@@ -94,7 +93,7 @@ class ContactLog:
 
 def frame_ids(contents: Contents) -> dict[str, str]:
     """Return the frame that the first message of each wrench, pad and pose names, by topic."""
-    sorts = (Sort.WRENCH, Sort.TACTILE, *POSE_SORTS)
+    sorts = (Sort.WRENCH, Sort.TACTILE, Sort.POSE)
     wanted = {t.name for t in contents.topics if t.sort in sorts}
     found: dict[str, str] = {}
     try:

@@ -18,7 +18,7 @@ from robot_recorder.model.streams import Role
 from robot_recorder.model.value_names import joint_label, joint_of
 from robot_recorder.view import document, labels, operator, robot
 from robot_recorder.view import frames as alignment
-from robot_recorder.view.curves import MOVING, OTHERS, grouped, of_joints
+from robot_recorder.view.curves import MOVING, OTHERS, Curves, grouped, of_joints
 from robot_recorder.view.frames import EpisodeFrames
 from robot_recorder.view.log import TIME, stream_entity
 from robot_recorder.view.touch import map_entity, pad_name, pads, total_entity
@@ -26,6 +26,7 @@ from robot_recorder.view.touch import map_entity, pad_name, pads, total_entity
 # Positions of the viewer, in sizes of what is shown: the robot, or with an operator beside it.
 _EYE, _EYE_OF_BOTH = (0.86, 0.48, 0.3), (0.84, 0.16, 0.17)
 _PERSON_M = 1.7  # height of an operator
+_MOST_PLOTS = 6  # of one stream of poses
 MOST_CURVES = 6  # joints in one plot that can still be distinguished
 # Shares of the height: pictures, time axis of the labels, each of their lanes, curves.
 _TOP_SHARE, _AXIS_SHARE, _LANE_SHARE, _BOTTOM_SHARE = 4.3, 0.4, 0.52, 5.7
@@ -236,8 +237,24 @@ class Layout:
                 [stream_entity(topic.stream, *curves.parts)],
             )
             for topic in self._topics(*sorts)
-            for curves in grouped(self.names(topic))
+            for curves in self._curves(topic)
         ]
+
+    def _curves(self, topic: Topic) -> list[Curves]:
+        """Return the curves of a stream; of a body with many parts those that move furthest."""
+        names = self.names(topic)
+        found = grouped(names)
+        if topic.sort is not Sort.POSE or len(found) <= _MOST_PLOTS:
+            return found
+        values = self.frames.values(topic.stream, names)
+        if values is None:
+            values = self.first[topic.name].values if topic.name in self.first else None
+        places = [curves for curves in found if curves.parts[0] == "position"]
+        if values is None or not len(values):
+            return places[:_MOST_PLOTS]
+        travels = np.nan_to_num(np.ptp(values, axis=0))
+        places.sort(key=lambda curves: -float(travels[list(curves.columns)].max()))
+        return places[:_MOST_PLOTS]
 
 
 def _words(name: str) -> str:

@@ -25,7 +25,7 @@ _BONE_M, _AXIS_M, _AXIS_RADIUS_M = 0.011, 0.13, 0.006
 
 def has_operator(contents: Contents) -> bool:
     """Return whether an episode has poses that an operator gives."""
-    return any(is_operators(t.type, t.role) and not t.unreadable for t in contents.topics)
+    return any(is_operators(t.sort, t.role) and not t.unreadable for t in contents.topics)
 
 
 class OperatorLog:
@@ -47,7 +47,7 @@ class OperatorLog:
     def add(self, numbers: Numbers) -> None:
         """Log the next samples of a stream; others than an operator's are ignored."""
         topic = numbers.topic
-        found = bodies(numbers.names) if is_operators(topic.type, topic.role) else []
+        found = bodies(numbers.names) if is_operators(topic.sort, topic.role) else []
         if not found:
             return
         link = self._links.get(topic.name)
@@ -59,11 +59,12 @@ class OperatorLog:
         key = topic.name, numbers.names
         fresh = key not in self._begun
         self._begun.add(key)
+        # Names of the whole streams would cover each other.
+        name = topic.name.rpartition("/")[2]
         if found[0].name:
-            self._figure(path, found, times_s, values, fresh)
+            self._figure(path, name, found, times_s, values, fresh)
         else:
-            # Beside each other, names of the whole streams would not fit.
-            self._single(path, topic.name.rpartition("/")[2], found[0], times_s, values, fresh)
+            self._single(path, name, found[0], times_s, values, fresh)
 
     def _single(
         self, path: str, name: str, body: Body, times_s: Floats, values: Floats, fresh: bool
@@ -88,20 +89,32 @@ class OperatorLog:
         self._log.send(path, times_s, columns)
 
     def _figure(
-        self, path: str, found: list[Body], times_s: Floats, values: Floats, fresh: bool
+        self,
+        path: str,
+        name: str,
+        found: list[Body],
+        times_s: Floats,
+        values: Floats,
+        fresh: bool,
     ) -> None:
         """Log bones and joints of a body."""
         names = [body.name for body in found]
         pairs = np.array(bones(names), dtype=np.int64).reshape(-1, 2)
         if fresh:
-            radii = [_HEAD_M if is_head(name) else _JOINT_M for name in names]
+            radii = [_HEAD_M if is_head(body) else _JOINT_M for body in names]
             self._log.once(
                 f"{path}/joints", rr.Points3D.from_fields(radii=radii, colors=[_BODY_COLOUR])
             )
             style = rr.LineStrips3D.from_fields(radii=[_BONE_M], colors=[_BODY_COLOUR])
             self._log.once(f"{path}/bones", style)
+            label = rr.Points3D.from_fields(
+                radii=[0.0], colors=[_BODY_COLOUR], labels=[name], show_labels=True
+            )
+            self._log.once(f"{path}/name", label)
         columns = [list(body.position) for body in found]
         places = values[:, columns]  # [samples, bodies, 3]
+        first = rr.Points3D.columns(positions=np.ascontiguousarray(places[:, 0]))
+        self._log.send(f"{path}/name", times_s, first)
         joints = rr.Points3D.columns(positions=places.reshape(-1, 3))
         self._log.send(f"{path}/joints", times_s, joints.partition([len(found)] * len(places)))
         if len(pairs):

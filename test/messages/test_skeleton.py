@@ -35,7 +35,7 @@ def test_the_simulated_suit_is_joined_to_one_figure() -> None:
     human = pytest.importorskip("robot_recorder.sim.human")
     found = joined(*human.LINKS)
     assert len(found) == len(human.LINKS) - 1, "a tree"
-    assert {("pelvis", "chest"), ("chest", "head"), ("chest", "left_upper_arm"),
+    assert {("pelvis", "chest"), ("chest", "neck"), ("neck", "head"), ("neck", "left_upper_arm"),
             ("left_forearm", "left_hand"), ("pelvis", "right_thigh")} <= found  # fmt: skip
 
 

@@ -78,4 +78,4 @@ def test_a_body_is_drawn_as_bones_and_joints(tmp_path: Path) -> None:
     assert joints.shape == (50, 3, 3) and (joints[:, :, 2] == [0, 1, 2]).all()
     bones = np.array(found["/operator/body/bones"]["LineStrips3D:strips"])
     assert bones.shape == (50, 2, 2, 3), "samples, bones, ends, axes"
-    assert (bones[-1, 0] == [[TIMES[98], 0, 0], [TIMES[98], 0, 1]]).all()
+    assert np.allclose(bones[-1, 0], [[TIMES[98], 0, 0], [TIMES[98], 0, 1]])
