@@ -87,7 +87,7 @@ def bones(names: Iterable[str]) -> list[tuple[int, int]]:
         )
         # Shoulder blades hang on the chest; without them an upper arm is nearest to the neck.
         blade = _limb_part(there, side, _ARM[0]) is not None
-        chest = [there[name] for name in _TRUNK[blade:] if name in there]
+        chest = [there[name] for name in _TRUNK[1 if blade else 0 :] if name in there]
         found += [*pairwise([*chest[:1], *arm]), *pairwise([*trunk[-1:], *leg])]
     return found
 

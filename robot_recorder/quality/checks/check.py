@@ -12,7 +12,7 @@ from robot_recorder.alignment.command_pairing import JointStream, Pairing, pair
 from robot_recorder.configuration.tasks import Task
 from robot_recorder.model.arrays import Bools
 from robot_recorder.model.check_result import Level, Result, Threshold
-from robot_recorder.model.streams import NS_PER_S, Role, StreamConfig
+from robot_recorder.model.streams import NS_PER_S, Role, SourceClockKind, StreamConfig
 from robot_recorder.model.thresholds import THRESHOLDS, add_threshold
 from robot_recorder.quality.checks.following_error import alike
 from robot_recorder.quality.checks.motion import Motion
@@ -88,7 +88,13 @@ class EpisodeSummary:
         unseen = {n for n in observed if self.streams[n].type.endswith("/JointState")} - set(
             self.motions
         )
-        return bool(unseen) or any(s.type.endswith(_MOVING) for s in self.streams.values())
+        # Commands with a clock of their own come from what a person wears, not from a base.
+        own = [
+            s
+            for s in self.streams.values()
+            if s.role is not Role.ACTION or s.clock is not SourceClockKind.DEVICE
+        ]
+        return bool(unseen) or any(s.type.endswith(_MOVING) for s in own)
 
     def motion_without(self, stream: str) -> Motion:
         """Return when the robot moved, according to all joint streams except one."""
