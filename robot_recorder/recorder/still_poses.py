@@ -14,17 +14,18 @@ Streams are of one device if their topics differ only in the last part of the na
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import numpy as np
 
 from robot_recorder.messages.decoders import Decoded
-from robot_recorder.messages.kinds import sort_of, stream_decoder
+from robot_recorder.messages.kinds import kind_of, needs_definition, stream_decoder
 from robot_recorder.messages.skeleton import is_head, is_operators
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.errors import DecodeError
-from robot_recorder.model.streams import NS_PER_MS, NS_PER_S, SourceClockKind, StreamConfig
+from robot_recorder.model.streams import NS_PER_MS, NS_PER_S, SourceClockKind
 from robot_recorder.model.topics import Channel, Sample
+from robot_recorder.recorder.live_stream import LiveStream
 
 STILL_NS = 3 * NS_PER_S  # no living body is still for so long
 _LOOK_NS = 250 * NS_PER_MS  # messages between two looks are not decoded
@@ -35,10 +36,12 @@ _MOVED_PART = 0.0017  # of a unit quaternion: 0.2 degrees
 class StillPose:
     """When the poses of one stream last moved. Memory: one message's values."""
 
-    def __init__(self, config: StreamConfig) -> None:
+    def __init__(self, stream: LiveStream) -> None:
         """Create it for a stream of poses."""
-        self.config = config
-        self._decode: Callable[[bytes], Decoded] | None = stream_decoder(config)
+        self.config, self.topic = stream.config, stream.channel.topic
+        self._decode = stream.decode
+        if not needs_definition(stream.config):
+            self._decode = stream_decoder(stream.config)
         self._names: tuple[str, ...] = ()
         self._most: Floats = np.empty(0)  # changes above these are motions
         self._anchor: Floats = np.empty(0)
@@ -92,37 +95,40 @@ class StillPoses:
 
     def __init__(self) -> None:
         """Start without streams."""
-        self._poses: dict[Channel, StillPose] = {}
+        self._poses: defaultdict[Channel, list[StillPose]] = defaultdict(list)
 
-    def watch(self, channel: Channel, config: StreamConfig) -> None:
+    def watch(self, stream: LiveStream) -> None:
         """Start to watch a stream, if it has poses of an operator."""
-        if is_operators(sort_of(config.type), config.role):
-            self._poses[channel] = StillPose(config)
+        if is_operators(kind_of(stream.config).sort, stream.config.role):
+            self._poses[stream.channel].append(StillPose(stream))
 
     def see(self, sample: Sample) -> None:
         """Take a message of any stream."""
-        pose = self._poses.get(sample.channel)
-        if pose is not None:
+        for pose in self._poses.get(sample.channel, ()):
             pose.see(sample)
 
     def shift(self, by_ns: int) -> None:
         """Shift all times after the robot clock was set by ``by_ns``."""
-        for pose in self._poses.values():
+        for pose in self._every():
             pose.shift(by_ns)
 
-    def remedies(self) -> dict[Channel, str]:
-        """Return what is still and what to do, for each stream that shows that nobody moves it."""
-        devices: defaultdict[str, dict[Channel, StillPose]] = defaultdict(dict)
-        for channel, pose in self._poses.items():
-            devices[channel.topic.rpartition("/")[0]][channel] = pose
+    def _every(self) -> Iterator[StillPose]:
+        yield from (pose for poses in self._poses.values() for pose in poses)
+
+    def remedies(self) -> dict[str, str]:
+        """Return what is still and what to do, by name of each stream that nobody moves."""
+        devices: defaultdict[str, list[StillPose]] = defaultdict(list)
+        for pose in self._every():
+            devices[pose.topic.rpartition("/")[0]].append(pose)
         found = {}
         for poses in devices.values():
-            heads = {channel: pose for channel, pose in poses.items() if pose.is_head}
-            still = {c: p for c, p in (heads or poses).items() if p.still_ns >= STILL_NS}
-            own = all(p.config.clock is SourceClockKind.DEVICE for p in poses.values())
+            heads = [pose for pose in poses if pose.is_head]
+            still = [pose for pose in heads or poses if pose.still_ns >= STILL_NS]
+            own = all(pose.config.clock is SourceClockKind.DEVICE for pose in poses)
             if heads or (own and len(still) == len(poses)):
                 remedy = "put on the headset" if heads else "wear it, or restart its tracking"
-                for channel, pose in still.items():
+                for pose in still:
                     seconds = pose.still_ns / NS_PER_S
-                    found[channel] = f"{channel.topic} has not moved for {seconds:.0f} s: {remedy}"
+                    text = f"{pose.topic} has not moved for {seconds:.0f} s: {remedy}"
+                    found[pose.config.name] = text
         return found

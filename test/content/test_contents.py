@@ -25,7 +25,7 @@ def two_types(path: Path, messages: list[tuple[str, bytes, int]]) -> Path:
     writer = McapWriter()
     writer.open(path, {})
     channels = {
-        kind: Channel(BagTopic("/x", kind, (OfferedQos(),), "", HEADER), stamped=True)
+        kind: Channel(BagTopic("/x", kind, (OfferedQos(),), "", HEADER))
         for kind in dict.fromkeys(m[0] for m in messages)
     }
     for channel in channels.values():
@@ -86,7 +86,7 @@ def test_stamps_of_a_device_are_shown_at_the_robots_time(tmp_path: Path) -> None
     random, step = np.random.default_rng(2), 10**7
     writer = McapWriter()
     writer.open(tmp_path / "bag", {"profile_yaml": profile, "start_ns": str(T0), "episode_id": "e"})
-    channel = Channel(BagTopic("/w", WRENCH, (OfferedQos(),), "", HEADER), stamped=True)
+    channel = Channel(BagTopic("/w", WRENCH, (OfferedQos(),), "", HEADER))
     writer.add_topic(channel)
     for i in range(300):
         stamp = T0 + i * step - (NS * 3 // 2 if i != 250 else -NS * 999)

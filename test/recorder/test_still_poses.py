@@ -6,6 +6,7 @@ import struct
 
 import numpy as np
 import pytest
+from support.streams import live
 
 from robot_recorder.clocks.robot_clock import RobotClock
 from robot_recorder.model.streams import (
@@ -49,7 +50,7 @@ class Device:
         self.watch = StreamWatch(profile, RobotClock())
         self.channels = {t: Channel(BagTopic(f"/r/{t}", POSE)) for t in topics}
         for topic, config in zip(topics, configs):
-            self.watch.watch(self.channels[topic], config)
+            self.watch.watch(live(self.channels[topic], config))
         self.now, self.random = T0, np.random.default_rng(1)
         self.decoded = 0
 
@@ -132,14 +133,14 @@ def test_few_messages_are_decoded_and_broken_ones_do_no_harm(monkeypatch) -> Non
 def test_times_follow_the_robot_clock() -> None:
     config = StreamConfig("vr_head", "vr/head", POSE, Role.ACTION, 60)
     channel, still = Channel(BagTopic("/vr/head", POSE)), StillPoses()
-    still.watch(channel, config)
+    still.watch(live(channel, config))
     still.see(Sample(channel, pose(np.ones(3)), T0, T0))
     still.shift(3600 * NS)
     now = T0 + 3602 * NS
     still.see(Sample(channel, pose(np.ones(3)), now, now))
     assert still.remedies() == {}
     still.see(Sample(channel, pose(np.ones(3)), now + 2 * NS, now))
-    assert still.remedies()[channel] == "/vr/head has not moved for 4 s: put on the headset"
+    assert still.remedies()["vr_head"] == "/vr/head has not moved for 4 s: put on the headset"
     turned = pose(np.ones(3), 0.02)
     still.see(Sample(channel, turned, now + 3 * NS, now))
     assert still.remedies() == {}, "a head that only turns is alive"
