@@ -9,6 +9,8 @@ import pytest
 from support.streams import live
 
 from robot_recorder.clocks.robot_clock import RobotClock
+from robot_recorder.messages.decoders import Decoded
+from robot_recorder.messages.stamps import StampReader
 from robot_recorder.model.streams import (
     FrameClock,
     RobotProfile,
@@ -18,6 +20,7 @@ from robot_recorder.model.streams import (
     StreamHealth,
 )
 from robot_recorder.model.topics import BagTopic, Channel, Sample
+from robot_recorder.recorder.live_stream import LiveStream
 from robot_recorder.recorder.start_gate import judge_start
 from robot_recorder.recorder.still_poses import StillPoses
 from robot_recorder.recorder.stream_watch import StreamWatch
@@ -128,6 +131,35 @@ def test_few_messages_are_decoded_and_broken_ones_do_no_harm(monkeypatch) -> Non
     device.watch.add([Sample(channel, b"\0\1\0\0", device.now + NS, device.now + NS)])
     device.now += NS
     assert device.feed(3.0).still() == {"vr/head"}
+
+
+def test_a_suit_is_still_when_all_its_bodies_are() -> None:
+    names = tuple(f"position/{body}/{axis} (m)" for body in ("hand", "chest") for axis in "xyz")
+
+    def decode(data: bytes) -> Decoded:
+        return Decoded(names, np.frombuffer(data), ())
+
+    config = StreamConfig(
+        "body", "suit/body", "sensor_msgs/msg/MultiDOFJointState", Role.ACTION, 60,
+        clock=SourceClockKind.DEVICE,
+    )  # fmt: skip
+    channel = Channel(BagTopic("/suit/body", config.type))
+    for chest_m, still in ((0.0, True), (0.01, False), (np.nan, False)):
+        poses = StillPoses()
+        poses.watch(LiveStream(channel, config, StampReader(config, True), decode))
+        for second in range(5):
+            values = np.array([0.0, 0, 0, 0, 0, 1 + chest_m * (second % 2)])
+            now = T0 + second * NS
+            poses.see(Sample(channel, values.tobytes(), now, now))
+        assert bool(poses.remedies()) is still
+        if still:
+            assert poses.remedies()["body"] == (
+                "/suit/body has not moved for 4 s: wear it, or restart its tracking"
+            )
+    unread = StillPoses()
+    unread.watch(LiveStream(channel, config, StampReader(config, True)))
+    unread.see(Sample(channel, b"", T0, T0))
+    assert unread.remedies() == {}, "without a definition nothing is known"
 
 
 def test_times_follow_the_robot_clock() -> None:
