@@ -66,6 +66,7 @@ class Kind:
             name.
         checks: names of the quality checks of an observation's values.
         mapping: fields that are read by the definition of the type; None: ``decode`` reads it.
+        drives: whether the robot may move without its joints, as a velocity of its base says.
     """
 
     label: str
@@ -76,6 +77,7 @@ class Kind:
     by_name: bool = False
     checks: tuple[str, ...] = ("not_a_number",)
     mapping: StreamMapping | None = None
+    drives: bool = False
 
 
 JOINT_STATE = "sensor_msgs/msg/JointState"
@@ -122,7 +124,7 @@ KIND_OF_MEANING: dict[Meaning, Kind] = {
     Meaning.WRENCH: Kind("wrench", Sort.WRENCH, _LINEAR, None, checks=_WRENCH_CHECKS),
     Meaning.POSE: Kind("pose", Sort.POSE, _SLERP, None, by_name=True),
     Meaning.POSES: Kind("poses", Sort.POSE, _SLERP, None, by_name=True),
-    Meaning.TWIST: Kind("twist", Sort.NUMBERS, _LINEAR, None),
+    Meaning.TWIST: Kind("twist", Sort.NUMBERS, _LINEAR, None, drives=True),
     Meaning.TACTILE: Kind("tactile", Sort.TACTILE, _NEAREST, None, by_name=True,
                           checks=_TACTILE_CHECKS),
     Meaning.NUMBERS: Kind("numbers", Sort.NUMBERS, _NEAREST, None),
