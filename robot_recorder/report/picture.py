@@ -100,7 +100,10 @@ def _rows(data: EpisodeData) -> list[_Row]:
         if series.topic.sort in (Sort.NUMBERS, Sort.POSE)
         or (len(rows) < 2 and series.topic.sort is Sort.IMU)
         for group in groups(series)
+        # Curves of quaternions say little; the page has them.
+        if series.topic.sort is not Sort.POSE or group.name == "position"
     ]
+    others.sort(key=lambda row: row[0].topic.sort is not Sort.POSE)
     rows += [
         _Row(0.95, plot_array, c) if c[1].is_array else _Row(1.5, plot_curves, c)
         for c in others[:_MOST_OTHERS]
