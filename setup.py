@@ -23,6 +23,7 @@ setup(
         ("share/robot_recorder/config", [*glob("config/*.yaml"), *glob("config/*.rviz")]),
         ("share/robot_recorder/config/security", glob("config/security/*.xml")),
         ("share/robot_recorder/config/robots", glob("config/robots/*.yaml")),
+        ("share/robot_recorder/config/devices", glob("config/devices/*.yaml")),
     ],
     install_requires=[
         "matplotlib",
