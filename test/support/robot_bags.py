@@ -9,7 +9,7 @@ import numpy as np
 from rclpy.serialization import serialize_message
 
 from robot_recorder.bags.mcap_writer import McapWriter
-from robot_recorder.messages.installed_types import has_header, message_definition, type_hash
+from robot_recorder.messages.installed_types import message_definition, type_hash
 from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.qos import OfferedQos
 from robot_recorder.model.topics import BagTopic, Channel, Sample
@@ -103,10 +103,20 @@ def _with_blobs(topic: Topic, columns: dict[str, np.ndarray]) -> list[bytes]:
     return found
 
 
+WARM_UP_S = 1.5  # the recorder knows the clocks of devices before an episode starts
+
+
 def write_take(take: Take, path: Path, start_ns: int = T0) -> Path:
-    """Write a take as a bag, as the recorder would."""
+    """Write a take as a bag, as the recorder would.
+
+    Args:
+        take: the take.
+        path: of the bag.
+        start_ns: when the take starts, robot clock; the episode starts ``WARM_UP_S`` later.
+    """
     writer = McapWriter()
-    writer.open(path, {})
+    span = start_ns + round(WARM_UP_S * NS), start_ns + round(take.seconds * NS)
+    writer.open(path, {"start_ns": str(span[0]), "stop_ns": str(span[1])})
     samples = []
     rng = np.random.default_rng(take.seed)
     for name, topic in take.topics.items():
@@ -114,7 +124,7 @@ def write_take(take: Take, path: Path, start_ns: int = T0) -> Path:
             f"/{name}", topic.type, (OfferedQos(),), type_hash(topic.type),
             message_definition(topic.type),
         )  # fmt: skip
-        channel = Channel(described, stamped=has_header(topic.type))
+        channel = Channel(described)
         writer.add_topic(channel)
         sent = send(topic, start_ns, rng)
         samples += [
