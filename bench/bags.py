@@ -12,7 +12,7 @@ from processes import TYPES
 from rclpy.serialization import serialize_message
 
 from robot_recorder.bags.writer import writer_factory
-from robot_recorder.messages.installed_types import has_header, message_definition, type_hash
+from robot_recorder.messages.installed_types import message_definition, type_hash
 from robot_recorder.model.qos import OfferedQos
 from robot_recorder.model.topics import BagTopic, Channel, Sample
 
@@ -32,7 +32,6 @@ def humanoid_bag(path: Path, seconds: float) -> int:
         templates[topic] = bytearray(serialize_message(stream.make()))
         channels[topic] = Channel(
             BagTopic(topic, kind, (OfferedQos(),), type_hash(kind), message_definition(kind)),
-            stamped=has_header(kind),
         )
         writer.add_topic(channels[topic])
         at = np.arange(int(seconds * stream.rate_hz)) / stream.rate_hz * 1e9

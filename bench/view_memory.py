@@ -117,7 +117,7 @@ def write_bag(path: Path) -> float:
         topic = BagTopic(
             f"/{name}", known, (OfferedQos(),), type_hash(known), message_definition(known)
         )
-        channels[name] = Channel(topic, stamped=True)
+        channels[name] = Channel(topic)
         writer.add_topic(channels[name])
     joints = _joint_state()
     written, tick = 0, 0

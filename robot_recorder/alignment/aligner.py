@@ -17,7 +17,7 @@ from robot_recorder.alignment.stream_decoder import Decoder, StreamCounts
 from robot_recorder.alignment.ticks import FixedRate, ReferenceTicks
 from robot_recorder.clocks.source_clock import ClockSetting, Restamp, SourceClock
 from robot_recorder.messages.decoders import Decoded
-from robot_recorder.messages.kinds import KINDS, stream_decoder
+from robot_recorder.messages.kinds import kind_of, needs_definition, stream_decoder
 from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.payloads import Payloads
 from robot_recorder.model.streams import FrameClock, StreamConfig
@@ -66,7 +66,8 @@ class Aligner:
             emit: called with frames, in order of strictly rising ticks.
             seeds: knowledge of the live run by stream name.
             restamp: removes jumps of the machine's wall clock from stamps; None: no jumps.
-            decoders: by stream name, for types that ``kinds.KINDS`` does not know.
+            decoders: by stream name, for streams that are read by a definition; without one, a
+                stream has no values.
 
         Raises:
             ValueError: the reference is not one of the streams.
@@ -74,16 +75,12 @@ class Aligner:
         self.lanes: list[Lane] = []
         for config in streams:
             seed = (seeds or {}).get(config.name, Seed())
-            kind = KINDS.get(config.type)
-            decode = stream_decoder(config) if kind else (decoders or {}).get(config.name)
+            decode = (decoders or {}).get(config.name)
+            if decode is None and not needs_definition(config):
+                decode = stream_decoder(config)
             counts = StreamCounts()
-            decoder = Decoder(
-                decode,
-                kind.quaternions if kind else (),
-                counts,
-                seed.value_names,
-                by_name=kind is not None and kind.by_name,
-            )
+            by_name = kind_of(config).by_name
+            decoder = Decoder(decode, counts, seed.value_names, by_name)
             clock = SourceClock(config, seed.clock, restamp)
             self.lanes.append(Lane(config, deadline_ns, clock, decoder, counts))
         self._deadline_ns = deadline_ns

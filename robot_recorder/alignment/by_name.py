@@ -32,6 +32,7 @@ from robot_recorder.alignment.sample_choice import (
 from robot_recorder.alignment.value_reader import ValueReader
 from robot_recorder.model.arrays import Bools, Floats, Int64s, Places
 from robot_recorder.model.streams import StreamConfig
+from robot_recorder.model.value_names import quaternion_starts
 
 
 @dataclass
@@ -264,7 +265,9 @@ class ByName:
             t0, t1 = stamps[choice.first[rows]], stamps[choice.second[rows]]
             part = np.ix_(rows, columns)
             shares = (ticks[rows] - t0) / (t1 - t0)
-            found.values[part] = interpolate(found.values[part], later[:, columns], shares)
+            names = self._layouts.names or ()
+            turned = quaternion_starts(tuple(names[c] for c in columns.tolist()))
+            found.values[part] = interpolate(found.values[part], later[:, columns], shares, turned)
             found.used[choice.second[rows]] = True
 
     def _worst(self, choice: SampleChoice, ticks: Int64s, found: TickValues) -> None:

@@ -52,6 +52,7 @@ class StreamCertificate:
         fresh, interpolated, held, missing: number of frames by status.
         lost_unknown: why the number of lost messages is unknown, if it should be known.
         layout_notes: sentences about joints that only some messages name.
+        stamp: where its stamps came from, such as ``header``; empty: unknown.
     """
 
     topic: str
@@ -82,6 +83,7 @@ class StreamCertificate:
     missing: int
     lost_unknown: str = ""
     layout_notes: tuple[str, ...] = ()
+    stamp: str = ""
 
     @property
     def frames(self) -> int:
@@ -187,6 +189,7 @@ class Certificate:
             "policy": "",
             "lost_unknown": "",
             "clock": "",
+            "stamp": "",
             "clock_events": (),
             "layout_notes": (),
             "count": 0,
@@ -376,6 +379,7 @@ class StreamInput:
         lost: number of lost messages; None: unknown.
         lost_unknown: why that number is unknown, if it should be known.
         notes: sentences about joints that only some messages name.
+        stamp: where its stamps came from; empty: unknown.
     """
 
     config: StreamConfig
@@ -384,6 +388,7 @@ class StreamInput:
     lost: int | None
     lost_unknown: str = ""
     notes: tuple[str, ...] = ()
+    stamp: str = ""
 
 
 def certify(
@@ -459,6 +464,7 @@ def _certify_stream(stream: StreamInput, stats: FrameStats) -> StreamCertificate
         else None,
         clock_events=(*_unstamped(figures), *(e.text for e in figures.events)),
         layout_notes=stream.notes,
+        stamp=stream.stamp,
         clock_jump_ms=round(max(jumps, default=0.0), 3),
         skew_p50_ms=p50,
         skew_p95_ms=p95,

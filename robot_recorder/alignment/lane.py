@@ -35,7 +35,7 @@ from robot_recorder.alignment.seen_stamps import SeenStamps
 from robot_recorder.alignment.stream_decoder import Decoder, StreamCounts
 from robot_recorder.alignment.value_reader import ValueReader
 from robot_recorder.clocks.source_clock import SourceClock
-from robot_recorder.messages.cdr import HeaderStamps
+from robot_recorder.messages.stamps import LazyStamps
 from robot_recorder.model.arrays import Bools, Int64s, Places
 from robot_recorder.model.payloads import Payloads
 from robot_recorder.model.streams import (
@@ -62,7 +62,7 @@ MAX_SAMPLES = 20_000  # limit of kept samples of one stream: seconds at the high
 # is a fifth of a period early. Frames do not wait for that.
 _ENOUGH_SHARE = 0.4
 
-Stamps = Sequence[int] | HeaderStamps  # one kind for all calls of a stream
+Stamps = Sequence[int] | LazyStamps  # one kind for all calls of a stream
 
 
 class Lane:
@@ -456,8 +456,8 @@ class Lane:
 
 
 def _joined(parts: list[Stamps]) -> Int64s:
-    if isinstance(parts[0], HeaderStamps):
-        return HeaderStamps.joined(parts)  # type: ignore[arg-type]
+    if isinstance(parts[0], LazyStamps):
+        return LazyStamps.joined(parts)  # type: ignore[arg-type]
     if len(parts) > 1 and isinstance(parts[0], list):
         return np.array(list(chain.from_iterable(parts)), dtype=np.int64)  # type: ignore[arg-type]
     return np.concatenate([np.asarray(part, dtype=np.int64) for part in parts])

@@ -199,7 +199,7 @@ def _grouped(members: Sequence[Places], names: Sequence[str]) -> list[JointGroup
         JointGroup(
             np.frombuffer(shapes, dtype=bool),
             tuple(
-                (np.array(places, dtype=np.intp), np.frombuffer(own, dtype=bool))
+                (np.array(sorted(places), dtype=np.intp), np.frombuffer(own, dtype=bool))
                 for own, places in fields.items()
             ),
         )

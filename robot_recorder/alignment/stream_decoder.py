@@ -15,6 +15,7 @@ from robot_recorder.messages.decoders import Decoded
 from robot_recorder.model.arrays import Floats, Places
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.model.payloads import Payloads, Rows
+from robot_recorder.model.value_names import quaternion_starts
 
 _TEMPLATES = 8  # layouts whose messages are decoded in batches
 
@@ -62,7 +63,6 @@ class Decoder:
     def __init__(
         self,
         decode: Callable[[bytes], Decoded] | None,
-        quaternions: tuple[int, ...],
         counts: StreamCounts,
         names: tuple[str, ...] | None = None,
         by_name: bool = False,
@@ -70,13 +70,11 @@ class Decoder:
         """
         Args:
             decode: decodes one message; None: the stream has no values.
-            quaternions: places where unit quaternions begin among the values.
             counts: counts failures.
             names: names of the first values; None: as in the first message.
             by_name: whether messages may name different joints.
         """
         self.decode = decode
-        self.quaternions = quaternions
         self.by_name = by_name and decode is not None
         self.layouts = Layouts(names)
         self.seen: Counter[int] = Counter()  # classified messages by shape
@@ -90,6 +88,11 @@ class Decoder:
     def names(self) -> tuple[str, ...] | None:
         """Names of the values, in their order; None: not known yet."""
         return self.layouts.names
+
+    @property
+    def quaternions(self) -> tuple[int, ...]:
+        """Places where unit quaternions begin among the values."""
+        return quaternion_starts(self.layouts.names or ())
 
     @property
     def width(self) -> int:

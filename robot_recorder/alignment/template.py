@@ -8,12 +8,14 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from robot_recorder.messages.cdr import NumberSpan
 from robot_recorder.messages.decoders import Decoded
 from robot_recorder.model.arrays import Bools, Bytes, Floats, Places
 from robot_recorder.model.payloads import Rows
 
 _STAMP = slice(4, 12)  # bytes of the header stamp, which differ between messages
 _PROBE = 256  # bytes at the beginning of a message that are compared
+_FEW_SHARE = 0.2  # of relevant bytes, below which they are compared one by one
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Template:
     Attributes:
         data: bytes of the message.
         same: bool[bytes], which bytes have to be equal.
-        spans: (offset, count, dtype) of each array of numbers.
+        spans: of the numbers.
         factors: float64[k], factors of the values; None: all 1.
         shape: shape of the message, see Layouts.
         places: places of its values among the stream's names.
@@ -32,7 +34,7 @@ class Template:
 
     data: Bytes
     same: Bools
-    spans: tuple[tuple[int, int, np.dtype], ...]
+    spans: tuple[NumberSpan, ...]
     factors: Floats | None
     shape: int
     places: Places
@@ -41,26 +43,15 @@ class Template:
     @classmethod
     def of(cls, data: bytes, decoded: Decoded, shape: int, places: Places) -> Template:
         """Make a template of a decoded message."""
-        same = np.ones(len(data), dtype=bool)
-        same[_STAMP] = False
-        for start, count, kind in decoded.spans:
-            same[start : start + count * kind.itemsize] = False
-        for start, end in decoded.gaps:
-            same[start:end] = False
-        begin = decoded.spans[0][0]
-        ends = [start + count * kind.itemsize for start, count, kind in decoded.spans]
-        cuts = {(_STAMP.stop, min(begin, _PROBE)), (max(begin - 16, _STAMP.stop), begin)}
-        cuts |= {(end, min(end + 4, len(data))) for end in ends}
-        probes = tuple((a, bytes(data[a:b])) for a, b in sorted(cuts) if b > a)
-        return cls(
-            np.frombuffer(data, np.uint8),
-            same,
-            decoded.spans,
-            decoded.factors,
-            shape,
-            places,
-            probes,
-        )
+        if decoded.fixed is None:
+            same, cuts = _all_but_numbers(data, decoded)
+        else:
+            same, cuts = np.zeros(len(data), dtype=bool), list(decoded.fixed)
+            for start, end in decoded.fixed:
+                same[start:end] = True
+        probes = tuple((a, bytes(data[a:b])) for a, b in cuts if b > a)
+        whole = np.frombuffer(data, np.uint8)
+        return cls(whole, same, decoded.spans, decoded.factors, shape, places, probes)
 
     def like(self, data: bytes) -> bool:
         """Tell whether a message names the same values, as far as the probes show."""
@@ -90,23 +81,30 @@ class Template:
         """Return which rows match, bool[n], and the values of those, float64[m, k]."""
         fits = self._fits(rows)
         rows = rows if fits.all() else rows[fits]
-        parts = [
-            np.ascontiguousarray(rows[:, start : start + count * kind.itemsize])
-            .view(kind)
-            .astype(np.float64, copy=False)
-            for start, count, kind in self.spans
-        ]
-        values = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+        rows = np.ascontiguousarray(rows)
+        values = np.empty((len(rows), sum(span.length for span in self.spans)))
+        at = 0
+        for start, count, kind, stride in self.spans if len(rows) else ():
+            strides = rows.strides[0], stride
+            values[:, at : at + count] = np.ndarray((len(rows), count), kind, rows, start, strides)
+            at += count
         return fits, values if self.factors is None else values * self.factors
 
     def _fits(self, rows: Bytes) -> Bools:
         """Return which rows are equal in all relevant bytes, bool[n], compared by 4 byte words."""
+        if len(self._relevant) < _FEW_SHARE * len(self.data):
+            return np.asarray((rows[:, self._relevant] == self.data[self._relevant]).all(axis=1))
         if rows.shape[1] % 4 or not rows.flags.c_contiguous:
             return np.asarray((rows[:, self.same] == self.data[self.same]).all(axis=1))
         equal = rows.view(np.uint32) == self.data.view(np.uint32)
         equal |= ~self._whole_words
         single = self._single_bytes
         return np.asarray(equal.all(axis=1) & (rows[:, single] == self.data[single]).all(axis=1))
+
+    @cached_property
+    def _relevant(self) -> Places:
+        """Places of the relevant bytes."""
+        return np.flatnonzero(self.same)
 
     @cached_property
     def _whole_words(self) -> Bools:
@@ -129,3 +127,17 @@ class Template:
     @cached_property
     def _in_order(self) -> bool:
         return bool((self.places == np.arange(len(self.places))).all())
+
+
+def _all_but_numbers(data: bytes, decoded: Decoded) -> tuple[Bools, list[tuple[int, int]]]:
+    """Return which bytes matter if all do except stamp, numbers and padding; and parts to probe."""
+    same = np.ones(len(data), dtype=bool)
+    same[_STAMP] = False
+    for start, count, kind, _ in decoded.spans:
+        same[start : start + count * kind.itemsize] = False
+    for start, end in decoded.gaps:
+        same[start:end] = False
+    begin = decoded.spans[0].start
+    ends = [start + count * kind.itemsize for start, count, kind, _ in decoded.spans]
+    cuts = {(_STAMP.stop, min(begin, _PROBE)), (max(begin - 16, _STAMP.stop), begin)}
+    return same, sorted(cuts | {(end, min(end + 4, len(data))) for end in ends})

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from robot_recorder.bags import db3_file
+from robot_recorder.bags import db3_file, ros1_file
 from robot_recorder.bags.db3_file import Db3File, FileTopic
 from robot_recorder.bags.files import open_regular, what_is
 from robot_recorder.bags.mcap_index import McapIndex
@@ -29,18 +29,19 @@ from robot_recorder.bags.metadata import (
     parse_qos,
     read_metadata,
 )
+from robot_recorder.bags.ros1_file import Ros1File
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.streams import NS_PER_S
 
 SUFFIXES = (".mcap", db3_file.SUFFIX)
 _PACKED = ".zstd"
-_STORAGES = {MAGIC: "mcap", db3_file.MAGIC: "sqlite3"}
+_STORAGES = {MAGIC: "mcap", db3_file.MAGIC: "sqlite3", ros1_file.MAGIC: ros1_file.STORAGE}
 _SHOWN = 5  # file names listed in an error about a folder
 _TOLERANCE_NS = NS_PER_S  # allowed difference between metadata and messages
 _KEEP_FREE = 1_000_000_000  # bytes left free on the disk that a compressed file is unpacked to
-_REMEDY = "give a bag directory, an .mcap or .db3 file, or a folder of episodes"
+_REMEDY = "give a bag directory, an .mcap, .db3 or .bag file, or a folder of episodes"
 
-DataFile = McapIndex | Db3File
+DataFile = McapIndex | Db3File | Ros1File
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def topics_of(file: DataFile) -> list[FileTopic]:
 
 def _own_topics(file: DataFile) -> list[FileTopic]:
     """Return a data file's topics, with type names as the file spells them."""
-    if isinstance(file, Db3File):
+    if not isinstance(file, McapIndex):
         return file.topics()
     counts, found = file.counts(), []
     for channel in file.channels.values():
@@ -117,18 +118,45 @@ def opened(path: Path) -> Iterator[OpenBag]:
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
                 file = _unpacked(file, folder)
             files.append(open_file(file))
-            if isinstance(files[-1], Db3File):
-                stack.callback(files[-1].close)
+            _close_after(stack, files[-1])
         yield OpenBag(path, metadata, files, mode == "message")
 
 
+def _close_after(stack: ExitStack, file: DataFile) -> None:
+    """Close a data file at the end of a block; an MCAP file needs no closing."""
+    if not isinstance(file, McapIndex):
+        stack.callback(file.close)
+
+
 def open_file(file: Path) -> DataFile:
-    """Open an MCAP or sqlite3 data file.
+    """Open a data file: MCAP, sqlite3, or a ROS 1 bag.
 
     Raises:
         BagError: the file cannot be read.
     """
-    return Db3File(file) if storage_of(file) == "sqlite3" else McapIndex.open(file)
+    storage = storage_of(file)
+    if storage == ros1_file.STORAGE:
+        return Ros1File(file)
+    return Db3File(file) if storage == "sqlite3" else McapIndex.open(file)
+
+
+def is_ros1(path: Path) -> bool:
+    """Tell whether a path is a ROS 1 bag.
+
+    Raises:
+        BagError: it is a file that cannot be read.
+    """
+    return path.is_file() and storage_of(path) == ros1_file.STORAGE
+
+
+def bag_of(path: Path) -> Path:
+    """Return the bag directory that a data file is in, or else the path itself.
+
+    Raises:
+        BagError: the path is a file that cannot be read.
+    """
+    beside = path.is_file() and (path.parent / METADATA_FILE).is_file()
+    return path.parent if beside and not is_ros1(path) else path
 
 
 def read_bag(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -195,7 +223,7 @@ def _what(path: Path, kind: str, inside: list[Path]) -> str:
     """Describe a path that is not a bag."""
     if kind == "file":
         size = path.stat().st_size
-        return f"a file of {size} bytes that is neither MCAP nor a rosbag2 database"
+        return f"a file of {size} bytes that is no MCAP file, rosbag2 database or ROS 1 bag"
     if kind != "folder":
         return f"a {kind}, not a bag"
     if not inside:
@@ -211,7 +239,7 @@ def _by_number(path: Path) -> list[Any]:
 
 
 def storage_of(file: Path) -> str:
-    """Return a data file's storage, "mcap" or "sqlite3", by its first bytes; empty: neither.
+    """Return a data file's storage by its first bytes: "mcap", "sqlite3", "rosbag_v2"; empty: none.
 
     Raises:
         BagError: the file cannot be read.
@@ -229,8 +257,7 @@ def _described(files: list[Path]) -> dict[str, Any]:
     with ExitStack() as stack:
         data = [open_file(file) for file in files]
         for file in data:
-            if isinstance(file, Db3File):
-                stack.callback(file.close)
+            _close_after(stack, file)
         found = describe(files, data)
     for entry in found["topics_with_message_count"]:
         entry["topic_metadata"]["type"] = full_type(entry["topic_metadata"]["type"])
@@ -250,7 +277,7 @@ def describe(files: list[Path], data: list[DataFile]) -> dict[str, Any]:
     spans = [span for file in data if (span := file.span())[1]]
     first, last = min((s[0] for s in spans), default=0), max((s[1] for s in spans), default=0)
     metadata = build_metadata(topics, BagSummary(files[0].name, first, last, counts), {})
-    storage = "sqlite3" if isinstance(data[0], Db3File) else "mcap"
+    storage = storage_of(files[0]) or "mcap"  # an MCAP file with a damaged beginning
     names = [file.name for file in files]
     return {**metadata, "storage_identifier": storage, "relative_file_paths": names,
             "files": _file_entries(names, data)}  # fmt: skip
@@ -298,8 +325,7 @@ def _corrected(path: Path, metadata: dict[str, Any]) -> tuple[dict[str, Any], tu
         with ExitStack() as stack:
             spans = []
             for file in map(open_file, files):
-                if isinstance(file, Db3File):
-                    stack.callback(file.close)
+                _close_after(stack, file)
                 spans.append(file.span())
     except BagError:
         return metadata, ()  # reading the messages will raise the same error

@@ -24,11 +24,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from robot_recorder.bags import mcap_records as mcap
 from robot_recorder.bags.bag import OpenBag, full_type, opened
-from robot_recorder.bags.db3_file import Db3File
 from robot_recorder.bags.mcap_chunk import decompress
 from robot_recorder.bags.mcap_index import McapIndex
 from robot_recorder.bags.mcap_records import ChunkInfo, Op
 from robot_recorder.bags.metadata import METADATA_FILE
+from robot_recorder.bags.ros1_file import Ros1File
 from robot_recorder.messages.cdr import HEAD, head_rows, header_stamps_ns
 from robot_recorder.model.arrays import Bytes, Int64s
 from robot_recorder.model.errors import BagError
@@ -169,23 +169,26 @@ class Column:
 
     Attributes:
         receives: int64[n], receive times, ns since the epoch.
+        sends: int64[n], when each message was sent, ns; as ``receives`` if the bag does not say.
         headers: uint8[n, 12], first bytes of each message; zeros where a message is shorter.
         payloads: bytes of the n messages.
     """
 
     receives: Int64s
+    sends: Int64s
     headers: Bytes
     payloads: Payloads
 
     def part(self, first: int, end: int) -> Column:
         """Return the messages from number ``first`` up to ``end``."""
         payloads = PartOfPayloads(self.payloads, first, end)
-        return Column(self.receives[first:end], self.headers[first:end], payloads)
+        part = slice(first, end)
+        return Column(self.receives[part], self.sends[part], self.headers[part], payloads)
 
     def chosen(self, numbers: Int64s) -> Column:
         """Return the messages with the given numbers, in that order."""
         payloads = ChosenPayloads(self.payloads, numbers)
-        return Column(self.receives[numbers], self.headers[numbers], payloads)
+        return Column(self.receives[numbers], self.sends[numbers], self.headers[numbers], payloads)
 
     def stamps(self) -> Int64s:
         """Return the header stamps, int64[n], ns, of messages that begin with a std_msgs/Header."""
@@ -300,6 +303,9 @@ def read_types(path: Path, verify: bool = False) -> Iterator[tuple[str, str, Col
             for segment in _segments(bag, types, 0):
                 for topic, column in segment.columns.items():
                     yield topic, types[topic], column
+        for file in bag.files:
+            if isinstance(file, Ros1File) and (sentences := file.unconverted()):
+                raise BagError("; ".join(sentences))
 
 
 def _compare(bag: OpenBag, types: dict[str, str], read: Counter[str]) -> None:
@@ -340,7 +346,8 @@ def _unpacked(segment: Segment) -> Segment:
             raise BagError(
                 f"{topic}: a message is larger than {MOST_MESSAGE_BYTES / 1e6:.0f} MB decompressed"
             )
-        columns[topic] = Column(column.receives, head_rows([m[:HEAD] for m in data]), data)
+        heads = head_rows([m[:HEAD] for m in data])
+        columns[topic] = Column(column.receives, column.sends, heads, data)
     return replace(segment, columns=columns)
 
 
@@ -434,8 +441,9 @@ def _split(
 def _joined(parts: list[Column]) -> Column:
     """Join columns of one topic, sorted by receive time."""
     receives = np.concatenate([part.receives for part in parts])
+    sends = np.concatenate([part.sends for part in parts])
     headers = np.concatenate([part.headers for part in parts])
-    joined = Column(receives, headers, JoinedPayloads([part.payloads for part in parts]))
+    joined = Column(receives, sends, headers, JoinedPayloads([part.payloads for part in parts]))
     order = np.argsort(receives, kind="stable")
     return joined.chosen(order)
 
@@ -475,7 +483,7 @@ def _columns(group: _Chunks, types: dict[str, str]) -> dict[str, Column]:
 
 
 def _column(parts: list[_Part]) -> Column:
-    receives, headers, joined = [], [], []
+    receives, sends, headers, joined = [], [], [], []
     for _, same in groupby(parts, key=lambda part: id(part[0])):
         # Consecutive parts of one buffer are gathered together.
         buffers, firsts, entries = zip(*same)
@@ -486,16 +494,21 @@ def _column(parts: list[_Part]) -> Column:
             order = np.lexsort((places, every[:, 0]))
             every, places = every[order], places[order]
         receives.append(every[:, 0])
-        headers.append(_headers(buffers[0], places))
+        sent, heads = _heads(buffers[0], places)
+        sends.append(sent)
+        headers.append(heads)
         joined.append((buffers[0], places))
-    column = Column(np.concatenate(receives), np.concatenate(headers), LazyPayloads(joined))
+    column = Column(
+        np.concatenate(receives), np.concatenate(sends), np.concatenate(headers),
+        LazyPayloads(joined),
+    )  # fmt: skip
     if (np.diff(column.receives) < 0).any():  # chunks may overlap in time
         return column.chosen(np.argsort(column.receives, kind="stable"))
     return column
 
 
-def _headers(buffer: memoryview | mmap.mmap, places: Int64s) -> Bytes:
-    """Return the first bytes of the messages whose records begin at the given offsets."""
+def _heads(buffer: memoryview | mmap.mmap, places: Int64s) -> tuple[Int64s, Bytes]:
+    """Return send times and first bytes of the messages whose records begin at the offsets."""
     data = np.frombuffer(buffer, np.uint8)
     size = mcap.MESSAGE.size + HEAD
     if (
@@ -515,7 +528,8 @@ def _headers(buffer: memoryview | mmap.mmap, places: Int64s) -> Bytes:
     lengths = np.ascontiguousarray(raw[:, 1:9]).view("<u8")[:, 0]
     headers = raw[:, mcap.MESSAGE.size :]
     headers[lengths < mcap.MESSAGE_FIXED + HEAD] = 0
-    return headers
+    fixed = raw[:, mcap.MESSAGE.size - 8 : mcap.MESSAGE.size]
+    return np.ascontiguousarray(fixed).view("<i8")[:, 0], headers
 
 
 def _read_plainly(bag: OpenBag, types: dict[str, str], from_ns: int) -> Iterator[Segment]:
@@ -523,7 +537,8 @@ def _read_plainly(bag: OpenBag, types: dict[str, str], from_ns: int) -> Iterator
     times: dict[str, list[int]] = {}
     data: dict[str, list[bytes]] = {}
     count, size, newest = 0, 0, 0
-    files = [file.messages(set(types), from_ns) for file in bag.files if isinstance(file, Db3File)]
+    plain = [file for file in bag.files if not isinstance(file, McapIndex)]
+    files = [file.messages(set(types), from_ns) for file in plain]
     for read, (at_ns, topic, kind, message) in enumerate(merge(*files, key=itemgetter(0))):
         if at_ns < from_ns or full_type(kind) != types.get(topic):
             continue
@@ -538,11 +553,15 @@ def _read_plainly(bag: OpenBag, types: dict[str, str], from_ns: int) -> Iterator
         size += len(message)
     if count:
         yield Segment(newest + 1, _plain_columns(times, data), 1.0)
+    for file in plain:
+        if file.problem:
+            raise BagError(file.problem)
 
 
 def _plain_columns(times: dict[str, list[int]], data: dict[str, list[bytes]]) -> dict[str, Column]:
     columns = {}
     for topic, messages in data.items():
         headers = head_rows([m[:HEAD] for m in messages])
-        columns[topic] = Column(np.array(times[topic], dtype=np.int64), headers, messages)
+        receives = np.array(times[topic], dtype=np.int64)
+        columns[topic] = Column(receives, receives, headers, messages)
     return columns

@@ -14,16 +14,17 @@ from robot_recorder.bags.bag import (
     DataFile,
     describe,
     found_files,
+    is_ros1,
     open_file,
     storage_of,
 )
 from robot_recorder.bags.columns import CDR
-from robot_recorder.bags.db3_file import Db3File
 from robot_recorder.bags.mcap_file import CHUNK_BYTES, LIBRARY, Summary
 from robot_recorder.bags.mcap_index import McapIndex
 from robot_recorder.bags.mcap_records import ChunkInfo
 from robot_recorder.bags.metadata import METADATA_FILE, read_metadata, write_metadata
 from robot_recorder.bags.read_back import confirm
+from robot_recorder.bags.ros1_file import conversion
 from robot_recorder.model.errors import BagError, DiskError
 from robot_recorder.model.ids import PARTIAL
 
@@ -71,9 +72,15 @@ def complete(path: Path) -> tuple[Path, str]:
         The bag directory, and a sentence about its content.
 
     Raises:
-        BagError: there are no data files or messages, or the other library reads too few messages.
+        BagError: there are no data files or messages, the other library reads too few messages, or it
+            is a ROS 1 bag.
         DiskError: the bag cannot be written.
     """
+    if is_ros1(path):
+        raise BagError(
+            f"{path} is a ROS 1 bag, which is read as it is: nothing is recovered from it. "
+            f"`rosbag reindex {path}` writes its index again; {conversion(path)}"
+        )
     files = found_files(path)
     try:
         directory = path if path.is_dir() else _around(path)
@@ -124,7 +131,7 @@ def _describe(directory: Path, files: list[Path]) -> list[str]:
 
 def _damage(file: DataFile) -> str:
     """Return why a chunk cannot be unpacked; empty: all chunks can."""
-    if isinstance(file, Db3File):
+    if not isinstance(file, McapIndex):
         return ""
     file.verify = True
     for chunk in file.chunks:
@@ -137,7 +144,7 @@ def _damage(file: DataFile) -> str:
 
 def _close(files: list[DataFile]) -> None:
     for file in files:
-        if isinstance(file, Db3File):
+        if not isinstance(file, McapIndex):
             file.close()
 
 

@@ -14,7 +14,7 @@ from robot_recorder.cli.command import Command
 from robot_recorder.cli.console import say, say_json
 from robot_recorder.cli.exit_codes import ExitCode
 from robot_recorder.cli.progress import counted
-from robot_recorder.model.errors import RecorderError
+from robot_recorder.model.errors import ConfigError, RecorderError
 from robot_recorder.model.ids import PARTIAL
 from robot_recorder.model.text import plural
 
@@ -48,6 +48,8 @@ def _run(options: argparse.Namespace) -> int:
     from robot_recorder.quality.verdict import Verdict
 
     paths = [found for path in options.path for found in _episodes_of(path)]
+    if options.save:
+        _refuse_ros1(paths)
     profile = load_profile(options.profile) if options.profile else None
     tasks = load_tasks(options.tasks) if options.tasks is not None else None
     sound, plain = True, []
@@ -71,6 +73,22 @@ def _run(options: argparse.Namespace) -> int:
     return ExitCode.OK if sound else ExitCode.FINDING
 
 
+def _refuse_ros1(paths: list[Path]) -> None:
+    """Refuse to store verdicts in ROS 1 bags.
+
+    Raises:
+        ConfigError: one of the paths is a ROS 1 bag.
+    """
+    from robot_recorder.bags.bag import is_ros1
+    from robot_recorder.bags.ros1_file import conversion
+
+    for path in filter(is_ros1, paths):
+        raise ConfigError(
+            f"{path} is a ROS 1 bag, which has no place for verdicts: check it without --save; "
+            + conversion(path)
+        )
+
+
 def _episodes_of(path: Path) -> list[Path]:
     """Return the bag itself, or the episodes in a folder.
 
@@ -83,7 +101,7 @@ def _episodes_of(path: Path) -> list[Path]:
 
     if path.suffix == PARTIAL or os.path.lexists(path / METADATA_FILE):
         return [path]
-    found = EpisodeStore(path).paths()
+    found = EpisodeStore(path).paths() or sorted(path.glob("*.bag"))  # of ROS 1, each by itself
     if not found:
         read_bag(path)  # raises unless it is a data file, and says what is there
         return [path]

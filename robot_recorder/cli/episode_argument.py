@@ -17,11 +17,11 @@ def chosen_episode(path: Path) -> Path:
     Raises:
         BagError: there is no bag at the path or directly below it.
     """
-    from robot_recorder.bags.bag import read_bag
+    from robot_recorder.bags.bag import bag_of, read_bag
     from robot_recorder.bags.metadata import METADATA_FILE
 
-    if path.is_file() and os.path.lexists(path.parent / METADATA_FILE):
-        return path.parent
+    if path.is_file() and (directory := bag_of(path)) != path:
+        return directory
     if os.path.lexists(path / METADATA_FILE):
         return path
     episodes = [

@@ -158,7 +158,9 @@ def _refuse(path: Path, change: bool) -> None:
     Raises:
         RecorderError: it is refused.
     """
+    from robot_recorder.bags.bag import is_ros1
     from robot_recorder.bags.metadata import METADATA_FILE
+    from robot_recorder.bags.ros1_file import conversion
     from robot_recorder.episodes.episode import Episode
     from robot_recorder.episodes.store import not_finished
     from robot_recorder.episodes.trash import TRASH
@@ -168,6 +170,10 @@ def _refuse(path: Path, change: bool) -> None:
         raise ConfigError(not_finished(partial))
     if change and path.exists() and not (path / METADATA_FILE).is_file():
         Episode.open(path)  # raises, and says what is there, unless it is a bag
+        if is_ros1(path):
+            raise ConfigError(
+                f"{path} is a ROS 1 bag, which has no place for labels: {conversion(path)}"
+            )
         raise ConfigError(
             f"{path} has no {METADATA_FILE}, where labels are kept: robot-recorder recover {path} makes it"
         )

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from rosbags.typesys.store import Typestore
 
 from robot_recorder.alignment.stream_decoder import Decoder, StreamCounts
 from robot_recorder.bags.columns import Column, bag_topics, read_columns
@@ -22,14 +22,21 @@ from robot_recorder.content.image_files import ImageFile, picture_of
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.messages.cdr import CdrReader
 from robot_recorder.messages.decoders import Decoded
-from robot_recorder.messages.kinds import KINDS, Sort, stream_decoder
+from robot_recorder.messages.kinds import (
+    Sort,
+    kind_of,
+    needs_definition,
+    stream_decoder,
+    values_problem,
+)
+from robot_recorder.messages.stamps import StampReader
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.errors import BagError, ConfigError, DecodeError
 from robot_recorder.model.payloads import Messages, Payloads, Rows
 from robot_recorder.model.streams import NS_PER_S, Role, StreamConfig
+from robot_recorder.offline.definitions import bag_definitions
 from robot_recorder.offline.guess import DETAILS, guessed_role
 from robot_recorder.offline.plan import Plan, is_stamped, make_plan
-from robot_recorder.offline.unknown_types import bag_types, foreign_decoder, without_values
 
 # Limits of receive time minus timestamp; beyond them the timestamp is from another clock.
 _BEFORE_NS, _AFTER_NS = 2 * NS_PER_S, NS_PER_S // 5
@@ -43,7 +50,7 @@ _NOT_CURVES = re.compile(
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic of a bag that has messages.
+    """A topic of a bag that has messages; one for each stream that is read from it.
 
     Attributes:
         name: fully qualified name.
@@ -137,9 +144,8 @@ class Contents:
     first_s: float
     last_s: float
     plan: Plan | None
-    _types: Typestore
+    _definitions: dict[str, str]
     _streams: dict[str, StreamConfig]
-    _stamped: frozenset[str]
     _problems: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -158,27 +164,28 @@ class Contents:
             plan = make_plan(episode)
         except (ConfigError, BagError) as error:
             problems["plan"] = f"not aligned: {error}"
-        types = bag_types(path)
-        streams = {plan.topics[s.name]: s for s in plan.profile.streams} if plan else {}
+        known = bag_definitions(path)
+        streams = {s.name: s for s in plan.profile.streams} if plan else {}
+        by_topic: dict[str, list[StreamConfig]] = {}
+        for s in streams.values():
+            by_topic.setdefault(plan.topics[s.name] if plan else "", []).append(s)
         for entry in episode.metadata["topics_with_message_count"]:
             name, kind = entry["topic_metadata"]["name"], entry["topic_metadata"]["type"]
             if definitions.get(name, (kind,))[0] != kind:
                 problems[f"{name} {kind}"] = f"{name}: its messages of type {kind} are not shown"
         topics = tuple(
-            _topic(name, type_name, episode.counts.get(name, 0), streams.get(name), types)
+            _topic(name, type_name, episode.counts.get(name, 0), stream, known)
             for name, (type_name, _) in sorted(definitions.items())
+            for stream in by_topic.get(name, [None])
         )
-        problems |= {t.name: f"{t.name}: {t.unreadable}" for t in topics if t.unreadable}
+        problems |= {t.stream: f"{t.name}: {t.unreadable}" for t in topics if t.unreadable}
         first_ns = int(episode.metadata["starting_time"]["nanoseconds_since_epoch"])
         length_ns = int(episode.metadata["duration"]["nanoseconds"])
         start_ns = episode.start_ns
         first_s = (first_ns - start_ns) / NS_PER_S if episode.metadata["message_count"] else 0.0
-        stamped = frozenset(
-            t for t, (type_, text) in definitions.items() if is_stamped(type_, text)
-        )
         return cls(
-            episode, topics, start_ns, first_s, first_s + length_ns / NS_PER_S, plan, types, streams,
-            stamped, problems,
+            episode, topics, start_ns, first_s, first_s + length_ns / NS_PER_S, plan, known, streams,
+            problems,
         )  # fmt: skip
 
     @property
@@ -198,33 +205,36 @@ class Contents:
         Args:
             topics: topics to read; None: all.
         """
-        wanted = {t.name: t for t in (self.topics if topics is None else topics)}
-        readers = {n: r for n, t in wanted.items() if (r := self._reader(t)) is not None}
+        readers: dict[str, list[_Reader]] = {}
+        for topic in dict.fromkeys(self.topics if topics is None else topics):
+            if (reader := self._reader(topic)) is not None:
+                readers.setdefault(topic.name, []).append(reader)
         try:
             for segment in read_columns(self.episode.path, set(readers)):
                 batch = ContentBatch([], [], segment.share)
                 for name in sorted(segment.columns):
-                    readers[name].read(segment.columns[name], batch)
+                    for reader in readers[name]:
+                        reader.read(segment.columns[name], batch)
                 yield batch
         except BagError as error:
             self._problems["bag"] = str(error)
-        for name, reader in readers.items():
+        for reader in chain.from_iterable(readers.values()):
             if reader.problem:
-                self._problems[name] = f"{name}: {reader.problem}"
+                topic = reader.topic
+                self._problems[topic.stream] = f"{topic.name}: {reader.problem}"
 
     def _reader(self, topic: Topic) -> _Reader | None:
         """Return the reader of a topic; None: it is not shown."""
         if topic.unreadable or topic.sort in (Sort.TEXT, Sort.OTHER):
             return None
-        times = _Times(self, self._streams.get(topic.name), topic.name in self._stamped)
-        known = KINDS.get(topic.type)
-        stream = self._streams.get(topic.name)
-        if known is not None:
-            decode = stream_decoder(stream) if stream is not None else known.decode
-        else:
-            unit = next(iter(stream.units), None) if stream is not None else None
-            decode = foreign_decoder(self._types, topic.type, unit)
-        return _Reader(topic, times, decode)
+        stream = self._streams.get(topic.stream)
+        as_stream = stream or _unlisted(topic.name, topic.type)
+        definition = self._definitions.get(topic.type, "")
+        decode = None
+        if not needs_definition(as_stream) or definition:
+            decode = stream_decoder(as_stream, definition)
+        reader = StampReader(as_stream, is_stamped(topic.type, definition), definition)
+        return _Reader(topic, _Times(self, stream, reader), decode)
 
 
 def descriptions(path: Path, types: Mapping[str, str]) -> Iterator[str]:
@@ -251,18 +261,24 @@ def descriptions(path: Path, types: Mapping[str, str]) -> Iterator[str]:
 class _Times:
     """Determines when the messages of a topic were made, from timestamps or receive times."""
 
-    def __init__(self, contents: Contents, stream: StreamConfig | None, stamped: bool) -> None:
+    def __init__(
+        self, contents: Contents, stream: StreamConfig | None, reader: StampReader
+    ) -> None:
+        self._reader = reader
         self._start_ns = contents.start_ns
         self._stream = stream
         self._restamp = restamp_by(contents.episode.clock_jumps)
-        self._by_stamp: bool | None = None if stamped else False
+        self._by_stamp: bool | None = None
         self.problem = ""
 
     def __call__(self, column: Column) -> Floats:
         """Return the times since the episode's start, s, float64[n]."""
         times = receives = column.receives
         if self._by_stamp is not False:
-            stamps = column.stamps()
+            stamps = self._reader.read(
+                column.payloads, column.sends, column.receives, column.headers
+            )
+            stamps = np.where(stamps == 0, receives, stamps)
             if self._stream is not None:
                 stamps = robot_stamps(self._stream, stamps, receives, self._restamp)
             early = receives - stamps
@@ -290,22 +306,22 @@ class _Reader:
         times: _Times,
         decode: Callable[[bytes], Decoded] | None,
     ) -> None:
-        self._topic, self._times = topic, times
+        self.topic, self._times = topic, times
         self._counts = StreamCounts()
-        self._decoder = Decoder(decode, (), self._counts)
+        self._decoder = Decoder(decode, self._counts)
 
     def read(self, column: Column, batch: ContentBatch) -> None:
         """Decode messages and add them to a batch."""
         times = self._times(column)
-        if self._topic.sort is Sort.IMAGE:
-            batch.images.append(Images(self._topic, times, column.payloads))
+        if self.topic.sort is Sort.IMAGE:
+            batch.images.append(Images(self.topic, times, column.payloads))
             return
         payloads = column.payloads
         rows = payloads if isinstance(payloads, Rows) else Messages(payloads)  # type: ignore[arg-type]
         done, values, _ = self._decoder.all(rows)
         names = self._decoder.names or ()
         if len(done) and names:
-            batch.numbers.append(Numbers(self._topic, names, times[done], values))
+            batch.numbers.append(Numbers(self.topic, names, times[done], values))
 
     @property
     def problem(self) -> str:
@@ -318,15 +334,29 @@ class _Reader:
         return "; ".join(found)
 
 
+def _unlisted(topic: str, type_name: str) -> StreamConfig:
+    """Return a stream for a topic that is no stream of the profile."""
+    return StreamConfig(topic, topic, type_name, Role.CONTEXT)
+
+
 def _topic(
-    name: str, type_name: str, count: int, stream: StreamConfig | None, types: Typestore
+    name: str,
+    type_name: str,
+    count: int,
+    stream: StreamConfig | None,
+    definitions: Mapping[str, str],
 ) -> Topic:
-    known, why = KINDS.get(type_name), ""
-    sort = known.sort if known else Sort.TEXT if type_name == _STRING else Sort.NUMBERS
-    if name.endswith(tuple(f"/{own}" for own in RESERVED_TOPICS)) or _NOT_CURVES.search(type_name):
+    as_stream, why = stream or _unlisted(name, type_name), ""
+    sort = kind_of(as_stream).sort
+    mapped = stream is not None and stream.mapping is not None
+    if type_name == _STRING and not mapped:
+        sort = Sort.TEXT
+    elif name.endswith(tuple(f"/{own}" for own in RESERVED_TOPICS)) or (
+        _NOT_CURVES.search(type_name) and not mapped
+    ):
         sort = Sort.OTHER
-    elif known is None:
-        why = without_values(types, type_name)
+    elif needs_definition(as_stream):
+        why = values_problem(as_stream, definitions.get(type_name, ""))
     short = DETAILS.sub("", name).strip("/").replace("/", "_") or name.strip("/")
     if stream is not None:
         return Topic(name, type_name, count, sort, stream.name, stream.role, why)

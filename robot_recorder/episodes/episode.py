@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from robot_recorder.alignment.certificate import Certificate
-from robot_recorder.bags.bag import read_bag
+from robot_recorder.bags.bag import bag_of, read_bag
 from robot_recorder.bags.columns import unread_topics
 from robot_recorder.bags.files import folder_bytes
-from robot_recorder.bags.metadata import METADATA_FILE, custom_data_of
+from robot_recorder.bags.metadata import custom_data_of
 from robot_recorder.bags.reader import BagMessage, read_messages
 from robot_recorder.episodes.label_rules import Span
 from robot_recorder.model.errors import BagError
@@ -68,14 +68,12 @@ class Episode:
 
     @classmethod
     def open(cls, path: str | Path) -> Episode:
-        """Open a bag directory, with or without ``metadata.yaml``, or a data file.
+        """Open a bag directory, with or without ``metadata.yaml``, or a data file, also of ROS 1.
 
         Raises:
             BagError: the path is not a bag.
         """
-        path = Path(path)
-        if path.is_file() and (path.parent / METADATA_FILE).is_file():
-            path = path.parent
+        path = bag_of(Path(path))
         return cls(path, *read_bag(path))
 
     def knowing(

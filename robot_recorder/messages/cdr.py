@@ -8,7 +8,7 @@ size, counted from the end of that header; strings and sequences are led by a ui
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -62,11 +62,6 @@ def header_stamps_ns(heads: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     return seconds * NS_PER_S + parts[:, 1]
 
 
-def stamps_of(heads: list[bytes]) -> npt.NDArray[np.int64]:
-    """Return timestamps, ns, from the first ``HEAD`` bytes of messages; 0: message too short."""
-    return header_stamps_ns(head_rows(heads))
-
-
 def head_rows(heads: list[bytes]) -> npt.NDArray[np.uint8]:
     """Return the first bytes of messages as uint8[n, 12]; zeros for shorter messages."""
     whole = b"".join(heads)
@@ -75,24 +70,20 @@ def head_rows(heads: list[bytes]) -> npt.NDArray[np.uint8]:
     return np.frombuffer(whole, np.uint8).reshape(-1, HEAD)
 
 
-class HeaderStamps:
-    """Timestamps of messages with a std_msgs/Header, ns, read on demand; 0: message too short."""
+class NumberSpan(NamedTuple):
+    """An array of numbers in a message.
 
-    def __init__(self, payloads: list[bytes]) -> None:
-        """Wrap messages; nothing is read yet."""
-        self.payloads = payloads
+    Attributes:
+        start: offset, bytes.
+        length: number of values.
+        kind: their numpy type, with byte order.
+        stride: from one value to the next, bytes.
+    """
 
-    def __len__(self) -> int:
-        return len(self.payloads)
-
-    def __getitem__(self, place: int) -> int:
-        data = self.payloads[place]
-        return header_stamp_ns(data) if len(data) >= HEAD else 0
-
-    @staticmethod
-    def joined(parts: Sequence[HeaderStamps]) -> npt.NDArray[np.int64]:
-        """Return all timestamps of several lists, int64[n]; reading many at once is faster."""
-        return stamps_of([data[:HEAD] for part in parts for data in part.payloads])
+    start: int
+    length: int
+    kind: np.dtype
+    stride: int
 
 
 class CdrReader:
@@ -108,7 +99,7 @@ class CdrReader:
             raise DecodeError(f"{len(data)} bytes are too few for a CDR message")
         self.data = data
         self.at = 4
-        self.spans: list[tuple[int, int, np.dtype]] = []  # numbers read: offset, count, type
+        self.spans: list[NumberSpan] = []  # numbers read
         self.gaps: list[tuple[int, int]] = []
         self._order = "<" if data[1] & 1 else ">"
         self._u32 = struct.Struct(self._order + "I")
@@ -179,13 +170,13 @@ class CdrReader:
         if count == 0:
             return np.empty(0)  # an empty sequence has no element to align to
         start = self._take(8 * count, 8)
-        self.spans.append((start, count, self._f64))
+        self.spans.append(NumberSpan(start, count, self._f64, 8))
         return np.frombuffer(self.data, self._f64, count, start).astype(np.float64, copy=False)
 
     def floats(self, count: int) -> npt.NDArray[np.float64]:
         """Read ``count`` float32 as float64[count]."""
         start = self._take(4 * count, 4)
-        self.spans.append((start, count, self._f32))
+        self.spans.append(NumberSpan(start, count, self._f32, 4))
         return np.frombuffer(self.data, self._f32, count, start).astype(np.float64)
 
     def long_sequence(self) -> npt.NDArray[np.int64]:

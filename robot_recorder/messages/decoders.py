@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from robot_recorder.messages.cdr import CdrReader
+from robot_recorder.messages.cdr import CdrReader, NumberSpan
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.model.units import JointUnit, unit_of
 
@@ -35,18 +35,21 @@ class Decoded:
     Attributes:
         names: one per value, with its unit in brackets.
         values: float64[len(names)].
-        spans: offset, count and type of the values in the bytes, in order; empty: unknown.
+        spans: where the values are in the bytes, in order; empty: unknown.
         gaps: begin and end of the padding in the bytes.
         factors: float64[len(names)], factors applied to the numbers in the bytes; None: none.
         note: a remark for people, such as why there are no values; empty: none.
+        fixed: begin and end of the bytes that messages with the same spans have in common; None:
+            all except stamp, spans and gaps.
     """
 
     names: tuple[str, ...]
     values: Vector
-    spans: tuple[tuple[int, int, np.dtype], ...] = ()
+    spans: tuple[NumberSpan, ...] = ()
     gaps: _Gaps = ()
     factors: Vector | None = None
     note: str = ""
+    fixed: _Gaps | None = None
 
 
 _FIELDS = ("position", "velocity", "effort")
@@ -139,7 +142,7 @@ class JointStates:
             there = [counts for values, counts in zip(fields, reading.fields) if len(values)]
             skipped = [span for span, counts in zip(spans, there) if not counts]
             spans = tuple(span for span, counts in zip(spans, there) if counts)
-            gaps += tuple((start, start + 8 * count) for start, count, _ in skipped)
+            gaps += tuple((span.start, span.start + 8 * span.length) for span in skipped)
         values = np.concatenate(parts) if parts else np.empty(0)
         if reading.factors is not None:
             values = values * reading.factors
@@ -258,7 +261,7 @@ def decode_imu(data: bytes) -> Decoded:
     rate = reader.doubles(3)
     reader.doubles(9)
     values = np.concatenate((orientation, rate, reader.doubles(3)))
-    covariances = [(start, start + 8 * count) for start, count, _ in reader.spans[1::2]]
+    covariances = [(s.start, s.start + 8 * s.length) for s in reader.spans[1::2]]
     return Decoded(_IMU, values, tuple(reader.spans[::2]), (*reader.gaps, *covariances))
 
 

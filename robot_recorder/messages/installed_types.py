@@ -13,29 +13,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from robot_recorder.messages.kinds import KINDS
+from robot_recorder.messages.definition import (
+    PRIMITIVES,
+    TEXTS,
+    Field,
+    MessageTypes,
+    definition_text,
+    field_of,
+    short_name,
+)
 from robot_recorder.model.errors import ConfigError
 
 _FIELD = re.compile(r"^\s*([a-zA-Z][a-zA-Z0-9_/]*)(?:<=\d+)?(?:\[[^\]]*\])?\s+[a-zA-Z]")
-_PRIMITIVES = frozenset(
-    [
-        "bool",
-        "byte",
-        "char",
-        "float32",
-        "float64",
-        "int8",
-        "uint8",
-        "int16",
-        "uint16",
-        "int32",
-        "uint32",
-        "int64",
-        "uint64",
-        "string",
-        "wstring",
-    ]
-)
 
 
 def message_class(type_name: str) -> Any:
@@ -54,14 +43,6 @@ def message_class(type_name: str) -> Any:
         ) from error
     except (AttributeError, TypeError, ValueError) as error:
         raise ConfigError(f"package {package} has no message {name}: correct the type") from error
-
-
-def has_header(type_name: str) -> bool:
-    """Return whether a type's first field is a std_msgs/Header, which has a timestamp."""
-    if type_name in KINDS:
-        return KINDS[type_name].has_header
-    fields = message_class(type_name).get_fields_and_field_types()
-    return next(iter(fields.values()), "") == "std_msgs/Header"
 
 
 @cache
@@ -88,6 +69,26 @@ def message_definition(type_name: str) -> str:
     return append(type_name) or ""
 
 
+def readable_definition(type_name: str) -> str:
+    """Return a definition that ``parse_definition`` reads, also of types that are written in IDL.
+
+    Raises:
+        ConfigError: the type is not installed.
+    """
+    text = message_definition(type_name)
+    if text:
+        return text
+    types: dict[str, tuple[Field, ...]] = {}
+    left = [type_name]
+    while left:
+        name = left.pop()
+        fields = message_class(name).get_fields_and_field_types()
+        types[short_name(name)] = tuple(field_of(n, kind) for n, kind in fields.items())
+        inner = {f.type for f in types[short_name(name)]} - set(types) - PRIMITIVES.keys()
+        left += [kind.replace("/", "/msg/") for kind in inner.difference(TEXTS)]
+    return definition_text(type_name, MessageTypes(types))
+
+
 @cache
 def type_hash(type_name: str) -> str:
     """Return the RIHS01 hash of an installed type; empty: unknown (Humble has none)."""
@@ -102,7 +103,7 @@ def _dependencies(text: str, package: str) -> set[str]:
     found = set()
     for line in text.splitlines():
         match = _FIELD.match(line.split("#", 1)[0])
-        if match and match.group(1) not in _PRIMITIVES:
+        if match and match.group(1) not in PRIMITIVES and match.group(1) not in TEXTS:
             name = match.group(1)
             found.add(name if "/" in name else f"{package}/{name}")
     return found

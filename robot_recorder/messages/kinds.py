@@ -1,15 +1,15 @@
-"""The table ``KINDS`` of known message types; ``decoders.py`` decodes them.
+"""The table ``KINDS`` of known message types, and the kind of a stream.
 
-A row says how a message is decoded, aligned, drawn and checked. Messages of other types are recorded
-and aligned by timestamp, without values. Installed packages can add rows by entry points
-(docs/extending.md).
+A row says how a message is decoded, aligned, drawn and checked. A profile can map any other message
+to one of these kinds; without a mapping, every number of an unknown type is read, named by its
+field. Installed packages can add rows by entry points (docs/extending.md).
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
 
@@ -23,8 +23,17 @@ from robot_recorder.messages.decoders import (
     decode_transform_stamped,
     decode_wrench,
 )
+from robot_recorder.messages.definition import carried_bytes, parse_definition, short_name
 from robot_recorder.messages.image_messages import COMPRESSED, RAW
+from robot_recorder.messages.mapped import MappedDecoder
+from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.extensions import KINDS_GROUP, extensions
+from robot_recorder.model.mapping import (
+    FieldPath,
+    Meaning,
+    StreamMapping,
+    parse_path,
+)
 from robot_recorder.model.streams import Policy, StreamConfig
 
 
@@ -38,6 +47,7 @@ class Sort(Enum):
     POSE = "pose"
     IMAGE = "pictures"
     NUMBERS = "numbers"  # an unknown type, read field by field
+    POINTS = "points"
     TEXT = "text"
     OTHER = "other"
 
@@ -50,11 +60,12 @@ class Kind:
         label: its name for people.
         sort: how it is drawn.
         default_policy: alignment policy of observations of this type.
-        decode: converts bytes to numbers; None: it has none (images).
+        decode: converts bytes to numbers; None: it has none (images), or ``mapping`` says how.
         has_header: whether the first field is a std_msgs/Header.
-        quaternions: indexes in ``values`` at which unit quaternions (x, y, z, w) begin.
-        by_name: whether messages may name different joints, which are then matched by name.
+        by_name: whether messages may name different joints or bodies, which are then matched by
+            name.
         checks: names of the quality checks of an observation's values.
+        mapping: fields that are read by the definition of the type; None: ``decode`` reads it.
     """
 
     label: str
@@ -62,9 +73,9 @@ class Kind:
     default_policy: Policy
     decode: Callable[[bytes], Decoded] | None
     has_header: bool = True
-    quaternions: tuple[int, ...] = ()
     by_name: bool = False
     checks: tuple[str, ...] = ("not_a_number",)
+    mapping: StreamMapping | None = None
 
 
 JOINT_STATE = "sensor_msgs/msg/JointState"
@@ -85,11 +96,106 @@ _SHIPPED: dict[str, Kind] = {
     RAW: Kind("image", Sort.IMAGE, _NEAREST, None),
     COMPRESSED: Kind("compressed image", Sort.IMAGE, _NEAREST, None),
     CAMERA_INFO: Kind("camera info", Sort.OTHER, _NEAREST, None),
-    "sensor_msgs/msg/Imu": Kind("IMU", Sort.IMU, _SLERP, decode_imu, quaternions=(0,),
+    "sensor_msgs/msg/Imu": Kind("IMU", Sort.IMU, _SLERP, decode_imu,
                                 checks=("not_a_number", "frozen")),
-    "geometry_msgs/msg/PoseStamped": Kind("pose", Sort.POSE, _SLERP, decode_pose, quaternions=(3,)),
+    "geometry_msgs/msg/PoseStamped": Kind("pose", Sort.POSE, _SLERP, decode_pose),
     "geometry_msgs/msg/TransformStamped": Kind(
-        "transform", Sort.POSE, _SLERP, decode_transform_stamped, quaternions=(3,)),
+        "transform", Sort.POSE, _SLERP, decode_transform_stamped),
+}  # fmt: skip
+
+
+def _paths(**fields: str) -> dict[str, tuple[FieldPath, ...]]:
+    return {name: (parse_path(text),) for name, text in fields.items()}
+
+
+def _mapped(label: str, sort: Sort, policy: Policy, header: bool, mapping: StreamMapping) -> Kind:
+    """Return the row of a type that is read by its definition."""
+    return replace(KIND_OF_MEANING[mapping.meaning], label=label, sort=sort, default_policy=policy,
+                   has_header=header, mapping=mapping)  # fmt: skip
+
+
+_IMU_CHECKS = ("not_a_number", "frozen")
+KIND_OF_MEANING: dict[Meaning, Kind] = {
+    Meaning.JOINT_STATE: Kind("joint state", Sort.JOINTS, _LINEAR, None, by_name=True,
+                              checks=_JOINT_CHECKS),
+    Meaning.IMU: Kind("IMU", Sort.IMU, _SLERP, None, checks=_IMU_CHECKS),
+    Meaning.WRENCH: Kind("wrench", Sort.WRENCH, _LINEAR, None, checks=_WRENCH_CHECKS),
+    Meaning.POSE: Kind("pose", Sort.POSE, _SLERP, None, by_name=True),
+    Meaning.POSES: Kind("poses", Sort.POSE, _SLERP, None, by_name=True),
+    Meaning.TWIST: Kind("twist", Sort.NUMBERS, _LINEAR, None),
+    Meaning.TACTILE: Kind("tactile", Sort.TACTILE, _NEAREST, None, by_name=True,
+                          checks=_TACTILE_CHECKS),
+    Meaning.NUMBERS: Kind("numbers", Sort.NUMBERS, _NEAREST, None),
+}  # fmt: skip
+"""What a mapped stream is, whatever its message type."""
+
+UNKNOWN_KIND = Kind("numbers", Sort.NUMBERS, _NEAREST, None, has_header=False)
+"""A type that neither the table nor a mapping describes."""
+
+_JOINTS, _POSES = Meaning.JOINT_STATE, Meaning.POSES
+_NUMBERS, _TWIST = Meaning.NUMBERS, Meaning.TWIST
+
+
+def _trajectory(names: str, at: str) -> StreamMapping:
+    fields = _paths(position=f"{at}.positions", velocity=f"{at}.velocities", effort=f"{at}.effort")
+    return StreamMapping(_JOINTS, fields, name_paths=(parse_path(names),))
+
+
+def _numbers(unit: str = "", **fields: str) -> StreamMapping:
+    return StreamMapping(_NUMBERS, _paths(**fields), unit=unit)
+
+
+def _named_poses(pose: str, names: str = "", each: str = "") -> StreamMapping:
+    return StreamMapping(
+        _POSES, _paths(pose=pose), name_paths=(parse_path(names),) if names else (),
+        each=parse_path(each) if each else None,
+    )  # fmt: skip
+
+
+_SHIPPED |= {
+    # The point that is due first: leader arms send trajectories of one point.
+    "trajectory_msgs/msg/JointTrajectory": _mapped(
+        "joint trajectory", Sort.JOINTS, _LINEAR, True, _trajectory("joint_names", "points[0]")),
+    "control_msgs/msg/JointTrajectoryControllerState": _mapped(
+        "controller state", Sort.JOINTS, _LINEAR, True, _trajectory("joint_names", "feedback")),
+    "control_msgs/msg/GripperCommand": _mapped(
+        "gripper command", Sort.NUMBERS, _LINEAR, False,
+        _numbers(position="position", max_effort="max_effort")),
+    "sensor_msgs/msg/MultiDOFJointState": _mapped(
+        "poses", Sort.POSE, _SLERP, True, _named_poses("transforms", "joint_names")),
+    "geometry_msgs/msg/PoseArray": _mapped(
+        "poses", Sort.POSE, _SLERP, True, _named_poses("poses")),
+    "tf2_msgs/msg/TFMessage": _mapped(
+        "transforms", Sort.POSE, _SLERP, False,
+        _named_poses("transform", "child_frame_id", "transforms")),
+    "geometry_msgs/msg/Pose": _mapped(
+        "pose", Sort.POSE, _SLERP, False,
+        StreamMapping(Meaning.POSE, _paths(position="position", orientation="orientation"))),
+    "nav_msgs/msg/Odometry": _mapped(
+        "odometry", Sort.POSE, _SLERP, True, StreamMapping(Meaning.POSE, _paths(
+            pose="pose.pose", linear="twist.twist.linear", angular="twist.twist.angular"))),
+    "geometry_msgs/msg/Wrench": _mapped(
+        "wrench", Sort.WRENCH, _LINEAR, False,
+        StreamMapping(Meaning.WRENCH, _paths(force="force", torque="torque"))),
+    "geometry_msgs/msg/Twist": _mapped(
+        "twist", Sort.NUMBERS, _LINEAR, False,
+        StreamMapping(_TWIST, _paths(linear="linear", angular="angular"))),
+    "geometry_msgs/msg/TwistStamped": _mapped(
+        "twist", Sort.NUMBERS, _LINEAR, True, StreamMapping(_TWIST, _paths(twist="twist"))),
+    "geometry_msgs/msg/PointStamped": _mapped(
+        "point", Sort.NUMBERS, _LINEAR, True, _numbers("m", position="point")),
+    "sensor_msgs/msg/Joy": _mapped(
+        "joystick", Sort.NUMBERS, _NEAREST, True, _numbers("1", axes="axes", buttons="buttons")),
+    "sensor_msgs/msg/Range": _mapped(
+        "range", Sort.NUMBERS, _NEAREST, True, _numbers("m", range="range")),
+    "sensor_msgs/msg/PointCloud2": _mapped(
+        "point cloud", Sort.POINTS, _NEAREST, True,
+        _numbers("1", width="width", height="height", point_step="point_step")),
+    **{f"std_msgs/msg/{name}": _mapped("number", Sort.NUMBERS, _NEAREST, False,
+                                       _numbers(data="data"))
+       for name in ("Float64", "Float32", "Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16",
+                    "UInt32", "UInt64", "Bool", "Float64MultiArray", "Float32MultiArray",
+                    "Int32MultiArray", "Int16MultiArray", "UInt16MultiArray")},
 }  # fmt: skip
 
 
@@ -125,15 +231,69 @@ KINDS: Mapping[str, Kind] = _Kinds()
 """The known message types."""
 
 
+def kind_of(stream: StreamConfig) -> Kind:
+    """Return the kind of a stream: by its mapping, else by its message type."""
+    if stream.mapping is None:
+        return KINDS.get(stream.type, UNKNOWN_KIND)
+    known = KINDS.get(stream.type, UNKNOWN_KIND)
+    return replace(
+        KIND_OF_MEANING[stream.mapping.meaning],
+        has_header=known.has_header,
+        mapping=stream.mapping,
+    )
+
+
 def sort_of(type_name: str) -> Sort:
     """Return how a message type is drawn; NUMBERS: unknown type."""
-    kind = KINDS.get(type_name)
-    return kind.sort if kind is not None else Sort.NUMBERS
+    return KINDS.get(type_name, UNKNOWN_KIND).sort
 
 
-def stream_decoder(stream: StreamConfig) -> Callable[[bytes], Decoded] | None:
-    """Return a stream's decoder, with names and units of its profile; None: it has no values."""
-    if stream.type == JOINT_STATE:
-        return JointStates(stream.joint_names, stream.units)
-    kind = KINDS.get(stream.type)
-    return kind.decode if kind else None
+def needs_definition(stream: StreamConfig) -> bool:
+    """Return whether a stream's values are read by the definition of its message type."""
+    kind = kind_of(stream)
+    return kind.decode is None and kind.sort is not Sort.IMAGE and stream.type != CAMERA_INFO
+
+
+def values_problem(stream: StreamConfig, definition: str) -> str:
+    """Return why a stream of an unknown type has no values; empty: it has, or is mapped.
+
+    Args:
+        stream: its entry in the profile.
+        definition: of its message type; empty: unknown.
+    """
+    if not definition:
+        return f"no values: {stream.type} is not understood, and is not defined readably"
+    if kind_of(stream).mapping is not None:
+        return ""
+    try:
+        types = parse_definition(stream.type, definition)
+        problem = types.problem(short_name(stream.type))
+    except ConfigError as error:
+        return f"no values: {error}"
+    if problem:
+        return f"no values: {problem}"
+    name = carried_bytes(stream.type, types)
+    return f"no values: {stream.type} carries bytes ({name})" if name else ""
+
+
+def stream_decoder(stream: StreamConfig, definition: str = "") -> Callable[[bytes], Decoded] | None:
+    """Return a stream's decoder, with names and units of its profile; None: it has no values.
+
+    Args:
+        stream: its entry in the profile.
+        definition: of its message type, where ``needs_definition``; empty: unknown.
+
+    Raises:
+        ConfigError: the definition cannot be read, or has no field that the mapping names.
+    """
+    kind = kind_of(stream)
+    if not needs_definition(stream):
+        named = stream.type == JOINT_STATE and stream.mapping is None
+        return JointStates(stream.joint_names, stream.units) if named else kind.decode
+    if not definition:
+        raise ConfigError(f"{stream.type} is not defined, so its values cannot be read")
+    mapping = kind.mapping
+    if mapping is not None and stream.joint_names:
+        mapping = replace(mapping, names=stream.joint_names)
+    types = parse_definition(stream.type, definition)
+    return MappedDecoder(stream.type, types, mapping, stream.units)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
+from robot_recorder.model.mapping import AUTOMATIC, StampRule, StreamMapping
 from robot_recorder.model.qos import Durability, Qos, Reliability
 from robot_recorder.model.quality_settings import NO_SETTINGS, QualitySettings
 from robot_recorder.model.units import JointUnit
@@ -77,6 +78,8 @@ class StreamConfig:
         joint_names: names of the joints, if the messages have none.
         units: units of joint positions, the first match counts; for an unknown message type, the
             unit of all its numbers.
+        mapping: which fields of the messages are its values; None: as its message type says.
+        stamp: where its timestamps come from.
     """
 
     name: str
@@ -96,6 +99,8 @@ class StreamConfig:
     quality: QualitySettings = field(default=NO_SETTINGS, hash=False)
     joint_names: tuple[str, ...] = ()
     units: tuple[JointUnit, ...] = ()
+    mapping: StreamMapping | None = None
+    stamp: StampRule = AUTOMATIC
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,6 @@ class Channel:
 
     Attributes:
         bag_topic: its description in a bag; replaced when the publishers change.
-        stamped: whether its messages begin with a std_msgs/Header.
         latched: whether its publishers keep messages for late subscribers (transient local).
         wrong_type: the type it is published with, if that differs from the subscribed one.
         publishers: current number of publishers.
@@ -47,7 +46,6 @@ class Channel:
     """
 
     bag_topic: BagTopic
-    stamped: bool = False
     latched: bool = False
     wrong_type: str = ""
     publishers: int = 0

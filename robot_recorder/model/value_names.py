@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 _NAME = re.compile(r"^(?P<path>.*?)(?: \((?P<unit>[^()]*)\))?$", re.DOTALL)
@@ -24,6 +25,18 @@ def split_name(name: str) -> tuple[str, str]:
 def joint_of(name: str) -> str:
     """Return the joint that a value of a joint state belongs to."""
     return split_name(name)[0].partition("/")[2]
+
+
+@lru_cache(maxsize=256)
+def quaternion_starts(names: tuple[str, ...]) -> tuple[int, ...]:
+    """Return the places where unit quaternions begin: ``orientation/.../x (1)``, y, z and w."""
+    found = []
+    for at, name in enumerate(names):
+        path = name.removesuffix("x (1)")
+        whole = tuple(f"{path}{axis} (1)" for axis in "xyzw")
+        if name.startswith("orientation/") and names[at : at + 4] == whole:
+            found.append(at)
+    return tuple(found)
 
 
 def joint_label(joint: str) -> str:

@@ -23,7 +23,6 @@ from rclpy.node import Node
 
 from robot_recorder.clocks.robot_clock import RobotClock
 from robot_recorder.messages.installed_types import (
-    has_header,
     message_class,
     message_definition,
     type_hash,
@@ -98,7 +97,7 @@ class Ingest:
             message_type = message_class(type_name)
             definition = message_definition(type_name)
             bag_topic = BagTopic(name, type_name, (), type_hash(type_name), definition)
-            channel = Channel(bag_topic, stamped=has_header(type_name))
+            channel = Channel(bag_topic)
             known = self._readers[name] = TopicReader(channel, message_type, qos)
         elif known.channel.bag_topic.type != type_name:
             raise ConfigError(

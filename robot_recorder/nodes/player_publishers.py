@@ -87,6 +87,9 @@ class Publishers:
 
     def publish(self, message: Message) -> None:
         """Publish a message's recorded bytes; count it as refused if they do not fit the type."""
+        if not message.data:  # it could not be converted from ROS 1; the middleware would send it
+            self.refused[message.topic] += 1
+            return
         try:
             self._publishers[message.topic].publish(message.data)
         except Exception:

@@ -6,9 +6,9 @@ from typing import Any
 
 from rclpy.node import Node
 
-from robot_recorder.model.errors import ConfigError
 from robot_recorder.nodes.ingest import Ingest
 from robot_recorder.nodes.labeller import LabellerNode
+from robot_recorder.nodes.live_streams import live_stream
 from robot_recorder.nodes.quality_topic import QualityTopic
 from robot_recorder.nodes.recorder import RecorderNode
 from robot_recorder.nodes.recorder_setup import (
@@ -42,11 +42,7 @@ def recorder_node(ingest: Ingest) -> RecorderNode:
     recorder = Recorder(robot, profile, store, settings, ingest.clock, own, node.get_namespace())
     recorder.claim = claim(node, store, robot)
     for stream in profile.streams:
-        try:
-            channel = ingest.subscribe(stream.topic, stream.type, stream.qos)
-        except ConfigError as error:
-            raise ConfigError(f"stream '{stream.name}': {error}") from error
-        recorder.streams.watch(channel, stream)
+        recorder.streams.watch(live_stream(ingest, stream))
     ingest.add_sink(recorder.on_batch)
     node.start(recorder, ingest, quality)
     return node

@@ -15,16 +15,17 @@ from robot_recorder.alignment.aligner import Aligner
 from robot_recorder.alignment.frame_messages import encode_frame
 from robot_recorder.alignment.frames import Frames
 from robot_recorder.alignment.lane import Lane
-from robot_recorder.messages.cdr import HeaderStamps
-from robot_recorder.messages.installed_types import has_header
+from robot_recorder.messages.stamps import LazyStamps, StampReader
 from robot_recorder.model.streams import NS_PER_MS
 from robot_recorder.model.topics import Batch, Channel, Sample
 from robot_recorder.msg import AlignedFrame, ClockModels, FrameLayout
 from robot_recorder.nodes.conversions import to_time
 from robot_recorder.nodes.ingest import Ingest
 from robot_recorder.nodes.layout_messages import to_clock_models, to_layout
+from robot_recorder.nodes.live_streams import live_stream
 from robot_recorder.nodes.log import NodeLog
 from robot_recorder.nodes.runtime import LATCHED, profile_parameter
+from robot_recorder.recorder.live_stream import decoders_by_name
 
 # Counts of samples that are reported as a warning; the other counts are normal.
 _TROUBLE = (
@@ -49,10 +50,11 @@ class SynchronizerNode(Node):
         super().__init__("synchronizer")
         self._profile = profile_parameter(self)
         self._streams = self._profile.aligned
-        self._channels: dict[Channel, tuple[int, bool]] = {}
-        for index, stream in enumerate(self._streams):
-            channel = ingest.subscribe(stream.topic, stream.type, stream.qos)
-            self._channels[channel] = (index, has_header(stream.type))
+        self._channels: dict[Channel, list[tuple[int, StampReader]]] = {}
+        live = [live_stream(ingest, stream) for stream in self._streams]
+        self._decoders = decoders_by_name(live)
+        for index, found in enumerate(live):
+            self._channels.setdefault(found.channel, []).append((index, found.reader))
         self._names = [s.name.encode() + b"\0" for s in self._streams]
         self._topics = [self.resolve_topic_name(s.topic) for s in self._streams]
         self._frames = self.create_publisher(AlignedFrame, "synchronizer/frames", 100)
@@ -70,8 +72,9 @@ class SynchronizerNode(Node):
 
     def _new_aligner(self) -> Aligner:
         return Aligner(
-            self._streams, self._profile.frame_clock, self._profile.deadline_ns, self._publish
-        )
+            self._streams, self._profile.frame_clock, self._profile.deadline_ns, self._publish,
+            decoders=self._decoders,
+        )  # fmt: skip
 
     # -- in the ingest's thread
 
@@ -91,18 +94,19 @@ class SynchronizerNode(Node):
             )
 
     def _push(self, samples: list[Sample]) -> None:
-        parts: dict[Channel, tuple[list[int], list[bytes]]] = {}
-        for channel, data, receive_ns, *_ in samples:
+        parts: dict[Channel, tuple[list[int], list[int], list[bytes]]] = {}
+        for channel, data, receive_ns, send_ns, *_ in samples:
             if channel in self._channels:
                 part = parts.get(channel)
                 if part is None:
-                    part = parts[channel] = [], []
+                    part = parts[channel] = [], [], []
                 part[0].append(receive_ns)
-                part[1].append(data)
-        for channel, (receives, payloads) in parts.items():
-            index, stamped = self._channels[channel]
-            stamps = HeaderStamps(payloads) if stamped else [0] * len(payloads)
-            self._aligner.push(index, stamps, receives, payloads)
+                part[1].append(send_ns)
+                part[2].append(data)
+        for channel, (receives, sends, payloads) in parts.items():
+            for index, reader in self._channels[channel]:
+                stamps = LazyStamps(reader, payloads, sends, receives)
+                self._aligner.push(index, stamps, receives, payloads)
 
     def _publish(self, frames: Frames) -> None:
         names = self._aligner.value_names

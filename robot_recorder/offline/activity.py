@@ -13,7 +13,7 @@ import numpy as np
 
 from robot_recorder.clocks.source_clock import SourceClock
 from robot_recorder.episodes.episode import Episode
-from robot_recorder.messages.kinds import KINDS, Sort, sort_of
+from robot_recorder.messages.kinds import Sort, kind_of, needs_definition, stream_decoder
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.model.streams import NS_PER_MS, StreamConfig
 from robot_recorder.offline.plan import Plan
@@ -94,10 +94,11 @@ def activities(episode: Episode, plan: Plan) -> dict[str, Activity]:
 
 def _reader(stream: StreamConfig, plan: Plan) -> Callable[[bytes], np.ndarray] | None:
     """Return a function from message bytes to values or a small image; None: no such function."""
-    if sort_of(stream.type) is Sort.IMAGE:
+    if kind_of(stream).sort is Sort.IMAGE:
         return partial(_picture, stream.type)
-    kind = KINDS.get(stream.type)
-    decode = kind.decode if kind else plan.decoders.get(stream.name)
+    decode = plan.decoders.get(stream.name)
+    if decode is None and not needs_definition(stream):
+        decode = stream_decoder(stream)
     if decode is None:
         return None
     telling: dict[tuple[str, ...], list[int]] = {}

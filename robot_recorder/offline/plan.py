@@ -18,16 +18,17 @@ from robot_recorder.clocks.source_clock import ClockSetting, Restamp
 from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.messages.decoders import Decoded
+from robot_recorder.messages.definition import begins_with_header
 from robot_recorder.messages.kinds import KINDS
+from robot_recorder.messages.stamps import StampReader
 from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.errors import BagError, ConfigError, DecodeError
 from robot_recorder.model.streams import NS_PER_MS, FrameClock, RobotProfile, StreamConfig
+from robot_recorder.offline.definitions import Definitions, bag_definitions, decoders_of
 from robot_recorder.offline.guess import Guess, TopicSummary, guess_profile
 from robot_recorder.offline.stamp_order import log_times_stand, read_by_stamp
-from robot_recorder.offline.unknown_types import bag_types, foreign_decoder, without_values
 from robot_recorder.quality.audit import AuditedStream
 
-_HEADER = re.compile(r"^\s*(std_msgs/(msg/)?)?Header\s+\w+\s*$")
 _LAYOUT, _CLOCKS = "synchronizer/layout", "synchronizer/clocks"
 
 
@@ -39,10 +40,10 @@ class Plan:
         profile: profile with only the streams whose topics are in the bag. An episode's own profile
             keeps all streams, so that absent ones are missing in frames as they were live.
         topics: fully qualified topic by stream name.
-        stamped: names of the streams whose messages begin with a header.
+        readers: readers of the streams' stamps, by stream name.
         seeds: value order and clock corrections of the live run, by stream name.
         restamp: function that removes jumps of the robot's own clock from stamps; None: no jumps.
-        decoders: by stream name, for message types that the package does not know.
+        decoders: by stream name, for streams that are read by the definition of their type.
         guessed: whether the profile was guessed from the topics.
         absent: topics of the profile that are missing from the bag.
         left_out: reason by topic for every topic that did not become a stream of a guess.
@@ -53,7 +54,7 @@ class Plan:
 
     profile: RobotProfile
     topics: dict[str, str]
-    stamped: frozenset[str]
+    readers: Mapping[str, StampReader]
     seeds: Mapping[str, Seed]
     restamp: Restamp | None
     decoders: Mapping[str, Callable[[bytes], Decoded]]
@@ -91,7 +92,11 @@ class Plan:
         """
         if self.span is None:
             return read_columns(path, topics)
-        return read_by_stamp(path, topics, {self.topics[name] for name in self.stamped})
+        return read_by_stamp(
+            path,
+            topics,
+            {self.topics[name] for name, reader in self.readers.items() if reader.has_header},
+        )
 
     @property
     def aligned(self) -> tuple[StreamConfig, ...]:
@@ -101,13 +106,14 @@ class Plan:
     def audited(self, streams: Iterable[StreamConfig]) -> list[AuditedStream]:
         """Return streams of the profile, whether or not the bag has them, for an audit."""
         return [
-            AuditedStream(s, self.topics.get(s.name, s.topic), s.name in self.stamped)
+            AuditedStream(s, self.topics.get(s.name, s.topic), self.readers.get(s.name))
             for s in streams
         ]
 
     def stamps(self, stream: str, column: Column) -> Int64s:
         """Return the source stamps of a stream's messages, int64[n], ns; 0: not stamped."""
-        return column.stamps() if stream in self.stamped else np.zeros_like(column.receives)
+        reader = self.readers[stream]
+        return reader.read(column.payloads, column.sends, column.receives, column.headers)
 
     def frame_clock(self, rate_hz: float | None, reference: str) -> FrameClock:
         """Return the frame clock for the given options, with defaults from the profile.
@@ -171,15 +177,11 @@ def make_plan(
             + ", ".join(sorted(definitions))
             + "; give the right one with --profile"
         )
-    stamped = frozenset(
-        s.name
-        for s in found.streams
-        if is_stamped(s.type, definitions.get(topics[s.name], (s.type, ""))[1])
-    )
-    decoders, unread = _decoders(episode, found)
+    known = bag_definitions(episode.path)
+    decoders, unread = decoders_of(found.aligned, known)
     seeds, unseeded = _seeds(episode, set(definitions)) if same else ({}, 0)
     return Plan(
-        found, topics, stamped, seeds,
+        found, topics, _readers(episode, found, known), seeds,
         restamp_by(episode.clock_jumps), decoders, guess is not None,
         tuple(s.topic for s in profile.streams if s.name not in there),
         guess.left_out if guess else {}, unread, _stamp_span(episode, definitions), unseeded,
@@ -324,28 +326,25 @@ def is_stamped(type_name: str, definition: str) -> bool:
     found = re.search(rf"struct\s+{type_name.rpartition('/')[2]}\s*\{{([^;]*);", definition)
     if found:  # IDL: the first member, after annotations
         return "std_msgs::msg::Header" in found[1]
-    lines = (line.split("#")[0] for line in definition.split("\n====")[0].splitlines())
-    first = next((line for line in lines if line.strip()), "")
-    return bool(_HEADER.match(first))
+    return begins_with_header(type_name, definition)
 
 
-_Decoders = dict[str, Callable[[bytes], Decoded]]
+def _readers(
+    episode: Episode, profile: RobotProfile, definitions: Definitions
+) -> dict[str, StampReader]:
+    """Return the readers of the streams' stamps.
 
-
-def _decoders(episode: Episode, profile: RobotProfile) -> tuple[_Decoders, dict[str, str]]:
-    """Return decoders for streams of unknown types, and why other streams cannot be decoded."""
-    unknown = [s for s in profile.aligned if s.type not in KINDS]
-    # Our own episodes: the live frames had no values of unknown types either.
-    if not unknown or "episode_id" in episode.facts:
-        return {}, {}
-    store = bag_types(episode.path)
-    why = {s.name: reason for s in unknown if (reason := without_values(store, s.type))}
-    found = {
-        s.name: decoder
-        for s in unknown
-        if (decoder := foreign_decoder(store, s.type, next(iter(s.units), None))) is not None
-    }
-    return found, why
+    Raises:
+        ConfigError: a stream's ``stamp`` does not fit its type.
+    """
+    readers = {}
+    for s in profile.streams:
+        definition = definitions.get(s.type, "")
+        try:
+            readers[s.name] = StampReader(s, is_stamped(s.type, definition), definition)
+        except ConfigError as error:
+            raise ConfigError(f"{episode.path}: stream '{s.name}': {error}") from error
+    return readers
 
 
 def _seeds(episode: Episode, there: set[str]) -> tuple[dict[str, Seed], int]:

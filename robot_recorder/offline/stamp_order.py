@@ -81,4 +81,5 @@ def _sorted(parts: list[Column], stamped: bool) -> Column:
         stamps = np.concatenate([part.stamps() for part in parts])
         receives = np.where(stamps != 0, stamps, receives)
     order = np.argsort(receives, kind="stable")
-    return Column(receives[order], headers[order], _Sorted([p.payloads for p in parts], order))
+    payloads = _Sorted([p.payloads for p in parts], order)
+    return Column(receives[order], receives[order], headers[order], payloads)

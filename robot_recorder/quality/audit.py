@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from robot_recorder.alignment.certificate import Certificate, FrameStats, StreamInput, certify
 from robot_recorder.alignment.stream_tally import StreamTally
 from robot_recorder.clocks.source_clock import Restamp, robot_stamps
+from robot_recorder.messages.stamps import StampReader, stamp_text
 from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.streams import FrameClock, StreamConfig
 from robot_recorder.quality.inspector import Inspector
@@ -24,12 +26,17 @@ class AuditedStream:
     Attributes:
         config: its entry in the profile.
         topic: fully qualified.
-        stamped: whether its messages begin with a header.
+        reader: reads its stamps, and counts where they came from; None: unknown.
     """
 
     config: StreamConfig
     topic: str
-    stamped: bool = True
+    reader: StampReader | None = None
+
+    @property
+    def has_header(self) -> bool:
+        """Return whether stamps are read from headers."""
+        return self.reader is None or self.reader.has_header
 
 
 class EpisodeAudit:
@@ -49,7 +56,8 @@ class EpisodeAudit:
         """
         self.streams = {stream.config.name: stream for stream in streams}
         self._inspector = inspector
-        self._tallies = {n: StreamTally(s.config, s.stamped) for n, s in self.streams.items()}
+        self._tallies = {n: StreamTally(s.config, s.has_header) for n, s in self.streams.items()}
+        self._read = {n: Counter(s.reader.used) for n, s in self.streams.items() if s.reader}
         self._inspected = {
             n
             for n, s in self.streams.items()
@@ -122,10 +130,17 @@ class EpisodeAudit:
                 self._tallies[name].figures(start_ns, stop_ns),
                 *lost(s.topic),
                 (notes or self._layout_notes)(name),
+                self._stamp_text(s),
             )
             for name, s in self.streams.items()
         ]
         return certify(inputs, frames, clock, *unreadable)
+
+    def _stamp_text(self, stream: AuditedStream) -> str:
+        """Return where a stream's stamps came from; empty: unknown."""
+        if stream.reader is None:
+            return ""
+        return stamp_text(stream.reader.text, stream.reader.used - self._read[stream.config.name])
 
     def _layout_notes(self, stream: str) -> tuple[str, ...]:
         return self._inspector.layout_notes(stream) if self._inspector is not None else ()

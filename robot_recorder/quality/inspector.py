@@ -10,7 +10,14 @@ from robot_recorder.alignment.command_pairing import nearest_topics
 from robot_recorder.configuration.tasks import Task
 from robot_recorder.messages.cdr import CdrReader
 from robot_recorder.messages.decoders import Decoded
-from robot_recorder.messages.kinds import CAMERA_INFO, KINDS, Sort, sort_of, stream_decoder
+from robot_recorder.messages.kinds import (
+    CAMERA_INFO,
+    UNKNOWN_KIND,
+    Sort,
+    kind_of,
+    needs_definition,
+    stream_decoder,
+)
 from robot_recorder.messages.urdf import joint_limits
 from robot_recorder.model.arrays import Bools, Int64s
 from robot_recorder.model.check_result import Result
@@ -126,12 +133,13 @@ class Inspector:
     def _watch(self, stream: StreamConfig, decode: Callable[[bytes], Decoded] | None) -> None:
         timing = TIMING_CHECKS if certified(stream) else PRESENCE_CHECKS
         self._checks += self._built(timing, stream)
-        if sort_of(stream.type) is Sort.IMAGE:
+        if kind_of(stream).sort is Sort.IMAGE:
             camera = CameraWatch(stream, self._looker, lambda kinds: self._built(kinds, stream))
             self._cameras[stream.name] = camera
             self._checks += camera.checks
             return
-        decode = stream_decoder(stream) if stream.type in KINDS else decode
+        if decode is None and not needs_definition(stream):
+            decode = stream_decoder(stream)
         if decode is None:
             return
         wanted = value_checks(stream)
@@ -332,7 +340,7 @@ class Inspector:
             self._break(
                 f"{name}: {numbers.others} messages have more named values than can be kept"
             )
-        if numbers.stream.type not in KINDS:
+        if kind_of(numbers.stream) is UNKNOWN_KIND:
             for note in numbers.notes:
                 self._break(
                     f"{name}: {numbers.stream.type} is not understood, only its timing is checked "

@@ -51,14 +51,18 @@ class HealthReport:
 class HealthMonitor:
     """Counts the samples of one stream in buckets of 0.1 s; uses constant memory."""
 
-    def __init__(self, config: StreamConfig, channel: Channel, profile: RobotProfile) -> None:
+    def __init__(
+        self, config: StreamConfig, channel: Channel, profile: RobotProfile, stamp: str = ""
+    ) -> None:
         """Create the monitor without samples.
 
         Args:
             config: the stream.
             channel: its channel; the ingest keeps its publishers and QoS up to date.
             profile: gives the limits.
+            stamp: where its stamps come from.
         """
+        self.stamp = stamp
         self.config = config
         self.channel = channel
         self.topic = channel.topic

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -13,13 +13,13 @@ from robot_recorder.alignment.certificate import Certificate, FrameStats, TickSp
 from robot_recorder.alignment.frame_messages import OWN_READERS
 from robot_recorder.alignment.frames import Frame
 from robot_recorder.clocks.source_clock import Restamp
-from robot_recorder.messages.cdr import HEAD, stamps_of
 from robot_recorder.model.errors import DecodeError
-from robot_recorder.model.streams import NS_PER_S, RobotProfile, StreamConfig
+from robot_recorder.model.streams import NS_PER_S, RobotProfile
 from robot_recorder.model.topics import Channel, Sample
 from robot_recorder.quality.audit import AuditedStream, EpisodeAudit, Lost
 from robot_recorder.quality.inspector import Inspector
 from robot_recorder.quality.verdict import QualityReport
+from robot_recorder.recorder.live_stream import LiveStream
 
 # Samples per batch: many cost little more than one. Bounded in bytes, because of pictures.
 _AT_ONCE, _BYTES_AT_ONCE, _LEAST_AT_ONCE = 2000, 1_000_000, 30
@@ -30,12 +30,13 @@ _NEVER = 1 << 62
 
 
 @dataclass
-class _Stream:
-    """Samples of a stream that are waiting to be counted."""
+class _Waiting:
+    """Samples of a channel that are waiting to be counted."""
 
-    name: str
+    streams: list[LiveStream] = field(default_factory=list)
     at_once: int = _LEAST_AT_ONCE
     receives: list[int] = field(default_factory=list)
+    sends: list[int] = field(default_factory=list)
     messages: list[bytes] = field(default_factory=list)
 
 
@@ -106,7 +107,7 @@ class LiveAudit:
 
     def __init__(
         self,
-        streams: Mapping[Channel, StreamConfig],
+        streams: Sequence[LiveStream],
         profile: RobotProfile,
         frames: Channel,
         from_ns: int,
@@ -117,7 +118,7 @@ class LiveAudit:
         """Create the audit of one episode.
 
         Args:
-            streams: stream of each channel.
+            streams: the profile's streams.
             profile: the robot's profile.
             frames: channel of the aligned frames.
             from_ns: begin of the episode with its pre-roll, robot clock.
@@ -125,11 +126,11 @@ class LiveAudit:
             restamp: returns the correction of timestamps for the clock's jumps so far.
             inspector: also gets the samples; None: no quality report is made.
         """
-        self.channels = list(streams)
-        self._waiting = {channel: _Stream(config.name) for channel, config in streams.items()}
-        audited = [
-            AuditedStream(s, channel.topic, channel.stamped) for channel, s in streams.items()
-        ]
+        self._waiting: dict[Channel, _Waiting] = {}
+        for stream in streams:
+            self._waiting.setdefault(stream.channel, _Waiting()).streams.append(stream)
+        self.channels = list(self._waiting)
+        audited = [AuditedStream(s.config, s.channel.topic, s.reader) for s in streams]
         self._audit = EpisodeAudit(audited, inspector)
         self._profile = profile
         self._from_ns, self._start_ns = from_ns, start_ns
@@ -146,13 +147,14 @@ class LiveAudit:
         """Take samples in order of receipt."""
         waiting = self._waiting
         receive_ns = self._looked_ns
-        for channel, data, receive_ns, *_ in samples:
+        for channel, data, receive_ns, send_ns, *_ in samples:
             stream = waiting.get(channel)
             if stream is not None:
                 stream.receives.append(receive_ns)
+                stream.sends.append(send_ns)
                 stream.messages.append(data)
                 if len(stream.messages) >= stream.at_once:
-                    self._count(channel, stream)
+                    self._count(stream)
             else:
                 self._own.add(channel, data, receive_ns)
         if receive_ns >= self._looked_ns + _WAIT_NS:
@@ -161,21 +163,21 @@ class LiveAudit:
     def _look(self, now_ns: int) -> None:
         """Count all waiting samples."""
         self._looked_ns = now_ns
-        for channel, stream in self._waiting.items():
-            if stream.messages:
-                self._count(channel, stream)
+        for waiting in self._waiting.values():
+            if waiting.messages:
+                self._count(waiting)
         self._audit.advance(self._from_ns, now_ns)
 
-    def _count(self, channel: Channel, stream: _Stream) -> None:
-        receives, messages = np.array(stream.receives, dtype=np.int64), stream.messages
-        stamps = np.zeros_like(receives)
-        if channel.stamped:
-            stamps = stamps_of([message[:HEAD] for message in messages])
-        stream.receives, stream.messages = [], []
-        stream.at_once = max(
+    def _count(self, waiting: _Waiting) -> None:
+        receives, messages = np.array(waiting.receives, dtype=np.int64), waiting.messages
+        sends = np.array(waiting.sends, dtype=np.int64)
+        waiting.receives, waiting.sends, waiting.messages = [], [], []
+        waiting.at_once = max(
             min(_AT_ONCE, _BYTES_AT_ONCE // (len(messages[0]) + 1)), _LEAST_AT_ONCE
         )
-        self._audit.add(stream.name, stamps, receives, messages, self._restamp())
+        for stream in waiting.streams:
+            stamps = stream.reader.read(messages, sends, receives)
+            self._audit.add(stream.config.name, stamps, receives, messages, self._restamp())
 
     def certificate(self, to_ns: int, lost: Lost) -> Certificate:
         """Return the certificate; call it once, after the last ``add``.

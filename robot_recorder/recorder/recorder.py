@@ -37,6 +37,7 @@ from robot_recorder.recorder.disk_space import (
 )
 from robot_recorder.recorder.health import HealthMonitor, HealthReport
 from robot_recorder.recorder.live_audit import LiveAudit
+from robot_recorder.recorder.live_stream import decoders_by_name
 from robot_recorder.recorder.recording import EpisodeStart, OwnChannels, Recording, StopReason
 from robot_recorder.recorder.ring import Ring
 from robot_recorder.recorder.start_gate import judge_start
@@ -298,7 +299,7 @@ class Recorder:
         if not self.settings.check:
             return []
         with self._lock:
-            streams = dict(self.streams.streams)
+            streams = list(self.streams.streams)
             samples = self.ring.since(now_ns - NS_PER_S).samples
         try:
             known = self.settings.tasks.tasks.get(task)
@@ -342,7 +343,11 @@ class Recorder:
         try:
             if not self.settings.check:
                 return None
-            return Inspector(self._profile, task, self.settings.looker)
+            streams = self.streams.streams
+            unread = {s.config.name: s.no_values for s in streams if s.no_values}
+            decoders = decoders_by_name(streams)
+            looker = self.settings.looker
+            return Inspector(self._profile, task, looker, decoders, unread=unread)
         except Exception as error:  # a bag can be checked later, but a missed take is lost
             logging.getLogger(__name__).exception(
                 "this episode is not checked; run robot-recorder check on it"

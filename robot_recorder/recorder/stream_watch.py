@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from operator import itemgetter
 
 from robot_recorder.clocks.robot_clock import RobotClock
-from robot_recorder.messages.cdr import header_stamp_ns
-from robot_recorder.model.errors import DecodeError
-from robot_recorder.model.streams import NS_PER_MS, RobotProfile, StreamConfig
+from robot_recorder.messages.stamps import StampReader
+from robot_recorder.model.streams import NS_PER_MS, RobotProfile
 from robot_recorder.model.topics import Channel, Sample
 from robot_recorder.recorder.health import HealthMonitor, HealthReport
 from robot_recorder.recorder.latched import LatchedCache
+from robot_recorder.recorder.live_stream import LiveStream
 
 _channel = itemgetter(0)
 _PERIOD_NS = 50 * NS_PER_MS
@@ -28,21 +29,19 @@ class StreamWatch:
             profile: gives the limits of health.
             clock: clock of the samples' receive times.
         """
-        self.monitors: dict[Channel, HealthMonitor] = {}
+        self.streams: list[LiveStream] = []
+        self._monitors: dict[Channel, list[tuple[HealthMonitor, StampReader]]] = {}
         self.latched = LatchedCache()
         self._profile = profile
         self._robot_clock = clock
         self._waiting: list[Sample] = []
         self._looked_ns = 0
 
-    @property
-    def streams(self) -> dict[Channel, StreamConfig]:
-        """Return the watched streams by channel."""
-        return {channel: monitor.config for channel, monitor in self.monitors.items()}
-
-    def watch(self, channel: Channel, config: StreamConfig) -> None:
-        """Start to monitor a channel as a stream."""
-        self.monitors[channel] = HealthMonitor(config, channel, self._profile)
+    def watch(self, stream: LiveStream) -> None:
+        """Start to monitor a stream."""
+        self.streams.append(stream)
+        monitor = HealthMonitor(stream.config, stream.channel, self._profile, stream.reader.text)
+        self._monitors.setdefault(stream.channel, []).append((monitor, stream.reader))
 
     def add(self, samples: list[Sample]) -> None:
         """Take samples in order of receipt."""
@@ -59,21 +58,16 @@ class StreamWatch:
         counts = Counter(map(_channel, samples))
         newest = dict(zip(map(_channel, samples), samples))
         for channel, count in counts.items():
-            monitor = self.monitors.get(channel)
-            if monitor is not None:
+            for monitor, reader in self._monitors.get(channel, ()):
                 monitor.on_samples(count, newest[channel].receive_ns)
-                if channel.stamped:
-                    self._compare_stamp(monitor, newest[channel])
+                self._compare_stamp(monitor, reader, newest[channel])
         if any(channel.latched for channel in counts):
             for sample in samples:
                 if sample.channel.latched:
                     self.latched.keep(sample)
 
-    def _compare_stamp(self, monitor: HealthMonitor, sample: Sample) -> None:
-        try:
-            stamp_ns = header_stamp_ns(sample.data)
-        except DecodeError:
-            return  # invalid header: recorded all the same; the checks report it
+    def _compare_stamp(self, monitor: HealthMonitor, reader: StampReader, sample: Sample) -> None:
+        stamp_ns = reader.one(sample.data, sample.send_ns, sample.receive_ns)
         if stamp_ns and not self._robot_clock.plain:
             stamp_ns = self._robot_clock.stamp(stamp_ns)
         monitor.on_stamp(sample.receive_ns, stamp_ns)
@@ -82,10 +76,13 @@ class StreamWatch:
         """Shift all times after the robot clock was set by ``by_ns``."""
         self.look()
         self.latched.shift(by_ns)
-        for monitor in self.monitors.values():
+        for monitor in self._every():
             monitor.shift(by_ns)
 
     def health(self, now_ns: int) -> list[tuple[HealthMonitor, HealthReport]]:
         """Return monitor and state of every stream, in the order of ``watch``."""
         self.look()
-        return [(monitor, monitor.report(now_ns)) for monitor in self.monitors.values()]
+        return [(monitor, monitor.report(now_ns)) for monitor in self._every()]
+
+    def _every(self) -> Iterator[HealthMonitor]:
+        yield from (monitor for part in self._monitors.values() for monitor, _ in part)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from robot_recorder.configuration.tasks import Task
-from robot_recorder.messages.image_messages import IMAGE_TYPES
+from robot_recorder.messages.kinds import Sort, kind_of
 from robot_recorder.model.check_result import Level, Result
 from robot_recorder.model.quality_settings import NO_SETTINGS, budget_of
-from robot_recorder.model.streams import RobotProfile, StreamConfig
+from robot_recorder.model.streams import RobotProfile
 from robot_recorder.model.topics import Channel, Sample
 from robot_recorder.quality.inspector import Inspector
 from robot_recorder.recorder.live_audit import LiveAudit
+from robot_recorder.recorder.live_stream import LiveStream, decoders_by_name
 
 # Checks that fail whatever comes later. Stream health judges rates and clocks by the same rules.
 _SURE = ("undecodable", "not_a_number", "repeated_stamps")
@@ -22,7 +23,7 @@ _LAST = 20  # messages of each stream
 def foresee(
     profile: RobotProfile,
     task: Task | None,
-    streams: Mapping[Channel, StreamConfig],
+    streams: Sequence[LiveStream],
     samples: Sequence[Sample],
 ) -> list[Result]:
     """Return the results that will reject an episode with these samples; empty: none for certain.
@@ -32,16 +33,17 @@ def foresee(
     Args:
         profile: the robot's profile.
         task: None: unknown.
-        streams: stream of each channel.
+        streams: the profile's streams.
         samples: the latest samples, in order of receipt.
     """
-    checked = {c: s for c, s in streams.items() if s.type not in IMAGE_TYPES}
-    last = _last_of_each([s for s in samples if s.channel in checked])
+    checked = [s for s in streams if kind_of(s.config).sort is not Sort.IMAGE]
+    channels = {s.channel for s in checked}
+    last = _last_of_each([s for s in samples if s.channel in channels])
     if not last:
         return []
     no_frames = Channel(last[0].channel.bag_topic)  # a channel without samples
     first_ns, last_ns = last[0].receive_ns, last[-1].receive_ns
-    inspector = Inspector(profile, task)
+    inspector = Inspector(profile, task, decoders=decoders_by_name(checked))
     audit = LiveAudit(checked, profile, no_frames, first_ns, first_ns, lambda: None, inspector)
     audit.add(last)
     certificate = audit.certificate(last_ns, lambda topic: (None, ""))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from robot_recorder.messages.cdr import header_frame_id
-from robot_recorder.messages.kinds import KINDS, Sort, sort_of
+from robot_recorder.messages.kinds import KINDS, TACTILE, WRENCH, Sort, sort_of
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.streams import RobotProfile, Role
 from robot_recorder.rviz.shapes import Shape
@@ -33,7 +33,7 @@ def sensors(profile: RobotProfile) -> list[SensorStream]:
     return [
         SensorStream(s.name, s.topic, s.type)
         for s in profile.streams
-        if sort_of(s.type) in (Sort.WRENCH, Sort.TACTILE) and s.role is not Role.ACTION
+        if s.type in (WRENCH, TACTILE) and s.mapping is None and s.role is not Role.ACTION
     ]
 
 

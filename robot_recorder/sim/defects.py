@@ -107,7 +107,7 @@ class Tape:
         changed = []
         for (at, data), one, row in zip(messages, decoded, values):
             new, first = bytearray(data), 0
-            for start, count, kind in one.spans:
+            for start, count, kind, _ in one.spans:
                 part = row[first : first + count].astype(kind)
                 new[start : start + part.nbytes] = part.tobytes()
                 first += count

@@ -23,7 +23,7 @@ def test_every_whole_bag_is_described_alike(case: cases.Case, tmp_path: Path) ->
     assert topic["topic_metadata"]["name"] == "/joint_states"
     assert topic["topic_metadata"]["type"] == cases.JOINT_STATE
     assert topic["message_count"] == metadata["message_count"] == case.messages
-    assert metadata["storage_identifier"] in ("mcap", "sqlite3")
+    assert metadata["storage_identifier"] in ("mcap", "sqlite3", "rosbag_v2")
     assert bool(notes) == (case.name == "wrong_duration")
     with opened(path) as bag:
         (found,) = bag.topics()
@@ -68,7 +68,7 @@ def test_paths_that_are_not_bags_are_described(tmp_path: Path) -> None:
     assert not (mixed / METADATA_FILE).exists()
     for path, words in (
         (tmp_path / "nothing", "does not exist"),
-        (tmp_path / "text", "a file of 5 bytes that is neither MCAP nor a rosbag2 database"),
+        (tmp_path / "text", "of 5 bytes that is no MCAP file, rosbag2 database or ROS 1 bag"),
         (cases.empty_folder(tmp_path), "an empty folder"),
         (cases.a_pipe(tmp_path), "a FIFO"),
         (mixed, "both .mcap and .db3 files"),

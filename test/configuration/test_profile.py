@@ -85,7 +85,7 @@ def test_defaults_follow_from_type_and_role() -> None:
         ("streams:", "stream:", 5, ["'stream'", "did you mean 'streams'"]),
         ("  imu:", "  joints:", 15, ["twice"]),
         ("role: action", "role: action\n    of: jonts", 14, ["'jonts'", "there are joints"]),
-        ("role: action", "role: action\n    of: imu", 14, ["'imu'", "JointState", "joints"]),
+        ("role: action", "role: action\n    of: imu", 14, ["'imu'", "of joints", "joints"]),
         ("latency_ms: 1.5", "of: joints", 20, ["is for commands", "observation"]),
     ],
 )  # fmt: skip

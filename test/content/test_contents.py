@@ -25,7 +25,7 @@ def two_types(path: Path, messages: list[tuple[str, bytes, int]]) -> Path:
     writer = McapWriter()
     writer.open(path, {})
     channels = {
-        kind: Channel(BagTopic("/x", kind, (OfferedQos(),), "", HEADER), stamped=True)
+        kind: Channel(BagTopic("/x", kind, (OfferedQos(),), "", HEADER))
         for kind in dict.fromkeys(m[0] for m in messages)
     }
     for channel in channels.values():

@@ -70,7 +70,7 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     writer = McapWriter()
     writer.open(path, {})
     definition = HEADER + "float64 width\nfloat64 force\n"
-    channel = Channel(BagTopic("/gripper", GRIPPER, (OfferedQos(),), "", definition), stamped=True)
+    channel = Channel(BagTopic("/gripper", GRIPPER, (OfferedQos(),), "", definition))
     writer.add_topic(channel)
     samples = []
     for number in range(300):

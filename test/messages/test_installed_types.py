@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("rclpy")
 
 from robot_recorder.messages import installed_types
-from robot_recorder.messages.installed_types import has_header, message_class, message_definition
+from robot_recorder.messages.installed_types import message_class, message_definition
 from robot_recorder.model.errors import ConfigError
 
 
@@ -28,11 +28,6 @@ def test_a_type_is_found_by_its_name() -> None:
 def test_a_type_that_is_not_installed_is_an_error_with_the_remedy(name: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         message_class(name)
-
-
-def test_types_with_a_header_first_have_stamps() -> None:
-    assert has_header("sensor_msgs/msg/JointState") and has_header("robot_recorder/msg/Label")
-    assert not has_header("std_msgs/msg/String") and not has_header("geometry_msgs/msg/Wrench")
 
 
 def test_a_definition_holds_every_type_once() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from robot_recorder.messages.kinds import KINDS
-from robot_recorder.model.errors import DecodeError
+from robot_recorder.model.errors import ConfigError, DecodeError
 
 
 def test_the_table_is_right_about_which_types_have_a_header() -> None:
@@ -15,7 +15,10 @@ def test_the_table_is_right_about_which_types_have_a_header() -> None:
     from robot_recorder.messages.installed_types import message_class
 
     for type_name, kind in KINDS.items():
-        fields = message_class(type_name).get_fields_and_field_types()
+        try:
+            fields = message_class(type_name).get_fields_and_field_types()
+        except ConfigError:
+            continue  # not among the wheels
         assert kind.has_header == (next(iter(fields.values())) == "std_msgs/Header"), type_name
 
 

@@ -1,6 +1,6 @@
 """Frames aligned live equal those aligned again from the bag, to the last bit.
 
-Holds also: synchronizer.py, layout_messages.py.
+Holds also: synchronizer.py, layout_messages.py, live_streams.py.
 """
 
 from __future__ import annotations

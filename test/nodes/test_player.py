@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support import ros1
 from support.robot import PROFILE, Bench, process
 
 pytest.importorskip("rclpy")
@@ -410,3 +411,17 @@ def test_other_publishers_on_the_played_topics_are_reported(
     bag = small_bag(tmp_path / "bag", wrenches(300))
     with process("player", episode=bag, wait_s=15.0) as player:
         assert "/wrist/wrench have other publishers" in listener.played(player)
+
+
+def test_a_ros1_bag_is_played_without_what_cannot_be_converted(
+    tmp_path: Path, listener: Listener
+) -> None:
+    sent = [m for m in ros1.kuavo_messages(50) if m[0] == "/joint_states"]
+    sent[20] = ("/joint_states", sent[20][1], b"\xff" * 40)
+    bag = ros1.write_bag(tmp_path / "x.bag", {"/joint_states": ros1.JOINT_STATE}, sent)
+    listener.listen("/joint_states", ros1.JOINT_STATE)
+    with playing(listener, bag) as player:
+        output = listener.played(player)
+    assert len(listener.bytes("/joint_states")) == 49
+    assert "49 messages, timing" in output
+    assert "not played: /joint_states: 1 messages do not fit the installed version" in output

@@ -59,7 +59,7 @@ def test_a_single_fast_stream_loses_no_sample(tmp_path: Path) -> None:
     path = tmp_path / "fast"
     writer = McapWriter()
     writer.open(path, {})
-    channel = Channel(BagTopic("/wrist/wrench", WRENCH, (OfferedQos(),), "", HEADER), stamped=True)
+    channel = Channel(BagTopic("/wrist/wrench", WRENCH, (OfferedQos(),), "", HEADER))
     writer.add_topic(channel)
     stamps = [T0 + i * 1_000_000 for i in range(60_000)]
     writer.write([Sample(channel, wrench(s, 1.0), s + 500_000, s) for s in stamps])
@@ -75,10 +75,7 @@ def test_recorded_clock_jumps_are_removed_from_all_stamps(tmp_path: Path, by_s: 
     writer = McapWriter()
     writer.open(path, {"clock_jumps": json.dumps([[T0 + jump, round(by_s * NS)]])})
     topics = {"/joint_states": JOINTS, "/wrist/wrench": WRENCH}
-    channels = {
-        t: Channel(BagTopic(t, k, (OfferedQos(),), "", HEADER), stamped=True)
-        for t, k in topics.items()
-    }
+    channels = {t: Channel(BagTopic(t, k, (OfferedQos(),), "", HEADER)) for t, k in topics.items()}
     samples = []
     for channel in channels.values():
         writer.add_topic(channel)

@@ -120,19 +120,19 @@ def test_missing_and_unknown_streams_are_listed(tmp_path: Path) -> None:
         OPTIONAL
         + """
   eye: {topic: eye/image/compressed, type: sensor_msgs/msg/CompressedImage, role: observation, rate_hz: 20}
-  lidar: {topic: scan, type: sensor_msgs/msg/LaserScan, role: observation, rate_hz: 20}
+  lidar: {topic: scan, type: acme_msgs/msg/Scan, role: observation, rate_hz: 20}
 """
     )
     path = bag(tmp_path / "blind", {
         "/joint_states": swings(0.0), "/eye/image/compressed": (IMAGE, video),
-        "/scan": ("sensor_msgs/msg/LaserScan", scans), "/other": swings(1.0), "/silent": (IMAGE, []),
+        "/scan": ("acme_msgs/msg/Scan", scans), "/other": swings(1.0), "/silent": (IMAGE, []),
     }, profile_yaml=text, namespace="/", episode_id="e")  # fmt: skip
     report = check_episode(path).report
     assert report.verdict is Verdict.ACCEPT, report.sentence
     said = "\n".join(report.broken)
     assert "hand: nothing was recorded on " in said
     assert "eye: " in said and "in an unsupported encoding" in said
-    assert "lidar: sensor_msgs/msg/LaserScan is not understood, only its timing is checked" in said
+    assert "lidar: acme_msgs/msg/Scan is not understood, only its timing is checked" in said
     assert "/other (sensor_msgs/msg/JointState): no stream of the profile" in said
     assert "/silent (sensor_msgs/msg/CompressedImage): it has no messages" in said
     assert len(report.broken) == 5

@@ -27,7 +27,7 @@ def test_a_bag_is_aligned_by_the_profile_it_carries(tmp_path: Path) -> None:
     assert not plan.guessed and plan.absent == ()
     assert plan.topics["joints"] == "/robot_07/joint_states"
     assert plan.frame_clock(None, "") == FrameClock(20.0)
-    assert plan.stamped == {"joints", "wrench", "camera"}
+    assert all(reader.text == "header" for reader in plan.readers.values())
 
 
 def test_a_bag_without_a_profile_gets_an_editable_guess(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_unknown_types_are_read_field_by_field(tmp_path: Path) -> None:
             writer.write(connection, at + 10**6, store.serialize_cdr(message, "acme_msgs/msg/Skin"))
     episode = Episode.open(tmp_path / "bag")
     plan = make_plan(episode)
-    assert plan.stamped == {"skin"}
+    assert plan.readers["skin"].text == "header"
     found = align_episode(episode, plan, FrameClock(10.0))
     assert found.value_names == (("cells/0 (?)", "cells/1 (?)", "level (?)"),)
     column = found.frames.columns[0]

@@ -6,6 +6,7 @@ import struct
 
 import pytest
 from support.samples import T0, WRENCH, wrench
+from support.streams import live
 
 from robot_recorder.alignment.certificate import Certificate
 from robot_recorder.alignment.frame_messages import encode_frame
@@ -21,7 +22,7 @@ STREAM = StreamConfig(
     "wrench", "wrench", WRENCH, Role.OBSERVATION, 100, policy=Policy.LINEAR, tolerance_ns=50 * MS
 )
 PROFILE = RobotProfile("arm", FrameClock(10.0), 100 * MS, (STREAM,))
-CHANNEL = Channel(BagTopic("/wrench", WRENCH), stamped=True)
+CHANNEL = Channel(BagTopic("/wrench", WRENCH))
 FRAMES = Channel(BagTopic("/synchronizer/frames", "robot_recorder/msg/AlignedFrame"))
 STOP = T0 + 5 * S
 
@@ -43,7 +44,7 @@ def good_frames() -> list[tuple[Channel, bytes]]:
 
 def recorded(messages: list[tuple[Channel, bytes]]) -> tuple[Certificate, LiveAudit]:
     inspector = Inspector(PROFILE, None)
-    found = LiveAudit({CHANNEL: STREAM}, PROFILE, FRAMES, T0, T0, lambda: None, inspector)
+    found = LiveAudit([live(CHANNEL, STREAM)], PROFILE, FRAMES, T0, T0, lambda: None, inspector)
     moving = [wrench(T0 + n * 10 * MS, (n % 7, n % 5, n % 3, 0, 0, 0)) for n in range(500)]
     found.add(
         Sample(CHANNEL, data, T0 + n * 10 * MS, T0 + n * 10 * MS) for n, data in enumerate(moving)
@@ -108,6 +109,6 @@ def test_a_stream_with_the_type_of_a_recorder_message_is_an_ordinary_stream() ->
     """For example, one robot records the frames of another."""
     stream = StreamConfig("frames", "other/frames", FRAMES.bag_topic.type, Role.CONTEXT)
     channel = own("/other/frames", "AlignedFrame")
-    found = LiveAudit({channel: stream}, PROFILE, FRAMES, T0, T0, lambda: None)
+    found = LiveAudit([live(channel, stream)], PROFILE, FRAMES, T0, T0, lambda: None)
     found.add([Sample(channel, b"\0\1\0\0", T0, T0)])
     assert found.certificate(STOP, lambda topic: (0, "")).unreadable == 0

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from support.bags import angle, joint_state
 from support.samples import T0, wrench
+from support.streams import live
 
 from robot_recorder.alignment.frame_messages import encode_frame
 from robot_recorder.alignment.frames import NO_FLOATS, NO_INTS, Frame, FrameSample, SampleStatus
@@ -60,8 +61,8 @@ class Robot:
         )
         self.channels = []
         for stream in PROFILE.streams:
-            channel = Channel(BagTopic(f"/{stream.topic}", stream.type), stamped=True)
-            self.recorder.streams.watch(channel, stream)
+            channel = Channel(BagTopic(f"/{stream.topic}", stream.type))
+            self.recorder.streams.watch(live(channel, stream))
             self.channels.append(channel)
         self.now = T0
         self.fed = 0

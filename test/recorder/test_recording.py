@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support.bench import MS, PROFILE, STREAM, Bench, recorded, until
 from support.samples import wrench
+from support.streams import live
 
 from robot_recorder.bags.mcap_writer import McapWriter
 from robot_recorder.episodes.episode import Episode
@@ -81,7 +82,7 @@ def test_a_failing_disk_aborts_the_episode_and_the_losses_are_counted(tmp_path: 
 def test_an_episode_that_cannot_be_checked_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks: tuple[type, str]
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise KeyError("no such sensor")
 
     monkeypatch.setattr(*breaks, broken)
@@ -177,7 +178,7 @@ def test_losses_of_a_stream_without_a_rate_are_judged(tmp_path: Path) -> None:
     notes = Channel(BagTopic("/notes", "std_msgs/msg/String"), numbered=True)
     context = StreamConfig("notes", "notes", "std_msgs/msg/String", Role.CONTEXT)
     bench.recorder._profile = replace(PROFILE, streams=(STREAM, context))
-    bench.recorder.streams.watch(notes, context)
+    bench.recorder.streams.watch(live(notes, context))
     bench.feed(10)
     assert bench.start(force=True).ok
     bench.feed(100)

@@ -1,14 +1,20 @@
-"""Passing samples feed the health of their streams and the latched messages."""
+"""Passing samples feed the health of their streams and the latched messages.
+
+Holds also: live_stream.py.
+"""
 
 from __future__ import annotations
 
 import pytest
 from support.bench import PROFILE, STREAM
 from support.samples import T0, wrench, wrench_topic
+from support.streams import live
 
 from robot_recorder.clocks.robot_clock import RobotClock
+from robot_recorder.messages.stamps import StampReader
 from robot_recorder.model.streams import StreamHealth
 from robot_recorder.model.topics import Channel, Sample
+from robot_recorder.recorder.live_stream import LiveStream
 from robot_recorder.recorder.stream_watch import StreamWatch
 
 MS = 1_000_000
@@ -20,14 +26,14 @@ def sample(channel: Channel, at: int, late_ms: int = 0) -> Sample:
 
 @pytest.mark.parametrize("batch", [1, 7, 50])
 def test_health_does_not_depend_on_batches(batch: int) -> None:
-    watch, channel = StreamWatch(PROFILE, RobotClock()), Channel(wrench_topic(), stamped=True)
-    watch.watch(channel, STREAM)
+    watch, channel = StreamWatch(PROFILE, RobotClock()), Channel(wrench_topic())
+    watch.watch(live(channel, STREAM))
     sent = [sample(channel, T0 + i * 10 * MS) for i in range(400)]
     for first in range(0, 400, batch):
         watch.add(sent[first : first + batch])
     now = sent[-1].receive_ns
     ((monitor, report),) = watch.health(now)
-    assert monitor.config is STREAM and watch.streams == {channel: STREAM}
+    assert monitor.config is STREAM and watch.streams[0].channel is channel
     assert report.health is StreamHealth.OK
     assert report.rate_hz == pytest.approx(100, rel=0.05)
     ((_, later),) = watch.health(now + 2000 * MS)
@@ -36,11 +42,8 @@ def test_health_does_not_depend_on_batches(batch: int) -> None:
 
 def test_stamps_are_compared_only_where_messages_have_them() -> None:
     for stamped in (True, False):
-        watch, channel = (
-            StreamWatch(PROFILE, RobotClock()),
-            Channel(wrench_topic(), stamped=stamped),
-        )
-        watch.watch(channel, STREAM)
+        watch, channel = StreamWatch(PROFILE, RobotClock()), Channel(wrench_topic())
+        watch.watch(LiveStream(channel, STREAM, StampReader(STREAM, stamped)))
         for i in range(300):
             watch.add([sample(channel, T0 + i * 10 * MS, late_ms=3000)])
         watch.add([Sample(channel, b"short", T0 + 3000 * MS, T0)])

@@ -8,6 +8,7 @@ import time
 import pytest
 from support.bags import joint_state
 from support.samples import T0, wrench
+from support.streams import live
 
 from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.model.topics import BagTopic, Channel, Sample
@@ -27,7 +28,8 @@ def foreseen(
     joints: list[bytes], forces: list[bytes] | None = None, quality: str = ""
 ) -> list[str]:
     profile = parse_profile(PROFILE.format(quality=quality), "p")
-    channels = {Channel(BagTopic(f"/{s.topic}", s.type), stamped=True): s for s in profile.streams}
+    channels = {Channel(BagTopic(f"/{s.topic}", s.type)): s for s in profile.streams}
+    streams = [live(channel, stream) for channel, stream in channels.items()]
     given = dict(zip(channels, (joints, forces or [])))
     samples = [
         Sample(channel, data, T0 + i * STEP + 1000, 0)
@@ -35,7 +37,7 @@ def foreseen(
         for i, data in enumerate(messages)
     ]
     samples.sort(key=lambda s: s.receive_ns)
-    return [f"{r.check} {r.stream}" for r in foresee(profile, None, channels, samples)]
+    return [f"{r.check} {r.stream}" for r in foresee(profile, None, streams, samples)]
 
 
 def joints(count: int = 50) -> list[bytes]:

@@ -85,7 +85,7 @@ def joints_only(path: Path, topics: dict[str, tuple[bytes, ...]]) -> Path:
     writer.open(path, {})
     for topic, messages in topics.items():
         kind = IMAGE if topic.startswith("/camera") else JOINTS
-        channel = Channel(BagTopic(topic, kind, (OfferedQos(),), "", HEADER), stamped=True)
+        channel = Channel(BagTopic(topic, kind, (OfferedQos(),), "", HEADER))
         writer.add_topic(channel)
         at = [T0 + i * 10**7 for i in range(len(messages))]
         writer.write([Sample(channel, data, t, t) for t, data in zip(at, messages)])

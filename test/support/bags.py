@@ -112,7 +112,7 @@ def small_robot(
     channels = {}
     for topic in sorted({m[1] for m in messages}):
         kind = types.get(topic.removeprefix(prefix), IMAGE)
-        channels[topic] = Channel(BagTopic(topic, kind, (OfferedQos(),), "", HEADER), stamped=True)
+        channels[topic] = Channel(BagTopic(topic, kind, (OfferedQos(),), "", HEADER))
         writer.add_topic(channels[topic])
     writer.write([Sample(channels[t], d, at, at) for at, t, d in sorted(messages)])
     writer.close()

@@ -17,6 +17,7 @@ from robot_recorder.recorder.disk_space import DiskLimits
 from robot_recorder.recorder.recorder import Assignment, Recorder, Settings
 from robot_recorder.recorder.recording import OwnChannels, Recording
 from support.samples import WRENCH, wrench, wrench_topic
+from support.streams import live
 
 STREAM = StreamConfig("wrench", "wrist/wrench", WRENCH, Role.OBSERVATION, 100)
 PROFILE = RobotProfile("arm", FrameClock(30.0), 10**8, (STREAM,))
@@ -42,7 +43,7 @@ class Bench:
             "arm", PROFILE, open_store(root), Settings(new_writer, disk=limits, **settings),
             RobotClock(), self.own,
         )  # fmt: skip
-        self.recorder.streams.watch(self.channel, STREAM)
+        self.recorder.streams.watch(live(self.channel, STREAM))
         self.now = time.time_ns()
 
     def feed(self, count: int, channel: Channel | None = None) -> list[bytes]:

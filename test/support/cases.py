@@ -24,6 +24,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from robot_recorder.bags import mcap_records
+from support import ros1
 
 NS = 1_000_000_000
 T0 = 1_700_000_000 * NS
@@ -241,7 +242,7 @@ def log_order_not_header_order(folder: Path) -> Path:
 # -- paths that are opened, and paths that are errors
 
 
-NOT_A_BAG = "give a bag directory, an .mcap or .db3 file, or a folder of episodes"
+NOT_A_BAG = "give a bag directory, an .mcap, .db3 or .bag file, or a folder of episodes"
 REFUSED = {
     command: says(2, NOT_A_BAG)
     for command in (
@@ -291,6 +292,32 @@ def db3_alone(folder: Path) -> Path:
     target = folder / "alone" / "alone.db3"
     target.parent.mkdir()
     return file.rename(target)
+
+
+@case(
+    300,
+    **READ_WHOLE,
+    label=says(1, "is a ROS 1 bag, which has no place for labels", "rosbags-convert --src"),
+    recover=says(2, "is a ROS 1 bag, which is read as it is", "rosbag reindex"),
+)
+def ros1_bag(folder: Path) -> Path:
+    """A bag of ROS 1."""
+    sent = [m for m in ros1.kuavo_messages() if m[0] == "/joint_states"]
+    return ros1.write_bag(folder / "ros1.bag", {"/joint_states": JOINT_STATE}, sent)
+
+
+@case(
+    None,
+    check=says(1, "300 messages", "has no index, it was not ended", "rosbag reindex"),
+    show=says(0, "has no index, it was not ended"),
+    align=says(1, "has no index, it was not ended", "100.0% complete"),
+    certificate=says(0, "100.0% complete"),
+    play=says(1, "300 messages of 300", "has no index"),
+    recover=says(2, "rosbag reindex"),
+)
+def ros1_active(folder: Path) -> Path:
+    """A bag of ROS 1 whose recording was never ended."""
+    return ros1.without_index(ros1_bag(folder)).rename(folder / "ros1.bag.active")
 
 
 @case(

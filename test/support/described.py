@@ -145,10 +145,7 @@ def _write(path: Path, facts: dict[str, str], messages: list[tuple[int, str, byt
     writer.open(path, facts)
     channels = {}
     for topic, (kind, definition) in kinds.items():
-        stamped = definition == HEADER
-        channels[topic] = Channel(
-            BagTopic(topic, kind, (OfferedQos(),), "", definition), stamped=stamped
-        )
+        channels[topic] = Channel(BagTopic(topic, kind, (OfferedQos(),), "", definition))
         writer.add_topic(channels[topic])
     writer.write([Sample(channels[t], d, at, at) for at, t, d in sorted(messages)])
     writer.close()

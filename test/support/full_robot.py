@@ -112,7 +112,7 @@ def full_robot(path: Path, **facts: str) -> Path:
     channels = {}
     for topic, kind in topics.items():
         described = BagTopic(topic, kind, (OfferedQos(),), "", "std_msgs/Header header\n")
-        channels[topic] = Channel(described, stamped=True)
+        channels[topic] = Channel(described)
         writer.add_topic(channels[topic])
     samples = [
         Sample(channels[topic], data, T0 + round(at * NS) + 1000, T0 + round(at * NS))

@@ -31,7 +31,7 @@ def bag(
     writer.open(path, facts)
     samples = []
     for name, (kind, messages) in topics.items():
-        channel = Channel(BagTopic(name, kind, (OfferedQos(),), "", definition), stamped=True)
+        channel = Channel(BagTopic(name, kind, (OfferedQos(),), "", definition))
         writer.add_topic(channel)
         samples += [Sample(channel, data, at, at) for at, data in messages]
     writer.write(sorted(samples, key=lambda s: s.receive_ns))

@@ -29,8 +29,7 @@ def repeat(
     """
     topics = {"/joint_states": JOINTS, "/wrist/wrench": WRENCH, "/camera/image/compressed": IMAGE}
     channels = {
-        t: Channel(BagTopic(t, kind, (OfferedQos(),), "", HEADER), stamped=True)
-        for t, kind in topics.items()
+        t: Channel(BagTopic(t, kind, (OfferedQos(),), "", HEADER)) for t, kind in topics.items()
     }
     samples = []
     for i in range(int(seconds * 50)):

@@ -9,7 +9,7 @@ import numpy as np
 
 from robot_recorder.alignment.stream_decoder import Decoder, StreamCounts
 from robot_recorder.messages.decoders import Decoded
-from robot_recorder.messages.kinds import Sort, sort_of
+from robot_recorder.messages.kinds import Sort, kind_of
 from robot_recorder.model.arrays import Bools, Floats, Int64s
 from robot_recorder.model.payloads import Messages
 from robot_recorder.model.streams import StreamConfig
@@ -61,10 +61,10 @@ class NumberWatch:
             undecodable: its checks that need no decoded values.
         """
         self.stream = stream
-        self.sort = sort_of(stream.type)
+        self.sort = kind_of(stream).sort
         self._waiting: _Messages | None = None
         self._counts = StreamCounts()
-        self._decoder = Decoder(decode, (), self._counts)
+        self._decoder = Decoder(decode, self._counts)
         self._build = build
         self._undecodable = [c for c in undecodable if isinstance(c, Undecodable)]
         self._names = [c for c in undecodable if isinstance(c, JointNames)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from robot_recorder.messages.kinds import KINDS, Sort, sort_of
+from robot_recorder.messages.kinds import Sort, kind_of
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.extensions import CHECKS_GROUP, extensions
 from robot_recorder.model.streams import Role, StreamConfig
@@ -35,14 +35,13 @@ _OF_SORT = {(Sort.JOINTS, "frozen"): JointsFrozen, (Sort.TACTILE, "frozen"): Tac
 
 def value_checks(stream: StreamConfig) -> list[type[Check]]:
     """Return the checks of a stream's values; commands are only checked for not-a-number."""
-    kind = KINDS.get(stream.type)
+    kind = kind_of(stream)
     observed = stream.role is Role.OBSERVATION
-    names = kind.checks if kind is not None and observed else ("not_a_number",)
-    sort = sort_of(stream.type)
+    names = kind.checks if observed else ("not_a_number",)
     added = {check.name: check for check in installed_checks()}
     found: list[type[Check]] = []
     for name in names:
-        check = _OF_SORT.get((sort, name)) or VALUE_CHECKS.get(name) or added.get(name)
+        check = _OF_SORT.get((kind.sort, name)) or VALUE_CHECKS.get(name) or added.get(name)
         if check is None:
             raise ConfigError(
                 f"the kind of {stream.type} names a check '{name}' that does not exist"
@@ -55,8 +54,8 @@ def value_checks(stream: StreamConfig) -> list[type[Check]]:
 
 def message_checks(stream: StreamConfig) -> list[type[Check]]:
     """Return the checks of whether a stream's messages can be read and name what they should."""
-    kind = KINDS.get(stream.type)
-    return [Undecodable, JointNames] if kind is not None and kind.by_name else [Undecodable]
+    names_joints = kind_of(stream).sort is Sort.JOINTS
+    return [Undecodable, JointNames] if names_joints else [Undecodable]
 
 
 def episode_checks() -> list[type[Check]]:

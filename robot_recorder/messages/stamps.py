@@ -1,0 +1,235 @@
+"""Read the timestamps of a stream: from headers, a field, DDS or the receipt."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from robot_recorder.messages.cdr import HEAD, head_rows, header_stamp_ns, header_stamps_ns
+from robot_recorder.messages.definition import (
+    PRIMITIVES,
+    TIMES,
+    MessageTypes,
+    parse_definition,
+    short_name,
+)
+from robot_recorder.messages.mapped import (
+    Arrangement,
+    StructureCache,
+    reached_type,
+    read_arrangement,
+)
+from robot_recorder.messages.places import Walker
+from robot_recorder.model.arrays import Bytes, Int64s
+from robot_recorder.model.errors import ConfigError, DecodeError
+from robot_recorder.model.mapping import StampRule, StampSource
+from robot_recorder.model.payloads import Payloads
+from robot_recorder.model.streams import NS_PER_MS, NS_PER_S, SourceClockKind, StreamConfig
+
+# A source stamp agrees with the receipt if the message took this long: clocks of two machines that
+# nobody synchronised differ by more, or say that it came before it was sent.
+_MOST_DELAY_NS, _MOST_AHEAD_NS = NS_PER_S, 10 * NS_PER_MS
+HEADER, SOURCE, RECEIPT = "header", "DDS source stamp", "receipt"
+_BOUNDED = {"u1": 8, "u2": 16, "u4": 32}
+
+
+class StampReader:
+    """Reader of one stream's timestamps.
+
+    Attributes:
+        text: where they come from, for people.
+        used: number of samples by where their stamp came from.
+    """
+
+    def __init__(self, stream: StreamConfig, has_header: bool, definition: str = "") -> None:
+        """
+        Args:
+            stream: the stream; its ``stamp`` says where stamps come from.
+            has_header: whether its messages begin with a std_msgs/Header.
+            definition: of its type, needed for stamps in a field.
+
+        Raises:
+            ConfigError: the type has no such field or header, or the clock is a device's and
+                messages carry no stamp of it.
+        """
+        rule = stream.stamp
+        self._rule = rule
+        self._device = stream.clock is SourceClockKind.DEVICE
+        self._header = has_header and rule.source in (StampSource.AUTO, StampSource.HEADER)
+        # Another clock than the device's would not help to know the device's.
+        mixed = self._device and self._header
+        self._source = rule.source in (StampSource.AUTO, StampSource.SOURCE) and not mixed
+        self.used: Counter[str] = Counter()
+        self._field: _FieldStamps | None = None
+        if rule.path is not None:
+            types = parse_definition(stream.type, definition)
+            self._field = _FieldStamps(rule, stream.type, types)
+        if rule.source is StampSource.HEADER and not has_header:
+            raise ConfigError(f"stream '{stream.name}': {stream.type} has no header to stamp it")
+        if self._device and not (self._header or self._field or rule.source is StampSource.SOURCE):
+            raise ConfigError(
+                f"stream '{stream.name}': 'clock: device' needs stamps of the device: {stream.type} "
+                "has no header; name its field with 'stamp: {field: ..., unit: ms}', say "
+                "'stamp: source' if DDS stamps it on the device, or remove 'clock: device'"
+            )
+        self.text = rule.path.text if rule.path else HEADER if self._header else (
+            SOURCE if self._source else RECEIPT)  # fmt: skip
+
+    @property
+    def has_header(self) -> bool:
+        """Return whether stamps are read from headers."""
+        return self._header
+
+    def one(self, data: bytes, send_ns: int, receive_ns: int) -> int:
+        """Return the stamp of a message, ns, source clock; 0: it has none."""
+        if self._field is not None:
+            return self._field.one(data, receive_ns)
+        if self._header and len(data) >= HEAD and (stamp_ns := header_stamp_ns(data)):
+            return stamp_ns
+        if not self._source:
+            return 0
+        if self._device:
+            return send_ns
+        late_ns = receive_ns - send_ns
+        return send_ns if -_MOST_AHEAD_NS <= late_ns <= _MOST_DELAY_NS and late_ns else 0
+
+    def read(
+        self,
+        payloads: Payloads,
+        sends: Int64s,
+        receives: Int64s,
+        heads: Bytes | None = None,
+    ) -> Int64s:
+        """Return the stamps of messages, int64[n], ns, source clock; 0: none.
+
+        Args:
+            payloads: n messages.
+            sends: int64[n], ns: when DDS says that they were sent; as ``receives`` if unknown.
+            receives: int64[n], ns.
+            heads: uint8[n, 12], their first bytes; None: taken from the messages.
+        """
+        if self._field is not None:
+            stamps = self._field.many(payloads, receives)
+            self.used[self._rule.text] += int((stamps != 0).sum())
+            self.used[RECEIPT] += int((stamps == 0).sum())
+            return stamps
+        stamps = np.zeros(len(receives), dtype=np.int64)
+        if self._header:
+            heads = (
+                head_rows([payloads[n][:HEAD] for n in range(len(payloads))])
+                if heads is None
+                else heads
+            )
+            stamps = header_stamps_ns(heads)
+        without = stamps == 0
+        self.used[HEADER] += int(len(stamps) - without.sum())
+        if self._source and without.any():
+            late = receives - sends
+            near = (late >= -_MOST_AHEAD_NS) & (late <= _MOST_DELAY_NS) & (late != 0)
+            known = without & ((sends != 0) if self._device else near)
+            stamps = np.where(known, sends, stamps)
+            self.used[SOURCE] += int(known.sum())
+            without &= ~known
+        self.used[RECEIPT] += int(without.sum())
+        return stamps
+
+
+class _FieldStamps:
+    """Stamps in a named field, which may begin at 0 again after some bits."""
+
+    def __init__(self, rule: StampRule, type_name: str, types: MessageTypes) -> None:
+        assert rule.path is not None
+        self._rule, self._path = rule, rule.path
+        self._type, self._types = short_name(type_name), types
+        if problem := types.problem(self._type):
+            raise ConfigError(f"{type_name}: {problem}, so its stamps cannot be read")
+        reached = reached_type(rule.path, self._type, types)
+        if reached not in TIMES and reached not in PRIMITIVES:
+            raise ConfigError(f"'{rule.path.text}' is a {reached}, not a time or a number")
+        if reached in PRIMITIVES and not rule.unit_ns:
+            raise ConfigError(f"'{rule.path.text}' is a {reached}: give its unit: s, ms, us or ns")
+        kind = PRIMITIVES[reached][0] if reached in PRIMITIVES else ""
+        self._bits = rule.bits or _BOUNDED.get(kind, 0)
+        self._cache = StructureCache(self._arranged)
+
+    def _arranged(self, data: bytes) -> Arrangement:
+        walker = Walker(self._types, data)
+        leaves = walker.leaves(self._path, self._type)
+        if not leaves:
+            raise DecodeError(f"'{self._path.text}' is absent")
+        return read_arrangement(walker, list(walker.numbers(leaves[0])))
+
+    def one(self, data: bytes, receive_ns: int) -> int:
+        """Return the stamp of a message, ns; 0: it has none."""
+        try:
+            arrangement = self._cache.of(data)
+        except DecodeError:
+            return 0  # the checks report messages that cannot be read
+        numbers = [
+            np.ndarray(span.length, span.kind, data, span.start, (span.stride,)).tolist()
+            for span in arrangement.spans
+        ]
+        return self._stamp([n for part in numbers for n in part], receive_ns)
+
+    def many(self, payloads: Payloads, receives: Int64s) -> Int64s:
+        """Return the stamps of messages, int64[n], ns; 0: none."""
+        every = enumerate(receives.tolist())
+        stamps = [self.one(payloads[n], receive_ns) for n, receive_ns in every]
+        return np.array(stamps, dtype=np.int64)
+
+    def _stamp(self, numbers: list[float], receive_ns: int) -> int:
+        if not self._rule.unit_ns:
+            return int(numbers[0]) * NS_PER_S + int(numbers[1])
+        value, unit_ns = numbers[0], self._rule.unit_ns
+        if isinstance(value, float):
+            return round(value * unit_ns) if value == value and abs(value) < 1e15 else 0
+        if self._bits:
+            # The turn of the counter that is nearest to the receipt: no state, so that a live run
+            # and a later one agree.
+            turn, now = 1 << self._bits, receive_ns // unit_ns
+            value = now + (value - now + turn // 2) % turn - turn // 2
+        return int(value) * unit_ns if abs(value) * unit_ns < 1 << 62 else 0
+
+
+class LazyStamps:
+    """Stamps of messages that are read on demand, ns; 0: none."""
+
+    def __init__(
+        self, reader: StampReader, payloads: list[bytes], sends: list[int], receives: list[int]
+    ) -> None:
+        """Wrap messages; nothing is read yet."""
+        self.reader = reader
+        self.payloads, self.sends, self.receives = payloads, sends, receives
+
+    def __len__(self) -> int:
+        return len(self.payloads)
+
+    def __getitem__(self, place: int) -> int:
+        return self.reader.one(self.payloads[place], self.sends[place], self.receives[place])
+
+    @staticmethod
+    def joined(parts: Sequence[LazyStamps]) -> Int64s:
+        """Return all timestamps of several lists, int64[n]; reading many at once is faster."""
+        payloads = [data for part in parts for data in part.payloads]
+        sends = np.array([ns for part in parts for ns in part.sends], dtype=np.int64)
+        receives = np.array([ns for part in parts for ns in part.receives], dtype=np.int64)
+        return parts[0].reader.read(payloads, sends, receives)
+
+
+def stamp_text(declared: str, used: Counter[str]) -> str:
+    """Say where the stamps of some samples came from.
+
+    Args:
+        declared: where they should come from.
+        used: number of samples by where they came from.
+    """
+    total = sum(used.values())
+    others = {source: count for source, count in used.items() if count and source != declared}
+    if not others:
+        return declared
+    if len(others) == 1 and declared not in +used:
+        return next(iter(others))
+    found = ", ".join(f"{source} of {count}" for source, count in others.items())
+    return f"{declared}; {found} of {total} samples"
