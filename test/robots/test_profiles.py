@@ -16,28 +16,18 @@ use_interfaces()
 from rclpy.serialization import deserialize_message
 from support.robot_bags import send, write_take
 from support.robot_defects import defects
-from support.robot_messages import _owners, message_class
+from support.robot_messages import owners, message_class
 from support.robot_truth import errors
-from support.robot_zoo import CONFIG, DEVICES, ROBOTS, TAKES, make_take, profile_text
+from support.robot_zoo import CONFIG, DEVICES, ROBOTS, TAKES, make_take, profile_of
 from support.samples import T0
 
-from robot_recorder.configuration.find import load_profile
-from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.episodes.episode import Episode
-from robot_recorder.model.streams import RobotProfile
 from robot_recorder.offline.align import frames_of
 from robot_recorder.offline.check import check_episode
 from robot_recorder.quality.verdict import Verdict
 
 DOCS = Path(__file__).parents[2] / "docs"
 NO_TAKE = {"g1_sim", "minimal_arm", "dex3"}  # simulated; to copy; part of the takes of a G1
-
-
-def profile_of(name: str) -> RobotProfile:
-    """Return a robot's profile, or one of an arm with a device."""
-    if name in ROBOTS:
-        return load_profile(name)
-    return parse_profile(profile_text(name), str(CONFIG / "robots" / "with_arm.yaml"))
 
 
 def test_every_profile_has_a_take_and_is_listed_with_its_page() -> None:
@@ -68,7 +58,7 @@ def test_messages_made_in_bulk_say_what_was_put_into_them(name: str) -> None:
         message = deserialize_message(sent.messages[7], message_class(topic.type))
         for path, values in topic.columns.items():
             put = np.ravel(values[7])
-            said = np.ravel([getattr(owner, field) for owner, field in _owners(message, path)])
+            said = np.ravel([getattr(owner, field) for owner, field in owners(message, path)])
             assert np.allclose(said[: len(put)], put, atol=1e-2 * np.abs(put).max() + 1e-3), path
 
 

@@ -1,4 +1,4 @@
-"""A robot that publishes a take with the real messages at real rates, and the operator who records it."""
+"""A robot that publishes a take with the real messages at real rates, and calls of the recorder's services."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 
 from robot_recorder.msg import EpisodeStatus
-from support.robot_bags import NS, send
+from support.robot_bags import NS, Sent, send
 from support.robot_messages import message_class
 from support.robot_takes import Take
 
@@ -22,21 +22,29 @@ LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class LiveRobot:
-    """Publishes a take once, from a thread, and calls the recorder's services."""
+    """Publishes a take once, from a thread, and calls the recorder's services.
 
-    def __init__(self, take: Take, late_s: float = 1.0) -> None:
-        """Create publishers and messages; publishing begins ``late_s`` later.
+    Attributes:
+        is_broken: whether it publishes the messages of the broken take.
+        start_ns: when the take starts.
+        status: the recorder's EpisodeStatus, as soon as one came.
+    """
+
+    def __init__(self, take: Take, broken: Take, late_s: float = 2.0) -> None:
+        """Create publishers and messages.
 
         Args:
             take: what to publish.
-            late_s: time to make the messages in, s.
+            broken: the same with a defect.
+            late_s: until the take starts, time to make the messages in, s.
         """
+        self.is_broken = False
         self.context = rclpy.Context()
         rclpy.init(context=self.context)
         self.node = Node("live_robot", context=self.context)
         self.executor = rclpy.executors.SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
-        self.status: Any = None  # an EpisodeStatus, as soon as one came
+        self.status: Any = None
         self.node.create_subscription(EpisodeStatus, "recorder/status", self._on_status, LATCHED)
         self._publishers = {
             name: self.node.create_publisher(
@@ -46,8 +54,7 @@ class LiveRobot:
             for name, topic in take.topics.items()
         }  # fmt: skip
         self.start_ns = time.time_ns() + round(late_s * NS)
-        rng = np.random.default_rng(take.seed)
-        self._sent = {name: send(topic, self.start_ns, rng) for name, topic in take.topics.items()}
+        self._good, self._broken = self._messages(take), self._messages(broken)
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._publish, name="live_robot")
 
@@ -62,6 +69,10 @@ class LiveRobot:
         self.node.destroy_node()
         self.context.try_shutdown()
 
+    def _messages(self, take: Take) -> dict[str, Sent]:
+        rng = np.random.default_rng(take.seed)
+        return {name: send(topic, self.start_ns, rng) for name, topic in take.topics.items()}
+
     @property
     def now_s(self) -> float:
         """Return the time of the take, s."""
@@ -72,14 +83,15 @@ class LiveRobot:
 
     def _publish(self) -> None:
         streams = (
-            zip(sent.sends.tolist(), [name] * len(sent.messages), sent.messages)
-            for name, sent in self._sent.items()
+            zip(sent.sends.tolist(), [name] * len(sent.messages), range(len(sent.messages)))
+            for name, sent in self._good.items()
         )
-        for at_ns, name, data in heapq.merge(*streams):
+        for at_ns, name, number in heapq.merge(*streams):
             wait_s = (at_ns - time.time_ns()) / NS
             if wait_s > 2e-4 and self._ending.wait(wait_s):
                 return
-            self._publishers[name].publish(data)
+            sent = self._broken if self.is_broken else self._good
+            self._publishers[name].publish(sent[name].messages[number])
 
     def wait(self, what: str, condition: Callable[[], bool], timeout_s: float = 20) -> None:
         """Spin until a condition holds; fail the test after a timeout."""

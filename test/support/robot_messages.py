@@ -35,15 +35,15 @@ def make(type_name: str, sizes: Mapping[str, int], fixed: Mapping[str, Any]) -> 
     """
     message = message_class(type_name)()
     for path, size in sizes.items():
-        for owner, field in _owners(message, path):
+        for owner, field in owners(message, path):
             item = _SEQUENCE.fullmatch(owner.get_fields_and_field_types()[field])
             assert item is not None, path
             numeric = item[1] in _NUMBERS or item[1] == "string"
             setattr(owner, field, [_zero(item[1]) if numeric else message_class(item[1])()
                                    for _ in range(size)])  # fmt: skip
     for path, value in fixed.items():
-        owners = _owners(message, path)
-        for (owner, field), one in zip(owners, value if "[]" in path else [value], strict=True):
+        places = owners(message, path)
+        for (owner, field), one in zip(places, value if "[]" in path else [value], strict=True):
             setattr(owner, field, one)
     return message
 
@@ -54,7 +54,7 @@ def _zero(kind: str) -> Any:
     return 0.0 if kind in ("float", "double") else 0
 
 
-def _owners(message: Any, path: str) -> list[tuple[Any, str]]:
+def owners(message: Any, path: str) -> list[tuple[Any, str]]:
     """Return the messages that have the last field of a path, and that field's name."""
     *parts, last = path.split(".")
     found = [message]

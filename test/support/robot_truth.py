@@ -32,7 +32,7 @@ def errors(take: Take, aligned: Alignment, start_ns: int) -> dict[str, float]:
         column, names = aligned.column(part.stream), aligned.names(part.stream)
         missing = [name for name in part.values if name not in names]
         assert not missing, f"{part.stream} has no {missing}; it has {names[:40]}"
-        good = (column.status == SampleStatus.OK) & _inside(take, aligned, start_ns)
+        good = (column.status <= SampleStatus.INTERPOLATED) & _inside(take, aligned, start_ns)
         assert good.mean() > 0.8, f"{part.stream}: {good.mean():.2f} of its frames have a sample"
         # Between samples the truth is that of the tick, otherwise that of the sample.
         between = policies[part.stream] in _BETWEEN

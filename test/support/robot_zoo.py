@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -11,7 +12,9 @@ from typing import Any
 import numpy as np
 import yaml
 
+from robot_recorder.configuration.find import load_profile
 from robot_recorder.model.arrays import Floats
+from robot_recorder.model.streams import RobotProfile
 from support.robot_takes import (
     LAG_S,
     ORIENTATION,
@@ -703,6 +706,11 @@ def make_take(profile: str, seed: int = 1, seconds: float = SECONDS) -> Take:
     return take
 
 
-def profile_text(profile: str) -> str:
-    """Return a profile of a device and an arm."""
-    return WITH_ARM.format(device=profile, prefix=PREFIX)
+def profile_of(name: str) -> RobotProfile:
+    """Return a robot's shipped profile, or that of an arm with a device."""
+    if name in ROBOTS:
+        return load_profile(name)
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(WITH_ARM.format(device=name, prefix=PREFIX))
+        file.flush()
+        return load_profile(file.name)
