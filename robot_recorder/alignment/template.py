@@ -29,6 +29,7 @@ class Template:
         factors: float64[k], factors of the values; None: all 1.
         shape: shape of the message, see Layouts.
         places: places of its values among the stream's names.
+        absent: number in the bytes that stands for no value; None: there is none.
         probes: (offset, bytes) that distinguish it from messages with other names or fields.
     """
 
@@ -39,6 +40,7 @@ class Template:
     shape: int
     places: Places
     probes: tuple[tuple[int, bytes], ...]
+    absent: float | None = None
 
     @classmethod
     def of(cls, data: bytes, decoded: Decoded, shape: int, places: Places) -> Template:
@@ -51,7 +53,8 @@ class Template:
                 same[start:end] = True
         probes = tuple((a, bytes(data[a:b])) for a, b in cuts if b > a)
         whole = np.frombuffer(data, np.uint8)
-        return cls(whole, same, decoded.spans, decoded.factors, shape, places, probes)
+        factors, absent = decoded.factors, decoded.absent
+        return cls(whole, same, decoded.spans, factors, shape, places, probes, absent)
 
     def like(self, data: bytes) -> bool:
         """Tell whether a message names the same values, as far as the probes show."""
@@ -88,6 +91,8 @@ class Template:
             strides = rows.strides[0], stride
             values[:, at : at + count] = np.ndarray((len(rows), count), kind, rows, start, strides)
             at += count
+        if self.absent is not None:
+            values[values == self.absent] = np.nan
         return fits, values if self.factors is None else values * self.factors
 
     def _fits(self, rows: Bytes) -> Bools:

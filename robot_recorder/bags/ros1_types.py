@@ -29,7 +29,7 @@ _ROOT = {"time": "builtin_interfaces/msg/Time", "duration": "builtin_interfaces/
          "Header": _HEADER}  # fmt: skip
 
 
-class Field(NamedTuple):
+class Ros1Field(NamedTuple):
     """A field of a message type.
 
     Attributes:
@@ -43,13 +43,13 @@ class Field(NamedTuple):
     name: str
 
 
-Layout = tuple[Field, ...]
+Layout = tuple[Ros1Field, ...]
 _FIXED: dict[str, Layout] = {  # as in ROS 2, whatever the bag says
-    _ROOT["time"]: (Field("int32", "", "sec"), Field("uint32", "", "nanosec")),
-    _ROOT["duration"]: (Field("int32", "", "sec"), Field("uint32", "", "nanosec")),
-    _HEADER: (Field(_ROOT["time"], "", "stamp"), Field("string", "", "frame_id")),
+    _ROOT["time"]: (Ros1Field("int32", "", "sec"), Ros1Field("uint32", "", "nanosec")),
+    _ROOT["duration"]: (Ros1Field("int32", "", "sec"), Ros1Field("uint32", "", "nanosec")),
+    _HEADER: (Ros1Field(_ROOT["time"], "", "stamp"), Ros1Field("string", "", "frame_id")),
 }
-_ROS1_HEADER = (Field("uint32", "", "seq"), *_FIXED[_HEADER])
+_ROS1_HEADER = (Ros1Field("uint32", "", "seq"), *_FIXED[_HEADER])
 
 
 class Ros1Types:
@@ -190,7 +190,7 @@ def _parsed(type_name: str, definition: str) -> dict[str, Layout]:
     return found
 
 
-def _field(line: str, owner: str) -> Field | None:
+def _field(line: str, owner: str) -> Ros1Field | None:
     """Return the field that a line defines; None: it is a constant."""
     if _CONSTANT.match(line):
         return None
@@ -203,7 +203,7 @@ def _field(line: str, owner: str) -> Field | None:
         kind = f"{owner.partition('/')[0]}/{kind}"
     array = "" if count is None else f"[{count}]"
     full = kind if kind in _BASE else full_type(kind)
-    return Field(full, array, f"{name}_" if keyword.iskeyword(name) else name)
+    return Ros1Field(full, array, f"{name}_" if keyword.iskeyword(name) else name)
 
 
 @cache

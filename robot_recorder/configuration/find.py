@@ -56,19 +56,46 @@ def load_profile(name: str) -> RobotProfile:
     """Read a robot profile.
 
     Args:
-        name: a file, or the name of a shipped profile such as ``g1_sim``.
+        name: a file, or the name of a shipped profile of a robot or device such as ``g1_sim``.
 
     Raises:
         ConfigError: the file does not exist, or is not a valid profile.
     """
+    path = _profile_path(name, None)
+
+    def included(other: str) -> tuple[str, str]:
+        found = _profile_path(other, path.parent)
+        return _read(found), str(found)
+
+    return parse_profile(_read(path), str(path), included)
+
+
+def profile_folders() -> list[Path]:
+    """Return the folders of the shipped profiles: robots, then devices."""
+    return [config_directory() / "robots", config_directory() / "devices"]
+
+
+def _profile_path(name: str, beside: Path | None) -> Path:
+    """Return the file of a profile.
+
+    Args:
+        name: a file, or a name without ending.
+        beside: folder that is looked in first, and that relative files are in; None: neither.
+
+    Raises:
+        ConfigError: no shipped profile has this name.
+    """
     path = Path(name).expanduser()
-    if not path.suffix and os.sep not in name:
-        folder = config_directory() / "robots"
-        path = folder / f"{name}.yaml"
-        if not path.is_file():
-            known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
-            raise ConfigError(f"no profile '{name}' in {folder}; there are {known}; or give a file")
-    return parse_profile(_read(path), str(path))
+    if path.suffix or os.sep in name:
+        return path if beside is None else beside / path
+    folders = [*([beside] if beside is not None else []), *profile_folders()]
+    for folder in folders:
+        if (folder / f"{name}.yaml").is_file():
+            return folder / f"{name}.yaml"
+    known = ", ".join(sorted({p.stem for folder in folders for p in folder.glob("*.yaml")}))
+    raise ConfigError(
+        f"no profile '{name}' in {folders[0].parent}; there are {known}; or give a file"
+    )
 
 
 def load_tasks(name: str = "") -> TaskRegistry:

@@ -21,7 +21,7 @@ from robot_recorder.model.units import JointUnit
 # By meaning: keys of ``map`` that are paths to values.
 _PATHS: dict[Meaning, tuple[str, ...]] = {
     Meaning.JOINT_STATE: ("position", "velocity", "effort"),
-    Meaning.IMU: ("orientation", "angular_velocity", "linear_acceleration"),
+    Meaning.IMU: ("orientation", "rpy", "angular_velocity", "linear_acceleration"),
     Meaning.WRENCH: ("wrench", "force", "torque"),
     Meaning.POSE: ("pose", "position", "orientation", "linear", "angular"),
     Meaning.POSES: ("pose", "position", "orientation"),
@@ -86,6 +86,7 @@ def parse_mapping(entry: YamlMap, type_name: str) -> StreamMapping | None:
         wxyz=found.choice("order", ("xyzw", "wxyz"), "xyzw") == "wxyz",
         unit="" if unit.unit == "?" else unit.unit,
         factor=unit.factor,
+        absent=found.number("absent") if "absent" in found else None,
     )
 
 
@@ -100,6 +101,8 @@ def _keys(meaning: Meaning) -> tuple[str, ...]:
         keys += ("each", "name")
     if meaning is Meaning.TACTILE:
         keys += ("rows", "cols", "shape", "pads", "each", "pad", "rename")
+    if meaning in (Meaning.TACTILE, Meaning.NUMBERS):
+        keys += ("absent",)
     return keys
 
 
@@ -221,9 +224,15 @@ def parse_stamp(entry: YamlMap) -> StampRule:
 
 
 def resolved_names(
-    name: str, entry: YamlMap, mappings: Mapping[str, StreamMapping | None]
+    name: str, entry: YamlMap, prefix: str, mappings: Mapping[str, StreamMapping | None]
 ) -> tuple[str, ...] | None:
     """Return the names that ``names: same_as STREAM`` refers to; None: it is not used.
+
+    Args:
+        name: of the stream.
+        entry: its entry in the profile.
+        prefix: of the names of streams in the file that the entry is in.
+        mappings: of all streams.
 
     Raises:
         ConfigError: there is no such stream, or it lists no names.
@@ -232,7 +241,7 @@ def resolved_names(
     value = found.value("names")
     if not isinstance(value, str) or not value.startswith("same_as"):
         return None
-    other = value.removeprefix("same_as").strip()
+    other = prefix + value.removeprefix("same_as").strip()
     if other not in mappings or other == name:
         found.fail_at("names", f"no stream '{other}'; {did_you_mean(other, mappings)}")
     mapping = mappings[other]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from robot_recorder.configuration.include import Entries, ReadFile, all_entries, merged_text
 from robot_recorder.configuration.mapping import parse_mapping, parse_stamp, resolved_names
 from robot_recorder.configuration.quality import parse_quality
 from robot_recorder.configuration.yaml_source import YamlMap, is_name
@@ -30,7 +31,7 @@ _TOPIC = re.compile(r"^/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*\Z")
 
 _KEYS = (
     "robot", "description", "frame_rate_hz", "frame_clock", "deadline_ms", "stale_ms", "max_clock_offset_ms",
-    "quality", "streams",
+    "quality", "streams", "include",
 )  # fmt: skip
 _STREAM_KEYS = (
     "topic", "type", "role", "rate_hz", "required", "policy", "tolerance_ms", "latency_ms",
@@ -49,18 +50,21 @@ RESERVED_TOPICS = (
 )  # fmt: skip
 
 
-def parse_profile(text: str, source: str) -> RobotProfile:
+def parse_profile(text: str, source: str, read: ReadFile | None = None) -> RobotProfile:
     """Parse a robot profile.
 
     Args:
         text: the YAML.
         source: its file name, for error messages.
+        read: returns text and file name of another profile that it includes; None: it may include
+            none.
 
     Raises:
         ConfigError: the profile is invalid; the message names file, line, key and the fix.
     """
     top = YamlMap.parse(text, source)
     top.allow(_KEYS)
+    entries = all_entries(top, read)
     robot = top.text("robot")
     if not is_name(robot):
         top.fail_at("robot", f"'{robot}' must be letters, digits and _ and start with a letter")
@@ -68,13 +72,15 @@ def parse_profile(text: str, source: str) -> RobotProfile:
         top.fail(problem)
     deadline_ns = _ns(top, "deadline_ms", 250.0)
     streams: list[StreamConfig] = []
-    for name, entry in top.map("streams").items():
+    for name, (entry, prefix) in entries.items():
         stream = _parse_stream(name, entry, deadline_ns, streams)
+        if stream.of:
+            stream = replace(stream, of=prefix + stream.of)
         streams.append(stream)
     if not streams:
         top.fail_at("streams", "no stream is listed; add at least one")
-    streams = _with_names(top, streams)
-    _check_pairs(top, streams)
+    streams = _with_names(entries, streams)
+    _check_pairs(entries, streams)
     return RobotProfile(
         robot=robot,
         frame_clock=_parse_frame_clock(top, streams),
@@ -84,7 +90,7 @@ def parse_profile(text: str, source: str) -> RobotProfile:
         stale_ns=_ns(top, "stale_ms", 500.0),
         max_clock_offset_ns=_ns(top, "max_clock_offset_ms", 500.0),
         quality=parse_quality(top),
-        text=text,
+        text=merged_text(text, entries) if "include" in top else text,
     )
 
 
@@ -103,14 +109,13 @@ def _parse_frame_clock(top: YamlMap, streams: list[StreamConfig]) -> FrameClock:
     return FrameClock(rate_hz, reference)
 
 
-def _check_pairs(top: YamlMap, streams: list[StreamConfig]) -> None:
+def _check_pairs(entries: Entries, streams: list[StreamConfig]) -> None:
     """Check that ``of`` of each command names an observation of the same type."""
-    entries = dict(top.map("streams").items())
     observed = {s.name: s for s in streams if s.role is Role.OBSERVATION}
     for stream in streams:
         if not stream.of:
             continue
-        entry = entries[stream.name]
+        entry, _ = entries[stream.name]
         if stream.role is not Role.ACTION:
             entry.fail_at("of", f"is for commands: '{stream.name}' has role {stream.role.value}")
         sort = kind_of(stream).sort
@@ -129,14 +134,13 @@ def _ns(top: YamlMap, key: str, default_ms: float) -> int:
     return round(value * NS_PER_MS)
 
 
-def _with_names(top: YamlMap, streams: list[StreamConfig]) -> list[StreamConfig]:
+def _with_names(entries: Entries, streams: list[StreamConfig]) -> list[StreamConfig]:
     """Fill in the names of streams that use those of another, and stamps shared by a topic."""
-    entries = dict(top.map("streams").items())
     mappings = {s.name: s.mapping for s in streams}
     stamps = {s.topic: s for s in reversed(streams) if s.stamp.source is not StampSource.AUTO}
     found = []
     for stream in streams:
-        names = resolved_names(stream.name, entries[stream.name], mappings)
+        names = resolved_names(stream.name, *entries[stream.name], mappings)
         if names is not None and stream.mapping is not None:
             stream = replace(stream, mapping=replace(stream.mapping, names=names))
         first = stamps.get(stream.topic)

@@ -41,6 +41,7 @@ class Decoded:
         note: a remark for people, such as why there are no values; empty: none.
         fixed: begin and end of the bytes that messages with the same spans have in common; None:
             all except stamp, spans and gaps.
+        absent: number in the bytes that stands for no value, which is NaN here; None: there is none.
     """
 
     names: tuple[str, ...]
@@ -50,6 +51,7 @@ class Decoded:
     factors: Vector | None = None
     note: str = ""
     fixed: _Gaps | None = None
+    absent: float | None = None
 
 
 _FIELDS = ("position", "velocity", "effort")

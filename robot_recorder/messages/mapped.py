@@ -62,8 +62,15 @@ class _FoundValues:
 class Arrangement:
     """Where the values lie in messages of one structure."""
 
-    def __init__(self, walker: Walker, values: _FoundValues) -> None:
-        """Take over what a walk has found."""
+    def __init__(self, walker: Walker, values: _FoundValues, absent: float | None = None) -> None:
+        """Take over what a walk has found.
+
+        Args:
+            walker: has walked through the message.
+            values: what was found.
+            absent: number that stands for no value.
+        """
+        self.absent = absent
         self.ranges = _merged(walker.fixed)
         self.spans = tuple(_spans(values.places, walker.order))
         self.names = tuple(values.names)
@@ -93,10 +100,12 @@ class Arrangement:
         for part in parts:
             values[at : at + len(part)] = part
             at += len(part)
+        if self.absent is not None:
+            values[values == self.absent] = np.nan
         if self.factors is not None:
             values *= self.factors
         return Decoded(
-            self.names, values, self.spans, (), self.factors, self.note, fixed=self.ranges
+            self.names, values, self.spans, (), self.factors, self.note, self.ranges, self.absent
         )
 
 
@@ -210,7 +219,7 @@ class MappedDecoder:
             )
         if len(values.places) > MOST_VALUES:
             values = _FoundValues(notes=[f"no values: it has more than {MOST_VALUES} numbers"])
-        return Arrangement(walker, values)
+        return Arrangement(walker, values, mapping.absent if mapping is not None else None)
 
     def _every_number(self, walker: Walker, values: _FoundValues) -> None:
         unit = self._units[0] if self._units else None
@@ -339,6 +348,10 @@ def _read_imu(source: _MappedMessage, values: _FoundValues) -> None:
     if orientation := source.numbers("orientation"):
         names = (f"orientation/{axis} (1)" for axis in _QUATERNION)
         values.add(names, _quaternion(source, orientation))
+    if rpy := source.numbers("rpy"):
+        if len(rpy) != 3:
+            raise DecodeError(f"rpy has {len(rpy)} numbers, not 3: correct the mapping")
+        values.add((f"rpy/{axis} (rad)" for axis in ("roll", "pitch", "yaw")), rpy)
     _vector(source, values, "angular_velocity", "rad/s")
     _vector(source, values, "linear_acceleration", "m/s^2")
 

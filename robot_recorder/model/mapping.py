@@ -167,6 +167,7 @@ class StreamMapping:
         wxyz: whether quaternions begin with w.
         unit: unit of the values after multiplication with ``factor``; empty: the usual one.
         factor: factor of the values.
+        absent: number in a message that means that there is no value; None: there is none.
     """
 
     meaning: Meaning
@@ -179,3 +180,4 @@ class StreamMapping:
     wxyz: bool = False
     unit: str = ""
     factor: float = 1.0
+    absent: float | None = None

@@ -33,7 +33,7 @@ from robot_recorder.episodes.episode import Episode
 from robot_recorder.model.errors import BagError
 from robot_recorder.offline.align import frames_of
 from robot_recorder.offline.check import check_episode
-from robot_recorder.offline.unknown_types import bag_types
+from robot_recorder.offline.definitions import bag_definitions
 
 BAGS = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 numbers = itertools.count()
@@ -52,9 +52,20 @@ def plain(value: Any) -> Any:
     return repr(value) if isinstance(value, float) else value
 
 
+def types_of(path: Path) -> Any:
+    """Return the message types that a bag defines, for another reader."""
+    store = get_typestore(Stores.EMPTY)
+    for name, text in bag_definitions(path).items():
+        found = get_types_from_msg(text, name)
+        store.register({k: v for k, v in found.items() if k not in store.fielddefs})
+    usual = get_typestore(Stores.ROS2_JAZZY).fielddefs
+    store.register({k: v for k, v in usual.items() if k not in store.fielddefs})
+    return store
+
+
 def read(path: Path, topics: set[str] | None = None) -> list[tuple[str, int, Any]]:
     """Return topic, receive time and content of every message, decoded by the bag's definitions."""
-    store, found = bag_types(path), []
+    store, found = types_of(path), []
     for message in Episode.open(path).messages(topics):
         content = store.deserialize_cdr(message.data, message.type)
         found.append((message.topic, message.receive_ns, plain(content)))
@@ -262,7 +273,7 @@ def test_a_truncated_bag_is_read_as_far_as_it_goes(tmp_path: Path, compression: 
 
 
 def read_until_error(path: Path) -> list[tuple[str, int, Any]]:
-    store, found = bag_types(path), []
+    store, found = types_of(path), []
     with pytest.raises(BagError):
         for m in Episode.open(path).messages():
             found.append((m.topic, m.receive_ns, plain(store.deserialize_cdr(m.data, m.type))))

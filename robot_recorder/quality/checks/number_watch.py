@@ -192,6 +192,9 @@ class NumberWatch:
         # Checks work along columns; few columns are faster when each is contiguous.
         rows = np.asfortranarray(rows) if rows.shape[1] <= _NARROW else rows
         every = self._decoder.names or ()
+        mapping = self.stream.mapping
+        if mapping is not None and mapping.absent is not None:
+            absent = np.isnan(rows)
         names = every if len(part.columns) == len(every) else tuple(every[c] for c in part.columns)
         if part.columns != sorted(part.columns):
             names = tuple(every[c] for c in part.columns)
