@@ -176,7 +176,7 @@ def _inspire(take: Take, with_touch: bool) -> None:
         at = take.times(100)
         made = Topic("inspire_hand_msgs/msg/InspireHandCtrl", at,
                      {"angle_set": np.round(opening(at))}, {"angle_set": 6}, stamp="")  # fmt: skip
-        take.add(commands, made, Part(f"{side}_hand_command", commands, "command", ("angle_set",)))
+        take.add(commands, made, Part(f"{side}_hand_command", commands, "whole numbers"))
         if with_touch:
             at, topic = take.times(50), f"inspire_hand/touch/{letter}"
             pads = {f: np.round(touch(take, at, n, 20, 2000, 4)) for f, n in INSPIRE_TAXELS.items()}
