@@ -11,7 +11,9 @@ from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.quality.checks.values import bits
 
 _FEW, _FAR_MORE = 3, 3
-_NEXT = 3  # readings below the highest; of a thousand taxels with whole counts, some skip one by chance
+_NEXT = (
+    3  # readings below the highest; of a thousand taxels with whole counts, some skip one by chance
+)
 _LEAST = 5  # samples exactly at the extreme; noise does not hit the same number twice
 
 
