@@ -42,7 +42,9 @@ class Defect:
             for f in report.findings
         )
         return named or any(
-            self.said in sentence for sentence in report.broken if self.said and self.stream in sentence
+            self.said in sentence
+            for sentence in report.broken
+            if self.said and self.stream in sentence
         )
 
 
@@ -149,11 +151,13 @@ def stuck_taxels(take: Take, part: Part) -> None:
 
 
 def saturated_taxels(take: Take, part: Part) -> None:
-    """Readings stop at half of the largest."""
-    table = _first(_topic(take, part), part)
-    sign = -1.0 if table.mean() - table.min() > table.max() - table.mean() else 1.0
-    limit = np.quantile(sign * table, 0.97)
-    table[:] = sign * np.minimum(sign * table, np.round(limit))
+    """Readings stop well below the largest; some pads read less when they are pressed."""
+    topic = _topic(take, part)
+    table = _first(topic, part)
+    pressed = take.press(topic.times) > 0.5
+    sign = np.sign(table[pressed].mean() - table[~pressed].mean())
+    limit = np.quantile(sign * table[pressed], 0.9)
+    table[:] = sign * np.minimum(sign * table, np.round(limit, 1))
 
 
 def clipped(take: Take, part: Part) -> None:

@@ -240,9 +240,7 @@ def kuavo(take: Take) -> None:
     arm_names = [f"arm_joint_{n}" for n in range(1, 15)]
     at = take.times(100)
     columns = {"position": np.degrees(arms(at))}
-    made = Topic(
-        "sensor_msgs/msg/JointState", at, columns, {"position": 14}, {"name": arm_names}
-    )
+    made = Topic("sensor_msgs/msg/JointState", at, columns, {"position": 14}, {"name": arm_names})
     values = positions(names[12:26])
     take.add("kuavo_arm_traj", made,
              Part("arm_command", "kuavo_arm_traj", "command", ("position",), arms, values))  # fmt: skip
@@ -390,7 +388,7 @@ def robotis_ffw(take: Take) -> None:
     """A ROBOTIS AI Worker: its leaders send JointTrajectory, stamped 0."""
     arms = {s: [*(f"arm_{s}_joint{n}" for n in range(1, 8)), f"gripper_{s}_joint1"] for s in "lr"}
     names = [*arms["l"], *arms["r"], "head_joint1", "head_joint2", "lift_joint"]
-    motion = Motion(19, take.seed)
+    motion = Motion(19, take.seed, [0.7] * 16 + [0.03] * 3)  # nobody pushes the sticks
     joints(take, "joints", "joint_states", names, motion, 100)
     leaders = {
         "left_leader": ("joint_trajectory_command_broadcaster_left", arms["l"], 0),
@@ -466,7 +464,12 @@ def _pose_columns(path: str, of: Path3, at: Floats, tremble: Floats | float = 0.
     }
 
 
-_WORN: dict[str, Any] = {"offset_s": 0.37, "drift_ppm": 40.0, "shortest_s": 0.008, "jitter_s": 0.003}
+_WORN: dict[str, Any] = {
+    "offset_s": 0.37,
+    "drift_ppm": 40.0,
+    "shortest_s": 0.008,
+    "jitter_s": 0.003,
+}
 
 
 def _worn(take: Take, rate_hz: float) -> None:
