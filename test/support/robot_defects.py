@@ -274,7 +274,8 @@ _OF_KIND: dict[str, list[_Planted]] = {
     "command": [("NaN", ("not_a_number",), not_a_number, False)],
     "raw": [
         ("frozen", ("frozen", "joint_frozen"), frozen, True),
-        ("one joint stuck", ("joint_frozen",), one_stuck, True),
+        # Without angles only the jump is seen when it comes free.
+        ("one joint stuck", ("joint_frozen", "joint_jump"), one_stuck, True),
         *_TIMING,
     ],
     "gripper": [("NaN", ("not_a_number",), not_a_number, False), *_TIMING],
