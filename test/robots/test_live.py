@@ -9,10 +9,6 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from support.robot_interfaces import use_interfaces
-
-use_interfaces()
-
 from support.live_robot import LiveRobot
 from support.robot import process
 from support.robot_defects import defects

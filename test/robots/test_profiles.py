@@ -9,14 +9,10 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from support.robot_interfaces import use_interfaces
-
-use_interfaces()
-
 from rclpy.serialization import deserialize_message
 from support.robot_bags import send, write_take
 from support.robot_defects import defects
-from support.robot_messages import owners, message_class
+from support.robot_messages import message_class, owners
 from support.robot_truth import errors
 from support.robot_zoo import CONFIG, DEVICES, ROBOTS, TAKES, make_take, profile_of
 from support.samples import T0

@@ -47,7 +47,7 @@ def send(topic: Topic, start_ns: int, rng: np.random.Generator) -> Sent:
     delays = topic.shortest_s + rng.exponential(topic.jitter_s, count)
     sends = np.maximum.accumulate(_ns(topic.times + delays, start_ns))
     receives = np.maximum.accumulate(sends + _ns(rng.exponential(2e-4, count), 100_000))
-    columns = dict(topic.columns)
+    columns: dict[str, np.ndarray] = dict(topic.columns)
     stamps = topic.stamps()
     for path in topic.stamp.split():
         columns[path] = _ns(stamps, start_ns)

@@ -42,7 +42,9 @@ class Defect:
             for f in report.findings
         )
         return named or any(
-            self.said in sentence for sentence in report.broken if self.said and self.stream in sentence
+            self.said in sentence
+            for sentence in report.broken
+            if self.said and self.stream in sentence
         )
 
 
@@ -149,11 +151,13 @@ def stuck_taxels(take: Take, part: Part) -> None:
 
 
 def saturated_taxels(take: Take, part: Part) -> None:
-    """Readings stop at half of the largest."""
-    table = _first(_topic(take, part), part)
-    sign = -1.0 if table.mean() - table.min() > table.max() - table.mean() else 1.0
-    limit = np.quantile(sign * table, 0.97)
-    table[:] = sign * np.minimum(sign * table, np.round(limit))
+    """Readings stop well below the largest; some pads read less when they are pressed."""
+    topic = _topic(take, part)
+    table = _first(topic, part)
+    pressed = take.press(topic.times) > 0.5
+    sign = np.sign(table[pressed].mean() - table[~pressed].mean())
+    limit = np.quantile(sign * table[pressed], 0.9)
+    table[:] = sign * np.minimum(sign * table, np.round(limit, 1))
 
 
 def clipped(take: Take, part: Part) -> None:
@@ -270,7 +274,8 @@ _OF_KIND: dict[str, list[_Planted]] = {
     "command": [("NaN", ("not_a_number",), not_a_number, False)],
     "raw": [
         ("frozen", ("frozen", "joint_frozen"), frozen, True),
-        ("one joint stuck", ("joint_frozen",), one_stuck, True),
+        # Without angles only the jump is seen when it comes free.
+        ("one joint stuck", ("joint_frozen", "joint_jump"), one_stuck, True),
         *_TIMING,
     ],
     "gripper": [("NaN", ("not_a_number",), not_a_number, False), *_TIMING],

@@ -10,6 +10,10 @@ from typing import Any
 import numpy as np
 from rclpy.serialization import serialize_message
 
+from support.robot_interfaces import use_interfaces
+
+use_interfaces()
+
 _NUMBERS = {
     "boolean": "u1", "octet": "u1", "uint8": "u1", "int8": "i1", "uint16": "<u2", "int16": "<i2",
     "uint32": "<u4", "int32": "<i4", "uint64": "<u8", "int64": "<i8", "float": "<f4", "double": "<f8",
@@ -135,9 +139,7 @@ def encode(
     return [row.tobytes() for row in rows]
 
 
-def _plain(
-    columns: Mapping[str, np.ndarray], layout: _Layout
-) -> Iterator[tuple[str, np.ndarray]]:
+def _plain(columns: Mapping[str, np.ndarray], layout: _Layout) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the columns, times in ns split into their two fields."""
     for path, values in columns.items():
         if f"{path}.nanosec" in layout.places:

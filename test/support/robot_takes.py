@@ -27,13 +27,15 @@ Curve = Callable[[Floats], Floats]
 class Motion:
     """A smooth motion of several joints, with pauses."""
 
-    def __init__(self, joints: int, seed: int, most: float = 0.7, seconds: float = SECONDS) -> None:
+    def __init__(
+        self, joints: int, seed: int, most: float | Sequence[float] = 0.7, seconds: float = SECONDS
+    ) -> None:
         """Choose where the joints go.
 
         Args:
             joints: their number.
             seed: of the choice.
-            most: largest position, rad or m.
+            most: largest position, rad or m, of all or of each.
             seconds: length, s.
         """
         rng = np.random.default_rng(seed)
@@ -44,7 +46,7 @@ class Motion:
             self._starts.append(at)
             self._ends.append(min(at + took, seconds - _REST_S))
             at += took + float(rng.choice([0.0, 0.3]))
-        self._goals = rng.uniform(-most, most, (len(self._starts) + 1, joints))
+        self._goals = np.array(most) * rng.uniform(-1, 1, (len(self._starts) + 1, joints))
 
     def at(self, seconds: Floats) -> Floats:
         """Return the positions, float64[n, joints]."""
@@ -87,7 +89,7 @@ class Topic:
 
     type: str
     times: Floats
-    columns: dict[str, Floats] = field(default_factory=dict)
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     fixed: dict[str, Any] = field(default_factory=dict)
     stamp: str = "header.stamp"
@@ -316,28 +318,28 @@ def pictures(kind: str) -> tuple[bytes, ...]:
 @cache
 def _images(kind: str) -> tuple[np.ndarray, ...]:
     rng = np.random.default_rng(5)
+    return tuple(np.ascontiguousarray(_image(kind, k, rng)) for k in range(60))
+
+
+@cache
+def _scene() -> np.ndarray:
+    rough = np.random.default_rng(6).integers(0, 255, (_SMALL[0], 208, 3), dtype=np.uint8)
+    return cv2.addWeighted(cv2.GaussianBlur(rough, (0, 0), 3), 1.6, rough, 0.3, -90)
+
+
+def _image(kind: str, k: int, rng: np.random.Generator) -> np.ndarray:
+    """Return picture number k of ``scene``, ``gel``, ``depth`` or ``metres``."""
     high, wide = _SMALL
-    scene = rng.integers(0, 255, (high, wide + 80, 3), dtype=np.uint8)
-    scene = cv2.addWeighted(cv2.GaussianBlur(scene, (0, 0), 3), 1.6, scene, 0.3, -90)
     rows, columns = np.mgrid[:high, :wide]
-    found = []
-    for k in range(60):
-        part = scene[:, 40 + round(38 * np.sin(k / 9.5)) :][:, :wide]
-        if kind == "scene":
-            image = part
-        elif kind == "gel":
-            near = np.exp(-((rows - 40 - k / 3) ** 2 + (columns - 60) ** 2) / 200)
-            image = np.stack([90 + 80 * near, 110 - 40 * near, 100 + columns / 4], axis=-1)
-            image = (image + rng.normal(0, 2, image.shape)).clip(0, 255).astype(np.uint8)
-        elif kind == "depth":
-            image = (600 + 2 * columns + 3 * k + rng.integers(0, 3, part.shape[:2])).astype(
-                np.uint16
-            )
-        else:
-            image = (0.6 + 0.002 * columns + 0.003 * k).astype(np.float32)
-            image = image + rng.normal(0, 1e-3, image.shape).astype(np.float32)
-        found.append(np.ascontiguousarray(image))
-    return tuple(found)
+    if kind == "scene":
+        first = 40 + round(38 * np.sin(k / 9.5))
+        return _scene()[:, first : first + wide]
+    if kind == "gel":
+        near = np.exp(-((rows - 40 - k / 3) ** 2 + (columns - 60) ** 2) / 200)
+        smooth = np.stack([90 + 80 * near, 110 - 40 * near, 100 + columns / 4], axis=-1)
+        return np.asarray(smooth + rng.normal(0, 2, smooth.shape)).clip(0, 255).astype(np.uint8)
+    far = 600 + 2 * columns + 3 * k + rng.integers(0, 3, _SMALL)
+    return far.astype(np.uint16) if kind == "depth" else (far / 1000).astype(np.float32)
 
 
 def _file(kind: str, image: np.ndarray) -> bytes:

@@ -20,7 +20,6 @@ from support.robot_takes import (
     ORIENTATION,
     POSITION,
     SECONDS,
-    Curve,
     Motion,
     Part,
     Path3,
@@ -65,14 +64,10 @@ def positions(names: list[str], unit: str = "rad") -> tuple[str, ...]:
     return tuple(f"position/{name} ({unit})" for name in names)
 
 
-def _sway_of(take: Take, at: Floats) -> Curve:
+def _lean(seconds: Floats) -> Floats:
     """Return the quaternion x, y, z, w of the body that ``imu`` gives."""
-
-    def curve(seconds: Floats) -> Floats:
-        lean = 0.03 * np.sin(2.2 * seconds) / 2
-        return np.stack([np.sin(lean), 0 * lean, 0 * lean, np.cos(lean)], axis=1)
-
-    return curve
+    lean = 0.03 * np.sin(2.2 * seconds) / 2
+    return np.stack([np.sin(lean), 0 * lean, 0 * lean, np.cos(lean)], axis=1)
 
 
 def _unitree(take: Take, profile: str, commanded: slice, topic: str, stream: str) -> None:
@@ -111,7 +106,7 @@ def _unitree(take: Take, profile: str, commanded: slice, topic: str, stream: str
         "lowstate", state,
         Part("body", "lowstate", "joints", ("motor_state[].q", "motor_state[].dq"),
              lambda s: curve(s - LAG_S), positions(names), followed=True),
-        Part("pelvis_imu", "lowstate", "imu", ("imu_state.quaternion",), _sway_of(take, at), IMU_VALUES),
+        Part("pelvis_imu", "lowstate", "imu", ("imu_state.quaternion",), _lean, IMU_VALUES),
     )  # fmt: skip
     at = take.times(250)
     made = Topic("unitree_hg/msg/LowCmd", at, {"motor_cmd[].q": curve(at)}, stamp="")
@@ -230,7 +225,7 @@ def kuavo(take: Take) -> None:
         Part("body", "sensors_data_raw", "joints", ("joint_data.joint_q", "joint_data.joint_v"),
              delayed(motion), positions(names), followed=True),
         Part("imu", "sensors_data_raw", "imu",
-             tuple(f"imu_data.quat.{a}" for a in ORIENTATION), _sway_of(take, at), IMU_VALUES),
+             tuple(f"imu_data.quat.{a}" for a in ORIENTATION), _lean, IMU_VALUES),
     )  # fmt: skip
     at = take.times(500)
     sizes = {f: 28 for f in ("joint_q", "joint_v", "tau")}
@@ -240,9 +235,7 @@ def kuavo(take: Take) -> None:
     arm_names = [f"arm_joint_{n}" for n in range(1, 15)]
     at = take.times(100)
     columns = {"position": np.degrees(arms(at))}
-    made = Topic(
-        "sensor_msgs/msg/JointState", at, columns, {"position": 14}, {"name": arm_names}
-    )
+    made = Topic("sensor_msgs/msg/JointState", at, columns, {"position": 14}, {"name": arm_names})
     values = positions(names[12:26])
     take.add("kuavo_arm_traj", made,
              Part("arm_command", "kuavo_arm_traj", "command", ("position",), arms, values))  # fmt: skip
@@ -340,12 +333,16 @@ def booster_t1(take: Take) -> None:
     motion = Motion(23, take.seed)
     at = take.times(500)
     sent = imu(take, at)
-    rpy = np.stack([0.03 * np.sin(2.2 * at), 0 * at, 0 * at], axis=1)
+
+    def rpy(seconds: Floats) -> Floats:
+        lean = 0.03 * np.sin(2.2 * seconds)
+        return np.stack([lean, 0 * lean, 0 * lean], axis=1)
+
     columns = {
         "motor_state_serial[].q": take.noisy(motion.at(at - LAG_S), 2e-4),
         "motor_state_serial[].dq": take.noisy(motion.speed(at - LAG_S), 2e-3),
         "motor_state_parallel[].q": take.noisy(motion.at(at - LAG_S), 2e-4),
-        "imu_state.rpy": take.noisy(rpy, 1e-5),
+        "imu_state.rpy": take.noisy(rpy(at), 1e-5),
         "imu_state.gyro": sent["angular_velocity"],
         "imu_state.acc": sent["linear_acceleration"],
     }
@@ -354,7 +351,8 @@ def booster_t1(take: Take) -> None:
         "low_state", Topic("booster_interface/msg/LowState", at, columns, sizes, stamp=""),
         Part("body", "low_state", "joints", tuple(columns)[:2], delayed(motion), positions(names),
              followed=True),
-        Part("imu", "low_state", "numbers", ("imu_state.rpy",)),
+        Part("imu", "low_state", "imu", ("imu_state.rpy",), rpy,
+             tuple(f"rpy/{a} (rad)" for a in ("roll", "pitch", "yaw"))),
     )  # fmt: skip
     at = take.times(100)
     made = Topic("booster_interface/msg/LowCmd", at, {"motor_cmd[].q": motion.at(at)},
@@ -390,7 +388,7 @@ def robotis_ffw(take: Take) -> None:
     """A ROBOTIS AI Worker: its leaders send JointTrajectory, stamped 0."""
     arms = {s: [*(f"arm_{s}_joint{n}" for n in range(1, 8)), f"gripper_{s}_joint1"] for s in "lr"}
     names = [*arms["l"], *arms["r"], "head_joint1", "head_joint2", "lift_joint"]
-    motion = Motion(19, take.seed)
+    motion = Motion(19, take.seed, [0.7] * 16 + [0.03] * 3)  # nobody pushes the sticks
     joints(take, "joints", "joint_states", names, motion, 100)
     leaders = {
         "left_leader": ("joint_trajectory_command_broadcaster_left", arms["l"], 0),
@@ -466,7 +464,12 @@ def _pose_columns(path: str, of: Path3, at: Floats, tremble: Floats | float = 0.
     }
 
 
-_WORN: dict[str, Any] = {"offset_s": 0.37, "drift_ppm": 40.0, "shortest_s": 0.008, "jitter_s": 0.003}
+_WORN: dict[str, Any] = {
+    "offset_s": 0.37,
+    "drift_ppm": 40.0,
+    "shortest_s": 0.008,
+    "jitter_s": 0.003,
+}
 
 
 def _worn(take: Take, rate_hz: float) -> None:
@@ -649,7 +652,7 @@ def zed(take: Take) -> None:
         "linear_acceleration.z": sent["linear_acceleration"][:, 2],
     }
     topic = "zed/zed_node/imu/data"
-    part = Part("imu", topic, "imu", tuple(columns)[:4], _sway_of(take, at), IMU_VALUES)
+    part = Part("imu", topic, "imu", tuple(columns)[:4], _lean, IMU_VALUES)
     take.add(topic, Topic("sensor_msgs/msg/Imu", at, columns), part)
 
 

@@ -15,6 +15,7 @@ _NEXT = (
     3  # readings below the highest; of a thousand taxels with whole counts, some skip one by chance
 )
 _LEAST = 5  # samples exactly at the extreme; noise does not hit the same number twice
+_USUAL = 16  # columns; each doubling asks for one sample more, because chance has more tries
 
 
 class ClipCounter:
@@ -109,7 +110,8 @@ class ClipCounter:
             out = [self._stands_out(number, column) for column in range(len(counts))]
             ends.append(counts * self._is_end(extremes) * np.array(out))
         most = np.maximum.reduce(ends)
-        return np.maximum(np.where(most >= _LEAST, most, 0), self._beyond) * period_s
+        least = _LEAST + np.log2(max(len(most) / _USUAL, 1.0))
+        return np.maximum(np.where(most >= least, most, 0), self._beyond) * period_s
 
     def _is_end(self, extremes: Floats) -> Bools:
         """Return bool[k]: whether an extreme is large enough to be a range's end."""
