@@ -1,4 +1,4 @@
-"""Counts defects found and good takes rejected, over takes of all shipped robots and devices."""
+"""Counts defects found and good takes rejected over takes of all shipped profiles, and costs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from figures import RESULTS, SCRATCH, write_results
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from robot_cost import aligning, decoding, recording
 from support.robot_bags import write_take
 from support.robot_defects import defects
 from support.robot_truth import errors
@@ -112,8 +113,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("profiles", nargs="*", default=list(TAKES), help="default: all")
     parser.add_argument("--seeds", type=int, default=2, help="takes of each profile")
+    parser.add_argument(
+        "--seconds", type=float, default=10.0, help="of an episode whose CPU counts"
+    )
+    parser.add_argument("--runs", type=int, default=5, help="episodes whose CPU counts")
     parser.add_argument("--out", type=Path, default=RESULTS / "robots.json")
     options = parser.parse_args()
+    costs = {**decoding(), **recording(options.seconds, options.runs), **aligning()}
+    CONSOLE.print(costs)
     results = measure(options.profiles, options.seeds)
     show(results)
     good, bad = [r for r in results if not r.defect], [r for r in results if r.defect]
@@ -125,6 +132,7 @@ def main() -> None:
         "good_accepted": sum(r.found for r in good),
         "good_rejected": sum(r.verdict is Verdict.REJECT for r in good),
         "largest_error_of_tolerance": max(r.error for r in good),
+        **costs,
     }
     write_results(options.out, "make bench-robots", figures)
     CONSOLE.print(figures)
