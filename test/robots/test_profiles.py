@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,12 @@ from support.robot_bags import send, write_take
 from support.robot_defects import defects
 from support.robot_messages import message_class, owners
 from support.robot_truth import errors
-from support.robot_zoo import CONFIG, DEVICES, ROBOTS, TAKES, make_take, profile_of
+from support.robot_zoo import CONFIG, TAKES, make_take, profile_of
 from support.samples import T0
 
+from robot_recorder.alignment.frames import SampleStatus
+from robot_recorder.configuration.find import load_profile
+from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.offline.align import frames_of
 from robot_recorder.offline.check import check_episode
@@ -31,6 +35,7 @@ def test_every_profile_has_a_take_and_is_listed_with_its_page() -> None:
     assert shipped - NO_TAKE == set(TAKES)
     index = (DOCS / "robots.md").read_text()
     for name in sorted(shipped):
+        assert load_profile(name).streams, "a device can be recorded alone, too"
         assert f"`{name}`" in index, f"docs/robots.md does not list {name}"
     for page in (DOCS / "robots").glob("*.md"):
         assert f"robots/{page.name}" in index, f"docs/robots.md does not link {page.name}"
@@ -82,5 +87,36 @@ def test_defects_are_named_by_stream_and_check(name: str, tmp_path: Path) -> Non
     assert report.verdict is not Verdict.ACCEPT
 
 
-def test_the_takes_are_of_ten_robots_and_fourteen_devices() -> None:
-    assert len(ROBOTS) == 12 and len(DEVICES) == 14
+ONE_BODY = """
+robot: studio
+frame_rate_hz: 30
+streams:
+  box:
+    topic: rigid_bodies
+    type: mocap4r2_msgs/msg/RigidBodies
+    role: observation
+    rate_hz: 120
+    as: pose
+    map: {pose: "rigidbodies{rigid_body_name=box}.pose"}
+"""
+
+
+def test_a_body_keeps_its_own_pose_while_another_is_hidden(tmp_path: Path) -> None:
+    """The bodies behind a hidden one move up in the message."""
+    take = make_take("optitrack")
+    next(d for d in defects(take) if "occluded" in d.name).plant(take)
+    box = next(p for p in take.parts if "box" in p.values[0])
+    values = tuple(f"position/{axis} (m)" for axis in "xyz")
+    take.parts = [replace(box, stream="box", values=values)]
+    path = write_take(take, tmp_path / "studio")
+    aligned = frames_of(Episode.open(path), profile=parse_profile(ONE_BODY, "studio"))
+    assert errors(take, aligned, T0)["box"] < 1
+    assert (aligned.column("box").status <= SampleStatus.INTERPOLATED).all()
+
+
+def test_a_robot_and_its_devices_are_one_profile() -> None:
+    g1 = load_profile("unitree_g1_29_dex3")
+    assert [s.name for s in g1.streams][:4] == ["body", "pelvis_imu", "arm_command", "left_hand"]
+    arm = profile_of("inspire_ftp")
+    commands = {s.name: s.of for s in arm.streams if s.of}
+    assert commands["x_left_hand_command"] == "x_left_hand"

@@ -279,6 +279,10 @@ _OF_KIND: dict[str, list[_Planted]] = {
         *_TIMING,
     ],
     "gripper": [("NaN", ("not_a_number",), not_a_number, False), *_TIMING],
-    "bodies": [("one body occluded", ("skew", "not_a_number"), occluded, False)],
+    "bodies": [
+        ("NaN", ("not_a_number",), not_a_number, False),
+        ("one body occluded for 5 s", ("skew", "gap", "not_a_number"), occluded, True),
+        *_TIMING,
+    ],
 }
 _NEED_COMMAND = ("motors stopped", "one joint stuck")

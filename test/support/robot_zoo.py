@@ -558,7 +558,7 @@ def _mocap(take: Take, rate_hz: float) -> None:
     made = Topic("mocap4r2_msgs/msg/RigidBodies", at, columns, {"rigidbodies": len(names)},
                  {"rigidbodies[].rigid_body_name": names}, shortest_s=0.005, jitter_s=0.001,
                  there=np.ones((len(at), len(names)), bool), bodies="rigidbodies")  # fmt: skip
-    part = Part("bodies", "rigid_bodies", "poses", tuple(columns), bodies[3].position, values)
+    part = Part("bodies", "rigid_bodies", "bodies", tuple(columns), bodies[3].position, values)
     take.add("rigid_bodies", made, part)
 
 
