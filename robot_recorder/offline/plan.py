@@ -26,6 +26,7 @@ from robot_recorder.model.errors import BagError, ConfigError, DecodeError
 from robot_recorder.model.streams import NS_PER_MS, FrameClock, RobotProfile, StreamConfig
 from robot_recorder.offline.definitions import Definitions, bag_definitions, decoders_of
 from robot_recorder.offline.guess import Guess, TopicSummary, guess_profile
+from robot_recorder.offline.heard_topic import HeardTopic, described, topics_of_bag
 from robot_recorder.offline.stamp_order import log_times_stand, read_by_stamp
 from robot_recorder.quality.audit import AuditedStream
 
@@ -203,8 +204,32 @@ def _own_profile(
 
 
 def profile_yaml(episode: Episode) -> str:
-    """Return the YAML of the profile in a bag, or of one guessed from its topics."""
-    return episode.facts.get("profile_yaml", "") or _guess(episode, _topics(episode)).text
+    """Return the YAML of the profile in a bag, or of one guessed from its topics and messages."""
+    return episode.facts.get("profile_yaml", "") or guess_with_mappings(episode).text
+
+
+def guess_with_mappings(episode: Episode) -> Guess:
+    """Guess the profile of a bag, with mappings for types that nobody described.
+
+    A bag that is aligned or checked without a profile is read by a plainer guess: what a mapping
+    means has to be confirmed by a person first.
+
+    Raises:
+        BagError: the bag cannot be read.
+        ConfigError: no topic looks like a sensor.
+    """
+    return _guess(episode, _topics(episode), heard_topics(episode))
+
+
+def heard_topics(episode: Episode) -> dict[str, HeardTopic]:
+    """Return the topics of a bag, with some of their messages.
+
+    Raises:
+        BagError: the bag cannot be read.
+    """
+    known = bag_definitions(episode.path)
+    topics = {t: (kind, known.get(kind, "")) for t, (kind, _) in _topics(episode).items()}
+    return topics_of_bag(episode.path, topics)
 
 
 def _topics(episode: Episode) -> dict[str, tuple[str, str]]:
@@ -212,8 +237,12 @@ def _topics(episode: Episode) -> dict[str, tuple[str, str]]:
     return {t: d for t, d in bag_topics(episode.path).items() if episode.counts.get(t, 1)}
 
 
-def _guess(episode: Episode, definitions: dict[str, tuple[str, str]]) -> Guess:
-    """Guess the profile of a bag from its topics."""
+def _guess(
+    episode: Episode,
+    definitions: dict[str, tuple[str, str]],
+    heard: Mapping[str, HeardTopic] | None = None,
+) -> Guess:
+    """Guess the profile of a bag from its topics, and from messages where some are given."""
     seconds = float(episode.metadata["duration"]["nanoseconds"]) / 1e9
     span = _stamp_span(episode, definitions)
     seconds = (span[1] - span[0]) / 1e9 if span else seconds
@@ -228,9 +257,10 @@ def _guess(episode: Episode, definitions: dict[str, tuple[str, str]]) -> Guess:
     ]
     if span:  # messages will be read in the order of their stamps, so there is no disorder
         topics = [replace(t, disorder_ns=0) for t in topics]
+    topics = [described(t, heard[t.name]) if heard and t.name in heard else t for t in topics]
     guess = guess_profile(episode.facts.get("robot", episode.path.name), topics, seconds)
     note = "# All messages have one log time: rates are those of header stamps.\n" if span else ""
-    return replace(guess, text=note + guess.text)
+    return replace(guess, note=note)
 
 
 def _stamp_span(
