@@ -35,6 +35,6 @@ setup(
         "rosbags",
         "zstandard",
     ],
-    extras_require={"parquet": ["pyarrow"], "view": ["rerun-sdk==0.41.0"]},
+    extras_require={"parquet": ["pyarrow"], "view": ["rerun-sdk==0.41.0"], "video": ["av==17.1.0"]},
     entry_points={"console_scripts": ["robot-recorder = robot_recorder.cli.main:main"]},
 )

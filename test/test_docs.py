@@ -440,12 +440,20 @@ def test_the_architecture_draws_the_floors_that_are_tested() -> None:
 
 def as_profile(text: str) -> object:
     head = "" if re.search(r"^robot:", text, re.M) else "robot: r\n"
-    return parse_profile(head + text, "docs")
+    return parse_profile(head + text, "docs", included)
+
+
+def included(name: str) -> tuple[str, str]:
+    """Return a profile in the place of a file that an example includes."""
+    stream = "type: sensor_msgs/msg/Imu, role: observation, rate_hz: 9"
+    topic = name.partition(".")[0]
+    return f"streams: {{{topic}: {{topic: {topic}, {stream}}}}}", name
 
 
 PARSERS: dict[str, Callable[[str], object]] = {
     "tasks:": lambda text: parse_tasks(text, "docs"),
     "streams:": as_profile,
+    "include:": as_profile,
 }
 
 

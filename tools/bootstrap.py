@@ -41,6 +41,7 @@ def main() -> int:
     steps = [
         install_python_packages(),
         tests and install_more("view", "the viewer (170 MB)"),
+        tests and install_more("video", "the decoder of video (100 MB)"),
         docs and install_more("docs", "the generator of the documentation (130 MB)"),
         build_package(),
     ]

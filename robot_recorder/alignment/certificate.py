@@ -462,7 +462,7 @@ def _certify_stream(stream: StreamInput, stats: FrameStats) -> StreamCertificate
         drift_pm_ppm=_rounded(clock.drift_pm_ppm)
         if clock and math.isfinite(clock.drift_pm_ppm)
         else None,
-        clock_events=(*_unstamped(figures), *(e.text for e in figures.events)),
+        clock_events=(*_unstamped(stream), *(e.text for e in figures.events)),
         layout_notes=stream.notes,
         stamp=stream.stamp,
         clock_jump_ms=round(max(jumps, default=0.0), 3),
@@ -477,13 +477,19 @@ def _certify_stream(stream: StreamInput, stats: FrameStats) -> StreamCertificate
     )
 
 
-def _unstamped(figures: StreamFigures) -> tuple[str, ...]:
-    if not figures.unstamped:
-        return ()
-    many = (
-        "all" if figures.unstamped == figures.count else f"{figures.unstamped} of {figures.count}"
-    )
-    return (f"{many} of its stamps are 0: the receive time is used instead",)
+def _unstamped(stream: StreamInput) -> tuple[str, ...]:
+    """Say where stamps came from, if headers are 0."""
+    figures = stream.figures
+    if figures.unstamped:
+        every = figures.unstamped == figures.count
+        many = "all" if every else f"{figures.unstamped} of {figures.count}"
+        return (f"{many} of its stamps are 0: the receive time is used instead",)
+    used, _, why = stream.stamp.partition(": ")
+    if why:
+        return (f"{why}: the {used} is used instead",)
+    declared, _, others = stream.stamp.partition("; ")
+    usual = declared in ("", "DDS source stamp")  # a late message has none that counts
+    return () if usual or not others else (f"its {declared} is 0 at times: {others}",)
 
 
 def _rounded(value: float | None) -> float | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from robot_recorder.alignment.certificate import Certificate, StreamCertificate
 from robot_recorder.cli.tables import PlainText, Table, table_console
 
@@ -26,6 +28,7 @@ def certificate_table(certificate: Certificate) -> Table:
         ("skew p50 / p95 / p99 / max ms", 1), ("held", 3), ("missing", 2), ("offset ms", 7), ("drift ppm", 8),
     ):  # fmt: skip
         table.add_column(heading, justify="right", no_wrap=True, drop=drop)
+    table.add_column("stamped by", no_wrap=True, drop=10)
     for name, stream in certificate.streams.items():
         table.add_row(
             PlainText(name, "red" if stream.findings() else "green"),
@@ -39,6 +42,7 @@ def certificate_table(certificate: Certificate) -> Table:
             _share(stream.missing, stream.frames),
             _with_uncertainty(stream.offset_ms, stream.offset_pm_ms, ".2f"),
             _with_uncertainty(stream.drift_ppm, stream.drift_pm_ppm, ".1f"),
+            re.split("[:;]", stream.stamp)[0] or "?",
         )
     return table
 

@@ -18,7 +18,9 @@ from robot_recorder.bags.columns import Column, bag_topics, read_columns
 from robot_recorder.clocks.robot_clock import restamp_by
 from robot_recorder.clocks.source_clock import robot_stamps
 from robot_recorder.configuration.profile import RESERVED_TOPICS
-from robot_recorder.content.image_files import ImageFile, picture_of
+from robot_recorder.content.depth_pictures import DepthPicture, depth_of
+from robot_recorder.content.image_files import ImageFile, jpeg_of, picture_of
+from robot_recorder.content.video_pictures import Video, VideoPart
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.messages.cdr import CdrReader
 from robot_recorder.messages.decoders import Decoded
@@ -30,6 +32,7 @@ from robot_recorder.messages.kinds import (
     values_problem,
 )
 from robot_recorder.messages.stamps import StampReader
+from robot_recorder.messages.video_messages import is_video
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.errors import BagError, ConfigError, DecodeError
 from robot_recorder.model.payloads import Messages, Payloads, Rows
@@ -96,19 +99,35 @@ class Images:
         topic: the topic.
         times_s: float64[n], time since the episode's start, s.
         payloads: the n messages.
+        video: their pictures, if they are packets of a video.
     """
 
     topic: Topic
     times_s: Floats
     payloads: Payloads
+    video: VideoPart | None = None
 
     def picture(self, number: int) -> ImageFile:
-        """Return a picture by its index.
+        """Return a picture by its index. Of a video, rising indexes are fast.
+
+        Raises:
+            NotYetDecodable: no key frame of the video came before it.
+            CannotDecode: it is a video, and PyAV or the codec is missing.
+            DecodeError: it cannot be decoded.
+        """
+        if self.video is not None:
+            return jpeg_of(self.video.picture(number).bgr())
+        return picture_of(self.topic.type, self.payloads[number], self.topic.name)
+
+    def depth(self, number: int) -> DepthPicture | None:
+        """Return distances by their index; None: the camera shows light.
 
         Raises:
             DecodeError: it cannot be decoded.
         """
-        return picture_of(self.topic.type, self.payloads[number])
+        if self.video is not None:
+            return None
+        return depth_of(self.topic.type, self.payloads[number], self.topic.name)
 
 
 @dataclass(frozen=True)
@@ -309,12 +328,14 @@ class _Reader:
         self.topic, self._times = topic, times
         self._counts = StreamCounts()
         self._decoder = Decoder(decode, self._counts)
+        self._video: Video | None = None
 
     def read(self, column: Column, batch: ContentBatch) -> None:
         """Decode messages and add them to a batch."""
         times = self._times(column)
         if self.topic.sort is Sort.IMAGE:
-            batch.images.append(Images(self.topic, times, column.payloads))
+            part = self._video_part(column)
+            batch.images.append(Images(self.topic, times, column.payloads, part))
             return
         payloads = column.payloads
         rows = payloads if isinstance(payloads, Rows) else Messages(payloads)  # type: ignore[arg-type]
@@ -322,6 +343,12 @@ class _Reader:
         names = self._decoder.names or ()
         if len(done) and names:
             batch.numbers.append(Numbers(self.topic, names, times[done], values))
+
+    def _video_part(self, column: Column) -> VideoPart | None:
+        """Return the pictures of packets of a video; None: messages hold whole pictures."""
+        if self._video is None and is_video(self.topic.type, column.payloads[0]):
+            self._video = Video(self.topic.type)
+        return self._video.part(column.payloads) if self._video is not None else None
 
     @property
     def problem(self) -> str:

@@ -18,7 +18,7 @@ from robot_recorder.quality.checks.following_error import alike
 from robot_recorder.quality.checks.values import Trace
 
 _LEAST_CELLS = 8  # values of one name from which on they are drawn as an array
-_ENDINGS = ("/image/compressed", "/image_raw/compressed", "/compressed", "/image_raw", "/image_rect",
+_ENDINGS = ("/compressed", "/compressedDepth", "/ffmpeg", "/foxglove", "/image_raw", "/image_rect",
             "/image", "/wrench", "/tactile", "/data")  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from robot_recorder.content.contents import Contents, Numbers, Topic
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.messages.kinds import Sort
 from robot_recorder.model.errors import BagError
+from robot_recorder.quality.video_decoder import NotYetDecodable
 
 
 def read_values(episode: Episode, stream: str) -> Numbers:
@@ -41,7 +42,8 @@ def read_values(episode: Episode, stream: str) -> Numbers:
 def read_pictures(episode: Episode, stream: str) -> Iterator[tuple[float, np.ndarray]]:
     """Yield time since the episode's start, s, and pixels of each picture of a camera.
 
-    Pixels are uint8[height, width, 3], RGB.
+    Pixels are uint8[height, width, 3], RGB; distances are drawn in colours. A video begins with its
+    first key frame.
 
     Args:
         stream: its name in the robot profile, or its topic.
@@ -57,7 +59,11 @@ def read_pictures(episode: Episode, stream: str) -> Iterator[tuple[float, np.nda
     for batch in contents.batches([topic]):
         for images in batch.images:
             for number, time_s in enumerate(images.times_s.tolist()):
-                yield time_s, images.picture(number).pixels()
+                try:
+                    picture = images.picture(number)
+                except NotYetDecodable:
+                    continue
+                yield time_s, picture.pixels()
 
 
 def _find(contents: Contents, stream: str) -> Topic:

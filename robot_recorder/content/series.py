@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from robot_recorder.content.contents import Contents, Images, Numbers, Topic
-from robot_recorder.content.image_files import ImageFile, shrunk
+from robot_recorder.content.depth_pictures import DepthPicture, DepthScale
+from robot_recorder.content.image_files import ImageFile, coloured, shrunk
 from robot_recorder.content.thinning import lowest_and_highest
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.errors import DecodeError
+from robot_recorder.quality.video_decoder import NotYetDecodable
 
 _POINTS = 4000  # per curve; more than a screen can show
 _WIDTH = 320  # of a picture, pixels
@@ -44,11 +46,13 @@ class Pictures:
         topic: the topic.
         times_s: float64[n], times of all pictures since the episode's start, s.
         chosen: evenly spread pictures with their times; none while the camera was silent.
+        scale: of the colours of distances, the same in all pictures; None: they show light.
     """
 
     topic: Topic
     times_s: Floats
     chosen: list[tuple[float, ImageFile]]
+    scale: DepthScale | None = None
 
 
 @dataclass(frozen=True)
@@ -173,9 +177,10 @@ class _Strip:
         self._slot_s = max(contents.last_s - contents.first_s, 1e-3) / count
         self._centres = contents.first_s + (np.arange(count) + 0.5) * self._slot_s
         self._apart = np.full(count, self._slot_s)  # maximum distance of a picture from its time, s
-        self._chosen: dict[int, tuple[float, ImageFile]] = {}
+        self._chosen: dict[int, tuple[float, ImageFile | DepthPicture]] = {}
         self._times: list[Floats] = []
-        self.problem = ""
+        self._problem = ""
+        self._is_late = False  # whether its video begins before its first key frame
 
     def add(self, images: Images) -> None:
         """Take the pictures that are nearer to a time than those found so far."""
@@ -186,15 +191,42 @@ class _Strip:
             apart = abs(float(times[nearest]) - centre)
             if apart < self._apart[slot]:
                 try:
-                    picture = shrunk(images.picture(nearest), _WIDTH)
+                    picture = _small(images, nearest)
+                except NotYetDecodable:
+                    self._is_late = True
+                    continue
                 except DecodeError as error:
-                    self.problem = str(error)
+                    self._problem = str(error)
                     continue
                 self._chosen[slot] = float(times[nearest]), picture
                 self._apart[slot] = apart
 
+    @property
+    def problem(self) -> str:
+        """Return what could not be shown; empty: nothing."""
+        if self._is_late and not self._problem:
+            return "pictures before the first key frame of its video are not shown"
+        return self._problem
+
     def pictures(self, topic: Topic) -> Pictures:
         """Return the chosen pictures in order of time."""
-        chosen = [self._chosen[slot] for slot in sorted(self._chosen)]
         # A picture of a slow camera may be the nearest to several times.
-        return Pictures(topic, np.concatenate(self._times), list(dict.fromkeys(chosen)))
+        chosen = {self._chosen[slot][0]: self._chosen[slot][1] for slot in sorted(self._chosen)}
+        scale = DepthScale.of([p for p in chosen.values() if isinstance(p, DepthPicture)])
+        drawn = [
+            (at, coloured(p, scale) if isinstance(p, DepthPicture) else p)
+            for at, p in chosen.items()
+        ]
+        is_depth = any(isinstance(p, DepthPicture) for p in chosen.values())
+        times = np.concatenate(self._times)
+        return Pictures(topic, times, drawn, scale if is_depth else None)
+
+
+def _small(images: Images, number: int) -> ImageFile | DepthPicture:
+    """Return a picture that is small enough to be kept.
+
+    Raises:
+        DecodeError: it cannot be decoded.
+    """
+    depth = images.depth(number)
+    return shrunk(images.picture(number), _WIDTH) if depth is None else depth.shrunk(_WIDTH)

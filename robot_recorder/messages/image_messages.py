@@ -1,10 +1,13 @@
 """Read pictures from messages: compressed files or rows of pixels.
 
-Sources: sensor_msgs/msg/CompressedImage and Image; encodings in sensor_msgs/image_encodings.hpp.
+Sources: sensor_msgs/msg/CompressedImage and Image; encodings in sensor_msgs/image_encodings.hpp;
+planar ones in https://www.kernel.org/doc/html/latest/userspace-api/media/v4l/pixfmt-yuv-planar.html;
+depth in REP 118 and in codec.cpp of compressed_depth_image_transport.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -13,24 +16,29 @@ import numpy as np
 import numpy.typing as npt
 
 from robot_recorder.messages.cdr import CdrReader
+from robot_recorder.messages.rvl import decompressed
 from robot_recorder.model.errors import DecodeError
 
 RAW, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
-IMAGE_TYPES = (RAW, COMPRESSED)
 _FORMATS = ("jpeg", "jpg", "png", "webp", "tiff", "bmp")
 MOST_PIXELS = 64_000_000  # per picture; decoded it takes four times as many bytes
-_DEPTH_HEAD = 12  # bytes that the compressedDepth transport puts before its PNG
-# By encoding: numpy type, and values per pixel.
+_DEPTH_HEAD = 12  # bytes that the compressedDepth transport puts before its picture
+_MM = np.float32(0.001)
+# By encoding: numpy type, and values per pixel. Of planar ones: one brightness a pixel.
 _ENCODINGS = {
-    "mono8": ("u1", 1), "8UC1": ("u1", 1), "rgb8": ("u1", 3), "bgr8": ("u1", 3), "8UC3": ("u1", 3),
-    "rgba8": ("u1", 4), "bgra8": ("u1", 4), "8UC4": ("u1", 4), "yuv422": ("u1", 2), "uyvy": ("u1", 2),
-    "yuv422_yuy2": ("u1", 2), "yuyv": ("u1", 2),
-    "mono16": ("<u2", 1), "16UC1": ("<u2", 1), "32FC1": ("<f4", 1),
+    "mono8": ("u1", 1), "rgb8": ("u1", 3), "bgr8": ("u1", 3), "rgba8": ("u1", 4), "bgra8": ("u1", 4),
+    "mono16": ("u2", 1), "rgb16": ("u2", 3), "bgr16": ("u2", 3), "rgba16": ("u2", 4),
+    "bgra16": ("u2", 4), "yuv422": ("u1", 2), "uyvy": ("u1", 2), "yuv422_yuy2": ("u1", 2),
+    "yuyv": ("u1", 2), "nv12": ("u1", 1), "nv21": ("u1", 1), "nv24": ("u1", 1),
+    **{f"bayer_{order}{bits}": (f"u{bits // 8}", 1)
+       for order in ("rggb", "bggr", "gbrg", "grbg") for bits in (8, 16)},
 }  # fmt: skip
+_GENERIC = re.compile(r"(8U|8S|16U|16S|32S|32F|64F)C(\d{0,2})")
+_HALF_ROWS = {"nv12": 1, "nv21": 1, "nv24": 4}  # of colour below the brightness, as half a picture
 
 
 class UnknownEncoding(DecodeError):
-    """A picture with an unsupported encoding, such as video, or above the maximum size."""
+    """A picture with an unsupported encoding, or above the maximum size."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +47,76 @@ class Pixels:
 
     Attributes:
         encoding: encoding of the Image message, such as ``rgb8``.
-        values: [height, width, channels], uint8, uint16 or float32.
+        values: [height, width, channels], in the byte order of this machine. Of planar encodings
+            (nv12, nv21, nv24) the rows of colour follow those of brightness.
+        height: of the picture, pixels.
     """
 
     encoding: str
     values: npt.NDArray[Any]
+    height: int
+
+    @property
+    def width(self) -> int:
+        """Return the width of the picture, pixels."""
+        return int(self.values.shape[1])
+
+    @property
+    def is_planar(self) -> bool:
+        """Return whether rows of colour follow those of brightness."""
+        return self.encoding in _HALF_ROWS
 
 
-def encoded_picture(message: bytes) -> bytes:
+@dataclass(frozen=True)
+class EncodedPicture:
+    """The picture in a CompressedImage message.
+
+    Attributes:
+        data: a file (JPEG, PNG, ...), or what ``rvl`` says.
+        encoding: of the picture that was compressed, such as ``16UC1``; empty: not given.
+        rvl: whether ``data`` is a depth picture of the RVL codec, not a file.
+        inverse: coefficients a and b of 32-bit depths: a value v stands for the depth a / (v - b),
+            m, and 0 for none; None: values are no inverse depths.
+    """
+
+    data: bytes
+    encoding: str
+    rvl: bool = False
+    inverse: tuple[float, float] | None = None
+
+    def rvl_values(self) -> npt.NDArray[np.uint16]:
+        """Decompress an RVL picture to uint16[height, width].
+
+        Raises:
+            DecodeError: it is damaged.
+            UnknownEncoding: it is too large.
+        """
+        if len(self.data) < 8:
+            raise DecodeError("the RVL picture is truncated")
+        width, height = struct.unpack_from("<II", self.data)
+        _check_pixels(width, height)
+        return decompressed(self.data[8:], width * height).reshape(height, width)
+
+    def metres(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Return depths in m, NaN: unknown.
+
+        Args:
+            values: [height, width], as decompressed.
+        """
+        if self.inverse is None:
+            return metres(values)
+        a, b = self.inverse
+        known = values.astype(np.float32)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return metres(np.where(known > 0, np.float32(a) / (known - np.float32(b)), 0))
+
+
+def encoded_picture(message: bytes) -> EncodedPicture:
     """Return the file (JPEG, PNG, ...) in a CompressedImage message.
 
     Raises:
         DecodeError: the message is truncated.
-        UnknownEncoding: its format is not supported, such as video.
+        UnknownEncoding: its format is not supported.
     """
     reader = CdrReader(message)
     reader.stamp_ns()
@@ -59,30 +124,32 @@ def encoded_picture(message: bytes) -> bytes:
     name = reader.text()
     format = name.lower()
     data = bytes(reader.raw())
-    if "compresseddepth" in format.replace("_", ""):
-        return data[_DEPTH_HEAD:]
-    if format and not any(word in format for word in _FORMATS):
-        raise UnknownEncoding(f"pictures of format '{name[:40]}' are not supported")
-    return data
-
-
-def inverse_depth(message: bytes) -> tuple[float, float] | None:
-    """Return the coefficients of 32-bit depths of the compressedDepth transport.
-
-    Source: compressed_depth_image_transport/src/codec.cpp in image_transport_plugins.
-
-    Returns:
-        a and b: a value v stands for the depth a / (v - b), m. None: values are depths.
-    """
-    reader = CdrReader(message)
-    reader.stamp_ns()
-    reader.skip_bytes()  # frame_id
-    format = reader.text().replace("_", "").lower()
-    data = bytes(reader.raw()[:_DEPTH_HEAD])
-    if "compresseddepth" not in format or not format.startswith("32fc1") or len(data) < _DEPTH_HEAD:
-        return None
+    encoding, _, how = name.partition(";")
+    encoding = encoding.strip() if layout(encoding.strip()) else ""
+    if "compresseddepth" not in format.replace("_", ""):
+        if format and not any(word in format for word in _FORMATS):
+            raise UnknownEncoding(f"pictures of format '{name[:40]}' are not supported")
+        return EncodedPicture(data, encoding)
+    if how.split()[1:] not in ([], ["png"], ["rvl"]):
+        raise UnknownEncoding(f"depth pictures of format '{name[:40]}' are not supported")
+    if len(data) < _DEPTH_HEAD:
+        raise DecodeError("the depth picture is truncated")
     a, b = struct.unpack_from("<ff", data, 4)
-    return float(a), float(b)
+    inverse = (a, b) if encoding == "32FC1" else None
+    rvl = how.split()[1:] == ["rvl"]
+    return EncodedPicture(data[_DEPTH_HEAD:], "32FC1" if inverse else "16UC1", rvl, inverse)
+
+
+def layout(encoding: str) -> tuple[np.dtype[Any], int] | None:
+    """Return type and number of the values of a pixel; None: the encoding is unknown."""
+    if encoding in _ENCODINGS:
+        kind, channels = _ENCODINGS[encoding]
+        return np.dtype(kind), channels
+    generic = _GENERIC.fullmatch(encoding)
+    if generic is None or generic[2] == "0":
+        return None
+    bits, sort = generic[1][:-1], {"U": "u", "S": "i", "F": "f"}[generic[1][-1]]
+    return np.dtype(f"{sort}{int(bits) // 8}"), int(generic[2] or 1)
 
 
 def raw_pixels(message: bytes) -> Pixels:
@@ -99,27 +166,55 @@ def raw_pixels(message: bytes) -> Pixels:
     encoding = reader.text()
     big_endian = reader.u8()
     step = reader.u32()
-    pixels = np.frombuffer(reader.raw(), np.uint8)
-    bayer = encoding.startswith("bayer_") and encoding.endswith("8")
-    kind = ("u1", 1) if bayer else _ENCODINGS.get(encoding)
-    if kind is None:
+    data = np.frombuffer(reader.raw(), np.uint8)
+    known = layout(encoding)
+    if known is None:
         raise UnknownEncoding(f"pictures of encoding '{encoding[:40]}' are not supported")
-    number, channels = np.dtype(kind[0]), kind[1]
     _check_pixels(width, height)
+    number, channels = known
     row = width * channels * number.itemsize
-    if step < row or len(pixels) < step * height:
-        raise DecodeError(f"{len(pixels)} bytes are too few for {width} x {height} {encoding}")
-    rows = np.ascontiguousarray(pixels[: step * height].reshape(height, step)[:, :row])
-    values = rows.view(number.newbyteorder(">") if big_endian else number)
-    return Pixels(encoding, values.reshape(height, width, channels))
+    half_rows = _HALF_ROWS.get(encoding, 0)
+    if half_rows and (width % 2 or height % 2):
+        raise DecodeError(f"{width} x {height} is no size of {encoding}, which is even")
+    rows = height + half_rows * height // 2
+    if half_rows and step * rows > len(data):
+        step = row  # some drivers give the bytes of a pixel with its colour
+    if step < row or len(data) < step * rows:
+        raise DecodeError(f"{len(data)} bytes are too few for {width} x {height} {encoding}")
+    pixels = data[: step * rows].reshape(rows, step)[:, :row]
+    if encoding == "nv24" and step > row:  # a row of colour is twice as long, its padding too
+        colour = data[step * height : step * rows].reshape(height, 2 * step)[:, : 2 * row]
+        pixels = np.concatenate([pixels[:height], colour.reshape(-1, row)])
+    values = np.ascontiguousarray(pixels).view(number.newbyteorder(">" if big_endian else "<"))
+    values = values.astype(number, copy=False).reshape(rows, width, channels)
+    return Pixels(encoding, values, height)
 
 
-def depth_as_grey(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """Convert pictures of more than 8 bits (depth, infrared) to uint8: far is light, 0 unknown."""
-    known = np.nan_to_num(values.astype(np.float32), posinf=0.0, neginf=0.0)
-    most = float(np.percentile(known, 99.5)) if known.size else 0.0
-    seen = 64 + np.clip(known / (most or 1.0) * 150, 0, 150)
-    return np.asarray(np.where(known > 0, seen, 0), dtype=np.uint8)
+# -- depth
+
+
+def is_depth(encoding: str, topic: str = "") -> bool:
+    """Return whether pictures of an encoding are distances.
+
+    Args:
+        encoding: such as ``16UC1``.
+        topic: mono16 is infrared light, unless the topic says ``depth``.
+    """
+    return encoding in ("16UC1", "32FC1", "64FC1") or (encoding == "mono16" and "depth" in topic)
+
+
+def metres(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Return depths in m; NaN where a camera measured nothing: 0, negative, infinite or NaN.
+
+    Args:
+        values: whole numbers of mm, or floats of m.
+    """
+    with np.errstate(over="ignore"):
+        found = values.astype(np.float32)
+    if values.dtype.kind in "ui":
+        found *= _MM
+    found[~(np.isfinite(found) & (found > 0))] = np.nan
+    return found
 
 
 def check_size(data: bytes) -> None:

@@ -26,6 +26,7 @@ from robot_recorder.messages.decoders import (
 from robot_recorder.messages.definition import carried_bytes, parse_definition, short_name
 from robot_recorder.messages.image_messages import COMPRESSED, RAW
 from robot_recorder.messages.mapped import MappedDecoder
+from robot_recorder.messages.video_messages import FFMPEG, VIDEO
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.extensions import KINDS_GROUP, extensions
 from robot_recorder.model.mapping import (
@@ -61,11 +62,12 @@ class Kind:
         sort: how it is drawn.
         default_policy: alignment policy of observations of this type.
         decode: converts bytes to numbers; None: it has none (images), or ``mapping`` says how.
-        has_header: whether the first field is a std_msgs/Header.
+        has_header: whether the first field is a std_msgs/Header, or a timestamp at the same bytes.
         by_name: whether messages may name different joints or bodies, which are then matched by
             name.
         checks: names of the quality checks of an observation's values.
         mapping: fields that are read by the definition of the type; None: ``decode`` reads it.
+        drives: whether the robot may move without its joints, as a velocity of its base says.
     """
 
     label: str
@@ -76,6 +78,7 @@ class Kind:
     by_name: bool = False
     checks: tuple[str, ...] = ("not_a_number",)
     mapping: StreamMapping | None = None
+    drives: bool = False
 
 
 JOINT_STATE = "sensor_msgs/msg/JointState"
@@ -95,6 +98,8 @@ _SHIPPED: dict[str, Kind] = {
     TACTILE: Kind("tactile", Sort.TACTILE, _NEAREST, decode_tactile, checks=_TACTILE_CHECKS),
     RAW: Kind("image", Sort.IMAGE, _NEAREST, None),
     COMPRESSED: Kind("compressed image", Sort.IMAGE, _NEAREST, None),
+    VIDEO: Kind("video", Sort.IMAGE, _NEAREST, None),
+    FFMPEG: Kind("video packet", Sort.IMAGE, _NEAREST, None),
     CAMERA_INFO: Kind("camera info", Sort.OTHER, _NEAREST, None),
     "sensor_msgs/msg/Imu": Kind("IMU", Sort.IMU, _SLERP, decode_imu,
                                 checks=("not_a_number", "frozen")),
@@ -122,7 +127,7 @@ KIND_OF_MEANING: dict[Meaning, Kind] = {
     Meaning.WRENCH: Kind("wrench", Sort.WRENCH, _LINEAR, None, checks=_WRENCH_CHECKS),
     Meaning.POSE: Kind("pose", Sort.POSE, _SLERP, None, by_name=True),
     Meaning.POSES: Kind("poses", Sort.POSE, _SLERP, None, by_name=True),
-    Meaning.TWIST: Kind("twist", Sort.NUMBERS, _LINEAR, None),
+    Meaning.TWIST: Kind("twist", Sort.NUMBERS, _LINEAR, None, drives=True),
     Meaning.TACTILE: Kind("tactile", Sort.TACTILE, _NEAREST, None, by_name=True,
                           checks=_TACTILE_CHECKS),
     Meaning.NUMBERS: Kind("numbers", Sort.NUMBERS, _NEAREST, None),

@@ -183,14 +183,15 @@ class _FieldStamps:
         if not self._rule.unit_ns:
             return int(numbers[0]) * NS_PER_S + int(numbers[1])
         value, unit_ns = numbers[0], self._rule.unit_ns
-        if isinstance(value, float):
-            return round(value * unit_ns) if value == value and abs(value) < 1e15 else 0
+        if not abs(value) * unit_ns < 1 << 62:  # also NaN
+            return 0
+        stamp_ns = round(value * unit_ns)
         if self._bits:
             # The turn of the counter that is nearest to the receipt: no state, so that a live run
             # and a later one agree.
-            turn, now = 1 << self._bits, receive_ns // unit_ns
-            value = now + (value - now + turn // 2) % turn - turn // 2
-        return int(value) * unit_ns if abs(value) * unit_ns < 1 << 62 else 0
+            turn_ns = unit_ns << self._bits
+            stamp_ns = receive_ns + (stamp_ns - receive_ns + turn_ns // 2) % turn_ns - turn_ns // 2
+        return stamp_ns
 
 
 class LazyStamps:
@@ -230,6 +231,6 @@ def stamp_text(declared: str, used: Counter[str]) -> str:
     if not others:
         return declared
     if len(others) == 1 and declared not in +used:
-        return next(iter(others))
+        return f"{next(iter(others))}: its {declared} is 0"
     found = ", ".join(f"{source} of {count}" for source, count in others.items())
     return f"{declared}; {found} of {total} samples"

@@ -91,6 +91,7 @@ def _stream_status(monitor: HealthMonitor, report: HealthReport) -> StreamStatus
         qos_deadline=channel.events.deadline,
         qos_lost=channel.events.lost,
         qos_incompatible=channel.events.incompatible,
+        stamp=monitor.stamp,
         remedy=report.remedy,
     )
 

@@ -14,10 +14,12 @@ import numpy as np
 from robot_recorder.clocks.source_clock import SourceClock
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.messages.kinds import Sort, kind_of, needs_definition, stream_decoder
+from robot_recorder.messages.video_messages import VIDEO_TYPES, video_packet
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.model.streams import NS_PER_MS, StreamConfig
 from robot_recorder.offline.plan import Plan
 from robot_recorder.quality.grey_pictures import grey_picture
+from robot_recorder.quality.video_decoder import VideoDecoder
 
 _LEAST_SPAN_NS = 20 * NS_PER_MS  # changes over shorter spans are noise
 _PICTURE, _CELLS = (160, 120), (8, 6)  # image size for the flow, px, and its grid of cells
@@ -73,13 +75,16 @@ def activities(episode: Episode, plan: Plan) -> dict[str, Activity]:
             receives = np.maximum.accumulate(column.receives)
             corrected, known = clocks[stream.name].correct(stamps, receives)
             mine, values = times.setdefault(stream.name, []), rows.setdefault(stream.name, [])
-            for number in np.flatnonzero(known).tolist():
+            for number in range(len(known)):
                 at = int(corrected[number])
-                if mine and at <= mine[-1]:
+                skipped = not known[number] or (mine and at <= mine[-1])
+                if skipped and not isinstance(read, _VideoReader):
                     continue
                 try:
                     row = read(column.payloads[number])
                 except (DecodeError, IndexError):
+                    continue
+                if skipped:
                     continue
                 if not values or len(row) == len(values[0]):
                     mine.append(at)
@@ -94,6 +99,8 @@ def activities(episode: Episode, plan: Plan) -> dict[str, Activity]:
 
 def _reader(stream: StreamConfig, plan: Plan) -> Callable[[bytes], np.ndarray] | None:
     """Return a function from message bytes to values or a small image; None: no such function."""
+    if stream.type in VIDEO_TYPES:
+        return _VideoReader(stream.type)
     if kind_of(stream).sort is Sort.IMAGE:
         return partial(_picture, stream.type)
     decode = plan.decoders.get(stream.name)
@@ -124,6 +131,28 @@ def _telling(names: tuple[str, ...]) -> list[int]:
 def _picture(type_name: str, data: bytes) -> np.ndarray:
     grey = grey_picture(type_name, data).grey
     return cv2.resize(grey, _PICTURE, interpolation=cv2.INTER_AREA)
+
+
+class _VideoReader:
+    """Decodes the packets of a video, of which it must get every one."""
+
+    def __init__(self, type_name: str) -> None:
+        self._type_name = type_name
+        self._decoder = VideoDecoder()
+        self._count = 0
+
+    def __call__(self, data: bytes) -> np.ndarray:
+        """Return the small picture of a packet.
+
+        Raises:
+            DecodeError: it cannot be decoded, or its picture is complete only some packets later.
+        """
+        self._count += 1
+        frames = dict(self._decoder.decode(video_packet(self._type_name, data), self._count))
+        if self._count not in frames:
+            raise DecodeError("the picture is not complete yet")
+        grey = frames[self._count].brightness()
+        return cv2.resize(grey, _PICTURE, interpolation=cv2.INTER_AREA)
 
 
 def _activity(times: np.ndarray, rows: list[Any]) -> Activity | None:

@@ -127,7 +127,8 @@ def align_episode(
             raise
         problem = str(error)
     aligner.finish()
-    words = {lane.config.name: lane.decoder.words for lane in aligner.lanes}
+    by_name = [lane for lane in aligner.lanes if lane.decoder.by_name]
+    words = {lane.config.name: lane.decoder.words for lane in by_name}
     return Alignment(
         plan.aligned,
         join_frames(parts, aligner),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,10 +18,11 @@ from robot_recorder.offline.guess import is_about
 from robot_recorder.offline.plan import Plan, make_plan
 from robot_recorder.offline.structure import recording_problems, structure_of
 from robot_recorder.quality.audit import EpisodeAudit
-from robot_recorder.quality.checks.camera_watch import Tell
+from robot_recorder.quality.checks.camera_watch import Tell, TellVideo
 from robot_recorder.quality.inspector import Inspector
 from robot_recorder.quality.pictures import look_at
 from robot_recorder.quality.verdict import UNCHECKED, QualityReport
+from robot_recorder.quality.video_watch import VideoWatches
 
 _AT_ONCE = 2000  # messages
 
@@ -55,9 +57,28 @@ class CheckResult:
 class InProcessLooker:
     """A Looker that examines images in the calling process, at once."""
 
+    def __init__(self) -> None:
+        self._videos = VideoWatches()
+
     def look(self, type_name: str, time_ns: int, message: bytes, tell: Tell) -> None:
         """Examine an image and report the result."""
         tell(look_at(type_name, time_ns, message))
+
+    def follow(
+        self,
+        video: int,
+        type_name: str,
+        first: int,
+        times: Sequence[int],
+        messages: Sequence[bytes],
+        tell: TellVideo,
+    ) -> None:
+        """Decode packets of a video and report what was found."""
+        tell(self._videos.add(video, type_name, first, times, messages))
+
+    def leave(self, video: int) -> None:
+        """Forget a video."""
+        self._videos.leave(video)
 
     def settle(self, timeout_s: float) -> bool:
         """Return True: every image was examined when it was passed in."""

@@ -56,7 +56,10 @@ _STEADY = 0.8  # least share of a bag's parts with about the usual number of mes
 _LATE_NS = 2_000 * NS_PER_MS  # more disorder than this means that stamps are wrong
 _DEADLINE_MS = 250.0
 # Parts of a topic name that say nothing about which sensor it is.
-DETAILS = re.compile(r"/(image_raw|image_rect|image|compressed|data|wrench|tactile)(?=/|$)")
+DETAILS = re.compile(
+    r"/(image_raw|image_rect|image|compressed|compressedDepth|ffmpeg|foxglove|data|wrench|tactile)"
+    r"(?=/|$)"
+)
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
@@ -13,26 +11,20 @@ from robot_recorder.messages.image_messages import (
     RAW,
     UnknownEncoding,
     check_size,
-    depth_as_grey,
     encoded_picture,
+    is_depth,
     jpeg_head,
+    metres,
     raw_pixels,
 )
 from robot_recorder.model.errors import DecodeError
+from robot_recorder.quality.raw_pictures import grey_of, opencv, spread
 
 MOST_WIDTH = 400  # most pixels of width that are measured: about what policies are trained with
+_NEAREST_GREY = 64  # of a depth; 0: it is unknown
 
 # Errors that decoders raise because of what a driver sent.
 _OF_A_PICTURE = (DecodeError, ValueError, LookupError, ArithmeticError, struct.error)
-
-
-@lru_cache
-def opencv() -> Any:
-    """Return OpenCV, imported when it is needed and limited to one thread."""
-    import cv2
-
-    cv2.setNumThreads(1)  # leaves the robot's other cores alone
-    return cv2
 
 
 @dataclass(frozen=True)
@@ -42,7 +34,7 @@ class GreyPicture:
     Attributes:
         width, height: of the whole picture, pixels.
         grey: uint8[h, w], reduced where the file format makes that cheap.
-        light: False: it shows depth, not light.
+        light: False: it shows depth or infrared light by values of unknown range.
     """
 
     width: int
@@ -59,7 +51,7 @@ def grey_picture(type_name: str, message: bytes) -> GreyPicture:
         message: the whole message, CDR.
 
     Raises:
-        UnknownEncoding: its encoding is unsupported, such as video, or it is too large.
+        UnknownEncoding: its encoding is unsupported, or it is too large.
         DecodeError: it cannot be decoded.
         Exception: for causes outside of the picture, such as too little memory.
     """
@@ -76,18 +68,22 @@ def grey_picture(type_name: str, message: bytes) -> GreyPicture:
 
 def _compressed(message: bytes) -> GreyPicture | None:
     cv2 = opencv()
-    encoded = encoded_picture(message)
+    picture = encoded_picture(message)
+    encoded = picture.data
+    if picture.rvl:
+        return _unlit(picture.rvl_values())
     check_size(encoded)
     if not encoded.startswith(b"\xff\xd8"):
-        picture = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
-        if picture is None:
+        values = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
+        if values is None:
             return None
-        height, width = picture.shape[:2]
-        if picture.dtype != np.uint8:
-            grey = depth_as_grey(picture[..., 0] if picture.ndim > 2 else picture)
-            return GreyPicture(width, height, grey, False)
+        height, width = values.shape[:2]
+        if values.dtype != np.uint8:
+            if values.ndim == 2:
+                return _unlit(values)
+            values = (values >> 8).astype(np.uint8)
         codes = {3: cv2.COLOR_BGR2GRAY, 4: cv2.COLOR_BGRA2GRAY}
-        grey = picture if picture.ndim == 2 else cv2.cvtColor(picture, codes[picture.shape[2]])
+        grey = values if values.ndim == 2 else cv2.cvtColor(values, codes[values.shape[2]])
         return GreyPicture(width, height, grey)
     width, height, scan = jpeg_head(encoded)
     flags = {1: cv2.IMREAD_GRAYSCALE, 2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
@@ -101,15 +97,20 @@ def _compressed(message: bytes) -> GreyPicture | None:
 
 
 def _raw(message: bytes) -> GreyPicture:
-    cv2 = opencv()
     pixels = raw_pixels(message)
     values = pixels.values
-    height, width, channels = values.shape
-    if values.dtype != np.uint8:
-        return GreyPicture(width, height, depth_as_grey(values[..., 0]), False)
-    if channels == 2:  # YUV 4:2:2: brightness alternates with colour
-        return GreyPicture(width, height, values[..., int(pixels.encoding in ("yuv422", "uyvy"))])
-    if channels == 1:
-        return GreyPicture(width, height, values[..., 0])
-    convert = {3: cv2.COLOR_RGB2GRAY, 4: cv2.COLOR_RGBA2GRAY}[channels]
-    return GreyPicture(width, height, cv2.cvtColor(values, convert))
+    if not values.size:
+        raise DecodeError("the picture has no pixels")
+    if is_depth(pixels.encoding) or pixels.encoding == "mono16":
+        return _unlit(values[..., 0])
+    # Numbers of no known range are no light: neither their mean nor their sharpness says anything.
+    light = values.dtype == np.uint8 or pixels.encoding[0] in "rb"
+    return GreyPicture(pixels.width, pixels.height, grey_of(pixels), light)
+
+
+def _unlit(values: np.ndarray) -> GreyPicture:
+    """Return depths or infrared light: from dark to light, 0 where nothing was measured."""
+    known = metres(values)
+    height, width = known.shape
+    grey = _NEAREST_GREY + spread(known) // 2
+    return GreyPicture(width, height, np.where(np.isnan(known), 0, grey).astype(np.uint8), False)

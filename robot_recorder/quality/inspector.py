@@ -28,6 +28,7 @@ from robot_recorder.model.quality_settings import (
     threshold_of,
 )
 from robot_recorder.model.streams import NS_PER_S, RobotProfile, Role, StreamConfig
+from robot_recorder.model.text import plural
 from robot_recorder.quality.checks.camera_watch import CameraWatch, Looker, NullLooker
 from robot_recorder.quality.checks.check import Check, EpisodeSummary, Limits, ValueCheck
 from robot_recorder.quality.checks.motion import STEP_NS
@@ -264,8 +265,9 @@ class Inspector:
     def layout_notes(self, name: str) -> tuple[str, ...]:
         """Return what a stream's messages leave unnamed, one sentence each."""
         numbers = self._numbers.get(name)
-        known = numbers is not None and numbers.sort is Sort.JOINTS
-        return numbers.words if numbers is not None and known else ()
+        if numbers is None or not kind_of(numbers.stream).by_name:
+            return ()
+        return numbers.words
 
     def report(
         self,
@@ -319,12 +321,8 @@ class Inspector:
             if figures is not None and not figures.count:
                 if not stream.required:  # a missing required stream fails a check
                     yield f"{stream.name}: nothing was recorded on {figures.topic}"
-            elif camera is not None and camera.unknown:
-                many = "pictures" if camera.unknown > 1 else "picture"
-                yield (
-                    f"{stream.name}: {camera.unknown} {many} in an unsupported encoding (such as "
-                    "video) or too large to decode, only their timing is checked"
-                )
+            elif camera is not None and (camera.unknown or camera.early):
+                yield f"{stream.name}: {_unseen(camera)}, only their timing is checked"
             elif stream.name in self._failed:
                 continue  # reported when it failed
             elif not (self.wants(stream) or stream.role is Role.CONTEXT):
@@ -393,6 +391,17 @@ class Inspector:
             if numbers.sort is sort and name not in self._failed
         }
         return {name: trace for name, trace in found.items() if len(trace)}
+
+
+def _unseen(camera: CameraWatch) -> str:
+    """Return which pictures of a camera were not decoded, and why."""
+    if camera.problem:
+        return f"{plural(camera.unknown, 'picture')} not decoded ({camera.problem})"
+    if camera.early:
+        return (
+            f"{plural(camera.early, 'picture')} before the first key frame of its video not decoded"
+        )
+    return f"{plural(camera.unknown, 'picture')} in an unsupported encoding or too large to decode"
 
 
 def _some(joints: Sequence[str]) -> str:

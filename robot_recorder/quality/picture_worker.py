@@ -8,18 +8,33 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import TypeVar
 
-from robot_recorder.quality.checks.camera_watch import Tell
-from robot_recorder.quality.checks.cameras import PictureFigures
+from robot_recorder.quality.checks.camera_watch import Tell, TellVideo
 from robot_recorder.quality.pictures import look_at
+from robot_recorder.quality.video_watch import follow_video, leave_video
 
 _MOST_WAITING = 16  # pictures; when more wait, the machine is too busy for them
+_MOST_BYTES = 32_000_000  # of video that waits: 30 s of a megabyte a second
 _NICE = 10
 _STUCK_S = 10.0
 _PATIENCE_S = 5.0
 _DIED = "the process that checks pictures died; it is restarted"
+
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a job that waits counts for."""
+
+    pictures: int
+    bytes: int
 
 
 class PictureWorker:
@@ -29,7 +44,7 @@ class PictureWorker:
         self._lock = threading.Lock()
         self._settled = threading.Condition(self._lock)
         self._pool: ProcessPoolExecutor | None = None
-        self._waiting = 0
+        self._waiting = self._pictures = self._bytes = 0  # jobs; of them, pictures; bytes of video
         self._progress = 0.0  # monotonic clock: when a picture was last started or finished
         self.problem = ""
 
@@ -46,35 +61,77 @@ class PictureWorker:
             message: the whole message, CDR.
             tell: called with the figures from another thread; never called for a dropped picture.
         """
+        if self._is_stuck() or self._pictures < _MOST_WAITING:
+            self._submit(_Job(1, 0), tell, look_at, type_name, time_ns, message)
+
+    def follow(
+        self,
+        video: int,
+        type_name: str,
+        first: int,
+        times: Sequence[int],
+        messages: Sequence[bytes],
+        tell: TellVideo,
+    ) -> None:
+        """Queue packets of a video and return at once; drops them when too many bytes are waiting.
+
+        Args:
+            video: identifies the video.
+            type_name: type of its messages.
+            first: number of the first packet.
+            times: times of the packets, ns, robot clock.
+            messages: the whole messages, CDR.
+            tell: called with what was found from another thread; never called for dropped packets.
+        """
+        job = _Job(0, sum(map(len, messages)))
+        if self._is_stuck() or self._bytes + job.bytes <= _MOST_BYTES:
+            parts = video, type_name, first, list(times), list(messages)
+            self._submit(job, tell, follow_video, *parts)
+
+    def leave(self, video: int) -> None:
+        """Forget a video, unless the process that followed it has ended."""
+        if self._pool is not None:
+            self._submit(_Job(0, 0), lambda _: None, leave_video, video)
+
+    def _is_stuck(self) -> bool:
+        """Return whether the process was stuck; it is then restarted and has nothing waiting."""
         with self._lock:
-            stuck = self._waiting and time.monotonic() - self._progress > _STUCK_S
-            full = self._waiting >= _MOST_WAITING
+            stuck = self._waiting > 0 and time.monotonic() - self._progress > _STUCK_S
             if not self._waiting:
                 self._progress = time.monotonic()
         if stuck:
             self._give_up(
                 f"a picture took more than {_STUCK_S:g} s; its process is restarted", self._pool
             )
-        elif full:
-            return
+        return stuck
+
+    def _submit(
+        self, job: _Job, tell: Callable[[_T], None], work: Callable[..., _T], *arguments: object
+    ) -> None:
         with self._lock:
             self._waiting += 1
+            self._pictures += job.pictures
+            self._bytes += job.bytes
         pool = None
         try:
             pool = self._running()
-            future = pool.submit(look_at, type_name, time_ns, message)
+            future = pool.submit(work, *arguments)
         except BrokenProcessPool:
             self._give_up(_DIED, pool)
-            self._done()
+            self._done(job)
             return
         except (RuntimeError, OSError) as error:  # the pool is closing, or cannot start
             self._give_up(f"pictures cannot be checked: {error}", pool)
-            self._done()
+            self._done(job)
             return
-        future.add_done_callback(lambda done: self._tell(done, tell, pool))
+        future.add_done_callback(lambda done: self._tell(done, tell, pool, job))
 
     def _tell(
-        self, done: Future[PictureFigures | None], tell: Tell, pool: ProcessPoolExecutor
+        self,
+        done: Future[_T],
+        tell: Callable[[_T], None],
+        pool: ProcessPoolExecutor | None,
+        job: _Job,
     ) -> None:
         try:
             tell(done.result())
@@ -83,11 +140,13 @@ class PictureWorker:
         except (Exception, CancelledError) as error:
             self._say(f"a picture could not be checked: {type(error).__name__}: {error}")
         finally:
-            self._done()
+            self._done(job)
 
-    def _done(self) -> None:
+    def _done(self, job: _Job) -> None:
         with self._settled:
             self._waiting -= 1
+            self._pictures -= job.pictures
+            self._bytes -= job.bytes
             self._progress = time.monotonic()
             self._settled.notify_all()
 

@@ -9,7 +9,8 @@ import numpy as np
 from robot_recorder.messages.image_messages import UnknownEncoding
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.quality.checks.cameras import PictureFigures
-from robot_recorder.quality.grey_pictures import MOST_WIDTH, GreyPicture, grey_picture, opencv
+from robot_recorder.quality.grey_pictures import MOST_WIDTH, GreyPicture, grey_picture
+from robot_recorder.quality.raw_pictures import opencv
 
 _DARK, _BRIGHT = 24, 250
 _FLAT = 0.5  # variance of the Laplacian below which a picture shows nothing
@@ -24,8 +25,7 @@ def look_at(type_name: str, time_ns: int, message: bytes) -> PictureFigures | No
         message: the whole message, CDR.
 
     Returns:
-        Its figures, with size 0 if it cannot be decoded; None: its encoding is unsupported, such as
-            video.
+        Its figures, with size 0 if it cannot be decoded; None: its encoding is unsupported.
 
     Raises:
         Exception: for causes outside of the picture, such as too little memory.
@@ -36,10 +36,16 @@ def look_at(type_name: str, time_ns: int, message: bytes) -> PictureFigures | No
         return None
     except DecodeError:
         return PictureFigures(time_ns, 0, 0)
-    return _figures(time_ns, picture)
+    return figures_of(time_ns, picture)
 
 
-def _figures(time_ns: int, picture: GreyPicture) -> PictureFigures:
+def figures_of(time_ns: int, picture: GreyPicture) -> PictureFigures:
+    """Measure a decoded picture.
+
+    Args:
+        time_ns: time of the picture, robot clock.
+        picture: the picture.
+    """
     cv2 = opencv()
     grey = picture.grey
     if grey.shape[1] > MOST_WIDTH:
@@ -48,7 +54,9 @@ def _figures(time_ns: int, picture: GreyPicture) -> PictureFigures:
     histogram = cv2.calcHist([grey], [0], None, [256], [0, 256]).ravel() / grey.size
     dark, bright = float(histogram[:_DARK].sum()), float(histogram[_BRIGHT:].sum())
     sharpness = _sharpness(grey) if picture.light else float("nan")
-    return PictureFigures(time_ns, picture.width, picture.height, dark, bright, sharpness)
+    return PictureFigures(
+        time_ns, picture.width, picture.height, dark, bright, sharpness, picture.light
+    )
 
 
 def _sharpness(grey: np.ndarray) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from robot_recorder.content.depth_pictures import UNKNOWN, DepthScale, scale_colours
 from robot_recorder.content.groups import short_name
 from robot_recorder.content.image_files import ImageFile
 from robot_recorder.content.series import EpisodeData, Pictures
@@ -22,6 +23,7 @@ _STRIP = 6  # pictures of a camera in print
 _COLOURS = 7  # colours of segments in page.css
 _LETTER = 0.0075  # approximate width of a letter, share of the lane
 _LEAST = 0.004  # least width of a segment, share of the lane
+_SCALE_COLOURS = 17  # between which the browser interpolates
 _LONGEST = 40  # letters of a name on the lane
 
 
@@ -175,7 +177,23 @@ def _camera(pictures: Pictures, most: int) -> Html:
             element("span", f"{times[current]:.2f} s", class_="at"),
             element("small", counted),
         ),
+        _scale(pictures.scale) if pictures.scale is not None else "",
         class_="camera",
+    )
+
+
+def _scale(scale: DepthScale) -> Html:
+    """Return the colours of distances with their ends, and the grey of what is unknown."""
+    near, far = scale.labels
+    colours = ",".join("#" + bytes(colour).hex() for colour in scale_colours(_SCALE_COLOURS))
+    grey = "#" + bytes(UNKNOWN).hex()
+    return element(
+        "div",
+        element("span", near),
+        element("i", style=f"background:linear-gradient(to right,{colours})"),
+        element("span", far),
+        element("span", element("b", style=f"background:{grey}"), " unknown"),
+        class_="distances",
     )
 
 

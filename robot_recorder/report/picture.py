@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from robot_recorder.bags.files import replaced
+from robot_recorder.content.depth_pictures import UNKNOWN, DepthScale, scale_colours
 from robot_recorder.content.groups import groups, observed_joints, short_name
 from robot_recorder.content.series import EpisodeData, Pictures
 from robot_recorder.messages.kinds import Sort
@@ -184,6 +185,29 @@ def _strip(axes: Any, camera: Pictures, data: EpisodeData) -> None:
             bbox={"facecolor": "black", "alpha": 0.5, "pad": 1.5, "linewidth": 0},
         )  # fmt: skip
     axes.set_ylim(0, 1)
+    if camera.scale is not None:
+        _scale_bar(axes, camera.scale)
+
+
+def _scale_bar(axes: Any, scale: DepthScale) -> None:
+    """Draw the colours of distances beside their pictures, and the grey of what is unknown."""
+    grey = "#" + bytes(UNKNOWN).hex()
+    bar = axes.inset_axes((1.008, 0.24, 0.012, 0.76))
+    colours = np.array(scale_colours(128), dtype=np.uint8)
+    bar.imshow(colours[:, None], extent=(0, 1, scale.near_m, scale.far_m), origin="lower")
+    bar.set_aspect("auto")
+    bar.set_xticks([])
+    bar.yaxis.tick_right()
+    ticks = np.linspace(scale.near_m, scale.far_m, 3)
+    bar.set_yticks(ticks, [f"{tick:.3g} m" for tick in ticks], fontsize=8)
+    bar.tick_params(length=2, pad=2)
+    nothing = axes.inset_axes((1.008, 0.0, 0.012, 0.14))
+    nothing.set_facecolor(grey)
+    nothing.set_xticks([])
+    nothing.yaxis.tick_right()
+    nothing.set_yticks([0.5], ["unknown"], fontsize=8)
+    nothing.set_ylim(0, 1)
+    nothing.tick_params(length=2, pad=2)
 
 
 def _annotations(axes: Any, marks: Sequence[Mark], data: EpisodeData) -> None:

@@ -19,6 +19,7 @@ from robot_recorder.messages.decoders import decode_joint_state
 from robot_recorder.messages.image_messages import COMPRESSED, RAW
 from robot_recorder.messages.kinds import JOINT_STATE
 from robot_recorder.messages.urdf import RobotModel, parse_urdf
+from robot_recorder.messages.video_messages import FFMPEG
 from robot_recorder.model.errors import ConfigError, DecodeError
 from robot_recorder.model.streams import RobotProfile, Role, StreamConfig
 from robot_recorder.model.value_names import joint_of
@@ -31,6 +32,8 @@ _TF_MESSAGES = 50  # transforms that are read to find out which links they move
 _IMAGE_DISPLAY, _GRID_DISPLAY, _ROBOT_DISPLAY = (
     f"rviz_default_plugins/{name}" for name in ("Image", "Grid", "RobotModel")
 )
+# RViz takes the transport from the topic's last part, so that must match the type.
+_ENDS = {RAW: ("",), COMPRESSED: ("/compressed", "/compressedDepth"), FFMPEG: ("/ffmpeg",)}
 _SPARE_DOCK = "camera_"  # prefix of the template's docks for further cameras
 
 
@@ -145,10 +148,7 @@ def cameras(profile: RobotProfile, topics: Mapping[str, str]) -> Iterator[Camera
     """
     for stream in profile.streams:
         topic = topics[stream.name]
-        # RViz derives the transport from the topic's last part, so the name must match it.
-        if stream.type == RAW or (
-            stream.type == COMPRESSED and topic.endswith(("/compressed", "/compressedDepth"))
-        ):
+        if topic.endswith(_ENDS.get(stream.type, ())):
             yield Camera(stream.name, topic)
 
 

@@ -65,3 +65,21 @@ def test_bytes_that_are_not_a_picture_are_an_error(data: bytes) -> None:
         picture.pixels()
     with pytest.raises(DecodeError):
         shrunk(picture_of(COMPRESSED, compressed(data, "jpeg")), 10)
+
+
+def test_infrared_light_is_grey_and_depth_is_not() -> None:
+    values = np.linspace(300, 4000, 64 * 48).reshape(48, 64, 1).astype(np.uint16)
+    message = raw(values, "mono16")
+    infrared = picture_of(RAW, message, "/camera/infra/image").pixels().astype(int)
+    assert np.ptp(infrared, axis=2).max() < 6 and infrared[-1, -1].min() > 240
+    assert (
+        np.ptp(picture_of(RAW, message, "/camera/depth/image").pixels().astype(int), axis=2).max()
+        > 100
+    )
+
+
+def test_deep_colours_in_png_are_colours() -> None:
+    deep = np.full((48, 64, 3), (0, 0, 255 * 257), dtype=np.uint16)
+    data = cv2.imencode(".png", deep)[1].tobytes()
+    seen = picture_of(COMPRESSED, compressed(data, "rgb16; png compressed bgr16")).pixels()
+    assert seen[20, 20, 0] > 240 and seen[20, 20, 1] < 20

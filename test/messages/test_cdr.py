@@ -25,7 +25,10 @@ fields = st.lists(
         st.tuples(st.just("u32"), st.integers(0, 2**32 - 1)),
         st.tuples(st.just("i64"), st.integers(-(2**63), 2**63 - 1)),
         st.tuples(st.just("f64"), st.floats(allow_nan=False)),
-        st.tuples(st.just("text"), st.text(st.characters(exclude_characters="\0"), max_size=9)),
+        st.tuples(
+            st.just("text"),
+            st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=9),
+        ),
         st.tuples(st.just("texts"), st.lists(st.text("abc", max_size=4), max_size=3).map(tuple)),
         st.tuples(st.just("double_sequence"), st.lists(st.floats(allow_nan=False), max_size=4)),
         st.tuples(st.just("long_sequence"), st.lists(st.integers(-(2**63), 2**63 - 1), max_size=4)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -55,6 +56,7 @@ def test_the_header_counts_unless_it_is_zero() -> None:
     assert found.text == "header"
     half = {k: n // 2 for k, n in found.used.items()}
     assert half == {"header": 1, "DDS source stamp": 1, "receipt": 2}
+    assert stamp_text("header", Counter({"receipt": 3})) == "receipt: its header is 0"
     assert stamp_text("header", found.used) == (
         "header; DDS source stamp of 2, receipt of 4 of 8 samples"
     )

@@ -123,4 +123,11 @@ def assert_certified(live: Certificate | None, again: Certificate) -> None:
     assert 0 < hand.missing < live.frames and hand.frames == live.frames
     assert glove.missing == live.frames and glove.count == 0
     assert live.complete == 0, "the glove has no publisher"
+    stamps = {name: stream.stamp.partition(";")[0] for name, stream in live.streams.items()}
+    assert stamps["targets"] == "DDS source stamp" and stamps["joints"] == "header"
+    assert stamps["turned"] == stamps["moved"] == "pose.position.x"
+    turned, bodies = live.streams["turned"], live.streams["bodies"]
+    assert turned.clock == "device" and turned.missing < 0.2 * live.frames
+    assert any("left/x" in note for note in bodies.layout_notes)
+    assert bodies.missing < 0.1 * live.frames
     assert finger.count > 0 and finger.held + finger.missing < 0.5 * live.frames

@@ -6,8 +6,10 @@ Holds also: quality/audit.py.
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
+import pytest
 from support import cases
 from support.bags import IMAGE
 from support.made import bag, swings
@@ -18,6 +20,7 @@ from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.model.check_result import Level
 from robot_recorder.model.streams import RobotProfile
 from robot_recorder.offline.check import check_episode
+from robot_recorder.quality import video_decoder
 from robot_recorder.quality.verdict import QualityReport, Verdict
 
 
@@ -111,7 +114,7 @@ def test_missing_and_unknown_streams_are_listed(tmp_path: Path) -> None:
     video = [
         (
             T0 + i * 50_000_000,
-            compressed(bytes([0, 0, 0, 1]) + bytes([i]) * 200, "h264", T0 + i * 50_000_000),
+            compressed(bytes([0, 0, 0, 1]) + bytes([i]) * 200, "theora", T0 + i * 50_000_000),
         )
         for i in range(80)
     ]
@@ -178,3 +181,64 @@ def test_a_declared_rate_may_be_that_of_each_driver_or_their_sum(tmp_path: Path)
     assert figures(report, "rate")["joints"] > 0.2
     (finding,) = [r for r in report.findings if r.check == "rate"]
     assert "of 2 drivers together" in finding.sentence
+
+
+VIDEO_PROFILE = """
+robot: arm
+streams:
+  joints: {topic: joint_states, type: sensor_msgs/msg/JointState, role: observation, rate_hz: 100}
+  eye: {topic: eye/video, type: foxglove_msgs/msg/CompressedVideo, role: observation, rate_hz: 30}
+"""
+
+
+def video_bag(path: Path, packets: list[bytes], codec: str = "h264") -> Path:
+    """Write a bag of a moving arm, and of a video of the same length."""
+    from support.videos import RATE, video
+
+    from robot_recorder.messages.video_messages import VIDEO
+
+    stamps = [T0 + n * 10**9 // RATE for n in range(len(packets))]
+    sent = [(t + 5_000_000, video(data, codec, t)) for t, data in zip(stamps, packets)]
+    moves = swings(0.0, seconds=len(packets) / RATE)
+    return bag(path, {"/joint_states": moves, "/eye/video": (VIDEO, sent)})
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265", "av1"])
+def test_defects_of_a_camera_are_found_in_its_video(tmp_path: Path, codec: str) -> None:
+    videos = pytest.importorskip("support.videos")
+    moving, encoded = videos.moving, videos.encoded
+    profile = parse_profile(VIDEO_PROFILE, "p")
+    good = encoded(moving(150), codec, gop=30)
+    broken = [*good]
+    for number in range(40, 150, 30):
+        broken[number] = broken[number][: len(broken[number]) // 2]
+    black = [p // 12 if 60 <= n < 120 else p for n, p in enumerate(moving(150))]
+    cases = {
+        "": good,
+        "camera_frozen": encoded([*moving(30), *[videos.scene(29)] * 120], codec, gop=30),
+        "camera_undecodable": broken,
+        "camera_black": encoded(black, codec, gop=30),
+        "camera_size": [*good[:60], *encoded(moving(90, 160, 120), codec, gop=30)],
+    }
+    for check, packets in cases.items():
+        report = check_episode(video_bag(tmp_path / f"bag{check}", packets, codec), profile).report
+        found = {r.check: r.level for r in report.results if r.level is not Level.PASS}
+        camera = {name: level for name, level in found.items() if name.startswith("camera_")}
+        assert camera == ({check: Level.FAIL} if check else {}), (check, report.sentence)
+
+
+def test_without_pyav_only_the_timing_of_a_video_is_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    videos = pytest.importorskip("support.videos")
+    path = video_bag(tmp_path / "bag", videos.encoded(videos.moving(60)))
+    monkeypatch.setitem(sys.modules, "av", None)
+    video_decoder._pyav.cache_clear()
+    try:
+        report = check_episode(path, parse_profile(VIDEO_PROFILE, "p")).report
+    finally:
+        monkeypatch.undo()
+        video_decoder._pyav.cache_clear()
+    said = "eye: 60 pictures not decoded (video is not decoded without PyAV: apt install python3-av"
+    assert [b for b in report.broken if b.startswith(said) and "only their timing" in b]
+    assert report.verdict is Verdict.ACCEPT and "rate" in {r.check for r in report.results}

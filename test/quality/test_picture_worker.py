@@ -16,9 +16,10 @@ from support.samples import T0
 
 from robot_recorder.messages.image_messages import COMPRESSED
 from robot_recorder.quality import picture_worker
-from robot_recorder.quality.checks.cameras import PictureFigures
+from robot_recorder.quality.checks.cameras import PictureFigures, VideoFigures
 from robot_recorder.quality.picture_worker import PictureWorker
 from robot_recorder.quality.pictures import look_at
+from robot_recorder.quality.video_watch import VideoWatch
 
 
 @pytest.fixture
@@ -130,3 +131,41 @@ def is_running(pid: int) -> bool:
         return " Z " not in Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return False
+
+
+def test_it_follows_a_video_like_the_checks_of_a_bag(worker: PictureWorker) -> None:
+    pytest.importorskip("av")
+    from support.videos import encoded, moving, video
+
+    from robot_recorder.messages.video_messages import VIDEO
+
+    messages = [video(data) for data in encoded(moving(60), gop=10)]
+    times = [T0 + n * 33_000_000 for n in range(60)]
+    seen: list[VideoFigures] = []
+    for start in range(0, 60, 20):
+        part = slice(start, start + 20)
+        worker.follow(5, VIDEO, start, times[part], messages[part], seen.append)
+    assert worker.settle(20) and not worker.problem
+    watch = VideoWatch()
+    for start, found in zip(range(0, 60, 20), seen, strict=True):
+        part = slice(start, start + 20)
+        wanted = watch.add(VIDEO, start, times[part], messages[part])
+        assert found.pictures == wanted.pictures and (found.same == wanted.same).all()
+        assert found.times.tolist() == times[part]
+    worker.leave(5)
+    again: list[VideoFigures] = []
+    worker.follow(5, VIDEO, 55, times[55:], messages[55:], again.append)
+    assert worker.settle(20) and again[0].skipped == 5, "forgotten"
+
+
+def test_video_that_waits_takes_bounded_memory(
+    worker: PictureWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(picture_worker, "_MOST_BYTES", 1000)
+    seen: list[VideoFigures] = []
+    for number in range(20):
+        worker.follow(
+            1, "foxglove_msgs/msg/CompressedVideo", number, [T0], [bytes(400)], seen.append
+        )
+    assert worker.settle(20) and 2 <= len(seen) < 20
+    assert worker._bytes == worker._pictures == worker._waiting == 0

@@ -16,7 +16,7 @@ from support import pictures
 from support.bags import _padded, _text, header
 from support.samples import T0
 
-from robot_recorder.messages.image_messages import COMPRESSED, RAW
+from robot_recorder.messages.image_messages import COMPRESSED, RAW, encoded_picture
 from robot_recorder.model.thresholds import THRESHOLDS
 from robot_recorder.quality.checks.cameras import PictureFigures
 from robot_recorder.quality.pictures import look_at
@@ -111,8 +111,47 @@ def test_depth_pictures_are_scaled() -> None:
     assert (seen.width, seen.height) == (640, 480) and seen.dark < 0.2 and seen.bright == 0
     nothing = seen_in(RAW, T0, raw(np.zeros((480, 640), np.float32), "32FC1"))
     assert nothing.dark == 1.0 and np.isnan(seen.sharpness), "depth is smooth by nature"
-    assert look_at(RAW, T0, raw(depth, "nv21")) is None, "unsupported, not broken"
+    assert not seen.light and not nothing.light
+    assert look_at(RAW, T0, raw(depth, "nv99")) is None, "unsupported, not broken"
     assert not seen_in(RAW, T0, raw(np.zeros((0, 0), np.uint16), "16UC1")).decodable
+
+
+@pytest.mark.parametrize("far_m", [0.05, 0.4, 3.0, 80.0])
+@pytest.mark.parametrize("encoding", ["16UC1", "32FC1", "64FC1", "mono16"])
+def test_a_good_depth_stream_is_neither_dark_nor_bright(encoding: str, far_m: float) -> None:
+    """However near the scene is, and with a fifth of it unknown in every way there is."""
+    depth = np.linspace(0.5 * far_m, far_m, 48 * 64).reshape(48, 64)
+    depth[::5] = 0
+    if encoding in ("16UC1", "mono16"):
+        values = np.minimum(depth * 1000, 65_535).astype(np.uint16)
+    else:
+        values = depth.astype(np.float32 if encoding == "32FC1" else np.float64)
+        values[5] = np.nan
+        values[10], values[15] = np.inf, -np.inf
+    seen = seen_in(RAW, T0, raw(values, encoding))
+    assert seen.dark == pytest.approx(10 / 48) and seen.bright == 0 and np.isnan(seen.sharpness)
+
+
+@pytest.mark.parametrize("how", ["png", "rvl"])
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_depth_of_the_transport_is_measured_like_raw_depth(how: str, kind: type) -> None:
+    depth = np.linspace(300, 4000, 48 * 64).reshape(48, 64).astype(np.uint16)
+    depth[:12] = 0
+    sent = depth if kind is np.uint16 else (depth / 1000).astype(np.float32)
+    seen = seen_in(COMPRESSED, T0, pictures.compressed_depth(sent, how))
+    assert (seen.width, seen.height, seen.light) == (64, 48, False)
+    assert seen.dark == pytest.approx(0.25) and seen.bright == 0
+    cut = encoded_picture(pictures.compressed_depth(sent, how)).data[:200]
+    broken = pictures.compressed(bytes(12) + cut, f"16UC1; compressedDepth {how}")
+    assert not seen_in(COMPRESSED, T0, broken).decodable
+
+
+def test_white_is_overexposed_in_every_encoding_and_grey_is_not() -> None:
+    for encoding, channels in (("yuyv", 2), ("uyvy", 2), ("rgb8", 3), ("mono8", 1)):
+        values = np.full((48, 64, channels), 255 if channels != 2 else 128, np.uint8)
+        if channels == 2:
+            values[..., int(encoding == "uyvy")] = 235  # white of limited range
+        assert seen_in(RAW, T0, raw(values, encoding)).bright > 0.9, encoding
 
 
 def test_compressed_depth_is_read_behind_its_header() -> None:
@@ -121,7 +160,7 @@ def test_compressed_depth_is_read_behind_its_header() -> None:
     for data, format in ((bytes(12) + png, "16UC1; compressedDepth png"), (png, "16UC1; png")):
         seen = seen_in(COMPRESSED, T0, message(data, format))
         assert (seen.width, seen.height) == (640, 480) and seen.dark < 0.2, format
-    assert look_at(COMPRESSED, T0, message(b"\0\0\0\1g", "h264")) is None
+    assert look_at(COMPRESSED, T0, message(b"\0\0\0\1g", "theora")) is None
 
 
 def test_a_truncated_picture_is_not_decodable() -> None:

@@ -6,9 +6,19 @@ import re
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from support.bags import picture
 from support.browser import Browser
+from support.made import bag
+from support.pictures import compressed_depth
 from support.reports import box, in_browser, now
+from support.samples import T0
+
+from robot_recorder.content.contents import Contents
+from robot_recorder.content.series import load
+from robot_recorder.messages.image_messages import COMPRESSED
+from robot_recorder.report.html_timeline import cameras
 
 
 @in_browser
@@ -60,3 +70,16 @@ def test_the_lane_shows_current_labels_only(text: str) -> None:
     assert ("segment", "reach") in names and "mistaken" not in lane
     assert not any(kind in ("success", "failure") for kind, _ in names)  # given much later
     assert 'class="outside" title="pre-roll"' in lane and "left:0.000%;width:8.3" in lane
+
+
+def test_pictures_of_depth_have_a_scale_in_metres(tmp_path: Path) -> None:
+    depth = np.linspace(500, 1500, 48 * 64).reshape(48, 64).astype(np.uint16)
+    sent = [(T0 + n * 10**8, compressed_depth(depth, stamp_ns=T0 + n * 10**8)) for n in range(10)]
+    path = bag(tmp_path / "bag", {"/eye/depth/compressedDepth": (COMPRESSED, sent)})
+    text = str(cameras(load(Contents.open(path))))
+    assert re.search(
+        r'<span>0.5 m</span><i style="[^"]*gradient[^"]*"></i><span>1.5 m</span>', text
+    )
+    assert "unknown</span>" in text
+    jpeg = bag(tmp_path / "jpeg", {"/eye": (COMPRESSED, [(T0, picture(T0, 0.0))] * 2)})
+    assert "unknown</span>" not in str(cameras(load(Contents.open(jpeg))))

@@ -10,13 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.bags import HEADER, IMAGE, JOINTS, joint_state, small_robot
-from support.pictures import compressed, pixels
+from support.made import bag
+from support.pictures import compressed, compressed_depth, pixels
 from support.samples import T0, wrench, write_bag
 
 from robot_recorder.bags.mcap_writer import McapWriter
 from robot_recorder.content.contents import Contents
+from robot_recorder.content.depth_pictures import UNKNOWN
 from robot_recorder.content.groups import commands_of, observed_joints
 from robot_recorder.content.series import load
+from robot_recorder.messages.image_messages import COMPRESSED
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.qos import OfferedQos
 from robot_recorder.model.topics import BagTopic, Channel, Sample
@@ -124,7 +127,28 @@ def test_a_bag_of_undecodable_video_can_be_drawn(tmp_path: Path) -> None:
     video = tuple(compressed(b"\0\0\0\1", "h264", T0 + i * 10**7) for i in range(10))
     bag = joints_only(tmp_path / "bag", {"/camera/image": video})
     assert drawn(bag, tmp_path / "a.png").shape[1] == 1500
-    assert any("h264" in p for p in load(Contents.open(bag)).problems)
+    problems = load(Contents.open(bag)).problems
+    assert any("before the first key frame of its video" in problem for problem in problems)
+
+
+def test_depth_is_drawn_with_a_scale_in_metres(tmp_path: Path) -> None:
+    """The same for all pictures, beside the strip; what is unknown has a colour of its own."""
+    near, far = np.full((48, 64), 500, np.uint16), np.full((48, 64), 2000, np.uint16)
+    near[:, :20] = 0
+    times = [T0 + n * 10**7 for n in range(100)]
+    sent = [(t, compressed_depth(near if t < times[50] else far, stamp_ns=t)) for t in times]
+    path = bag(tmp_path / "bag", {"/eye/depth/compressedDepth": (COMPRESSED, sent)})
+    (camera,) = load(Contents.open(path)).pictures
+    assert camera.scale is not None and camera.scale.labels == ("0.4 m", "2 m")
+    colours = drawn(path, tmp_path / "a.png")
+    strip = colours[110:170, 140:1285]  # left of it the name, right of it the scale
+    first, last = strip[30, 100], strip[30, -60]
+    assert first.argmax() == 0 and last.argmax() == 2, "blue is near, red is far"
+    assert np.abs(strip[30, 15].astype(int) - UNKNOWN).max() < 12
+    bar = colours[100:200, 1300:1320].reshape(-1, 3).astype(int)
+    assert (np.abs(bar - first).max(axis=1) < 40).any()
+    assert (np.abs(bar - last).max(axis=1) < 40).any()
+    assert (np.abs(bar - UNKNOWN).max(axis=1) < 12).any()
 
 
 def test_labels_are_not_parsed_as_formulas(tmp_path: Path) -> None:

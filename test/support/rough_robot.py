@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import rclpy
-from geometry_msgs.msg import WrenchStamped
+from geometry_msgs.msg import PoseStamped, Transform, WrenchStamped
 from rclpy.node import Node
 from rclpy.serialization import serialize_message
-from sensor_msgs.msg import CompressedImage, JointState
+from sensor_msgs.msg import CompressedImage, JointState, MultiDOFJointState
+from std_msgs.msg import Float64MultiArray
 
 NS = 1_000_000_000
 
@@ -53,6 +54,9 @@ ROUGH = {
     "wrist/image/compressed": Manners(15, latency_s=0.02, silent_s=(2.0, 3.5)),
     "hand/joint_states": Manners(50, begins_s=3.0),
     "finger/wrench": Manners(50, restarts_s=5.0),
+    "targets": Manners(100, latency_s=0.01, jitter_s=0.003),
+    "device": Manners(100, offset_s=0.21, drift_ppm=-60, jitter_s=0.002),
+    "bodies": Manners(60, jitter_s=0.002),
 }
 
 PROFILE = """
@@ -68,7 +72,38 @@ streams:
   hand: {{topic: hand/joint_states, type: sensor_msgs/msg/JointState, role: observation, rate_hz: 50, required: false}}
   finger: {{topic: finger/wrench, type: geometry_msgs/msg/WrenchStamped, role: observation, rate_hz: 50}}
   glove: {{topic: glove/joint_states, type: sensor_msgs/msg/JointState, role: observation, rate_hz: 50, window: true, required: false}}
+  targets: {{topic: targets, type: std_msgs/msg/Float64MultiArray, role: action, rate_hz: 100, as: joint_state, of: joints, names: [a, b]}}
+  turned: {{topic: device, type: geometry_msgs/msg/PoseStamped, role: observation, rate_hz: 100, as: imu, map: {{orientation: pose.orientation}}, stamp: {{field: pose.position.x, unit: ms, bits: 16}}}}
+  moved: {{topic: device, role: observation, rate_hz: 100, as: numbers, map: {{values: {{height: pose.position.z}}}}}}
+  bodies: {{topic: bodies, type: sensor_msgs/msg/MultiDOFJointState, role: observation, rate_hz: 60}}
+  left_hand: {{topic: bodies, role: observation, rate_hz: 60, as: poses, map: {{names: joint_names, pose: transforms}}, window: true}}
 """
+
+
+_OTHERS = {"targets": Float64MultiArray, "device": PoseStamped, "bodies": MultiDOFJointState}
+
+
+def _other(kind: Any, stamp_ns: int, seconds: float) -> Any:
+    """Return a message without header, with a counter as its only stamp, or of bodies that come and go."""
+    message = kind()
+    if kind is Float64MultiArray:
+        message.data = [math.sin(seconds), math.cos(2 * seconds)]
+    elif kind is PoseStamped:
+        message.pose.position.x = float(stamp_ns // 1_000_000 % 65536)
+        message.pose.position.z = math.sin(seconds)
+        message.pose.orientation.z, message.pose.orientation.w = (
+            math.sin(seconds),
+            math.cos(seconds),
+        )
+    else:
+        for name in ("left", "right") if math.sin(seconds) > 0 else ("right",):
+            turned = Transform()
+            turned.translation.x = seconds
+            turned.rotation.x, turned.rotation.w = math.sin(seconds), math.cos(seconds)
+            message.joint_names.append(name)
+            message.transforms.append(turned)
+        message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, NS)
+    return message
 
 
 class RoughRobot:
@@ -106,6 +141,8 @@ class RoughRobot:
     def _kind(topic: str) -> Any:
         if topic.endswith("compressed"):
             return CompressedImage
+        if topic in _OTHERS:
+            return _OTHERS[topic]
         return WrenchStamped if topic.endswith("wrench") else JointState
 
     def _restart(self, topic: str) -> None:
@@ -147,6 +184,8 @@ class RoughRobot:
 
     def _message(self, topic: str, stamp_ns: int, seconds: float) -> bytes:
         kind = self._kind(topic)
+        if topic in _OTHERS:
+            return bytes(serialize_message(_other(kind, stamp_ns, seconds)))
         if kind is JointState:
             angles = [math.sin(seconds), math.cos(2 * seconds)]
             message = JointState(name=["a", "b"], position=angles, velocity=angles)

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
 
 from robot_recorder.messages.image_messages import RAW
-from robot_recorder.model.arrays import Int64s
-from robot_recorder.model.streams import NS_PER_S, StreamConfig
+from robot_recorder.messages.video_messages import is_video
+from robot_recorder.model.arrays import Bools, Int64s
+from robot_recorder.model.streams import StreamConfig
 from robot_recorder.quality.checks.cameras import (
     BLACK_SHARE,
     CAMERA_CHECKS,
     CameraCheck,
     CameraFrozen,
     PictureFigures,
+    VideoFigures,
 )
 from robot_recorder.quality.checks.check import Check
+from robot_recorder.quality.checks.look_times import LookTimes
 
 # Called with the figures of a picture; None: its encoding is unsupported.
 Tell = Callable[[PictureFigures | None], None]
+TellVideo = Callable[[VideoFigures], None]
 
 
 class Looker(Protocol):
@@ -36,6 +42,31 @@ class Looker(Protocol):
             tell: called with the figures, from any thread; never called when there was no time.
         """
 
+    def follow(
+        self,
+        video: int,
+        type_name: str,
+        first: int,
+        times: Sequence[int],
+        messages: Sequence[bytes],
+        tell: TellVideo,
+    ) -> None:
+        """Decode the next packets of a video, now or later, without waiting.
+
+        Args:
+            video: identifies the video.
+            type_name: type of its messages.
+            first: number of the first packet; 0: the video begins. Packets that there was no time
+                for are missing from the numbers.
+            times: times of the packets, ns, robot clock.
+            messages: the whole messages, CDR.
+            tell: called with what was found, from any thread, in order; never called when there was
+                no time.
+        """
+
+    def leave(self, video: int) -> None:
+        """Forget a video, which has ended."""
+
     def settle(self, timeout_s: float) -> bool:
         """Wait until all pictures are measured; return False if the timeout came first."""
 
@@ -47,25 +78,41 @@ class NullLooker:
         """Report the picture as unsupported."""
         tell(None)
 
+    def follow(
+        self,
+        video: int,
+        type_name: str,
+        first: int,
+        times: Sequence[int],
+        messages: Sequence[bytes],
+        tell: TellVideo,
+    ) -> None:
+        """Report the packets as not decoded."""
+        tell(VideoFigures(problem="pictures are not looked at"))
+
+    def leave(self, video: int) -> None:
+        """Do nothing."""
+
     def settle(self, timeout_s: float) -> bool:
         """Return True: nothing is ever waiting."""
         return True
 
 
-# Time between two looks when nothing happens; it grows, as a long take resembles its beginning.
-_PERIOD_NS, _LONGEST_NS, _GROWTH = 2 * NS_PER_S, 10 * NS_PER_S, 0.7
-_LEAST_NS = NS_PER_S // 4  # least time between two looks; grows by itself after every ...
-_MANY = 200  # ... so many looks: an hour of ever changing pictures takes about 2,000 looks
 _LEAP = 1.5  # a picture larger or smaller than usual by this factor is worth a look
 _USUAL_SHARE = 0.1  # weight of a new picture in the usual size
 # A fingerprint leaves out the header's stamp. It takes 64 compressed bytes, or every 997th byte of
 # raw pixels: a stride that does not follow the columns.
 _HEAD, _FEW, _STRIDE = 64, 64, 997
 _JPEG_END = b"\xff\xd9"
+_AT_ONCE = 64  # packets of a video, so that decoding them takes seconds at most
+_VIDEOS = itertools.count()
 
 
 class CameraWatch:
-    """The choice of one camera's pictures to look at; skipping one costs a microsecond."""
+    """The choice of one camera's pictures to look at; skipping one costs a microsecond.
+
+    Of a video every packet is decoded, because each builds on those before.
+    """
 
     def __init__(
         self,
@@ -86,10 +133,17 @@ class CameraWatch:
         self._raw = stream.type == RAW
         self._seen: list[PictureFigures] = []
         self._before: tuple[int, bytes] = (0, b"")
-        self._first_ns = self._looked_ns = self._last_ns = 0
-        self._requested = self._answered = 0
+        self._looks = LookTimes()
+        self._first_ns = self._last_ns = 0
+        self._requested = self._answered = self._skipped = 0
         self.unknown = 0  # pictures in an unsupported encoding
-        self._was_odd = False
+        self.early = 0  # packets of a video before its first key frame
+        self.problem = ""  # why its video is not decoded
+        self._video: int | None = None
+        self._is_video: bool | None = None  # None: no message has told
+        self._decoded = 0  # pictures of a video
+        self._lock = threading.Lock()  # what is told of a video may come late
+        self._ended = self._was_odd = False
         self._usual = 0.0
         self._ended_well = False
 
@@ -100,6 +154,13 @@ class CameraWatch:
             times: int64[n], ns, robot clock.
             messages: n whole messages, CDR.
         """
+        self._first_ns = self._first_ns or int(times[0])
+        self._last_ns = max(self._last_ns, int(times[-1]))
+        if self._is_video is None:
+            self._is_video = is_video(self.stream.type, messages[0])
+        if self._is_video:
+            self._follow(times.tolist(), messages)
+            return
         same = np.zeros(len(messages), dtype=bool)
         for number, (time_ns, message) in enumerate(zip(times.tolist(), messages)):
             stride = _STRIDE if self._raw else len(message) // _FEW + 1
@@ -107,10 +168,11 @@ class CameraWatch:
             same[number] = print_ == self._before
             self._before = print_
             if self._is_worth(time_ns, message, print_[1]):
-                self._looked_ns = time_ns
                 self._requested += 1
                 self._looker.look(self.stream.type, time_ns, message, self._tell)
-        self._last_ns = max(self._last_ns, int(times[-1]))
+        self._add_same(times, same)
+
+    def _add_same(self, times: Int64s, same: Bools) -> None:
         for check in self.checks:
             if isinstance(check, CameraFrozen):
                 check.add(times, same)
@@ -122,16 +184,12 @@ class CameraWatch:
         self._usual = usual + _USUAL_SHARE * (size - usual)
         ends_well = message.rfind(_JPEG_END, -256) > 0  # CDR and drivers may add padding
         odd = not usual / _LEAP < size < usual * _LEAP or ends_well != self._ended_well
-        self._ended_well = ends_well if not self._looked_ns else self._ended_well
-        since_ns = time_ns - self._looked_ns
-        self._first_ns = self._first_ns or time_ns
+        self._ended_well = self._ended_well if self._looks.count else ends_well
         # After an odd picture the next one is worth a look, too: the change may be over.
-        least_ns = _LEAST_NS * (1 + self._requested // _MANY)
-        if (odd or self._was_odd) and since_ns >= least_ns:
+        due = self._looks.is_due(time_ns, odd or self._was_odd)
+        if due:
             self._was_odd = odd
-            return True
-        period_ns = _GROWTH * (time_ns - self._first_ns)
-        return abs(since_ns) >= min(max(period_ns, _PERIOD_NS), _LONGEST_NS)
+        return due
 
     def _tell(self, figures: PictureFigures | None) -> None:
         self._answered += 1
@@ -140,10 +198,40 @@ class CameraWatch:
         else:
             self._seen.append(figures)
 
+    # -- video
+
+    def _follow(self, times: list[int], messages: Sequence[bytes]) -> None:
+        """Pass on all packets of a video."""
+        if self._video is None:
+            self._video = next(_VIDEOS)
+        for start in range(0, len(times), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            first, count = self._requested, len(times[part])
+            self._requested += count
+            self._looker.follow(
+                self._video, self.stream.type, first, times[part], messages[part],
+                lambda found, count=count: self._tell_video(found, count),  # type: ignore[misc]
+            )  # fmt: skip
+
+    def _tell_video(self, found: VideoFigures, count: int) -> None:
+        with self._lock:
+            if self._ended:
+                return
+            self._answered += count
+            if found.problem:
+                self.problem = found.problem
+                self.unknown += count
+                return
+            self.early += found.early
+            self._skipped += found.skipped
+            self._decoded += len(found.times)
+            self._seen += found.pictures
+            self._add_same(found.times, found.same)
+
     @property
     def left_out(self) -> int:
         """Return how many pictures were handed to the looker and never measured."""
-        return self._requested - self._answered
+        return self._requested - self._answered + self._skipped
 
     @property
     def trouble(self) -> str:
@@ -153,7 +241,9 @@ class CameraWatch:
         last = self._seen[-1]
         if not last.decodable:
             return "its pictures cannot be decoded"
-        return "it shows nothing but black" if last.dark > BLACK_SHARE else ""
+        if last.dark > BLACK_SHARE:
+            return "it shows nothing but black" if last.light else "it measures no distance"
+        return ""
 
     def end(self, size: tuple[int, int] | None) -> None:
         """Hand the measured pictures to the checks.
@@ -161,6 +251,12 @@ class CameraWatch:
         Args:
             size: width and height in its CameraInfo; None: it has none.
         """
+        with self._lock:
+            self._ended = True
+        if self._video is not None:
+            self._looker.leave(self._video)
+        if self.early and not self._decoded and not self._seen:  # there was no key frame
+            self._seen.append(PictureFigures(self._first_ns, 0, 0))
         pictures = sorted(self._seen, key=lambda p: p.time_ns)
         for check in self.checks:
             if isinstance(check, CameraCheck):

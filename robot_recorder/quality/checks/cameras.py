@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -28,6 +28,7 @@ class PictureFigures:
         sharpness: variance of the Laplacian at up to 400 pixels' width over that at half of it, or
             at half over a quarter, whichever is less: falls with blur, whatever the contrast; NaN
             for a picture that shows nothing.
+        light: False: a picture of depth; its dark pixels are those without a distance.
     """
 
     time_ns: int
@@ -36,11 +37,33 @@ class PictureFigures:
     dark: float = 0.0
     bright: float = 0.0
     sharpness: float = float("nan")
+    light: bool = True
 
     @property
     def decodable(self) -> bool:
         """Return whether the picture could be decoded."""
         return self.width > 0
+
+
+@dataclass(frozen=True)
+class VideoFigures:
+    """What was found in some packets of a video.
+
+    Attributes:
+        pictures: those that were measured, and all that cannot be decoded.
+        times: int64[n], ns, robot clock: of all that were decoded.
+        same: bool[n], whether each shows the same as the one before.
+        early: number of packets before the first key frame, which cannot be decoded.
+        skipped: number of packets that were not decoded because earlier ones were not passed on.
+        problem: why the packets are not decoded at all; empty: they are.
+    """
+
+    pictures: list[PictureFigures] = field(default_factory=list)
+    times: Int64s = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    same: Bools = field(default_factory=lambda: np.empty(0, dtype=bool))
+    early: int = 0
+    skipped: int = 0
+    problem: str = ""
 
 
 class CameraCheck(Check):
@@ -91,7 +114,9 @@ class CameraBlack(CameraCheck):
         """Measure how long the pictures were black."""
         if self.pictures:
             seconds = self.seconds([p.decodable and p.dark > BLACK_SHARE for p in self.pictures])
-            yield self.say(seconds, f"was black for {seconds:.1f} s")
+            unlit = any(p.decodable and not p.light for p in self.pictures)
+            words = "measured no distance" if unlit else "was black"
+            yield self.say(seconds, f"{words} for {seconds:.1f} s")
 
 
 class CameraOverexposed(CameraCheck):
@@ -153,7 +178,8 @@ class CameraFrozen(Check):
 
     def add(self, times: Int64s, same: Bools) -> None:
         """Take pictures: their times (ns, robot clock), and whether each equals the one before."""
-        self._runs.add(times, same)
+        if len(times):
+            self._runs.add(times, same)
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """Measure how long one picture was repeated while the robot moved."""

@@ -10,6 +10,7 @@ from typing import ClassVar
 from robot_recorder.alignment.certificate import Certificate
 from robot_recorder.alignment.command_pairing import JointStream, Pairing, pair
 from robot_recorder.configuration.tasks import Task
+from robot_recorder.messages.kinds import Sort, kind_of
 from robot_recorder.model.arrays import Bools
 from robot_recorder.model.check_result import Level, Result, Threshold
 from robot_recorder.model.streams import NS_PER_S, Role, StreamConfig
@@ -17,9 +18,6 @@ from robot_recorder.model.thresholds import THRESHOLDS, add_threshold
 from robot_recorder.quality.checks.following_error import alike
 from robot_recorder.quality.checks.motion import Motion
 from robot_recorder.quality.checks.values import Trace, Values
-
-_MOVING = ("Odometry", "Twist", "TwistStamped", "PoseStamped", "TransformStamped")
-
 
 Limits = Mapping[str, tuple[float, float]]
 """Lowest and highest allowed position by joint, rad or m."""
@@ -85,10 +83,9 @@ class EpisodeSummary:
     def may_drive(self) -> bool:
         """Return whether the robot may have moved without its joints, such as on wheels."""
         observed = {n for n, s in self.streams.items() if s.role is Role.OBSERVATION}
-        unseen = {n for n in observed if self.streams[n].type.endswith("/JointState")} - set(
-            self.motions
-        )
-        return bool(unseen) or any(s.type.endswith(_MOVING) for s in self.streams.values())
+        kinds = {name: kind_of(stream) for name, stream in self.streams.items()}
+        unseen = {n for n in observed if kinds[n].sort is Sort.JOINTS} - set(self.motions)
+        return bool(unseen) or any(k.sort is Sort.POSE or k.drives for k in kinds.values())
 
     def motion_without(self, stream: str) -> Motion:
         """Return when the robot moved, according to all joint streams except one."""

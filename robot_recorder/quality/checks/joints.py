@@ -28,12 +28,35 @@ def judged(names: tuple[str, ...]) -> Places:
     )
 
 
+_FULL_TURN = np.pi  # of a joint whose unit has another range, such as 0 to 100 percent
+_RANGES = {"%": 100.0}
+
+
+@lru_cache(maxsize=64)
+def scaled(names: tuple[str, ...], range: float | None) -> tuple[Places, Floats]:
+    """Return the indices of positions with a known scale, and what one rad or m is in their units.
+
+    Args:
+        names: of the values.
+        range: full range of the stream's positions, in their unit; None: unknown.
+    """
+    found: dict[int, float] = {}
+    for at, name in enumerate(names):
+        if name.startswith("position/"):
+            whole = range or _RANGES.get(split_name(name)[1])
+            if is_measured(name):
+                found[at] = 1.0
+            elif whole:
+                found[at] = whole / _FULL_TURN
+    return np.array(list(found), dtype=np.intp), np.array(list(found.values()))
+
+
 class JointJump(ValueCheck):
     """Positions that differ from the sample before by more than any joint can move."""
 
     name = "joint_jump"
     remedy = "its encoder loses counts, or two drivers publish the topic"
-    _LEAST = 0.05  # rad or m
+    _LEAST = 0.05  # rad or m, or the same share of another range
     _FASTEST = 20.0  # rad/s or m/s
     _TURN_RAD = 0.3
     _FAR = 4 * np.pi  # angles are seldom this large, percentages nearly always
@@ -53,27 +76,29 @@ class JointJump(ValueCheck):
 
     def add(self, values: Values) -> None:
         """Count positions too far from the sample before."""
-        columns = judged(values.names)
+        columns, scale = scaled(values.names, self.range)
         if not len(columns):
             return
         positions, times, receives = values.rows[:, columns], values.times, values.receives
         self._grow(tuple(values.names[c] for c in columns))
         self._samples += len(positions)
         with np.errstate(invalid="ignore"):
-            if not (np.abs(positions).max() <= self._FAR):
-                self._far += (np.abs(positions) > self._FAR).sum(axis=0)
+            far = self._FAR * scale
+            if not (np.abs(positions) <= far).all():
+                self._far += (np.abs(positions) > far).sum(axis=0)
         if self._last is not None:
             times = np.concatenate(([self._last[0]], times))
             receives = np.concatenate(([self._last[1]], receives))
             positions = np.concatenate((widened(self._last[2], len(columns)), positions))
         self._last = int(times[-1]), int(receives[-1]), positions[-1:].copy()
         steps = np.abs(np.diff(positions, axis=0))
-        if not len(steps) or not np.fmax.reduce(steps, axis=None) > self._LEAST:
+        if not len(steps) or not (np.fmax.reduce(steps) > self._LEAST * scale).any():
             return
         # Stamps may be coarse, so take the longer of the two times.
         spans = np.maximum(np.diff(times), np.diff(receives))[:, None] / NS_PER_S
-        jumps = steps > np.maximum(self._LEAST, self._FASTEST * spans)
-        jumps &= np.abs(steps - 2 * np.pi) > self._TURN_RAD  # an angle that wraps around
+        jumps = steps > np.maximum(self._LEAST, self._FASTEST * spans) * scale
+        wraps = np.abs(steps - 2 * np.pi) <= self._TURN_RAD  # an angle that begins again
+        jumps &= ~(wraps & (scale == 1.0))
         if jumps.any():
             self._jumps += jumps.sum(axis=0)
             self._largest = np.maximum(self._largest, np.where(jumps, steps, 0).max(axis=0))

@@ -13,10 +13,9 @@ from robot_recorder.messages.kinds import Sort, kind_of
 from robot_recorder.model.arrays import Bools, Floats, Int64s
 from robot_recorder.model.payloads import Messages
 from robot_recorder.model.streams import StreamConfig
-from robot_recorder.model.units import is_measured
 from robot_recorder.model.value_names import joint_of, split_name
 from robot_recorder.quality.checks.check import Check, Limits, ValueCheck
-from robot_recorder.quality.checks.joints import JointJump, JointNames, judged
+from robot_recorder.quality.checks.joints import JointJump, JointNames, judged, scaled
 from robot_recorder.quality.checks.numbers import Undecodable
 from robot_recorder.quality.checks.values import Trace, Values, joined
 
@@ -104,10 +103,14 @@ class NumberWatch:
             part.trace.cut(time_ns)
 
     def in_other_units(self) -> dict[str, list[str]]:
-        """Return the joints whose declared unit is neither an angle nor a length, by unit."""
+        """Return the joints whose unit has no known scale, by unit."""
         found: dict[str, list[str]] = {}
-        for name in self._decoder.names or () if self.sort is Sort.JOINTS else ():
-            if name.startswith("position/") and not is_measured(name):
+        names = self._decoder.names or ()
+        if self.sort is not Sort.JOINTS:
+            return found
+        known = {names[at] for at in scaled(names, self.stream.quality.range)[0].tolist()}
+        for name in names:
+            if name.startswith("position/") and name not in known:
                 found.setdefault(split_name(name)[1] or "no unit", []).append(joint_of(name))
         return found
 

@@ -10,6 +10,7 @@ from robot_recorder.configuration.tasks import Contact
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.check_result import Result, Threshold
 from robot_recorder.model.streams import NS_PER_S
+from robot_recorder.model.value_names import split_name
 from robot_recorder.quality.checks.check import Check, EpisodeSummary, ValueCheck
 from robot_recorder.quality.checks.clipping import ClipCounter
 from robot_recorder.quality.checks.frozen_values import Frozen
@@ -17,6 +18,12 @@ from robot_recorder.quality.checks.values import Trace, Values
 
 TOUCHED_PA, TOUCHED_SHARE = 1000.0, 0.05  # over the whole pad's idle sum; share: 1 is full range
 _QUIET_NS = 0.5 * NS_PER_S  # a pad has noise if its median taxel changes more often than this
+
+
+def taxel_label(name: str, number: int) -> str:
+    """Return how a taxel is called: by its number, or by pad and place if there are several pads."""
+    taxel = split_name(name)[0].partition("/")[2]
+    return taxel if "/" in taxel else str(number)
 
 
 class TactileFrozen(Frozen):
@@ -36,6 +43,7 @@ class _Taxels(ValueCheck):
     def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
         """Create the check without samples."""
         super().__init__(stream, threshold, range)
+        self._labels: list[str] = []
         self._last: Floats = np.empty(0)
         self._since: Floats = np.empty(0)  # beginning of each taxel's run of equal readings, ns
         self._longest: Floats = np.empty(0)
@@ -46,11 +54,13 @@ class _Taxels(ValueCheck):
 
     def add(self, values: Values) -> None:
         """Find each taxel's longest run of equal readings."""
-        rows = values.rows[:, values.columns("normal/")]
+        columns = values.columns("normal/")
+        rows = values.rows[:, columns]
         times = values.times.astype(np.float64)
         if not rows.shape[1]:
             return
         if not self._samples:
+            self._labels = [taxel_label(values.names[c], n) for n, c in enumerate(columns.tolist())]
             self._last = np.full(rows.shape[1], np.nan)
             self._since = np.full(rows.shape[1], times[0])
             self._longest = np.zeros(rows.shape[1])
@@ -81,6 +91,10 @@ class _Taxels(ValueCheck):
         still = np.flatnonzero(self._longest > max(0.5 * span, NS_PER_S))
         return still.tolist(), self._at[still].tolist()
 
+    def which(self, taxels: list[int]) -> str:
+        """Name the first few taxels."""
+        return f" ({', '.join(self._labels[t] for t in taxels[:6])})" if taxels else ""
+
     @property
     def taxels(self) -> int:
         """Return the number of taxels of the pad; 0: unknown yet."""
@@ -100,8 +114,8 @@ class TaxelsDead(_Taxels):
         """Count the dead taxels."""
         found = [t for t, at in zip(*self.standing()) if self._is_idle(at)]
         if self.taxels:
-            which = f" ({', '.join(map(str, found[:6]))})" if found else ""
-            yield self.say(len(found), f"{len(found)} of {self.taxels} taxels are dead{which}")
+            words = f"{len(found)} of {self.taxels} taxels are dead{self.which(found)}"
+            yield self.say(len(found), words)
 
 
 class TaxelsStuck(_Taxels):
@@ -114,8 +128,8 @@ class TaxelsStuck(_Taxels):
         """Count the stuck taxels."""
         found = [t for t, at in zip(*self.standing()) if not self._is_idle(at)]
         if self.taxels:
-            which = f" ({', '.join(map(str, found[:6]))})" if found else ""
-            yield self.say(len(found), f"{len(found)} of {self.taxels} taxels are stuck{which}")
+            words = f"{len(found)} of {self.taxels} taxels are stuck{self.which(found)}"
+            yield self.say(len(found), words)
 
 
 class TaxelsSaturated(ValueCheck):
@@ -128,15 +142,19 @@ class TaxelsSaturated(ValueCheck):
         """Create the check without samples."""
         super().__init__(stream, threshold, range)
         self._clips = ClipCounter(range, both_ends=False)
+        self._names: tuple[str, ...] = ()
 
     def add(self, values: Values) -> None:
         """Look for readings at the end of the range."""
-        self._clips.add(values.times, values.rows[:, values.columns("normal/")])
+        columns = values.columns("normal/")
+        self._names = self._names or tuple(values.names[c] for c in columns.tolist())
+        self._clips.add(values.times, values.rows[:, columns])
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """Report the taxel that was saturated for longest."""
         seconds, taxel, at = self._clips.worst()
-        where = f" (taxel {taxel} at {at:.4g})" if seconds else ""
+        label = taxel_label(self._names[taxel], taxel) if seconds else ""
+        where = f" (taxel {label} at {at:.4g})" if seconds else ""
         yield self.say(seconds, f"a taxel was saturated for {seconds:.2f} s{where}")
 
 
@@ -154,7 +172,8 @@ class NeverTouched(Check):
     def fold(self, stretch: EpisodeSummary) -> None:
         """Note which pads were touched."""
         for name, trace in stretch.touches.items():
-            self._touched[name] = self._touched.get(name, False) or _touched(trace)
+            range = stretch.streams[name].quality.range if name in stretch.streams else None
+            self._touched[name] = self._touched.get(name, False) or _touched(trace, range)
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """Count the pads that were never touched."""
@@ -168,9 +187,19 @@ class NeverTouched(Check):
         yield self.say(0 if enough else len(untouched), f"pads that touched nothing: {names}")
 
 
-def _touched(trace: Trace) -> bool:
+_TOUCHED = {"Pa": TOUCHED_PA, "1": TOUCHED_SHARE, "%": 100 * TOUCHED_SHARE, "N": 0.5}
+_FAR_ABOVE_NOISE = 8.0  # times the usual step between samples, where the unit says nothing
+
+
+def _touched(trace: Trace, range: float | None) -> bool:
     if not len(trace):
         return True  # StreamMissing reports a pad without samples
     pressed = np.nan_to_num(trace.rows[:, 0])
-    limit = TOUCHED_PA if "(Pa)" in trace.names[0] else TOUCHED_SHARE
+    limit = TOUCHED_SHARE * range if range else _TOUCHED.get(split_name(trace.names[0])[1])
+    if limit is None:
+        limit = (
+            _FAR_ABOVE_NOISE * float(np.median(np.abs(np.diff(pressed))))
+            if len(pressed) > 1
+            else 0.0
+        )
     return bool(pressed.max() - np.percentile(pressed, 5) > limit)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
 from support.checked import JOINTS, TIMES, check, facts, swing
 
 from robot_recorder.messages.urdf import joint_limits
 from robot_recorder.model.check_result import Level
 from robot_recorder.model.thresholds import THRESHOLDS
-from robot_recorder.quality.checks.joints import JointLimits
+from robot_recorder.quality.checks.joints import JointJump, JointLimits
 from robot_recorder.quality.checks.values import Values
 
 PASS, WARN, FAIL = Level.PASS, Level.WARN, Level.FAIL
@@ -26,3 +28,20 @@ def test_limits_come_from_the_description() -> None:
     one = JointLimits("s", THRESHOLDS["joint_limits"])
     one.add(Values(TIMES, TIMES, swing(), JOINTS))
     assert not list(one.finish(facts())), "without a description there is nothing to judge"
+
+
+@pytest.mark.parametrize(
+    ("unit", "range", "scale", "judged"),
+    [("rad", None, 1.0, True), ("%", None, 30.0, True), ("raw", 1000.0, 300.0, True),
+     ("raw", None, 300.0, False)],
+)  # fmt: skip
+def test_jumps_are_judged_in_the_unit_of_the_stream(
+    unit: str, range: float | None, scale: float, judged: bool
+) -> None:
+    names = (f"position/a ({unit})", f"position/b ({unit})")
+    rows = np.stack([np.sin(np.arange(len(TIMES)) / 200)] * 2, axis=1) * scale
+    rows[100, 1] += 0.9 * scale
+    one = JointJump("s", THRESHOLDS["joint_jump"], range)
+    one.add(Values(TIMES, TIMES, rows, names))
+    (result,) = one.finish(facts())
+    assert (result.figure == 2) == judged and (f"{unit} at b" in result.sentence) == judged

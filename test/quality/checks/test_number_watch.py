@@ -67,7 +67,7 @@ def test_a_gripper_that_counts_to_a_hundred_is_not_judged_as_an_angle(unit: str)
     jump = next(r for r in found.results if r.check == "joint_jump")
     assert jump.figure == 0
     said = [b for b in found.broken if "gripper" in b]
-    assert bool(said) == (unit != "deg")  # degrees are converted
+    assert bool(said) == (unit == "")  # degrees are converted, percents have a range
 
 
 def test_joints_without_names_are_a_warning_with_the_remedy() -> None:

@@ -8,7 +8,7 @@ from support.checked import RNG, TIMES, facts, finish, pressures
 from robot_recorder.configuration.tasks import Contact, Task
 from robot_recorder.model.check_result import Level
 from robot_recorder.model.thresholds import THRESHOLDS
-from robot_recorder.quality.checks.tactile import NeverTouched
+from robot_recorder.quality.checks.tactile import NeverTouched, taxel_label
 from robot_recorder.quality.checks.values import Trace
 
 PASS, WARN, FAIL = Level.PASS, Level.WARN, Level.FAIL
@@ -34,3 +34,19 @@ def test_a_contact_task_requires_touch(
     task = Task("lift", "Lift.", contact=contact)
     assert finish(NeverTouched, facts(task=task, touches=touches)).level is level
     assert not list(NeverTouched("", THRESHOLDS["never_touched"]).finish(facts(touches=touches)))
+
+
+@pytest.mark.parametrize("touched", [True, False])
+def test_touch_in_raw_counts_is_told_from_noise(touched: bool) -> None:
+    rows = RNG.normal(1000, 2, (len(TIMES), 1)).round()
+    rows[len(rows) // 2 :] += 400 if touched else 0
+    trace = Trace(("normal (raw)",))
+    trace.add(TIMES, rows)
+    task = Task("lift", "Lift.", contact=Contact.ALL)
+    result = finish(NeverTouched, facts(task=task, touches={"pad": trace}))
+    assert result.level is (PASS if touched else FAIL)
+
+
+def test_taxels_of_several_pads_are_named() -> None:
+    assert taxel_label("normal/palm/3,4 (raw)", 17) == "palm/3,4"
+    assert taxel_label("normal/3,4 (Pa)", 17) == "17"
