@@ -143,5 +143,3 @@ def _keep(topic: HeardTopic, heard: HeardMessage) -> None:
     if many > _KEPT or many * len(heard.data) > _KEPT_BYTES:
         for kept in (topic.messages, topic.receives, topic.sends):
             del kept[: many // 4 + 1]
-
-

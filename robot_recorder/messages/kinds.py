@@ -297,7 +297,9 @@ def lacks_values(stream: StreamConfig, why: str) -> bool:
         stream: its entry in the profile.
         why: why it has no values, as ``values_problem`` or its decoder says; empty: it has.
     """
-    wanted = stream.required and stream.role is not Role.CONTEXT and stream.policy is not Policy.NONE
+    wanted = (
+        stream.required and stream.role is not Role.CONTEXT and stream.policy is not Policy.NONE
+    )
     told = why.startswith(NO_VALUES) and why != _NO_NUMBERS
     return wanted and told and not _MEDIA.search(stream.type.rpartition("/")[2])
 

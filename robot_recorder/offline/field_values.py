@@ -199,5 +199,3 @@ def _texts(
         except DecodeError:
             continue
     return ()
-
-

@@ -206,7 +206,10 @@ def unit_of_angles(values: np.ndarray, whole: bool = False) -> tuple[str, str]:
     if most <= _MOST_ANGLE:
         return "", ""
     if most <= 360:
-        return "deg", f"suspected: values reach {most:.4g}, too much for rad; remove it if they are rad"
+        return (
+            "deg",
+            f"suspected: values reach {most:.4g}, too much for rad; remove it if they are rad",
+        )
     return "raw", f"values reach {most:.4g}, neither rad nor deg: give unit and scale"
 
 

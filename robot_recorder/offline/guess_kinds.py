@@ -118,7 +118,9 @@ def _imu_parts(members: Sequence[ReadField], elements: int) -> dict[str, dict[st
     for one in members:
         words, width = set(one.words), one.count / elements
         part = ""
-        if width == 3 and (words & _GYRO or {"angular", "velocity"} <= words or {"ang", "vel"} <= words):
+        if width == 3 and (
+            words & _GYRO or {"angular", "velocity"} <= words or {"ang", "vel"} <= words
+        ):
             part = "angular_velocity"
         elif width == 3 and (words & _ACCELERATION and "angular" not in words):
             part = "linear_acceleration"
@@ -163,9 +165,15 @@ def _imu(
     guess.map["angular_velocity"] = path(parts["angular_velocity"])
     guess.map["linear_acceleration"] = path(parts["linear_acceleration"])
     with np.errstate(all="ignore"):
-        norm = float(np.median(np.linalg.norm(acceleration, axis=1))) if len(acceleration) else math.nan
+        norm = (
+            float(np.median(np.linalg.norm(acceleration, axis=1)))
+            if len(acceleration)
+            else math.nan
+        )
     if 0.8 < norm < 1.2:
-        text = "its length is about 1, so it is in g: values are to be m/s^2, tell the driver's author"
+        text = (
+            "its length is about 1, so it is in g: values are to be m/s^2, tell the driver's author"
+        )
         guess.remarks["map.linear_acceleration"] = [text]
     # Only one of several elements claims the fields; the others share them.
     guess.paths = {f"{f.path}#{number}" for f in parts.values()} | (
@@ -231,7 +239,9 @@ def _poses(fields: Sequence[ReadField], every: Sequence[ReadField]) -> Iterator[
             yield from _poses_of_elements(parent, members, groups.get(parent, []))
             continue
         for one in (m for m in members if m.sort == POSE and not m.many):
-            yield GuessedStream("pose", {"pose": one.path}, _suffix(parent, one.name), paths={one.path})
+            yield GuessedStream(
+                "pose", {"pose": one.path}, _suffix(parent, one.name), paths={one.path}
+            )
         yield from _pose_of_parts(parent, members)
 
 
@@ -242,9 +252,8 @@ def _named_poses(one: ReadField, siblings: Sequence[ReadField]) -> GuessedStream
     names = sibling_names(siblings, count)
     if names is not None and one.fixed:
         guess.map["names"] = names.path
-    elif one.fixed and count:
-        guess.map["names"] = [f"body_{n}" for n in range(count)]
-        guess.remarks["map.names"] = ["messages name no bodies: give each its name, in this order"]
+    else:
+        guess.map |= _numbered_bodies(guess, one)
     guess.map["pose"] = f"{one.path}[]"
     return guess
 
@@ -256,31 +265,33 @@ def _poses_of_elements(
     if parent.count("[]") > 1:
         return
     poses = [m for m in members if m.sort == POSE and not m.many]
-    place = _first(members, _PLACE, VECTOR)
-    turn = _first(members, _TURN, QUATERNION)
-    if not poses and (place is None or turn is None):
+    place, turn = _first(members, _PLACE, VECTOR), _first(members, _TURN, QUATERNION)
+    names = element_names(every)
+    if not poses and (place is None or turn is None or names is None):
         return
     guess = GuessedStream("poses", {}, _suffix(parent))
-    used = poses[:1] or [place, turn]
-    names = element_names(every)
     if names is None:
-        guess.map["names"] = []
-        count = poses[0].count // 7 if poses else 0
-        if not count:
-            return
-        guess.map = {"names": [f"body_{n}" for n in range(count)], "pose": poses[0].path}
-        guess.remarks["map.names"] = ["messages name no bodies: give each its name, in this order"]
-    else:
+        guess.map = {**_numbered_bodies(guess, poses[0]), "pose": poses[0].path}
+        guess.paths = {poses[0].path}
+    elif poses:
+        guess.map = {"each": parent, "name": names.name, "pose": poses[0].name}
+        guess.paths = {poses[0].path}
+    elif place is not None and turn is not None:
         guess.map = {"each": parent, "name": names.name}
-        if poses:
-            guess.map["pose"] = poses[0].name
-        else:
-            assert place is not None and turn is not None
-            guess.map |= {"position": place.name, "orientation": turn.name}
-            if turn.sort == QUATERNION:
-                guess.map["order"] = "wxyz" if turn.axes[0] == "w" else "xyzw"
-    guess.paths = {f.path for f in used if f is not None}
+        guess.map |= {"position": place.name, "orientation": turn.name}
+        if turn.axes:
+            guess.map["order"] = "wxyz" if turn.axes[0] == "w" else "xyzw"
+        guess.paths = {place.path, turn.path}
     yield guess
+
+
+def _numbered_bodies(guess: GuessedStream, one: ReadField) -> dict[str, Any]:
+    """Return numbers as names of bodies, if there are always as many."""
+    count = one.count // 7
+    if not (one.fixed and count):
+        return {}
+    guess.remarks["map.names"] = ["messages name no bodies: give each its name, in this order"]
+    return {"names": [f"body_{n}" for n in range(count)]}
 
 
 def _first(members: Sequence[ReadField], words: set[str], sort: str) -> ReadField | None:
@@ -305,8 +316,12 @@ def _pose_of_parts(parent: str, members: Sequence[ReadField]) -> Iterator[Guesse
         guess.map |= {"orientation": turn.path, "order": order}
         guess.remarks["map.order"] = [why]
         guess.paths.add(turn.path)
-    elif {"vel", "velocity", "effort", "torque"} & {w for m in members for w in m.words} and not place.sort:
-        guess.remarks[""] = ["a position in space; if it is that of three joints, make it as: joint_state"]
+    elif {"vel", "velocity", "effort", "torque"} & {
+        w for m in members for w in m.words
+    } and not place.sort:
+        guess.remarks[""] = [
+            "a position in space; if it is that of three joints, make it as: joint_state"
+        ]
     yield guess
 
 
@@ -322,11 +337,20 @@ def _vectors(fields: Sequence[ReadField], _: Sequence[ReadField]) -> Iterator[Gu
             if one.many and not six:
                 continue
             if one.sort == WRENCH or six:
-                yield GuessedStream("wrench", {"wrench": one.path}, _suffix(parent, one.name), paths={one.path})
+                yield GuessedStream(
+                    "wrench", {"wrench": one.path}, _suffix(parent, one.name), paths={one.path}
+                )
             elif one.sort == TWIST:
-                yield GuessedStream("twist", {"twist": one.path}, _suffix(parent, one.name), paths={one.path})
-        for meaning, first, second in (("wrench", "force", "torque"), ("twist", "linear", "angular")):
-            pair = [_three(members, word, other) for word, other in ((first, second), (second, first))]
+                yield GuessedStream(
+                    "twist", {"twist": one.path}, _suffix(parent, one.name), paths={one.path}
+                )
+        for meaning, first, second in (
+            ("wrench", "force", "torque"),
+            ("twist", "linear", "angular"),
+        ):
+            pair = [
+                _three(members, word, other) for word, other in ((first, second), (second, first))
+            ]
             if pair[0] is not None and pair[1] is not None:
                 paths = {first: pair[0].path, second: pair[1].path}
                 yield GuessedStream(meaning, dict(paths), _suffix(parent) or meaning,
@@ -447,7 +471,9 @@ def _triples(parent: str, members: Sequence[ReadField]) -> Iterator[tuple[str, s
     for one in members:
         if one.sort == VECTOR and one.many and one.count:
             yield f"{one.path}[]", {one.path}
-    scalars = {m.name: m.path for m in members if not m.many and not m.sort and m.type in PRIMITIVES}
+    scalars = {
+        m.name: m.path for m in members if not m.many and not m.sort and m.type in PRIMITIVES
+    }
     if parent.endswith("[]") and {"x", "y", "z"} <= scalars.keys():
         yield parent, {scalars[axis] for axis in "xyz"}
 
@@ -466,5 +492,3 @@ def _numbers(fields: Sequence[ReadField]) -> list[GuessedStream]:
     guess = GuessedStream("numbers", {"values": paths}, paths=set(paths.values()))
     guess.remarks[""] = ["plain numbers, whose unit is unknown: add 'unit' if they have one"]
     return [guess]
-
-

@@ -64,7 +64,9 @@ def guess_type(
     return GuessedType(tuple(kept), stamp, _rest(fields, used, stamp), tuple(refused))
 
 
-def _rest(fields: Sequence[ReadField], used: set[str], stamp: GuessedStamp | None) -> tuple[str, ...]:
+def _rest(
+    fields: Sequence[ReadField], used: set[str], stamp: GuessedStamp | None
+) -> tuple[str, ...]:
     """Return the fields with numbers that are not read."""
     time = stamp.rule["field"] if stamp is not None else ""
     left = [f.path for f in fields if f.count and f.path not in used and f.path != time]

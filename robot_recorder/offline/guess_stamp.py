@@ -19,7 +19,9 @@ _NOT = {"seq", "sequence", "count", "counter", "frame", "id", "out", "timeout", 
 _UNITS_NS = {"s": 1e9, "ms": 1e6, "us": 1e3, "ns": 1.0}
 _BITS = {"uint8": 8, "uint16": 16, "uint32": 32, "int32": 32, "int16": 16}
 _LEAST, _LEAST_SPAN_NS = 10, 300_000_000
-_RATE_ERROR = 0.02  # share by which a device's clock may run faster or slower, as far as can be told
+_RATE_ERROR = (
+    0.02  # share by which a device's clock may run faster or slower, as far as can be told
+)
 _SCATTER = 0.05  # of the span: more is no clock
 _AGREES_NS = NS_PER_S  # a clock nearer to the receipt than this is the robot's
 
@@ -46,7 +48,11 @@ def guess_stamp(fields: Sequence[ReadField], receives: Int64s) -> GuessedStamp |
         fields: of the type, with values of n messages.
         receives: int64[n], ns, when they were received.
     """
-    fitting = [f for f in fields if f.values.shape[0] == len(receives) and f.count and f.fixed and _may_be(f)]
+    fitting = [
+        f
+        for f in fields
+        if f.values.shape[0] == len(receives) and f.count and f.fixed and _may_be(f)
+    ]
     # A field of the message itself before one of its parts; a time before a number.
     fitting.sort(key=lambda f: (f.type not in TIMES, f.path.count("."), f.path))
     for one in fitting:
@@ -122,5 +128,7 @@ def _found(
 ) -> GuessedStamp:
     late = float(np.median(receives.astype(np.float64) - values))
     if abs(late) < _AGREES_NS:
-        return GuessedStamp(rule, "robot", f"it agrees with the robot's clock to {abs(late) / 1e6:.0f} ms")
+        return GuessedStamp(
+            rule, "robot", f"it agrees with the robot's clock to {abs(late) / 1e6:.0f} ms"
+        )
     return GuessedStamp(rule, "", "it rises as fast as the robot's clock: a device's clock")

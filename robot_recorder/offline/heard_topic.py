@@ -140,7 +140,9 @@ def topics_of_bag(path: Path, topics: Mapping[str, tuple[str, str]]) -> dict[str
         BagError: the bag cannot be read.
     """
     found = {name: HeardTopic(name, *about) for name, about in topics.items()}
-    wanted = {n for n, (kind, _) in topics.items() if sort_of(kind) not in (Sort.IMAGE, Sort.POINTS)}
+    wanted = {
+        n for n, (kind, _) in topics.items() if sort_of(kind) not in (Sort.IMAGE, Sort.POINTS)
+    }
     for segment in read_columns(path, wanted):
         for name, column in segment.columns.items():
             topic = found[name]

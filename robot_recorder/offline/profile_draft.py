@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from robot_recorder.model.text import visible
+
 _WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n", "~"}
 _PLAIN = re.compile(r"(same_as )?[A-Za-z_/][\w/.]*\Z", re.ASCII)
 _WIDTH = 96
@@ -55,12 +57,15 @@ class DraftStream:
 
     def remark(self, key: str, text: str) -> None:
         """Add a remark to a key, or with an empty key to the stream."""
+        text = visible(text)  # of a definition or bag: no line of it may end the comment
         if text and text not in self.remarks.setdefault(key, []):
             self.remarks[key].append(text)
 
     def lines(self) -> Iterator[str]:
         """Yield its lines in a profile."""
-        yield f"  {self.name}:" + ("  # a type whose values are read field by field" if self.unread else "")
+        yield f"  {self.name}:" + (
+            "  # a type whose values are read field by field" if self.unread else ""
+        )
         yield from self._remarks("", "    ")
         for key, value in self._entries():
             text = value if isinstance(value, str) and key == "type" else written(value)
@@ -129,7 +134,10 @@ class ProfileDraft:
         lines.append("streams:")
         for stream in self.streams:
             lines += stream.lines()
-        lines += [f"# left out: {json.dumps(n)}: {why}" for n, why in sorted(self.left_out.items())]
+        lines += [
+            f"# left out: {json.dumps(n)}: {visible(why)}"
+            for n, why in sorted(self.left_out.items())
+        ]
         return "\n".join(lines) + "\n"
 
 
