@@ -22,7 +22,8 @@ from robot_recorder.model.topics import Batch, Channel
 from robot_recorder.nodes.ingest import Ingest
 from robot_recorder.nodes.runtime import parameter, run
 
-_STABLE_S, _MOST_S = 1.5, 6.0  # topics are complete when no new one appears for this long
+_STABLE_S = 1.0  # topics are complete when no new one appears for this long
+_LEAST_S, _MOST_S = 1.0, 6.0
 _LOOK_S = 0.1
 _PICTURE_BYTES = 512  # of pictures only the header is of interest
 _IGNORED = ("/rosout", "/parameter_events")
@@ -66,7 +67,9 @@ class Listener:
         """Return the types of all topics with publishers, once no new one appears."""
         found: dict[str, list[str]] = {}
         began = changed = time.monotonic()
-        while time.monotonic() < min(changed + _STABLE_S, began + _MOST_S):
+        while (now := time.monotonic()) < began + _MOST_S:
+            if found and now > max(changed, began + _LEAST_S) + _STABLE_S:
+                break
             time.sleep(_LOOK_S)
             known = len(found)
             for name, types in node.get_topic_names_and_types():

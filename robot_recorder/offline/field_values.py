@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 
@@ -27,8 +28,9 @@ _HEADER = "std_msgs/Header"
 _DEEPEST = 5  # messages within messages
 _MOST_FIELDS = 250
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_VECTOR, _QUATERNION = {"x", "y", "z"}, {"x", "y", "z", "w"}
+_AXIS = re.compile(r"(?P<stem>.+?)_?(?P<axis>[xyzwXYZW])\Z")
 VECTOR, QUATERNION, POSE, TWIST, WRENCH = "vector", "quaternion", "pose", "twist", "wrench"
+_SORTS: tuple[tuple[str, set[str]], ...] = ((VECTOR, {*"xyz"}), (QUATERNION, {*"xyzw"}))
 
 
 def name_words(name: str) -> tuple[str, ...]:
@@ -43,6 +45,7 @@ class ReadField:
     Attributes:
         path: to it, with ``[]`` after the arrays of messages on the way.
         parent: path of the message that has it; empty: the whole message.
+        within: type of that message.
         name: its name.
         type: a primitive, a text, a time, or a message.
         sort: VECTOR, QUATERNION, POSE, TWIST or WRENCH; empty: plain numbers.
@@ -51,10 +54,12 @@ class ReadField:
         values: float64[n, k], of n messages; of messages of unlike lengths, the commonest length.
         texts: what the first message says, for texts and whole numbers.
         fixed: whether all messages had as many values.
+        covers: paths of the single numbers that were put together to this VECTOR or QUATERNION.
     """
 
     path: str
     parent: str
+    within: str
     name: str
     type: str
     sort: str = ""
@@ -63,6 +68,7 @@ class ReadField:
     values: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
     texts: tuple[str, ...] = ()
     fixed: bool = True
+    covers: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
@@ -78,6 +84,11 @@ class ReadField:
     def in_array(self) -> bool:
         """Return whether it is a field of the elements of an array."""
         return self.parent.endswith("[]")
+
+    @property
+    def claims(self) -> set[str]:
+        """Return the paths that nothing else reads once this field is read."""
+        return {self.path, *self.covers}
 
     @cached_property
     def words(self) -> tuple[str, ...]:
@@ -108,11 +119,30 @@ def read_fields(type_name: str, definition: str, messages: Sequence[bytes]) -> l
     if problem := types.problem(name):
         raise ConfigError(problem)
     found = []
-    for number, one in enumerate(_fields(types, name, "", 0)):
-        if number >= _MOST_FIELDS:
-            break
+    declared = list(islice(_fields(types, name, "", 0), _MOST_FIELDS))
+    for one in (*declared, *_put_together(declared)):
         found.append(_with_values(one, types, name, messages))
     return found
+
+
+def _put_together(fields: Sequence[ReadField]) -> Iterator[ReadField]:
+    """Yield vectors and quaternions of fields such as ``gyro_x``, ``gyro_y`` and ``gyro_z``."""
+    groups: dict[tuple[str, str], dict[str, ReadField]] = {}
+    for one in fields:
+        match = _AXIS.match(one.name)
+        if match and not one.many and one.type in ("float32", "float64") and one.name not in "xyzw":
+            groups.setdefault((one.parent, match["stem"]), {})[match["axis"].lower()] = one
+    for (parent, stem), parts in groups.items():
+        sort = next((s for s, axes in _SORTS if parts.keys() == axes), "")
+        if sort:
+            order = tuple(sorted(parts, key="xyzw".index))
+            inside = "{" + ",".join(parts[axis].name for axis in order) + "}"
+            covers = tuple(one.path for one in parts.values())
+            path = f"{parent}.{inside}" if parent else inside
+            within = parts[order[0]].within
+            yield ReadField(
+                path, parent, within, stem, "float64", sort, False, order, covers=covers
+            )
 
 
 def _fields(types: MessageTypes, type_name: str, parent: str, depth: int) -> Iterator[ReadField]:
@@ -123,7 +153,9 @@ def _fields(types: MessageTypes, type_name: str, parent: str, depth: int) -> Ite
         sort, axes = shape_of(types, member.type)
         plain = member.type in PRIMITIVES or member.type in TEXTS or member.type in TIMES
         if plain or sort:
-            yield ReadField(path, parent, member.name, member.type, sort, member.many, axes)
+            yield ReadField(
+                path, parent, type_name, member.name, member.type, sort, member.many, axes
+            )
         elif depth < _DEEPEST:
             inner = f"{path}[]" if member.many else path
             yield from _fields(types, member.type, inner, depth + 1)
@@ -136,8 +168,7 @@ def shape_of(types: MessageTypes, type_name: str) -> tuple[str, tuple[str, ...]]
     members = types[type_name]
     names = {m.name for m in members}
     if all(m.type in ("float32", "float64") and not m.many for m in members):
-        sorts = ((VECTOR, _VECTOR), (QUATERNION, _QUATERNION))
-        found = next((sort for sort, axes in sorts if names == axes), "")
+        found = next((sort for sort, axes in _SORTS if names == axes), "")
         return found, tuple(m.name for m in members) if found else ()
     inner = [shape_of(types, m.type)[0] for m in members if not m.many and m.type != type_name]
     if inner == [VECTOR, QUATERNION] and len(members) == 2:
@@ -162,7 +193,8 @@ def _with_values(
         lengths = Counter(len(row) for row in rows)
         if lengths:
             usual = lengths.most_common(1)[0][0]
-            values = np.array([row for row in rows if len(row) == usual]).reshape(-1, usual)
+            kept = [row for row in rows if len(row) == usual]
+            values = np.array(kept).reshape(len(kept), usual)
             fixed = len(lengths) == 1 and len(rows) == len(messages)
     return replace(one, values=values, texts=texts, fixed=fixed)
 

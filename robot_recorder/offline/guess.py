@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from robot_recorder.alignment.command_pairing import JointStream, pair
+from robot_recorder.alignment.command_pairing import JointStream, nearest_topics, pair
 from robot_recorder.configuration.profile import MESSAGE_TYPE, RESERVED_TOPICS
 from robot_recorder.messages.kinds import CAMERA_INFO, JOINT_STATE, KINDS
 from robot_recorder.model.arrays import Int64s
@@ -48,6 +48,7 @@ _NICE = (
     500,
     1000,
 )
+PLAIN_ARRAYS = ("std_msgs/msg/Float64MultiArray", "std_msgs/msg/Float32MultiArray")
 _WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 _LEAST_HZ = 0.5  # a slower topic is not a sensor
 _MOST_HZ = 10_000.0  # a higher rate means that the bag is too short to tell
@@ -74,6 +75,8 @@ class TopicSummary:
         disorder_ns: largest difference by which a message is stamped before an earlier one.
         guessed: what its messages seem to be, for a type that nobody described; None: not tried.
         unit: suspected unit of a JointState, and how that is known; empty: rad.
+        joints: names of the joints in a JointState.
+        numbers: how many numbers a plain array has; 0: it is none, or the number varies.
         stamps: what is unusual about its header stamps; empty: nothing.
         device: whether its header stamps are those of a clock of its own.
         problem: why it could not be listened to; empty: it could.
@@ -86,6 +89,8 @@ class TopicSummary:
     disorder_ns: int = 0
     guessed: GuessedType | None = None
     unit: tuple[str, str] = ("", "")
+    joints: tuple[str, ...] = ()
+    numbers: int = 0
     stamps: str = ""
     device: bool = False
     problem: str = ""
@@ -138,7 +143,8 @@ def guess_profile(
     rates: dict[str, float] = {}
     left_out: dict[str, str] = {}
     for topic in topics:
-        if is_about(topic.name):
+        ours = topic.type.startswith("robot_recorder/msg/") and topic.type not in KINDS
+        if is_about(topic.name) or ours:
             continue
         rate_hz, why = _rate(topic, seconds)
         why = topic.problem or why
@@ -185,6 +191,7 @@ def _streams(
     for topic in topics:
         found += _streams_of(topic, names[topic.name], _rounded(rates[topic.name]), prefix)
     _name_apart(found)
+    _name_numbers(found)
     _pair_commands(found)
     return found
 
@@ -207,6 +214,7 @@ def _streams_of(topic: TopicSummary, name: str, rate_hz: float, prefix: str) -> 
             draft.unread = topic.type not in KINDS
             draft.unit, why = topic.unit
             draft.remark("unit", why)
+            draft.joints, draft.elements = topic.joints, topic.numbers
         drafts.append(draft)
     _stamp(topic, guessed, drafts)
     if guessed.streams:
@@ -269,8 +277,35 @@ def _pair_commands(streams: list[DraftStream]) -> None:
     found = pair(sides["action"], sides["observation"], lambda command, observed: 0.0)
     for observed, commands in found.commands.items():
         for command in commands if len(commands) == 1 else ():
+            if by_name[command].of:
+                continue
             if len(sides["observation"]) > 1 or by_name[observed].meaning:
                 _follow(by_name[command], by_name[observed])
+
+
+def _name_numbers(streams: list[DraftStream]) -> None:
+    """Take commands that are plain arrays for positions of the joints they are as many as."""
+    for command in streams:
+        if command.type not in PLAIN_ARRAYS or command.role != "action" or not command.elements:
+            continue
+        fitting = {
+            s.topic: s for s in streams
+            if s.role == "observation" and len(_joint_names(s)) == command.elements > 1
+        }  # fmt: skip
+        nearest = nearest_topics(command.topic, fitting)
+        if len(nearest) == 1:
+            observed = fitting[nearest[0]]
+            command.meaning, command.of = "joint_state", observed.name
+            command.names = list(_joint_names(observed))
+            command.remark("names", f"as many as {observed.name} has joints: taken for its joints")
+
+
+def _joint_names(stream: DraftStream) -> Sequence[str]:
+    listed = stream.map.get("names")
+    found = (
+        listed if stream.meaning == "joint_state" and isinstance(listed, list) else stream.joints
+    )
+    return list(found)
 
 
 def _is_joints(stream: DraftStream) -> bool:
@@ -283,15 +318,21 @@ def _follow(command: DraftStream, observed: DraftStream) -> None:
     mine, others = command.map.get("names"), observed.map.get("names")
     if not (isinstance(mine, list) and isinstance(others, list)):
         return
-    if len(mine) < len(others) <= command.elements:
-        # The robot has more joints than were commanded while this was guessed.
-        for key, path in command.map.items():
-            if isinstance(path, str):
-                command.map[key] = path.replace(f"[0:{len(mine)}]", f"[0:{len(others)}]")
+    if len(mine) != len(others) and command.elements == observed.elements > 0:
+        # As many of the array as the robot has, whichever were commanded while it was guessed.
+        _choose_elements(command, observed.index)
         mine = others
     if len(mine) == len(others):
         command.map["names"] = f"same_as {observed.name}"
         command.remarks["map.names"] = ["as far as numbers tell: the same joints in the same order"]
+
+
+def _choose_elements(stream: DraftStream, index: str) -> None:
+    """Let a stream read other elements of its array."""
+    for key, path in stream.map.items():
+        if isinstance(path, str) and key != "names":
+            stream.map[key] = path.replace(f"[{stream.index}]", f"[{index}]", 1)
+    stream.index = index
 
 
 def _rate(topic: TopicSummary, seconds: float) -> tuple[float, str]:

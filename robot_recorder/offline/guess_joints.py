@@ -24,7 +24,10 @@ _EXTRA = {"act", "actual", "cur", "current", "present", "meas", "measured", "fb"
           "est", "estimated", "msr"}  # fmt: skip
 _CURRENTS = {"current", "currents", "cur"}
 _OTHER = {"raw", "limit", "lower", "upper", "min", "max", "temperature", "error", "err", "offset",
-          "kp", "kd", "acc", "ddq", "mode", "status"}  # fmt: skip
+          "kp", "kd", "acc", "ddq", "mode", "status", "variance", "covariance", "var", "std", "end",
+          "ee", "eef", "tcp", "cartesian", "tool", "flange", "pose"}  # fmt: skip
+_UNSAID = {"joint", "joints", "cmd", "command", "commands", "target", "targets", "goal", "motor",
+           "motors"}  # fmt: skip
 _MOST_JOINTS = 200
 _MOST_ANGLE = 2 * math.pi * 1.05
 
@@ -39,7 +42,8 @@ class JointGroup:
         remarks: by key.
         unit: of the positions; empty: rad.
         paths: of the fields.
-        elements: length of the array that unnamed joints are the first elements of; 0: unknown.
+        index: of the elements of the array that unnamed joints are; empty: all.
+        elements: length of that array; 0: unknown.
     """
 
     map: dict[str, Any]
@@ -47,21 +51,27 @@ class JointGroup:
     remarks: dict[str, list[str]] = field(default_factory=dict)
     unit: str = ""
     paths: set[str] = field(default_factory=set)
+    index: str = ""
     elements: int = 0
 
 
 def read_joints(
-    fields: Sequence[ReadField], every: Mapping[str, Sequence[ReadField]]
+    fields: Sequence[ReadField],
+    every: Mapping[str, Sequence[ReadField]],
+    any_array: bool = False,
 ) -> list[JointGroup]:
     """Return the groups of joints.
 
     Args:
         fields: that are not read otherwise.
         every: all fields by the message that has them, for names.
+        any_array: whether arrays that are only called joint or command are positions, too.
     """
     parts: dict[tuple[str, str], dict[str, ReadField]] = {}
     for one in fields:
-        for role, stem, rank in _roles(one):
+        array = one.many and not one.whole and not one.sort and one.count > 1
+        unsaid = any_array and array and {*one.words} <= _UNSAID
+        for role, stem, rank in [("position", "", 99)] if unsaid else _roles(one):
             known = parts.setdefault((one.parent, stem), {})
             if role not in known or rank < _rank(known[role], role):
                 known[role] = one
@@ -119,76 +129,81 @@ def _group(
     group.paths = {f.path for f in used.values()}
     names = element_names(siblings) if position.in_array and not position.many else (
         sibling_names(siblings, count))  # fmt: skip
-    kept = count
     if names is not None:
         group.map["names"] = names.path
         if numbers_as_names(names):
             group.map["rename"] = {text: f"joint_{text}" for text in names.texts}
             group.remarks["map.rename"] = ["messages number the joints: give each number a name"]
-    else:
-        kept = _number(group, used, count if position.fixed else 0, parent or position.name)
+    elif position.fixed:
+        _number(group, used, count, parent or position.name)
     for role, one in used.items():
-        group.map[role] = _cut(one, kept, count)
+        group.map[role] = _indexed(one, group.index)
         if role == "effort" and _CURRENTS & set(one.words):
             text = f"{one.name} may be a current in A: then leave it out, effort is in N m"
             group.remarks["map.effort"] = [text]
-    group.unit, remark = _unit(position, kept)
+    group.unit, remark = _unit(position)
     if remark:
         group.remarks["unit"] = [remark]
     return group
 
 
-def _number(group: JointGroup, used: Mapping[str, ReadField], count: int, where: str) -> int:
-    """Give joints numbers as names; return how many there are without unused ones at the end."""
-    if not count:
-        return 0
-    kept, silent = _in_use(used, count)
-    group.map["names"] = [f"joint_{n}" for n in range(kept)]
-    group.elements = count if used["position"].in_array and kept < count else 0
-    remarks = ["messages name no joints: replace these by the names of the joints, in this order"]
-    if kept < count:
-        last = f"{kept}" if kept == count - 1 else f"{kept} to {count - 1}"
-        remarks.append(f"number {last} of {where.replace('[]', '')} are always 0 and left out")
-    if silent:
-        remarks.append(
-            f"number {', '.join(map(str, silent))} are always 0: if the robot does not have them, "
-            "leave their names out and give index lists such as [0:13, 15:20]"
-        )
-    group.remarks["map.names"] = remarks
-    return kept
+def _number(group: JointGroup, used: Mapping[str, ReadField], count: int, where: str) -> None:
+    """Give joints numbers as names, except those that are not in use."""
+    kept = _in_use(used, count)
+    group.map["names"] = [f"joint_{n}" for n in kept]
+    group.remarks["map.names"] = [
+        "messages name no joints: replace these by the names of the joints, in this order"
+    ]
+    if len(kept) < count:
+        group.index = _ranges(kept)
+        left_out = _ranges([n for n in range(count) if n not in kept])
+        text = f"elements {left_out} of {where.replace('[]', '')} are always 0 and left out"
+        group.remarks["map.names"].append(text)
+    if used["position"].in_array:
+        group.elements = count
 
 
-def _in_use(used: Mapping[str, ReadField], count: int) -> tuple[int, list[int]]:
-    """Return how many elements are in use, and which before the last one are always 0."""
+def _in_use(used: Mapping[str, ReadField], count: int) -> list[int]:
+    """Return which elements are in use: those that are ever anything but 0.
+
+    A joint may rest at 0, but then it has a velocity or an effort that is not exactly 0.
+    """
+    if len(used) < 2:
+        return list(range(count))
     moved = np.zeros(count, dtype=bool)
     for one in used.values():
         if len(one.values):
             moved |= (np.nan_to_num(one.values, nan=1.0) != 0).any(axis=0)
-    if not moved.any():
-        return count, []
-    last = int(np.flatnonzero(moved)[-1])
-    return last + 1, np.flatnonzero(~moved[: last + 1]).tolist()
+    return np.flatnonzero(moved).tolist() if moved.any() else list(range(count))
 
 
-def _cut(one: ReadField, kept: int, count: int) -> str:
-    """Return the path of the first elements; without an index, where all or none are named."""
-    if not kept or (kept == count and not one.in_array):
+def _ranges(numbers: Sequence[int]) -> str:
+    """Return numbers as the index of a path, such as ``0:13, 15``."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and parts[-1][1] == number:
+            parts[-1][1] = number + 1
+        else:
+            parts.append([number, number + 1])
+    return ", ".join(f"{a}:{b}" if b > a + 1 else str(a) for a, b in parts)
+
+
+def _indexed(one: ReadField, index: str) -> str:
+    """Return the path of some elements."""
+    if not index:
         return one.path
-    if kept == count and one.in_array:
-        return one.path if one.path.count("[]") else f"{one.path}[0:{kept}]"
     if one.in_array and not one.many:
         head, _, tail = one.path.rpartition("[]")
-        return f"{head}[0:{kept}]{tail}"
-    return f"{one.path}[0:{kept}]"
+        return f"{head}[{index}]{tail}"
+    return f"{one.path}[{index}]"
 
 
-def _unit(position: ReadField, kept: int) -> tuple[str, str]:
+def _unit(position: ReadField) -> tuple[str, str]:
     """Return the unit of positions, empty: rad; and how that is known."""
     words = {*position.words}
     if words & {"deg", "degree", "degrees"}:
         return "deg", "by the name of the field"
-    values = position.values[:, :kept] if kept else position.values
-    return unit_of_angles(values, position.whole)
+    return unit_of_angles(position.values, position.whole)
 
 
 def unit_of_angles(values: np.ndarray, whole: bool = False) -> tuple[str, str]:
@@ -221,7 +236,7 @@ def _joined(parent: str, groups: Sequence[Mapping[str, ReadField]]) -> JointGrou
     for role in roles:
         group.map[role] = [g[role].path for g in groups]
         group.paths |= {g[role].path for g in groups}
-    units = {_unit(g["position"], 0) for g in groups}
+    units = {_unit(g["position"]) for g in groups}
     group.unit, remark = max(units, key=lambda unit: unit[0])
     if remark:
         group.remarks["unit"] = [remark]
@@ -229,8 +244,13 @@ def _joined(parent: str, groups: Sequence[Mapping[str, ReadField]]) -> JointGrou
 
 
 def _name_apart(groups: Sequence[JointGroup]) -> None:
-    """Give groups unlike suffixes."""
+    """Give groups unlike suffixes, and their joints unlike names."""
     seen: set[str] = set()
+    unnamed = [
+        g for g in groups if isinstance(g.map.get("names"), list) and g.remarks.get("map.names")
+    ]
+    for group in unnamed if len(unnamed) > 1 else ():
+        group.map["names"] = [n.replace("joint", group.suffix, 1) for n in group.map["names"]]
     for group in groups:
         while group.suffix in seen:
             group.suffix += "_"

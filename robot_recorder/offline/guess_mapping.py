@@ -9,9 +9,10 @@ from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.messages.kinds import stream_decoder
 from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.errors import ConfigError, DecodeError
-from robot_recorder.offline.field_values import ReadField, read_fields
-from robot_recorder.offline.guess_kinds import GuessedStream, guess_meanings
+from robot_recorder.offline.field_values import read_fields
+from robot_recorder.offline.guess_kinds import guess_meanings
 from robot_recorder.offline.guess_stamp import GuessedStamp, guess_stamp
+from robot_recorder.offline.guessed_stream import GuessedStream
 from robot_recorder.offline.profile_draft import DraftStream, ProfileDraft
 
 _NAMED = 6  # fields that a remark names
@@ -52,25 +53,18 @@ def guess_type(
         fields = read_fields(type_name, definition, messages)
     except ConfigError as error:
         return GuessedType(refused=(str(error),))
+    stamp = guess_stamp(fields, receives)
+    time = stamp.rule["field"] if stamp is not None else ""
     kept, refused = [], []
-    for guess in guess_meanings(fields)[:_MOST_STREAMS]:
+    for guess in guess_meanings(fields, time)[:_MOST_STREAMS]:
         why = _problem(guess, type_name, definition, messages)
         if why:
             refused.append(f"as {guess.meaning}: {why}")
         else:
             kept.append(guess)
     used = {path for guess in kept for path in guess.paths}
-    stamp = guess_stamp(fields, receives)
-    return GuessedType(tuple(kept), stamp, _rest(fields, used, stamp), tuple(refused))
-
-
-def _rest(
-    fields: Sequence[ReadField], used: set[str], stamp: GuessedStamp | None
-) -> tuple[str, ...]:
-    """Return the fields with numbers that are not read."""
-    time = stamp.rule["field"] if stamp is not None else ""
-    left = [f.path for f in fields if f.count and f.path not in used and f.path != time]
-    return tuple(left)
+    rest = [f.path for f in fields if f.count and not f.covers and f.path not in {*used, time}]
+    return GuessedType(tuple(kept), stamp, tuple(rest), tuple(refused))
 
 
 def rest_text(rest: Sequence[str]) -> str:
@@ -84,7 +78,7 @@ def rest_text(rest: Sequence[str]) -> str:
 def drafted(guess: GuessedStream, draft: DraftStream) -> DraftStream:
     """Return a stream of a draft with a guessed mapping."""
     draft.meaning, draft.map, draft.unread = guess.meaning, dict(guess.map), False
-    draft.unit, draft.elements = guess.unit, guess.elements
+    draft.unit, draft.index, draft.elements = guess.unit, guess.index, guess.elements
     for key, remarks in guess.remarks.items():
         for remark in remarks:
             draft.remark(key, remark)

@@ -14,7 +14,7 @@ from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.offline.field_values import ReadField
 
 _NAMES = {"tick", "ticks", "stamp", "time", "timestamp", "clock", "t", "ts", "ns", "us", "ms", "sec",
-          "secs", "seconds", "nsec", "usec", "msec", "timestampe"}  # fmt: skip
+          "secs", "seconds", "tus", "tns", "tms", "nsec", "usec", "msec", "timestampe"}  # fmt: skip
 _NOT = {"seq", "sequence", "count", "counter", "frame", "id", "out", "timeout", "delay", "nanosec"}
 _UNITS_NS = {"s": 1e9, "ms": 1e6, "us": 1e3, "ns": 1.0}
 _BITS = {"uint8": 8, "uint16": 16, "uint32": 32, "int32": 32, "int16": 16}

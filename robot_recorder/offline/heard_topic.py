@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from robot_recorder.bags.columns import read_columns
-from robot_recorder.messages.cdr import HEAD, head_rows, header_stamps_ns
+from robot_recorder.messages.cdr import HEAD, CdrReader, head_rows, header_stamps_ns
 from robot_recorder.messages.decoders import decode_joint_state
 from robot_recorder.messages.definition import begins_with_header
 from robot_recorder.messages.kinds import JOINT_STATE, KINDS, Sort, sort_of
 from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.model.streams import NS_PER_MS, NS_PER_S
-from robot_recorder.offline.guess import TopicSummary
+from robot_recorder.model.value_names import joint_of
+from robot_recorder.offline.guess import PLAIN_ARRAYS, TopicSummary
 from robot_recorder.offline.guess_joints import unit_of_angles
 from robot_recorder.offline.guess_mapping import GuessedType, guess_type
 from robot_recorder.offline.guess_stamp import clock_slope
@@ -94,12 +95,16 @@ def described(summary: TopicSummary, topic: HeardTopic) -> TopicSummary:
         guessed = guess_type(topic.type, topic.definition, messages, receives)
         if len(stamps) and stamps.all():  # a header is the first choice
             guessed = GuessedType(guessed.streams, None, guessed.rest, guessed.refused)
-    return TopicSummary(
-        summary.name, summary.type, summary.count, summary.times, summary.disorder_ns, guessed,
-        _joint_unit(messages) if topic.type == JOINT_STATE else ("", ""),
-        _stamp_remark(topic, stamps, guessed),
-        _is_other_clock(stamps, np.array(topic.receives, dtype=np.int64)), summary.problem,
-    )  # fmt: skip
+    unit, joints, numbers = _about_values(topic.type, messages)
+    return replace(
+        summary,
+        guessed=guessed,
+        unit=unit,
+        joints=joints,
+        numbers=numbers,
+        stamps=_stamp_remark(topic, stamps, guessed),
+        device=_is_other_clock(stamps, np.array(topic.receives, dtype=np.int64)),
+    )
 
 
 def _stamp_remark(topic: HeardTopic, stamps: Int64s, guessed: GuessedType | None) -> str:
@@ -116,17 +121,36 @@ def _is_other_clock(stamps: Int64s, receives: Int64s) -> bool:
     return far and clock_slope(stamps.astype(np.float64), receives, 1.0) is not None
 
 
-def _joint_unit(messages: list[bytes]) -> tuple[str, str]:
-    """Return the suspected unit of JointStates, and how that is known."""
+def _about_values(
+    type_name: str, messages: list[bytes]
+) -> tuple[tuple[str, str], tuple[str, ...], int]:
+    """Return suspected unit and names of a JointState's joints, and the size of a plain array."""
     found: list[np.ndarray] = []
+    joints: tuple[str, ...] = ()
+    sizes = set()
     for data in messages:
         try:
-            decoded = decode_joint_state(data)
+            if type_name == JOINT_STATE:
+                decoded = decode_joint_state(data)
+                wanted = [n.startswith("position/") for n in decoded.names]
+                found.append(decoded.values[np.array(wanted, dtype=bool)])
+                joints = joints or tuple(dict.fromkeys(map(joint_of, decoded.names)))
+            elif type_name in PLAIN_ARRAYS:
+                sizes.add(_array_size(data))
         except DecodeError:
             continue
-        wanted = [n.startswith("position/") for n in decoded.names]
-        found.append(decoded.values[np.array(wanted, dtype=bool)])
-    return unit_of_angles(np.concatenate(found)) if found else ("", "")
+    unit = unit_of_angles(np.concatenate(found)) if found else ("", "")
+    return unit, joints, sizes.pop() if len(sizes) == 1 else 0
+
+
+def _array_size(data: bytes) -> int:
+    """Return the number of values of a MultiArray of floats without dimensions or with them."""
+    reader = CdrReader(data)
+    for _ in range(reader.u32()):
+        reader.skip_bytes()
+        reader.u32(), reader.u32()
+    reader.u32()
+    return reader.u32()
 
 
 def topics_of_bag(path: Path, topics: Mapping[str, tuple[str, str]]) -> dict[str, HeardTopic]:

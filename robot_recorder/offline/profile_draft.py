@@ -34,7 +34,9 @@ class DraftStream:
         stamp: a word, or field, unit and bits; None: not written.
         remarks: by key of the stream, what a person should know; by "": about the stream.
         unread: whether its values are read field by field.
-        elements: length of the array that unnamed joints are the first elements of; 0: unknown.
+        joints: names that the messages give to the joints; empty: unknown.
+        index: of the elements of the array that unnamed joints are; empty: all.
+        elements: length of that array, or of an array of plain numbers; 0: unknown.
     """
 
     name: str
@@ -53,6 +55,8 @@ class DraftStream:
     stamp: str | Mapping[str, Any] | None = None
     remarks: dict[str, list[str]] = field(default_factory=dict)
     unread: bool = False
+    joints: tuple[str, ...] = ()
+    index: str = ""
     elements: int = 0
 
     def remark(self, key: str, text: str) -> None:
