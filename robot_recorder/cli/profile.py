@@ -182,7 +182,7 @@ def _add_guess_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _guess(options: argparse.Namespace) -> int:
     from robot_recorder.episodes.episode import Episode
-    from robot_recorder.offline.plan import profile_yaml
+    from robot_recorder.offline.guess_bag import profile_yaml
 
     if options.live == (options.episode is not None):
         raise ConfigError("give either a bag or --live: profile guess BAG, profile guess --live")

@@ -19,8 +19,8 @@ from robot_recorder.configuration.yaml_source import is_name
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.model.errors import BagError, ConfigError
 from robot_recorder.offline.guess import is_about, profile_name
+from robot_recorder.offline.guess_bag import guess_with_mappings, heard_topics
 from robot_recorder.offline.heard_topic import HeardTopic, rate_of
-from robot_recorder.offline.plan import guess_with_mappings, heard_topics
 from robot_recorder.offline.profile_draft import DraftStream, ProfileDraft
 
 _HELP = "Enter: keep, s: skip, e: edit, a: keep all others, q: stop here"

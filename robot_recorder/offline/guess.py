@@ -349,7 +349,7 @@ def _rate(topic: TopicSummary, seconds: float) -> tuple[float, str]:
         return rate_hz, f"its {topic.count} messages are too close together to tell a rate"
     if rate_hz < _LEAST_HZ or topic.count < _LEAST:
         return rate_hz, f"it has {topic.count} messages in {seconds:.1f} s"
-    if times is not None and not _is_steady(times, seconds):
+    if times is not None and len(times) and not _is_steady(times, seconds):
         return rate_hz, f"its {topic.count} messages did not come at a steady rate"
     return rate_hz, ""
 

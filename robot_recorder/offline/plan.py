@@ -26,7 +26,7 @@ from robot_recorder.model.errors import BagError, ConfigError, DecodeError
 from robot_recorder.model.streams import NS_PER_MS, FrameClock, RobotProfile, StreamConfig
 from robot_recorder.offline.definitions import Definitions, bag_definitions, decoders_of
 from robot_recorder.offline.guess import Guess, TopicSummary, guess_profile
-from robot_recorder.offline.heard_topic import HeardTopic, described, topics_of_bag
+from robot_recorder.offline.heard_topic import HeardTopic, described
 from robot_recorder.offline.stamp_order import log_times_stand, read_by_stamp
 from robot_recorder.quality.audit import AuditedStream
 
@@ -160,7 +160,7 @@ def make_plan(
         BagError: the bag cannot be read.
         ConfigError: the bag has no topics of the profile.
     """
-    definitions = _topics(episode)
+    definitions = topics_of(episode)
     recorded, guess = episode.facts.get("profile_yaml", ""), None
     if profile is None:
         profile, guess = _own_profile(episode, definitions)
@@ -195,7 +195,7 @@ def _own_profile(
     """Return the profile in a bag; or one guessed from its topics, with the guess."""
     recorded = episode.facts.get("profile_yaml", "")
     if not recorded:
-        guess = _guess(episode, definitions)
+        guess = guess_of(episode, definitions)
         return parse_profile(guess.text, f"{episode.path}: guessed profile"), guess
     try:
         return parse_profile(recorded, f"{episode.path}: profile_yaml"), None
@@ -203,46 +203,27 @@ def _own_profile(
         raise ConfigError(f"{error}; give the robot's profile with --profile") from error
 
 
-def profile_yaml(episode: Episode) -> str:
-    """Return the YAML of the profile in a bag, or of one guessed from its topics and messages."""
-    return episode.facts.get("profile_yaml", "") or guess_with_mappings(episode).text
+def topics_of(episode: Episode) -> dict[str, tuple[str, str]]:
+    """Return type and definition of every topic with messages."""
+    return {t: d for t, d in bag_topics(episode.path).items() if episode.counts.get(t, 1)}
 
 
-def guess_with_mappings(episode: Episode) -> Guess:
-    """Guess the profile of a bag, with mappings for types that nobody described.
+def guess_of(
+    episode: Episode,
+    definitions: dict[str, tuple[str, str]],
+    heard: Mapping[str, HeardTopic] | None = None,
+) -> Guess:
+    """Guess the profile of a bag from its topics, and from messages where some are given.
 
-    A bag that is aligned or checked without a profile is read by a plainer guess: what a mapping
-    means has to be confirmed by a person first.
+    Args:
+        episode: the bag.
+        definitions: type and definition by topic.
+        heard: some messages by topic, from which types that nobody described are mapped.
 
     Raises:
         BagError: the bag cannot be read.
         ConfigError: no topic looks like a sensor.
     """
-    return _guess(episode, _topics(episode), heard_topics(episode))
-
-
-def heard_topics(episode: Episode) -> dict[str, HeardTopic]:
-    """Return the topics of a bag, with some of their messages.
-
-    Raises:
-        BagError: the bag cannot be read.
-    """
-    known = bag_definitions(episode.path)
-    topics = {t: (kind, known.get(kind, "")) for t, (kind, _) in _topics(episode).items()}
-    return topics_of_bag(episode.path, topics)
-
-
-def _topics(episode: Episode) -> dict[str, tuple[str, str]]:
-    """Return type and definition of every topic with messages."""
-    return {t: d for t, d in bag_topics(episode.path).items() if episode.counts.get(t, 1)}
-
-
-def _guess(
-    episode: Episode,
-    definitions: dict[str, tuple[str, str]],
-    heard: Mapping[str, HeardTopic] | None = None,
-) -> Guess:
-    """Guess the profile of a bag from its topics, and from messages where some are given."""
     seconds = float(episode.metadata["duration"]["nanoseconds"]) / 1e9
     span = _stamp_span(episode, definitions)
     seconds = (span[1] - span[0]) / 1e9 if span else seconds

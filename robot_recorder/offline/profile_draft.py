@@ -151,12 +151,18 @@ def written(value: Any) -> str:
         return str(value)
     if isinstance(value, str):
         plain = _PLAIN.match(value) and value.lower() not in _WORDS
-        return value if plain else json.dumps(value, ensure_ascii=True)
+        return value if plain else _quoted(value)
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{written(k)}: {written(v)}" for k, v in value.items()) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(written, value)) + "]"
     return json.dumps(value)
+
+
+def _quoted(text: str) -> str:
+    """Write a text in quotes; YAML has other escapes than JSON for most of Unicode."""
+    safe = (c if " " <= c <= "~" and c not in '"\\' else f"\\U{ord(c):08X}" for c in text)
+    return f'"{"".join(safe)}"'
 
 
 def _wrapped(start: str, value: Any) -> Iterator[str]:

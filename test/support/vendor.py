@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +52,30 @@ float32 tau
 float32 kp
 float32 kd
 """
+VECTORS = f"""{_LINE}
+MSG: geometry_msgs/Pose
+Point position
+Quaternion orientation
+{_LINE}
+MSG: geometry_msgs/Point
+float64 x
+float64 y
+float64 z
+{_LINE}
+MSG: geometry_msgs/Quaternion
+float64 x
+float64 y
+float64 z
+float64 w
+{_LINE}
+MSG: geometry_msgs/Vector3
+float64 x
+float64 y
+float64 z
+"""
 
 
-@cache
+@lru_cache(maxsize=4)
 def store_of(type_name: str, definition: str) -> Any:
     """Return the library's types of a definition."""
     store = get_typestore(Stores.ROS2_JAZZY)
