@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,39 +32,57 @@ _KEYS = {
 }  # fmt: skip
 
 
-def alone(draft: DraftStream) -> DraftStream:
-    """Return a stream that refers to no other, so that it can be tried."""
+def alone(draft: DraftStream, others: Sequence[DraftStream] = ()) -> DraftStream:
+    """Return a stream that refers to no other, so that it can be tried.
+
+    Args:
+        draft: the stream.
+        others: streams whose names it may have.
+    """
     found = replace(draft, of="", map=dict(draft.map))
     names = found.map.get("names")
     if isinstance(names, str) and names.startswith("same_as"):
+        listed = [o.map["names"] for o in others if names == f"same_as {o.name}" and o.map]
         del found.map["names"]
+        if listed and isinstance(listed[0], list):
+            found.map = {"names": listed[0], **found.map}
     return found
 
 
-def parsed(draft: DraftStream) -> StreamConfig:
+def parsed(draft: DraftStream, others: Sequence[DraftStream] = ()) -> StreamConfig:
     """Return the configuration of a stream of a draft.
+
+    Args:
+        draft: the stream.
+        others: streams whose names it may have.
 
     Raises:
         ConfigError: it is invalid.
     """
-    return parse_profile(ProfileDraft("robot", [alone(draft)]).text(), "profile").streams[0]
+    return parse_profile(ProfileDraft("robot", [alone(draft, others)]).text(), "profile").streams[0]
 
 
 class Preview:
     """The numbers of a stream, as the latest message says them."""
 
-    def __init__(self, draft: DraftStream, messages: Callable[[], HeardTopic]) -> None:
+    def __init__(
+        self,
+        draft: DraftStream,
+        messages: Callable[[], HeardTopic],
+        others: Sequence[DraftStream] = (),
+    ) -> None:
         """
         Args:
             draft: the stream.
             messages: returns what has been heard of its topic.
+            others: streams whose names it may have.
         """
         self._draft, self._messages = draft, messages
         self._decode: Callable[[bytes], Decoded] | None = None
         self._stream: StreamConfig | None = None
         self._problem, self._turn = "", 0
         try:
-            self._stream = parsed(draft)
+            self._stream = parsed(draft, others)
             topic = messages()
             if not needs_definition(self._stream) or topic.definition:
                 self._decode = stream_decoder(self._stream, topic.definition)

@@ -66,7 +66,7 @@ class Walk:
             with ExitStack() as stack:
                 self._find(bag, stack)
                 self._walk()
-        except Interrupted:
+        except (Interrupted, KeyboardInterrupt):
             self._keep_unfinished()
             return False
         self._write(self._file, self._kept)
@@ -84,10 +84,7 @@ class Walk:
         else:
             live = stack.enter_context(LiveTopics(self._namespace))
             with progress("the robot") as told:
-                try:
-                    took_s = live.listen(self._seconds, partial(told, "listening to"))
-                except KeyboardInterrupt as error:
-                    raise Interrupted from error
+                took_s = live.listen(self._seconds, partial(told, "listening to"))
             self._topics = lambda: {topic.name: topic for topic in live.snapshot()}
             if not self._topics():
                 raise BagError(
@@ -103,6 +100,10 @@ class Walk:
         space = f"/{self._namespace.strip('/')}" if self._namespace.strip("/") else ""
         full = draft.topic if draft.topic.startswith("/") else f"{space}/{draft.topic}"
         return topics.get(full) or topics.get(draft.topic) or HeardTopic(draft.topic, draft.type)
+
+    @property
+    def _every(self) -> list[DraftStream]:
+        return [*self._kept, *self._left]
 
     # -- the walk
 
@@ -134,7 +135,7 @@ class Walk:
 
     def _kind(self, draft: DraftStream) -> str:
         try:
-            return f"{draft.role}: {described_values(parsed(draft), None)}"
+            return f"{draft.role}: {described_values(parsed(draft, self._every), None)}"
         except ConfigError as error:
             return str(error)
 
@@ -148,7 +149,9 @@ class Walk:
             for remark in remarks:
                 say(f"    {key.removeprefix('map.') + ': ' if key else ''}{remark}")
         answer = ask(
-            f"keep {draft.name}? ({_HELP})", "keep", Preview(draft, partial(self._topic, draft))
+            f"keep {draft.name}? ({_HELP})",
+            "keep",
+            Preview(draft, partial(self._topic, draft), self._every),
         )
         first = answer[:1].lower()
         if first == "q":
@@ -166,12 +169,20 @@ class Walk:
         if first != "s":
             self._kept.append(draft)
         else:
-            self._draft.left_out[draft.topic] = "left out by a person"
+            self._skipped(draft)
         return True
+
+    def _skipped(self, draft: DraftStream) -> None:
+        """Note a stream that the person does not want; others keep the names that it gave them."""
+        for number, other in enumerate(self._left):
+            if other.map.get("names") == f"same_as {draft.name}":
+                self._left[number] = alone(other, [draft])
+        if draft.topic not in {other.topic for other in self._every}:
+            self._draft.left_out[draft.topic] = "left out by a person"
 
     def _rename(self, old: str, new: str) -> None:
         """Let the other streams name a stream by its new name."""
-        for draft in (*self._kept, *self._left):
+        for draft in self._every:
             if draft.of == old:
                 draft.of = new
             if draft.map.get("names") == f"same_as {old}":
@@ -200,7 +211,7 @@ class Walk:
         for draft in self._left:
             draft.remark("", _UNCONFIRMED)
         path = self._file.with_name(f"{self._file.name}.partial")
-        self._write(path, [*self._kept, *self._left])
+        self._write(path, self._every)
         say_error(f"stopped; what there was is in {path}: correct it by hand, or begin again")
 
     def _write(self, path: Path, streams: list[DraftStream]) -> None:

@@ -12,7 +12,7 @@ _UPDATE_S = 0.4  # how often the line changes
 
 
 class Interrupted(Exception):
-    """The person pressed Ctrl-C or Ctrl-D."""
+    """The person wants to stop: the end of input, as Ctrl-D sends it."""
 
 
 def ask(question: str, default: str = "", preview: Callable[[], str] | None = None) -> str:
@@ -30,13 +30,9 @@ def ask(question: str, default: str = "", preview: Callable[[], str] | None = No
     if preview is not None:
         say(preview())
     show_prompt(shown)
-    try:
-        if preview is not None and sys.stdin.isatty():
-            _wait(preview)
-        line = sys.stdin.readline()
-    except KeyboardInterrupt as error:
-        say()
-        raise Interrupted from error
+    if preview is not None and sys.stdin.isatty():
+        _wait(preview)
+    line = sys.stdin.readline()
     if not line:
         say()
         raise Interrupted
