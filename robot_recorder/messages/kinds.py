@@ -8,6 +8,7 @@ field. Installed packages can add rows by entry points (docs/extending.md).
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -37,7 +38,7 @@ from robot_recorder.model.mapping import (
     StreamMapping,
     parse_path,
 )
-from robot_recorder.model.streams import Policy, StreamConfig
+from robot_recorder.model.streams import Policy, Role, StreamConfig
 
 
 class Sort(Enum):
@@ -284,6 +285,34 @@ def values_problem(stream: StreamConfig, definition: str) -> str:
         return f"no values: {problem}"
     name = carried_bytes(stream.type, types)
     return f"no values: {stream.type} carries bytes ({name})" if name else ""
+
+
+_MEDIA = re.compile(r"image|picture|video|audio|sound|cloud|string|text|compressed|packet", re.I)
+NO_VALUES = "no values: "
+_NO_NUMBERS = f"{NO_VALUES}its messages have no numbers"
+
+
+def lacks_values(stream: StreamConfig, why: str) -> bool:
+    """Return whether a stream ought to have values and has none.
+
+    That is a required observation or action, unless its type says that it carries pictures, sound
+    or text, or that there are no numbers in it.
+
+    Args:
+        stream: its entry in the profile.
+        why: why it has no values, as ``values_problem`` or its decoder says; empty: it has.
+    """
+    wanted = (
+        stream.required and stream.role is not Role.CONTEXT and stream.policy is not Policy.NONE
+    )
+    told = why.startswith(NO_VALUES) and why != _NO_NUMBERS
+    return wanted and told and not _MEDIA.search(stream.type.rpartition("/")[2])
+
+
+MAP_IT = (
+    "map its fields with 'as' and 'map' in the profile; robot-recorder profile guess proposes how"
+)
+"""What to do about a stream that lacks values."""
 
 
 def stream_decoder(stream: StreamConfig, definition: str = "") -> Callable[[bytes], Decoded] | None:

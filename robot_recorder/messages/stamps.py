@@ -31,7 +31,7 @@ from robot_recorder.model.streams import NS_PER_MS, NS_PER_S, SourceClockKind, S
 
 # A source stamp agrees with the receipt if the message took this long: clocks of two machines that
 # nobody synchronised differ by more, or say that it came before it was sent.
-_MOST_DELAY_NS, _MOST_AHEAD_NS = NS_PER_S, 10 * NS_PER_MS
+_MOST_DELAY_NS, _MOST_AHEAD_NS = NS_PER_S, NS_PER_MS
 Times = Sequence[int] | Int64s
 HEADER, SOURCE, RECEIPT = "header", "DDS source stamp", "receipt"
 _BOUNDED = {"u1": 8, "u2": 16, "u4": 32}

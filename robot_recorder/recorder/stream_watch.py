@@ -8,6 +8,7 @@ from dataclasses import replace
 from operator import itemgetter
 
 from robot_recorder.clocks.robot_clock import RobotClock
+from robot_recorder.messages.kinds import MAP_IT, NO_VALUES, lacks_values
 from robot_recorder.messages.stamps import StampReader
 from robot_recorder.model.streams import NS_PER_MS, RobotProfile, StreamHealth
 from robot_recorder.model.topics import Channel, Sample
@@ -23,7 +24,13 @@ _ARRIVES = (StreamHealth.OK, StreamHealth.SLOW)
 
 
 class StreamWatch:
-    """Monitors all streams; processes samples in batches, because many cost little more than one."""
+    """Monitors all streams; processes samples in batches, because many cost little more than one.
+
+    Attributes:
+        streams: that are monitored.
+        latched: the latched messages.
+        lacking: a sentence for each required stream that has no values although it could.
+    """
 
     def __init__(self, profile: RobotProfile, clock: RobotClock) -> None:
         """Create it without streams.
@@ -36,6 +43,7 @@ class StreamWatch:
         self._monitors: dict[Channel, list[tuple[HealthMonitor, StampReader]]] = {}
         self.latched = LatchedCache()
         self._still = StillPoses()
+        self.lacking: list[str] = []
         self._profile = profile
         self._robot_clock = clock
         self._waiting: list[Sample] = []
@@ -44,6 +52,10 @@ class StreamWatch:
     def watch(self, stream: LiveStream) -> None:
         """Start to monitor a stream."""
         self.streams.append(stream)
+        why = stream.no_values
+        if lacks_values(stream.config, why):
+            reason = why.removeprefix(NO_VALUES)
+            self.lacking.append(f"stream '{stream.config.name}' has no values ({reason}): {MAP_IT}")
         monitor = HealthMonitor(stream.config, stream.channel, self._profile, stream.reader.text)
         self._monitors.setdefault(stream.channel, []).append((monitor, stream.reader))
         self._still.watch(stream)

@@ -26,6 +26,7 @@ from robot_recorder.rviz.shapes import (
 _KIND = "operator"
 _PER_STREAM = 1000  # numbers of shapes
 _HEAD_M, _HAND_M, _JOINT_M = 0.20, 0.07, 0.04  # diameters
+_SUIT_HEAD_M = 0.17  # inside that of a headset
 _BONE_M, _AXIS_M, _AXIS_THICK_M = 0.022, 0.13, 0.010
 _LETTER_M, _ABOVE_M, _ABOVE_HEAD_M = 0.035, 0.07, 0.17
 _AXIS_COLOURS: tuple[Colour, ...] = (
@@ -102,7 +103,7 @@ class _Drawing:
             colours = (colour,) * len(pairs)
             shapes.append(Lines(self._key(0), self._frame, ends, _BONE_M, colours))
         for number, (body, at) in enumerate(zip(found, places)):
-            size = _HEAD_M if is_head(body.name) else _JOINT_M
+            size = _SUIT_HEAD_M if is_head(body.name) else _JOINT_M
             shapes.append(Ball(self._key(2 + number), self._frame, at, size, colour))
         top = max(places, key=lambda at: at[2])
         # Above the label of a headset that the same person wears.

@@ -20,6 +20,7 @@ ROOT = "operator"
 _DEVICE_COLOUR, _BODY_COLOUR = (255, 115, 185), (80, 190, 220)
 _AXIS_COLOURS = ((240, 80, 70), (90, 205, 100), (85, 145, 255))
 _HEAD_M, _HAND_M, _JOINT_M = 0.10, 0.035, 0.02  # radii
+_SUIT_HEAD_M = 0.085  # inside that of a headset
 _BONE_M, _AXIS_M, _AXIS_RADIUS_M = 0.011, 0.13, 0.006
 
 
@@ -101,7 +102,7 @@ class OperatorLog:
         names = [body.name for body in found]
         pairs = np.array(bones(names), dtype=np.int64).reshape(-1, 2)
         if fresh:
-            radii = [_HEAD_M if is_head(body) else _JOINT_M for body in names]
+            radii = [_SUIT_HEAD_M if is_head(body) else _JOINT_M for body in names]
             self._log.once(
                 f"{path}/joints", rr.Points3D.from_fields(radii=radii, colors=[_BODY_COLOUR])
             )

@@ -17,21 +17,25 @@ Messages = Iterable[tuple[int, bytes]]  # log time, ns, and bytes
 
 
 def bag(
-    path: Path, topics: Mapping[str, tuple[str, Messages]], definition: str = HEADER, **facts: str
+    path: Path,
+    topics: Mapping[str, tuple[str, Messages]],
+    definition: str | Mapping[str, str] = HEADER,
+    **facts: str,
 ) -> Path:
     """Write a bag.
 
     Args:
         path: of the bag.
         topics: type and messages by topic.
-        definition: of the types.
+        definition: of the types; or by type.
         facts: custom_data.
     """
     writer = McapWriter()
     writer.open(path, facts)
     samples = []
     for name, (kind, messages) in topics.items():
-        channel = Channel(BagTopic(name, kind, (OfferedQos(),), "", definition))
+        text = definition if isinstance(definition, str) else definition.get(kind, HEADER)
+        channel = Channel(BagTopic(name, kind, (OfferedQos(),), "", text))
         writer.add_topic(channel)
         samples += [Sample(channel, data, at, at) for at, data in messages]
     writer.write(sorted(samples, key=lambda s: s.receive_ns))

@@ -41,6 +41,7 @@ class EpisodeSummary:
         moved: ``Motion.moving`` of all earlier stretches, by stream and by start of the stretch.
         last_ns: beginning of the last stretch; 0: there is only one.
         drivers: message counts of the drivers that share a stream's topic, by stream.
+        lacking: why a required stream has no values, although it could have some, by stream.
     """
 
     from_ns: int
@@ -57,6 +58,7 @@ class EpisodeSummary:
     moved: Mapping[str, Mapping[int, Bools]] = field(default_factory=dict)
     last_ns: int = 0
     drivers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    lacking: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def duration_s(self) -> float:
