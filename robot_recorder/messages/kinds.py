@@ -33,6 +33,8 @@ from robot_recorder.model.extensions import KINDS_GROUP, extensions
 from robot_recorder.model.mapping import (
     FieldPath,
     Meaning,
+    StampRule,
+    StampSource,
     StreamMapping,
     parse_path,
 )
@@ -68,6 +70,7 @@ class Kind:
             name.
         checks: names of the quality checks of an observation's values.
         mapping: fields that are read by the definition of the type; None: ``decode`` reads it.
+        stamp: where its stamps are, if not in a header at the beginning; None: nowhere else.
         drives: whether the robot may move without its joints, as a velocity of its base says.
     """
 
@@ -80,6 +83,7 @@ class Kind:
     checks: tuple[str, ...] = ("not_a_number",)
     mapping: StreamMapping | None = None
     drives: bool = False
+    stamp: StampRule | None = None
 
 
 JOINT_STATE = "sensor_msgs/msg/JointState"
@@ -171,9 +175,10 @@ _SHIPPED |= {
         "poses", Sort.POSE, _SLERP, True, _named_poses("transforms", "joint_names")),
     "geometry_msgs/msg/PoseArray": _mapped(
         "poses", Sort.POSE, _SLERP, True, _named_poses("poses")),
-    "tf2_msgs/msg/TFMessage": _mapped(
-        "transforms", Sort.POSE, _SLERP, False,
-        _named_poses("transform", "child_frame_id", "transforms")),
+    "tf2_msgs/msg/TFMessage": replace(
+        _mapped("transforms", Sort.POSE, _SLERP, False,
+                _named_poses("transform", "child_frame_id", "transforms")),
+        stamp=StampRule(StampSource.FIELD, parse_path("transforms[0].header.stamp"))),
     "geometry_msgs/msg/Pose": _mapped(
         "pose", Sort.POSE, _SLERP, False,
         StreamMapping(Meaning.POSE, _paths(position="position", orientation="orientation"))),

@@ -12,7 +12,7 @@ import numpy as np
 
 from robot_recorder.bags.files import replaced
 from robot_recorder.content.depth_pictures import UNKNOWN, DepthScale, scale_colours
-from robot_recorder.content.groups import groups, observed_joints, short_name
+from robot_recorder.content.groups import CurveGroup, groups, observed_joints, short_name
 from robot_recorder.content.series import EpisodeData, Pictures
 from robot_recorder.messages.kinds import Sort
 from robot_recorder.model.errors import DecodeError
@@ -100,12 +100,20 @@ def _rows(data: EpisodeData) -> list[_Row]:
         if series.topic.sort in (Sort.NUMBERS, Sort.POSE)
         or (len(rows) < 2 and series.topic.sort is Sort.IMU)
         for group in groups(series)
+        # Curves of quaternions say little; the page has them.
+        if series.topic.sort is not Sort.POSE or group.name == "position"
     ]
+    others.sort(key=lambda row: row[0].topic.sort is not Sort.POSE)
     rows += [
-        _Row(0.95, plot_array, c) if c[1].is_array else _Row(1.5, plot_curves, c)
+        _Row(0.95, plot_array, c) if c[1].is_array else _Row(_curve_height(c[1]), plot_curves, c)
         for c in others[:_MOST_OTHERS]
     ]
     return rows or [_Row(0.85, _annotations, marks)]
+
+
+def _curve_height(group: CurveGroup) -> float:
+    """Return the height in inches of a plot whose legend has room."""
+    return 0.95 if len(group.items) <= 4 else 1.5
 
 
 def _strip_height(camera: Pictures) -> float:

@@ -86,7 +86,7 @@ def plot_curves(axes: Any, content: tuple[Series, CurveGroup], data: EpisodeData
         values = series.values[:, group.columns[which]]
         axes.plot(series.times_s, values, label=group.items[which], linewidth=1.0)
     unit = f"\n{group.unit}" if group.unit else ""
-    ylabel(axes, "\n".join(textwrap.wrap(f"{short_name(series.topic)} {group.name}", 14)) + unit)
+    ylabel(axes, "\n".join(textwrap.wrap(f"{short_name(series.topic)} {group.name}", 12)) + unit)
     legend(axes)
 
 

@@ -92,8 +92,9 @@ class ContactLog:
 
 
 def frame_ids(contents: Contents) -> dict[str, str]:
-    """Return the frame that the first message of each wrench and pad names, by topic."""
-    wanted = {t.name for t in contents.topics if t.sort in (Sort.WRENCH, Sort.TACTILE)}
+    """Return the frame that the first message of each wrench, pad and pose names, by topic."""
+    sorts = (Sort.WRENCH, Sort.TACTILE, Sort.POSE)
+    wanted = {t.name for t in contents.topics if t.sort in sorts}
     found: dict[str, str] = {}
     try:
         for segment in read_columns(contents.episode.path, wanted) if wanted else ():

@@ -22,6 +22,7 @@ from robot_recorder.view.labels import log_labels
 from robot_recorder.view.layout import Layout
 from robot_recorder.view.log import RerunLog
 from robot_recorder.view.meshes import find_mesh
+from robot_recorder.view.operator import OperatorLog
 from robot_recorder.view.robot import RobotLog, driving
 from robot_recorder.view.touch import TouchLog
 
@@ -149,7 +150,9 @@ class _Writer:
         self._every = amount.every_value
         self._driving = {t.name for t in driving(contents.topics)}
         self._robot = RobotLog(log, model, find_mesh) if model else None
-        self._contact = ContactLog(log, model, frame_ids(contents), frames) if model else None
+        found = frame_ids(contents) if model else {}
+        self._contact = ContactLog(log, model, found, frames) if model else None
+        self._operator = OperatorLog(log, model, found) if model else None
 
     def add(self, batch: ContentBatch) -> None:
         for images in batch.images:
@@ -162,6 +165,8 @@ class _Writer:
             self._touch.add(few)
             if self._contact is not None:
                 self._contact.add(numbers)
+            if self._operator is not None:
+                self._operator.add(numbers)
 
     @property
     def problems(self) -> Iterator[str]:

@@ -12,17 +12,21 @@ import rerun.blueprint as rrb
 
 from robot_recorder.content.contents import Contents, Numbers, Topic
 from robot_recorder.messages.kinds import Sort
+from robot_recorder.messages.skeleton import beside
 from robot_recorder.messages.urdf import RobotModel
 from robot_recorder.model.streams import Role
 from robot_recorder.model.value_names import joint_label, joint_of
-from robot_recorder.view import document, labels, robot
+from robot_recorder.view import document, labels, operator, robot
 from robot_recorder.view import frames as alignment
-from robot_recorder.view.curves import MOVING, OTHERS, grouped, of_joints
+from robot_recorder.view.curves import MOVING, OTHERS, Curves, grouped, of_joints
 from robot_recorder.view.frames import EpisodeFrames
 from robot_recorder.view.log import TIME, stream_entity
 from robot_recorder.view.touch import map_entity, pad_name, pads, total_entity
 
-_EYE = (0.86, 0.48, 0.3)  # position of the viewer, in sizes of the robot
+# Positions of the viewer, in sizes of what is shown: the robot, or with an operator beside it.
+_EYE, _EYE_OF_BOTH = (0.86, 0.48, 0.3), (0.84, 0.16, 0.17)
+_PERSON_M = 1.7  # height of an operator
+_MOST_PLOTS = 6  # of one stream of poses
 MOST_CURVES = 6  # joints in one plot that can still be distinguished
 # Shares of the height: pictures, time axis of the labels, each of their lanes, curves.
 _TOP_SHARE, _AXIS_SHARE, _LANE_SHARE, _BOTTOM_SHARE = 4.3, 0.4, 0.52, 5.7
@@ -117,19 +121,30 @@ class Layout:
         ]
 
     def _robot(self) -> list[_Part]:
-        """Return a view of the robot from the front, slightly from its left, scaled to its size."""
+        """Return a view of the robot from the front, slightly from its left, scaled to its size.
+
+        An operator beside it is in view, too.
+        """
         if self.model is None:
             return []
         joints = np.array([pose[0, :3, 3] for pose in self.model.link_poses({}).values()])
+        name, contents, eye_at = "Robot", ["$origin/**"], _EYE
+        if operator.has_operator(self.contents):
+            feet = beside(self.model)
+            joints = np.concatenate((joints, [feet, feet + (0, 0, _PERSON_M)]))
+            name, contents = "Robot and operator", [*contents, f"+ /{operator.ROOT}/**"]
+            eye_at = _EYE_OF_BOTH
         low, high = joints.min(axis=0), joints.max(axis=0)
         centre, size = (low + high) / 2, float(np.linalg.norm(high - low)) or 1.0
         eye = rrb.EyeControls3D(
             kind=rrb.Eye3DKind.Orbital,
-            position=centre + size * np.array(_EYE),
+            position=centre + size * np.array(eye_at),
             look_target=centre,
             eye_up=(0.0, 0.0, 1.0),
         )
-        return [rrb.Spatial3DView(origin=robot.ROOT, name="Robot", eye_controls=eye)]
+        return [
+            rrb.Spatial3DView(origin=robot.ROOT, contents=contents, name=name, eye_controls=eye)
+        ]
 
     def _texts(self) -> _Part:
         page = rrb.TextDocumentView(origin=document.PATH, name="Episode")
@@ -222,8 +237,24 @@ class Layout:
                 [stream_entity(topic.stream, *curves.parts)],
             )
             for topic in self._topics(*sorts)
-            for curves in grouped(self.names(topic))
+            for curves in self._curves(topic)
         ]
+
+    def _curves(self, topic: Topic) -> list[Curves]:
+        """Return the curves of a stream; of a body with many parts those that move furthest."""
+        names = self.names(topic)
+        found = grouped(names)
+        if topic.sort is not Sort.POSE or len(found) <= _MOST_PLOTS:
+            return found
+        values = self.frames.values(topic.stream, names)
+        if values is None:
+            values = self.first[topic.name].values if topic.name in self.first else None
+        places = [curves for curves in found if curves.parts[0] == "position"]
+        if values is None or not len(values):
+            return places[:_MOST_PLOTS]
+        travels = np.nan_to_num(np.ptp(values, axis=0))
+        places.sort(key=lambda curves: -float(travels[list(curves.columns)].max()))
+        return places[:_MOST_PLOTS]
 
 
 def _words(name: str) -> str:
