@@ -17,21 +17,24 @@ Messages = Iterable[tuple[int, bytes]]  # log time, ns, and bytes
 
 
 def bag(
-    path: Path, topics: Mapping[str, tuple[str, Messages]], definition: str = HEADER, **facts: str
+    path: Path,
+    topics: Mapping[str, tuple[str, Messages] | tuple[str, Messages, str]],
+    definition: str = HEADER,
+    **facts: str,
 ) -> Path:
     """Write a bag.
 
     Args:
         path: of the bag.
-        topics: type and messages by topic.
+        topics: type and messages by topic, and its definition if it is another one.
         definition: of the types.
         facts: custom_data.
     """
     writer = McapWriter()
     writer.open(path, facts)
     samples = []
-    for name, (kind, messages) in topics.items():
-        channel = Channel(BagTopic(name, kind, (OfferedQos(),), "", definition))
+    for name, (kind, messages, *own) in topics.items():
+        channel = Channel(BagTopic(name, kind, (OfferedQos(),), "", own[0] if own else definition))
         writer.add_topic(channel)
         samples += [Sample(channel, data, at, at) for at, data in messages]
     writer.write(sorted(samples, key=lambda s: s.receive_ns))
