@@ -299,6 +299,10 @@ class Contents:
         types = {topic.name: topic.type for topic in self.topics}
         return next((t for t in descriptions(self.episode.path, types) if "<robot" in t), "")
 
+    def has_header(self, topic: Topic) -> bool:
+        """Return whether the messages of a topic begin with a std_msgs/Header."""
+        return is_stamped(topic.type, self._definitions.get(topic.type, ""))
+
     def batches(self, topics: Collection[Topic] | None = None) -> Iterator[ContentBatch]:
         """Read the bag once. Reading ends at damage, which is added to ``problems``.
 

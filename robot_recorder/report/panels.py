@@ -19,6 +19,7 @@ from robot_recorder.content.groups import (
     most_moving,
 )
 from robot_recorder.content.series import EpisodeData, Series
+from robot_recorder.messages.audio import SIZE
 from robot_recorder.messages.kinds import Sort
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.text import plural
@@ -79,6 +80,7 @@ class Panel:
         commands: streams whose values are dashed.
         palette: number of the colours, which tell streams of joints apart.
         is_main: whether it is what one looks at first in its stream.
+        remark: what one has to know about it, as a phrase; empty: nothing.
     """
 
     topic: Topic
@@ -92,6 +94,7 @@ class Panel:
     commands: tuple[str, ...] = ()
     palette: int = 0
     is_main: bool = False
+    remark: str = ""
 
     @property
     def title(self) -> str:
@@ -101,7 +104,11 @@ class Panel:
 
     @property
     def note(self) -> str:
-        """Return how many values are left out because they never change; empty: none."""
+        """Return the remark, and how many values are left out because they never change."""
+        return "; ".join(filter(None, (self.remark, self._constant_note)))
+
+    @property
+    def _constant_note(self) -> str:
         count = len(self.constant)
         if self.curves:
             return f"{plural(count, 'constant value')} not drawn" if count else ""
@@ -109,7 +116,8 @@ class Panel:
         if all(map(math.isnan, values)):
             return "no values" if count == 1 else f"none of its {count} values is ever there"
         same = f", all {values[0]:g}" if count > 1 and len(set(values)) == 1 else ""
-        one = f": {values[0]:g} {self.unit}".rstrip() if count == 1 else ""
+        unit = "" if self.unit == "1" else f" {self.unit}"
+        one = f": {next(iter(self.constant))} {values[0]:g}{unit}" if count == 1 else ""
         return f"{plural(count, 'value')} that never change{'s' if count == 1 else ''}{same}{one}"
 
 
@@ -121,7 +129,8 @@ def panels(data: EpisodeData) -> list[Panel]:
     commands = command_series(data)
     followers = {c.topic.stream: name for name, found in commands.items() for c in found}
     joints = {s.topic.stream: s for s in data.series if s.topic.sort is Sort.JOINTS}
-    palettes = {n: k for k, n in enumerate(n for n in joints if n not in followers)}
+    drawn_joints = dict.fromkeys(followers.get(name, name) for name in joints)
+    palettes = {name: number for number, name in enumerate(drawn_joints)}
     found: list[Panel] = []
     done: set[str] = set()
     for series in data.series:
@@ -129,7 +138,7 @@ def panels(data: EpisodeData) -> list[Panel]:
         follower = followers.get(stream, stream)
         for name in dict.fromkeys((follower, stream)):
             if series.topic.sort is not Sort.JOINTS:
-                found += _of_stream(series)
+                found += _of_stream(series, _why_silent(series, data))
             elif name not in done:
                 done.add(name)
                 drawn = [joints[follower].names] if name != follower else []
@@ -187,8 +196,22 @@ def _order(series: Series) -> dict[str, int]:
     return {joint_label(group.items[place]): rank for rank, place in enumerate(ranked)}
 
 
-def _of_stream(series: Series) -> Iterator[Panel]:
-    """Yield the panels of any other stream."""
+def _why_silent(series: Series, data: EpisodeData) -> str:
+    """Return why there is only the size of a sound; empty: it is another stream."""
+    if series.names != SIZE:
+        return ""
+    start = f"{series.topic.name}: "
+    why = next((p for p in data.problems if p.startswith(start)), "")
+    return why.removeprefix(start).partition(": ")[0] or "its sound is not decoded"
+
+
+def _of_stream(series: Series, remark: str = "") -> Iterator[Panel]:
+    """Yield the panels of any other stream.
+
+    Args:
+        series: the stream.
+        remark: of its panels.
+    """
     sort = series.topic.sort
     found: list[Panel] = []
     if sort is Sort.TACTILE:
@@ -202,7 +225,8 @@ def _of_stream(series: Series) -> Iterator[Panel]:
             found.append(
                 _of_pads(series, group.name, [group]) if is_array else _of_group(series, group)
             )
-    yield from _with_constant_last(_with_main(found, sort))
+    for panel in _with_constant_last(_with_main(found, sort)):
+        yield replace(panel, remark=remark)
 
 
 def _with_main(found: list[Panel], sort: Sort) -> list[Panel]:
