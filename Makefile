@@ -8,12 +8,13 @@
 # make bench-playback   how soon an episode is seen, how well it is played, with how much memory: five minutes
 # make bench-recorder   what recording costs, loses, and how fast it starts and stops: half an hour
 # make bench-memory     what memory recording holds, over one long episode and many short ones: an hour and a quarter
+# make bench-robots     which defects are found in takes of all robots and devices: four minutes
 # make bench-catalogue  how fast a catalogue of six million episodes answers, counts and takes in: ten minutes
 PYTHON ?= python3
 SHELL := /bin/bash
 IN := . tools/env.sh &&
 
-.PHONY: demo test docs faults bench-alignment bench-catalogue bench-memory bench-quality bench-playback bench-recorder bench-writers setup setup-tests lint clean
+.PHONY: demo test docs faults bench-alignment bench-catalogue bench-memory bench-quality bench-playback bench-recorder bench-robots bench-writers setup setup-tests lint clean
 
 demo: setup
 	$(IN) python .venv/lib/robot_recorder/demo $(if $(EPISODES),--episodes $(EPISODES))
@@ -44,6 +45,9 @@ bench-catalogue: setup
 
 bench-quality: setup
 	$(IN) python bench/quality.py $(ARGS)
+
+bench-robots: setup-tests
+	$(IN) PYTHONPATH=test python bench/robots.py $(ARGS)
 
 bench-writers: setup
 	$(IN) python bench/writers.py $(ARGS)

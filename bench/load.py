@@ -32,6 +32,7 @@ JOINTS = [f"left_shoulder_pitch_{i:02d}_joint" for i in range(43)]
 # Deep enough that a burst after a pause of this process does not overrun DDS for a punctual reader.
 _DEPTH = 500
 _TICK_S = 0.002
+_TICK_AT = 16  # bytes before the tick of a LowState
 
 
 # Number of different messages of each kind before they repeat, so that checks see a moving robot.
@@ -54,6 +55,14 @@ class Stream:
     topic: str
     make: Callable[..., Any]
     rate_hz: float
+
+    def stamp(self, data: bytearray, now_ns: int) -> None:
+        """Write the time of sending into a message."""
+        if self.make is g1_lowstate:
+            data[_TICK_AT : _TICK_AT + 4] = (now_ns // 10**6 % 2**32).to_bytes(4, "little")
+            return
+        sec, nanosec = divmod(now_ns, 10**9)
+        data[4:8], data[8:12] = sec.to_bytes(4, "little"), nanosec.to_bytes(4, "little")
 
     @property
     def numbered(self) -> bool:
@@ -92,6 +101,26 @@ def image(phase: int = 0) -> Any:
     return CompressedImage(format="jpeg", data=array("B", _jpeg(phase % _PICTURES)))
 
 
+def g1_joints(phase: int = 0) -> Any:
+    """Return the 29 joints of a G1 as a JointState."""
+    angle = 2 * math.pi * phase / _PHASES
+    position = [0.3 * math.sin(angle + i) for i in range(29)]
+    velocity = [0.3 * math.cos(angle + i) for i in range(29)]
+    return JointState(name=JOINTS[:29], position=position, velocity=velocity, effort=velocity)
+
+
+def g1_lowstate(phase: int = 0) -> Any:
+    """Return the same joints as a LowState, about 2 kB as CDR."""
+    from support.robot_messages import message_class  # built when it is needed
+
+    message = message_class("unitree_hg/msg/LowState")()
+    joints = g1_joints(phase)
+    for motor, q, dq in zip(message.motor_state, joints.position, joints.velocity):
+        motor.q, motor.dq, motor.tau_est = q, dq, dq
+    message.imu_state.quaternion[0] = 1.0
+    return message
+
+
 def joints_load(rate_hz: float, topics: int) -> list[Stream]:
     """Return ``rate_hz`` JointStates per second in total, spread over topics."""
     return [Stream(f"joints_{i:02d}", joint_state, rate_hz / topics) for i in range(topics)]
@@ -114,7 +143,9 @@ def humanoid_load() -> list[Stream]:
 
 
 def load(name: str) -> list[Stream]:
-    """Return the load ``humanoid``, or a number of JointStates per second on up to 20 topics."""
+    """Return the load ``humanoid``, ``g1_joints``, ``g1_lowstate``, or JointStates per second."""
+    if name in ("g1_joints", "g1_lowstate"):
+        return [Stream("body", globals()[name], 500)]
     return humanoid_load() if name == "humanoid" else joints_load(float(name), 20)
 
 
@@ -150,8 +181,7 @@ class Sender:
 
     def _send(self, index: int) -> None:
         data = self._bytes[index][self.sent[index] % _PHASES]
-        sec, nanosec = divmod(time.time_ns(), 10**9)
-        data[4:8], data[8:12] = sec.to_bytes(4, "little"), nanosec.to_bytes(4, "little")
+        self.streams[index].stamp(data, time.time_ns())
         if self.streams[index].numbered:
             data[-8:] = self.sent[index].to_bytes(8, "little")
         self.publishers[index].publish(bytes(data))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 from figures import HERE
-from load import load
+from load import JOINTS, load
 
 from robot_recorder.cli.processes import ended, node_command
 
@@ -22,6 +22,21 @@ TYPES = {
     "image": "sensor_msgs/msg/CompressedImage",
     "wrench": "geometry_msgs/msg/WrenchStamped",
     "imu": "sensor_msgs/msg/Imu",
+    "g1_joints": "sensor_msgs/msg/JointState",
+    "g1_lowstate": "unitree_hg/msg/LowState",
+}
+# Keys of the profile for messages that are no known kind.
+MAPPED: dict[str, dict[str, object]] = {
+    "g1_lowstate": {
+        "as": "joint_state",
+        "map": {
+            "names": JOINTS[:29],
+            "position": "motor_state[0:29].q",
+            "velocity": "motor_state[0:29].dq",
+            "effort": "motor_state[0:29].tau_est",
+        },
+        "stamp": {"field": "tick", "unit": "ms"},
+    }
 }
 
 
@@ -117,6 +132,7 @@ def recording(name: str, folder: Path, program: str = "recorder", **parameters: 
             "type": TYPES[stream.make.__name__],
             "role": "observation",
             "rate_hz": stream.rate_hz,
+            **MAPPED.get(stream.make.__name__, {}),
         }
         for stream in load(name)
     }

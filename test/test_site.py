@@ -31,7 +31,7 @@ def listed(entries: list[object]) -> list[str]:
 
 def test_the_navigation_lists_every_page_once() -> None:
     pages = [page.name for page in (ROOT / "docs").glob("*.md")]
-    pages += ["index.md", "CONTRIBUTING.md", "CHANGELOG.md", "decisions/"]
+    pages += ["index.md", "CONTRIBUTING.md", "CHANGELOG.md", "decisions/", "robots/"]
     assert sorted(listed(SITE["nav"])) == sorted(pages), "correct nav in mkdocs.yml"
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
 BUILD = ROOT / ".cache" / "build"
+INTERFACES = ROOT / "test" / "robots" / "interfaces"
 PYTHON = VENV / "bin" / "python"
 REQUIREMENTS = ("ros", "run", "sim", "dev")
 ELSEWHERE = """On other machines:
@@ -44,6 +45,7 @@ def main() -> int:
         tests and install_more("video", "the decoder of video (100 MB)"),
         docs and install_more("docs", "the generator of the documentation (130 MB)"),
         build_package(),
+        tests and build_interfaces(),
     ]
     if any(steps):
         print(f"set-up took {time.monotonic() - began:.0f} s", flush=True)
@@ -193,38 +195,63 @@ def build_package() -> bool:
     if stamp.exists() and stamp.read_text() == wanted:
         return False
     say("generating the messages and building the package")
+    # Edits to Python files take effect at once, as with colcon build --symlink-install.
+    run_cmake(ROOT, BUILD, VENV, "-DBUILD_TESTING=OFF", "-DAMENT_CMAKE_SYMLINK_INSTALL=ON")
+    remove_dead_links()
+    stamp.write_text(wanted)
+    return True
+
+
+def interfaces_prefix() -> Path:
+    """Return where the messages of robots and devices are installed, which the tests publish."""
+    files = sorted(p for p in INTERFACES.rglob("*") if p.is_file())
+    names = "\n".join(str(p.relative_to(INTERFACES)) for p in files)
+    return BUILD.parent / "robots" / digest(files, (VENV / ".installed").read_text() + names)[:16]
+
+
+def build_interfaces() -> bool:
+    """Build the messages of robots and devices, once for each state of their definitions."""
+    prefix = interfaces_prefix()
+    if prefix.exists():
+        return False
+    say("generating the messages of robots and devices for the tests")
+    shutil.rmtree(prefix.parent, ignore_errors=True)  # of earlier definitions
+    unfinished = prefix.with_suffix(".unfinished")
+    run_cmake(INTERFACES, prefix.parent / "build", unfinished)
+    shutil.rmtree(prefix.parent / "build")
+    unfinished.rename(prefix)
+    return True
+
+
+def run_cmake(source: Path, build: Path, prefix: Path, *options: str) -> None:
+    """Configure, build and install a CMake project against the wheels.
+
+    Args:
+        source: folder of the project.
+        build: folder to build in.
+        prefix: folder to install to.
+        options: of the configuration.
+    """
     environment = {
         **os.environ,
         "PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}",
         "AMENT_PREFIX_PATH": str(VENV),
         "CMAKE_PREFIX_PATH": str(VENV),
     }
-    log = BUILD.parent / "build.log"
-    BUILD.mkdir(parents=True, exist_ok=True)
     cmake = str(VENV / "bin" / "cmake")
     configure = [
-        cmake, "-S", str(ROOT), "-B", str(BUILD),
-        f"-DCMAKE_INSTALL_PREFIX={VENV}", f"-DPython3_EXECUTABLE={PYTHON}",
-        "-DPython3_FIND_VIRTUALENV=ONLY",
-        "-DBUILD_TESTING=OFF",
-        # Edits to Python files take effect at once, as with colcon build --symlink-install.
-        "-DAMENT_CMAKE_SYMLINK_INSTALL=ON",
+        cmake, "-S", str(source), "-B", str(build), f"-DCMAKE_INSTALL_PREFIX={prefix}",
+        f"-DPython3_EXECUTABLE={PYTHON}", "-DPython3_FIND_VIRTUALENV=ONLY", *options,
     ]  # fmt: skip
-    jobs = str(os.cpu_count() or 2)
+    compile_ = [cmake, "--build", str(build), "-j", str(os.cpu_count() or 2)]
+    build.mkdir(parents=True, exist_ok=True)
+    log = build.parent / "build.log"
     with open(log, "wb") as file:
-        for command in (
-            configure,
-            [cmake, "--build", str(BUILD), "-j", jobs],
-            [cmake, "--install", str(BUILD)],
-        ):
-            if subprocess.run(
-                command, cwd=BUILD, env=environment, stdout=file, stderr=file
-            ).returncode:
+        for command in (configure, compile_, [cmake, "--install", str(build)]):
+            done = subprocess.run(command, cwd=build, env=environment, stdout=file, stderr=file)
+            if done.returncode:
                 tail = "\n".join(log.read_text(errors="replace").splitlines()[-25:])
                 sys.exit(f"{tail}\nthe build failed; the whole log is {log}")
-    remove_dead_links()
-    stamp.write_text(wanted)
-    return True
 
 
 def remove_dead_links() -> None:

@@ -25,10 +25,14 @@ _LINK = re.compile(r"(?<=\]\()([^)\s#:]+)(?=[)#])")
 
 
 def on_config(config: Any) -> Any:
-    """List the decisions in the navigation, in their order."""
-    pages = sorted((ROOT / "docs/decisions").glob("*.md"))
-    inside = next(part["Inside"] for part in config.nav if "Inside" in part)
-    inside[-1] = {"Decisions": [f"decisions/{page.name}" for page in pages]}
+    """List the pages of a folder, such as ``decisions/``, in the navigation, in their order."""
+    for part in config.nav:
+        for entries in (x for x in part.values() if isinstance(x, list)):
+            for entry in entries:
+                for title, place in entry.items():
+                    if isinstance(place, str) and place.endswith("/"):
+                        pages = sorted((ROOT / "docs" / place).glob("*.md"))
+                        entry[title] = [f"{place}{page.name}" for page in pages]
     return config
 
 

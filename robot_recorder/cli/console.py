@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import os
+import shutil
 import sys
 from typing import Any
 
@@ -37,6 +38,20 @@ def flush() -> None:
 def stop_printing() -> None:
     """Drop everything that is printed on standard output from now on."""
     sys.stdout = open(os.devnull, "w")
+
+
+def show_prompt(text: str) -> None:
+    """Print a question; the answer is typed behind it."""
+    print(visible(text), end="", flush=True)
+
+
+def show_above(text: str) -> None:
+    """Replace the line above the one with the cursor, if standard output is a terminal."""
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+        line = visible(text)[: max(width - 1, 1)]
+        # Save the cursor, go up to the beginning of the line, replace it, restore the cursor.
+        print(f"\x1b7\x1b[A\r{line}\x1b[K\x1b8", end="", flush=True)
 
 
 def say_lines(text: str) -> None:

@@ -85,6 +85,11 @@ class YamlMap:
         where = f"{self.where}: " if self.where else ""
         raise ConfigError(f"{self._source}:{line}: {where}{message}")
 
+    @property
+    def place(self) -> str:
+        """Return file and line of this mapping."""
+        return f"{self._source}:{self._node.start_mark.line + 1}"
+
     def allow(self, known: Iterable[str]) -> None:
         """Refuse keys that are not in ``known``."""
         known = list(known)

@@ -12,12 +12,13 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from robot_recorder.alignment.command_pairing import nearest_topics
 from robot_recorder.alignment.stream_decoder import Decoder, StreamCounts, widened
 from robot_recorder.bags.columns import Column, bag_topics, read_columns
 from robot_recorder.clocks.robot_clock import restamp_by
-from robot_recorder.clocks.source_clock import robot_stamps
+from robot_recorder.clocks.source_clock import SourceClock, robot_stamps
 from robot_recorder.configuration.profile import RESERVED_TOPICS
 from robot_recorder.content.depth_pictures import DepthPicture, depth_of
 from robot_recorder.content.image_files import ImageFile, jpeg_of, picture_of
@@ -42,10 +43,10 @@ from robot_recorder.messages.kinds import (
 from robot_recorder.messages.point_cloud import PointCloud, read_point_cloud
 from robot_recorder.messages.stamps import StampReader
 from robot_recorder.messages.video_messages import is_video
-from robot_recorder.model.arrays import Floats
+from robot_recorder.model.arrays import Floats, Int64s
 from robot_recorder.model.errors import BagError, ConfigError, DecodeError
 from robot_recorder.model.payloads import Messages, Payloads, Rows
-from robot_recorder.model.streams import NS_PER_S, Role, StreamConfig
+from robot_recorder.model.streams import NS_PER_S, Role, SourceClockKind, StreamConfig
 from robot_recorder.offline.definitions import bag_definitions
 from robot_recorder.offline.guess import DETAILS, guessed_role
 from robot_recorder.offline.plan import Plan, is_stamped, make_plan
@@ -412,16 +413,22 @@ class _Times:
         self._start_ns = contents.start_ns
         self._stream = stream
         self._restamp = restamp_by(contents.episode.clock_jumps)
+        self._device: SourceClock | None = None
+        if stream is not None and stream.clock is SourceClockKind.DEVICE:
+            seeds = contents.plan.seeds if contents.plan is not None else {}
+            seed = seeds.get(stream.name)
+            self._device = SourceClock(stream, seed.clock if seed is not None else None)
         self._by_stamp: bool | None = None
         self.problem = ""
 
     def __call__(self, column: Column) -> Floats:
         """Return the times since the episode's start, s, float64[n]."""
         times = receives = column.receives
-        if self._by_stamp is not False:
-            stamps = self._reader.read(
-                column.payloads, column.sends, column.receives, column.headers
-            )
+        stamps = self._reader.read(column.payloads, column.sends, column.receives, column.headers)
+        if self._device is not None:
+            stamps, known = self._device.correct(stamps, np.maximum.accumulate(receives))
+            times = np.where(known & _near(receives - stamps), stamps, receives)
+        elif self._by_stamp is not False:
             stamps = np.where(stamps == 0, receives, stamps)
             if self._stream is not None:
                 stamps = robot_stamps(self._stream, stamps, receives, self._restamp)
@@ -436,9 +443,13 @@ class _Times:
                         "clock: shown by receive time"
                     )
             if self._by_stamp:
-                near = (early > -_AFTER_NS) & (early < _BEFORE_NS)
-                times = np.where(near, stamps, receives)
+                times = np.where(_near(early), stamps, receives)
         return np.asarray((times - self._start_ns) / NS_PER_S, dtype=np.float64)
+
+
+def _near(early: Int64s) -> npt.NDArray[np.bool_]:
+    """Return which stamps are so near to their receipt, ns, that they can be of the same clock."""
+    return (early > -_AFTER_NS) & (early < _BEFORE_NS)
 
 
 class _Reader:

@@ -8,6 +8,7 @@ field. Installed packages can add rows by entry points (docs/extending.md).
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -34,10 +35,12 @@ from robot_recorder.model.extensions import KINDS_GROUP, extensions
 from robot_recorder.model.mapping import (
     FieldPath,
     Meaning,
+    StampRule,
+    StampSource,
     StreamMapping,
     parse_path,
 )
-from robot_recorder.model.streams import Policy, StreamConfig
+from robot_recorder.model.streams import Policy, Role, StreamConfig
 
 
 class Sort(Enum):
@@ -70,6 +73,7 @@ class Kind:
             name.
         checks: names of the quality checks of an observation's values.
         mapping: fields that are read by the definition of the type; None: ``decode`` reads it.
+        stamp: where its stamps are, if not in a header at the beginning; None: nowhere else.
         drives: whether the robot may move without its joints, as a velocity of its base says.
     """
 
@@ -82,6 +86,7 @@ class Kind:
     checks: tuple[str, ...] = ("not_a_number",)
     mapping: StreamMapping | None = None
     drives: bool = False
+    stamp: StampRule | None = None
 
 
 JOINT_STATE = "sensor_msgs/msg/JointState"
@@ -178,9 +183,10 @@ _SHIPPED |= {
         "poses", Sort.POSE, _SLERP, True, _named_poses("transforms", "joint_names")),
     "geometry_msgs/msg/PoseArray": _mapped(
         "poses", Sort.POSE, _SLERP, True, _named_poses("poses")),
-    "tf2_msgs/msg/TFMessage": _mapped(
-        "transforms", Sort.POSE, _SLERP, False,
-        _named_poses("transform", "child_frame_id", "transforms")),
+    "tf2_msgs/msg/TFMessage": replace(
+        _mapped("transforms", Sort.POSE, _SLERP, False,
+                _named_poses("transform", "child_frame_id", "transforms")),
+        stamp=StampRule(StampSource.FIELD, parse_path("transforms[0].header.stamp"))),
     "geometry_msgs/msg/Pose": _mapped(
         "pose", Sort.POSE, _SLERP, False,
         StreamMapping(Meaning.POSE, _paths(position="position", orientation="orientation"))),
@@ -288,6 +294,34 @@ def values_problem(stream: StreamConfig, definition: str) -> str:
         return f"no values: {problem}"
     name = carried_bytes(stream.type, types)
     return f"no values: {stream.type} carries bytes ({name})" if name else ""
+
+
+_MEDIA = re.compile(r"image|picture|video|audio|sound|cloud|string|text|compressed|packet", re.I)
+NO_VALUES = "no values: "
+_NO_NUMBERS = f"{NO_VALUES}its messages have no numbers"
+
+
+def lacks_values(stream: StreamConfig, why: str) -> bool:
+    """Return whether a stream ought to have values and has none.
+
+    That is a required observation or action, unless its type says that it carries pictures, sound
+    or text, or that there are no numbers in it.
+
+    Args:
+        stream: its entry in the profile.
+        why: why it has no values, as ``values_problem`` or its decoder says; empty: it has.
+    """
+    wanted = (
+        stream.required and stream.role is not Role.CONTEXT and stream.policy is not Policy.NONE
+    )
+    told = why.startswith(NO_VALUES) and why != _NO_NUMBERS
+    return wanted and told and not _MEDIA.search(stream.type.rpartition("/")[2])
+
+
+MAP_IT = (
+    "map its fields with 'as' and 'map' in the profile; robot-recorder profile guess proposes how"
+)
+"""What to do about a stream that lacks values."""
 
 
 def stream_decoder(stream: StreamConfig, definition: str = "") -> Callable[[bytes], Decoded] | None:

@@ -19,6 +19,7 @@ from robot_recorder.messages.definition import (
     BYTES,
     PRIMITIVES,
     TEXTS,
+    Field,
     MessageTypes,
     short_name,
 )
@@ -242,14 +243,12 @@ def _all(walker: Walker, leaf: Leaf, path: str) -> Iterator[tuple[str, ValuePlac
         return
     if leaf.type in TEXTS:
         return
-    skipped = {m.name for m in walker.types[leaf.type] if _is_left_out(m.type, m.many)}
-    for name, inner in walker.members(leaf):
-        if name.partition("/")[0] not in skipped:
-            yield from _all(walker, inner, f"{path}/{name}" if path else name)
+    for name, inner in walker.members(leaf, _is_left_out):
+        yield from _all(walker, inner, f"{path}/{name}" if path else name)
 
 
-def _is_left_out(type_name: str, many: bool) -> bool:
-    return type_name == "std_msgs/Header" or (many and type_name in BYTES)
+def _is_left_out(member: Field) -> bool:
+    return member.type == "std_msgs/Header" or (member.many and member.type in BYTES)
 
 
 @dataclass(frozen=True)

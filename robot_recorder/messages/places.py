@@ -10,7 +10,7 @@ each character (Fast CDR, ``Cdr::serialize(const std::wstring&)``).
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
@@ -86,10 +86,20 @@ class Walker:
             for _, inner in self.members(leaf):
                 yield from self.numbers(inner)
 
-    def members(self, leaf: Leaf) -> Iterator[tuple[str, Leaf]]:
-        """Yield name and leaf of every element of every field of a message."""
+    def members(
+        self, leaf: Leaf, left_out: Callable[[Field], bool] = lambda _: False
+    ) -> Iterator[tuple[str, Leaf]]:
+        """Yield name and leaf of every element of every field of a message.
+
+        Args:
+            leaf: the message.
+            left_out: says which fields are passed over.
+        """
         at = leaf.at
         for member in self.types[leaf.type]:
+            if left_out(member):
+                at = self._skip(member, at)
+                continue
             if not member.many:
                 at = self._aligned(member.type, at)
                 yield member.name, Leaf(member.type, at)
@@ -131,9 +141,8 @@ class Walker:
         step, rest = steps[0], steps[1:]
         for name in step.names:
             member, start = self._member(type_name, name, at)
-            if not member.many:
-                starts = [self._aligned(member.type, start)]
-            else:
+            starts: Sequence[int] = [self._aligned(member.type, start)]
+            if member.many:
                 starts, _ = self._elements(member, start)
                 starts = self._chosen(step, member, starts)
             for one in starts:
@@ -150,7 +159,7 @@ class Walker:
             at = self._skip(member, at)
         raise DecodeError(f"{type_name} has no field {name}")
 
-    def _chosen(self, step: Step, member: Field, starts: list[int]) -> list[int]:
+    def _chosen(self, step: Step, member: Field, starts: Sequence[int]) -> Sequence[int]:
         if step.key:
             key = tuple(Step((name,)) for name in step.key.split("."))
             kept = []
@@ -175,7 +184,7 @@ class Walker:
             chosen += [starts[first]] if end is None else starts[first:end]
         return chosen
 
-    def _elements(self, member: Field, at: int) -> tuple[list[int], int]:
+    def _elements(self, member: Field, at: int) -> tuple[Sequence[int], int]:
         """Return where the elements of an array begin, and where it ends."""
         count = member.size
         if count is None:
@@ -189,7 +198,7 @@ class Walker:
             at = _up(at, size)
             end = at + size * count
             self._need(end)
-            return list(range(at, end, size)), end
+            return range(at, end, size), end
         if count > len(self.data):
             raise DecodeError(f"{count} elements of {member.name} do not fit into the message")
         starts = []

@@ -15,6 +15,7 @@ from robot_recorder.messages.definition import (
     parse_definition,
     short_name,
 )
+from robot_recorder.messages.kinds import kind_of
 from robot_recorder.messages.mapped import (
     Arrangement,
     StructureCache,
@@ -30,7 +31,8 @@ from robot_recorder.model.streams import NS_PER_MS, NS_PER_S, SourceClockKind, S
 
 # A source stamp agrees with the receipt if the message took this long: clocks of two machines that
 # nobody synchronised differ by more, or say that it came before it was sent.
-_MOST_DELAY_NS, _MOST_AHEAD_NS = NS_PER_S, 10 * NS_PER_MS
+_MOST_DELAY_NS, _MOST_AHEAD_NS = NS_PER_S, NS_PER_MS
+Times = Sequence[int] | Int64s
 HEADER, SOURCE, RECEIPT = "header", "DDS source stamp", "receipt"
 _BOUNDED = {"u1": 8, "u2": 16, "u4": 32}
 
@@ -55,6 +57,9 @@ class StampReader:
                 messages carry no stamp of it.
         """
         rule = stream.stamp
+        usual = kind_of(stream).stamp
+        if rule.source is StampSource.AUTO and usual is not None and definition:
+            rule = usual
         self._rule = rule
         self._device = stream.clock is SourceClockKind.DEVICE
         self._header = has_header and rule.source in (StampSource.AUTO, StampSource.HEADER)
@@ -98,21 +103,21 @@ class StampReader:
     def read(
         self,
         payloads: Payloads,
-        sends: Int64s,
-        receives: Int64s,
+        sends: Times,
+        receives: Times,
         heads: Bytes | None = None,
     ) -> Int64s:
         """Return the stamps of messages, int64[n], ns, source clock; 0: none.
 
         Args:
             payloads: n messages.
-            sends: int64[n], ns: when DDS says that they were sent; as ``receives`` if unknown.
-            receives: int64[n], ns.
+            sends: n times, ns: when DDS says that they were sent; as ``receives`` if unknown.
+            receives: n times, ns.
             heads: uint8[n, 12], their first bytes; None: taken from the messages.
         """
         if self._field is not None:
-            stamps = self._field.many(payloads, receives)
-            self.used[self._rule.text] += int((stamps != 0).sum())
+            stamps = self._field.many(payloads, np.asarray(receives))
+            self.used[self.text] += int((stamps != 0).sum())
             self.used[RECEIPT] += int((stamps == 0).sum())
             return stamps
         stamps = np.zeros(len(receives), dtype=np.int64)
@@ -123,9 +128,16 @@ class StampReader:
                 else heads
             )
             stamps = header_stamps_ns(heads)
+            without = stamps == 0
+            self.used[HEADER] += int(len(stamps) - without.sum())
+            if not without.any():
+                return stamps
+        return self._read_others(stamps, np.asarray(sends), np.asarray(receives))
+
+    def _read_others(self, stamps: Int64s, sends: Int64s, receives: Int64s) -> Int64s:
+        """Fill in the stamps of messages without one in their header."""
         without = stamps == 0
-        self.used[HEADER] += int(len(stamps) - without.sum())
-        if self._source and without.any():
+        if self._source:
             late = receives - sends
             near = (late >= -_MOST_AHEAD_NS) & (late <= _MOST_DELAY_NS) & (late != 0)
             known = without & ((sends != 0) if self._device else near)
@@ -214,8 +226,8 @@ class LazyStamps:
     def joined(parts: Sequence[LazyStamps]) -> Int64s:
         """Return all timestamps of several lists, int64[n]; reading many at once is faster."""
         payloads = [data for part in parts for data in part.payloads]
-        sends = np.array([ns for part in parts for ns in part.sends], dtype=np.int64)
-        receives = np.array([ns for part in parts for ns in part.receives], dtype=np.int64)
+        sends = [ns for part in parts for ns in part.sends]
+        receives = [ns for part in parts for ns in part.receives]
         return parts[0].reader.read(payloads, sends, receives)
 
 
@@ -227,6 +239,8 @@ def stamp_text(declared: str, used: Counter[str]) -> str:
         used: number of samples by where they came from.
     """
     total = sum(used.values())
+    if declared == SOURCE and not used[SOURCE]:
+        return RECEIPT  # nothing is wrong with messages that are older than the recorder
     others = {source: count for source, count in used.items() if count and source != declared}
     if not others:
         return declared

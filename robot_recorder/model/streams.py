@@ -49,6 +49,7 @@ class StreamHealth(IntEnum):
     WRONG_TYPE = 4
     UNHEARD = 5
     CLOCK = 6
+    STILL = 7
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ THRESHOLDS: dict[str, Threshold] = {
     "not_a_number": Threshold(warn=0, fail=0, unit="samples"),
     "undecodable": Threshold(warn=0, fail=0.01, unit="of the messages"),
     "joint_names": Threshold(warn=0, unit="messages"),
+    "no_values": Threshold(warn=0, unit="streams"),
     "joint_jump": Threshold(warn=0, fail=2, unit="jumps"),
     "joint_limits": Threshold(warn=0.05, fail=0.2, unit="rad"),
     "wrench_clipping": Threshold(warn=0.02, fail=0.1, unit="s"),

@@ -15,7 +15,7 @@ from typing import Any
 import rclpy
 import yaml
 from rclpy.exceptions import NameValidationException
-from std_srvs.srv import Trigger
+from std_srvs.srv import SetBool, Trigger
 
 from robot_recorder.cli.console import say, say_error
 from robot_recorder.configuration.yaml_source import did_you_mean
@@ -43,6 +43,7 @@ SERVICES: dict[str, tuple[str, Any]] = {
     "mark_outcome": ("labeller/mark_outcome", MarkOutcome),
     "annotate": ("labeller/annotate", Annotate),
     "perform": ("sim/perform", PerformTask),
+    "wear_headset": ("sim/wear_headset", SetBool),
 }
 
 

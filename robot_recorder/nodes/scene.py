@@ -78,6 +78,10 @@ class SceneNode(Node):
             parameter(self, "m_per_nm", 0.05, "length of an arrow of 1 N m"),
             parameter(self, "red_n", 40.0, "force that is drawn in red, N") or 1.0,
         )
+        self._beside = parameter(
+            self, "beside", True,
+            "draw an operator beside the robot if the description lacks the frame; else in that frame",
+        )  # fmt: skip
         self._source = self._make_source(episode)
         self._scene = SensorScene(self._source.streams, scale, parse_pads(pads))
         self._markers = Markers(self._source.lifetime_s)
@@ -113,6 +117,7 @@ class SceneNode(Node):
                         NodeLog(self).warning(f"{stream.name}: {error}")
         place = self._source.placement or Placement()
         lines = overlay_lines(self._source.situation())
+        self._scene.placement = place if self._beside else None
         overlay = overlay_shapes(lines, self._frame or place.frame, 0.0, 0.0, place.z_m)
         array = self._markers.array([*self._scene.shapes(now_s), *overlay], someone_came)
         if array.markers:

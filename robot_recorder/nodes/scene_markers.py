@@ -11,7 +11,7 @@ from geometry_msgs.msg import Vector3
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
-from robot_recorder.rviz.shapes import Arrow, Cells, Colour, Key, Point, Shape
+from robot_recorder.rviz.shapes import Arrow, Ball, Cells, Colour, Key, Lines, Point, Shape
 
 _ALL_AFTER = 20  # arrays until all markers are sent again, for late viewers and before they expire
 
@@ -65,8 +65,19 @@ class Markers:
             marker.colors = [_colour(colour) for colour in shape.colours]
             marker.color.a = 1.0
             return marker
+        if isinstance(shape, Lines):
+            marker.type = Marker.LINE_LIST
+            marker.scale.x = shape.thickness
+            marker.points = [_point(end) for end in shape.ends]
+            marker.colors = [_colour(colour) for colour in shape.colours for _ in range(2)]
+            marker.color.a = 1.0
+            return marker
         marker.color = _colour(shape.colour)
-        if isinstance(shape, Arrow):
+        if isinstance(shape, Ball):
+            marker.type = Marker.SPHERE
+            marker.pose.position = _point(shape.at)
+            marker.scale = Vector3(x=shape.size, y=shape.size, z=shape.size)
+        elif isinstance(shape, Arrow):
             marker.type = Marker.ARROW
             marker.points = [_point(shape.tail), _point(shape.head)]
             thick = shape.thickness  # diameter of the shaft, of the head, length of the head

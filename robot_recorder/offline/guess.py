@@ -1,20 +1,22 @@
-"""Guess a robot profile from a bag's topics, as YAML that a person can correct."""
+"""Guess a robot profile from topics, as YAML that a person can correct."""
 
 from __future__ import annotations
 
-import json
 import math
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from robot_recorder.alignment.command_pairing import JointStream, pair
+from robot_recorder.alignment.command_pairing import JointStream, nearest_topics, pair
 from robot_recorder.configuration.profile import MESSAGE_TYPE, RESERVED_TOPICS
 from robot_recorder.messages.kinds import CAMERA_INFO, JOINT_STATE, KINDS
 from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.streams import NS_PER_MS, Role
+from robot_recorder.offline.guess_mapping import GuessedType, drafted, rest_text
+from robot_recorder.offline.profile_draft import DraftStream, ProfileDraft
 
 _COMMAND = re.compile(
     r"command|cmd|action|target|goal|desired|setpoint|reference|leader|gello|(^|[/_])(lead|master)(?=[/_0-9]|$)"
@@ -46,8 +48,8 @@ _NICE = (
     500,
     1000,
 )
+PLAIN_ARRAYS = ("std_msgs/msg/Float64MultiArray", "std_msgs/msg/Float32MultiArray")
 _WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
-_PLAIN = re.compile(r"[\w/]+\Z", re.ASCII)
 _LEAST_HZ = 0.5  # a slower topic is not a sensor
 _MOST_HZ = 10_000.0  # a higher rate means that the bag is too short to tell
 _FEW, _LEAST = 20, 4  # messages: below _FEW compare each step, below _LEAST the rate is unknown
@@ -63,7 +65,7 @@ DETAILS = re.compile(
 
 @dataclass(frozen=True)
 class TopicSummary:
-    """A topic of a bag.
+    """A topic of a bag or of a running robot.
 
     Attributes:
         name: topic name.
@@ -71,6 +73,13 @@ class TopicSummary:
         count: number of messages.
         times: int64[n], ns, rising: stamps, or receive times without stamps; None: unknown.
         disorder_ns: largest difference by which a message is stamped before an earlier one.
+        guessed: what its messages seem to be, for a type that nobody described; None: not tried.
+        unit: suspected unit of a JointState, and how that is known; empty: rad.
+        joints: names of the joints in a JointState.
+        numbers: how many numbers a plain array has; 0: it is none, or the number varies.
+        stamps: what is unusual about its header stamps; empty: nothing.
+        device: whether its header stamps are those of a clock of its own.
+        problem: why it could not be listened to; empty: it could.
     """
 
     name: str
@@ -78,6 +87,13 @@ class TopicSummary:
     count: int
     times: Int64s | None = None
     disorder_ns: int = 0
+    guessed: GuessedType | None = None
+    unit: tuple[str, str] = ("", "")
+    joints: tuple[str, ...] = ()
+    numbers: int = 0
+    stamps: str = ""
+    device: bool = False
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,12 +101,22 @@ class Guess:
     """A guessed profile.
 
     Attributes:
-        text: YAML of the profile.
-        left_out: reason by topic for every topic that did not become a stream.
+        draft: the profile.
+        note: a line that is written before it; empty: none.
     """
 
-    text: str
-    left_out: dict[str, str]
+    draft: ProfileDraft
+    note: str = ""
+
+    @property
+    def text(self) -> str:
+        """Return the YAML of the profile."""
+        return self.note + self.draft.text()
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Return the reason by topic for every topic that did not become a stream."""
+        return self.draft.left_out
 
 
 def is_about(topic: str) -> bool:
@@ -99,13 +125,17 @@ def is_about(topic: str) -> bool:
     return ours or bool(_CONTEXT.search(topic))
 
 
-def guess_profile(robot: str, topics: list[TopicSummary], seconds: float) -> Guess:
+def guess_profile(
+    robot: str, topics: list[TopicSummary], seconds: float, source: str = "a bag", prefix: str = ""
+) -> Guess:
     """Guess a profile with a stream for every topic that looks like a sensor or a command.
 
     Args:
         robot: name for the profile.
-        topics: topics of the bag.
-        seconds: duration of the bag.
+        topics: all topics.
+        seconds: how long they were recorded or listened to.
+        source: what they were found in.
+        prefix: of topics that are written relative to the robot's namespace; empty: none.
 
     Raises:
         ConfigError: no topic looks like a sensor.
@@ -113,9 +143,11 @@ def guess_profile(robot: str, topics: list[TopicSummary], seconds: float) -> Gue
     rates: dict[str, float] = {}
     left_out: dict[str, str] = {}
     for topic in topics:
-        if is_about(topic.name):
+        ours = topic.type.startswith("robot_recorder/msg/") and topic.type not in KINDS
+        if is_about(topic.name) or ours:
             continue
         rate_hz, why = _rate(topic, seconds)
+        why = topic.problem or why
         if topic.type == CAMERA_INFO:
             left_out[topic.name] = "it describes a camera"
         elif not MESSAGE_TYPE.match(topic.type):
@@ -130,66 +162,177 @@ def guess_profile(robot: str, topics: list[TopicSummary], seconds: float) -> Gue
             f"{robot}: no topic with messages at a steady rate to guess a profile from{reasons}; "
             "give the robot's profile with --profile"
         )
-    return Guess(_written(robot, [t for t in topics if t.name in rates], rates, left_out), left_out)
+    chosen = [t for t in topics if t.name in rates]
+    draft = ProfileDraft(
+        profile_name(robot)[:64], _streams(chosen, rates, prefix), left_out,
+        (f"Guessed from the topics of {source}: correct it where it is wrong.",),
+        _deadline_ms(chosen),
+    )  # fmt: skip
+    return Guess(draft)
 
 
-def _written(
-    robot: str, topics: list[TopicSummary], rates: dict[str, float], left_out: dict[str, str]
-) -> str:
-    """Write the profile as YAML."""
-    late_ms = {t.name: math.ceil(t.disorder_ns / NS_PER_MS) for t in topics}
-    late_ms = {n: ms for n, ms in late_ms.items() if 0 < ms * NS_PER_MS <= _LATE_NS}
-    names = _names(topics)
-    of = _followers(topics, names)
-    lines = [
-        "# Guessed from the topics of a bag: correct it where it is wrong.",
-        f"robot: {_name(robot)[:64]}",
-        "frame_rate_hz: 30",
-    ]
-    worst_ms = max(late_ms.values(), default=0)
-    if worst_ms + 50 > _DEADLINE_MS:
-        lines.append(f"deadline_ms: {worst_ms + 50}  # messages are that much out of order")
-    lines.append("streams:")
+def _late_ms(topic: TopicSummary) -> int:
+    """Return the disorder of a topic, ms; 0: none, or so much that its stamps are wrong."""
+    late_ms = math.ceil(topic.disorder_ns / NS_PER_MS)
+    return late_ms if 0 < late_ms * NS_PER_MS <= _LATE_NS else 0
+
+
+def _deadline_ms(topics: list[TopicSummary]) -> int:
+    worst_ms = max(map(_late_ms, topics), default=0)
+    return worst_ms + 50 if worst_ms + 50 > _DEADLINE_MS else 0
+
+
+def _streams(
+    topics: list[TopicSummary], rates: Mapping[str, float], prefix: str
+) -> list[DraftStream]:
+    """Return the streams of a draft."""
+    names = _names(topics, prefix)
+    found: list[DraftStream] = []
     for topic in topics:
-        known = topic.type in KINDS
-        lines += [
-            f"  {names[topic.name]}:" + ("" if known else "  # a type whose values are read field by field"),
-            f"    topic: {topic.name if _PLAIN.match(topic.name) else json.dumps(topic.name)}",
-            f"    type: {topic.type}",
-            f"    role: {guessed_role(topic.name).value}",
-            f"    rate_hz: {_rounded(rates[topic.name]):g}",
-        ]  # fmt: skip
-        if topic.name in late_ms:
-            lines.append(f"    disorder_ms: {late_ms[topic.name]}  # stamped before an earlier message")  # fmt: skip
-        if topic.name in of:
-            lines.append(f"    of: {of[topic.name]}")
-    lines += [f"# left out: {json.dumps(name)}: {why}" for name, why in sorted(left_out.items())]
-    return "\n".join(lines) + "\n"
+        found += _streams_of(topic, names[topic.name], _rounded(rates[topic.name]), prefix)
+    _name_apart(found)
+    _name_numbers(found)
+    _pair_commands(found)
+    return found
 
 
-def _names(topics: list[TopicSummary]) -> dict[str, str]:
+def _streams_of(topic: TopicSummary, name: str, rate_hz: float, prefix: str) -> list[DraftStream]:
+    """Return the streams of one topic: one, or one for each of its mappings."""
+    guessed = topic.guessed or GuessedType()
+    role = guessed_role(topic.name).value
+    drafts = []
+    for number, guess in enumerate(guessed.streams or (None,)):
+        several = number or sum(g.meaning == "joint_state" for g in guessed.streams) > 1
+        own = f"{name}_{profile_name(guess.suffix)}" if guess and several else name
+        draft = DraftStream(own, _relative(topic.name, prefix), topic.type, role, rate_hz)
+        draft.disorder_ms = _late_ms(topic)
+        if draft.disorder_ms:
+            draft.remark("disorder_ms", "stamped before an earlier message")
+        if guess is not None:
+            drafted(guess, draft)
+        else:
+            draft.unread = topic.type not in KINDS
+            draft.unit, why = topic.unit
+            draft.remark("unit", why)
+            draft.joints, draft.elements = topic.joints, topic.numbers
+        drafts.append(draft)
+    _stamp(topic, guessed, drafts)
+    if guessed.streams:
+        drafts[0].remark("", rest_text(guessed.rest))
+    for why in guessed.refused:
+        drafts[0].remark("", f"not read {why}")
+    return drafts
+
+
+def _stamp(topic: TopicSummary, guessed: GuessedType, drafts: list[DraftStream]) -> None:
+    """Write where stamps come from to the first stream of a topic, which the others follow."""
+    first = drafts[0]
+    first.remark("", topic.stamps)
+    if guessed.stamp is not None:
+        first.stamp = guessed.stamp.rule
+        first.clock = guessed.stamp.clock
+        first.remark("stamp", guessed.stamp.remark)
+    elif topic.device:
+        for draft in drafts:
+            draft.clock = "device"
+        first.remark("clock", "its stamps are not of the robot's clock")
+
+
+def _relative(topic: str, prefix: str) -> str:
+    """Return a topic relative to the robot's namespace, if it is in there."""
+    inside = f"{prefix.rstrip('/')}/"
+    return topic[len(inside) :] if prefix.strip("/") and topic.startswith(inside) else topic
+
+
+def _name_apart(streams: list[DraftStream]) -> None:
+    """Give streams unlike names."""
+    seen: set[str] = set()
+    for stream in streams:
+        while stream.name in seen:
+            stream.name += "_"
+        seen.add(stream.name)
+
+
+def _names(topics: list[TopicSummary], prefix: str = "") -> dict[str, str]:
     """Return a unique stream name for each topic."""
     names: dict[str, str] = {}
     for topic in topics:
-        name = _name(DETAILS.sub("", topic.name) or topic.name)
+        own = _relative(topic.name, prefix)
+        name = profile_name(DETAILS.sub("", own) or own)
         while name in names.values():
             name += "_"
         names[topic.name] = name
     return names
 
 
-def _followers(topics: list[TopicSummary], names: dict[str, str]) -> dict[str, str]:
-    """Return the stream that follows each command, by the command's topic, as far as names tell."""
-    joints = frozenset({"any"})
-    sides: dict[Role, list[JointStream]] = {Role.ACTION: [], Role.OBSERVATION: []}
-    for topic in topics:
-        if topic.type == JOINT_STATE:
-            sides[guessed_role(topic.name)].append(JointStream(topic.name, topic.name, joints))
-    if len(sides[Role.OBSERVATION]) < 2:
-        return {}
-    found = pair(sides[Role.ACTION], sides[Role.OBSERVATION], lambda command, observed: 0.0)
-    pairs = {c: o for o, commands in found.commands.items() for c in commands if len(commands) == 1}
-    return {command: names[observed] for command, observed in pairs.items()}
+def _pair_commands(streams: list[DraftStream]) -> None:
+    """Write which stream follows each command, as far as names and numbers of joints tell."""
+    by_name = {s.name: s for s in streams if _is_joints(s)}
+    sides: dict[str, list[JointStream]] = {"action": [], "observation": []}
+    for stream in by_name.values():
+        sides[stream.role].append(JointStream(stream.name, stream.topic, frozenset({"any"})))
+    mapped = any(s.meaning for s in by_name.values())
+    if not sides["observation"] or (len(sides["observation"]) < 2 and not mapped):
+        return
+    found = pair(sides["action"], sides["observation"], lambda command, observed: 0.0)
+    for observed, commands in found.commands.items():
+        for command in commands if len(commands) == 1 else ():
+            if by_name[command].of:
+                continue
+            if len(sides["observation"]) > 1 or by_name[observed].meaning:
+                _follow(by_name[command], by_name[observed])
+
+
+def _name_numbers(streams: list[DraftStream]) -> None:
+    """Take commands that are plain arrays for positions of the joints they are as many as."""
+    for command in streams:
+        if command.type not in PLAIN_ARRAYS or command.role != "action" or not command.elements:
+            continue
+        fitting = {
+            s.topic: s for s in streams
+            if s.role == "observation" and len(_joint_names(s)) == command.elements > 1
+        }  # fmt: skip
+        nearest = nearest_topics(command.topic, fitting)
+        if len(nearest) == 1:
+            observed = fitting[nearest[0]]
+            command.meaning, command.of = "joint_state", observed.name
+            command.names = list(_joint_names(observed))
+            command.remark("names", f"as many as {observed.name} has joints: taken for its joints")
+
+
+def _joint_names(stream: DraftStream) -> Sequence[str]:
+    listed = stream.map.get("names")
+    found = (
+        listed if stream.meaning == "joint_state" and isinstance(listed, list) else stream.joints
+    )
+    return list(found)
+
+
+def _is_joints(stream: DraftStream) -> bool:
+    return stream.meaning == "joint_state" or (not stream.meaning and stream.type == JOINT_STATE)
+
+
+def _follow(command: DraftStream, observed: DraftStream) -> None:
+    """Let a command have the names of the joints that follow it."""
+    command.of = observed.name
+    mine, others = command.map.get("names"), observed.map.get("names")
+    if not (isinstance(mine, list) and isinstance(others, list)):
+        return
+    if len(mine) != len(others) and command.elements == observed.elements > 0:
+        # As many of the array as the robot has, whichever were commanded while it was guessed.
+        _choose_elements(command, observed.index)
+        mine = others
+    if len(mine) == len(others):
+        command.map["names"] = f"same_as {observed.name}"
+        command.remarks["map.names"] = ["as far as numbers tell: the same joints in the same order"]
+
+
+def _choose_elements(stream: DraftStream, index: str) -> None:
+    """Let a stream read other elements of its array."""
+    for key, path in stream.map.items():
+        if isinstance(path, str) and key != "names":
+            stream.map[key] = path.replace(f"[{stream.index}]", f"[{index}]", 1)
+    stream.index = index
 
 
 def _rate(topic: TopicSummary, seconds: float) -> tuple[float, str]:
@@ -206,7 +349,7 @@ def _rate(topic: TopicSummary, seconds: float) -> tuple[float, str]:
         return rate_hz, f"its {topic.count} messages are too close together to tell a rate"
     if rate_hz < _LEAST_HZ or topic.count < _LEAST:
         return rate_hz, f"it has {topic.count} messages in {seconds:.1f} s"
-    if times is not None and not _is_steady(times, seconds):
+    if times is not None and len(times) and not _is_steady(times, seconds):
         return rate_hz, f"its {topic.count} messages did not come at a steady rate"
     return rate_hz, ""
 
@@ -230,7 +373,8 @@ def guessed_role(topic: str) -> Role:
     return Role.ACTION if _COMMAND.search(topic.lower()) else Role.OBSERVATION
 
 
-def _name(text: str) -> str:
+def profile_name(text: str) -> str:
+    """Return a text as the name of a stream or robot."""
     name = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_").lower() or "robot"
     # YAML reads some words as booleans or null.
     return name if name[0].isalpha() and name not in _WORDS else f"s_{name}"

@@ -26,6 +26,7 @@ from robot_recorder.model.errors import BagError, ConfigError, DecodeError
 from robot_recorder.model.streams import NS_PER_MS, FrameClock, RobotProfile, StreamConfig
 from robot_recorder.offline.definitions import Definitions, bag_definitions, decoders_of
 from robot_recorder.offline.guess import Guess, TopicSummary, guess_profile
+from robot_recorder.offline.heard_topic import HeardTopic, described
 from robot_recorder.offline.stamp_order import log_times_stand, read_by_stamp
 from robot_recorder.quality.audit import AuditedStream
 
@@ -159,7 +160,7 @@ def make_plan(
         BagError: the bag cannot be read.
         ConfigError: the bag has no topics of the profile.
     """
-    definitions = _topics(episode)
+    definitions = topics_of(episode)
     recorded, guess = episode.facts.get("profile_yaml", ""), None
     if profile is None:
         profile, guess = _own_profile(episode, definitions)
@@ -194,7 +195,7 @@ def _own_profile(
     """Return the profile in a bag; or one guessed from its topics, with the guess."""
     recorded = episode.facts.get("profile_yaml", "")
     if not recorded:
-        guess = _guess(episode, definitions)
+        guess = guess_of(episode, definitions)
         return parse_profile(guess.text, f"{episode.path}: guessed profile"), guess
     try:
         return parse_profile(recorded, f"{episode.path}: profile_yaml"), None
@@ -202,18 +203,27 @@ def _own_profile(
         raise ConfigError(f"{error}; give the robot's profile with --profile") from error
 
 
-def profile_yaml(episode: Episode) -> str:
-    """Return the YAML of the profile in a bag, or of one guessed from its topics."""
-    return episode.facts.get("profile_yaml", "") or _guess(episode, _topics(episode)).text
-
-
-def _topics(episode: Episode) -> dict[str, tuple[str, str]]:
+def topics_of(episode: Episode) -> dict[str, tuple[str, str]]:
     """Return type and definition of every topic with messages."""
     return {t: d for t, d in bag_topics(episode.path).items() if episode.counts.get(t, 1)}
 
 
-def _guess(episode: Episode, definitions: dict[str, tuple[str, str]]) -> Guess:
-    """Guess the profile of a bag from its topics."""
+def guess_of(
+    episode: Episode,
+    definitions: dict[str, tuple[str, str]],
+    heard: Mapping[str, HeardTopic] | None = None,
+) -> Guess:
+    """Guess the profile of a bag from its topics, and from messages where some are given.
+
+    Args:
+        episode: the bag.
+        definitions: type and definition by topic.
+        heard: some messages by topic, from which types that nobody described are mapped.
+
+    Raises:
+        BagError: the bag cannot be read.
+        ConfigError: no topic looks like a sensor.
+    """
     seconds = float(episode.metadata["duration"]["nanoseconds"]) / 1e9
     span = _stamp_span(episode, definitions)
     seconds = (span[1] - span[0]) / 1e9 if span else seconds
@@ -228,9 +238,10 @@ def _guess(episode: Episode, definitions: dict[str, tuple[str, str]]) -> Guess:
     ]
     if span:  # messages will be read in the order of their stamps, so there is no disorder
         topics = [replace(t, disorder_ns=0) for t in topics]
+    topics = [described(t, heard[t.name]) if heard and t.name in heard else t for t in topics]
     guess = guess_profile(episode.facts.get("robot", episode.path.name), topics, seconds)
     note = "# All messages have one log time: rates are those of header stamps.\n" if span else ""
-    return replace(guess, text=note + guess.text)
+    return replace(guess, note=note)
 
 
 def _stamp_span(

@@ -15,6 +15,7 @@ from robot_recorder.messages.kinds import (
     UNKNOWN_KIND,
     Sort,
     kind_of,
+    lacks_values,
     needs_definition,
     stream_decoder,
 )
@@ -41,6 +42,7 @@ from robot_recorder.quality.checks.registry import (
 )
 from robot_recorder.quality.checks.timing import PRESENCE_CHECKS, TIMING_CHECKS, TimingCheck
 from robot_recorder.quality.checks.values import Trace, robot_times
+from robot_recorder.quality.checks.whole_episode import NoValues
 from robot_recorder.quality.verdict import QualityReport, unchecked, weigh
 
 _TEXT = "std_msgs/msg/String"
@@ -293,27 +295,50 @@ class Inspector:
             camera.end(self._size_of(camera.stream.topic))
             if camera.left_out:
                 self._break(f"{camera.stream.name}: {camera.left_out} pictures were not looked at")
-        for name, numbers in self._numbers.items():
+        for numbers in self._numbers.values():
             numbers.end()
-            self._note_unjudged(name, numbers)
+        lacking = self._lacking(certificate)
+        for name, numbers in self._numbers.items():
+            self._note_unjudged(name, numbers, name in lacking)
         self.advance(from_ns, stop_ns)
         episode = EpisodeSummary(
             from_ns, start_ns, stop_ns, {s.name: s for s in self._profile.streams}, certificate,
             self._task, incomplete, data_lost, self._traces(Sort.JOINTS), self._traces(Sort.TACTILE), self._limits_of_streams(),
             self._moved, self._begin_ns, {n: x.drivers for n, x in self._numbers.items() if x.drivers},
+            lacking,
         )  # fmt: skip
         self._note_pairs(episode)
         for name, why in self._doubts.items():
             if name not in self._paired:
                 self._break(f"tracking of {name}: {why}")
-        for what in self._unjudged(certificate):
+        for what in self._unjudged(certificate, lacking):
             self._break(what)
         results: list[Result] = []
         for check in self._checks:
             self._guard(check, partial(_finish, check, episode, results))
         return weigh(results, self.broken, budget_of(self._settings(None)))
 
-    def _unjudged(self, certificate: Certificate | None) -> Iterator[str]:
+    def _lacking(self, certificate: Certificate | None) -> dict[str, str]:
+        """Return why required streams have no values although they could have some, by stream.
+
+        A guessed profile declares no stream required.
+        """
+        found: dict[str, str] = {}
+        if self._guessed or threshold_of(NoValues.name, self._settings(None)).most is None:
+            return found
+        certificates = certificate.streams if certificate else {}
+        for stream in self._profile.streams:
+            figures, numbers = certificates.get(stream.name), self._numbers.get(stream.name)
+            notes = numbers.notes if numbers is not None else []
+            why = [self._unread.get(stream.name, ""), *notes]
+            reason = next((text for text in why if lacks_values(stream, text)), "")
+            if reason and (figures is None or figures.count):
+                found[stream.name] = reason
+        return found
+
+    def _unjudged(
+        self, certificate: Certificate | None, lacking: Mapping[str, str]
+    ) -> Iterator[str]:
         """Yield a sentence for each stream that is not fully checked, with the reason."""
         certificates = certificate.streams if certificate else {}
         for stream in self._profile.streams:
@@ -323,8 +348,8 @@ class Inspector:
                     yield f"{stream.name}: nothing was recorded on {figures.topic}"
             elif camera is not None and (camera.unknown or camera.early):
                 yield f"{stream.name}: {_unseen(camera)}, only their timing is checked"
-            elif stream.name in self._failed:
-                continue  # reported when it failed
+            elif stream.name in self._failed or stream.name in lacking:
+                continue  # reported when it failed, or by a check
             elif not (self.wants(stream) or stream.role is Role.CONTEXT):
                 why = f" ({self._unread[stream.name]})" if stream.name in self._unread else ""
                 yield (
@@ -332,13 +357,19 @@ class Inspector:
                     f"only its timing is checked{why}"
                 )
 
-    def _note_unjudged(self, name: str, numbers: NumberWatch) -> None:
-        """Report those values of a stream that cannot be judged."""
+    def _note_unjudged(self, name: str, numbers: NumberWatch, lacking: bool) -> None:
+        """Report those values of a stream that cannot be judged.
+
+        Args:
+            name: of the stream.
+            numbers: its watch.
+            lacking: whether a check reports that it has no values.
+        """
         if numbers.others:
             self._break(
                 f"{name}: {numbers.others} messages have more named values than can be kept"
             )
-        if kind_of(numbers.stream) is UNKNOWN_KIND:
+        if kind_of(numbers.stream) is UNKNOWN_KIND and not lacking:
             for note in numbers.notes:
                 self._break(
                     f"{name}: {numbers.stream.type} is not understood, only its timing is checked "

@@ -170,7 +170,7 @@ class LiveAudit:
 
     def _count(self, waiting: _Waiting) -> None:
         receives, messages = np.array(waiting.receives, dtype=np.int64), waiting.messages
-        sends = np.array(waiting.sends, dtype=np.int64)
+        sends = waiting.sends
         waiting.receives, waiting.sends, waiting.messages = [], [], []
         waiting.at_once = max(
             min(_AT_ONCE, _BYTES_AT_ONCE // (len(messages[0]) + 1)), _LEAST_AT_ONCE

@@ -229,7 +229,8 @@ class Recorder:
     def warnings(self) -> list[str]:
         """Return problems to solve soon, each with what to do."""
         rival = self.claim.problem() if self.claim is not None else ""
-        return list(filter(None, [rival, self.store.trash.excess(self.settings.trash)]))
+        excess = self.store.trash.excess(self.settings.trash)
+        return list(filter(None, [rival, excess, *self.streams.lacking]))
 
     # -- commands
 

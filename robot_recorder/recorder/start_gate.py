@@ -15,6 +15,7 @@ _WORDS = {
     StreamHealth.WRONG_TYPE: "of another type",
     StreamHealth.UNHEARD: "published with an incompatible QoS",
     StreamHealth.CLOCK: "stamped by another clock",
+    StreamHealth.STILL: "still",
 }
 
 

@@ -4,23 +4,33 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from operator import itemgetter
 
 from robot_recorder.clocks.robot_clock import RobotClock
+from robot_recorder.messages.kinds import MAP_IT, NO_VALUES, lacks_values
 from robot_recorder.messages.stamps import StampReader
-from robot_recorder.model.streams import NS_PER_MS, RobotProfile
+from robot_recorder.model.streams import NS_PER_MS, RobotProfile, StreamHealth
 from robot_recorder.model.topics import Channel, Sample
 from robot_recorder.recorder.health import HealthMonitor, HealthReport
 from robot_recorder.recorder.latched import LatchedCache
 from robot_recorder.recorder.live_stream import LiveStream
+from robot_recorder.recorder.still_poses import StillPoses
 
 _channel = itemgetter(0)
 _PERIOD_NS = 50 * NS_PER_MS
 _MOST = 5000  # samples
+_ARRIVES = (StreamHealth.OK, StreamHealth.SLOW)
 
 
 class StreamWatch:
-    """Monitors all streams; processes samples in batches, because many cost little more than one."""
+    """Monitors all streams; processes samples in batches, because many cost little more than one.
+
+    Attributes:
+        streams: that are monitored.
+        latched: the latched messages.
+        lacking: a sentence for each required stream that has no values although it could.
+    """
 
     def __init__(self, profile: RobotProfile, clock: RobotClock) -> None:
         """Create it without streams.
@@ -32,6 +42,8 @@ class StreamWatch:
         self.streams: list[LiveStream] = []
         self._monitors: dict[Channel, list[tuple[HealthMonitor, StampReader]]] = {}
         self.latched = LatchedCache()
+        self._still = StillPoses()
+        self.lacking: list[str] = []
         self._profile = profile
         self._robot_clock = clock
         self._waiting: list[Sample] = []
@@ -40,8 +52,13 @@ class StreamWatch:
     def watch(self, stream: LiveStream) -> None:
         """Start to monitor a stream."""
         self.streams.append(stream)
+        why = stream.no_values
+        if lacks_values(stream.config, why):
+            reason = why.removeprefix(NO_VALUES)
+            self.lacking.append(f"stream '{stream.config.name}' has no values ({reason}): {MAP_IT}")
         monitor = HealthMonitor(stream.config, stream.channel, self._profile, stream.reader.text)
         self._monitors.setdefault(stream.channel, []).append((monitor, stream.reader))
+        self._still.watch(stream)
 
     def add(self, samples: list[Sample]) -> None:
         """Take samples in order of receipt."""
@@ -58,6 +75,7 @@ class StreamWatch:
         counts = Counter(map(_channel, samples))
         newest = dict(zip(map(_channel, samples), samples))
         for channel, count in counts.items():
+            self._still.see(newest[channel])
             for monitor, reader in self._monitors.get(channel, ()):
                 monitor.on_samples(count, newest[channel].receive_ns)
                 self._compare_stamp(monitor, reader, newest[channel])
@@ -76,13 +94,22 @@ class StreamWatch:
         """Shift all times after the robot clock was set by ``by_ns``."""
         self.look()
         self.latched.shift(by_ns)
+        self._still.shift(by_ns)
         for monitor in self._every():
             monitor.shift(by_ns)
 
     def health(self, now_ns: int) -> list[tuple[HealthMonitor, HealthReport]]:
         """Return monitor and state of every stream, in the order of ``watch``."""
         self.look()
-        return [(monitor, monitor.report(now_ns)) for monitor in self._every()]
+        still = self._still.remedies()
+        found = []
+        for monitor in self._every():
+            report = monitor.report(now_ns)
+            remedy = still.get(monitor.config.name, "")
+            if remedy and report.health in _ARRIVES:
+                report = replace(report, health=StreamHealth.STILL, remedy=remedy)
+            found.append((monitor, report))
+        return found
 
     def _every(self) -> Iterator[HealthMonitor]:
         yield from (monitor for part in self._monitors.values() for monitor, _ in part)

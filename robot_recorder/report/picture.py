@@ -142,7 +142,8 @@ def _panel_rows(panel: Panel) -> list[_Row]:
         return [at_once, _Row(inches, _plot(plot_array), panel)]
     if panel.topic.sort is Sort.AUDIO and panel.name == SOUND:
         return [_Row(0.8, _plot(plot_sound), panel, title=panel)]
-    inches = 2.3 if panel.topic.sort is Sort.JOINTS and panel.is_main else 1.25
+    few = 0.95 if len(panel.curves) <= 4 else 1.25  # whose legend has room
+    inches = 2.3 if panel.topic.sort is Sort.JOINTS and panel.is_main else few
     return [_Row(inches, _plot(plot_curves), panel, title=panel)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +136,7 @@ def resolved_sensors(profile: RobotProfile, topics: Mapping[str, str]) -> Iterat
         topics: fully qualified, by name of the stream.
     """
     for stream in sensors(profile):
-        yield SensorStream(stream.name, topics[stream.name], stream.type)
+        yield replace(stream, topic=topics[stream.name])
 
 
 def cameras(profile: RobotProfile, topics: Mapping[str, str]) -> Iterator[Camera]:

@@ -15,6 +15,8 @@ ORANGE: Colour = (1.00, 0.62, 0.15, 1.0)
 RED: Colour = (0.97, 0.30, 0.27, 1.0)
 BLUE: Colour = (0.45, 0.72, 1.00, 1.0)
 VIOLET: Colour = (0.74, 0.50, 0.98, 1.0)
+PINK: Colour = (1.00, 0.45, 0.72, 1.0)
+SKY: Colour = (0.30, 0.75, 0.85, 1.0)
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Key:
     """The identity of a shape for as long as it is shown.
 
     Attributes:
-        kind: force, torque, touch or episode, which can be switched on and off separately.
+        kind: force, torque, touch, operator or episode, which can be switched on and off separately.
         number: unique within its kind.
     """
 
@@ -76,7 +78,40 @@ class Cells:
     colours: tuple[Colour, ...]
 
 
-Shape = Arrow | Text | Cells
+@dataclass(frozen=True)
+class Ball:
+    """A sphere.
+
+    Attributes:
+        at: its centre, m, in ``frame``.
+        size: diameter, m.
+    """
+
+    key: Key
+    frame: str
+    at: Point
+    size: float
+    colour: Colour
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Straight lines, each with its own colour.
+
+    Attributes:
+        ends: both ends of each line, one after the other, m, in ``frame``.
+        thickness: m.
+        colours: one per line.
+    """
+
+    key: Key
+    frame: str
+    ends: tuple[Point, ...]
+    thickness: float
+    colours: tuple[Colour, ...]
+
+
+Shape = Arrow | Text | Cells | Ball | Lines
 
 
 def between(share: float, stops: tuple[Colour, ...]) -> Colour:

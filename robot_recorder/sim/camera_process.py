@@ -56,7 +56,7 @@ def run_cameras(
     node = rclpy.create_node("sim_cameras", namespace=namespace)
     model = build_model(cache)
     renderer = CameraRenderer(model)
-    delivery = Delivery(seed=2)
+    delivery, began_ns = Delivery(seed=2), time.time_ns()
     outputs = {name: _Output(node, name, renderer) for name in CAMERAS}
     for name in timings.keys() & CAMERAS.keys():
         renderer.render(name, model.qpos0)  # the first picture of an OpenGL context takes long
@@ -74,7 +74,7 @@ def run_cameras(
                 ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90]
             )
             timing = timings.get(shot.camera, Timing())
-            stamp_ns = shot.sampled_ns + timing.offset_ns
+            stamp_ns = timing.stamp_ns(shot.sampled_ns, began_ns)
             for publish, data in outputs[shot.camera].messages(stamp_ns, jpeg.tobytes()):
                 delivery.send(publish, data, shot.sampled_ns, timing)
             orders.send(shot.camera)

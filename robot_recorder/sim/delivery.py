@@ -19,6 +19,7 @@ class Timing:
 
     Attributes:
         offset_ns: added to the true sampling time to give the stamp.
+        drift_ppm: how much too fast the sensor's own clock runs.
         latency_ns: from sampling to publishing.
         jitter_ns: standard deviation of the latency.
         noise: standard deviation of the noise added to readings, in their unit.
@@ -28,6 +29,17 @@ class Timing:
     latency_ns: int = 0
     jitter_ns: int = 0
     noise: float = 0.0
+    drift_ppm: float = 0.0
+
+    def stamp_ns(self, sampled_ns: int, began_ns: int) -> int:
+        """Return the stamp of a sample.
+
+        Args:
+            sampled_ns: true time of sampling.
+            began_ns: when its clock was off by ``offset_ns`` only.
+        """
+        drifted_ns = round((sampled_ns - began_ns) * self.drift_ppm / 1e6)
+        return sampled_ns + self.offset_ns + drifted_ns
 
 
 def parse_timings(text: str, source: str) -> dict[str, Timing]:
@@ -43,9 +55,10 @@ def parse_timings(text: str, source: str) -> dict[str, Timing]:
     keys = ("offset_ms", "latency_ms", "jitter_ms")
     timings = {}
     for name, entry in YamlMap.parse(text, source).items():
-        entry.allow((*keys, "noise"))
+        entry.allow((*keys, "noise", "drift_ppm"))
         times = (round((entry.number(k, 0.0) or 0.0) * NS_PER_MS) for k in keys)
-        timings[name] = Timing(*times, noise=entry.number("noise", 0.0) or 0.0)
+        noise, drift_ppm = (entry.number(k, 0.0) or 0.0 for k in ("noise", "drift_ppm"))
+        timings[name] = Timing(*times, noise, drift_ppm)
     return timings
 
 

@@ -23,6 +23,7 @@ from rclpy.qos import qos_profile_sensor_data
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Imu, JointState
 from std_msgs.msg import String
+from std_srvs.srv import SetBool
 
 from robot_recorder.cli.console import log_visibly, say_error
 from robot_recorder.configuration.find import config_directory
@@ -38,7 +39,9 @@ from robot_recorder.sim.description import robot_description
 from robot_recorder.sim.model import JOINT_NAMES, build_model
 from robot_recorder.sim.robot import Robot
 from robot_recorder.sim.scenarios import TASKS, Scenario, draw
+from robot_recorder.sim.teleoperator import Teleoperator
 from robot_recorder.sim.templates import MessageTemplate, markers
+from robot_recorder.sim.worn_devices import WornDevices
 from robot_recorder.srv import PerformTask
 
 STEP_NS = 2 * NS_PER_MS
@@ -74,6 +77,7 @@ class SimRobot:
         self._next: tuple[Scenario, bool] | None = None
         self._scenario: Scenario | None = None
         self._delivery = Delivery(seed=1)
+        self._began_ns = time.time_ns()
         self._random = np.random.default_rng(3)
         self._cameras = [c for c in cameras.split(",") if c and c != "none"]
         self._camera_ns = round(NS_PER_S / rate)
@@ -89,6 +93,10 @@ class SimRobot:
         self._description = node.create_publisher(String, "robot_description", LATCHED)
         self._description.publish(String(data=robot_description(model)))
         self._build_publishers()
+        self._devices = WornDevices(
+            node, Teleoperator(model), self._timings, self._delivery, self._began_ns
+        )
+        serve(node, SetBool, "sim/wear_headset", self._wear)
         serve(node, PerformTask, "sim/perform", self._perform)
         node.create_timer(1.0, self._report)
 
@@ -171,6 +179,12 @@ class SimRobot:
         response.message = f"{did} {request.task}, seed {request.seed}"
         return response
 
+    def _wear(self, request: Any, response: Any) -> Any:
+        self._devices.worn = request.data
+        response.success = True
+        response.message = f"the headset is {'worn' if request.data else 'off and lies still'}"
+        return response
+
     def _take_order(self, now_ns: int) -> None:
         with self._lock:
             scenario, begin = self._next or (None, False)
@@ -224,7 +238,7 @@ class SimRobot:
         def send(name: str, output: Any, **values: np.ndarray) -> None:
             template, publish = output
             timing = self._timings.get(name, Timing())
-            data = template.fill(now_ns + timing.offset_ns, **values)
+            data = template.fill(timing.stamp_ns(now_ns, self._began_ns), **values)
             self._delivery.send(publish, data, now_ns, timing)
 
         q, v, t = robot.joint_position, robot.joint_velocity, robot.joint_effort
@@ -247,6 +261,7 @@ class SimRobot:
         if at_ns % _IMU_NS < STEP_NS:
             orientation, rate, acceleration = robot.imu
             send("imu", self._imu, o=orientation, g=rate, a=acceleration)
+        self._devices.publish(at_ns, now_ns, robot.later_command)
         for number, camera in enumerate(self._cameras):
             # The cameras expose one after another, so that one core can render them.
             phase_ns = self._camera_ns * number // len(self._cameras)

@@ -175,6 +175,13 @@ class Robot:
         """Return the operator's servo targets, float64[43] in rad: the action stream."""
         return self._command.copy()
 
+    def later_command(self, steps: int) -> np.ndarray:
+        """Return the servo targets some steps later, float64[43] in rad, as far as they are planned."""
+        if not self.running:
+            return self._command.copy()
+        rows = self._script.command_rad
+        return rows[min(self._row + steps, len(rows) - 1)].copy()
+
     @property
     def wrench(self) -> dict[str, np.ndarray]:
         """Return per side float64[6]: force (N) and torque (N m) that the world exerts on the hand.

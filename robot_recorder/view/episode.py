@@ -23,6 +23,7 @@ from robot_recorder.view.labels import log_labels
 from robot_recorder.view.layout import Layout
 from robot_recorder.view.log import RerunLog
 from robot_recorder.view.meshes import find_mesh
+from robot_recorder.view.operator import OperatorLog
 from robot_recorder.view.poses import PoseLog
 from robot_recorder.view.robot import RobotLog, driving
 from robot_recorder.view.touch import TouchLog
@@ -162,6 +163,7 @@ class _Writer:
         self._driving = {t.stream for t in driving(contents.topics)}
         self._robot = RobotLog(log, model, find_mesh) if model else None
         self._contact = ContactLog(log, model, layout.frame_ids, frames) if model else None
+        self._operator = OperatorLog(log, model, layout.frame_ids) if model else None
 
     def add(self, batch: ContentBatch) -> None:
         for images in batch.images:
@@ -177,6 +179,8 @@ class _Writer:
             self._poses.add(numbers)
             if self._contact is not None:
                 self._contact.add(numbers)
+            if self._operator is not None:
+                self._operator.add(numbers)
 
     @property
     def problems(self) -> Iterator[str]:

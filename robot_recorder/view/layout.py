@@ -15,12 +15,13 @@ from robot_recorder.alignment.command_pairing import JointStream, pair
 from robot_recorder.content.contents import Contents, Numbers, Topic
 from robot_recorder.content.groups import changing, most_moving
 from robot_recorder.messages.kinds import Sort
+from robot_recorder.messages.skeleton import beside
 from robot_recorder.messages.urdf import RobotModel
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.streams import Role
 from robot_recorder.model.text import plural
 from robot_recorder.model.value_names import joint_label, joint_of, split_name
-from robot_recorder.view import document, labels, robot
+from robot_recorder.view import document, labels, operator, robot
 from robot_recorder.view import frames as alignment
 from robot_recorder.view.clouds import cloud_entity
 from robot_recorder.view.curves import MOVING, OTHERS, CurveChoice, Curves, late_entity
@@ -29,7 +30,9 @@ from robot_recorder.view.log import TIME, stream_entity
 from robot_recorder.view.poses import TRAIL_S, by_frame
 from robot_recorder.view.touch import map_entity, map_name, names_entity, total_entity, touch_maps
 
-_EYE = (0.86, 0.48, 0.3)  # position of the viewer, in sizes of the robot
+# Positions of the viewer, in sizes of what is shown: the robot, or with an operator beside it.
+_EYE, _EYE_OF_BOTH = (0.86, 0.48, 0.3), (0.84, 0.16, 0.17)
+_PERSON_M = 1.7  # height of an operator
 _PAIRS = 4  # joint states in the overview
 _MOST_PLOTS = 12  # in a tab
 MOST_CURVES = 6  # joints in one plot that can still be distinguished
@@ -207,19 +210,30 @@ class Layout:
         ]
 
     def _robot(self) -> list[_Part]:
-        """Return a view of the robot from the front, slightly from its left, scaled to its size."""
+        """Return a view of the robot from the front, slightly from its left, scaled to its size.
+
+        An operator beside it is in view, too.
+        """
         if self.model is None:
             return []
         joints = np.array([pose[0, :3, 3] for pose in self.model.link_poses({}).values()])
+        name, contents, eye_at = "Robot", ["$origin/**"], _EYE
+        if operator.has_operator(self.contents):
+            feet = beside(self.model)
+            joints = np.concatenate((joints, [feet, feet + (0, 0, _PERSON_M)]))
+            name, contents = "Robot and operator", [*contents, f"+ /{operator.ROOT}/**"]
+            eye_at = _EYE_OF_BOTH
         low, high = joints.min(axis=0), joints.max(axis=0)
         centre, size = (low + high) / 2, float(np.linalg.norm(high - low)) or 1.0
         eye = rrb.EyeControls3D(
             kind=rrb.Eye3DKind.Orbital,
-            position=centre + size * np.array(_EYE),
+            position=centre + size * np.array(eye_at),
             look_target=centre,
             eye_up=(0.0, 0.0, 1.0),
         )
-        return [rrb.Spatial3DView(origin=robot.ROOT, name="Robot", eye_controls=eye)]
+        return [
+            rrb.Spatial3DView(origin=robot.ROOT, contents=contents, name=name, eye_controls=eye)
+        ]
 
     def _texts(self) -> _Part:
         page = rrb.TextDocumentView(origin=document.PATH, name="Episode")

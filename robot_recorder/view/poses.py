@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 import rerun as rr
@@ -11,8 +11,8 @@ import rerun as rr
 from robot_recorder.content.contents import Numbers, Topic
 from robot_recorder.content.thinning import at_most
 from robot_recorder.messages.kinds import Sort
+from robot_recorder.messages.skeleton import Body, bodies
 from robot_recorder.model.arrays import Floats
-from robot_recorder.model.value_names import split_name
 from robot_recorder.view.curves import PALETTE
 from robot_recorder.view.log import RerunLog, stream_entity
 from robot_recorder.view.robot import RATE_HZ
@@ -22,41 +22,13 @@ _AXIS_M, _POINT_M, _TRAIL_M = 0.08, 0.012, 0.004  # lengths and radii
 _TRANSFORMS = (
     "tf2_msgs/msg/TFMessage"  # each in the frame of another one: they have no common place
 )
-_AXES = ("x", "y", "z", "w")
 
 
-@dataclass(frozen=True)
-class PosedBody:
-    """A body whose place is among a stream's values.
-
-    Attributes:
-        name: of the body; of the stream if the messages have one pose only.
-        position: columns of x, y and z, m.
-        orientation: columns of a quaternion x, y, z, w; empty: unknown.
-    """
-
-    name: str
-    position: tuple[int, ...]
-    orientation: tuple[int, ...]
-
-
-def posed_bodies(topic: Topic, names: Sequence[str]) -> list[PosedBody]:
-    """Return the bodies of a stream that have a place in a common frame."""
+def posed_bodies(topic: Topic, names: Sequence[str]) -> list[Body]:
+    """Return the bodies of a stream that have a place in a common frame, each with a name."""
     if topic.sort is not Sort.POSE or topic.type == _TRANSFORMS:
         return []
-    columns: dict[str, dict[tuple[str, str], int]] = {}
-    for number, name in enumerate(names):
-        field, _, rest = split_name(name)[0].partition("/")
-        body, _, axis = rest.rpartition("/")
-        columns.setdefault(body, {})[field, axis] = number
-    found = []
-    for body, of in columns.items():
-        place = [of["position", a] for a in _AXES[:3] if ("position", a) in of]
-        turn = [of["orientation", a] for a in _AXES if ("orientation", a) in of]
-        if len(place) == 3:
-            whole = tuple(turn) if len(turn) == 4 else ()
-            found.append(PosedBody(body or topic.stream, tuple(place), whole))
-    return found
+    return [replace(body, name=body.name or topic.stream) for body in bodies(names)]
 
 
 def body_entity(stream: str, body: str) -> str:
@@ -105,9 +77,7 @@ class PoseLog:
         for number, body in enumerate(found):
             self._add(numbers.topic.stream, number, body, times_s, values)
 
-    def _add(
-        self, stream: str, number: int, body: PosedBody, times_s: Floats, values: Floats
-    ) -> None:
+    def _add(self, stream: str, number: int, body: Body, times_s: Floats, values: Floats) -> None:
         places = values[:, list(body.position)]
         there = np.isfinite(places).all(axis=1)  # a body out of sight has no place
         turns = np.tile([0.0, 0.0, 0.0, 1.0], (len(places), 1))

@@ -83,6 +83,28 @@ def test_receive_times_replace_stamps_of_another_clock(tmp_path: Path) -> None:
     assert np.allclose(times, np.arange(50) / 100)
 
 
+def test_stamps_of_a_device_are_shown_at_the_robots_time(tmp_path: Path) -> None:
+    """Its clock is 1.5 s off, which is too little to be told from a delay without the profile."""
+    profile = f"""{{robot: r, frame_rate_hz: 30, streams: {{w: {{topic: /w, type: {WRENCH},
+    role: action, rate_hz: 100, clock: device, latency_ms: 4}}}}}}"""
+    random, step = np.random.default_rng(2), 10**7
+    writer = McapWriter()
+    writer.open(tmp_path / "bag", {"profile_yaml": profile, "start_ns": str(T0), "episode_id": "e"})
+    channel = Channel(BagTopic("/w", WRENCH, (OfferedQos(),), "", HEADER))
+    writer.add_topic(channel)
+    for i in range(300):
+        stamp = T0 + i * step - (NS * 3 // 2 if i != 250 else -NS * 999)
+        received = T0 + i * step + 4_000_000 + round(random.exponential(2e6))
+        writer.write([Sample(channel, wrench(stamp), received, received)])
+    writer.close()
+    contents = Contents.open(tmp_path / "bag")
+    times, _ = joined(list(contents.batches()))["/w"]
+    assert not contents.problems
+    late = times[120:] - np.arange(120, 300) / 100
+    assert np.abs(np.delete(late, 130)).max() < 5e-4, "without the delays, s"
+    assert 0 < late[130] < 0.05, "one broken stamp: shown by its receipt"
+
+
 def test_a_stamp_that_is_far_off_does_not_stretch_the_time_axis(tmp_path: Path) -> None:
     stamps = [T0 + i * 10**7 if i != 20 else 0 for i in range(50)]
     write_bag(
@@ -230,11 +252,12 @@ def test_bytes_of_sound_are_read_as_the_audio_info_of_the_bag_says(
     tmp_path: Path, coding: str, names: int
 ) -> None:
     data = sent_bytes(np.full(800, 2**14, "<i2").tobytes())
-    topics = {"/mic/audio": (BYTES, [(T0 + k * 10**8, data) for k in range(5)], BYTES_DEFINITION)}
+    topics = {"/mic/audio": (BYTES, [(T0 + k * 10**8, data) for k in range(5)])}
     if coding:
         said = info("S16LE", coding, rate=8000)
-        topics["/mic/audio_info"] = (AUDIO_INFO, [(T0, said)], "uint8 channels\n")
-    contents = Contents.open(bag(tmp_path / "bag", topics))
+        topics["/mic/audio_info"] = (AUDIO_INFO, [(T0, said)])
+    definitions = {BYTES: BYTES_DEFINITION, AUDIO_INFO: "uint8 channels\n"}
+    contents = Contents.open(bag(tmp_path / "bag", topics, definitions))
     (batch,) = contents.batches()
     found = next(n for n in batch.numbers if n.topic.stream.startswith("mic"))
     assert len(found.names) == names

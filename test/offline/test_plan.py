@@ -17,7 +17,8 @@ from robot_recorder.episodes.episode import Episode
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.streams import FrameClock, Policy
 from robot_recorder.offline.align import align_episode
-from robot_recorder.offline.plan import make_plan, profile_yaml
+from robot_recorder.offline.guess_bag import profile_yaml
+from robot_recorder.offline.plan import make_plan
 
 
 def test_a_bag_is_aligned_by_the_profile_it_carries(tmp_path: Path) -> None:

@@ -8,12 +8,12 @@ from support.samples import T0, WRENCH, wrench
 
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.rviz.scene import SensorScene, SensorStream
-from robot_recorder.rviz.shapes import GREY, Cells, Text
+from robot_recorder.rviz.shapes import GREY, Cells, Lines, Text
 
 
 def colours(scene: SensorScene, seconds: float) -> set[object]:
-    """Return the colours of shapes other than cells."""
-    return {s.colour for s in scene.shapes(seconds) if not isinstance(s, Cells)}
+    """Return the colours of shapes of one colour."""
+    return {s.colour for s in scene.shapes(seconds) if not isinstance(s, Cells | Lines)}
 
 
 def test_a_stream_that_falls_silent_turns_grey_and_disappears() -> None:

@@ -18,6 +18,7 @@ def test_timings_are_read_in_milliseconds_and_default_to_none():
         "camera": Timing(-3 * MS, 40 * MS, 1_500_000),
         "wrench": Timing(noise=0.1),
     }
+    assert parse_timings("vr: {drift_ppm: 80}", "t")["vr"] == Timing(drift_ppm=80.0)
     with pytest.raises(ConfigError, match=r"t:1: .*'latency_s'.*did you mean 'latency_ms'"):
         parse_timings("camera: {latency_s: 1}", "t")
 
@@ -35,6 +36,13 @@ def test_messages_keep_the_order_of_their_stream_whatever_the_jitter(sent, seed)
         wanted[stream].append(data)
     delivery.run(10**12)
     assert arrived == wanted
+
+
+def test_a_drifting_clock_gains_on_its_offset():
+    timing = Timing(offset_ns=-5 * MS, drift_ppm=100.0)
+    began = 1_700_000_000 * 1000 * MS
+    assert timing.stamp_ns(began, began) == began - 5 * MS
+    assert timing.stamp_ns(began + 10_000 * MS, began) == began + 10_000 * MS - 4 * MS
 
 
 def test_nothing_is_published_before_it_is_due():

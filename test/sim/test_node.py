@@ -1,6 +1,6 @@
 """The simulated robot's node publishes every stream with its rate and stamps.
 
-Holds also: camera_process.py, templates.py.
+Holds also: camera_process.py, templates.py, worn_devices.py.
 """
 
 from __future__ import annotations
@@ -9,19 +9,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from support.pictures import pixels
 from support.robot import LATCHED, Bench, process
 
 pytest.importorskip("rclpy")
 
 from std_msgs.msg import String
+from std_srvs.srv import SetBool
 
 from robot_recorder.bags.reader import read_messages
+from robot_recorder.configuration.find import config_directory
 from robot_recorder.content.contents import Contents
 from robot_recorder.content.series import load
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.messages.cdr import header_stamp_ns
 from robot_recorder.messages.kinds import KINDS
+from robot_recorder.model.streams import StreamHealth
 from robot_recorder.report.picture import draw
 from robot_recorder.srv import PerformTask, StartEpisode, StopEpisode
 
@@ -32,16 +36,24 @@ RATES = {
     "/right_wrist/wrench": 500, "/left_palm/tactile": 100, "/right_palm/tactile": 100, "/imu": 200,
     "/head_camera/image/compressed": 15, "/head_camera/camera_info": 15,
     "/left_wrist_camera/image/compressed": 15, "/left_wrist_camera/camera_info": 15,
+    "/vr/head": 72, "/vr/left_hand": 72, "/vr/right_hand": 72, "/mocap/body": 60,
 }  # fmt: skip
+SECONDS = 6.5  # a drift takes five seconds to be known
+DRIFT_PPM = {"vr": 400.0, "mocap": -300.0}
+REFUSED: list[str] = []  # what the recorder says while the headset is off
 
 
 @pytest.fixture(scope="module")
 def episode(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Episode:
-    """Record two seconds of the robot reaching for the box."""
+    """Record the robot lifting the box, by an operator whose devices drift."""
     root = tmp_path_factory.mktemp("episodes")
+    timings = yaml.safe_load((config_directory() / "sim_g1.yaml").read_text())
+    for device, ppm in DRIFT_PPM.items():
+        timings[device] |= {"drift_ppm": ppm, "jitter_ms": 0.2}
+    (root / "timings.yaml").write_text(yaml.safe_dump(timings))
     with (
         Bench("simbot") as bench,
-        process("sim_robot", "simbot", cache=model_cache),
+        process("sim_robot", "simbot", cache=model_cache, timings=root / "timings.yaml"),
         process("record", "simbot", profile="g1_sim", root=root),
     ):
         results: list[str] = []
@@ -56,15 +68,37 @@ def episode(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Epis
             StartEpisode, "recorder/start_episode", task="lift_box", pre_roll_s=0.0
         )
         assert started.success, started.message
-        end = bench.status.duration_s + 2.0
+        end = bench.status.duration_s + SECONDS
         bench.wait(
-            "two seconds", lambda: bench.status.state == 1 and bench.status.duration_s >= end
+            "some seconds", lambda: bench.status.state == 1 and bench.status.duration_s >= end
         )
         stopped = bench.call(StopEpisode, "recorder/stop_episode")
         assert stopped.success and stopped.dropped == 0
         refused = bench.call(PerformTask, "sim/perform", task="fly")
         assert not refused.success and "lift_box" in refused.message
+        take_the_headset_off(bench)
     return Episode.open(Path(stopped.path))
+
+
+def take_the_headset_off(bench: Bench) -> None:
+    """Ask the recorder to start while nobody wears the headset, and after it is put on again."""
+    assert bench.call(SetBool, "sim/wear_headset", data=False).success
+    bench.wait("the still head", lambda: bench.stream("vr_head").health == StreamHealth.STILL)
+    assert bench.stream("vr_left_hand").health == bench.stream("mocap_body").health == 0
+    refused = bench.call(StartEpisode, "recorder/start_episode")
+    assert not refused.success
+    REFUSED.append(refused.message)
+    assert bench.call(SetBool, "sim/wear_headset", data=True).success
+    bench.wait("the worn head", bench.ready)
+    assert bench.call(StartEpisode, "recorder/start_episode").success
+    assert bench.call(StopEpisode, "recorder/stop_episode").success
+
+
+def test_a_start_is_refused_while_the_headset_is_off(episode: Episode) -> None:
+    (reason,) = REFUSED
+    assert "vr_head is still (/simbot/vr/head has not moved for" in reason
+    assert "put on the headset); or start with force" in reason
+    assert "hand" not in reason, "the head says it all"
 
 
 def test_every_stream_is_recorded_without_losses(episode: Episode) -> None:
@@ -80,9 +114,9 @@ def test_every_stream_is_recorded_without_losses(episode: Episode) -> None:
         steps = np.diff(stamps[topic])
         # Physics steps: 2 ms each, unless a busy machine made the simulation give up real time.
         assert np.mean(steps == 2_000_000) > 0.99, topic
-        assert len(steps) > 900
+        assert len(steps) > 450 * SECONDS
     for topic, rate in RATES.items():
-        assert len(stamps[topic]) >= 0.9 * rate * 2.0, topic
+        assert len(stamps[topic]) >= 0.9 * rate * SECONDS, topic
 
 
 def test_the_robot_moves_and_the_action_leads(episode: Episode) -> None:
@@ -95,6 +129,37 @@ def test_the_robot_moves_and_the_action_leads(episode: Episode) -> None:
     assert len(data.pictures) == 2 and all(len(p.times_s) > 20 for p in data.pictures)
     imu = by_topic["/imu"]
     assert np.linalg.norm(imu.values[:, 7:], axis=1).mean() == pytest.approx(9.81, abs=0.5)
+
+
+def test_the_drift_of_each_device_is_estimated_and_corrected(episode: Episode) -> None:
+    certificate = episode.certificate
+    assert certificate is not None
+    for name in ("vr_head", "vr_left_hand", "vr_right_hand", "mocap_body"):
+        stream = certificate.streams[name]
+        planted = DRIFT_PPM[name.partition("_")[0]]
+        assert stream.clock == "device"
+        assert stream.drift_ppm is not None and stream.drift_pm_ppm is not None
+        assert stream.drift_ppm == pytest.approx(planted, abs=max(80, 3 * stream.drift_pm_ppm)), (
+            name
+        )
+        assert stream.drift_is_known
+        assert stream.offset_ms is not None and abs(stream.offset_ms) > 2000
+        assert stream.skew_max_ms is not None and stream.skew_max_ms < 60, "corrected"
+
+
+def test_the_suit_and_the_headset_feel_the_same_body_at_the_same_time(episode: Episode) -> None:
+    """Although their clocks are 18 s apart: hands move by up to 0.5 m/s."""
+    by_topic = {s.topic.stream: s for s in load(Contents.open(episode.path)).series}
+    body = by_topic["mocap_body"]
+    for part in ("head", "left_hand", "right_hand"):
+        own = by_topic[f"vr_{part}"]
+        columns = [body.names.index(f"position/{part}/{axis} (m)") for axis in "xyz"]
+        assert np.ptp(own.values[:, :3], axis=0).max() > 0.03
+        inside = (own.times_s > body.times_s[0]) & (own.times_s < body.times_s[-1])
+        for axis, column in enumerate(columns):
+            felt = np.interp(own.times_s, body.times_s, body.values[:, column])
+            apart = np.abs(felt - own.values[:, axis])[inside]
+            assert np.quantile(apart, 0.95) < 4e-3, (part, axis)
 
 
 def test_the_picture_shows_the_box(episode: Episode, tmp_path: Path) -> None:
@@ -111,7 +176,8 @@ def test_frames_cover_all_streams(episode: Episode) -> None:
     assert certificate is not None
     assert {name for name, s in certificate.streams.items() if s.policy != "none"} == {
         "joint_states", "joint_commands", "left_wrench", "right_wrench", "left_tactile",
-        "right_tactile", "imu", "head_camera", "left_wrist_camera",
+        "right_tactile", "imu", "vr_head", "vr_left_hand", "vr_right_hand", "mocap_body",
+        "head_camera", "left_wrist_camera",
     }  # fmt: skip
     assert certificate.complete / certificate.frames > 0.7, "complete unless the machine is busy"
     assert sum(filter(None, episode.streams["/simbot/joint_states"]["lost"].values())) == 0

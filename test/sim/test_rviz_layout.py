@@ -102,7 +102,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Iterat
         ends = {"left_wrist_ft", "right_wrist_ft", "left_palm", "right_palm"}
         bench.wait("forces, touch, a frame for text", lambda: ends | {"pelvis"} <= watcher.frames())
         bench.wait("the recorder's status", watcher.says("RECORDING"))
-        bench.wait("healthy streams", watcher.says("all 12 streams fine"))
+        bench.wait("healthy streams", watcher.says("all 16 streams fine"))
         world.markers = watcher.frames()
         world.live = look_at_robot(
             LaunchArguments(Path(), live="g1_sim", namespace=f"/{NAMESPACE}")
@@ -147,7 +147,7 @@ def test_what_was_recorded_is_shown_with_the_same_layout(world: World) -> None:
     assert [camera.name for camera in shown.cameras] == ["head_camera", "left_wrist_camera"]
     assert shown.namespace == f"/{NAMESPACE}"
     assert shown.joint_states == f"/{NAMESPACE}/joint_states"
-    assert len(shown.sensors) == 4 and not shown.moved
+    assert len(shown.sensors) == 8 and not shown.moved
     assert yaml.safe_load(layout_for(shown, TEMPLATE)) == LAYOUT
 
 

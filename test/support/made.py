@@ -18,23 +18,24 @@ Messages = Iterable[tuple[int, bytes]]  # log time, ns, and bytes
 
 def bag(
     path: Path,
-    topics: Mapping[str, tuple[str, Messages] | tuple[str, Messages, str]],
-    definition: str = HEADER,
+    topics: Mapping[str, tuple[str, Messages]],
+    definition: str | Mapping[str, str] = HEADER,
     **facts: str,
 ) -> Path:
     """Write a bag.
 
     Args:
         path: of the bag.
-        topics: type and messages by topic, and its definition if it is another one.
-        definition: of the types.
+        topics: type and messages by topic.
+        definition: of the types; or by type.
         facts: custom_data.
     """
     writer = McapWriter()
     writer.open(path, facts)
     samples = []
-    for name, (kind, messages, *own) in topics.items():
-        channel = Channel(BagTopic(name, kind, (OfferedQos(),), "", own[0] if own else definition))
+    for name, (kind, messages) in topics.items():
+        text = definition if isinstance(definition, str) else definition.get(kind, HEADER)
+        channel = Channel(BagTopic(name, kind, (OfferedQos(),), "", text))
         writer.add_topic(channel)
         samples += [Sample(channel, data, at, at) for at, data in messages]
     writer.write(sorted(samples, key=lambda s: s.receive_ns))

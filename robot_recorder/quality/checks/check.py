@@ -13,7 +13,7 @@ from robot_recorder.configuration.tasks import Task
 from robot_recorder.messages.kinds import Sort, kind_of
 from robot_recorder.model.arrays import Bools
 from robot_recorder.model.check_result import Level, Result, Threshold
-from robot_recorder.model.streams import NS_PER_S, Role, StreamConfig
+from robot_recorder.model.streams import NS_PER_S, Role, SourceClockKind, StreamConfig
 from robot_recorder.model.thresholds import THRESHOLDS, add_threshold
 from robot_recorder.quality.checks.following_error import alike
 from robot_recorder.quality.checks.motion import Motion
@@ -41,6 +41,7 @@ class EpisodeSummary:
         moved: ``Motion.moving`` of all earlier stretches, by stream and by start of the stretch.
         last_ns: beginning of the last stretch; 0: there is only one.
         drivers: message counts of the drivers that share a stream's topic, by stream.
+        lacking: why a required stream has no values, although it could have some, by stream.
     """
 
     from_ns: int
@@ -57,6 +58,7 @@ class EpisodeSummary:
     moved: Mapping[str, Mapping[int, Bools]] = field(default_factory=dict)
     last_ns: int = 0
     drivers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    lacking: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def duration_s(self) -> float:
@@ -85,7 +87,14 @@ class EpisodeSummary:
         observed = {n for n, s in self.streams.items() if s.role is Role.OBSERVATION}
         kinds = {name: kind_of(stream) for name, stream in self.streams.items()}
         unseen = {n for n in observed if kinds[n].sort is Sort.JOINTS} - set(self.motions)
-        return bool(unseen) or any(k.sort is Sort.POSE or k.drives for k in kinds.values())
+        # Commanded poses with a clock of their own are those of a person, not of a base.
+        worn = {
+            n
+            for n, s in self.streams.items()
+            if s.role is Role.ACTION and s.clock is SourceClockKind.DEVICE
+        }
+        poses = {n for n, kind in kinds.items() if kind.sort is Sort.POSE} - worn
+        return bool(unseen or poses) or any(kind.drives for kind in kinds.values())
 
     def motion_without(self, stream: str) -> Motion:
         """Return when the robot moved, according to all joint streams except one."""

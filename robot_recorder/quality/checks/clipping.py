@@ -11,7 +11,11 @@ from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.quality.checks.values import bits
 
 _FEW, _FAR_MORE = 3, 3
+_NEXT = (
+    3  # readings below the highest; of a thousand taxels with whole counts, some skip one by chance
+)
 _LEAST = 5  # samples exactly at the extreme; noise does not hit the same number twice
+_USUAL = 16  # columns; each doubling asks for one sample more, because chance has more tries
 
 
 class ClipCounter:
@@ -75,19 +79,19 @@ class ClipCounter:
             self._beyond += (np.abs(rows) >= 0.999 * self._range).sum(axis=0)
 
     def _note_levels(self, number: int, column: int, signed: Floats) -> None:
-        """Count the highest two readings; where values are whole counts, both are frequent."""
+        """Count the highest readings; where values are whole counts, all of them are frequent."""
         levels, counts = np.unique(signed, return_counts=True)
         noted = self._levels.setdefault((number, column), Counter())
-        for level, count in zip(levels[-2:].tolist(), counts[-2:].tolist()):
+        for level, count in zip(levels[-1 - _NEXT :].tolist(), counts[-1 - _NEXT :].tolist()):
             noted[level] += count
-        for level in sorted(noted)[:-4]:
+        for level in sorted(noted)[: -2 - _NEXT]:
             del noted[level]
 
     def _stands_out(self, number: int, column: int) -> bool:
-        """Return whether the highest reading is far more frequent than the next one."""
+        """Return whether the highest reading is far more frequent than the next ones."""
         noted = self._levels.get((number, column), Counter())
         highest, *others = [noted[level] for level in sorted(noted, reverse=True)] or [0]
-        return highest >= _FAR_MORE * max(others[:1], default=0)
+        return highest >= _FAR_MORE * max(others[:_NEXT], default=0)
 
     def _alive(self, rows: Floats) -> Bools:
         assert self._last is not None
@@ -106,7 +110,8 @@ class ClipCounter:
             out = [self._stands_out(number, column) for column in range(len(counts))]
             ends.append(counts * self._is_end(extremes) * np.array(out))
         most = np.maximum.reduce(ends)
-        return np.maximum(np.where(most >= _LEAST, most, 0), self._beyond) * period_s
+        least = _LEAST + np.log2(max(len(most) / _USUAL, 1.0))
+        return np.maximum(np.where(most >= least, most, 0), self._beyond) * period_s
 
     def _is_end(self, extremes: Floats) -> Bools:
         """Return bool[k]: whether an extreme is large enough to be a range's end."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from robot_recorder.messages.kinds import MAP_IT, NO_VALUES
 from robot_recorder.model.check_result import Result
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.quality.checks.check import Check, EpisodeSummary
@@ -71,6 +72,19 @@ class Unreadable(Check):
             why = f" ({found.unreadable_why})" if found.unreadable_why else ""
             words = f"{found.unreadable} messages on the recorder's own topics cannot be used{why}"
             yield self.say(found.unreadable, words)
+
+
+class NoValues(Check):
+    """A required stream whose messages have numbers that nobody can read."""
+
+    name = "no_values"
+    remedy = MAP_IT
+
+    def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
+        """Report every stream without values, and why."""
+        for stream, why in episode.lacking.items():
+            words = f"has no values, only its timing is checked ({why.removeprefix(NO_VALUES)})"
+            yield replace(self.say(1.0, words), stream=stream)
 
 
 class NeverMoved(Check):
@@ -142,5 +156,6 @@ class TooLong(Check):
 
 
 WHOLE_CHECKS: tuple[type[Check], ...] = (
-    NothingRecorded, Incomplete, TooFewFrames, Unreadable, NeverMoved, TooShort, TooLong, IdleHead, IdleTail,
+    NothingRecorded, Incomplete, TooFewFrames, Unreadable, NoValues, NeverMoved, TooShort, TooLong,
+    IdleHead, IdleTail,
 )  # fmt: skip

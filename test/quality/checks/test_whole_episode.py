@@ -9,7 +9,7 @@ from support.checked import RNG, TIMES, facts, finish
 
 from robot_recorder.configuration.tasks import Task
 from robot_recorder.model.check_result import Level
-from robot_recorder.model.streams import Role, StreamConfig
+from robot_recorder.model.streams import Role, SourceClockKind, StreamConfig
 from robot_recorder.model.thresholds import THRESHOLDS
 from robot_recorder.quality.checks.values import Trace
 from robot_recorder.quality.checks.whole_episode import (
@@ -41,3 +41,8 @@ def test_checks_of_whole_episodes_find_their_defects() -> None:
         facts(joints={"joints": still}), streams={**facts().streams, "odometry": base}
     )
     assert not list(NeverMoved("", THRESHOLDS["never_moved"]).finish(driving)), "it may have driven"
+    head = StreamConfig("head", "head", "geometry_msgs/msg/PoseStamped", Role.ACTION)
+    for clock, count in ((SourceClockKind.ROBOT, 0), (SourceClockKind.DEVICE, 1)):
+        worn = replace(driving, streams={**facts().streams, "head": replace(head, clock=clock)})
+        found = list(NeverMoved("", THRESHOLDS["never_moved"]).finish(worn))
+        assert len(found) == count, "what a person wears drives no base"

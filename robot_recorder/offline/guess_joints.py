@@ -1,0 +1,257 @@
+"""Find joints in the fields of a message type: positions, velocities and efforts that belong together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from robot_recorder.messages.definition import PRIMITIVES
+from robot_recorder.offline.field_values import ReadField
+from robot_recorder.offline.guess_names import element_names, numbers_as_names, sibling_names
+
+# The most telling first.
+_WORDS: dict[str, tuple[str, ...]] = {
+    "position": ("q", "position", "positions", "pos", "jpos", "angle", "angles"),
+    "velocity": ("dq", "qd", "velocity", "velocities", "vel", "speed", "speeds", "v", "jvel"),
+    "effort": ("tau", "effort", "efforts", "torque", "torques", "tauest", "current", "currents",
+               "cur", "force", "load"),
+}  # fmt: skip
+_EXTRA = {"act", "actual", "cur", "current", "present", "meas", "measured", "fb", "feedback", "state",
+          "est", "estimated", "msr"}  # fmt: skip
+_CURRENTS = {"current", "currents", "cur"}
+_OTHER = {"raw", "limit", "lower", "upper", "min", "max", "temperature", "error", "err", "offset",
+          "kp", "kd", "acc", "ddq", "mode", "status", "variance", "covariance", "var", "std", "end",
+          "ee", "eef", "tcp", "cartesian", "tool", "flange", "pose"}  # fmt: skip
+_UNSAID = {"joint", "joints", "cmd", "command", "commands", "target", "targets", "goal", "motor",
+           "motors"}  # fmt: skip
+_MOST_JOINTS = 200
+_MOST_ANGLE = 2 * math.pi * 1.05
+
+
+@dataclass
+class JointGroup:
+    """Joints whose values are in fields of one message, or in those of the elements of an array.
+
+    Attributes:
+        map: mapping to a joint state.
+        suffix: for the name of the stream.
+        remarks: by key.
+        unit: of the positions; empty: rad.
+        paths: of the fields.
+        index: of the elements of the array that unnamed joints are; empty: all.
+        elements: length of that array; 0: unknown.
+    """
+
+    map: dict[str, Any]
+    suffix: str
+    remarks: dict[str, list[str]] = field(default_factory=dict)
+    unit: str = ""
+    paths: set[str] = field(default_factory=set)
+    index: str = ""
+    elements: int = 0
+
+
+def read_joints(
+    fields: Sequence[ReadField],
+    every: Mapping[str, Sequence[ReadField]],
+    any_array: bool = False,
+) -> list[JointGroup]:
+    """Return the groups of joints.
+
+    Args:
+        fields: that are not read otherwise.
+        every: all fields by the message that has them, for names.
+        any_array: whether arrays that are only called joint or command are positions, too.
+    """
+    parts: dict[tuple[str, str], dict[str, ReadField]] = {}
+    for one in fields:
+        array = one.many and not one.whole and not one.sort and one.count > 1
+        unsaid = any_array and array and {*one.words} <= _UNSAID
+        for role, stem, rank in [("position", "", 99)] if unsaid else _roles(one):
+            known = parts.setdefault((one.parent, stem), {})
+            if role not in known or rank < _rank(known[role], role):
+                known[role] = one
+    found = []
+    single: dict[str, list[dict[str, ReadField]]] = {}
+    for (parent, stem), roles in parts.items():
+        position = roles.get("position")
+        if position is None:
+            continue
+        if not position.in_array and not position.many:
+            # One message for each joint, such as ``hip.q`` and ``knee.q``.
+            if "." in position.path and "[]" not in parent and len(roles) > 1:
+                single.setdefault(parent.rpartition(".")[0], []).append(roles)
+            continue
+        if 0 < position.count <= _MOST_JOINTS:
+            found.append(_group(parent, stem, roles, every.get(parent, ())))
+    found += [_joined(parent, groups) for parent, groups in single.items() if len(groups) > 1]
+    _name_apart(found)
+    return found
+
+
+def _roles(one: ReadField) -> list[tuple[str, str, int]]:
+    """Return what a field may be, the other words of its name, and how telling it is."""
+    if one.sort or one.type not in PRIMITIVES or one.type == "bool" or _OTHER & set(one.words):
+        return []
+    if not one.count or one.path.count("[]") > 1:
+        return []
+    found = []
+    for role in _WORDS:
+        if (rank := _rank(one, role)) < len(_WORDS[role]):
+            word = _WORDS[role][rank]
+            stem = "_".join(w for w in one.words if w != word and w not in _EXTRA)
+            found.append((role, stem, rank))
+            break
+    return found
+
+
+def _rank(one: ReadField, role: str) -> int:
+    """Return how telling a name is for a role: small numbers are better; the last: not at all."""
+    words = set(one.words)
+    others = [w for other in _WORDS if other != role for w in _WORDS[other] if w not in _CURRENTS]
+    if words & set(others):
+        return len(_WORDS[role])
+    return next((n for n, word in enumerate(_WORDS[role]) if word in words), len(_WORDS[role]))
+
+
+def _group(
+    parent: str, stem: str, roles: Mapping[str, ReadField], siblings: Sequence[ReadField]
+) -> JointGroup:
+    position = roles["position"]
+    suffix = "_".join(filter(None, (*parent.replace("[]", "").split("."), stem)))
+    group = JointGroup({}, suffix or "joints")
+    count = position.count
+    used = {r: f for r, f in roles.items() if f.count == count and f.many == position.many}
+    group.paths = {f.path for f in used.values()}
+    names = element_names(siblings) if position.in_array and not position.many else (
+        sibling_names(siblings, count))  # fmt: skip
+    if names is not None:
+        group.map["names"] = names.path
+        if numbers_as_names(names):
+            group.map["rename"] = {text: f"joint_{text}" for text in names.texts}
+            group.remarks["map.rename"] = ["messages number the joints: give each number a name"]
+    elif position.fixed:
+        _number(group, used, count, parent or position.name)
+    for role, one in used.items():
+        group.map[role] = _indexed(one, group.index)
+        if role == "effort" and _CURRENTS & set(one.words):
+            text = f"{one.name} may be a current in A: then leave it out, effort is in N m"
+            group.remarks["map.effort"] = [text]
+    group.unit, remark = _unit(position)
+    if remark:
+        group.remarks["unit"] = [remark]
+    return group
+
+
+def _number(group: JointGroup, used: Mapping[str, ReadField], count: int, where: str) -> None:
+    """Give joints numbers as names, except those that are not in use."""
+    kept = _in_use(used, count)
+    group.map["names"] = [f"joint_{n}" for n in kept]
+    group.remarks["map.names"] = [
+        "messages name no joints: replace these by the names of the joints, in this order"
+    ]
+    if len(kept) < count:
+        group.index = _ranges(kept)
+        left_out = _ranges([n for n in range(count) if n not in kept])
+        text = f"elements {left_out} of {where.replace('[]', '')} are always 0 and left out"
+        group.remarks["map.names"].append(text)
+    if used["position"].in_array:
+        group.elements = count
+
+
+def _in_use(used: Mapping[str, ReadField], count: int) -> list[int]:
+    """Return which elements are in use: those that are ever anything but 0.
+
+    A joint may rest at 0, but then it has a velocity or an effort that is not exactly 0.
+    """
+    if len(used) < 2:
+        return list(range(count))
+    moved = np.zeros(count, dtype=bool)
+    for one in used.values():
+        if len(one.values):
+            moved |= (np.nan_to_num(one.values, nan=1.0) != 0).any(axis=0)
+    return np.flatnonzero(moved).tolist() if moved.any() else list(range(count))
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Return numbers as the index of a path, such as ``0:13, 15``."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and parts[-1][1] == number:
+            parts[-1][1] = number + 1
+        else:
+            parts.append([number, number + 1])
+    return ", ".join(f"{a}:{b}" if b > a + 1 else str(a) for a, b in parts)
+
+
+def _indexed(one: ReadField, index: str) -> str:
+    """Return the path of some elements."""
+    if not index:
+        return one.path
+    if one.in_array and not one.many:
+        head, _, tail = one.path.rpartition("[]")
+        return f"{head}[{index}]{tail}"
+    return f"{one.path}[{index}]"
+
+
+def _unit(position: ReadField) -> tuple[str, str]:
+    """Return the unit of positions, empty: rad; and how that is known."""
+    words = {*position.words}
+    if words & {"deg", "degree", "degrees"}:
+        return "deg", "by the name of the field"
+    return unit_of_angles(position.values, position.whole)
+
+
+def unit_of_angles(values: np.ndarray, whole: bool = False) -> tuple[str, str]:
+    """Return the suspected unit of joint positions, empty: rad; and how that is known.
+
+    Args:
+        values: positions, any shape.
+        whole: whether they are whole numbers by type.
+    """
+    with np.errstate(all="ignore"):
+        finite = np.abs(values[np.isfinite(values)])
+    most = float(finite.max()) if finite.size else 0.0
+    if whole:
+        return "raw", f"whole numbers up to {most:g}: write percent, or give unit and scale"
+    if most <= _MOST_ANGLE:
+        return "", ""
+    if most <= 360:
+        return (
+            "deg",
+            f"suspected: values reach {most:.4g}, too much for rad; remove it if they are rad",
+        )
+    return "raw", f"values reach {most:.4g}, neither rad nor deg: give unit and scale"
+
+
+def _joined(parent: str, groups: Sequence[Mapping[str, ReadField]]) -> JointGroup:
+    """Return the joints of several messages, named after the fields that have them."""
+    roles = [r for r in _WORDS if all(r in g and g[r].count == 1 for g in groups)]
+    names = [g["position"].parent.rpartition(".")[2] for g in groups]
+    group = JointGroup({"names": names}, parent.replace(".", "_") or "joints")
+    for role in roles:
+        group.map[role] = [g[role].path for g in groups]
+        group.paths |= {g[role].path for g in groups}
+    units = {_unit(g["position"]) for g in groups}
+    group.unit, remark = max(units, key=lambda unit: unit[0])
+    if remark:
+        group.remarks["unit"] = [remark]
+    return group
+
+
+def _name_apart(groups: Sequence[JointGroup]) -> None:
+    """Give groups unlike suffixes, and their joints unlike names."""
+    seen: set[str] = set()
+    unnamed = [
+        g for g in groups if isinstance(g.map.get("names"), list) and g.remarks.get("map.names")
+    ]
+    for group in unnamed if len(unnamed) > 1 else ():
+        group.map["names"] = [n.replace("joint", group.suffix, 1) for n in group.map["names"]]
+    for group in groups:
+        while group.suffix in seen:
+            group.suffix += "_"
+        seen.add(group.suffix)

@@ -1,0 +1,71 @@
+"""Guess what the fields of an unknown message type mean, by their names and values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from robot_recorder.messages.definition import TEXTS, TIMES
+from robot_recorder.offline.field_values import ReadField
+from robot_recorder.offline.guess_imu import read_imus
+from robot_recorder.offline.guess_joints import read_joints
+from robot_recorder.offline.guess_names import unique_words
+from robot_recorder.offline.guess_poses import read_poses, read_vectors
+from robot_recorder.offline.guess_touch import read_touch
+from robot_recorder.offline.guessed_stream import GuessedStream, by_parent
+
+_NO_VALUE = {"reserve", "reserved", "crc", "version", "seq", "sequence", "checksum", "head", "sn",
+             "stamp", "timestamp", "tick", "padding"}  # fmt: skip
+_MOST_NUMBERS = 64  # values of a stream of plain numbers
+_ORDER = ("joint_state", "tactile", "pose", "poses", "imu", "wrench", "twist", "numbers")
+
+
+def guess_meanings(fields: Sequence[ReadField], stamp: str = "") -> list[GuessedStream]:
+    """Return what the fields of a message type seem to be, the most telling first.
+
+    Args:
+        fields: of the type, with values.
+        stamp: path of the field that is their time; empty: none.
+    """
+    fields = [f for f in fields if f.path != stamp]
+    found: list[GuessedStream] = []
+    used: set[str] = set()
+    for read in (read_imus, read_poses, read_vectors, _joints, read_touch):
+        left = [f for f in fields if not f.claims & used]
+        for guess in read(left, fields):
+            if not guess.paths & used:
+                used |= guess.paths
+                found.append(guess)
+    if not found:
+        found = list(_unsaid_joints(fields)) or _numbers(fields)
+    return sorted(found, key=lambda guess: _ORDER.index(guess.meaning))
+
+
+def _joints(fields: Sequence[ReadField], every: Sequence[ReadField]) -> Iterator[GuessedStream]:
+    for group in read_joints(fields, by_parent(every)):
+        guess = GuessedStream("joint_state", group.map, group.suffix, group.remarks, group.unit)
+        guess.paths, guess.index = group.paths, group.index
+        guess.elements = group.elements
+        yield guess
+
+
+def _unsaid_joints(fields: Sequence[ReadField]) -> Iterator[GuessedStream]:
+    """Yield joints of a message that only says joint or command."""
+    for group in read_joints(fields, by_parent(fields), any_array=True):
+        guess = GuessedStream("joint_state", group.map, group.suffix, group.remarks, group.unit)
+        guess.remarks[""] = [f"{group.map['position']} is taken for the positions of joints"]
+        guess.paths = group.paths
+        yield guess
+
+
+def _numbers(fields: Sequence[ReadField]) -> list[GuessedStream]:
+    """Return a stream of plain numbers, if there are only a few."""
+    wanted = [f for f in fields if f.count and f.fixed and not (f.covers or "[]" in f.parent)]
+    wanted = [f for f in wanted if f.type not in TEXTS and f.type not in TIMES]
+    wanted = [f for f in wanted if not _NO_VALUE & set(f.words)]
+    if not wanted or sum(f.count for f in wanted) > _MOST_NUMBERS:
+        return []
+    names = unique_words([f.path for f in wanted])
+    paths = {name: f.path for name, f in zip(names, wanted)}
+    guess = GuessedStream("numbers", {"values": paths}, paths=set(paths.values()))
+    guess.remarks[""] = ["plain numbers, whose unit is unknown: add 'unit' if they have one"]
+    return [guess]

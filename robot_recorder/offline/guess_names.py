@@ -1,0 +1,55 @@
+"""Find the names of joints, bodies and pads in messages, or make some up."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from robot_recorder.messages.definition import PRIMITIVES, TEXTS
+from robot_recorder.offline.field_values import ReadField
+
+_NAMES = {"name", "names", "id", "ids", "joint", "motor", "index", "label", "pos", "sensor", "key",
+          "no", "number"}  # fmt: skip
+
+
+def element_names(members: Sequence[ReadField]) -> ReadField | None:
+    """Return the field that names the elements of an array: all different; None: there is none."""
+    fitting = [
+        m for m in members
+        if not m.many and (m.type in TEXTS or (m.whole and {"name", "id", "index"} & set(m.words)))
+        and _are_names(m.texts)
+    ]  # fmt: skip
+    fitting.sort(key=lambda m: (m.type not in TEXTS, not _NAMES & set(m.words), "frame" in m.words))
+    return fitting[0] if fitting else None
+
+
+def sibling_names(members: Sequence[ReadField], count: int) -> ReadField | None:
+    """Return the array of texts that names ``count`` values beside it; None: there is none."""
+    fitting = [m for m in members if m.many and m.type in TEXTS and len(m.texts) == count]
+    return next((m for m in fitting if _are_names(m.texts)), None)
+
+
+def _are_names(texts: Sequence[str]) -> bool:
+    return bool(texts) and all(t.strip() for t in texts) and len(set(texts)) == len(texts)
+
+
+def numbers_as_names(one: ReadField) -> bool:
+    """Return whether the names in the messages are only numbers."""
+    return one.type in PRIMITIVES
+
+
+def unique_words(paths: Sequence[str]) -> list[str]:
+    """Return a short unique name for each path: its last part, or all parts if needed."""
+    last = [_clean(path.rpartition(".")[2]) for path in paths]
+    whole = [_clean(path) for path in paths]
+    names = last if len(set(last)) == len(last) else whole
+    found: list[str] = []
+    for name in names:
+        while name in found:
+            name += "_"
+        found.append(name)
+    return found
+
+
+def _clean(path: str) -> str:
+    return re.sub(r"\W+", "_", path).strip("_") or "value"

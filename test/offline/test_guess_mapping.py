@@ -1,0 +1,305 @@
+"""Mappings proposed for messages of vendors' types, and of random ones.
+
+Holds also: field_values.py, guess_kinds.py, guess_imu.py, guess_joints.py, guess_names.py, guess_poses.py
+Holds also: guess_touch.py, guessed_stream.py
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.vendor import (
+    LOW_COMMAND,
+    LOW_STATE,
+    VECTORS,
+    Make,
+    low_command,
+    low_state,
+    messages_of,
+    store_of,
+)
+
+from robot_recorder.configuration.profile import parse_profile
+from robot_recorder.messages.kinds import stream_decoder
+from robot_recorder.messages.stamps import StampReader
+from robot_recorder.model.streams import RobotProfile
+from robot_recorder.offline.guess import guess_profile
+from robot_recorder.offline.guess_mapping import rest_text
+from robot_recorder.offline.guess_touch import guessed_shape
+from robot_recorder.offline.heard_topic import HeardTopic, summary_of
+
+LINE = "=" * 80
+
+
+def heard(
+    topic: str, type_name: str, definition: str, make: Make, hz: float = 100, seconds: float = 2.0
+) -> HeardTopic:
+    messages = messages_of(type_name, definition, make, hz, seconds)
+    times = [at for at, _ in messages]
+    return HeardTopic(
+        topic, type_name, definition, [d for _, d in messages], times, times, len(times)
+    )
+
+
+def guessed(*topics: HeardTopic, seconds: float = 2.0) -> tuple[RobotProfile, str]:
+    """Return the profile that is guessed, and its text; every stream reads all its messages."""
+    text = guess_profile("robot", [summary_of(topic) for topic in topics], seconds).text
+    profile = parse_profile(text, "guess")
+    by_name = {topic.name: topic for topic in topics}
+    for stream in profile.streams:
+        topic = by_name[stream.topic]
+        decode = stream_decoder(stream, topic.definition)
+        assert decode is not None
+        for data in topic.messages:
+            decode(data)
+    return profile, text
+
+
+def names(profile: RobotProfile, stream: str, topic: HeardTopic) -> tuple[str, ...]:
+    """Return the names of a stream's values."""
+    config = next(s for s in profile.streams if s.name == stream)
+    decode = stream_decoder(config, topic.definition)
+    assert decode is not None
+    return decode(topic.messages[-1]).names
+
+
+def test_a_humanoid_with_unnamed_motors_and_a_tick_is_mapped_whole() -> None:
+    state = heard("/lowstate", "unitree_hg/msg/LowState", LOW_STATE, low_state, 200)
+    command = heard("/lowcmd", "unitree_hg/msg/LowCmd", LOW_COMMAND, low_command)
+    profile, text = guessed(state, command)
+    streams = {s.name: s for s in profile.streams}
+    assert set(streams) == {"lowstate", "lowstate_imu_state", "lowcmd"}
+    assert "elements 29:35 of motor_state are always 0 and left out" in text
+    assert "stamp: {field: tick, unit: ms, bits: 32}" in text, "although it began at 0 again"
+    joints = names(profile, "lowstate", state)
+    assert len(joints) == 87 and joints[0] == "position/joint_0 (rad)"
+    assert streams["lowcmd"].of == "lowstate" and streams["lowcmd"].role.value == "action"
+    commanded = names(profile, "lowcmd", command)
+    assert "position/joint_28 (rad)" in commanded, "also joints that were not commanded just then"
+    imu = streams["lowstate_imu_state"].mapping
+    assert imu is not None and imu.wxyz, "w comes first: with it gravity points down"
+    assert "not read: " in text and "crc" in text
+
+
+def test_motors_that_the_robot_does_not_have_are_left_out_in_the_middle_too() -> None:
+    def few(number: int, at: float) -> dict[str, Any]:
+        motors = low_state(number, at)["motor_state"]
+        return {
+            "motor_state": [m if n not in (13, 14, 20, 21) else {} for n, m in enumerate(motors)]
+        }
+
+    topic = heard("/lowstate", "unitree_hg/msg/LowState", LOW_STATE, few)
+    profile, text = guessed(topic)
+    assert "motor_state[0:13, 15:20, 22:29].q" in text
+    assert "joint_13," not in text and len(names(profile, "lowstate", topic)) == 75
+
+
+@pytest.mark.parametrize("wxyz", [True, False])
+def test_the_order_of_a_quaternion_is_told_by_gravity(wxyz: bool) -> None:
+    text = "float32[4] quat\nfloat32[3] gyro\nfloat32[3] acc\n"
+
+    def make(number: int, at: float) -> dict[str, Any]:
+        half = math.radians(50)  # tilted about x, so that no number of it is near 1
+        turn = [math.cos(half), math.sin(half), 0, 0]
+        up = [0, 9.8 * math.sin(2 * half), 9.8 * math.cos(2 * half)]
+        return {"quat": turn if wxyz else [*turn[1:], turn[0]], "gyro": [0, 0, 0.1], "acc": up}
+
+    profile, written = guessed(heard("/imu", "acme/msg/Imu", text, make))
+    mapping = profile.streams[0].mapping
+    assert mapping is not None and mapping.wxyz == wxyz
+    assert "gravity points down" in written
+
+
+def test_numbers_named_x_y_z_are_put_together() -> None:
+    text = "".join(f"float32 imu_{what}_{axis}\n" for what in ("acceleration", "angular_velocity")
+                   for axis in "xyz")  # fmt: skip
+    topic = heard("/base", "acme/msg/Base", text, lambda n, t: {"imu_acceleration_z": 9.8})
+    profile, _ = guessed(topic)
+    assert names(profile, "base", topic)[5] == "linear_acceleration/z (m/s^2)"
+    text = "".join(f"float32 force_{what}{axis}\n" for what in "fm" for axis in "xyz")
+    topic = heard("/wrist", "acme/msg/Sixforce", text, lambda n, t: {"force_mz": 0.5})
+    profile, _ = guessed(topic)
+    assert names(profile, "wrist", topic)[5] == "torque/z (N m)"
+
+
+def test_joints_that_messages_name_or_number_keep_their_names() -> None:
+    text = f"Motor[] status\n{LINE}\nMSG: acme/Motor\nuint16 name\nfloat32 pos\nfloat32 speed\n"
+    numbered = heard("/arm/status", "acme/msg/Status", text, lambda n, t: {
+        "status": [{"name": 11 + i, "pos": 0.1 * i} for i in range(3)]})  # fmt: skip
+    profile, written = guessed(numbered)
+    assert names(profile, "arm_status", numbered)[0] == "position/joint_11 (rad)"
+    assert "give each number a name" in written
+    text = "string[] joint_names\nfloat32[] joint_angles\nfloat32[] torque\n"
+    named = heard("/hand", "acme/msg/Hand", text, lambda n, t: {
+        "joint_names": ["thumb", "index"], "joint_angles": [30.0, 40 + math.sin(t)], "torque": [1.0, 1.0]})  # fmt: skip
+    profile, written = guessed(named)
+    assert names(profile, "hand", named)[0] == "position/thumb (rad)"
+    assert "unit: deg" in written and "suspected" in written, "40 is too much for rad"
+
+
+def test_both_arms_of_one_message_become_streams_with_joints_of_their_own() -> None:
+    text = f"Arm left\nArm right\n{LINE}\nMSG: acme/Arm\nfloat64[] q\nfloat64[] v\n"
+
+    def make(number: int, at: float) -> dict[str, Any]:
+        return {
+            side: {"q": [math.sin(at)] * 7, "v": [math.cos(at)] * 7} for side in ("left", "right")
+        }
+
+    state, target = (heard(topic, "acme/msg/Arms", text, make) for topic in ("/state", "/target"))
+    profile, _ = guessed(state, target)
+    assert {s.name: s.of for s in profile.streams} == {
+        "state_left": "", "state_right": "", "target_left": "state_left", "target_right": "state_right",
+    }  # fmt: skip
+    assert names(profile, "target_right", target)[0] == "position/right_0 (rad)"
+
+
+def test_pads_of_a_hand_are_found_with_likely_shapes() -> None:
+    text = "int16[9] thumb_tip_touch\nint16[112] palm_touch\nint16[6] temperature\n"
+    topic = heard("/touch", "acme/msg/HandTouch", text, lambda n, t: {"palm_touch": [n % 9] * 112})
+    profile, written = guessed(topic)
+    assert len(names(profile, "touch", topic)) == 121
+    assert "palm_touch: {normal: palm_touch, shape: [14, 8]}" in written
+    assert [guessed_shape(n) for n in (9, 96, 80, 7, 22, 1, 0)] == [
+        (3, 3), (12, 8), (10, 8), None, None, None, None,
+    ]  # fmt: skip
+
+
+def test_a_row_of_sensors_is_one_pad_and_named_sensors_are_pads() -> None:
+    text = (
+        f"Press[9] press_sensor_state\n{LINE}\nMSG: acme/Press\nfloat32[12] pressure\nuint32 lost\n"
+    )
+    topic = heard("/press", "acme/msg/Hand", text, lambda n, t: {})
+    profile, _ = guessed(topic)
+    assert names(profile, "press", topic)[-1] == "normal/8,11 (raw)"
+    text = (
+        f"Sensor[] sensors\n{LINE}\nMSG: acme/Sensor\nfloat64 time\nstring sensor_pos\n"
+        f"Forces[] forces\n{LINE}\nMSG: acme/Forces\nfloat32 x\nfloat32 y\nfloat32 z\n"
+    )
+    topic = heard("/xTactile", "acme/msg/SensStream", text, lambda n, t: {
+        "sensors": [{"time": 5 + t, "sensor_pos": p, "forces": [{"z": 1.0}] * 4} for p in "ab"]})  # fmt: skip
+    profile, written = guessed(topic)
+    assert len(names(profile, "xtactile", topic)) == 24
+    assert 'field: "sensors[0].time", unit: s' in written and "pad: sensor_pos" in written
+
+
+def test_bodies_that_may_be_absent_are_found_by_name() -> None:
+    text = f"Body[] rigidbodies\n{LINE}\nMSG: acme/Body\nstring rigid_body_name\ngeometry_msgs/Pose pose\n{VECTORS}"
+
+    def make(number: int, at: float) -> dict[str, Any]:
+        every = ["head", "hand"][: 1 + number % 2]
+        return {
+            "rigidbodies": [
+                {"rigid_body_name": n, "pose": {"orientation": {"w": 1.0}}} for n in every
+            ]
+        }
+
+    topic = heard("/bodies", "acme/msg/Bodies", text, make)
+    profile, _ = guessed(topic)
+    assert len(names(profile, "bodies", topic)) == 14 and topic.count % 2 == 0
+
+
+def test_plain_numbers_keep_the_names_of_their_fields() -> None:
+    topic = heard("/gripper", "acme/msg/Gripper", "float32 width\nfloat32 grip\nuint32 seq\n",
+                  lambda n, t: {"width": 0.05, "seq": n})  # fmt: skip
+    profile, written = guessed(topic)
+    assert names(profile, "gripper", topic) == ("width (?)", "grip (?)")
+    assert "not read: seq" in written
+
+
+def test_a_plain_array_of_commands_gets_the_names_of_the_joints_it_moves() -> None:
+    text = "float64[] data\n"
+    command = heard(
+        "/arm/command", "acme/msg/Joints", "float32[] joint\n", lambda n, t: {"joint": [t, 1.0]}
+    )
+    profile, written = guessed(command)
+    assert names(profile, "arm_command", command)[1] == "position/joint_1 (rad)"
+    assert "is taken for the positions of joints" in written and text
+
+
+def test_a_type_that_says_nothing_is_read_field_by_field() -> None:
+    text = "string text\n"
+    topic = heard("/words", "acme/msg/Words", text, lambda n, t: {"text": "hello"})
+    written = guess_profile("robot", [summary_of(topic)], 2.0).text
+    assert "as:" not in written and parse_profile(written, "guess")
+    assert rest_text([f"f{n}" for n in range(9)]).endswith("f5 and 3 more") and not rest_text([])
+
+
+_KINDS = ["float32", "float64", "uint8", "int16", "uint32", "int64", "bool", "string"]
+_NAMES = ["q", "position", "dq", "tau", "quaternion", "gyroscope", "accelerometer", "pressure", "touch",
+          "forces", "name", "id", "tick", "stamp", "pose", "wrench", "linear", "angular", "torque", "force",
+          "velocity", "data", "joint_pos", "x", "y", "z", "w", "gyro_x", "gyro_y", "gyro_z"]  # fmt: skip
+
+
+@st.composite
+def definitions(draw: st.DrawFn) -> str:
+    """Definitions with the names that mean something, of any type and nested."""
+    array = st.sampled_from(["", "[]", "[3]", "[4]", "[6]", "[2]"])
+
+    def fields(more: list[str], most: int) -> str:
+        chosen = draw(st.lists(st.sampled_from(_NAMES), unique=True, min_size=1, max_size=most))
+        kinds = st.sampled_from([*_KINDS, *more])
+        return "".join(f"{draw(kinds)}{draw(array)} {name}\n" for name in chosen)
+
+    inner = fields([], 6)
+    middle = fields(["Inner", "geometry_msgs/Pose"], 5)
+    top = fields(["Inner", "Middle", "geometry_msgs/Wrench", "builtin_interfaces/Time"], 8)
+    return (
+        f"{top}{LINE}\nMSG: own_msgs/Middle\n{middle}{LINE}\nMSG: own_msgs/Inner\n{inner}"
+        f"{LINE}\nMSG: geometry_msgs/Wrench\nVector3 force\nVector3 torque\n{VECTORS}"
+    )
+
+
+def random_message(store: Any, name: str, rng: np.random.Generator) -> Any:
+    """Return a message with any content, such as drivers send that have read nothing yet."""
+    from rosbags.interfaces import Nodetype
+
+    def value(node: Any) -> Any:
+        kind, content = node
+        if kind is Nodetype.BASE:
+            base = content[0]
+            if base == "string":
+                return str(rng.choice(["", "a", "left", "ä"]))
+            if base == "bool":
+                return bool(rng.integers(2))
+            if base.startswith("float"):
+                return float(rng.choice([0.0, 1.0, -0.5, 9.8, 400.0, np.nan, np.inf, 1e30]))
+            return int(rng.integers(0, 100))
+        if kind is Nodetype.NAME:
+            return random_message(store, content, rng)
+        inner, size = content
+        count = size if kind is Nodetype.ARRAY else int(rng.integers(0, 4))
+        many = [value(inner) for _ in range(count)]
+        if inner[0] is Nodetype.BASE and inner[1][0] != "string":
+            return np.array(many, dtype=inner[1][0])
+        return many
+
+    return store.types[name](**{f: value(node) for f, node in store.fielddefs[name][1]})
+
+
+@settings(deadline=None, max_examples=120)
+@given(definitions(), st.integers(0, 2**32 - 1), st.integers(0, 12))
+def test_any_definition_and_any_messages_give_a_profile_that_reads_them(
+    text: str, seed: int, count: int
+) -> None:
+    name = "own_msgs/msg/Top"
+    store, rng = store_of(name, text), np.random.default_rng(seed)
+    data = [
+        bytes(store.serialize_cdr(random_message(store, name, rng), name)) for _ in range(count)
+    ]
+    times = [10**18 + n * 10**8 for n in range(count)]
+    topic = HeardTopic("/any", name, text, data, times, times, count)
+    summary = replace(summary_of(topic), count=12, times=None)
+    written = guess_profile("robot", [summary], 1.2).text
+    for stream in parse_profile(written, "guess").streams:
+        assert StampReader(stream, False, text).text
+        if stream.mapping is not None:
+            decode = stream_decoder(stream, text)
+            assert decode is not None
+            for message in data:
+                decode(message)
