@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.bags import HEADER, IMAGE, JOINTS, joint_state, small_robot
+from support.full_robot import full_robot
 from support.made import bag
 from support.pictures import compressed, compressed_depth, pixels
 from support.samples import T0, wrench, write_bag
@@ -28,7 +29,7 @@ from robot_recorder.model.topics import BagTopic, Channel, Sample
 from robot_recorder.report import picture as report_picture
 from robot_recorder.report.panels import panels
 from robot_recorder.report.picture import draw
-from robot_recorder.report.plots import plt, strongest_moment
+from robot_recorder.report.plots import plot_array, plt, strongest_moment
 
 GRIPPER = Path(__file__).parents[3] / "shared" / "data" / "gripper_closes_can"
 
@@ -211,3 +212,12 @@ def test_sound_is_a_waveform_and_unreadable_sound_is_named(tmp_path: Path) -> No
     assert blue.sum() > 10_000, "a waveform fills its panel"
     talk = [p for p in panels(load(Contents.open(path))) if p.topic.stream == "talk"]
     assert [p.note for p in talk] == ["its sound is mp3, which is not decoded"]
+
+
+def test_the_pad_beside_a_heat_map_does_not_change_its_scale(tmp_path: Path) -> None:
+    found = panels(load(Contents.open(full_robot(tmp_path / "bag"))))
+    (pad,) = [p for p in found if p.pads]
+    axes = plt.figure().add_axes((0.1, 0.1, 0.8, 0.8))
+    plot_array(axes, pad)
+    assert axes.get_ylim() == (8, 0) and len(axes.get_images()) == 2
+    plt.close(axes.figure)
