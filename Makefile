@@ -8,7 +8,7 @@
 # make bench-playback   how soon an episode is seen, how well it is played, with how much memory: five minutes
 # make bench-recorder   what recording costs, loses, and how fast it starts and stops: half an hour
 # make bench-memory     what memory recording holds, over one long episode and many short ones: an hour and a quarter
-# make bench-robots     which defects are found in takes of all robots and devices: four minutes
+# make bench-robots     which defects are found in takes of all robots and devices, and what their messages cost: ten minutes
 # make bench-catalogue  how fast a catalogue of six million episodes answers, counts and takes in: ten minutes
 PYTHON ?= python3
 SHELL := /bin/bash

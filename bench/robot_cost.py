@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import statistics
 import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import rclpy
 import yaml
 from figures import SCRATCH
 from load import JOINTS, g1_lowstate
@@ -76,9 +78,11 @@ def recording(seconds: float, runs: int) -> dict[str, float]:
         runs: of each load, in turn.
     """
     us: dict[str, list[float]] = {"g1_joints": [], "g1_lowstate": []}
+    rclpy.init()
     for _ in range(runs):
         for load, found in us.items():
             found.append(measure_recorder(load, seconds, "record")["us"])
+    rclpy.shutdown()
     ratios = [low / joints for low, joints in zip(us["g1_lowstate"], us["g1_joints"])]
     return {
         "recorder_cpu_us_jointstate": statistics.median(us["g1_joints"]),
@@ -92,6 +96,7 @@ def recording(seconds: float, runs: int) -> dict[str, float]:
 def aligning() -> dict[str, float]:
     """Return how much faster than real time a G1 with 1062 taxels a hand is aligned."""
     take = make_take(_G1, 1, _ALIGNED_S)
+    shutil.rmtree(SCRATCH / "robot_cost", ignore_errors=True)
     path = write_take(take, SCRATCH / "robot_cost")
     profile = profile_of(_G1)
     spent: list[float] = []

@@ -191,10 +191,12 @@ class Walk:
     def _offer(self, name: str, why: str) -> None:
         """Offer to record a topic that is no stream, as context."""
         topic = self._topics().get(name)
-        usable = topic is not None and not topic.problem and MESSAGE_TYPE.match(topic.type)
+        usable = topic is not None and topic.count and not topic.problem
         if not usable or is_about(name) or why.startswith("left out by"):
             return
         assert topic is not None
+        if not MESSAGE_TYPE.match(topic.type):
+            return
         say(f"{name} ({topic.type}): {why}")
         if choose("  record it as context?", ("yes", "no"), "no") == "yes":
             rate = max(round(rate_of(topic), 1), 0.1)

@@ -527,5 +527,5 @@ def _topic(
     short = DETAILS.sub("", name).strip("/").replace("/", "_") or name.strip("/")
     if stream is not None:
         return Topic(name, type_name, count, sort, stream.name, stream.role, why)
-    role = None if sort in (Sort.OTHER, Sort.TEXT) else guessed_role(name)
+    role = None if sort in (Sort.OTHER, Sort.TEXT) else guessed_role(name, type_name)
     return Topic(name, type_name, count, sort, short, role, why)

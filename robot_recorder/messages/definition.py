@@ -206,8 +206,13 @@ def begins_with_header(type_name: str, definition: str) -> bool:
 
 
 def carried_bytes(type_name: str, types: MessageTypes) -> str:
-    """Return the first field of a type that carries any bytes, such as a picture; empty: none."""
+    """Return the field of a type that is made to carry bytes, such as a picture; empty: none.
+
+    A type that also has arrays of numbers or messages is made for those.
+    """
     fields = types[short_name(type_name)]
+    if any(f.many and f.type not in BYTES for f in fields):
+        return ""
     return next((f.name for f in fields if f.many and f.size is None and f.type in BYTES), "")
 
 

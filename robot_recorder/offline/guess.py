@@ -21,6 +21,9 @@ from robot_recorder.offline.profile_draft import DraftStream, ProfileDraft
 _COMMAND = re.compile(
     r"command|cmd|action|target|goal|desired|setpoint|reference|leader|gello|(^|[/_])(lead|master)(?=[/_0-9]|$)"
 )
+_COMMAND_TYPE = re.compile(
+    r"/(JointTrajectory|Cmd[A-Z]\w*|\w*(Cmd|Command|Ctrl|Target|Goal|Set[pP]oint|Desired)s?)$"
+)
 _CONTEXT = re.compile(
     r"(^|/)(tf|tf_static|rosout|parameter_events|robot_description|clock|diagnostics)$"
 )
@@ -199,7 +202,7 @@ def _streams(
 def _streams_of(topic: TopicSummary, name: str, rate_hz: float, prefix: str) -> list[DraftStream]:
     """Return the streams of one topic: one, or one for each of its mappings."""
     guessed = topic.guessed or GuessedType()
-    role = guessed_role(topic.name).value
+    role = guessed_role(topic.name, topic.type).value
     drafts = []
     for number, guess in enumerate(guessed.streams or (None,)):
         several = number or sum(g.meaning == "joint_state" for g in guessed.streams) > 1
@@ -368,9 +371,10 @@ def _is_steady(times: Int64s, seconds: float) -> bool:
     return bool(alike.mean() >= _STEADY)
 
 
-def guessed_role(topic: str) -> Role:
-    """Guess from a topic's name whether it is an action or an observation."""
-    return Role.ACTION if _COMMAND.search(topic.lower()) else Role.OBSERVATION
+def guessed_role(topic: str, type_name: str = "") -> Role:
+    """Guess from the names of a topic and its type whether it is an action or an observation."""
+    commands = _COMMAND.search(topic.lower()) or _COMMAND_TYPE.search(type_name)
+    return Role.ACTION if commands else Role.OBSERVATION
 
 
 def profile_name(text: str) -> str:

@@ -33,7 +33,7 @@ _MOST_ANGLE = 2 * math.pi * 1.05
 
 
 @dataclass
-class JointGroup:
+class GuessedJoints:
     """Joints whose values are in fields of one message, or in those of the elements of an array.
 
     Attributes:
@@ -59,7 +59,7 @@ def read_joints(
     fields: Sequence[ReadField],
     every: Mapping[str, Sequence[ReadField]],
     any_array: bool = False,
-) -> list[JointGroup]:
+) -> list[GuessedJoints]:
     """Return the groups of joints.
 
     Args:
@@ -120,10 +120,10 @@ def _rank(one: ReadField, role: str) -> int:
 
 def _group(
     parent: str, stem: str, roles: Mapping[str, ReadField], siblings: Sequence[ReadField]
-) -> JointGroup:
+) -> GuessedJoints:
     position = roles["position"]
     suffix = "_".join(filter(None, (*parent.replace("[]", "").split("."), stem)))
-    group = JointGroup({}, suffix or "joints")
+    group = GuessedJoints({}, suffix or "joints")
     count = position.count
     used = {r: f for r, f in roles.items() if f.count == count and f.many == position.many}
     group.paths = {f.path for f in used.values()}
@@ -147,7 +147,7 @@ def _group(
     return group
 
 
-def _number(group: JointGroup, used: Mapping[str, ReadField], count: int, where: str) -> None:
+def _number(group: GuessedJoints, used: Mapping[str, ReadField], count: int, where: str) -> None:
     """Give joints numbers as names, except those that are not in use."""
     kept = _in_use(used, count)
     group.map["names"] = [f"joint_{n}" for n in kept]
@@ -228,11 +228,11 @@ def unit_of_angles(values: np.ndarray, whole: bool = False) -> tuple[str, str]:
     return "raw", f"values reach {most:.4g}, neither rad nor deg: give unit and scale"
 
 
-def _joined(parent: str, groups: Sequence[Mapping[str, ReadField]]) -> JointGroup:
+def _joined(parent: str, groups: Sequence[Mapping[str, ReadField]]) -> GuessedJoints:
     """Return the joints of several messages, named after the fields that have them."""
     roles = [r for r in _WORDS if all(r in g and g[r].count == 1 for g in groups)]
     names = [g["position"].parent.rpartition(".")[2] for g in groups]
-    group = JointGroup({"names": names}, parent.replace(".", "_") or "joints")
+    group = GuessedJoints({"names": names}, parent.replace(".", "_") or "joints")
     for role in roles:
         group.map[role] = [g[role].path for g in groups]
         group.paths |= {g[role].path for g in groups}
@@ -243,7 +243,7 @@ def _joined(parent: str, groups: Sequence[Mapping[str, ReadField]]) -> JointGrou
     return group
 
 
-def _name_apart(groups: Sequence[JointGroup]) -> None:
+def _name_apart(groups: Sequence[GuessedJoints]) -> None:
     """Give groups unlike suffixes, and their joints unlike names."""
     seen: set[str] = set()
     unnamed = [

@@ -82,7 +82,7 @@ def complete(request: pytest.FixtureRequest, write: Callable[[str], Path]) -> Co
         ("robot-recorder episodes --outcome ", {"unlabelled", "success", "failure"}),
         ("robot-recorder episodes --json --outcome f", {"failure"}),
         ("robot-recorder stats x --by t", {"task"}),
-        ("robot-recorder profile ", {"check", "guess"}),
+        ("robot-recorder profile ", {"check", "guess", "new"}),
         ("robot-recorder profile check --j", {"--json"}),
         ("robot-recorder check --j", {"--jobs", "--json"}),
         ("robot-recorder completion z", {"zsh"}),

@@ -11,6 +11,7 @@ from robot_recorder.model.arrays import Bools, Floats, Int64s
 from robot_recorder.model.check_result import Result, Threshold, at_most_warn
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.quality.checks.check import Check, EpisodeSummary, ValueCheck
+from robot_recorder.quality.checks.joints import scaled
 from robot_recorder.quality.checks.values import (
     MOST_SPANS,
     ConstantRuns,
@@ -106,7 +107,7 @@ class JointsFrozen(Frozen):
     Joints may rest anywhere, so only those count that are elsewhere when they change again.
     """
 
-    _LEAST = 0.015  # least jump after a freeze, rad or the unit of the joints, and also ...
+    _LEAST = 0.015  # least jump after a freeze, rad, and also ...
     _STEPS = 2.0  # ... so many times the usual step
 
     def __init__(self, stream: str, threshold: Threshold, range: float | None = None) -> None:
@@ -118,7 +119,7 @@ class JointsFrozen(Frozen):
 
     def add(self, values: Values) -> None:
         """Find runs of equal samples, and how far the joints are elsewhere afterwards."""
-        positions = values.columns("position/")
+        positions, scale = scaled(values.names, self.range)
         if not len(positions):
             return
         rows = values.rows
@@ -128,7 +129,7 @@ class JointsFrozen(Frozen):
             before = rows[place - 1] if place else self._before
             if before is not None:
                 before = widened(before[np.newaxis], rows.shape[1])[0]
-                jump = float(np.fmax.reduce(np.abs(rows[place] - before)[positions]))
+                jump = float(np.fmax.reduce(np.abs(rows[place] - before)[positions] / scale))
                 if jump > self._LEAST:
                     self._ended.append((*span, jump))
         if len(self._ended) > 2 * MOST_SPANS:

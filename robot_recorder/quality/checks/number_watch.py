@@ -13,9 +13,10 @@ from robot_recorder.messages.kinds import Sort, kind_of
 from robot_recorder.model.arrays import Bools, Floats, Int64s
 from robot_recorder.model.payloads import Messages
 from robot_recorder.model.streams import StreamConfig
+from robot_recorder.model.units import is_measured
 from robot_recorder.model.value_names import joint_of, split_name
 from robot_recorder.quality.checks.check import Check, Limits, ValueCheck
-from robot_recorder.quality.checks.joints import JointJump, JointNames, judged, scaled
+from robot_recorder.quality.checks.joints import JointJump, JointNames, scaled
 from robot_recorder.quality.checks.numbers import Undecodable
 from robot_recorder.quality.checks.values import Trace, Values, joined
 
@@ -210,7 +211,7 @@ class NumberWatch:
         if self.sort is Sort.TACTILE:
             columns = values.columns("normal/")
         elif self.sort is Sort.JOINTS:
-            columns = judged(values.names)
+            columns, scale = scaled(values.names, self.stream.quality.range)
         else:
             return
         if not len(columns):
@@ -220,5 +221,10 @@ class NumberWatch:
             trace.names = (f"normal {values.names[0].rpartition(' ')[2]}",)
             rows = rows.sum(axis=1, keepdims=True)
         elif len(trace.names) < len(columns):
-            trace.names = tuple(joint_of(values.names[c]) for c in columns)
+            names = [values.names[c] for c in columns.tolist()]
+            trace.names = tuple(map(joint_of, names))
+            units = zip(trace.names, names, scale.tolist())
+            trace.scales = {j: (split_name(n)[1], one) for j, n, one in units if not is_measured(n)}
+        if trace.scales:
+            rows = rows / scale
         trace.add(values.times, rows)

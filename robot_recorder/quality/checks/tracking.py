@@ -75,5 +75,7 @@ class TrackingError(_Tracking):
         self.fold(episode)
         found = self.usual()
         if found is not None:
-            words = f"{found.joint} was {found.error_rad:.2f} rad off its command"
+            observed = episode.joints.get(self.stream)
+            unit, one = (observed.scales if observed else {}).get(found.joint, ("rad", 1.0))
+            words = f"{found.joint} was {found.error_rad * one:.2f} {unit} off its command"
             yield self.say(found.error_rad, words)

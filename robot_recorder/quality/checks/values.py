@@ -68,12 +68,15 @@ class Trace:
 
     Attributes:
         names: names of the columns.
+        scales: unit, and what one rad is in it, of columns that are neither angles nor lengths;
+            their rows are in rad all the same.
     """
 
     names: tuple[str, ...] = ()
     _times: list[Int64s] = field(default_factory=list)
     _rows: list[Floats] = field(default_factory=list)
     _slot: int = -1
+    scales: dict[str, tuple[str, float]] = field(default_factory=dict)
 
     def add(self, times: Int64s, rows: Floats) -> None:
         """Take samples, keeping the first of each period of 20 ms."""
@@ -107,7 +110,8 @@ class Trace:
     def before(self, time_ns: int) -> Trace:
         """Return the part before a time, as a view without a copy."""
         end = int(self.times.searchsorted(time_ns))
-        return Trace(self.names, [self.times[:end]], [self.rows[:end]], self._slot)
+        rows = self.rows[:end]
+        return Trace(self.names, [self.times[:end]], [rows], self._slot, self.scales)
 
     def without(self, names: Collection[str]) -> Trace:
         """Return the trace without some of its columns."""
@@ -115,7 +119,7 @@ class Trace:
             return self
         kept = [at for at, name in enumerate(self.names) if name not in names]
         left = tuple(self.names[at] for at in kept)
-        return Trace(left, [self.times], [self.rows[:, kept]], self._slot)
+        return Trace(left, [self.times], [self.rows[:, kept]], self._slot, self.scales)
 
     def cut(self, time_ns: int) -> None:
         """Drop the samples before a time."""
@@ -158,6 +162,8 @@ def joined(traces: Sequence[Trace]) -> Trace:
     rows = [densest.rows, *(t.at(densest.times) for t in traces if t is not densest)]
     names = [densest.names, *(t.names for t in traces if t is not densest)]
     whole = Trace(tuple(name for part in names for name in part))
+    for trace in traces:
+        whole.scales |= trace.scales
     whole.add(densest.times, np.concatenate(rows, axis=1))
     return whole
 

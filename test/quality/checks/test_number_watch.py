@@ -103,3 +103,31 @@ def test_joints_are_checked_in_order_of_stamps_within_disorder_ms(at_once: int) 
         found = inspector.report(T0, T0, T0 + 3 * NS, None)
         (jumps[disorder_ms],) = [r.figure for r in found.results if r.check == "joint_jump"]
     assert jumps[0] > 0 and jumps[200] == 0
+
+
+HAND = """robot: hand
+streams:
+  state: {topic: a/joint_states, type: sensor_msgs/msg/JointState, role: observation, rate_hz: 100, unit: percent}
+  command: {topic: b/joint_states, type: sensor_msgs/msg/JointState, role: action, rate_hz: 100, unit: percent,
+            of: state}
+"""
+
+
+@pytest.mark.parametrize("stuck", [False, True])
+def test_joints_in_percent_follow_their_commands_or_are_found_stuck(stuck: bool) -> None:
+    inspector = Inspector(parse_profile(HAND, "hand"), None, Eyes())
+    state, command = inspector._profile.streams
+    stamps = T0 + np.arange(800, dtype=np.int64) * NS // 100
+    wanted = 50 + 40 * np.sin(np.arange(800) / 60)
+    measured = np.round(50 + 40 * np.sin((np.arange(800) - 6) / 60) - 8)  # whole percents, late
+    if stuck:
+        measured[200:700] = measured[200]
+    for stream, values in ((state, measured), (command, wanted)):
+        messages = [named_joints(int(s), ("lever",), [float(v)]) for s, v in zip(stamps, values)]
+        inspector.add(stream, stamps, stamps, messages)
+    results = {r.check: r for r in report(inspector, 8.0).results if r.stream == "state"}
+    assert (results["joint_frozen"].figure > 3) == stuck
+    if not stuck:
+        assert results["tracking_lag"].figure == pytest.approx(0.06, abs=0.02)
+        assert "lever was 8." in results["tracking_error"].sentence
+        assert "% off its command" in results["tracking_error"].sentence
