@@ -164,7 +164,7 @@ COMMAND = Command(
     examples=(
         "robot-recorder show EPISODE",
         "robot-recorder show /data/episodes --out report.html",
-        "robot-recorder show EPISODE --stream left_arm --stream left_touch",
+        "robot-recorder show EPISODE --stream joint_states",
         "robot-recorder show /data/episodes/*_lift_box --out comparison.png",
     ),
     add_arguments=_add_arguments,

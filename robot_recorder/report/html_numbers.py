@@ -24,6 +24,7 @@ _NUMBERS = 1_300_000  # most numbers of all curves together
 _FEWEST = 200  # points that a curve keeps at least
 _STEPS = 65534  # codes of a column's range; one more stands for NaN
 _UNFOLDED = 8  # panels of a stream, and of all streams of unknown types, that are unfolded at first
+_FEW_CURVES = 4  # whose legend fits a low plot
 _WIDE = 60  # columns; a series with more has cells
 _LISTED = 60  # constant values that a panel lists
 _SPIKY = 500  # a range this many times that of most values would make 16 bits too coarse for them
@@ -57,7 +58,8 @@ def _folding(panels: Sequence[Panel]) -> Iterator[tuple[Panel, bool]]:
         folded = []
         for panel in mine:
             unknown += panel.topic.sort is Sort.NUMBERS
-            crowded = len(mine) > _UNFOLDED and not panel.is_main
+            many = len(mine) > _UNFOLDED or panel.topic.sort is Sort.POSE  # orientations say little
+            crowded = many and not panel.is_main and bool(panel.curves or len(mine) > _UNFOLDED)
             if crowded or (panel.topic.sort is Sort.NUMBERS and unknown > _UNFOLDED):
                 folded.append(panel)
             else:
@@ -113,7 +115,7 @@ def _height(panel: Panel) -> int:
         return min(max((7 if len(panel.pads) == 1 else 13) * len(panel.curves), 84), 240)
     if panel.topic.sort is Sort.JOINTS:
         return 240 if panel.is_main else 170
-    return 130
+    return 130 if len(panel.curves) > _FEW_CURVES else 100
 
 
 def _curve(curve: Curve, store: _Store) -> dict[str, Any]:

@@ -116,9 +116,12 @@ def _plot_pad_beside(axes: Any, panel: Panel) -> None:
     at = strongest_moment(panel)
     share = (_ROOM_BESIDE * pad.rows / pad.cols) / _HEAT_ASPECT
     tall = min(0.8, share)
-    box = axes.inset_axes((1.085, 0.95 - tall, _ROOM_BESIDE * tall / share, tall))
-    _draw_cells(box, panel, pad, at)
-    box.set_xlabel(f"at {at:.1f} s", fontsize=7.5, labelpad=2)
+    place = 1.085, 0.95 - tall, _ROOM_BESIDE * tall / share, tall
+    _draw_cells(axes, panel, pad, at, place)
+    axes.text(
+        place[0] + place[2] / 2, place[1] - 0.03, f"at {at:.1f} s", transform=axes.transAxes,
+        fontsize=7.5, ha="center", va="top",
+    )  # fmt: skip
 
 
 def plot_pads(axes: Any, panel: Panel) -> None:
@@ -126,17 +129,30 @@ def plot_pads(axes: Any, panel: Panel) -> None:
     assert panel.series is not None
     axes.axis("off")
     at = strongest_moment(panel)
+    size = 7.5 if len(panel.pads) <= 12 else 6
     for pad, place in zip(panel.pads, _boxes(axes, panel.pads)):
-        box = axes.inset_axes(place)
-        _draw_cells(box, panel, pad, at)
-        size = 7.5 if len(panel.pads) <= 12 else 6
-        box.set_xlabel(pad.name + ("" if pad.is_known else "*"), fontsize=size, labelpad=2)
+        _draw_cells(axes, panel, pad, at, place)
+        name = pad.name + ("" if pad.is_known else "*")
+        axes.text(
+            place[0] + place[2] / 2, place[1] - 0.03, name, transform=axes.transAxes, fontsize=size,
+            ha="center", va="top",
+        )  # fmt: skip
     text = f"at {at:.2f} s" + ("" if all(p.is_known for p in panel.pads) else "\n* order only")
     axes.text(-0.008, 0.6, text, transform=axes.transAxes, ha="right", va="center")
 
 
-def _draw_cells(box: Any, panel: Panel, pad: PadCells, at: float) -> None:
-    """Draw the cells of a pad in rows and columns at a time, s since the start."""
+def _draw_cells(
+    axes: Any, panel: Panel, pad: PadCells, at: float, box: tuple[float, float, float, float]
+) -> None:
+    """Draw the cells of a pad in rows and columns.
+
+    Args:
+        axes: of the plot.
+        panel: of the pad.
+        pad: the pad.
+        at: time, s since the start.
+        box: left, bottom, width and height, shares of the axes.
+    """
     assert panel.series is not None
     place = int(np.abs(panel.series.times_s - at).argmin())
     low, high = panel.limits
@@ -144,10 +160,20 @@ def _draw_cells(box: Any, panel: Panel, pad: PadCells, at: float) -> None:
     cmap.set_bad(_NO_CELL)
     cells = np.full(pad.rows * pad.cols, np.nan)
     cells[: len(pad.columns)] = panel.series.values[place, pad.columns]
-    box.imshow(cells.reshape(pad.rows, pad.cols), cmap=cmap, vmin=low, vmax=high,
-               interpolation="nearest", aspect="auto")  # fmt: skip
-    box.set_xticks([])
-    box.set_yticks([])
+    left, bottom, wide, tall = box
+    limits = axes.get_ylim()  # which imshow changes
+    drawn = axes.imshow(
+        cells.reshape(pad.rows, pad.cols), cmap=cmap, vmin=low, vmax=high, interpolation="nearest",
+        extent=(left, left + wide, bottom, bottom + tall), transform=axes.transAxes,
+        aspect="auto", clip_on=False,
+    )  # fmt: skip
+    drawn.set_clip_path(None)
+    axes.set_ylim(limits)
+    frame = plt.Rectangle(
+        (left, bottom), wide, tall, transform=axes.transAxes, fill=False, linewidth=0.8,
+        clip_on=False,
+    )  # fmt: skip
+    axes.add_patch(frame)
 
 
 def strongest_moment(panel: Panel) -> float:
