@@ -185,7 +185,7 @@ ACROSS = {
     "cli/test_json.py", "cli/test_matrix.py", "cli/test_terminal.py", "extending/test_extending.py",
     "launch/test_playback.py", "nodes/test_faults.py", "nodes/test_keeping.py", "nodes/test_parameters.py",
     "nodes/test_parity.py", "nodes/test_security.py", "recorder/test_memory.py", "recorder/test_shortage.py",
-    "robots/test_live.py", "robots/test_profiles.py", "robots/test_shapes.py", "sim/test_rviz_layout.py",
+    "robots/test_guess.py", "robots/test_live.py", "robots/test_profiles.py", "robots/test_shapes.py", "sim/test_rviz_layout.py",
 }  # fmt: skip
 HOLDS = "Holds also: "
 

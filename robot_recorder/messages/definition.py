@@ -205,6 +205,17 @@ def begins_with_header(type_name: str, definition: str) -> bool:
     return bool(fields) and fields[0] == Field(fields[0].name, "std_msgs/Header")
 
 
+def is_time(name: str, types: MessageTypes) -> bool:
+    """Return whether a type is a time: seconds and nanoseconds, as ROS's own or a vendor's."""
+    if name in PRIMITIVES or name in TEXTS:
+        return False
+    fields = types[name]
+    whole = len(fields) == 2 and not any(f.many or f.type[:5] == "float" for f in fields)
+    return whole and bool(
+        re.match(r"t?v?_?sec", fields[0].name) and re.match(r"t?v?_?n(ano)?_?s", fields[1].name)
+    )
+
+
 def carried_bytes(type_name: str, types: MessageTypes) -> str:
     """Return the field of a type that is made to carry bytes, such as a picture; empty: none.
 

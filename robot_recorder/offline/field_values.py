@@ -149,6 +149,9 @@ def _fields(types: MessageTypes, type_name: str, parent: str, depth: int) -> Ite
     for member in types[type_name]:
         path = f"{parent}.{member.name}" if parent else member.name
         if member.type == _HEADER:
+            if parent.endswith("[]") and not member.many:  # may be the name of the element
+                name = f"{member.name}.frame_id"
+                yield ReadField(f"{parent}.{name}", parent, type_name, name, "string")
             continue
         sort, axes = shape_of(types, member.type)
         plain = member.type in PRIMITIVES or member.type in TEXTS or member.type in TIMES

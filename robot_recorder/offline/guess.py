@@ -11,7 +11,7 @@ import numpy as np
 
 from robot_recorder.alignment.command_pairing import JointStream, nearest_topics, pair
 from robot_recorder.configuration.profile import MESSAGE_TYPE, RESERVED_TOPICS
-from robot_recorder.messages.kinds import CAMERA_INFO, JOINT_STATE, KINDS
+from robot_recorder.messages.kinds import CAMERA_INFO, KINDS, Sort, sort_of
 from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.streams import NS_PER_MS, Role
@@ -22,8 +22,9 @@ _COMMAND = re.compile(
     r"command|cmd|action|target|goal|desired|setpoint|reference|leader|gello|(^|[/_])(lead|master)(?=[/_0-9]|$)"
 )
 _COMMAND_TYPE = re.compile(
-    r"/(JointTrajectory|Cmd[A-Z]\w*|\w*(Cmd|Command|Ctrl|Target|Goal|Set[pP]oint|Desired)s?)$"
+    r"/(JointTrajectory|Cmd[A-Z]\w*|\w*(Cmd|Command|Ctrl|Control|Target|Goal|Set[pP]oint|Desired)s?)$"
 )
+_MORE_COMMANDS = re.compile(r"ctrl(?![a-z])|(^|[/_])traj(?=[/_]|$)|(^|/)control_")
 _CONTEXT = re.compile(
     r"(^|/)(tf|tf_static|rosout|parameter_events|robot_description|clock|diagnostics)$"
 )
@@ -78,7 +79,7 @@ class TopicSummary:
         disorder_ns: largest difference by which a message is stamped before an earlier one.
         guessed: what its messages seem to be, for a type that nobody described; None: not tried.
         unit: suspected unit of a JointState, and how that is known; empty: rad.
-        joints: names of the joints in a JointState.
+        joints: names of the joints in messages of a known type; empty: unknown.
         numbers: how many numbers a plain array has; 0: it is none, or the number varies.
         stamps: what is unusual about its header stamps; empty: nothing.
         device: whether its header stamps are those of a clock of its own.
@@ -202,7 +203,7 @@ def _streams(
 def _streams_of(topic: TopicSummary, name: str, rate_hz: float, prefix: str) -> list[DraftStream]:
     """Return the streams of one topic: one, or one for each of its mappings."""
     guessed = topic.guessed or GuessedType()
-    role = guessed_role(topic.name, topic.type).value
+    role = _role_of(topic).value
     drafts = []
     for number, guess in enumerate(guessed.streams or (None,)):
         several = number or sum(g.meaning == "joint_state" for g in guessed.streams) > 1
@@ -225,6 +226,12 @@ def _streams_of(topic: TopicSummary, name: str, rate_hz: float, prefix: str) -> 
     for why in guessed.refused:
         drafts[0].remark("", f"not read {why}")
     return drafts
+
+
+def _role_of(topic: TopicSummary) -> Role:
+    """Guess the role also by words that are less sure, if the messages look like joints."""
+    more = (topic.guessed or topic.joints) and _MORE_COMMANDS.search(topic.name.lower())
+    return Role.ACTION if more else guessed_role(topic.name, topic.type)
 
 
 def _stamp(topic: TopicSummary, guessed: GuessedType, drafts: list[DraftStream]) -> None:
@@ -270,20 +277,44 @@ def _names(topics: list[TopicSummary], prefix: str = "") -> dict[str, str]:
 
 def _pair_commands(streams: list[DraftStream]) -> None:
     """Write which stream follows each command, as far as names and numbers of joints tell."""
-    by_name = {s.name: s for s in streams if _is_joints(s)}
-    sides: dict[str, list[JointStream]] = {"action": [], "observation": []}
-    for stream in by_name.values():
-        sides[stream.role].append(JointStream(stream.name, stream.topic, frozenset({"any"})))
+    by_name = {s.name: s for s in streams if _is_joints(s) and not s.of}
     mapped = any(s.meaning for s in by_name.values())
+    sides: dict[str, list[JointStream]] = {"action": [], "observation": []}
+    labels = {s.name: _joint_labels(s) for s in by_name.values()}
+    observed_labels = {
+        x for s in by_name.values() if s.role == "observation" for x in labels[s.name]
+    }
+    for stream in by_name.values():
+        if stream.role in sides:
+            joints = labels[stream.name]
+            if not joints & observed_labels:  # other names for the same joints, perhaps
+                joints |= {f"as many as {len(joints)}"}
+            sides[stream.role].append(JointStream(stream.name, stream.topic, joints))
     if not sides["observation"] or (len(sides["observation"]) < 2 and not mapped):
         return
     found = pair(sides["action"], sides["observation"], lambda command, observed: 0.0)
     for observed, commands in found.commands.items():
         for command in commands if len(commands) == 1 else ():
-            if by_name[command].of:
-                continue
             if len(sides["observation"]) > 1 or by_name[observed].meaning:
                 _follow(by_name[command], by_name[observed])
+
+
+def _joint_labels(stream: DraftStream) -> frozenset[str]:
+    """Return what a stream's joints may be matched by: their names, or how many there are.
+
+    A command without names follows a stream with as many joints, named or not.
+    """
+    listed = stream.map.get("names")
+    renamed = stream.map.get("rename")
+    names = set(renamed.values()) if isinstance(renamed, dict) else set(stream.joints)
+    count = len(names)
+    if isinstance(listed, list):
+        names, count = set(), stream.elements or len(listed)
+    if not names and not count:
+        return frozenset({"any"})
+    if stream.role == "observation" or not names:
+        names.add(f"as many as {count}")
+    return frozenset({*names, "any"} if not count else names)
 
 
 def _name_numbers(streams: list[DraftStream]) -> None:
@@ -312,13 +343,17 @@ def _joint_names(stream: DraftStream) -> Sequence[str]:
 
 
 def _is_joints(stream: DraftStream) -> bool:
-    return stream.meaning == "joint_state" or (not stream.meaning and stream.type == JOINT_STATE)
+    known = not stream.meaning and sort_of(stream.type) is Sort.JOINTS
+    return stream.meaning == "joint_state" or known
 
 
 def _follow(command: DraftStream, observed: DraftStream) -> None:
     """Let a command have the names of the joints that follow it."""
     command.of = observed.name
     mine, others = command.map.get("names"), observed.map.get("names")
+    if isinstance(mine, list) and observed.joints and len(mine) == len(observed.joints):
+        command.map["names"] = list(observed.joints)
+        command.remarks["map.names"] = [f"those of {observed.name}, if they are in the same order"]
     if not (isinstance(mine, list) and isinstance(others, list)):
         return
     if len(mine) != len(others) and command.elements == observed.elements > 0:

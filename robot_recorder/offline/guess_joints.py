@@ -11,7 +11,12 @@ import numpy as np
 
 from robot_recorder.messages.definition import PRIMITIVES
 from robot_recorder.offline.field_values import ReadField
-from robot_recorder.offline.guess_names import element_names, numbers_as_names, sibling_names
+from robot_recorder.offline.guess_names import (
+    element_names,
+    is_number,
+    numbers_as_names,
+    sibling_names,
+)
 
 # The most telling first.
 _WORDS: dict[str, tuple[str, ...]] = {
@@ -26,9 +31,11 @@ _CURRENTS = {"current", "currents", "cur"}
 _OTHER = {"raw", "limit", "lower", "upper", "min", "max", "temperature", "error", "err", "offset",
           "kp", "kd", "acc", "ddq", "mode", "status", "variance", "covariance", "var", "std", "end",
           "ee", "eef", "tcp", "cartesian", "tool", "flange", "pose"}  # fmt: skip
+_WANTED = {"desired", "commanded", "des", "dot", "d"}  # wanted values beside measured ones
 _UNSAID = {"joint", "joints", "cmd", "command", "commands", "target", "targets", "goal", "motor",
            "motors"}  # fmt: skip
 _MOST_JOINTS = 200
+_Parts = dict[tuple[str, str], dict[str, ReadField]]  # by parent and stem, then by role
 _MOST_ANGLE = 2 * math.pi * 1.05
 
 
@@ -42,6 +49,7 @@ class GuessedJoints:
         remarks: by key.
         unit: of the positions; empty: rad.
         paths: of the fields.
+        named: path of the names; empty: none.
         index: of the elements of the array that unnamed joints are; empty: all.
         elements: length of that array; 0: unknown.
     """
@@ -51,6 +59,7 @@ class GuessedJoints:
     remarks: dict[str, list[str]] = field(default_factory=dict)
     unit: str = ""
     paths: set[str] = field(default_factory=set)
+    named: str = ""
     index: str = ""
     elements: int = 0
 
@@ -67,7 +76,7 @@ def read_joints(
         every: all fields by the message that has them, for names.
         any_array: whether arrays that are only called joint or command are positions, too.
     """
-    parts: dict[tuple[str, str], dict[str, ReadField]] = {}
+    parts: _Parts = {}
     for one in fields:
         array = one.many and not one.whole and not one.sort and one.count > 1
         unsaid = any_array and array and {*one.words} <= _UNSAID
@@ -75,29 +84,52 @@ def read_joints(
             known = parts.setdefault((one.parent, stem), {})
             if role not in known or rank < _rank(known[role], role):
                 known[role] = one
+    _take_in(parts)
     found = []
     single: dict[str, list[dict[str, ReadField]]] = {}
     for (parent, stem), roles in parts.items():
         position = roles.get("position")
-        if position is None:
+        if position is None or not 0 < position.count <= _MOST_JOINTS:
             continue
         if not position.in_array and not position.many:
             # One message for each joint, such as ``hip.q`` and ``knee.q``.
             if "." in position.path and "[]" not in parent and len(roles) > 1:
                 single.setdefault(parent.rpartition(".")[0], []).append(roles)
-            continue
-        if 0 < position.count <= _MOST_JOINTS:
+        elif any_array or not _is_no_joint(parent, stem, parts):
             found.append(_group(parent, stem, roles, every.get(parent, ())))
     found += [_joined(parent, groups) for parent, groups in single.items() if len(groups) > 1]
     _name_apart(found)
     return found
 
 
+def _is_no_joint(parent: str, stem: str, parts: _Parts) -> bool:
+    """Return whether positions are wanted ones beside measured ones, or one or two lonely numbers."""
+    roles = parts[parent, stem]
+    position, words = roles["position"], {*stem.split("_")}
+    beside = [s for (where, s), r in parts.items() if where == parent and "position" in r]
+    wanted = bool(_WANTED & words) and any(not _WANTED & {*s.split("_")} for s in beside)
+    lonely = len(roles) == 1 and position.count < 3 and not position.in_array
+    return wanted or (lonely and not words & {"joint", "hand", "gripper", "finger"})
+
+
+def _take_in(parts: _Parts) -> None:
+    """Add velocities and efforts with other names to the only positions beside them."""
+    for (parent, _), roles in list(parts.items()):
+        beside = [p for (where, _), p in parts.items() if where == parent and "position" in p]
+        if "position" in roles or len(beside) != 1:
+            continue
+        position = beside[0]["position"]
+        for role, one in roles.items():
+            same = one.count == position.count and one.many == position.many
+            if same and (one.many or one.in_array) and not _WANTED & set(one.words):
+                beside[0].setdefault(role, one)
+
+
 def _roles(one: ReadField) -> list[tuple[str, str, int]]:
     """Return what a field may be, the other words of its name, and how telling it is."""
     if one.sort or one.type not in PRIMITIVES or one.type == "bool" or _OTHER & set(one.words):
         return []
-    if not one.count or one.path.count("[]") > 1:
+    if not one.count or one.path.count("[]") > 1 or is_number(one):
         return []
     found = []
     for role in _WORDS:
@@ -130,7 +162,7 @@ def _group(
     names = element_names(siblings) if position.in_array and not position.many else (
         sibling_names(siblings, count))  # fmt: skip
     if names is not None:
-        group.map["names"] = names.path
+        group.map["names"] = group.named = names.path
         if numbers_as_names(names):
             group.map["rename"] = {text: f"joint_{text}" for text in names.texts}
             group.remarks["map.rename"] = ["messages number the joints: give each number a name"]
@@ -220,6 +252,9 @@ def unit_of_angles(values: np.ndarray, whole: bool = False) -> tuple[str, str]:
         return "raw", f"whole numbers up to {most:g}: write percent, or give unit and scale"
     if most <= _MOST_ANGLE:
         return "", ""
+    least = float(values[np.isfinite(values)].min())
+    if least >= -0.05 * most and most <= 130 and values.shape[-1:] in ((1,), (2,)):
+        return "raw", f"values from {least:.4g} to {most:.4g}: write percent, mm or deg"
     if most <= 360:
         return (
             "deg",

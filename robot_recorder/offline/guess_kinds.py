@@ -43,7 +43,7 @@ def guess_meanings(fields: Sequence[ReadField], stamp: str = "") -> list[Guessed
 def _joints(fields: Sequence[ReadField], every: Sequence[ReadField]) -> Iterator[GuessedStream]:
     for group in read_joints(fields, by_parent(every)):
         guess = GuessedStream("joint_state", group.map, group.suffix, group.remarks, group.unit)
-        guess.paths, guess.index = group.paths, group.index
+        guess.paths, guess.index, guess.named = group.paths, group.index, group.named
         guess.elements = group.elements
         yield guess
 

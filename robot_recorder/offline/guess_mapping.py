@@ -62,7 +62,7 @@ def guess_type(
             refused.append(f"as {guess.meaning}: {why}")
         else:
             kept.append(guess)
-    used = {path for guess in kept for path in guess.paths}
+    used = {path for guess in kept for path in (*guess.paths, guess.named)}
     rest = [f.path for f in fields if f.count and not f.covers and f.path not in {*used, time}]
     return GuessedType(tuple(kept), stamp, tuple(rest), tuple(refused))
 

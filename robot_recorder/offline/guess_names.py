@@ -15,12 +15,27 @@ _NAMES = {"name", "names", "id", "ids", "joint", "motor", "index", "label", "pos
 def element_names(members: Sequence[ReadField]) -> ReadField | None:
     """Return the field that names the elements of an array: all different; None: there is none."""
     fitting = [
-        m for m in members
-        if not m.many and (m.type in TEXTS or (m.whole and {"name", "id", "index"} & set(m.words)))
-        and _are_names(m.texts)
+        m for m in members if not m.many and (m.type in TEXTS or is_number(m)) and _are_names(m.texts)
     ]  # fmt: skip
     fitting.sort(key=lambda m: (m.type not in TEXTS, not _NAMES & set(m.words), "frame" in m.words))
     return fitting[0] if fitting else None
+
+
+def is_number(one: ReadField) -> bool:
+    """Return whether a field numbers the elements of an array: never changing, all different."""
+    if (
+        one.many
+        or not one.in_array
+        or not one.whole
+        or not {"name", "id", "index", "pos", "position"} & set(one.words)
+    ):
+        return False
+    constant = len(one.values) and bool((one.values == one.values[:1]).all())
+    return (
+        (bool(constant) and one.count > 1 and _are_names(one.texts))
+        or "name" in one.words
+        or "id" in one.words
+    )
 
 
 def sibling_names(members: Sequence[ReadField], count: int) -> ReadField | None:

@@ -12,12 +12,14 @@ from robot_recorder.offline.field_values import (
     VECTOR,
     WRENCH,
     ReadField,
+    name_words,
 )
 from robot_recorder.offline.guess_imu import DOUBTS, TURN_WORDS, is_unit, quaternion_order
 from robot_recorder.offline.guess_names import element_names, sibling_names
 from robot_recorder.offline.guessed_stream import GuessedStream, by_parent, suffix_of
 
 _PLACE = {"position", "pos", "translation", "xyz", "p"}
+_NO_VECTOR = {"accel", "acc", "acceleration", "collision", "contact", "is"}  # of forces, of motion
 _FORCE, _TORQUE = {"force", "f"}, {"torque", "moment", "m", "t", "tau"}
 
 
@@ -49,7 +51,7 @@ def _named_poses(one: ReadField, siblings: Sequence[ReadField]) -> GuessedStream
     count = one.count // 7
     names = sibling_names(siblings, count)
     if names is not None and one.fixed:
-        guess.map["names"] = names.path
+        guess.map["names"] = guess.named = names.path
     else:
         guess.map |= _numbered_bodies(guess, one)
     guess.map["pose"] = f"{one.path}[]"
@@ -68,6 +70,7 @@ def _poses_of_elements(
     if not poses and (place is None or turn is None or names is None):
         return
     guess = GuessedStream("poses", {}, suffix_of(parent))
+    guess.named = names.path if names is not None else ""
     if names is None:
         guess.map = {**_numbered_bodies(guess, poses[0]), "pose": poses[0].path}
         guess.paths = poses[0].claims
@@ -157,7 +160,8 @@ def _whole_vectors(parent: str, members: Sequence[ReadField]) -> Iterator[Guesse
         about_force = {"wrench", "ft"} & words or {"force", "torque"} <= words
         six = not one.sort and one.many and one.count == 6 and about_force and not one.whole
         sort = WRENCH if six else one.sort
-        if sort in (WRENCH, TWIST) and (six or not one.many):
+        about = {*one.words, *name_words(one.type.rpartition("/")[2])}
+        if sort in (WRENCH, TWIST) and (six or not one.many) and not about & _NO_VECTOR:
             name = suffix_of(parent, one.name)
             yield GuessedStream(sort, {sort: one.path}, name, paths=one.claims)
 
@@ -167,6 +171,6 @@ def _three(members: Sequence[ReadField], words: set[str], without: set[str]) -> 
     for one in members:
         mine = {w for w in one.words if len(w) > 1 or one.covers}
         vector = one.sort == VECTOR or (one.many and not one.sort and not one.whole)
-        if one.count == 3 and vector and mine & words and not mine & without:
+        if one.count == 3 and vector and mine & words and not mine & (without | _NO_VECTOR):
             return one
     return None

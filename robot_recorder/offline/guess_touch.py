@@ -18,7 +18,8 @@ from robot_recorder.offline.guessed_stream import (
 
 _TOUCH = {"pressure", "pressures", "press", "touch", "tactile", "taxel", "taxels", "tac", "force",
           "forces", "skin"}  # fmt: skip
-_NOT_TOUCH = {"temperature", "temp", "lost", "reserve", "status", "torque", "count"}
+_NOT_TOUCH = {"temperature", "temp", "lost", "reserve", "status", "torque", "count",
+              "offset", "time", "id", "direction", "proximity", "capacity"}  # fmt: skip
 _OWN_UNIT = "the sensor's own unit; write Pa or N if it is one"
 
 
@@ -31,23 +32,64 @@ def read_touch(fields: Sequence[ReadField], every: Sequence[ReadField]) -> Itera
     """
     groups = by_parent(every)
     pads: list[ReadField] = []
+    claimed: set[str] = set()
+    for force in _all_forces(fields, groups):
+        claimed |= force.paths
+        yield force
     for parent, members in by_parent(fields).items():
-        for one in members:
-            numbers = one.type in PRIMITIVES and one.type != "bool" and not one.sort
-            if not (numbers and _is_touch(one) and one.count >= 2):
-                continue
-            if one.in_array:
-                elements = elements_of(groups[parent])
-                if not (one.many and elements and one.count == 3 * elements):  # vectors
-                    yield _pad_array(one, groups)
-            elif one.many:
-                pads.append(one)
-        yield from _force_arrays(parent, members, groups)
+        fitting = [m for m in members if m.path not in claimed and _is_touch(m)]
+        if not parent.endswith("[]"):
+            pads += [m for m in fitting if m.many]
+        else:
+            yield from _pads_of_elements(parent, fitting, groups)
     if pads:
         yield _pads(pads)
 
 
+def _all_forces(
+    fields: Sequence[ReadField], groups: dict[str, list[ReadField]]
+) -> Iterator[GuessedStream]:
+    """Yield forces in x, y and z; of a sensor's raw counts and forces only the forces."""
+    parents = by_parent(fields)
+    seen: set[str] = set()
+    for parent in sorted(parents, key=lambda p: all(m.whole for m in parents[p])):
+        for force in _force_arrays(parent, parents[parent], groups):
+            each = str(force.map.get("each", ""))
+            if each not in seen:
+                yield force
+            seen |= {each} - {""}
+
+
+def _pads_of_elements(
+    parent: str, members: Sequence[ReadField], groups: dict[str, list[ReadField]]
+) -> Iterator[GuessedStream]:
+    """Yield the pads of an array of messages: of each array, and of the single numbers together."""
+    elements = elements_of(groups[parent])
+    arrays = [m for m in members if m.many and not (elements and m.count == 3 * elements)]
+    for one in arrays:
+        yield _pad_array(one, groups, len(arrays) > 1)
+    single = [m for m in members if not m.many and not {"x", "y", "z"} & {*m.words}]
+    if not single or arrays:
+        return
+    normal = [m for m in single if "normal" in m.words] or [
+        m for m in single if _stem(m) == _stem(single[0])
+    ]
+    guess = _pad_array(normal[0], groups, False)
+    if len(normal) > 1:
+        guess.map = {"normal": [m.path for m in normal]}
+        guess.paths = {m.path for m in normal}
+        if elements and all(m.fixed for m in normal):
+            guess.map |= {"rows": len(normal), "cols": elements}
+    yield guess
+
+
+def _stem(one: ReadField) -> tuple[str, ...]:
+    return tuple(word for word in one.words if not word.isdigit())
+
+
 def _is_touch(one: ReadField) -> bool:
+    if one.sort or one.type not in PRIMITIVES or one.type == "bool" or one.count < 2:
+        return False
     words = {*one.words, *name_words(one.parent.rpartition(".")[2])[-1:]}
     if one.many:
         words |= {*name_words(one.within.rpartition("/")[2])}
@@ -81,10 +123,11 @@ def guessed_shape(count: int) -> tuple[int, int] | None:
     return (rows, columns) if columns and rows <= 4 * columns else None
 
 
-def _pad_array(one: ReadField, groups: dict[str, list[ReadField]]) -> GuessedStream:
+def _pad_array(one: ReadField, groups: dict[str, list[ReadField]], several: bool) -> GuessedStream:
     """Return the pads of an array of messages, with an array or a number each."""
     parent = one.parent
-    guess = GuessedStream("tactile", {}, suffix_of(parent), unit="raw", paths={one.path})
+    suffix = suffix_of(parent, one.name if several else "")
+    guess = GuessedStream("tactile", {}, suffix, unit="raw", paths={one.path})
     guess.remarks["unit"] = [_OWN_UNIT]
     names = element_names(groups.get(parent, []))
     if names is not None and parent.count("[]") == 1 and one.many:

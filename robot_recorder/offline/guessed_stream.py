@@ -20,6 +20,7 @@ class GuessedStream:
         remarks: by key of the mapping, or by "": what a person should know.
         unit: of the values; empty: not written.
         paths: of the fields that it reads.
+        named: path of the names; empty: none.
         index: of the elements of the array that unnamed joints are; empty: all.
         elements: length of that array; 0: unknown.
     """
@@ -30,6 +31,7 @@ class GuessedStream:
     remarks: dict[str, list[str]] = field(default_factory=dict)
     unit: str = ""
     paths: set[str] = field(default_factory=set)
+    named: str = ""
     index: str = ""
     elements: int = 0
 

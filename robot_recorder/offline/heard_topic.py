@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,12 +10,12 @@ import numpy as np
 
 from robot_recorder.bags.columns import read_columns
 from robot_recorder.messages.cdr import HEAD, CdrReader, head_rows, header_stamps_ns
-from robot_recorder.messages.decoders import decode_joint_state
+from robot_recorder.messages.decoders import Decoded
 from robot_recorder.messages.definition import begins_with_header
-from robot_recorder.messages.kinds import JOINT_STATE, KINDS, Sort, sort_of
+from robot_recorder.messages.kinds import KINDS, Sort, sort_of, stream_decoder
 from robot_recorder.model.arrays import Int64s
-from robot_recorder.model.errors import DecodeError
-from robot_recorder.model.streams import NS_PER_MS, NS_PER_S
+from robot_recorder.model.errors import ConfigError, DecodeError
+from robot_recorder.model.streams import NS_PER_MS, NS_PER_S, Role, StreamConfig
 from robot_recorder.model.value_names import joint_of
 from robot_recorder.offline.guess import PLAIN_ARRAYS, TopicSummary
 from robot_recorder.offline.guess_joints import unit_of_angles
@@ -95,7 +95,7 @@ def described(summary: TopicSummary, topic: HeardTopic) -> TopicSummary:
         guessed = guess_type(topic.type, topic.definition, messages, receives)
         if len(stamps) and stamps.all():  # a header is the first choice
             guessed = GuessedType(guessed.streams, None, guessed.rest, guessed.refused)
-    unit, joints, numbers = _about_values(topic.type, messages)
+    unit, joints, numbers = _about_values(topic, messages)
     return replace(
         summary,
         guessed=guessed,
@@ -122,25 +122,41 @@ def _is_other_clock(stamps: Int64s, receives: Int64s) -> bool:
 
 
 def _about_values(
-    type_name: str, messages: list[bytes]
+    topic: HeardTopic, messages: list[bytes]
 ) -> tuple[tuple[str, str], tuple[str, ...], int]:
-    """Return suspected unit and names of a JointState's joints, and the size of a plain array."""
+    """Return suspected unit and names of a known type's joints, and the size of a plain array."""
     found: list[np.ndarray] = []
     joints: tuple[str, ...] = ()
     sizes = set()
+    decode = _joint_decoder(topic)
     for data in messages:
         try:
-            if type_name == JOINT_STATE:
-                decoded = decode_joint_state(data)
+            if decode is not None:
+                decoded = decode(data)
                 wanted = [n.startswith("position/") for n in decoded.names]
                 found.append(decoded.values[np.array(wanted, dtype=bool)])
                 joints = joints or tuple(dict.fromkeys(map(joint_of, decoded.names)))
-            elif type_name in PLAIN_ARRAYS:
+            elif topic.type in PLAIN_ARRAYS:
                 sizes.add(_array_size(data))
         except DecodeError:
             continue
-    unit = unit_of_angles(np.concatenate(found)) if found else ("", "")
+    values = (
+        np.array(found) if len({len(row) for row in found}) == 1 else np.concatenate([*found, []])
+    )
+    unit = unit_of_angles(values) if found else ("", "")
     return unit, joints, sizes.pop() if len(sizes) == 1 else 0
+
+
+def _joint_decoder(topic: HeardTopic) -> Callable[[bytes], Decoded] | None:
+    """Return the decoder of a known type with joints; None: it has none."""
+    if sort_of(topic.type) is not Sort.JOINTS:
+        return None
+    try:
+        return stream_decoder(
+            StreamConfig("s", topic.name, topic.type, Role.OBSERVATION), topic.definition
+        )
+    except ConfigError:
+        return None
 
 
 def _array_size(data: bytes) -> int:

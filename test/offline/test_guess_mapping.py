@@ -137,7 +137,7 @@ def test_joints_that_messages_name_or_number_keep_their_names() -> None:
     assert "give each number a name" in written
     text = "string[] joint_names\nfloat32[] joint_angles\nfloat32[] torque\n"
     named = heard("/hand", "acme/msg/Hand", text, lambda n, t: {
-        "joint_names": ["thumb", "index"], "joint_angles": [30.0, 40 + math.sin(t)], "torque": [1.0, 1.0]})  # fmt: skip
+        "joint_names": ["thumb", "index"], "joint_angles": [-30.0, 40 + math.sin(t)], "torque": [1.0, 1.0]})  # fmt: skip
     profile, written = guessed(named)
     assert names(profile, "hand", named)[0] == "position/thumb (rad)"
     assert "unit: deg" in written and "suspected" in written, "40 is too much for rad"
