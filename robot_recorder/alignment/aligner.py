@@ -15,6 +15,7 @@ from robot_recorder.alignment.frames import FrameColumn, Frames, Window
 from robot_recorder.alignment.lane import MAX_PAUSE_NS, Lane, Stamps
 from robot_recorder.alignment.stream_decoder import Decoder, StreamCounts
 from robot_recorder.alignment.ticks import FixedRate, ReferenceTicks
+from robot_recorder.clocks.clock_model import ClockEstimate
 from robot_recorder.clocks.source_clock import ClockSetting, Restamp, SourceClock
 from robot_recorder.messages.decoders import Decoded
 from robot_recorder.messages.kinds import kind_of, needs_definition, stream_decoder
@@ -32,10 +33,12 @@ class Seed:
     Attributes:
         value_names: order of the values in its frames; None: the order of the first sample.
         clock: corrections applied to its stamps; None: estimate them.
+        first: correction until the first estimate; None: its first second is unknown.
     """
 
     value_names: tuple[str, ...] | None = None
     clock: Sequence[ClockSetting] | None = None
+    first: ClockEstimate | None = None
 
 
 class Aligner:
@@ -81,7 +84,7 @@ class Aligner:
             counts = StreamCounts()
             by_name = kind_of(config).by_name
             decoder = Decoder(decode, counts, seed.value_names, by_name)
-            clock = SourceClock(config, seed.clock, restamp)
+            clock = SourceClock(config, seed.clock, restamp, seed.first)
             self.lanes.append(Lane(config, deadline_ns, clock, decoder, counts))
         self._deadline_ns = deadline_ns
         self._emit = emit

@@ -27,6 +27,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, metavar="PATH",
         help="PNG or HTML file, or a folder; default: beside the episode",
     )  # fmt: skip
+    parser.add_argument(
+        "--stream", action="append", default=[], metavar="NAME", dest="streams",
+        help="draw only this stream, all of it (may be repeated); default: all streams",
+    )  # fmt: skip
     add_json(parser)
 
 
@@ -36,40 +40,41 @@ def _run(options: argparse.Namespace) -> int:
         given = [p for p in given if p.suffix not in (".png", ".html", ".rrd")] or given
     episodes = list(dict.fromkeys(chosen_episode(path).resolve() for path in given))
     if len(episodes) > 1:
-        return _compare(episodes, options.out, options.json)
-    return _one(episodes[0], options.out, options.json)
+        return _compare(episodes, options)
+    return _one(episodes[0], options)
 
 
-def _one(path: Path, out: Path | None, as_json: bool) -> int:
+def _one(path: Path, options: argparse.Namespace) -> int:
     from robot_recorder.content.contents import Contents
     from robot_recorder.content.series import load
     from robot_recorder.report.html import write_html
     from robot_recorder.report.picture import draw
 
-    targets = _targets(out, path.parent, path.name, (".png", ".html"))
+    targets = _targets(options.out, path.parent, path.name, (".png", ".html"))
     with progress(path.name) as told:
-        data = load(Contents.open(path), progress=partial(told, "reading"))
+        reading = partial(told, "reading")
+        data = load(Contents.open(path), progress=reading, streams=options.streams)
     writers = {".png": draw, ".html": write_html}
     for target in targets:
         writers[target.suffix](data, target)
-        if not as_json:
+        if not options.json:
             say(target)
-    if as_json:
+    if options.json:
         say_json({"files": list(map(str, targets)), "problems": data.problems})
     else:
         _print_problems(data.problems)
     return ExitCode.OK
 
 
-def _compare(paths: list[Path], out: Path | None, as_json: bool) -> int:
+def _compare(paths: list[Path], options: argparse.Namespace) -> int:
     from robot_recorder.report.compare import compare
     from robot_recorder.report.compare_picture import draw_comparison
 
-    (target,) = _targets(out, Path.cwd(), "comparison", (".png",))
+    (target,) = _targets(options.out, Path.cwd(), "comparison", (".png",))
     with progress(f"{len(paths)} episodes") as told:
-        comparison = compare(paths, partial(told, "reading"))
+        comparison = compare(paths, partial(told, "reading"), options.streams)
     draw_comparison(comparison, target)
-    if as_json:
+    if options.json:
         say_json({
             "files": [str(target)], "problems": comparison.problems,
             "episodes": _comparison_as_json(comparison),
@@ -159,6 +164,7 @@ COMMAND = Command(
     examples=(
         "robot-recorder show EPISODE",
         "robot-recorder show /data/episodes --out report.html",
+        "robot-recorder show EPISODE --stream joint_states",
         "robot-recorder show /data/episodes/*_lift_box --out comparison.png",
     ),
     add_arguments=_add_arguments,

@@ -72,13 +72,16 @@ class SourceClock:
         config: StreamConfig,
         recorded: Sequence[ClockSetting] | None = None,
         restamp: Restamp | None = None,
+        first: ClockEstimate | None = None,
     ) -> None:
         """
         Args:
             config: the stream's profile entry.
             recorded: settings of a live run to use again; None: estimate them.
             restamp: removes jumps of the machine's own clock; None: no jumps.
+            first: estimate to use until there is one; None: a device's first second is unknown.
         """
+        self._first = first
         self.model = ClockModel(config.clock is SourceClockKind.DEVICE)
         self.setting: ClockSetting | None = None
         self.changes: list[ClockSetting] = []
@@ -176,7 +179,7 @@ class SourceClock:
             at = bisect_right(self._recorded, from_ns, key=lambda s: s.from_ns) - 1
             self.setting = self._recorded[at] if at >= 0 else None
             return
-        estimate = self.model.estimate
+        estimate = self.model.estimate or self._first
         if estimate is not None and (self.setting is None or estimate != self.setting.estimate):
             self.setting = ClockSetting(from_ns, estimate)
             self.changes.append(self.setting)

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from robot_recorder.alignment.stream_decoder import Decoder, StreamCounts
+from robot_recorder.alignment.command_pairing import nearest_topics
+from robot_recorder.alignment.stream_decoder import Decoder, StreamCounts, widened
 from robot_recorder.bags.columns import Column, bag_topics, read_columns
 from robot_recorder.clocks.robot_clock import restamp_by
 from robot_recorder.clocks.source_clock import SourceClock, robot_stamps
@@ -23,8 +24,15 @@ from robot_recorder.content.depth_pictures import DepthPicture, depth_of
 from robot_recorder.content.image_files import ImageFile, jpeg_of, picture_of
 from robot_recorder.content.video_pictures import Video, VideoPart
 from robot_recorder.episodes.episode import Episode
+from robot_recorder.messages.audio import (
+    AUDIO_INFO,
+    AudioDecoder,
+    AudioFormat,
+    read_audio_info,
+)
 from robot_recorder.messages.cdr import CdrReader
 from robot_recorder.messages.decoders import Decoded
+from robot_recorder.messages.definition import parse_definition
 from robot_recorder.messages.kinds import (
     Sort,
     kind_of,
@@ -32,6 +40,7 @@ from robot_recorder.messages.kinds import (
     stream_decoder,
     values_problem,
 )
+from robot_recorder.messages.point_cloud import PointCloud, read_point_cloud
 from robot_recorder.messages.stamps import StampReader
 from robot_recorder.messages.video_messages import is_video
 from robot_recorder.model.arrays import Floats, Int64s
@@ -45,11 +54,13 @@ from robot_recorder.offline.plan import Plan, is_stamped, make_plan
 # Limits of receive time minus timestamp; beyond them the timestamp is from another clock.
 _BEFORE_NS, _AFTER_NS = 2 * NS_PER_S, NS_PER_S // 5
 _STRING = "std_msgs/msg/String"
+SOUND = "sound"  # field of the names of samples
 # Types whose numbers are not drawn as curves.
 _NOT_CURVES = re.compile(
-    r"/(CameraInfo|TFMessage|Clock|Log|ParameterEvent|DiagnosticArray|PointCloud2?|OccupancyGrid|"
+    r"/(CameraInfo|TFMessage|Clock|Log|ParameterEvent|DiagnosticArray|PointCloud|OccupancyGrid|"
     r"MarkerArray|Marker|Path)$"
 )
+_ROLES = (Role.ACTION, Role.OBSERVATION, Role.CONTEXT)  # in the order in which they are shown
 
 
 @dataclass(frozen=True)
@@ -132,6 +143,68 @@ class Images:
 
 
 @dataclass(frozen=True)
+class Clouds:
+    """Point clouds of one topic; their points are read on demand.
+
+    Attributes:
+        topic: the topic.
+        times_s: float64[n], time since the episode's start, s.
+        payloads: the n messages.
+    """
+
+    topic: Topic
+    times_s: Floats
+    payloads: Payloads
+
+    def cloud(self, number: int) -> PointCloud:
+        """Return a cloud by its index.
+
+        Raises:
+            DecodeError: it cannot be decoded.
+        """
+        return read_point_cloud(self.payloads[number])
+
+
+@dataclass(frozen=True)
+class Sounds:
+    """Sound of one topic; its samples are read on demand.
+
+    Attributes:
+        topic: the topic.
+        times_s: float64[n], time since the episode's start, s.
+        payloads: the n messages.
+        decoder: reads them.
+    """
+
+    topic: Topic
+    times_s: Floats
+    payloads: Payloads
+    decoder: AudioDecoder
+
+    def samples(self) -> Numbers | None:
+        """Return all samples, from the stamp of each message on; None: they cannot be read."""
+        times: list[Floats] = []
+        values: list[Floats] = []
+        steps = np.diff(self.times_s, append=self.times_s[-1:])
+        for number, (time_s, step_s) in enumerate(zip(self.times_s.tolist(), steps.tolist())):
+            try:
+                sound = self.decoder.samples(self.payloads[number])
+            except DecodeError:  # the reader of the levels reports it
+                continue
+            if sound is None or not len(sound.values):
+                continue
+            each_s = 1 / sound.rate_hz if sound.rate_hz else step_s / len(sound.values)
+            times.append(time_s + np.arange(len(sound.values)) * each_s)
+            values.append(sound.values.astype(np.float64))
+        if not times:
+            return None
+        width = max(part.shape[1] for part in values)
+        names = tuple(f"{SOUND}/{n + 1} (1)" for n in range(width))
+        whole = np.concatenate([widened(part, width) for part in values])
+        return Numbers(self.topic, names, np.concatenate(times), whole)
+
+
+@dataclass(frozen=True)
 class ContentBatch:
     """Some seconds of a bag.
 
@@ -139,11 +212,15 @@ class ContentBatch:
         numbers: decoded messages, by topic.
         images: pictures, by topic.
         share: share of the bag read so far, 0 to 1.
+        clouds: point clouds, by topic.
+        sounds: sound, by topic.
     """
 
     numbers: list[Numbers]
     images: list[Images]
     share: float
+    clouds: list[Clouds] = field(default_factory=list)
+    sounds: list[Sounds] = field(default_factory=list)
 
 
 @dataclass
@@ -152,7 +229,8 @@ class Contents:
 
     Attributes:
         episode: the bag's metadata.
-        topics: topics with messages.
+        topics: topics with messages: actions, then observations, then others, in the order of the
+            profile, or by name where there is none. No two have the same ``stream``.
         start_ns: time 0, ns: the episode's start, or the first message of a foreign bag.
         first_s, last_s: first and last receive time since the start, s.
         plan: how it is aligned; None: it cannot be.
@@ -193,10 +271,13 @@ class Contents:
             name, kind = entry["topic_metadata"]["name"], entry["topic_metadata"]["type"]
             if definitions.get(name, (kind,))[0] != kind:
                 problems[f"{name} {kind}"] = f"{name}: its messages of type {kind} are not shown"
-        topics = tuple(
-            _topic(name, type_name, episode.counts.get(name, 0), stream, known)
-            for name, (type_name, _) in sorted(definitions.items())
-            for stream in by_topic.get(name, [None])
+        topics = _in_order(
+            [
+                _topic(name, type_name, episode.counts.get(name, 0), stream, known)
+                for name, (type_name, _) in sorted(definitions.items())
+                for stream in by_topic.get(name, [None])
+            ],
+            list(streams),
         )
         problems |= {t.stream: f"{t.name}: {t.unreadable}" for t in topics if t.unreadable}
         first_ns = int(episode.metadata["starting_time"]["nanoseconds_since_epoch"])
@@ -218,6 +299,10 @@ class Contents:
         """Return the robot's URDF from the bag; empty: the bag has no URDF."""
         types = {topic.name: topic.type for topic in self.topics}
         return next((t for t in descriptions(self.episode.path, types) if "<robot" in t), "")
+
+    def has_header(self, topic: Topic) -> bool:
+        """Return whether the messages of a topic begin with a std_msgs/Header."""
+        return is_stamped(topic.type, self._definitions.get(topic.type, ""))
 
     def batches(self, topics: Collection[Topic] | None = None) -> Iterator[ContentBatch]:
         """Read the bag once. Reading ends at damage, which is added to ``problems``.
@@ -250,11 +335,51 @@ class Contents:
         stream = self._streams.get(topic.stream)
         as_stream = stream or _unlisted(topic.name, topic.type)
         definition = self._definitions.get(topic.type, "")
-        decode = None
-        if not needs_definition(as_stream) or definition:
+        decode: Callable[[bytes], Decoded] | None = None
+        if topic.sort is Sort.AUDIO and definition:
+            types = parse_definition(topic.type, definition)
+            decode = AudioDecoder(topic.type, types, self._audio_format(topic))
+        elif not needs_definition(as_stream) or definition:
             decode = stream_decoder(as_stream, definition)
         reader = StampReader(as_stream, is_stamped(topic.type, definition), definition)
         return _Reader(topic, _Times(self, stream, reader), decode)
+
+    def _audio_format(self, topic: Topic) -> AudioFormat | None:
+        """Return the format that the AudioInfo with the most similar name gives; None: unknown."""
+        infos = [t.name for t in self.topics if t.type == AUDIO_INFO]
+        if not infos:
+            return None
+        nearest = nearest_topics(topic.name, infos)[0]
+        for segment in read_columns(self.episode.path, {nearest}):
+            for column in segment.columns.values():
+                try:
+                    return read_audio_info(column.payloads[0])
+                except (DecodeError, IndexError):
+                    continue
+        return None
+
+
+def _in_order(topics: list[Topic], streams: list[str]) -> tuple[Topic, ...]:
+    """Return topics in the order in which they are shown, with unique names of streams.
+
+    Args:
+        topics: by name.
+        streams: of the profile, in its order.
+    """
+    places = {name: place for place, name in enumerate(streams)}
+    taken = {t.stream for t in topics if t.stream in places}
+    found = []
+    for topic in topics:
+        stream, number = topic.stream, 1
+        while topic.stream not in places and stream in taken:
+            stream = topic.name.strip("/").replace("/", "_") + (f"_{number}" if number > 1 else "")
+            number += 1
+        taken.add(stream)
+        found.append(replace(topic, stream=stream))
+    order = {role: place for place, role in enumerate(_ROLES)}
+    found.sort(key=lambda t: (order.get(t.role, len(order)) if t.role else len(order),
+                              places.get(t.stream, len(places)), t.name))  # fmt: skip
+    return tuple(found)
 
 
 def descriptions(path: Path, types: Mapping[str, str]) -> Iterator[str]:
@@ -336,7 +461,7 @@ class _Reader:
         times: _Times,
         decode: Callable[[bytes], Decoded] | None,
     ) -> None:
-        self.topic, self._times = topic, times
+        self.topic, self._times, self._decode = topic, times, decode
         self._counts = StreamCounts()
         self._decoder = Decoder(decode, self._counts)
         self._video: Video | None = None
@@ -349,6 +474,10 @@ class _Reader:
             batch.images.append(Images(self.topic, times, column.payloads, part))
             return
         payloads = column.payloads
+        if self.topic.sort is Sort.POINTS:
+            batch.clouds.append(Clouds(self.topic, times, payloads))
+        if isinstance(self._decode, AudioDecoder):
+            batch.sounds.append(Sounds(self.topic, times, payloads, self._decode))
         rows = payloads if isinstance(payloads, Rows) else Messages(payloads)  # type: ignore[arg-type]
         done, values, _ = self._decoder.all(rows)
         names = self._decoder.names or ()
@@ -390,7 +519,7 @@ def _topic(
     if type_name == _STRING and not mapped:
         sort = Sort.TEXT
     elif name.endswith(tuple(f"/{own}" for own in RESERVED_TOPICS)) or (
-        _NOT_CURVES.search(type_name) and not mapped
+        _NOT_CURVES.search(type_name) and not (stream is not None and (mapped or sort is Sort.POSE))
     ):
         sort = Sort.OTHER
     elif needs_definition(as_stream):
@@ -398,5 +527,5 @@ def _topic(
     short = DETAILS.sub("", name).strip("/").replace("/", "_") or name.strip("/")
     if stream is not None:
         return Topic(name, type_name, count, sort, stream.name, stream.role, why)
-    role = None if sort in (Sort.OTHER, Sort.TEXT) else guessed_role(name)
+    role = None if sort in (Sort.OTHER, Sort.TEXT) else guessed_role(name, type_name)
     return Topic(name, type_name, count, sort, short, role, why)

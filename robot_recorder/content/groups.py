@@ -8,18 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from robot_recorder.alignment.command_pairing import JointStream, pair
-from robot_recorder.content.contents import Topic
 from robot_recorder.content.series import EpisodeData, Series
 from robot_recorder.messages.kinds import Sort
-from robot_recorder.model.arrays import Floats
+from robot_recorder.model.arrays import Bools, Floats
 from robot_recorder.model.streams import NS_PER_S, Role
 from robot_recorder.model.value_names import group_values, joint_of
 from robot_recorder.quality.checks.following_error import alike
 from robot_recorder.quality.checks.values import Trace
 
 _LEAST_CELLS = 8  # values of one name from which on they are drawn as an array
-_ENDINGS = ("/compressed", "/compressedDepth", "/ffmpeg", "/foxglove", "/image_raw", "/image_rect",
-            "/image", "/wrench", "/tactile", "/data")  # fmt: skip
+_CELL = re.compile(r"\d+(,\d+)?\Z")
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,8 @@ class CurveGroup:
     """Columns of a series that belong together: the positions of all joints, a force, a pad.
 
     Attributes:
-        name: "position", "force", "normal"; for unknown message types the name of the field.
+        name: "position", "force", "normal", "normal/palm", "position/head"; for unknown message
+            types the name of the field.
         unit: empty: unknown.
         items: the part of each column's name that differs.
         columns: indexes of the columns in the series.
@@ -41,13 +40,13 @@ class CurveGroup:
     @property
     def is_array(self) -> bool:
         """Return whether the columns are numbered cells, to be drawn as a picture."""
-        numbered = all(re.fullmatch(r"\d+(,\d+)?", item) for item in self.items)
+        numbered = all(map(_CELL.match, self.items))
         return numbered and len(self.items) >= _LEAST_CELLS
 
 
 def groups(series: Series) -> list[CurveGroup]:
     """Return the groups of a series, in its order."""
-    by_field = series.topic.sort is not Sort.NUMBERS  # fields of unknown types may be nested
+    by_field = series.topic.sort is Sort.JOINTS  # names of joints may have slashes
     return [CurveGroup(*group) for group in group_values(series.names, by_field)]
 
 
@@ -67,12 +66,10 @@ def observed_joints(data: EpisodeData) -> list[Series]:
     return [s for s in joints if s.topic.role is not Role.ACTION] or joints
 
 
-def commands_of(data: EpisodeData, observed: Series) -> dict[str, tuple[Series, int]]:
-    """Return series and column of the command for each observed position that has one."""
+def command_series(data: EpisodeData) -> dict[str, list[Series]]:
+    """Return the commands that each observed joint state follows, by its stream."""
     joints = {s.topic.stream: s for s in data.series if s.topic.sort is Sort.JOINTS}
-    commands = {
-        n: s for n, s in joints.items() if s.topic.role is Role.ACTION and s is not observed
-    }
+    commands = {n: s for n, s in joints.items() if s.topic.role is Role.ACTION}
     others = {n: s for n, s in joints.items() if n not in commands}
     plan = data.contents.plan
     of = {s.name: s.of for s in plan.profile.streams} if plan else {}
@@ -81,10 +78,20 @@ def commands_of(data: EpisodeData, observed: Series) -> dict[str, tuple[Series, 
         [_joint_stream(s, of) for s in others.values()],
         lambda command, stream: alike(_trace(joints[command]), _trace(joints[stream])),
     )
+    return {name: [commands[c] for c in found.commands.get(name, ())] for name in others}
+
+
+def commands_of(data: EpisodeData, observed: Series) -> dict[str, tuple[Series, int]]:
+    """Return series and column of the command for each observed position that has one."""
+    return command_columns(observed, command_series(data).get(observed.topic.stream, []))
+
+
+def command_columns(observed: Series, commands: list[Series]) -> dict[str, tuple[Series, int]]:
+    """Return series and column of the command by the name of each observed position."""
     return {
-        name: (commands[command], column)
-        for command in found.commands.get(observed.topic.stream, ())
-        for column, name in enumerate(commands[command].names)
+        name: (command, column)
+        for command in commands
+        for column, name in enumerate(command.names)
         if name.startswith("position/") and name in observed.names
     }
 
@@ -102,16 +109,33 @@ def _trace(series: Series) -> Trace:
     return trace
 
 
+def changing(values: Floats) -> Bools:
+    """Return which columns change; those that are always the same, or never there, do not.
+
+    Args:
+        values: float64[n, k]; NaN is ignored.
+    """
+    if not len(values):
+        return np.zeros(values.shape[1], dtype=bool)
+    return np.asarray(np.fmax.reduce(values, axis=0) > np.fmin.reduce(values, axis=0))
+
+
 def most_moving(values: Floats, count: int) -> list[int]:
     """Return the columns with the largest range of values, largest first."""
-    travel = np.fmax.reduce(values, axis=0) - np.fmin.reduce(values, axis=0)
+    with np.errstate(invalid="ignore"):
+        travel = np.fmax.reduce(values, axis=0) - np.fmin.reduce(values, axis=0)
     travel = np.nan_to_num(travel, posinf=0.0)
     return [int(c) for c in np.argsort(-travel, kind="stable")[:count]]
 
 
-def short_name(topic: Topic) -> str:
-    """Return a short, distinctive part of a topic's name."""
-    name = topic.name
-    for ending in _ENDINGS:
-        name = name.removesuffix(ending)
-    return (name.rsplit("/", 1)[-1] or topic.name.strip("/")).replace("_", " ")
+def cell_shape(items: tuple[str, ...]) -> tuple[int, int] | None:
+    """Return rows and columns in the names of cells, if all cells exist in order; else None."""
+    try:
+        places = [tuple(map(int, item.split(","))) for item in items]
+        rows, cols = (max(place[axis] for place in places) + 1 for axis in (0, 1))
+    except (ValueError, IndexError):
+        return None
+    if rows * cols != len(items):
+        return None
+    expected = [(r, c) for r in range(rows) for c in range(cols)]
+    return (rows, cols) if places == expected else None

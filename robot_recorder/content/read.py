@@ -67,9 +67,13 @@ def read_pictures(episode: Episode, stream: str) -> Iterator[tuple[float, np.nda
 
 
 def _find(contents: Contents, stream: str) -> Topic:
-    wanted = {topic.stream: topic for topic in contents.topics}
-    wanted |= {topic.name: topic for topic in contents.topics}
-    if stream not in wanted:
-        path = contents.episode.path
-        raise BagError(f"{path}: no stream '{stream}'; {did_you_mean(stream, wanted)}")
-    return wanted[stream]
+    found = [t for t in contents.topics if t.stream == stream]
+    found = found or [t for t in contents.topics if t.name == stream]
+    path = contents.episode.path
+    if not found:
+        known = {name for t in contents.topics for name in (t.stream, t.name)}
+        raise BagError(f"{path}: no stream '{stream}'; {did_you_mean(stream, known)}")
+    if len(found) > 1:
+        names = ", ".join(t.stream for t in found)
+        raise BagError(f"{path}: several streams are read from {stream}: name one of {names}")
+    return found[0]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from robot_recorder.alignment.stream_decoder import widened
+from robot_recorder.configuration.yaml_source import did_you_mean
 from robot_recorder.content.contents import Contents, Images, Numbers, Topic
 from robot_recorder.content.depth_pictures import DepthPicture, DepthScale
 from robot_recorder.content.image_files import ImageFile, coloured, shrunk
 from robot_recorder.content.thinning import lowest_and_highest
 from robot_recorder.episodes.episode import Episode
+from robot_recorder.messages.kinds import Sort
 from robot_recorder.model.arrays import Floats
-from robot_recorder.model.errors import DecodeError
+from robot_recorder.model.errors import ConfigError, DecodeError
 from robot_recorder.quality.video_decoder import NotYetDecodable
 
 _POINTS = 4000  # per curve; more than a screen can show
@@ -61,15 +64,17 @@ class EpisodeData:
 
     Attributes:
         contents: the open bag.
-        series: numeric topics.
+        series: numeric streams in the order of ``Contents.topics``; sound comes after its levels.
         pictures: cameras.
         problems: what could not be read, one sentence each.
+        chosen: names of the streams that were asked for; empty: all.
     """
 
     contents: Contents
     series: list[Series]
     pictures: list[Pictures]
     problems: list[str]
+    chosen: frozenset[str] = frozenset()
 
     @property
     def episode(self) -> Episode:
@@ -78,7 +83,10 @@ class EpisodeData:
 
 
 def load(
-    contents: Contents, pictures: int = 96, progress: Callable[[float], None] = lambda share: None
+    contents: Contents,
+    pictures: int = 96,
+    progress: Callable[[float], None] = lambda share: None,
+    streams: Sequence[str] = (),
 ) -> EpisodeData:
     """Read a whole bag once.
 
@@ -86,13 +94,23 @@ def load(
         contents: the open bag.
         pictures: maximum number of pictures of each camera.
         progress: called with the share read so far, 0 to 1.
+        streams: names of streams or topics; empty: all. Joints come with all other joints, among
+            which are their commands.
+
+    Raises:
+        ConfigError: there is no such stream.
     """
     width_s = max(contents.last_s - contents.first_s, 1e-3) / (_POINTS // 2)
-    curves: dict[Topic, _ThinnedCurves] = {}
+    chosen = _chosen(contents, streams)
+    curves: dict[tuple[int, bool], _ThinnedCurves] = {}  # by place of the topic, and whether sound
     strips: dict[Topic, _Strip] = {}
-    for batch in contents.batches():
-        for numbers in batch.numbers:
-            curves.setdefault(numbers.topic, _ThinnedCurves(width_s)).add(numbers)
+    places = {topic: place for place, topic in enumerate(contents.topics)}
+    for batch in contents.batches(_needed(contents, chosen) if streams else None):
+        sounds = filter(None, (part.samples() for part in batch.sounds))
+        for is_sound, parts in ((False, batch.numbers), (True, sounds)):
+            for numbers in parts:
+                key = places[numbers.topic], is_sound
+                curves.setdefault(key, _ThinnedCurves(width_s)).add(numbers)
         for images in batch.images:
             strip = strips.setdefault(images.topic, _Strip(contents, pictures))
             strip.add(images)
@@ -100,10 +118,32 @@ def load(
     broken = [f"{t.name}: {s.problem}" for t, s in strips.items() if s.problem]
     return EpisodeData(
         contents,
-        [c.series(topic) for topic, c in curves.items()],
-        [s.pictures(topic) for topic, s in strips.items()],
+        [curves[key].series(contents.topics[key[0]]) for key in sorted(curves)],
+        [strips[topic].pictures(topic) for topic in sorted(strips, key=places.__getitem__)],
         [*contents.problems, *broken],
+        chosen,
     )
+
+
+def _chosen(contents: Contents, streams: Sequence[str]) -> frozenset[str]:
+    """Return the names of the streams that are asked for by their names or topics."""
+    found: set[str] = set()
+    for name in streams:
+        named = [t.stream for t in contents.topics if name in (t.stream, t.name)]
+        if not named:
+            known = [t.stream for t in contents.topics if t.sort is not Sort.OTHER]
+            where = contents.episode.path
+            raise ConfigError(f"{where}: no stream '{name}'; {did_you_mean(name, known)}")
+        found.update(named)
+    return frozenset(found)
+
+
+def _needed(contents: Contents, chosen: Collection[str]) -> list[Topic]:
+    """Return the topics of some streams; of a joint state also all others."""
+    found = [t for t in contents.topics if t.stream in chosen]
+    if any(t.sort is Sort.JOINTS for t in found):
+        found += [t for t in contents.topics if t.sort is Sort.JOINTS and t not in found]
+    return found
 
 
 @dataclass
@@ -145,9 +185,11 @@ class _ThinnedCurves:
     def series(self, topic: Topic) -> Series:
         """Return the thinned series."""
         if self.raw is not None:
-            times, values = (np.concatenate(parts) for parts in zip(*self.raw))
+            times = np.concatenate([part[0] for part in self.raw])
+            values = np.concatenate([widened(part[1], len(self.names)) for part in self.raw])
             return Series(topic, self.names, *_in_order(times, values))
-        times, values = np.concatenate(self.times), np.concatenate(self.values)
+        times = np.concatenate(self.times)
+        values = np.concatenate([_wider(part, len(self.names)) for part in self.values])
         low, high, first, last = values.transpose(1, 0, 2)
         bins = np.concatenate(self.bins)
         starts = np.flatnonzero(np.diff(bins, prepend=bins[0] - 1))
@@ -161,6 +203,12 @@ class _ThinnedCurves:
         return Series(
             topic, self.names, *_in_order(times.ravel(), pairs.reshape(-1, len(self.names)))
         )
+
+
+def _wider(bins: Floats, width: int) -> Floats:
+    """Pad bins, float64[n, 4, k], that were made when fewer names were known with NaN."""
+    flat = widened(bins.reshape(-1, bins.shape[2]), width)
+    return flat.reshape(len(bins), 4, width)
 
 
 def _in_order(times: Floats, values: Floats) -> tuple[Floats, Floats]:

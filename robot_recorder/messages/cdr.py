@@ -179,6 +179,14 @@ class CdrReader:
         self.spans.append(NumberSpan(start, count, self._f32, 4))
         return np.frombuffer(self.data, self._f32, count, start).astype(np.float64)
 
+    def numbers(self, kind: str, count: int) -> np.ndarray:
+        """Read ``count`` numbers of a numpy type without byte order, such as ``i2``."""
+        if not count:
+            return np.empty(0, kind)
+        dtype = np.dtype(self._order + kind)
+        start = self._take(dtype.itemsize * count, dtype.itemsize)
+        return np.frombuffer(self.data, dtype, count, start)
+
     def long_sequence(self) -> npt.NDArray[np.int64]:
         """Read a sequence of int64."""
         count = self.u32()

@@ -205,9 +205,25 @@ def begins_with_header(type_name: str, definition: str) -> bool:
     return bool(fields) and fields[0] == Field(fields[0].name, "std_msgs/Header")
 
 
+def is_time(name: str, types: MessageTypes) -> bool:
+    """Return whether a type is a time: seconds and nanoseconds, as ROS's own or a vendor's."""
+    if name in PRIMITIVES or name in TEXTS:
+        return False
+    fields = types[name]
+    whole = len(fields) == 2 and not any(f.many or f.type[:5] == "float" for f in fields)
+    return whole and bool(
+        re.match(r"t?v?_?sec", fields[0].name) and re.match(r"t?v?_?n(ano)?_?s", fields[1].name)
+    )
+
+
 def carried_bytes(type_name: str, types: MessageTypes) -> str:
-    """Return the first field of a type that carries any bytes, such as a picture; empty: none."""
+    """Return the field of a type that is made to carry bytes, such as a picture; empty: none.
+
+    A type that also has arrays of numbers or messages is made for those.
+    """
     fields = types[short_name(type_name)]
+    if any(f.many and f.type not in BYTES for f in fields):
+        return ""
     return next((f.name for f in fields if f.many and f.size is None and f.type in BYTES), "")
 
 

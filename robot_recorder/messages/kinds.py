@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
 
+from robot_recorder.messages.audio import AudioDecoder
 from robot_recorder.messages.decoders import (
     Decoded,
     JointStates,
@@ -27,6 +28,7 @@ from robot_recorder.messages.decoders import (
 from robot_recorder.messages.definition import carried_bytes, parse_definition, short_name
 from robot_recorder.messages.image_messages import COMPRESSED, RAW
 from robot_recorder.messages.mapped import MappedDecoder
+from robot_recorder.messages.point_cloud import decode_point_cloud
 from robot_recorder.messages.video_messages import FFMPEG, VIDEO
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.extensions import KINDS_GROUP, extensions
@@ -52,6 +54,7 @@ class Sort(Enum):
     IMAGE = "pictures"
     NUMBERS = "numbers"  # an unknown type, read field by field
     POINTS = "points"
+    AUDIO = "sound"
     TEXT = "text"
     OTHER = "other"
 
@@ -111,6 +114,11 @@ _SHIPPED: dict[str, Kind] = {
     "geometry_msgs/msg/PoseStamped": Kind("pose", Sort.POSE, _SLERP, decode_pose),
     "geometry_msgs/msg/TransformStamped": Kind(
         "transform", Sort.POSE, _SLERP, decode_transform_stamped),
+    "sensor_msgs/msg/PointCloud2": Kind("point cloud", Sort.POINTS, _NEAREST, decode_point_cloud),
+    # Read by the definition, because packages of the same name differ.
+    **{f"audio_common_msgs/msg/{name}": Kind("sound", Sort.AUDIO, _NEAREST, None, has_header=stamped)
+       for name, stamped in (("AudioData", False), ("Audio", False), ("AudioDataStamped", True),
+                             ("AudioStamped", True))},
 }  # fmt: skip
 
 
@@ -199,9 +207,6 @@ _SHIPPED |= {
         "joystick", Sort.NUMBERS, _NEAREST, True, _numbers("1", axes="axes", buttons="buttons")),
     "sensor_msgs/msg/Range": _mapped(
         "range", Sort.NUMBERS, _NEAREST, True, _numbers("m", range="range")),
-    "sensor_msgs/msg/PointCloud2": _mapped(
-        "point cloud", Sort.POINTS, _NEAREST, True,
-        _numbers("1", width="width", height="height", point_step="point_step")),
     **{f"std_msgs/msg/{name}": _mapped("number", Sort.NUMBERS, _NEAREST, False,
                                        _numbers(data="data"))
        for name in ("Float64", "Float32", "Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16",
@@ -274,10 +279,14 @@ def values_problem(stream: StreamConfig, definition: str) -> str:
     """
     if not definition:
         return f"no values: {stream.type} is not understood, and is not defined readably"
-    if kind_of(stream).mapping is not None:
+    kind = kind_of(stream)
+    if kind.mapping is not None:
         return ""
     try:
         types = parse_definition(stream.type, definition)
+        if kind.sort is Sort.AUDIO:
+            AudioDecoder(stream.type, types)
+            return ""
         problem = types.problem(short_name(stream.type))
     except ConfigError as error:
         return f"no values: {error}"
@@ -335,4 +344,6 @@ def stream_decoder(stream: StreamConfig, definition: str = "") -> Callable[[byte
     if mapping is not None and stream.joint_names:
         mapping = replace(mapping, names=stream.joint_names)
     types = parse_definition(stream.type, definition)
+    if kind.sort is Sort.AUDIO:
+        return AudioDecoder(stream.type, types)
     return MappedDecoder(stream.type, types, mapping, stream.units)

@@ -10,8 +10,8 @@ import numpy as np
 from robot_recorder.messages.cdr import HEAD, head_rows, header_stamp_ns, header_stamps_ns
 from robot_recorder.messages.definition import (
     PRIMITIVES,
-    TIMES,
     MessageTypes,
+    is_time,
     parse_definition,
     short_name,
 )
@@ -158,7 +158,7 @@ class _FieldStamps:
         if problem := types.problem(self._type):
             raise ConfigError(f"{type_name}: {problem}, so its stamps cannot be read")
         reached = reached_type(rule.path, self._type, types)
-        if reached not in TIMES and reached not in PRIMITIVES:
+        if reached not in PRIMITIVES and not is_time(reached, types):
             raise ConfigError(f"'{rule.path.text}' is a {reached}, not a time or a number")
         if reached in PRIMITIVES and not rule.unit_ns:
             raise ConfigError(f"'{rule.path.text}' is a {reached}: give its unit: s, ms, us or ns")

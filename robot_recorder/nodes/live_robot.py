@@ -16,6 +16,7 @@ from robot_recorder.nodes.log import NodeLog
 from robot_recorder.nodes.runtime import LATCHED
 from robot_recorder.rviz.layout import RvizContent, cameras, observed_joints, resolved_sensors
 from robot_recorder.rviz.placement import FRAME
+from robot_recorder.rviz.scene import without_place
 from robot_recorder.rviz.stage import LaunchArguments, described
 
 _LISTEN_S = 5.0  # timeout; a latched description arrives when its publisher is discovered
@@ -53,6 +54,7 @@ def look_at_robot(wish: LaunchArguments) -> RvizContent:
         own if namespace else shared,
         own_tf,
         "",
+        without_place=tuple(without_place(profile)),
     )
 
 

@@ -21,7 +21,9 @@ from robot_recorder.offline.profile_draft import DraftStream, ProfileDraft
 _COMMAND = re.compile(
     r"command|cmd|action|target|goal|desired|setpoint|reference|leader|gello|(^|[/_])(lead|master)(?=[/_0-9]|$)"
 )
-_COMMAND_TYPE = re.compile(r"Cmd|Command|Ctrl|Control(?!ler)|Target|Setpoint")
+_COMMAND_TYPE = re.compile(
+    r"/(JointTrajectory|Cmd[A-Z]\w*|\w*(Cmd|Command|Ctrl|Target|Goal|Set[pP]oint|Desired)s?)$"
+)
 _MORE_COMMANDS = re.compile(r"ctrl(?![a-z])|(^|[/_])traj(?=[/_]|$)|(^|/)control_")
 _CONTEXT = re.compile(
     r"(^|/)(tf|tf_static|rosout|parameter_events|robot_description|clock|diagnostics)$"
@@ -227,12 +229,10 @@ def _streams_of(topic: TopicSummary, name: str, rate_hz: float, prefix: str) -> 
 
 
 def _role_of(topic: TopicSummary) -> Role:
-    """Guess the role also from the message type, and by words that are less sure."""
-    own = topic.type.rpartition("/")[2] if topic.guessed is not None else ""
-    more = _COMMAND_TYPE.search(own) or (
-        (topic.guessed or topic.joints) and _MORE_COMMANDS.search(topic.name.lower())
-    )
-    return Role.ACTION if more else guessed_role(topic.name)
+    """Guess the role also by words that are less sure, where messages were looked at."""
+    looked_at = topic.guessed is not None or topic.joints
+    more = looked_at and _MORE_COMMANDS.search(topic.name.lower())
+    return Role.ACTION if more else guessed_role(topic.name, topic.type)
 
 
 def _stamp(topic: TopicSummary, guessed: GuessedType, drafts: list[DraftStream]) -> None:
@@ -407,9 +407,10 @@ def _is_steady(times: Int64s, seconds: float) -> bool:
     return bool(alike.mean() >= _STEADY)
 
 
-def guessed_role(topic: str) -> Role:
-    """Guess from a topic's name whether it is an action or an observation."""
-    return Role.ACTION if _COMMAND.search(topic.lower()) else Role.OBSERVATION
+def guessed_role(topic: str, type_name: str = "") -> Role:
+    """Guess from the names of a topic and its type whether it is an action or an observation."""
+    commands = _COMMAND.search(topic.lower()) or _COMMAND_TYPE.search(type_name)
+    return Role.ACTION if commands else Role.OBSERVATION
 
 
 def profile_name(text: str) -> str:

@@ -23,8 +23,15 @@ from robot_recorder.messages.kinds import KINDS
 from robot_recorder.messages.stamps import StampReader
 from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.errors import BagError, ConfigError, DecodeError
-from robot_recorder.model.streams import NS_PER_MS, FrameClock, RobotProfile, StreamConfig
+from robot_recorder.model.streams import (
+    NS_PER_MS,
+    FrameClock,
+    RobotProfile,
+    SourceClockKind,
+    StreamConfig,
+)
 from robot_recorder.offline.definitions import Definitions, bag_definitions, decoders_of
+from robot_recorder.offline.first_clocks import first_clocks
 from robot_recorder.offline.guess import Guess, TopicSummary, guess_profile
 from robot_recorder.offline.heard_topic import HeardTopic, described
 from robot_recorder.offline.stamp_order import log_times_stand, read_by_stamp
@@ -181,8 +188,10 @@ def make_plan(
     known = bag_definitions(episode.path)
     decoders, unread = decoders_of(found.aligned, known)
     seeds, unseeded = _seeds(episode, set(definitions)) if same else ({}, 0)
+    readers = _readers(episode, found, known)
+    seeds = _with_first_clocks(episode, found, topics, readers, seeds)
     return Plan(
-        found, topics, _readers(episode, found, known), seeds,
+        found, topics, readers, seeds,
         restamp_by(episode.clock_jumps), decoders, guess is not None,
         tuple(s.topic for s in profile.streams if s.name not in there),
         guess.left_out if guess else {}, unread, _stamp_span(episode, definitions), unseeded,
@@ -356,6 +365,30 @@ def _readers(
         except ConfigError as error:
             raise ConfigError(f"{episode.path}: stream '{s.name}': {error}") from error
     return readers
+
+
+def _with_first_clocks(
+    episode: Episode,
+    profile: RobotProfile,
+    topics: dict[str, str],
+    readers: dict[str, StampReader],
+    seeds: dict[str, Seed],
+) -> dict[str, Seed]:
+    """Add the first estimate of devices' clocks that the live run did not record."""
+    unknown = [
+        (s.name, topics[s.name], readers[s.name])
+        for s in profile.aligned
+        if s.clock is SourceClockKind.DEVICE and seeds.get(s.name, Seed()).clock is None
+    ]
+    try:
+        segments = read_columns(episode.path, {topic for _, topic, _ in unknown})
+        firsts = first_clocks(segments, unknown)
+    except BagError:  # aligning it says what is damaged; its first second stays unknown
+        return seeds
+    return {
+        **seeds,
+        **{name: replace(seeds.get(name, Seed()), first=one) for name, one in firsts.items()},
+    }
 
 
 def _seeds(episode: Episode, there: set[str]) -> tuple[dict[str, Seed], int]:

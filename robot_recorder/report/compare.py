@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from robot_recorder.content.contents import Contents
-from robot_recorder.content.groups import groups, observed_joints, short_name
+from robot_recorder.content.contents import SOUND, Contents
+from robot_recorder.content.groups import CurveGroup, groups, observed_joints
 from robot_recorder.content.image_files import ImageFile
 from robot_recorder.content.series import EpisodeData, Series, load
 from robot_recorder.episodes.episode import Episode
@@ -31,7 +31,7 @@ class Quantity:
     """A quantity that repeats can have in common.
 
     Attributes:
-        kind: "joint", "force", "touch", or "number" for messages of unknown types.
+        kind: "joint", "force", "touch", "pose", or "number" for all others.
         stream: name of the stream in the robot profile.
         label: name of the quantity for people.
         unit: empty: none.
@@ -94,18 +94,22 @@ class Comparison:
 
 
 def compare(
-    paths: Sequence[Path], progress: Callable[[float], None] = lambda share: None
+    paths: Sequence[Path],
+    progress: Callable[[float], None] = lambda share: None,
+    streams: Sequence[str] = (),
 ) -> Comparison:
     """Read episodes one after the other and compare them.
 
     Args:
         paths: bags of the episodes.
         progress: called with the share that has been read, 0 to 1.
+        streams: names of streams or topics to compare; empty: all.
 
     Raises:
         BagError: fewer than two of them can be read.
+        ConfigError: an episode has no such stream.
     """
-    repeats, problems = _read(paths, progress)
+    repeats, problems = _read(paths, progress, streams)
     step_s = max(_STEP_S, max(r.seconds for r in repeats) / _MOST_STEPS)
     times = np.arange(0.0, max(r.seconds for r in repeats), step_s, dtype=np.float64)
     count: dict[Quantity, int] = {}
@@ -130,12 +134,12 @@ def compare(
 
 
 def _read(
-    paths: Sequence[Path], progress: Callable[[float], None]
+    paths: Sequence[Path], progress: Callable[[float], None], streams: Sequence[str]
 ) -> tuple[list[Repeat], list[str]]:
     repeats, problems = [], []
     for number, path in enumerate(paths):
         try:
-            repeats.append(_repeat(load(Contents.open(path), _PICTURES)))
+            repeats.append(_repeat(load(Contents.open(path), _PICTURES, streams=streams)))
         except BagError as error:  # one bad episode does not end a comparison of hundreds
             problems.append(str(error))
         progress((number + 1) / len(paths))
@@ -147,44 +151,51 @@ def _read(
 def _repeat(data: EpisodeData) -> Repeat:
     curves: dict[Quantity, tuple[Floats, Floats]] = {}
     for series in data.series:
-        for channel, values in _channels(series, data):
+        wanted = not data.chosen or series.topic.stream in data.chosen
+        for channel, values in _channels(series, data) if wanted else ():
             curves[channel] = series.times_s, values
     pictures = data.pictures[0].chosen if data.pictures else []
     return Repeat(data.episode, curves, pictures, data.problems)
 
 
-def _channels(series: Series, data: EpisodeData) -> list[tuple[Quantity, Floats]]:
+def _channels(series: Series, data: EpisodeData) -> Iterator[tuple[Quantity, Floats]]:
+    """Yield what is compared of a stream, named by the stream."""
     stream, sort = series.topic.stream, series.topic.sort
-    found = []
+    observed = sort is Sort.JOINTS and any(series is s for s in observed_joints(data))
     for group in groups(series):
         values = series.values[:, group.columns]
-        if sort is Sort.JOINTS and group.name == "position" and series in observed_joints(data):
-            found += [
-                (Quantity("joint", stream, joint_label(item), group.unit), values[:, i])
-                for i, item in enumerate(group.items)
-            ]
-        elif sort is Sort.WRENCH and group.name == "force":
+        field, _, part = group.name.partition("/")
+        if observed and field == "position":
+            for i, item in enumerate(group.items):
+                label = f"{stream} {joint_label(item)}"
+                yield Quantity("joint", stream, label, group.unit), values[:, i]
+        elif sort is Sort.WRENCH and field == "force":
             size = np.linalg.norm(values, axis=1)
-            found.append((Quantity("force", stream, short_name(series.topic), group.unit), size))
-        elif sort is Sort.TACTILE and group.name == "normal":
-            found.append(
-                (
-                    Quantity("touch", stream, short_name(series.topic), group.unit),
-                    values.sum(axis=1),
-                )
-            )
-        elif sort is Sort.NUMBERS:
-            name = f"{short_name(series.topic)} {group.name}".strip()
-            if group.is_array:
-                found.append(
-                    (Quantity("number", stream, f"{name}, sum", group.unit), values.sum(axis=1))
-                )
-            else:
-                found += [
-                    (Quantity("number", stream, f"{name} {item}", group.unit), values[:, i])
-                    for i, item in enumerate(group.items)
-                ]
-    return found
+            yield Quantity("force", stream, stream, group.unit), size
+        elif sort is Sort.TACTILE and field == "normal":
+            label = f"{stream} {part}".strip()
+            yield Quantity("touch", stream, label, group.unit), _sum(values)
+        elif sort is Sort.POSE and field == "position":
+            for i, item in enumerate(group.items):
+                label = " ".join(filter(None, (stream, part, item)))
+                yield Quantity("pose", stream, label, group.unit), values[:, i]
+        elif sort in (Sort.NUMBERS, Sort.POINTS, Sort.AUDIO) and field != SOUND:
+            yield from _numbers(stream, group, values)
+
+
+def _numbers(stream: str, group: CurveGroup, values: Floats) -> Iterator[tuple[Quantity, Floats]]:
+    name = f"{stream} {group.name}".strip()
+    if group.is_array:
+        yield Quantity("number", stream, f"{name}, sum", group.unit), _sum(values)
+        return
+    for i, item in enumerate(group.items):
+        yield Quantity("number", stream, f"{name} {item}", group.unit), values[:, i]
+
+
+def _sum(cells: Floats) -> Floats:
+    """Return the sum of the cells that are there; NaN: none is."""
+    there = np.isfinite(cells).any(axis=1)
+    return np.where(there, np.nansum(cells, axis=1), np.nan)
 
 
 def _on_grid(times: Floats, values: Floats, grid: Floats, seconds: float) -> Floats:

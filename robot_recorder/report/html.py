@@ -12,7 +12,6 @@ from robot_recorder.content.series import EpisodeData
 from robot_recorder.model.labels import fold
 from robot_recorder.report.html_head import facts_of, head, notes_of
 from robot_recorder.report.html_numbers import embedded
-from robot_recorder.report.html_panels import panels
 from robot_recorder.report.html_tables import (
     certificate_section,
     everything,
@@ -23,6 +22,7 @@ from robot_recorder.report.html_tables import (
 )
 from robot_recorder.report.html_text import Html, html
 from robot_recorder.report.html_timeline import cameras, lane, marks
+from robot_recorder.report.panels import panels
 
 
 def write_html(data: EpisodeData, target: Path) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 from robot_recorder.alignment.certificate import Certificate, StreamCertificate
+from robot_recorder.content.contents import Topic
 from robot_recorder.content.series import EpisodeData
 from robot_recorder.model.check_result import Level, Result
 from robot_recorder.model.labels import LabelEvent, LabelKind, outcome_text
@@ -167,22 +168,28 @@ def _limit(result: Result) -> str:
 
 
 def streams_table(data: EpisodeData, certificate: Certificate | None) -> Html:
-    """Return all topics of the bag with counts, rates and losses by place."""
-    certified = {s.topic: s for s in certificate.streams.values()} if certificate else {}
-    roles = {t.name: t for t in data.contents.topics}
+    """Return all streams and other topics of the bag with counts, rates and losses by place."""
+    certified = certificate.streams if certificate else {}
+    read: dict[str, list[Topic]] = {}
+    for topic in data.contents.topics:
+        read.setdefault(topic.name, []).append(topic)
+    order = {t.name: place for place, t in reversed(list(enumerate(data.contents.topics)))}
     streams, types = data.episode.streams, _types(data)
     length = data.contents.last_s - data.contents.first_s
     rows = []
-    for name, count in sorted({**dict.fromkeys(streams, 0), **data.episode.counts}.items()):
-        topic, known = roles.get(name), certified.get(name)
-        rate = (count - 1) / length if count > _FEW and length > 0 else None
-        rate = known.measured_hz if known else rate
-        role = topic.role.value if topic and topic.role else NONE
-        lost = streams.get(name, {}).get("lost")
-        rows.append((name, types.get(name, UNKNOWN), role, f"{count:,}",
-                     number(rate, ".4g", "Hz"), _lost(lost)))  # fmt: skip
-    headings = ("topic", "type", "role", "messages", "rate", "lost")
-    return table(headings, rows, (3, 4))
+    counts = {**dict.fromkeys(streams, 0), **data.episode.counts}
+    for name in sorted(counts, key=lambda name: (order.get(name, len(order)), name)):
+        count = counts[name]
+        for stream in read.get(name, [None]):
+            known = certified.get(stream.stream) if stream else None
+            rate = (count - 1) / length if count > _FEW and length > 0 else None
+            rate = known.measured_hz if known else rate
+            role = stream.role.value if stream and stream.role else NONE
+            lost = streams.get(name, {}).get("lost")
+            rows.append((stream.stream if stream else NONE, name, types.get(name, UNKNOWN), role,
+                         f"{count:,}", number(rate, ".4g", "Hz"), _lost(lost)))  # fmt: skip
+    headings = ("stream", "topic", "type", "role", "messages", "rate", "lost")
+    return table(headings, rows, (4, 5))
 
 
 def _types(data: EpisodeData) -> dict[str, str]:

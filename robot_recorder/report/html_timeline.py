@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from robot_recorder.content.depth_pictures import UNKNOWN, DepthScale, scale_colours
-from robot_recorder.content.groups import short_name
 from robot_recorder.content.image_files import ImageFile
 from robot_recorder.content.series import EpisodeData, Pictures
 from robot_recorder.model.labels import LabelEvent, LabelKind, Labels, Outcome
@@ -142,7 +141,8 @@ def _when(mark: TimelineMark) -> str:
 
 def cameras(data: EpisodeData) -> Html:
     """Return the pictures of each camera on top of each other, one of them visible."""
-    shown = [p for p in data.pictures if p.chosen]
+    shown = [p for p in data.pictures
+             if p.chosen and (not data.chosen or p.topic.stream in data.chosen)]  # fmt: skip
     size = sum(sum(len(q.data) for _, q in p.chosen) / len(p.chosen) for p in shown)
     # The same number for each, so that all cameras show about the same moment.
     most = max(_FEWEST, int(_PICTURE_BYTES / max(size, 1.0)))
@@ -166,7 +166,7 @@ def _camera(pictures: Pictures, most: int) -> Html:
                 data_time=f"{at:.3f}", class_=" ".join(classes) or None,
             )
         )  # fmt: skip
-    name, of = short_name(pictures.topic), plural(len(pictures.times_s), "picture")
+    name, of = pictures.topic.stream, plural(len(pictures.times_s), "picture")
     counted = of if len(chosen) == len(pictures.times_s) else f"{len(chosen)} of {of}"
     return element(
         "figure",

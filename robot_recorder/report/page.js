@@ -45,10 +45,12 @@ function showValues(panel) {
   }
   const found = panel.curves.map((curve) => valueAt(curve.at, now));
   const best = found.reduce((chosen, value, i) => (value > found[chosen] || Number.isNaN(found[chosen]) ? i : chosen), 0);
-  panel.most.textContent = Number.isFinite(found[best]) ? `most: ${figure(found[best], panel.unit)} (cell ${panel.curves[best].name})` : "no data here";
-  panel.curves.forEach((curve, i) => {
-    curve.cell.style.background = `rgb(${heat(panel, found[i])})`;
-    curve.cell.title = `${curve.name}: ${figure(found[i], panel.unit)}`;
+  const what = panel.pads.length > 1 ? "pad" : "cell";
+  panel.most.textContent = Number.isFinite(found[best]) ? `most: ${figure(found[best], panel.unit)} (${what} ${panel.curves[best].name})` : "no data here";
+  for (const pad of panel.pads) pad.at.forEach((address, i) => {
+    const value = valueAt(address, now), cell = pad.cells[i];
+    cell.style.background = `rgb(${heat(panel, value)})`;
+    cell.title = `${pad.name} ${pad.names[i]}: ${figure(value, panel.unit)}`;
   });
 }
 

@@ -93,17 +93,22 @@ function made(name, className, text, parent) {
 const shown = {}; // names of the visible curves, by link between panels
 const hues = {}; // colour of each curve, by link: a joint has one colour in all panels
 
+/** Return a curve's colour; a palette of its own tells each stream of joints apart. */
 function curveColour(panel, curve) {
   const number = hues[panel.linked].get(curve.name);
-  return number < 10 ? colour(`c${number}`) : `hsl(${(number * 137.5) % 360} 60% 52%)`;
+  if (!panel.palette && number < 10) return colour(`c${number}`);
+  const light = matchMedia("(prefers-color-scheme: dark)").matches && !matchMedia("print").matches ? 64 : 38;
+  return `hsl(${(number * 137.5 + 83 * panel.palette) % 360} ${panel.palette % 2 ? 70 : 50}% ${light}%)`;
 }
 
 function build(panel) {
-  const folded = panel.folded && (find("#folded") || foldedAway());
-  const figure = made("figure", "panel", undefined, folded || find("#panels"));
+  const figure = made("figure", "panel", undefined, panel.folded ? foldedAway(panel) : find("#panels"));
   const caption = made("figcaption", "", panel.title, figure);
+  if (panel.linked === panel.stream) caption.style.color = colour(`p${panel.palette % 4}`);
   if (panel.unit && panel.unit !== "1") made("small", "", panel.unit, caption);
   made("small", "", panel.topic, caption);
+  if (panel.note) made("small", "note-small", panel.note, caption).title = panel.constant;
+  if (!panel.curves.length) return figure.classList.add("still");
   panel.plot = made("div", "plot", undefined, figure);
   panel.plot.style.height = `${panel.height}px`;
   panel.canvas = made("canvas", "", undefined, panel.plot);
@@ -112,21 +117,24 @@ function build(panel) {
   panel.legend = made("div", "legend", undefined, figure);
   listen(panel);
   if (panel.cells) return buildPad(panel);
-  if (!(panel.linked in shown)) {
-    shown[panel.linked] = new Set(panel.curves.slice(0, panel.shown).map((curve) => curve.name));
-    hues[panel.linked] = new Map();
-  }
-  for (const curve of panel.curves) {
-    const known = hues[panel.linked];
-    if (!known.has(curve.name)) known.set(curve.name, known.size);
-  }
+  if (!(panel.linked in shown)) [shown[panel.linked], hues[panel.linked]] = [new Set(), new Map()];
+  const known = hues[panel.linked];
+  panel.curves.forEach((curve, number) => {
+    if (known.has(curve.name)) return;
+    known.set(curve.name, known.size);
+    if (number < panel.shown) shown[panel.linked].add(curve.name);
+  });
   buildLegend(panel);
 }
 
-function foldedAway() {
-  const details = made("details", "", undefined, find("#panels"));
-  details.id = "folded";
-  made("summary", "", `${data.panels.filter((panel) => panel.folded).length} more plots`, details);
+/** Return the element with the folded plots of a stream. */
+function foldedAway(panel) {
+  const last = find("#panels").lastElementChild;
+  if (last && last.dataset.stream === panel.stream) return last;
+  const details = made("details", "folded", undefined, find("#panels"));
+  details.dataset.stream = panel.stream;
+  const count = data.panels.filter((other) => other.folded && other.stream === panel.stream).length;
+  made("summary", "", `${count} more ${count > 1 ? "plots" : "plot"} of ${panel.stream}`, details);
   details.addEventListener("toggle", redraw);
   return details;
 }
@@ -158,12 +166,21 @@ function toggle(linked, name) {
   redraw();
 }
 
-/** Draw the pad in its shape, if that is known, and the scale beside its heat map. */
+/** Draw each pad in its shape, and the scale beside its heat map; cells without a shape in rows. */
 function buildPad(panel) {
-  const [rows, columns] = panel.cells, beside = made("div", "beside", undefined, panel.legend);
-  panel.pad = made("div", "pad", undefined, columns > 1 ? beside : undefined);
-  panel.pad.style.gridTemplateColumns = `repeat(${columns}, 1fr)`;
-  panel.curves.forEach((curve) => { curve.cell = made("i", "", undefined, panel.pad); });
+  const beside = made("div", "beside", undefined, panel.legend);
+  const boxes = made("div", panel.pads.length > 1 ? "pads" : "", undefined, undefined);
+  for (const pad of panel.pads) {
+    const box = made("div", "one-pad", undefined, boxes);
+    const cells = made("div", "pad", undefined, box);
+    cells.style.gridTemplateColumns = `repeat(${pad.cols}, 1fr)`;
+    pad.cells = pad.at.map(() => made("i", "", undefined, cells));
+    if (pad.name) made("small", "", pad.name + (pad.known ? "" : "*"), box);
+  }
+  if (panel.pads.length > 1) {
+    panel.legend.after(boxes);
+    if (panel.pads.some((pad) => !pad.known)) made("small", "", "* order of the cells only, not their places", boxes);
+  } else if (panel.pads[0].known && panel.pads[0].cols > 1) beside.append(boxes);
   const scale = made("div", "scale", undefined, beside), ramp = rampOf(panel);
   scale.style.backgroundImage = `linear-gradient(${[...ramp].reverse().map((c) => `rgb(${c})`).join(",")})`;
   for (const limit of [panel.limits[1], panel.limits[0]]) made("span", "", figure(limit, panel.unit), scale);
@@ -197,7 +214,7 @@ function prepared(panel) {
 }
 
 function draw(panel) {
-  if (!panel.plot.clientWidth) return; // folded
+  if (!panel.plot || !panel.plot.clientWidth) return; // nothing changes, or folded
   const area = prepared(panel);
   panel.area = area;
   timeAxis(area);
@@ -281,7 +298,7 @@ function drawCurves(panel, area) {
     trace(context, curve.at, area.x, y);
     if (!curve.command) continue;
     context.lineWidth = 1.3;
-    context.setLineDash([0.5, 3.5]);
+    context.setLineDash([4.5, 3.5]);
     trace(context, curve.command, area.x, y);
     context.setLineDash([]);
   }
@@ -327,8 +344,11 @@ function drawHeat(panel, { context, left, right, top, bottom }) {
   context.drawImage(canvas, left, top, right - left, bottom - top);
   context.textAlign = "right";
   context.fillStyle = colour("soft");
-  const names = [panel.curves[0].name, panel.curves[cells - 1].name];
-  names.forEach((name, i) => context.fillText(name.slice(0, 8), left - 6, i ? bottom - 1 : top + 10));
+  const step = (bottom - top) / cells, every = panel.pads.length > 1 && step > 9;
+  panel.curves.forEach(({ name }, i) => {
+    if (every) context.fillText(name, left - 6, top + (i + 0.5) * step + 4, left - 8);
+    else if (i === 0 || i === cells - 1) context.fillText(name.slice(0, 8), left - 6, i ? bottom - 1 : top + 10);
+  });
 }
 
 /** Draw pre-roll, start and stop, segments as a line along the top, instants, outcomes. */

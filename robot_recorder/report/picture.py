@@ -1,4 +1,4 @@
-"""Draws an episode as one picture: film strips, labels, joints, forces and touch over time."""
+"""Draws an episode as one picture: film strips, labels, and its streams over time."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from robot_recorder.bags.files import replaced
+from robot_recorder.content.contents import SOUND
 from robot_recorder.content.depth_pictures import UNKNOWN, DepthScale, scale_colours
-from robot_recorder.content.groups import CurveGroup, groups, observed_joints, short_name
 from robot_recorder.content.series import EpisodeData, Pictures
 from robot_recorder.messages.kinds import Sort
 from robot_recorder.model.errors import DecodeError
@@ -20,11 +20,14 @@ from robot_recorder.model.labels import LabelEvent, Outcome
 from robot_recorder.model.marks import Mark, marks_of
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.quality.verdict import Verdict
+from robot_recorder.report.panels import Panel, left_out, panels
 from robot_recorder.report.plots import (
+    ACCENTS,
     plot_array,
+    plot_constant,
     plot_curves,
-    plot_force,
-    plot_joints,
+    plot_pads,
+    plot_sound,
     plt,
     ylabel,
 )
@@ -39,8 +42,10 @@ VERDICT_COLOURS = {
 _STRIP = 8  # pictures in a film strip
 _SEGMENTS = ("#90caf9", "#a5d6a7", "#ffe082", "#ef9a9a", "#ce93d8", "#80deea", "#bcaaa4")
 _WIDE, _LEFT, _RIGHT = 15.0, 0.09, 0.86  # inches; shares of them
-_TOP, _BOTTOM, _GAP = 1.0, 0.55, 0.16  # inches
-_MOST_OTHERS = 6  # rows of numbers of unknown types
+_TOP, _BOTTOM, _GAP, _TITLE = 1.0, 0.8, 0.16, 0.25  # inches
+_MOST, _LEAST = 26.0, 6.0  # inches of panels: with more some are left out, with less some are added
+# Panels of these are kept first when there are too many.
+_URGENT = (Sort.JOINTS, Sort.WRENCH, Sort.TACTILE, Sort.POSE, Sort.AUDIO, Sort.NUMBERS, Sort.POINTS)
 _LEAST_S = 0.4  # an annotation shorter than this has no room for its name
 
 
@@ -49,7 +54,8 @@ class _Row:
     inches: float
     plot: Callable[[Any, Any, EpisodeData], None]
     content: Any
-    marked: bool = True  # whether start, stop and outcome are drawn
+    marked: bool = True  # whether there is a time axis, on which start, stop and outcome are drawn
+    title: Panel | None = None  # whose title is above the row
 
 
 def draw(data: EpisodeData, target: Path) -> None:
@@ -58,62 +64,100 @@ def draw(data: EpisodeData, target: Path) -> None:
     Raises:
         ConfigError: the file cannot be written.
     """
-    rows = _rows(data)
-    high = _TOP + _BOTTOM + sum(row.inches + _GAP for row in rows)
+    rows, missing = _rows(data)
+    high = _TOP + _BOTTOM + sum(_height(row) for row in rows)
     figure = plt.figure(figsize=(_WIDE, high), dpi=100)
     first, last = data.contents.first_s, max(data.contents.last_s, data.contents.first_s + 0.1)
     at = _TOP
     axes: Any = None
     for row in rows:
-        box = (_LEFT, 1 - (at + row.inches) / high, _RIGHT - _LEFT, row.inches / high)
+        top = at + (_TITLE if row.title else 0.0)
+        box = (_LEFT, 1 - (top + row.inches) / high, _RIGHT - _LEFT, row.inches / high)
         axes = figure.add_axes(box)
+        if row.title is not None:
+            _panel_title(figure, row.title, 1 - (top - 0.05) / high)
         row.plot(axes, row.content, data)
         axes.set_xlim(first, last)
         if row.marked:
             _mark(axes, data)
-        axes.tick_params(labelbottom=row is rows[-1], bottom=row.marked)
-        at += row.inches + _GAP
-    axes.set_xlabel("seconds since start")
+        is_last = row is next((r for r in reversed(rows) if r.marked), rows[-1])
+        axes.tick_params(labelbottom=is_last, bottom=row.marked)
+        if is_last:
+            axes.set_xlabel("seconds since start")
+        at += _height(row)
+    if missing:
+        note = f"{missing} in the report; show --stream NAME draws all of a stream here"
+        figure.text(_LEFT, 0.18 / high, note, fontsize=9.5, color="#616161", va="center")
     _title(figure, data, 1 / high)
     with replaced(target) as partial:
         figure.savefig(partial, format="png")
     plt.close(figure)
 
 
-def _rows(data: EpisodeData) -> list[_Row]:
+def _height(row: _Row) -> float:
+    """Return the inches that a row takes with its title and the gap below it."""
+    return row.inches + _GAP + (_TITLE if row.title else 0.0)
+
+
+def _rows(data: EpisodeData) -> tuple[list[_Row], str]:
+    """Return the rows of the picture, and what of the episode has no place in it, as a phrase."""
     marks = marks_of(data.episode.labels, data.contents.start_ns)
-    rows = [_Row(_strip_height(c), _strip, c, marked=False) for c in data.pictures if c.chosen]
+    cameras = [c for c in data.pictures if not data.chosen or c.topic.stream in data.chosen]
+    rows = [_Row(_strip_height(c), _strip, c, marked=False) for c in cameras if c.chosen]
     if data.episode.events:
         rows.append(_Row(0.85, _annotations, marks))
-    rows += [_Row(2.6, plot_joints, series) for series in observed_joints(data)]
-    wrenches = [s for s in data.series if s.topic.sort is Sort.WRENCH]
-    if wrenches:
-        rows.append(_Row(2.0, plot_force, wrenches))
-    for series in data.series:
-        if series.topic.sort is Sort.TACTILE:
-            rows += [
-                _Row(0.95, plot_array, (series, g)) for g in groups(series) if g.name == "normal"
-            ]
-    others = [
-        (series, group)
-        for series in data.series
-        if series.topic.sort in (Sort.NUMBERS, Sort.POSE)
-        or (len(rows) < 2 and series.topic.sort is Sort.IMU)
-        for group in groups(series)
-        # Curves of quaternions say little; the page has them.
-        if series.topic.sort is not Sort.POSE or group.name == "position"
-    ]
-    others.sort(key=lambda row: row[0].topic.sort is not Sort.POSE)
-    rows += [
-        _Row(0.95, plot_array, c) if c[1].is_array else _Row(_curve_height(c[1]), plot_curves, c)
-        for c in others[:_MOST_OTHERS]
-    ]
-    return rows or [_Row(0.85, _annotations, marks)]
+    found = panels(data)
+    drawn = _drawn(found, bool(data.chosen))
+    for panel in drawn:
+        rows += _panel_rows(panel)
+    return rows or [_Row(0.85, _annotations, marks)], left_out(found, drawn)
 
 
-def _curve_height(group: CurveGroup) -> float:
-    """Return the height in inches of a plot whose legend has room."""
-    return 0.95 if len(group.items) <= 4 else 1.5
+def _drawn(found: list[Panel], everything: bool) -> list[Panel]:
+    """Return the panels that the picture has room for, in their order."""
+    inches = {id(p): sum(map(_height, _panel_rows(p))) for p in found}
+    if everything or sum(inches.values()) < _LEAST:
+        return found
+    urgent = {sort: place for place, sort in enumerate(_URGENT)}
+    main = [p for p in found if p.is_main]
+    main.sort(key=lambda p: urgent.get(p.topic.sort, len(urgent)))
+    kept: set[int] = set()
+    room = _MOST
+    for panel in main:
+        if inches[id(panel)] <= room:
+            room -= inches[id(panel)]
+            kept.add(id(panel))
+    return [p for p in found if id(p) in kept]
+
+
+def _panel_rows(panel: Panel) -> list[_Row]:
+    if not panel.curves:
+        return [_Row(0.02, _plot(plot_constant), panel, marked=False, title=panel)]
+    if panel.pads:
+        count = len(panel.pads)
+        inches = 0.85 if count == 1 else float(np.clip(0.16 * count, 0.6, 2.8))
+        if count == 1:
+            return [_Row(inches, _plot(plot_array), panel, title=panel)]
+        at_once = _Row(0.95, _plot(plot_pads), panel, marked=False, title=panel)
+        return [at_once, _Row(inches, _plot(plot_array), panel)]
+    if panel.topic.sort is Sort.AUDIO and panel.name == SOUND:
+        return [_Row(0.8, _plot(plot_sound), panel, title=panel)]
+    few = 0.95 if len(panel.curves) <= 4 else 1.25  # whose legend has room
+    inches = 2.3 if panel.topic.sort is Sort.JOINTS and panel.is_main else few
+    return [_Row(inches, _plot(plot_curves), panel, title=panel)]
+
+
+def _plot(draw_panel: Callable[[Any, Panel], None]) -> Callable[[Any, Any, EpisodeData], None]:
+    return lambda axes, panel, data: draw_panel(axes, panel)
+
+
+def _panel_title(figure: Any, panel: Panel, bottom: float) -> None:
+    """Write the stream and what is drawn of it, and small its topic and what is left out."""
+    is_joints = panel.topic.sort is Sort.JOINTS
+    colour = ACCENTS[panel.palette % len(ACCENTS)] if is_joints else "#212121"
+    figure.text(_LEFT, bottom, panel.title, fontsize=10.5, weight="bold", color=colour, va="bottom")
+    small = "   ".join(filter(None, (panel.note, panel.topic.name)))
+    figure.text(_RIGHT, bottom, small, fontsize=8.5, color="#757575", ha="right", va="bottom")
 
 
 def _strip_height(camera: Pictures) -> float:
@@ -173,7 +217,7 @@ def _strip(axes: Any, camera: Pictures, data: EpisodeData) -> None:
     first, last = data.contents.first_s, data.contents.last_s
     width = (last - first) / _STRIP
     axes.set_yticks([])
-    ylabel(axes, "\n".join(textwrap.wrap(short_name(camera.topic), 12)))
+    ylabel(axes, "\n".join(textwrap.wrap(camera.topic.stream.replace("_", " "), 12)))
     axes.set_facecolor("#212121")
     times = np.array([time for time, _ in camera.chosen])
     for number in range(_STRIP):

@@ -25,7 +25,7 @@ from robot_recorder.model.streams import RobotProfile, Role, StreamConfig
 from robot_recorder.model.value_names import joint_of
 from robot_recorder.offline.plan import Plan, make_plan
 from robot_recorder.rviz.placement import FRAME
-from robot_recorder.rviz.scene import SensorStream, sensors
+from robot_recorder.rviz.scene import SensorStream, sensors, without_place
 
 _TF = "tf2_msgs/msg/TFMessage"
 _TF_MESSAGES = 50  # transforms that are read to find out which links they move
@@ -61,6 +61,8 @@ class RvizContent:
         own_tf: whether transforms are on ``tf`` in the namespace instead of ``/tf``.
         frames: topic of the aligned frames; empty: none.
         problem: why streams are unknown; empty: they are known.
+        without_place: streams of forces and touch whose messages name no frame, which are not
+            drawn.
     """
 
     namespace: str
@@ -73,6 +75,17 @@ class RvizContent:
     own_tf: bool
     frames: str
     problem: str = field(default="", compare=False)
+    without_place: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> list[str]:
+        """Return which forces and touch are not drawn, and why, one sentence each."""
+        if self.problem:
+            return [f"forces and touch are not shown: {self.problem}"]
+        if not self.without_place:
+            return []
+        names = ", ".join(self.without_place)
+        return [f"not drawn, because the messages name no frame: {names}"]
 
 
 def look_at(episode: Episode, description: str = "") -> RvizContent:
@@ -116,6 +129,7 @@ def look_at(episode: Episode, description: str = "") -> RvizContent:
         bool(namespace) and f"{namespace}/tf" in types,
         next((t for t in types if t.endswith("/synchronizer/frames")), ""),
         problem,
+        tuple(without_place(plan.profile)) if plan else (),
     )
 
 

@@ -64,6 +64,20 @@ def sensors(profile: RobotProfile) -> list[SensorStream]:
     ]
 
 
+def without_place(profile: RobotProfile) -> list[str]:
+    """Return the streams of forces and touch that are not drawn, because nothing says where.
+
+    A profile maps their values from messages that name no frame.
+    """
+    return [
+        s.name
+        for s in profile.streams
+        if s.mapping is not None
+        and kind_of(s).sort in (Sort.WRENCH, Sort.TACTILE)
+        and s.role is not Role.ACTION
+    ]
+
+
 @dataclass
 class _LastHeard:
     """The last message of a stream."""

@@ -140,8 +140,7 @@ def stage_for(
         Program("robot_recorder", "scene", parameters=scene),
         *_state_publisher(wish, shown, installed, notes),
     ]
-    if shown.problem:
-        notes.append(f"forces and touch are not shown: {shown.problem}")
+    notes += shown.notes
     programs += _rviz(wish, shown, folder, installed, notes)
     return Stage(shown.namespace, tuple(programs), tuple(notes))
 
@@ -164,6 +163,7 @@ def live_stage(
     scene: dict[str, Parameter] = {"profile": wish.live}
     if not shown.description:
         notes.append(f"everything is drawn in {shown.frame}; start again once the robot is up")
+    notes += shown.notes
     programs = [
         Program("robot_recorder", "scene", parameters=scene, essential=True),
         *_state_publisher(wish, shown, installed, notes),

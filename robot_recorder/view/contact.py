@@ -19,7 +19,7 @@ from robot_recorder.model.errors import BagError, DecodeError
 from robot_recorder.view.frames import EpisodeFrames
 from robot_recorder.view.log import RerunLog, entity
 from robot_recorder.view.robot import RATE_HZ, ROOT
-from robot_recorder.view.touch import TouchPad, pads
+from robot_recorder.view.touch import TouchPad, touch_maps
 
 _ARROW_M = 0.35  # length for the largest force of the episode
 _ARROW_RADIUS_M = 0.012
@@ -63,8 +63,10 @@ class ContactLog:
             style = rr.Arrows3D.from_fields(colors=[_FORCE_COLOUR], radii=[_ARROW_RADIUS_M])
             self._log.once(path, style)
             self._log.send(path, times_s, rr.Arrows3D.columns(vectors=vectors))
-        for pad in pads(topic, numbers.names) if topic.sort is Sort.TACTILE else ():
-            self._touch(path, pad, numbers, times_s, values[:, list(pad.columns)])
+        for found in touch_maps(topic, numbers.names) if topic.sort is Sort.TACTILE else ():
+            if len(found.pads) == 1:  # nothing says where several are
+                (pad,) = found.pads
+                self._touch(path, pad, numbers, times_s, values[:, list(pad.columns)])
 
     def _touch(
         self, path: str, pad: TouchPad, numbers: Numbers, times_s: Floats, cells: Floats
@@ -83,7 +85,7 @@ class ContactLog:
 
     def _largest(self, numbers: Numbers, columns: slice | list[int]) -> float:
         """Return the largest value of the whole episode, or if unknown of the first samples."""
-        name = numbers.topic.name
+        name = numbers.topic.stream
         if name not in self._most:
             values = self._frames.values(numbers.topic.stream, numbers.names)
             values = numbers.values if values is None else values
@@ -92,9 +94,9 @@ class ContactLog:
 
 
 def frame_ids(contents: Contents) -> dict[str, str]:
-    """Return the frame that the first message of each wrench, pad and pose names, by topic."""
-    sorts = (Sort.WRENCH, Sort.TACTILE, Sort.POSE)
-    wanted = {t.name for t in contents.topics if t.sort in sorts}
+    """Return the frame that the first message of each wrench, pad, pose and cloud names, by topic."""
+    sorts = (Sort.WRENCH, Sort.TACTILE, Sort.POSE, Sort.POINTS)
+    wanted = {t.name for t in contents.topics if t.sort in sorts and contents.has_header(t)}
     found: dict[str, str] = {}
     try:
         for segment in read_columns(contents.episode.path, wanted) if wanted else ():

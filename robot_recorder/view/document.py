@@ -18,7 +18,11 @@ PATH = "episode"
 
 
 def log_document(
-    log: RerunLog, contents: Contents, certificate: Certificate | None, notes: Iterable[str]
+    log: RerunLog,
+    contents: Contents,
+    certificate: Certificate | None,
+    notes: Iterable[str],
+    constant: Iterable[str] = (),
 ) -> None:
     """Log the page.
 
@@ -27,12 +31,18 @@ def log_document(
         contents: of the episode.
         certificate: the episode's own, or one made now.
         notes: what is not shown, and why.
+        constant: values that never change, one sentence each.
     """
-    text = document(contents, certificate, notes)
+    text = document(contents, certificate, notes, constant)
     log.once(PATH, rr.TextDocument(text, media_type=rr.MediaType.MARKDOWN))
 
 
-def document(contents: Contents, certificate: Certificate | None, notes: Iterable[str]) -> str:
+def document(
+    contents: Contents,
+    certificate: Certificate | None,
+    notes: Iterable[str],
+    constant: Iterable[str] = (),
+) -> str:
     """Return the page as Markdown."""
     parts = [
         _head(contents),
@@ -40,6 +50,7 @@ def document(contents: Contents, certificate: Certificate | None, notes: Iterabl
         _streams(contents, certificate),
         _history(contents),
         _list("Not shown, or only in part", notes),
+        _list("Not drawn, because they never change", constant),
     ]
     return "\n\n".join(filter(None, parts))
 

@@ -14,6 +14,7 @@ from robot_recorder.messages.kinds import Sort
 from robot_recorder.messages.urdf import RobotModel, parse_urdf
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.view.cameras import CameraLog, estimated_bytes
+from robot_recorder.view.clouds import CloudLog, thinning
 from robot_recorder.view.contact import ContactLog, frame_ids
 from robot_recorder.view.curves import CurveLog
 from robot_recorder.view.document import log_document
@@ -23,6 +24,7 @@ from robot_recorder.view.layout import Layout
 from robot_recorder.view.log import RerunLog
 from robot_recorder.view.meshes import find_mesh
 from robot_recorder.view.operator import OperatorLog
+from robot_recorder.view.poses import PoseLog
 from robot_recorder.view.robot import RobotLog, driving
 from robot_recorder.view.touch import TouchLog
 
@@ -50,16 +52,18 @@ class _Amount:
 
     every_picture: int
     every_value: int
+    every_cloud: int
 
     @classmethod
     def of(cls, contents: Contents, first: ContentBatch, everything: bool) -> _Amount:
         if everything:
-            return cls(1, 1)
+            return cls(1, 1, 1)
         pictures = estimated_bytes(first.images)
         values = sum(n.topic.count * len(n.names) for n in first.numbers)
         return cls(
             max(1, math.ceil(pictures / MOST_PICTURE_BYTES)),
             max(1, math.ceil(values / MOST_VALUES)),
+            thinning(first.clouds, contents.topics),
         )
 
     @property
@@ -69,6 +73,8 @@ class _Amount:
             parts.append(f"one picture of {self.every_picture}")
         if self.every_value > 1:
             parts.append(f"one sample of {self.every_value} of the curves")
+        if self.every_cloud > 1:
+            parts.append(f"one point cloud of {self.every_cloud}")
         return [f"a long episode: {' and '.join(parts)} is shown; --all shows all"] if parts else []
 
 
@@ -97,7 +103,9 @@ def log_episode(
     amount = _Amount.of(contents, first, everything)
     viewed = ViewResult(notes=amount.notes)
     model = _model(contents, viewed.notes)
-    layout = Layout(contents, {n.topic.name: n for n in first.numbers}, frames, model)
+    layout = Layout(
+        contents, {n.topic.stream: n for n in first.numbers}, frames, model, frame_ids(contents)
+    )
     recording.send_blueprint(layout.blueprint())
     log_labels(log, contents)
     log_frames(log, frames, contents.start_ns)
@@ -105,14 +113,17 @@ def log_episode(
     if certificate is None and frames.alignment is not None:
         certificate = frames.alignment.certificate
     log_document(log, contents, certificate, [*viewed.notes, *contents.problems])
-    writer = _Writer(log, contents, frames, layout, model, amount)
+    writer = _Writer(log, contents, layout, amount)
     for batch in chain([first], batches):
         writer.add(batch)
         log.flush()
         progress("reading", batch.share)
+    late = writer.curves.late
+    if any(late.values()):
+        recording.send_blueprint(layout.blueprint(late))
     found = [*contents.problems, *filter(None, [frames.problem]), *writer.problems]
     viewed.notes += dict.fromkeys(found)
-    log_document(log, contents, certificate, viewed.notes)
+    log_document(log, contents, certificate, viewed.notes, layout.constant(late))
     log.flush()
     viewed.pictures = dict(writer.cameras.logged)
     return viewed
@@ -139,30 +150,33 @@ class _Writer:
         self,
         log: RerunLog,
         contents: Contents,
-        frames: EpisodeFrames,
         layout: Layout,
-        model: RobotModel | None,
         amount: _Amount,
     ) -> None:
+        model, frames = layout.model, layout.frames
         self.cameras = CameraLog(log, amount.every_picture)
-        self._curves = CurveLog(log, contents.topics, layout.most)
+        self.curves = CurveLog(log, contents.topics, layout.choices)
+        self._clouds = CloudLog(log, amount.every_cloud, layout.links)
+        self._poses = PoseLog(log)
         self._touch = TouchLog(log, frames)
         self._every = amount.every_value
-        self._driving = {t.name for t in driving(contents.topics)}
+        self._driving = {t.stream for t in driving(contents.topics)}
         self._robot = RobotLog(log, model, find_mesh) if model else None
-        found = frame_ids(contents) if model else {}
-        self._contact = ContactLog(log, model, found, frames) if model else None
-        self._operator = OperatorLog(log, model, found) if model else None
+        self._contact = ContactLog(log, model, layout.frame_ids, frames) if model else None
+        self._operator = OperatorLog(log, model, layout.frame_ids) if model else None
 
     def add(self, batch: ContentBatch) -> None:
         for images in batch.images:
             self.cameras.add(images)
         if self._robot is not None:
-            self._robot.add([n for n in batch.numbers if n.topic.name in self._driving])
+            self._robot.add([n for n in batch.numbers if n.topic.stream in self._driving])
+        for clouds in batch.clouds:
+            self._clouds.add(clouds)
         for numbers in batch.numbers:
             few = _some(numbers, self._every)
-            self._curves.add(few)
+            self.curves.add(few)
             self._touch.add(few)
+            self._poses.add(numbers)
             if self._contact is not None:
                 self._contact.add(numbers)
             if self._operator is not None:
@@ -171,6 +185,7 @@ class _Writer:
     @property
     def problems(self) -> Iterator[str]:
         yield from self.cameras.problems
+        yield from self._clouds.problems
         meshes = self._robot.missing_meshes if self._robot else []
         if meshes:
             some = ", ".join(islice(dict.fromkeys(meshes), 3))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from support.bags import small_robot
 from support.repeats import repeat
+from support.two_arms import two_arms
 
 from robot_recorder.cli.episode_argument import chosen_episode
 from robot_recorder.cli.main import main
@@ -104,3 +105,12 @@ def test_a_folder_that_cannot_be_written_to_is_named_at_once(
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
     assert main(["show", str(bag)]) == 2
     assert "give another folder with --out" in capsys.readouterr().err
+
+
+def test_a_stream_can_be_asked_for(tmp_path: Path, capsys) -> None:
+    bag = two_arms(tmp_path / "bag")
+    assert main(["show", str(bag), "--stream", "touch", "--out", str(tmp_path / "a.html")]) == 0
+    text = (tmp_path / "a.html").read_text()
+    assert '"title":"touch: normal"' in text and "left_arm: position" not in text
+    assert main(["show", str(bag), "--stream", "tuch"]) == 2
+    assert "no stream 'tuch'; did you mean 'touch'?" in capsys.readouterr().err

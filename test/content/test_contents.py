@@ -7,11 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.bags import HEADER, JOINTS, NS, angle, joint_state, small_robot
+from support.made import bag
 from support.samples import T0, WRENCH, wrench, write_bag
+from support.sounds import BYTES, BYTES_DEFINITION, DEFINITION, STAMPED, info, sent_bytes, stamped
+from support.two_arms import two_arms
 
 from robot_recorder.bags import columns, mcap_file
 from robot_recorder.bags.mcap_writer import McapWriter
 from robot_recorder.content.contents import ContentBatch, Contents
+from robot_recorder.messages.audio import AUDIO_INFO
 from robot_recorder.messages.kinds import Sort
 from robot_recorder.model.qos import OfferedQos
 from robot_recorder.model.streams import Role
@@ -209,3 +213,53 @@ def test_a_clock_that_is_off_is_reported(tmp_path: Path, shift_s: int, words: st
     times, _ = joined(list(contents.batches()))["/w"]
     assert np.allclose(times, np.arange(50) / 100)
     assert len(contents.problems) == 1 and words in contents.problems[0]
+
+
+def test_actions_come_first_and_streams_of_one_topic_keep_their_names(tmp_path: Path) -> None:
+    contents = Contents.open(two_arms(tmp_path / "bag"))
+    assert [(t.stream, t.name) for t in contents.topics] == [
+        ("right_leader", "/right/leader"),
+        ("left_leader", "/left/leader"),
+        ("left_arm", "/left/states"),
+        ("right_arm", "/right/states"),
+        ("touch", "/hand"),
+        ("bodies", "/hand"),
+    ]
+    (batch,) = contents.batches()
+    assert [n.topic.stream for n in batch.numbers if n.topic.name == "/hand"] == ["touch", "bodies"]
+
+
+def test_no_two_topics_have_the_same_name_of_a_stream(tmp_path: Path) -> None:
+    few = [(T0 + k * NS, joint_state(T0 + k * NS, 0.1)) for k in range(2)]
+    topics = dict.fromkeys(("/arm/data", "/arm/image", "/arm"), (JOINTS, few))
+    found = Contents.open(bag(tmp_path / "bag", topics)).topics
+    assert len({t.stream for t in found}) == 3
+
+
+def test_points_and_sound_come_with_their_messages(tmp_path: Path) -> None:
+    mic = [(T0 + k * 10**8, stamped("int16", np.full(800, 2**14), rate=8000)) for k in range(5)]
+    path = bag(tmp_path / "bag", {"/mic": (STAMPED, mic)}, DEFINITION)
+    (batch,) = Contents.open(path).batches()
+    (sounds,) = batch.sounds
+    samples = sounds.samples()
+    assert samples is not None and samples.values.shape == (4000, 1)
+    assert (samples.values == 0.5).all() and np.diff(samples.times_s) == pytest.approx(1 / 8000)
+    assert batch.numbers[0].values[:, 1] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("coding, names", [("wave", 3), ("mp3", 1), ("", 1)])
+def test_bytes_of_sound_are_read_as_the_audio_info_of_the_bag_says(
+    tmp_path: Path, coding: str, names: int
+) -> None:
+    data = sent_bytes(np.full(800, 2**14, "<i2").tobytes())
+    topics = {"/mic/audio": (BYTES, [(T0 + k * 10**8, data) for k in range(5)])}
+    if coding:
+        said = info("S16LE", coding, rate=8000)
+        topics["/mic/audio_info"] = (AUDIO_INFO, [(T0, said)])
+    definitions = {BYTES: BYTES_DEFINITION, AUDIO_INFO: "uint8 channels\n"}
+    contents = Contents.open(bag(tmp_path / "bag", topics, definitions))
+    (batch,) = contents.batches()
+    found = next(n for n in batch.numbers if n.topic.stream.startswith("mic"))
+    assert len(found.names) == names
+    why = [p for p in contents.problems if "sound is" in p or "its sound" in p]
+    assert len(why) == (names == 1) and (coding != "mp3" or "mp3" in why[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from robot_recorder.content.contents import Topic
-from robot_recorder.content.groups import groups, most_moving, short_name
+from robot_recorder.content.groups import cell_shape, changing, groups, most_moving
 from robot_recorder.content.series import Series
 from robot_recorder.messages.kinds import Sort
 from robot_recorder.model.streams import Role
@@ -40,19 +40,30 @@ def test_the_value_that_moves_most_comes_first_in_spite_of_gaps() -> None:
     assert most_moving(np.full((2, 2), np.nan), 2) == [0, 1]
 
 
-def test_topics_have_a_short_name() -> None:
-    names = [
-        "/robot_07/left_wrist_camera/image/compressed",
-        "/left_wrist/wrench",
-        "/pressure/l_tip",
-        "/data",
+def test_values_that_never_change_are_told_from_those_that_do() -> None:
+    gaps = [[0, 1, np.nan, 5], [0, np.nan, np.nan, 5], [0, 2, np.nan, np.nan]]
+    assert changing(np.array(gaps)).tolist() == [False, True, False, False]
+    assert not changing(np.empty((0, 2))).any()
+
+
+def test_poses_are_grouped_by_body_and_pads_by_pad() -> None:
+    poses = Topic("/b", "a/msg/B", 1, Sort.POSE, "b", Role.OBSERVATION)
+    names = (
+        "position/hand/x (m)",
+        "position/hand/y (m)",
+        "orientation/hand/w (1)",
+        "position/head/x (m)",
+    )
+    found = groups(Series(poses, names, np.arange(1.0), np.zeros((1, 4))))
+    assert [g.name for g in found] == ["position/hand", "orientation/hand", "position/head"]
+    pads = Topic("/p", "a/msg/B", 1, Sort.TACTILE, "p", Role.OBSERVATION)
+    cells = ("normal/tip/0,0 (raw)", "normal/tip/0,1 (raw)", "normal/palm/0 (raw)")
+    found = groups(Series(pads, cells, np.arange(1.0), np.zeros((1, 3))))
+    assert [(g.name, g.items) for g in found] == [
+        ("normal/tip", ("0,0", "0,1")),
+        ("normal/palm", ("0",)),
     ]
-    assert [short_name(topic(n)) for n in names] == [
-        "left wrist camera",
-        "left wrist",
-        "l tip",
-        "data",
-    ]
+    assert cell_shape(found[0].items) == (1, 2) and cell_shape(found[1].items) is None
 
 
 def test_a_joint_may_have_a_slash_in_its_name() -> None:

@@ -9,6 +9,7 @@ import pytest
 from support.bags import PROFILE, small_robot
 from support.made import bag
 from support.samples import T0, joint_state
+from support.two_arms import two_arms
 
 from robot_recorder.content.read import read_pictures, read_values
 from robot_recorder.episodes.episode import Episode
@@ -45,6 +46,14 @@ def test_a_joint_that_is_named_later_is_nan_before(tmp_path: Path) -> None:
     values = read_values(Episode.open(path), "/joints").values
     assert values.shape == (100, 2) and (values[:, 0] == 0.5).all()
     assert np.isnan(values[:50, 1]).all() and (values[50:, 1] == 0.5).all()
+
+
+def test_streams_of_one_topic_are_read_by_their_names(tmp_path: Path) -> None:
+    episode = Episode.open(two_arms(tmp_path / "bag"))
+    assert read_values(episode, "touch").names[0] == "normal/tip/0,0 (raw)"
+    assert read_values(episode, "bodies").names[0] == "position/hand/x (m)"
+    with pytest.raises(BagError, match=r"read from /hand: name one of touch, bodies"):
+        read_values(episode, "/hand")
 
 
 def test_a_stream_that_is_missing_or_of_another_kind_is_an_error(episode: Episode) -> None:

@@ -7,13 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.bags import small_robot
-from support.samples import T0, wrench, write_bag
+from support.made import bag
+from support.samples import T0, joint_state, wrench, write_bag
+from support.sounds import DEFINITION, STAMPED, stamped
 
 from robot_recorder.bags import columns
 from robot_recorder.bags.mcap_writer import McapWriter
 from robot_recorder.content import series as episode_data
 from robot_recorder.content.contents import Contents
 from robot_recorder.content.series import EpisodeData, load
+from robot_recorder.messages.audio import LEVELS
 from robot_recorder.messages.kinds import Sort
 
 GRIPPER = Path(__file__).parents[3] / "shared" / "data" / "gripper_closes_can"
@@ -87,3 +90,33 @@ def test_a_real_recording_has_series_and_pictures() -> None:
     force, pads = loaded(GRIPPER).series
     assert len(force.times_s) <= 4004 and force.times_s[-1] == pytest.approx(18.72, abs=0.01)
     assert pads.topic.sort is Sort.NUMBERS and pads.values.shape == (468, 44)
+
+
+@pytest.mark.parametrize("points", [4000, 20])
+def test_bodies_that_appear_late_widen_the_series(tmp_path: Path, monkeypatch, points: int) -> None:
+    monkeypatch.setattr(episode_data, "_POINTS", points)
+    monkeypatch.setattr(columns, "_SPAN_MESSAGES", 30)
+    names = ("a", "b")
+    messages = [
+        (T0 + k * 10**7, joint_state(T0 + k * 10**7, names[: 1 + k // 60], [0.5] * (1 + k // 60)))
+        for k in range(120)
+    ]
+    path = bag(tmp_path / "bag", {"/joints": ("sensor_msgs/msg/JointState", messages)})
+    (series,) = loaded(path).series
+    assert series.values.shape == (len(series.times_s), 2)
+    assert (series.values[:, 0] == 0.5).all() and np.isnan(series.values[0, 1])
+    assert series.values[-1, 1] == 0.5
+
+
+def test_sound_is_loaded_beside_its_level(tmp_path: Path) -> None:
+    tone = 0.5 * np.sin(2 * np.pi * 50 * np.arange(16_000) / 8000)
+    chunks = [stamped("int16", part * 2**15, rate=8000) for part in tone.reshape(20, 800)]
+    messages = [(T0 + k * 10**8, data) for k, data in enumerate(chunks)]
+    path = bag(tmp_path / "bag", {"/mic": (STAMPED, messages)}, DEFINITION)
+    level, sound = loaded(path).series
+    assert level.names == LEVELS and sound.names == ("sound/1 (1)",)
+    assert len(sound.times_s) <= 4400 and sound.topic == level.topic
+    assert sound.times_s[-1] == pytest.approx(2.0, abs=0.01)
+    assert sound.values.max() == pytest.approx(0.5, abs=1e-3)
+    middle = sound.values[np.abs(sound.times_s - 1.0) < 0.1]
+    assert middle.min() < -0.45 and middle.max() > 0.45

@@ -119,7 +119,7 @@ def test_messages_without_values_are_aligned_by_stamp_with_a_reason(tmp_path: Pa
         assert (column.status[1:-1] != SampleStatus.MISSING).all(), name
         assert aligned.counts[number].undecodable == aligned.counts[number].mismatched == 0, name
     widths = {n: len(v) for n, v in zip(names, aligned.value_names)}
-    assert widths["scan"] == 0 and widths["points"] == 3
+    assert widths["scan"] == 0 and widths["points"] == 7
     assert aligned.value_names[names.index("wide")] == ("x (?)",)
     assert aligned.value_names[names.index("state")] == tuple(f"q/{i} (?)" for i in range(4))
     last = aligned.frames.columns[names.index("state")].values

@@ -9,7 +9,7 @@ from support.bags import T0
 from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.streams import Role
-from robot_recorder.offline.guess import TopicSummary, guess_profile
+from robot_recorder.offline.guess import TopicSummary, guess_profile, guessed_role
 
 
 def at(times_s: object) -> np.ndarray:
@@ -114,3 +114,22 @@ def test_a_guess_with_disorder_has_a_deadline_that_waits_for_it() -> None:
     late = topic("/late", at(np.arange(0, 4, 0.02)), late_ms=400)
     profile = parse_profile(guess_profile("r", [late], 4.0).text, "g")
     assert profile.streams[0].disorder_ns == 400_000_000 and profile.deadline_ns > 400_000_000
+
+
+@pytest.mark.parametrize(
+    ("topic", "type_name", "role"),
+    [
+        ("/arm_sdk", "unitree_hg/msg/LowCmd", Role.ACTION),
+        ("/lowstate", "unitree_hg/msg/LowState", Role.OBSERVATION),
+        ("/hand/ctrl/l", "inspire_hand_msgs/msg/InspireHandCtrl", Role.ACTION),
+        ("/leader_pose", "geometry_msgs/msg/PoseStamped", Role.ACTION),
+        ("/right", "trajectory_msgs/msg/JointTrajectory", Role.ACTION),
+        ("/controller/state", "control_msgs/msg/JointTrajectoryControllerState", Role.OBSERVATION),
+        ("/arm/set", "bodyctrl_msgs/msg/CmdSetMotorPosition", Role.ACTION),
+        ("/arm/status", "bodyctrl_msgs/msg/MotorStatusMsg", Role.OBSERVATION),
+    ],
+)
+def test_commands_are_known_by_the_names_of_topics_and_types(
+    topic: str, type_name: str, role: Role
+) -> None:
+    assert guessed_role(topic, type_name) is role

@@ -12,6 +12,7 @@ import pytest
 from support.pictures import pixels
 from support.repeats import repeat
 from support.samples import T0, wrench, write_bag
+from support.two_arms import two_arms
 
 from robot_recorder.bags.mcap_writer import McapWriter
 from robot_recorder.model.errors import BagError
@@ -100,3 +101,17 @@ def test_an_incomparable_episode_is_never_the_most_usual(bags: list[Path], tmp_p
     comparison = compare([*bags, tmp_path / "other"])
     assert comparison.repeats[-1].episode.id == "other" and distance(comparison.oddness[-1]) == "–"
     assert compare_picture._most_usual(comparison) == len(bags) - 1
+
+
+def test_streams_are_compared_by_their_names(tmp_path: Path) -> None:
+    bags = [two_arms(tmp_path / f"bag_{n}") for n in range(2)]
+    labels = {c.label for c in compare(bags).channels}
+    assert {
+        "left_arm waist",
+        "right_arm waist",
+        "touch tip",
+        "touch palm",
+        "bodies hand x",
+    } <= labels
+    only = compare(bags, streams=["left_arm", "touch"]).channels
+    assert {c.stream for c in only} == {"left_arm", "touch"}

@@ -99,7 +99,7 @@ def test_a_foreign_bag_has_a_report(browser: Browser, tmp_path: Path) -> None:
     write_html(load(Contents.open(GRIPPER)), tmp_path / "a.html")
     browser.open(tmp_path / "a.html", "#t=13")
     titles = browser.ask("data.panels.map((p) => p.title)")
-    assert any("force" in t for t in titles) and sum("finger tip" in t for t in titles) == 2
+    assert any("force" in t for t in titles) and sum("finger_tip" in t for t in titles) == 2
     assert browser.ask("data.panels.filter((p) => p.cells).map((p) => p.curves.length)") == [22, 22]
     assert (
         browser.ask("[...document.querySelectorAll('dd')].map((d) => d.textContent)").count(

@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.bags import HEADER, IMAGE, JOINTS, joint_state, small_robot
+from support.full_robot import full_robot
 from support.made import bag
 from support.pictures import compressed, compressed_depth, pixels
 from support.samples import T0, wrench, write_bag
+from support.sounds import BYTES, BYTES_DEFINITION, DEFINITION, STAMPED, sent_bytes, stamped
+from support.two_arms import two_arms
 
 from robot_recorder.bags.mcap_writer import McapWriter
 from robot_recorder.content.contents import Contents
@@ -23,7 +26,10 @@ from robot_recorder.messages.image_messages import COMPRESSED
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.qos import OfferedQos
 from robot_recorder.model.topics import BagTopic, Channel, Sample
+from robot_recorder.report import picture as report_picture
+from robot_recorder.report.panels import panels
 from robot_recorder.report.picture import draw
+from robot_recorder.report.plots import plot_array, plt, strongest_moment
 
 GRIPPER = Path(__file__).parents[3] / "shared" / "data" / "gripper_closes_can"
 
@@ -160,3 +166,58 @@ def test_labels_are_not_parsed_as_formulas(tmp_path: Path) -> None:
         drawn(small_robot(tmp_path / "bag", 1.0, 0.0, "/", **facts), tmp_path / "a.png").shape[1]
         == 1500
     )
+
+
+def test_what_has_no_room_is_counted_and_a_chosen_stream_is_drawn_whole(
+    tmp_path: Path, monkeypatch
+) -> None:
+    bag = two_arms(tmp_path / "bag")
+    monkeypatch.setattr(report_picture, "_LEAST", 0.0)
+    monkeypatch.setattr(report_picture, "_MOST", 3.0)
+    texts: list[str] = []
+    monkeypatch.setattr(plt.Figure, "text", lambda *a, **k: texts.append(str(a[3])), raising=True)
+    draw(load(Contents.open(bag)), tmp_path / "a.png")
+    assert "3 more streams in the report; show --stream NAME draws all of a stream here" in texts
+    assert "right_arm: position with right_leader (dashed)" in texts
+    texts.clear()
+    draw(load(Contents.open(bag), streams=["touch", "bodies"]), tmp_path / "b.png")
+    titles = [t for t in texts if t.split(":")[0] in ("touch", "bodies", "right_arm", "left_arm")]
+    assert titles == [
+        "touch: normal", "bodies: position/hand",
+        "bodies: orientation/hand, position/head, orientation/head",
+    ]  # fmt: skip
+    assert not any("in the report" in t for t in texts)
+
+
+def test_pads_are_drawn_at_the_moment_of_the_strongest_touch(tmp_path: Path) -> None:
+    data = load(Contents.open(two_arms(tmp_path / "bag")))
+    (touch,) = [p for p in panels(data) if p.pads]
+    assert 1.0 < strongest_moment(touch) < 3.0
+    draw(data, tmp_path / "a.png")
+    assert pixels(tmp_path / "a.png").shape[1] == 1500
+
+
+def test_sound_is_a_waveform_and_unreadable_sound_is_named(tmp_path: Path) -> None:
+    tone = 0.5 * np.sin(np.arange(16_000))
+    mic = [stamped("int16", part * 2**15, rate=8000) for part in tone.reshape(20, 800)]
+    mp3 = [sent_bytes(b"\xff\xfb\x90\x64" + bytes(k)) for k in range(20)]
+    path = bag(
+        tmp_path / "bag",
+        {"/mic": (STAMPED, [(T0 + k * 10**8, d) for k, d in enumerate(mic)]),
+         "/talk": (BYTES, [(T0 + k * 10**8, d) for k, d in enumerate(mp3)])},
+        {STAMPED: DEFINITION, BYTES: BYTES_DEFINITION},
+    )  # fmt: skip
+    image = drawn(path, tmp_path / "a.png")
+    blue = (np.abs(image.astype(int) - (180, 119, 31)) < 60).all(axis=2)
+    assert blue.sum() > 10_000, "a waveform fills its panel"
+    talk = [p for p in panels(load(Contents.open(path))) if p.topic.stream == "talk"]
+    assert [p.note for p in talk] == ["its sound is mp3, which is not decoded"]
+
+
+def test_the_pad_beside_a_heat_map_does_not_change_its_scale(tmp_path: Path) -> None:
+    found = panels(load(Contents.open(full_robot(tmp_path / "bag"))))
+    (pad,) = [p for p in found if p.pads]
+    axes = plt.figure().add_axes((0.1, 0.1, 0.8, 0.8))
+    plot_array(axes, pad)
+    assert axes.get_ylim() == (8, 0) and len(axes.get_images()) == 2
+    plt.close(axes.figure)

@@ -12,6 +12,7 @@ from support.bags import PROFILE as SMALL
 from support.bags import small_robot
 from support.described import URDF, described_robot
 from support.full_robot import full_robot
+from support.two_arms import two_arms
 
 from robot_recorder.configuration.find import config_directory
 from robot_recorder.episodes.episode import Episode
@@ -124,3 +125,9 @@ def test_the_grid_of_another_robot_is_in_its_own_frame(tmp_path: Path) -> None:
     (robot,) = displays(layout, "RobotModel")
     assert robot["Description Source"] == "File"
     assert robot["Description File"] == os.fspath(tmp_path / "arm.urdf")
+
+
+def test_forces_and_touch_without_a_frame_are_named_and_not_drawn(tmp_path: Path) -> None:
+    shown = look_at(Episode.open(two_arms(tmp_path / "bag")))
+    assert shown.sensors == () and shown.without_place == ("touch",)
+    assert shown.notes == ["not drawn, because the messages name no frame: touch"]

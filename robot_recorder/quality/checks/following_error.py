@@ -14,7 +14,7 @@ from robot_recorder.quality.checks.values import TRACE_PERIOD_NS, Trace
 _MOST_LAG_S = 0.6
 _MOVED_RAD = 0.1  # joints that were commanded by less are not compared
 # Fingers and grippers are commanded into the object, which holds them back.
-_GRASPS = re.compile(r"gripper|finger|thumb|index|middle|ring|pinky|hand|palm|knuckle")
+GRASPS = re.compile(r"gripper|finger|thumb|index|middle|ring|pinky|hand|palm|knuckle")
 _STEP_S = TRACE_PERIOD_NS / NS_PER_S
 
 
@@ -60,7 +60,7 @@ def _common(command: Trace, observed: Trace) -> tuple[list[str], Floats, Floats]
 
     The positions are of the command and of the observation, at common times.
     """
-    shared = [n for n in observed.names if n in command.names and not _GRASPS.search(n)]
+    shared = [n for n in observed.names if n in command.names and not GRASPS.search(n)]
     first = max(int(t.times[0]) for t in (command, observed))
     last = min(int(t.times[-1]) for t in (command, observed))
     if not shared or last - first < NS_PER_S:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from robot_recorder.alignment.stream_decoder import widened
 from robot_recorder.model.arrays import Bools, Floats, Int64s
 from robot_recorder.model.check_result import Result, Threshold, at_most_warn
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.quality.checks.check import Check, EpisodeSummary, ValueCheck
+from robot_recorder.quality.checks.following_error import GRASPS
 from robot_recorder.quality.checks.joints import scaled
 from robot_recorder.quality.checks.values import (
     MOST_SPANS,
@@ -22,6 +24,9 @@ from robot_recorder.quality.checks.values import (
 )
 
 _COMMANDED_RAD = 0.1  # a joint that is commanded this far away must move
+_NOISE_RAD = 0.002  # of a held joint: a count or two of a 12 bit encoder
+_CREPT_RAD = 0.02
+_WINDOW = 15  # samples of a trace: 0.3 s
 
 
 def frozen_s(spans: list[tuple[int, int]], episode: EpisodeSummary, stream: str) -> float:
@@ -160,7 +165,11 @@ class JointsFrozen(Frozen):
 
 
 class JointFrozen(Check):
-    """One joint stays exactly the same while it is commanded to move."""
+    """One joint stays where it is while it is commanded to move.
+
+    A held joint still shows the noise of its encoder. Fingers are held by what they grasp, so they
+    count only if their readings are exactly the same.
+    """
 
     name = "joint_frozen"
     remedy = "its encoder or motor driver is stuck; power-cycle it"
@@ -183,11 +192,13 @@ class JointFrozen(Check):
         self._commanded = self._commanded or bool(known)
         times, rows = trace.times, trace.rows
         for joint, command in known:
-            same = np.diff(rows[:, joint]) == 0
+            same = _still(rows[:, joint], 0.0 if GRASPS.search(trace.names[joint]) else _NOISE_RAD)
             if not same.any():
                 continue
             commanded = _commanded_since(command, trace.names[joint])
             for first, end in _runs(same):
+                if np.ptp(rows[first : end + 1, joint]) > _CREPT_RAD:
+                    continue  # it moved slowly
                 since_ns = commanded(int(times[first]), int(times[end]))
                 stood_s = (int(times[end]) - since_ns) / NS_PER_S
                 self._worst = max(self._worst, (stood_s, trace.names[joint]))
@@ -215,6 +226,23 @@ def _commanded_since(command: Trace, joint: str) -> Callable[[int, int], int]:
         return int(times[max(first - 1, 0) + away[0]]) if len(away) else end_ns
 
     return since
+
+
+def _still(column: Floats, noise: float) -> Bools:
+    """Return for each step of a trace whether the joint stood still, bool[n - 1].
+
+    Args:
+        column: float64[n], its positions, rad.
+        noise: range of its readings that is no motion, rad.
+    """
+    if not noise or len(column) <= _WINDOW:
+        return np.asarray(np.diff(column) == 0)
+    windows = sliding_window_view(column, _WINDOW)
+    still = np.ptp(windows, axis=1) <= noise
+    steps = np.zeros(len(column) - 1 + _WINDOW, dtype=np.int64)
+    np.add.at(steps, np.flatnonzero(still), 1)  # each still window covers its _WINDOW - 1 steps
+    np.add.at(steps, np.flatnonzero(still) + _WINDOW - 1, -1)
+    return np.asarray(np.cumsum(steps)[: len(column) - 1] > 0)
 
 
 def _runs(same: np.ndarray) -> list[tuple[int, int]]:
