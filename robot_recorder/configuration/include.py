@@ -62,8 +62,13 @@ def _prefixed(entry: YamlMap, prefix: str) -> dict[str, Any]:
     values: dict[str, Any] = {key: entry.value(key) for key in entry}
     if "of" in values:
         values["of"] = prefix + values["of"]
-    names = values.get("map", {}).get("names")
-    if isinstance(names, str) and names.startswith("same_as"):
-        other = names.removeprefix("same_as").strip()
-        values["map"] = {**values["map"], "names": f"same_as {prefix}{other}"}
-    return values
+    if "map" in values:
+        values["map"] = _with_prefixed_names(values["map"], prefix)
+    return _with_prefixed_names(values, prefix)
+
+
+def _with_prefixed_names(values: dict[str, Any], prefix: str) -> dict[str, Any]:
+    names = values.get("names")
+    if not isinstance(names, str) or not names.startswith("same_as"):
+        return values
+    return {**values, "names": f"same_as {prefix}{names.removeprefix('same_as').strip()}"}

@@ -224,7 +224,7 @@ def parse_stamp(entry: YamlMap) -> StampRule:
 
 
 def resolved_names(
-    name: str, entry: YamlMap, prefix: str, mappings: Mapping[str, StreamMapping | None]
+    name: str, entry: YamlMap, prefix: str, names: Mapping[str, tuple[str, ...]]
 ) -> tuple[str, ...] | None:
     """Return the names that ``names: same_as STREAM`` refers to; None: it is not used.
 
@@ -232,19 +232,18 @@ def resolved_names(
         name: of the stream.
         entry: its entry in the profile.
         prefix: of the names of streams in the file that the entry is in.
-        mappings: of all streams.
+        names: those that each stream lists.
 
     Raises:
         ConfigError: there is no such stream, or it lists no names.
     """
-    found = entry.map("map") if "map" in entry else entry
+    found = entry.map("map") if "map" in entry and "names" in entry.map("map") else entry
     value = found.value("names")
     if not isinstance(value, str) or not value.startswith("same_as"):
         return None
     other = prefix + value.removeprefix("same_as").strip()
-    if other not in mappings or other == name:
-        found.fail_at("names", f"no stream '{other}'; {did_you_mean(other, mappings)}")
-    mapping = mappings[other]
-    if mapping is None or not mapping.names:
+    if other not in names or other == name:
+        found.fail_at("names", f"no stream '{other}'; {did_you_mean(other, names)}")
+    if not names[other]:
         found.fail_at("names", f"stream '{other}' lists no names: write them there, or here")
-    return mapping.names
+    return names[other]

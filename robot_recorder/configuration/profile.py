@@ -136,13 +136,14 @@ def _ns(top: YamlMap, key: str, default_ms: float) -> int:
 
 def _with_names(entries: Entries, streams: list[StreamConfig]) -> list[StreamConfig]:
     """Fill in the names of streams that use those of another, and stamps shared by a topic."""
-    mappings = {s.name: s.mapping for s in streams}
+    listed = {s.name: s.joint_names or (s.mapping.names if s.mapping else ()) for s in streams}
     stamps = {s.topic: s for s in reversed(streams) if s.stamp.source is not StampSource.AUTO}
     found = []
     for stream in streams:
-        names = resolved_names(stream.name, *entries[stream.name], mappings)
-        if names is not None and stream.mapping is not None:
-            stream = replace(stream, mapping=replace(stream.mapping, names=names))
+        names = resolved_names(stream.name, *entries[stream.name], listed)
+        if names is not None:
+            listed[stream.name] = names
+            stream = replace(stream, joint_names=names)
         first = stamps.get(stream.topic)
         if first is not None and stream.stamp.source is StampSource.AUTO:
             stream = replace(stream, stamp=first.stamp, clock=first.clock)
@@ -235,9 +236,11 @@ def _parse_clock(
 
 def _parse_names(entry: YamlMap, stream: StreamConfig) -> tuple[str, ...]:
     """Parse names for the joints of a driver that sends none, in the order of its values."""
-    names = entry.texts("names")
     if "names" not in entry:
         return ()
+    if str(entry.value("names")).startswith("same_as"):
+        return ()  # ``resolved_names`` finds them
+    names = entry.texts("names")
     kind = kind_of(stream)
     if stream.mapping is not None and stream.mapping.names:
         entry.fail_at("names", "is given in 'map' already; remove one of them")

@@ -134,8 +134,10 @@ class SynchronizerNode(Node):
         self._publish_diagnostics(now_ns)
         for lane in self._aligner.lanes:
             events, name = lane.clock.model.events, lane.config.name
-            for event in events[self._events_reported.get(name, 0) :]:
-                NodeLog(self).warning(f"{name}: {event.text}")
+            fresh = events[self._events_reported.get(name, 0) :]
+            if fresh:  # a machine that stalls shows as many jumps at once
+                more = f" (and {len(fresh) - 1} more of its clock)" if len(fresh) > 1 else ""
+                NodeLog(self).warning(f"{name}: {fresh[-1].text}{more}")
             self._events_reported[name] = len(events)
 
     def _publish_diagnostics(self, now_ns: int) -> None:

@@ -28,6 +28,7 @@ from robot_recorder.model.value_names import joint_label
 SHOWN = 8  # curves shown at first; a click shows the others
 _JOINT_FIELDS = ("position", "velocity", "effort")
 _FEW = 3  # main panels of a stream with many
+_NO_SCALE = ("", "raw")  # units of values that may begin anywhere
 _NAMED = 3  # fields of constant values that are named in a line
 # The fields that are looked at first, by sort; of others the first ones.
 _MAIN = {
@@ -298,18 +299,27 @@ def _of_pads(series: Series, name: str, found: list[CurveGroup]) -> Panel:
         (group,) = found
         rows = [Curve(i, series, c) for i, c in zip(group.items, group.columns)]
     else:
-        signed = limits[0] < 0
-        highest = np.stack([_strongest(series.values[:, p.columns], signed) for p in pads], axis=1)
+        falls = unit in _NO_SCALE and _falls(series.values[:, columns])
+        strongest = [_strongest(series.values[:, p.columns], limits, falls) for p in pads]
+        highest = np.stack(strongest, axis=1)
         most = Series(series.topic, tuple(p.name for p in pads), series.times_s, highest)
         rows = [Curve(pad.name, most, place) for place, pad in enumerate(pads)]
     return Panel(series.topic, name, unit, rows, pads=pads, series=series, limits=limits)
 
 
-def _strongest(cells: Floats, signed: bool) -> Floats:
-    """Return the strongest of all cells at each time; NaN: none has a value."""
+def _strongest(cells: Floats, limits: tuple[float, float], falls: bool) -> Floats:
+    """Return the strongest of all cells at each time; NaN: none has a value.
+
+    Args:
+        cells: float64[n, k].
+        limits: of the colours; symmetric about 0 for signed values.
+        falls: whether a touch makes values smaller.
+    """
     high = np.asarray(np.fmax.reduce(cells, axis=1))
     low = np.asarray(np.fmin.reduce(cells, axis=1))
-    return np.where(-low > high, low, high) if signed else high
+    if falls:
+        return low
+    return np.where(-low > high, low, high) if limits[0] < 0 else high
 
 
 def _pad(group: CurveGroup, name: str) -> PadCells:
@@ -325,7 +335,7 @@ def _limits(values: Floats, unit: str) -> tuple[float, float]:
     """Return the values of the darkest and brightest colour.
 
     From rest to nearly the highest value; symmetric about 0 for signed values. Values without a
-    known scale begin at their rest in this episode.
+    known scale begin at their rest in this episode, or at their lowest if touch makes them smaller.
     """
     finite = values[np.isfinite(values)]
     if not finite.size:
@@ -333,12 +343,20 @@ def _limits(values: Floats, unit: str) -> tuple[float, float]:
     low, rest, high = (float(q) for q in np.percentile(finite, (0.5, 50, 99.5)))
     highest = float(finite.max())
     high = high if high > rest else highest  # few cells are touched, and not for long
-    known = unit not in ("", "raw")
+    known = unit not in _NO_SCALE
     if low < -0.1 * high and known:
         reach = max(-low, high)
         return -reach, reach
+    if not known and _falls(finite):
+        return low, high
     low = 0.0 if known else min(rest, high)
     return low, high if high > low else low + 1.0
+
+
+def _falls(values: Floats) -> bool:
+    """Return whether values go down from their rest more than up, as with electrodes."""
+    low, rest, high = np.percentile(values[np.isfinite(values)], (0.5, 50, 99.5))
+    return bool(rest - low > high - rest)
 
 
 def left_out(all_panels: Sequence[Panel], drawn: Sequence[Panel]) -> str:

@@ -182,6 +182,9 @@ def strongest_moment(panel: Panel) -> float:
     columns = [c for pad in panel.pads for c in pad.columns]
     cells = np.nan_to_num(panel.series.values[:, columns], nan=0.0)
     sums = np.abs(cells).sum(axis=1) if panel.limits[0] < 0 else cells.sum(axis=1)
+    rest = float(np.median(sums))
+    if panel.unit in ("", "raw") and rest - sums.min() > sums.max() - rest:
+        sums = -sums  # as with electrodes
     return float(panel.series.times_s[int(sums.argmax())])
 
 

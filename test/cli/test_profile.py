@@ -118,7 +118,7 @@ def test_a_running_robot_is_guessed_checked_and_listened_to(tmp_path: Path, run)
         assert 'left out: "/seven/never/joint_states": it has no messages' in text
         printed = run("profile", "check", path, "--live", "2")
         assert "2 joints, rad" in printed and "measured Hz" in printed and "pictures" in printed
-        shown = run("profile", "guess", "--live", "--seconds", "2", "--namespace", "seven")
+        shown = run("profile", "guess", "--live", "--seconds", "4", "--namespace", "seven")
         own = parse_profile(shown, "guess")
         assert own.robot == "seven" and "hand" not in {s.name for s in own.streams}
         assert {s.topic for s in own.streams} == {"arm/command", "eye/compressed", "joint_states"}

@@ -47,7 +47,7 @@ def test_one_topic_may_be_several_streams_with_one_stamp() -> None:
     assert body.policy is Policy.LINEAR and imu.policy is Policy.SLERP
     assert imu.stamp == body.stamp and imu.stamp.source is StampSource.FIELD
     assert imu.clock is body.clock is SourceClockKind.DEVICE
-    assert command.mapping is not None and command.mapping.names == ("a", "b")
+    assert command.joint_names == ("a", "b")
     assert command.policy is Policy.PREVIOUS and command.clock is SourceClockKind.ROBOT
     assert imu.mapping is not None and imu.mapping.meaning is Meaning.IMU and imu.mapping.wxyz
 
@@ -76,6 +76,16 @@ def test_errors_name_file_line_and_remedy(old: str, new: str, line: int, words: 
         profile(old, new)
     assert str(error.value).startswith(f"g1.yaml:{line}: "), error.value
     assert words in str(error.value)
+
+
+def test_names_listed_at_a_stream_are_those_of_others_too() -> None:
+    numbers = "type: std_msgs/msg/Float32MultiArray, role: observation, rate_hz: 9, as: joint_state"
+    text = (
+        f"robot: r\nstreams:\n  a: {{topic: a, {numbers}, names: [x, y]}}\n"
+        f"  b: {{topic: b, {numbers}, map: {{velocity: data, names: same_as a}}}}\n"
+        f"  c: {{topic: c, {numbers}, names: same_as b}}\n"
+    )
+    assert [s.joint_names for s in parse_profile(text, "p").streams] == [("x", "y")] * 3
 
 
 def test_plain_numbers_can_be_commands_of_joints() -> None:

@@ -17,6 +17,7 @@ from robot_recorder.content.contents import Contents
 from robot_recorder.content.series import load
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.report.panels import left_out, panels
+from robot_recorder.report.plots import strongest_moment
 
 START = 0.5  # start of the full robot's episode, s after its first message
 
@@ -159,6 +160,16 @@ def test_pads_of_a_stream_are_one_panel_with_their_shapes(arms: Path) -> None:
     highest = touch.curves[0].series.values
     assert highest[:, 0].max() == 1600 and (highest[:, 1] == 1000).all()
     assert touch.limits == (1000, 1600), "an unknown scale is that of the episode"
+
+
+def test_touch_that_makes_values_smaller_is_shown(tmp_path: Path, monkeypatch) -> None:
+    from support import two_arms as robot
+
+    whole = robot.cells
+    monkeypatch.setattr(robot, "cells", lambda s: 3000 - whole(s))
+    (touch,) = [p for p in panels(load(Contents.open(two_arms(tmp_path / "bag")))) if p.pads]
+    assert touch.limits == (1400, 2000) and 1.0 < strongest_moment(touch) < 3.0
+    assert touch.curves[0].series.values[:, 0].min() == 1400
 
 
 def test_a_frozen_joint_is_drawn_if_its_command_moves(tmp_path: Path, monkeypatch) -> None:

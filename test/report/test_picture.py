@@ -217,7 +217,8 @@ def test_sound_is_a_waveform_and_unreadable_sound_is_named(tmp_path: Path) -> No
 def test_the_pad_beside_a_heat_map_does_not_change_its_scale(tmp_path: Path) -> None:
     found = panels(load(Contents.open(full_robot(tmp_path / "bag"))))
     (pad,) = [p for p in found if p.pads]
-    axes = plt.figure().add_axes((0.1, 0.1, 0.8, 0.8))
+    figure = plt.figure()
+    axes = figure.add_axes((0.1, 0.1, 0.8, 0.8))
     plot_array(axes, pad)
     assert axes.get_ylim() == (8, 0) and len(axes.get_images()) == 2
-    plt.close(axes.figure)
+    plt.close(figure)

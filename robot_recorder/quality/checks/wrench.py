@@ -9,6 +9,7 @@ import numpy as np
 
 from robot_recorder.model.arrays import Bools, Floats, Int64s
 from robot_recorder.model.check_result import Result, Threshold, at_most_warn
+from robot_recorder.model.value_names import split_name
 from robot_recorder.quality.checks.check import EpisodeSummary, ValueCheck
 from robot_recorder.quality.checks.clipping import ClipCounter
 from robot_recorder.quality.checks.values import Trace, Values
@@ -18,7 +19,10 @@ class WrenchBias(ValueCheck):
     """A sensor that shows a force although the robot is at rest and touches nothing."""
 
     name = "wrench_bias"
-    remedy = "tare the sensor while nothing is held; correct the hand's mass in its driver"
+    remedy = (
+        "tare the sensor while nothing is held, correct the hand's mass in its driver, or set "
+        "'quality: {wrench_bias: off}' in the profile for a sensor that always carries load"
+    )
     _WINDOW = 10  # rows of the trace: 0.2 s
     _TOUCH_SHARE = 0.05  # share of a pad's largest reading
 
@@ -116,7 +120,8 @@ class WrenchSpikes(ValueCheck):
         super().__init__(stream, threshold, range)
         self._before: Floats = np.empty((0, 0))
         self._spikes = 0
-        self._largest = 0.0
+        self._largest = 0.0  # times its limit
+        self._worst = ""
 
     def add(self, values: Values) -> None:
         """Count the spikes."""
@@ -138,9 +143,13 @@ class WrenchSpikes(ValueCheck):
         spikes = (off > limits).any(axis=1)
         if spikes.any():
             self._spikes += int(spikes.sum())
-            self._largest = max(self._largest, float(off.max()))
+            sizes = off / limits
+            column = int(np.argmax(sizes.max(axis=0)))
+            if sizes[:, column].max() > self._largest:
+                self._largest = float(sizes[:, column].max())
+                self._worst = f"{off[:, column].max():.3g} {split_name(values.names[column])[1]}"
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """Report the number of spikes and the largest."""
-        largest = f" of up to {self._largest:.0f} N" if self._spikes else ""
+        largest = f" of up to {self._worst}" if self._spikes else ""
         yield self.say(self._spikes, f"has {self._spikes} spikes{largest}")
