@@ -17,6 +17,7 @@ from robot_recorder.offline.heard_topic import HeardTopic
 _KEPT = 6000  # messages of a topic
 _KEPT_BYTES = 30_000_000
 _FIND_S = 30.0  # timeout
+_FIRST_S = 3.0  # timeout for the first message
 
 
 class LiveTopics:
@@ -85,7 +86,7 @@ class LiveTopics:
                 pipe.close()
 
     def listen(self, seconds: float, told: Callable[[float], None] = lambda share: None) -> float:
-        """Wait while messages come; return for how long, s.
+        """Wait while messages come, from the first one on; return for how long, s.
 
         Args:
             seconds: how long.
@@ -94,6 +95,9 @@ class LiveTopics:
         Raises:
             ConfigError: the process that listens has ended.
         """
+        began = time.monotonic()
+        while time.monotonic() < began + _FIRST_S and not any(t.count for t in self.snapshot()):
+            time.sleep(0.05)  # subscriptions and publishers are finding each other
         began = time.monotonic()
         while (passed := time.monotonic() - began) < seconds:
             if self._process.poll() is not None:

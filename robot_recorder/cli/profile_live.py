@@ -11,7 +11,7 @@ import numpy as np
 from robot_recorder.cli.profile_rows import CheckedStream, described_values
 from robot_recorder.messages.stamps import stamp_text
 from robot_recorder.model.errors import DecodeError
-from robot_recorder.model.streams import SourceClockKind
+from robot_recorder.model.streams import NS_PER_S, SourceClockKind
 from robot_recorder.model.value_names import split_name
 from robot_recorder.offline.guess import Guess, guess_profile
 from robot_recorder.offline.heard_topic import HeardTopic, rate_of, summary_of
@@ -118,9 +118,18 @@ def shown_values(names: Sequence[str], values: np.ndarray, most: int = _SHOWN) -
 def guess_of_topics(topics: Sequence[HeardTopic], seconds: float, namespace: str) -> Guess:
     """Guess a profile from what was heard.
 
+    Args:
+        topics: with their messages.
+        seconds: how long they were listened to.
+        namespace: of the robot; empty: none.
+
     Raises:
         ConfigError: no topic looks like a sensor.
     """
     robot = namespace.strip("/").replace("/", "_") or "my_robot"
     summaries = [summary_of(topic) for topic in topics]
+    heard = [topic.receives for topic in topics if topic.receives]
+    if heard:  # not the time before publishers and subscriptions found each other
+        span_ns = max(times[-1] for times in heard) - min(times[0] for times in heard)
+        seconds = min(seconds, max(span_ns / NS_PER_S, 0.1))
     return guess_profile(robot, summaries, seconds, "a running robot", f"/{namespace.strip('/')}")

@@ -229,8 +229,9 @@ def _streams_of(topic: TopicSummary, name: str, rate_hz: float, prefix: str) -> 
 
 
 def _role_of(topic: TopicSummary) -> Role:
-    """Guess the role also by words that are less sure, if the messages look like joints."""
-    more = (topic.guessed or topic.joints) and _MORE_COMMANDS.search(topic.name.lower())
+    """Guess the role also by words that are less sure, where messages were looked at."""
+    looked_at = topic.guessed is not None or topic.joints
+    more = looked_at and _MORE_COMMANDS.search(topic.name.lower())
     return Role.ACTION if more else guessed_role(topic.name, topic.type)
 
 

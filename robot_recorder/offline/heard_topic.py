@@ -20,7 +20,8 @@ from robot_recorder.model.value_names import joint_of
 from robot_recorder.offline.guess import PLAIN_ARRAYS, TopicSummary
 from robot_recorder.offline.guess_joints import unit_of_angles
 from robot_recorder.offline.guess_mapping import GuessedType, guess_type
-from robot_recorder.offline.guess_stamp import clock_slope
+from robot_recorder.offline.guess_stamp import GuessedStamp, clock_slope
+from robot_recorder.offline.profile_draft import written
 
 _SAMPLES = 400  # messages that mappings are guessed from
 _PER_SEGMENT = 80  # of a bag
@@ -91,10 +92,12 @@ def described(summary: TopicSummary, topic: HeardTopic) -> TopicSummary:
     messages, receives = topic.samples()
     stamps = topic.stamps()
     guessed: GuessedType | None = None
+    other_time: GuessedStamp | None = None
     if topic.type not in KINDS and messages:
         guessed = guess_type(topic.type, topic.definition, messages, receives)
         if len(stamps) and stamps.all():  # a header is the first choice
-            guessed = GuessedType(guessed.streams, None, guessed.rest, guessed.refused)
+            other_time = guessed.stamp
+            guessed = replace(guessed, stamp=None)
     unit, joints, numbers = _about_values(topic, messages)
     return replace(
         summary,
@@ -102,12 +105,18 @@ def described(summary: TopicSummary, topic: HeardTopic) -> TopicSummary:
         unit=unit,
         joints=joints,
         numbers=numbers,
-        stamps=_stamp_remark(topic, stamps, guessed),
+        stamps=_stamp_remark(topic, stamps, guessed, other_time),
         device=_is_other_clock(stamps, np.array(topic.receives, dtype=np.int64)),
     )
 
 
-def _stamp_remark(topic: HeardTopic, stamps: Int64s, guessed: GuessedType | None) -> str:
+def _stamp_remark(
+    topic: HeardTopic, stamps: Int64s, guessed: GuessedType | None, other: GuessedStamp | None
+) -> str:
+    """Return what is unusual about header stamps, or which other time the messages have."""
+    if other is not None:
+        field = other.rule["field"]
+        return f"{field} is a time, too: if that is when it was measured, add stamp: {written(other.rule)}"
     if topic.has_header and len(stamps) and not stamps.any() and not (guessed and guessed.stamp):
         return "its header stamps are always 0: the DDS source stamp is used, or else the receipt"
     return ""

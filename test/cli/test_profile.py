@@ -86,7 +86,7 @@ def robot() -> Iterator[Any]:
         number = 0
         while not stop.wait(0.02):
             angle = 90 * math.sin(time.time())
-            joints.publish(JointState(header=stamp(), name=["a", "b"], position=[angle, 1.0]))
+            joints.publish(JointState(header=stamp(), name=["a", "b"], position=[angle, -20.0]))
             command.publish(Float64MultiArray(layout=MultiArrayLayout(), data=[angle, 1.0]))
             pose.publish(PoseStamped(header=stamp(5000.0)))
             if number % 5 == 0:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robot_recorder.messages.kinds import KINDS
+from robot_recorder.messages.kinds import KINDS, lacks_values
 from robot_recorder.model.errors import ConfigError, DecodeError
+from robot_recorder.model.streams import Policy, Role, StreamConfig
 
 
 def test_the_table_is_right_about_which_types_have_a_header() -> None:
@@ -36,3 +40,28 @@ def test_random_bytes_are_rejected_without_a_crash(data: bytes, with_header: boo
             except DecodeError:
                 continue
             assert len(decoded.names) == len(decoded.values)
+
+
+CARRIES = "no values: acme_msgs/msg/Skin carries bytes (data)"
+
+
+@pytest.mark.parametrize(
+    ("type_name", "why", "changes", "lacks"),
+    [
+        ("acme_msgs/msg/Skin", CARRIES, {}, True),
+        ("acme_msgs/msg/Skin", "no values: more than 2000 numbers in a acme_msgs/Skin", {}, True),
+        ("acme_msgs/msg/Skin", "", {}, False),
+        ("acme_msgs/msg/Skin", "its messages name no joints", {}, False),
+        ("acme_msgs/msg/Skin", "no values: its messages have no numbers", {}, False),
+        ("acme_msgs/msg/Skin", CARRIES, {"required": False}, False),
+        ("acme_msgs/msg/Skin", CARRIES, {"role": Role.CONTEXT}, False),
+        ("acme_msgs/msg/Skin", CARRIES, {"policy": Policy.NONE}, False),
+        ("foxglove_msgs/msg/CompressedVideo", CARRIES, {}, False),
+        ("acme_msgs/msg/AudioData", CARRIES, {}, False),
+    ],
+)
+def test_a_required_stream_lacks_values_unless_it_can_have_none(
+    type_name: str, why: str, changes: dict[str, Any], lacks: bool
+) -> None:
+    stream = StreamConfig("s", "t", type_name, Role.OBSERVATION, policy=Policy.NEAREST)
+    assert lacks_values(replace(stream, **changes), why) == lacks

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.bags import angle, joint_state
-from support.inspected import Eyes, feed, picture, profile, report
+from support.inspected import PROFILE, Eyes, feed, picture, profile, report
 from support.samples import T0, wrench
 
 from robot_recorder.configuration.profile import parse_profile
@@ -220,3 +220,30 @@ def test_a_bag_whose_times_span_years_is_not_processed_minute_by_minute() -> Non
     found = inspector.report(T0, T0, int(stamps[-1]), None)
     assert found.results and time.process_time() - began < 20
     assert any("days: was a clock set?" in what for what in found.broken), found
+
+
+SKIN = """
+  skin: {topic: skin, type: acme_msgs/msg/Skin, role: observation, rate_hz: 9}
+  spare: {topic: spare, type: acme_msgs/msg/Skin, role: observation, rate_hz: 9, required: false}
+"""
+CARRIES = "no values: acme_msgs/msg/Skin carries bytes (data)"
+
+
+def test_a_required_stream_without_values_is_a_warning_and_an_optional_one_is_named() -> None:
+    whole = parse_profile(PROFILE.format(quality="") + SKIN, "p")
+    unread = {"skin": CARRIES, "spare": CARRIES}
+    found = report(Inspector(whole, None, Eyes(), unread=unread))
+    (result,) = [r for r in found.findings if r.check == "no_values"]
+    assert (result.stream, result.level) == ("skin", Level.WARN)
+    assert "acme_msgs/msg/Skin carries bytes (data)" in result.sentence
+    assert "'as' and 'map'" in result.sentence
+    assert [b for b in found.broken if "is not understood" in b and b.startswith("spare")]
+    assert not [b for b in found.broken if b.startswith("skin")]
+    off = parse_profile(PROFILE.format(quality="quality: {no_values: off}") + SKIN, "p")
+    for inspector in (
+        Inspector(off, None, Eyes(), unread=unread),
+        Inspector(whole, None, Eyes(), guessed=True, unread=unread),
+    ):
+        quiet = report(inspector)
+        assert not [r for r in quiet.findings if r.check == "no_values"]
+        assert [b for b in quiet.broken if b.startswith("skin")]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-from support.bench import Bench, recorded
+from support.bench import STREAM, Bench, recorded
 from support.samples import wrench
 
 from robot_recorder.bags.mcap_writer import McapWriter
@@ -14,7 +15,10 @@ from robot_recorder.bags.reader import read_messages
 from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.episodes.trash import TRASH
+from robot_recorder.messages.stamps import StampReader
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome, load_events
+from robot_recorder.model.streams import Policy
+from robot_recorder.recorder.live_stream import LiveStream
 from robot_recorder.recorder.recorder import RecorderState
 from robot_recorder.recorder.recording import StopReason
 
@@ -273,3 +277,17 @@ def test_the_next_episode_starts_while_one_is_finalised(tmp_path: Path) -> None:
     assert answers[0].ok and bench.stop().ok
     assert recorded(first.path) == one and recorded(bench.last.path) == two
     assert Episode.open(first.path).labels.outcome is Outcome.SUCCESS
+
+
+def test_a_start_warns_of_a_required_stream_without_values(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    why = "no values: acme_msgs/msg/Skin carries bytes (data)"
+    skin = replace(STREAM, name="skin", type="acme_msgs/msg/Skin", policy=Policy.NEAREST)
+    bench.recorder.streams.watch(
+        LiveStream(bench.channel, skin, StampReader(skin, True), None, why)
+    )
+    bench.feed(300)
+    answer = bench.start()
+    assert answer.ok and "stream 'skin' has no values" in answer.reason
+    assert any("skin" in sentence for sentence in bench.recorder.warnings())
+    bench.stop()

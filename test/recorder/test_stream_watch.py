@@ -5,6 +5,8 @@ Holds also: live_stream.py.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from support.bench import PROFILE, STREAM
 from support.samples import T0, wrench, wrench_topic
@@ -12,7 +14,7 @@ from support.streams import live
 
 from robot_recorder.clocks.robot_clock import RobotClock
 from robot_recorder.messages.stamps import StampReader
-from robot_recorder.model.streams import StreamHealth
+from robot_recorder.model.streams import Policy, StreamHealth
 from robot_recorder.model.topics import Channel, Sample
 from robot_recorder.recorder.live_stream import LiveStream
 from robot_recorder.recorder.stream_watch import StreamWatch
@@ -59,3 +61,17 @@ def test_latched_messages_are_kept_and_shifted_with_the_clock() -> None:
     assert watch.latched.before(T0 + 500 * MS) == []
     (kept,) = watch.latched.before(T0 + 2000 * MS)
     assert kept.channel is latched
+
+
+def test_a_required_stream_that_could_have_values_is_named_with_what_to_do() -> None:
+    watch, channel = StreamWatch(PROFILE, RobotClock()), Channel(wrench_topic())
+    config = replace(STREAM, name="skin", type="acme_msgs/msg/Skin", policy=Policy.NEAREST)
+    why = "no values: acme_msgs/msg/Skin carries bytes (data)"
+    reader = StampReader(config, True)
+    watch.watch(LiveStream(channel, config, reader, None, why))
+    watch.watch(LiveStream(channel, replace(config, required=False), reader, None, why))
+    (sentence,) = watch.lacking
+    assert sentence.startswith(
+        "stream 'skin' has no values (acme_msgs/msg/Skin carries bytes (data))"
+    )
+    assert "profile guess proposes" in sentence

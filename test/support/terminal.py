@@ -52,8 +52,10 @@ class Typist:
         """Look until something is shown that was not looked at yet."""
         end = time.monotonic() + _WAIT_S
         while not (match := re.search(pattern, self.shown[self._seen :])):
-            assert time.monotonic() < end, f"waited for {pattern}; shown: {self.shown!r}"
-            assert self.running.poll() is None or self._rest(), f"ended; shown: {self.shown!r}"
+            assert time.monotonic() < end, f"waited for {pattern}; shown: {self.shown[-3000:]!r}"
+            assert self.running.poll() is None or self._rest(), (
+                f"ended; shown: {self.shown[-3000:]!r}"
+            )
             self._read()
         self._seen += match.end()
         return match
@@ -81,7 +83,7 @@ class Typist:
         """Wait until the program has ended; return its exit code."""
         end = time.monotonic() + _WAIT_S
         while self.running.poll() is None:
-            assert time.monotonic() < end, f"it does not end; shown: {self.shown!r}"
+            assert time.monotonic() < end, f"it does not end; shown: {self.shown[-3000:]!r}"
             self._read()
         while self._rest():
             pass
