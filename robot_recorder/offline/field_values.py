@@ -128,10 +128,17 @@ def read_fields(type_name: str, definition: str, messages: Sequence[bytes]) -> l
 def _put_together(fields: Sequence[ReadField]) -> Iterator[ReadField]:
     """Yield vectors and quaternions of fields such as ``gyro_x``, ``gyro_y`` and ``gyro_z``."""
     groups: dict[tuple[str, str], dict[str, ReadField]] = {}
+    bare: dict[str, dict[str, ReadField]] = {}  # beside other fields; alone they are a vector
     for one in fields:
         match = _AXIS.match(one.name)
-        if match and not one.many and one.type in ("float32", "float64") and one.name not in "xyzw":
+        if one.many or one.type not in ("float32", "float64"):
+            continue
+        if match and one.name not in "xyzw":
             groups.setdefault((one.parent, match["stem"]), {})[match["axis"].lower()] = one
+        elif one.name in ("x", "y", "z", "w") and "[]" not in one.parent:
+            bare.setdefault(one.parent, {})[one.name] = one
+    for parent, axes in bare.items():
+        groups[parent, "orientation" if "w" in axes else "position"] = axes
     for (parent, stem), parts in groups.items():
         sort = next((s for s, axes in _SORTS if parts.keys() == axes), "")
         if sort:

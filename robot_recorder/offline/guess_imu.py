@@ -24,6 +24,7 @@ _OF_IMU = {
     *_GYRO, *_ACCELERATION, *TURN_WORDS, "angular", "linear", "velocity", "ang", "vel", "rad", "deg",
     "m", "s", "ms", "2", "g", "raw", "data", "xyz",
 }  # fmt: skip
+_NO_TURN = {"delta", "reset", "joint", "joints", "motor", "motors"}
 _MOST_ELEMENTS = 4  # of an array, of which each becomes a stream
 
 
@@ -68,6 +69,38 @@ def _imu_parts(members: Sequence[ReadField], elements: int) -> dict[str, dict[st
             found.setdefault(stem, {}).setdefault(part, one)
     return {stem: parts for stem, parts in found.items()
             if {"angular_velocity", "linear_acceleration"} <= parts.keys()}  # fmt: skip
+
+
+def read_orientations(
+    fields: Sequence[ReadField], every: Sequence[ReadField]
+) -> Iterator[GuessedStream]:
+    """Yield single orientations: quaternions by type or name, or any 4 numbers of length 1.
+
+    Args:
+        fields: that are not read otherwise.
+        every: all fields.
+    """
+    for one in fields:
+        if "[]" not in one.path and one.count == 4 and _is_orientation(one):
+            guess = GuessedStream("imu", {"orientation": one.path}, suffix_of(one.parent, one.name))
+            guess.map["order"], why = quaternion_order(one, one.values, None)
+            guess.remarks["map.order"] = [why]
+            guess.paths = set(one.claims)
+            yield guess
+
+
+def _is_orientation(one: ReadField) -> bool:
+    words = set(one.words)
+    plain = not one.sort and one.many and one.type in ("float32", "float64")
+    if not (one.sort == QUATERNION or plain) or words & (DOUBTS | _NO_TURN):
+        return False
+    if one.sort == QUATERNION:
+        return is_unit(one) or not np.any(one.values)  # the driver may not know it yet
+    if words & TURN_WORDS:
+        return bool(len(one.values)) and is_unit(one)
+    # Of any other name they have to move: [1, 0, 0, 0] may be many things.
+    moved = len(one.values) > 1 and bool((one.values != one.values[:1]).any())
+    return moved and is_unit(one)
 
 
 def is_unit(one: ReadField, elements: int = 1) -> bool:

@@ -30,7 +30,7 @@ _EXTRA = {"act", "actual", "cur", "current", "present", "meas", "measured", "fb"
 _CURRENTS = {"current", "currents", "cur"}
 _OTHER = {"raw", "limit", "lower", "upper", "min", "max", "temperature", "error", "err", "offset",
           "kp", "kd", "acc", "ddq", "mode", "status", "variance", "covariance", "var", "std", "end",
-          "ee", "eef", "tcp", "cartesian", "tool", "flange", "pose"}  # fmt: skip
+          "ee", "eef", "tcp", "cartesian", "tool", "flange", "pose", "reset", "delta"}  # fmt: skip
 _WANTED = {"desired", "commanded", "des", "dot", "d"}  # wanted values beside measured ones
 _UNSAID = {"joint", "joints", "cmd", "command", "commands", "target", "targets", "goal", "motor",
            "motors"}  # fmt: skip

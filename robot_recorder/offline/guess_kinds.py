@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from robot_recorder.messages.definition import TEXTS, TIMES
 from robot_recorder.offline.field_values import ReadField
-from robot_recorder.offline.guess_imu import read_imus
+from robot_recorder.offline.guess_imu import read_imus, read_orientations
 from robot_recorder.offline.guess_joints import read_joints
 from robot_recorder.offline.guess_names import unique_words
 from robot_recorder.offline.guess_poses import read_poses, read_vectors
@@ -29,7 +29,7 @@ def guess_meanings(fields: Sequence[ReadField], stamp: str = "") -> list[Guessed
     fields = [f for f in fields if f.path != stamp]
     found: list[GuessedStream] = []
     used: set[str] = set()
-    for read in (read_imus, read_poses, read_vectors, _joints, read_touch):
+    for read in (read_imus, read_poses, read_vectors, read_orientations, _joints, read_touch):
         left = [f for f in fields if not f.claims & used]
         for guess in read(left, fields):
             if not guess.paths & used:

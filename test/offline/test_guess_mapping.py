@@ -230,6 +230,34 @@ def test_a_type_that_says_nothing_is_read_field_by_field() -> None:
     assert rest_text([f"f{n}" for n in range(9)]).endswith("f5 and 3 more") and not rest_text([])
 
 
+def test_four_numbers_of_length_1_are_an_orientation_whatever_their_name() -> None:
+    text = "uint64 timestamp\nfloat32[4] {}\nfloat32[4] delta_q_reset\nuint8 quat_reset_counter\n"
+
+    def turned(name: str) -> Make:
+        return lambda n, t: {name: [math.cos(t / 4), 0, 0, math.sin(t / 4)],
+                             "delta_q_reset": [1.0, 0, 0, 0]}  # fmt: skip
+
+    for name in ("q", "att"):
+        topic = heard("/attitude", "acme/msg/Attitude", text.format(name), turned(name))
+        profile, written = guessed(topic)
+        assert len(profile.streams) == 1, written
+        assert names(profile, "attitude", topic)[3] == "orientation/w (1)"
+    joints = heard("/arm", "acme/msg/Arm", "float32[4] q\n", lambda n, t: {"q": [t, 1, 0.2, 0]})
+    profile, _ = guessed(joints)
+    assert names(profile, "arm", joints)[3] == "position/joint_3 (rad)"
+
+
+@pytest.mark.parametrize("fields", ["geometry_msgs/Quaternion quaternion\n",
+                                    "".join(f"float64 {axis}\n" for axis in "wxyz")])  # fmt: skip
+def test_a_quaternion_beside_flags_is_an_orientation(fields: str) -> None:
+    text = f"{fields}bool valid\nbool gps_used\n{VECTORS}"
+    topic = heard("/ekf", "acme/msg/Ekf", text, lambda n, t: (
+        {"quaternion": {"w": 1.0}} if "/" in fields else {"w": 1.0}))  # fmt: skip
+    profile, written = guessed(topic)
+    assert names(profile, "ekf", topic) == tuple(f"orientation/{axis} (1)" for axis in "xyzw")
+    assert "not read: valid, gps_used" in written
+
+
 _KINDS = ["float32", "float64", "uint8", "int16", "uint32", "int64", "bool", "string"]
 _NAMES = ["q", "position", "dq", "tau", "quaternion", "gyroscope", "accelerometer", "pressure", "touch",
           "forces", "name", "id", "tick", "stamp", "pose", "wrench", "linear", "angular", "torque", "force",
