@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from robot_recorder.messages.definition import PRIMITIVES
+from robot_recorder.messages.definition import PRIMITIVES, TEXTS
 from robot_recorder.offline.field_values import ReadField
 from robot_recorder.offline.guess_names import (
     element_names,
@@ -31,6 +31,8 @@ _CURRENTS = {"current", "currents", "cur"}
 _OTHER = {"raw", "limit", "lower", "upper", "min", "max", "temperature", "error", "err", "offset",
           "kp", "kd", "acc", "ddq", "mode", "status", "variance", "covariance", "var", "std", "end",
           "ee", "eef", "tcp", "cartesian", "tool", "flange", "pose", "reset", "delta"}  # fmt: skip
+_NO_ANGLE = {"score", "confidence", "probability", "weight", "temp", "voltage", "percentage",
+             "time", "stamp", "timestamp"}  # fmt: skip
 _WANTED = {"desired", "commanded", "des", "dot", "d"}  # wanted values beside measured ones
 _UNSAID = {"joint", "joints", "cmd", "command", "commands", "target", "targets", "goal", "motor",
            "motors"}  # fmt: skip
@@ -148,6 +150,36 @@ def _rank(one: ReadField, role: str) -> int:
     if words & set(others):
         return len(_WORDS[role])
     return next((n for n, word in enumerate(_WORDS[role]) if word in words), len(_WORDS[role]))
+
+
+def read_named_values(
+    fields: Sequence[ReadField], every: Mapping[str, Sequence[ReadField]]
+) -> list[GuessedJoints]:
+    """Return arrays whose elements are a text that names them and one number.
+
+    Args:
+        fields: that are not read otherwise.
+        every: all fields by the message that has them.
+    """
+    found = []
+    for one in fields:
+        members = every.get(one.parent, ())
+        names = element_names(members)
+        floats = [m for m in members if m.type in ("float32", "float64")]
+        more = any(parent.startswith(f"{one.parent}.") for parent in every)
+        if floats != [one] or one.many or more or one.path.count("[]") != 1 or names is None:
+            continue
+        value = 0 < one.count <= _MOST_JOINTS and not {*one.words} & (_OTHER | _NO_ANGLE)
+        if names.type in TEXTS and value:
+            suffix = "_".join(one.parent.replace("[]", "").split("."))
+            group = GuessedJoints({"names": names.path, "position": one.path}, suffix)
+            group.paths, group.named = {one.path}, names.path
+            group.unit, remark = _unit(one)
+            group.remarks = {"unit": [remark]} if remark else {}
+            text = f"named values are taken for joints: if {suffix} are none, map them as: numbers"
+            group.remarks[""] = [text]
+            found.append(group)
+    return found
 
 
 def _group(

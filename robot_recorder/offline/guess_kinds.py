@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from robot_recorder.messages.definition import TEXTS, TIMES
 from robot_recorder.offline.field_values import ReadField
 from robot_recorder.offline.guess_imu import read_imus, read_orientations
-from robot_recorder.offline.guess_joints import read_joints
+from robot_recorder.offline.guess_joints import GuessedJoints, read_joints, read_named_values
 from robot_recorder.offline.guess_names import unique_words
 from robot_recorder.offline.guess_poses import read_poses, read_vectors
 from robot_recorder.offline.guess_touch import read_touch
@@ -19,17 +20,22 @@ _MOST_NUMBERS = 64  # values of a stream of plain numbers
 _ORDER = ("joint_state", "tactile", "pose", "poses", "imu", "wrench", "twist", "numbers")
 
 
-def guess_meanings(fields: Sequence[ReadField], stamp: str = "") -> list[GuessedStream]:
+def guess_meanings(
+    fields: Sequence[ReadField], stamp: str = "", about: frozenset[str] = frozenset()
+) -> list[GuessedStream]:
     """Return what the fields of a message type seem to be, the most telling first.
 
     Args:
         fields: of the type, with values.
         stamp: path of the field that is their time; empty: none.
+        about: words of the names of topic and type.
     """
     fields = [f for f in fields if f.path != stamp]
     found: list[GuessedStream] = []
     used: set[str] = set()
-    for read in (read_imus, read_poses, read_vectors, read_orientations, _joints, read_touch):
+    touch = partial(read_touch, about=about)
+    readers = (read_imus, read_poses, read_vectors, read_orientations, _joints, touch, _named)
+    for read in readers:
         left = [f for f in fields if not f.claims & used]
         for guess in read(left, fields):
             if not guess.paths & used:
@@ -41,19 +47,25 @@ def guess_meanings(fields: Sequence[ReadField], stamp: str = "") -> list[Guessed
 
 
 def _joints(fields: Sequence[ReadField], every: Sequence[ReadField]) -> Iterator[GuessedStream]:
-    for group in read_joints(fields, by_parent(every)):
-        guess = GuessedStream("joint_state", group.map, group.suffix, group.remarks, group.unit)
-        guess.paths, guess.index, guess.named = group.paths, group.index, group.named
-        guess.elements = group.elements
-        yield guess
+    yield from map(_of_joints, read_joints(fields, by_parent(every)))
+
+
+def _named(fields: Sequence[ReadField], every: Sequence[ReadField]) -> Iterator[GuessedStream]:
+    yield from map(_of_joints, read_named_values(fields, by_parent(every)))
+
+
+def _of_joints(group: GuessedJoints) -> GuessedStream:
+    guess = GuessedStream("joint_state", group.map, group.suffix, group.remarks, group.unit)
+    guess.paths, guess.index, guess.named = group.paths, group.index, group.named
+    guess.elements = group.elements
+    return guess
 
 
 def _unsaid_joints(fields: Sequence[ReadField]) -> Iterator[GuessedStream]:
     """Yield joints of a message that only says joint or command."""
     for group in read_joints(fields, by_parent(fields), any_array=True):
-        guess = GuessedStream("joint_state", group.map, group.suffix, group.remarks, group.unit)
+        guess = _of_joints(group)
         guess.remarks[""] = [f"{group.map['position']} is taken for the positions of joints"]
-        guess.paths = group.paths
         yield guess
 
 

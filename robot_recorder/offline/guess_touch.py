@@ -23,12 +23,15 @@ _NOT_TOUCH = {"temperature", "temp", "lost", "reserve", "status", "torque", "cou
 _OWN_UNIT = "the sensor's own unit; write Pa or N if it is one"
 
 
-def read_touch(fields: Sequence[ReadField], every: Sequence[ReadField]) -> Iterator[GuessedStream]:
+def read_touch(
+    fields: Sequence[ReadField], every: Sequence[ReadField], about: frozenset[str] = frozenset()
+) -> Iterator[GuessedStream]:
     """Yield the tactile sensors of a message type.
 
     Args:
         fields: that are not read otherwise.
         every: all fields, for names.
+        about: words of the names of topic and type.
     """
     groups = by_parent(every)
     pads: list[ReadField] = []
@@ -37,13 +40,25 @@ def read_touch(fields: Sequence[ReadField], every: Sequence[ReadField]) -> Itera
         claimed |= force.paths
         yield force
     for parent, members in by_parent(fields).items():
-        fitting = [m for m in members if m.path not in claimed and _is_touch(m)]
+        of_touch = _channels(parent, groups[parent], about)
+        fitting = [m for m in members if m.path not in claimed and (m in of_touch or _is_touch(m))]
         if not parent.endswith("[]"):
             pads += [m for m in fitting if m.many]
         else:
-            yield from _pads_of_elements(parent, fitting, groups)
+            yield from _pads_of_elements(parent, fitting, groups, of_touch)
     if pads:
         yield _pads(pads)
+
+
+def _channels(
+    parent: str, members: Sequence[ReadField], about: frozenset[str]
+) -> list[ReadField]:
+    """Return the only numbers of named channels where names around them say that it is touch."""
+    numbers = [m for m in members if m.type in PRIMITIVES and m.type != "bool"]
+    arrays = [m for m in numbers if m.many and m.count > 1]
+    around = about | {*name_words(parent)}
+    named = element_names(members) is not None and parent.count("[]") == 1
+    return arrays if named and len(arrays) == len(numbers) == 1 and around & _TOUCH else []
 
 
 def _all_forces(
@@ -61,11 +76,16 @@ def _all_forces(
 
 
 def _pads_of_elements(
-    parent: str, members: Sequence[ReadField], groups: dict[str, list[ReadField]]
+    parent: str,
+    members: Sequence[ReadField],
+    groups: dict[str, list[ReadField]],
+    sure: Sequence[ReadField],
 ) -> Iterator[GuessedStream]:
     """Yield the pads of an array of messages: of each array, and of the single numbers together."""
     elements = elements_of(groups[parent])
-    arrays = [m for m in members if m.many and not (elements and m.count == 3 * elements)]
+    arrays = [
+        m for m in members if m.many and (m in sure or not (elements and m.count == 3 * elements))
+    ]
     for one in arrays:
         yield _pad_array(one, groups, len(arrays) > 1)
     single = [m for m in members if not m.many and not {"x", "y", "z"} & {*m.words}]

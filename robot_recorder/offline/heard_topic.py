@@ -94,7 +94,7 @@ def described(summary: TopicSummary, topic: HeardTopic) -> TopicSummary:
     guessed: GuessedType | None = None
     other_time: GuessedStamp | None = None
     if topic.type not in KINDS and messages:
-        guessed = guess_type(topic.type, topic.definition, messages, receives)
+        guessed = guess_type(topic.type, topic.definition, messages, receives, topic.name)
         if len(stamps) and stamps.all():  # a header is the first choice
             other_time = guessed.stamp
             guessed = replace(guessed, stamp=None)

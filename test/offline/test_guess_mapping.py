@@ -258,6 +258,38 @@ def test_a_quaternion_beside_flags_is_an_orientation(fields: str) -> None:
     assert "not read: valid, gps_used" in written
 
 
+def test_named_channels_of_numbers_are_pads_if_names_around_them_say_touch() -> None:
+    channels = f"{LINE}\nMSG: acme/Channel\nstring name\nfloat32[] values\n"
+    text = f"Channel[] sensors\n{channels}"
+
+    def make(number: int, at: float) -> dict[str, Any]:
+        return {"sensors": [{"name": f, "values": [0.1, 0.2, at]} for f in ("thumb", "palm")]}
+
+    topic = heard("/tactile_states", "acme/msg/State", text, make)
+    profile, written = guessed(topic)
+    assert names(profile, "tactile_states", topic)[3] == "normal/palm/0 (raw)", written
+    elsewhere = heard("/channels", "acme/msg/State", text, make)
+    assert "tactile" not in guess_profile("robot", [summary_of(elsewhere)], 2.0).text
+
+
+@pytest.mark.parametrize(("most", "unit"), [(1.5, ""), (80.0, "unit: deg")])
+def test_elements_of_a_text_and_one_number_are_named_joints(most: float, unit: str) -> None:
+    text = f"Angle[] ergonomics\nint32 count\n{LINE}\nMSG: acme/Angle\nstring type\nfloat32 value\n"
+    fingers = ("ThumbSpread", "IndexStretch", "PinkyStretch")
+    topic = heard("/glove", "acme/msg/Glove", text, lambda n, t: {
+        "ergonomics": [{"type": f, "value": -most * math.sin(t)} for f in fingers]})  # fmt: skip
+    profile, written = guessed(topic)
+    assert names(profile, "glove", topic)[1] == "position/IndexStretch (rad)"
+    assert unit in written and ("unit:" in written) == bool(unit)
+
+
+def test_a_proposal_that_reads_nothing_is_named_with_its_fields() -> None:
+    text = f"float32[3] q\ngeometry_msgs/Pose[] raw_sensor\n{VECTORS}"
+    topic = heard("/glove", "acme/msg/Glove", text, lambda n, t: {"q": [t, 0, 0]})
+    _, written = guessed(topic)
+    assert "not read raw_sensor as poses: it has no values" in written
+
+
 _KINDS = ["float32", "float64", "uint8", "int16", "uint32", "int64", "bool", "string"]
 _NAMES = ["q", "position", "dq", "tau", "quaternion", "gyroscope", "accelerometer", "pressure", "touch",
           "forces", "name", "id", "tick", "stamp", "pose", "wrench", "linear", "angular", "torque", "force",
