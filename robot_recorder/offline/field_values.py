@@ -55,6 +55,7 @@ class ReadField:
         texts: what the first message says, for texts and whole numbers.
         fixed: whether all messages had as many values.
         covers: paths of the single numbers that were put together to this VECTOR or QUATERNION.
+        parts: of an array in the elements of an array: its length in each, in the first message.
     """
 
     path: str
@@ -69,6 +70,7 @@ class ReadField:
     texts: tuple[str, ...] = ()
     fixed: bool = True
     covers: tuple[str, ...] = ()
+    parts: tuple[int, ...] = ()
 
     @property
     def count(self) -> int:
@@ -206,7 +208,25 @@ def _with_values(
             kept = [row for row in rows if len(row) == usual]
             values = np.array(kept).reshape(len(kept), usual)
             fixed = len(lengths) == 1 and len(rows) == len(messages)
-    return replace(one, values=values, texts=texts, fixed=fixed)
+    parts = _parts(one, types, type_name, messages)
+    return replace(one, values=values, texts=texts, fixed=fixed, parts=parts)
+
+
+def _parts(
+    one: ReadField, types: MessageTypes, type_name: str, messages: Sequence[bytes]
+) -> tuple[int, ...]:
+    """Return the lengths of an array in the elements of an array, in the first message."""
+    if not (one.many and one.in_array) or one.path.count("[]") > 1:
+        return ()
+    for data in messages:
+        try:
+            walker = Walker(types, data)
+            elements = walker.leaves(parse_path(one.parent), type_name)[:MOST_VALUES]
+            path = parse_path(one.name)
+            return tuple(len(walker.leaves(path, e.type, e.at)) for e in elements)
+        except DecodeError:
+            continue
+    return ()
 
 
 def _rows(

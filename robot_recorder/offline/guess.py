@@ -197,6 +197,7 @@ def _streams(
     _name_apart(found)
     _name_numbers(found)
     _pair_commands(found)
+    _name_unpaired(found)
     return found
 
 
@@ -296,8 +297,34 @@ def _pair_commands(streams: list[DraftStream]) -> None:
     found = pair(sides["action"], sides["observation"], lambda command, observed: 0.0)
     for observed, commands in found.commands.items():
         for command in commands if len(commands) == 1 else ():
-            if len(sides["observation"]) > 1 or by_name[observed].meaning:
+            fits = _may_follow(by_name[command], by_name[observed])
+            if fits and (len(sides["observation"]) > 1 or by_name[observed].meaning):
                 _follow(by_name[command], by_name[observed])
+
+
+def _may_follow(command: DraftStream, observed: DraftStream) -> bool:
+    """Return whether numbers of joints fit, where only those tell which joint is which."""
+    mine, others = command.map.get("names"), observed.map.get("names")
+    if not (isinstance(mine, list) and isinstance(others, list)):
+        return True
+    by_number = command.made_up or observed.made_up
+    as_many = len(mine) == len(others) or command.elements == observed.elements > 0
+    return as_many or not by_number
+
+
+def _name_unpaired(streams: list[DraftStream]) -> None:
+    """Give commands that follow nothing joints of their own: equal names would be compared."""
+    made_up = [s for s in streams if s.made_up and isinstance(s.map.get("names"), list)]
+    observed = [s for s in made_up if s.role == "observation"]
+    for command in (s for s in made_up if s.role == "action" and not s.of):
+        names = command.map["names"]
+        alike = [s for s in observed if {*names} & {*s.map["names"]}]
+        if alike:
+            command.map["names"] = [f"cmd_{n.removeprefix('joint_')}" for n in names]
+            other = alike[0]
+            command.remark("map.names", f"{len(names)} joints, {other.name} has "
+                           f"{len(other.map['names'])}: give the same joints the same names in "
+                           f"both, and add of: {other.name}")  # fmt: skip
 
 
 def _joint_labels(stream: DraftStream) -> frozenset[str]:
@@ -310,7 +337,8 @@ def _joint_labels(stream: DraftStream) -> frozenset[str]:
     names = set(renamed.values()) if isinstance(renamed, dict) else set(stream.joints)
     count = len(names)
     if isinstance(listed, list):
-        names, count = set(), stream.elements or len(listed)
+        names = set() if stream.made_up else set(listed)
+        count = stream.elements or len(listed)
     if not names and not count:
         return frozenset({"any"})
     if stream.role == "observation" or not names:
@@ -361,7 +389,7 @@ def _follow(command: DraftStream, observed: DraftStream) -> None:
         # As many of the array as the robot has, whichever were commanded while it was guessed.
         _choose_elements(command, observed.index)
         mine = others
-    if len(mine) == len(others):
+    if len(mine) == len(others) and (command.made_up or observed.made_up or mine == others):
         command.map["names"] = f"same_as {observed.name}"
         command.remarks["map.names"] = ["as far as numbers tell: the same joints in the same order"]
 

@@ -57,7 +57,7 @@ def _named(fields: Sequence[ReadField], every: Sequence[ReadField]) -> Iterator[
 def _of_joints(group: GuessedJoints) -> GuessedStream:
     guess = GuessedStream("joint_state", group.map, group.suffix, group.remarks, group.unit)
     guess.paths, guess.index, guess.named = group.paths, group.index, group.named
-    guess.elements = group.elements
+    guess.elements, guess.made_up = group.elements, group.made_up
     return guess
 
 

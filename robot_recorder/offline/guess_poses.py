@@ -19,6 +19,7 @@ from robot_recorder.offline.guess_names import element_names, sibling_names
 from robot_recorder.offline.guessed_stream import GuessedStream, by_parent, suffix_of
 
 _PLACE = {"position", "pos", "translation", "xyz", "p"}
+_NO_PLACE = {"joint", "motor", "dq", "deg", "degrees", "rad", "radians"}
 _NO_VECTOR = {"accel", "acc", "acceleration", "collision", "contact", "is"}  # of forces, of motion
 _FORCE, _TORQUE = {"force", "f"}, {"torque", "moment", "m", "t", "tau"}
 
@@ -108,7 +109,7 @@ def _first(members: Sequence[ReadField], words: set[str], sort: str) -> ReadFiel
 def _pose_of_parts(parent: str, members: Sequence[ReadField]) -> Iterator[GuessedStream]:
     """Yield the pose of a message with a position, and perhaps an orientation."""
     place, turn = _first(members, _PLACE, VECTOR), _first(members, TURN_WORDS, QUATERNION)
-    if place is None or place.count != 3 or {"joint", "motor", "dq"} & set(place.words):
+    if place is None or place.count != 3 or _NO_PLACE & set(place.words):
         return
     guess = GuessedStream("pose", {"position": place.path}, suffix_of(parent) or "pose")
     guess.paths = place.claims

@@ -50,9 +50,7 @@ def read_touch(
         yield _pads(pads)
 
 
-def _channels(
-    parent: str, members: Sequence[ReadField], about: frozenset[str]
-) -> list[ReadField]:
+def _channels(parent: str, members: Sequence[ReadField], about: frozenset[str]) -> list[ReadField]:
     """Return the only numbers of named channels where names around them say that it is touch."""
     numbers = [m for m in members if m.type in PRIMITIVES and m.type != "bool"]
     arrays = [m for m in numbers if m.many and m.count > 1]

@@ -290,6 +290,61 @@ def test_a_proposal_that_reads_nothing_is_named_with_its_fields() -> None:
     assert "not read raw_sensor as poses: it has no values" in written
 
 
+def test_commands_of_another_number_of_unnamed_joints_share_no_name_with_the_state() -> None:
+    state = heard("/arm/state", "acme/msg/State", "float64[7] q\nfloat64[7] dq\n",
+                  lambda n, t: {"q": [math.sin(t)] * 7, "dq": [1.0] * 7})  # fmt: skip
+    command = heard("/arm/cmd", "acme/msg/Cmd", "float64[4] q\nfloat64[4] dq\n",
+                    lambda n, t: {"q": [math.sin(t) / 3] * 4, "dq": [1.0] * 4})  # fmt: skip
+    profile, written = guessed(state, command)
+    (followed,) = (s.of for s in profile.streams if s.role.value == "action")
+    assert not followed and names(profile, "arm_cmd", command)[0] == "position/cmd_0 (rad)"
+    said = " ".join(written.replace("#", "").split())
+    assert "4 joints, arm_state has 7" in said and "add of: arm_state" in said
+
+
+GROUPS = f"{LINE}\nMSG: acme/Group\nstring group_name\nfloat64[] position\nfloat64[] velocity\n"
+
+
+def test_joints_of_named_groups_are_named_after_them() -> None:
+    def groups(*sizes: tuple[str, int]) -> Make:
+        return lambda n, t: {"groups": [
+            {"group_name": g, "position": [t] * size, "velocity": [1.0] * size}
+            for g, size in sizes]}  # fmt: skip
+
+    state = heard("/state", "acme/msg/State", f"Group[] groups\n{GROUPS}",
+                  groups(("leg", 3), ("waist", 1), ("arm", 2)))  # fmt: skip
+    command = heard("/cmd", "acme/msg/Cmd", f"Group[] groups\n{GROUPS}",
+                    groups(("waist", 1), ("arm", 2)))  # fmt: skip
+    profile, written = guessed(state, command)
+    assert names(profile, "state", state)[2:5] == (
+        "position/leg_2 (rad)", "position/waist (rad)", "position/arm_0 (rad)")  # fmt: skip
+    assert names(profile, "cmd", command)[:2] == ("position/waist (rad)", "position/arm_0 (rad)")
+    assert "of: state" in written and "same_as" not in written
+
+
+def test_a_list_of_ids_beside_positions_numbers_the_joints() -> None:
+    text = "uint16[] id_list\nfloat64[] position_deg\nfloat64[] current_ma\n"
+    topic = heard("/servos", "acme/msg/Servos", text, lambda n, t: {
+        "id_list": [11, 12, 21], "position_deg": [t, 1, 2]})  # fmt: skip
+    profile, written = guessed(topic)
+    assert names(profile, "servos", topic)[2] == "position/joint_21 (rad)"
+    assert "give each number a name" in written
+
+
+def test_values_that_mean_do_not_control_are_no_joints() -> None:
+    def commanded(number: int, at: float) -> dict[str, Any]:
+        stop = {"q": 2146000000.0, "dq": 16000.0}
+        motors = [{"q": math.sin(at), "tau": 0.1} if n < 29 else stop for n in range(35)]
+        return {"motor_cmd": motors}
+
+    state = heard("/lowstate", "unitree_hg/msg/LowState", LOW_STATE, low_state, 200)
+    command = heard("/lowcmd", "unitree_hg/msg/LowCmd", LOW_COMMAND, commanded)
+    profile, written = guessed(state, command)
+    assert "motor_cmd[0:29].q" in written and "unit:" not in written.replace("unit: ms", "")
+    assert "of: lowstate" in written and "same_as lowstate" in written
+    assert len(profile.streams) == 3
+
+
 _KINDS = ["float32", "float64", "uint8", "int16", "uint32", "int64", "bool", "string"]
 _NAMES = ["q", "position", "dq", "tau", "quaternion", "gyroscope", "accelerometer", "pressure", "touch",
           "forces", "name", "id", "tick", "stamp", "pose", "wrench", "linear", "angular", "torque", "force",
