@@ -16,15 +16,9 @@ from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.streams import NS_PER_MS, Role
 from robot_recorder.offline.guess_mapping import GuessedType, drafted, rest_text
+from robot_recorder.offline.guess_roles import MORE_COMMANDS, controls, guessed_role, pair_groups
 from robot_recorder.offline.profile_draft import DraftStream, ProfileDraft
 
-_COMMAND = re.compile(
-    r"command|cmd|action|target|goal|desired|setpoint|reference|leader|gello|(^|[/_])(lead|master)(?=[/_0-9]|$)"
-)
-_COMMAND_TYPE = re.compile(
-    r"/(JointTrajectory|Cmd[A-Z]\w*|\w*(Cmd|Command|Ctrl|Control|Target|Goal|Set[pP]oint|Desired)s?)$"
-)
-_MORE_COMMANDS = re.compile(r"ctrl(?![a-z])|(^|[/_])traj(?=[/_]|$)|(^|/)control_")
 _CONTEXT = re.compile(
     r"(^|/)(tf|tf_static|rosout|parameter_events|robot_description|clock|diagnostics)$"
 )
@@ -194,7 +188,11 @@ def _streams(
     found: list[DraftStream] = []
     for topic in topics:
         found += _streams_of(topic, names[topic.name], _rounded(rates[topic.name]), prefix)
+    commands = {_relative(name, prefix) for name in controls(names)}
+    for stream in found:
+        stream.role = "action" if stream.topic in commands else stream.role
     _name_apart(found)
+    pair_groups(found)
     _name_numbers(found)
     _pair_commands(found)
     _name_unpaired(found)
@@ -215,6 +213,7 @@ def _streams_of(topic: TopicSummary, name: str, rate_hz: float, prefix: str) -> 
             draft.remark("disorder_ms", "stamped before an earlier message")
         if guess is not None:
             drafted(guess, draft)
+            draft.group = guess.suffix
         else:
             draft.unread = topic.type not in KINDS
             draft.unit, why = topic.unit
@@ -232,7 +231,7 @@ def _streams_of(topic: TopicSummary, name: str, rate_hz: float, prefix: str) -> 
 def _role_of(topic: TopicSummary) -> Role:
     """Guess the role also by words that are less sure, where messages were looked at."""
     looked_at = topic.guessed is not None or topic.joints
-    more = looked_at and _MORE_COMMANDS.search(topic.name.lower())
+    more = looked_at and MORE_COMMANDS.search(topic.name.lower())
     return Role.ACTION if more else guessed_role(topic.name, topic.type)
 
 
@@ -279,7 +278,11 @@ def _names(topics: list[TopicSummary], prefix: str = "") -> dict[str, str]:
 
 def _pair_commands(streams: list[DraftStream]) -> None:
     """Write which stream follows each command, as far as names and numbers of joints tell."""
-    by_name = {s.name: s for s in streams if _is_joints(s) and not s.of}
+    by_name = {s.name: s for s in streams if _is_joints(s)}
+    settled = {s.name: s.of for s in by_name.values() if s.of in by_name}
+    for name, of in settled.items():
+        _follow(by_name[name], by_name[of])
+    by_name = {n: s for n, s in by_name.items() if n not in settled and not s.of}
     mapped = any(s.meaning for s in by_name.values())
     sides: dict[str, list[JointStream]] = {"action": [], "observation": []}
     labels = {s.name: _joint_labels(s) for s in by_name.values()}
@@ -433,12 +436,6 @@ def _is_steady(times: Int64s, seconds: float) -> bool:
     usual = float(np.median(counts[counts > 0]))
     alike = np.abs(counts - usual) <= np.maximum(0.5 * usual, 2)
     return bool(alike.mean() >= _STEADY)
-
-
-def guessed_role(topic: str, type_name: str = "") -> Role:
-    """Guess from the names of a topic and its type whether it is an action or an observation."""
-    commands = _COMMAND.search(topic.lower()) or _COMMAND_TYPE.search(type_name)
-    return Role.ACTION if commands else Role.OBSERVATION
 
 
 def profile_name(text: str) -> str:

@@ -21,7 +21,8 @@ from robot_recorder.offline.guess_names import (
 
 # The most telling first.
 _WORDS: dict[str, tuple[str, ...]] = {
-    "position": ("q", "position", "positions", "pos", "jpos", "angle", "angles"),
+    "position": ("q", "position", "positions", "pos", "jpos", "angle", "angles",
+                 "actuation", "actuations"),
     "velocity": ("dq", "qd", "velocity", "velocities", "vel", "speed", "speeds", "v", "jvel"),
     "effort": ("tau", "effort", "efforts", "torque", "torques", "tauest", "current", "currents",
                "cur", "force", "load"),

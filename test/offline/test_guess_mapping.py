@@ -1,7 +1,7 @@
 """Mappings proposed for messages of vendors' types, and of random ones.
 
 Holds also: field_values.py, guess_kinds.py, guess_imu.py, guess_joints.py, guess_names.py, guess_poses.py
-Holds also: guess_touch.py, guessed_stream.py
+Holds also: guess_touch.py, guess_roles.py, guessed_stream.py
 """
 
 from __future__ import annotations
@@ -343,6 +343,40 @@ def test_values_that_mean_do_not_control_are_no_joints() -> None:
     assert "motor_cmd[0:29].q" in written and "unit:" not in written.replace("unit: ms", "")
     assert "of: lowstate" in written and "same_as lowstate" in written
     assert len(profile.streams) == 3
+
+
+SERVOS = (
+    f"Servos present\nServos goal\n{LINE}\nMSG: acme/Servos\n"
+    "uint16[] id_list\nfloat64[] position_deg\nfloat64[] pos_trajectory_deg\n"
+)
+
+
+def test_a_group_called_goal_is_the_command_of_the_group_called_present() -> None:
+    def make(number: int, at: float) -> dict[str, Any]:
+        values = {"position_deg": [30 * math.sin(at), 1.0], "pos_trajectory_deg": [at, 1.0]}
+        return {"present": {"id_list": [11, 12], **values},
+                "goal": {"id_list": [11, 12], "position_deg": [1.0, 30.0]}}  # fmt: skip
+
+    topic = heard("/servos", "acme/msg/State", SERVOS, make)
+    profile, written = guessed(topic)
+    streams = {s.name: s for s in profile.streams}
+    assert streams["servos_goal_deg"].of == "servos_present_deg", written
+    assert [s.name for s in profile.streams if s.role.value == "action"] == ["servos_goal_deg"]
+    assert names(profile, "servos_goal_deg", topic)[0] == "position/joint_11 (rad)"
+
+
+def test_a_topic_that_says_control_commands_the_device_that_has_a_state() -> None:
+    text = "float32[] {}s\nfloat32[] actuator_currents\n"
+    state = heard("/right/actuator_states", "acme/msg/A", text.format("actuation"),
+                  lambda n, t: {"actuations": [t, 1, 2]})  # fmt: skip
+    control = heard("/right/actuator_control", "acme/msg/B", text.format("actuation_position"),
+                    lambda n, t: {"actuation_positions": [t, 1, 2]})  # fmt: skip
+    profile, written = guessed(state, control)
+    streams = {s.name: s for s in profile.streams}
+    assert streams["right_actuator_control"].role.value == "action"
+    assert streams["right_actuator_control"].of == "right_actuator_states", written
+    alone, _ = guessed(control)
+    assert alone.streams[0].role.value == "observation"
 
 
 _KINDS = ["float32", "float64", "uint8", "int16", "uint32", "int64", "bool", "string"]
