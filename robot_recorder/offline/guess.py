@@ -350,9 +350,15 @@ def _joint_labels(stream: DraftStream) -> frozenset[str]:
 
 
 def _name_numbers(streams: list[DraftStream]) -> None:
-    """Take commands that are plain arrays for positions of the joints they are as many as."""
+    """Take commands that are plain arrays for positions of the joints they are as many as.
+
+    Observations may be anything: those keep their numbers.
+    """
     for command in streams:
-        if command.type not in PLAIN_ARRAYS or command.role != "action" or not command.elements:
+        if command.type not in PLAIN_ARRAYS or command.meaning or not command.elements:
+            continue
+        if command.role != "action":
+            command.remark("", f"{command.elements} numbers without names: add names: [...]")
             continue
         fitting = {
             s.topic: s for s in streams
@@ -376,7 +382,8 @@ def _joint_names(stream: DraftStream) -> Sequence[str]:
 
 def _is_joints(stream: DraftStream) -> bool:
     known = not stream.meaning and sort_of(stream.type) is Sort.JOINTS
-    return stream.meaning == "joint_state" or known
+    positions = not stream.map or "position" in stream.map  # what commands are compared with
+    return (stream.meaning == "joint_state" and positions) or known
 
 
 def _follow(command: DraftStream, observed: DraftStream) -> None:

@@ -35,7 +35,15 @@ _OTHER = {"raw", "limit", "lower", "upper", "min", "max", "temperature", "error"
           "ee", "eef", "tcp", "cartesian", "tool", "flange", "pose", "reset", "delta"}  # fmt: skip
 _NO_ANGLE = {"score", "confidence", "probability", "weight", "temp", "voltage", "percentage",
              "time", "stamp", "timestamp"}  # fmt: skip
-_WANTED = {"desired", "commanded", "des", "dot", "d"}  # wanted values beside measured ones
+_WANTED = {
+    "desired",
+    "commanded",
+    "des",
+    "dot",
+    "d",
+    "trajectory",
+    "traj",
+}  # wanted values beside measured ones
 _UNSAID = {"joint", "joints", "cmd", "command", "commands", "target", "targets", "goal", "motor",
            "motors"}  # fmt: skip
 _MOST_JOINTS = 200
@@ -122,7 +130,10 @@ def _is_no_joint(parent: str, stem: str, parts: _Parts) -> bool:
 def _take_in(parts: _Parts) -> None:
     """Add velocities and efforts with other names to the only positions beside them."""
     for (parent, _), roles in list(parts.items()):
-        beside = [p for (where, _), p in parts.items() if where == parent and "position" in p]
+        beside = [
+            p for (where, stem), p in parts.items()
+            if where == parent and "position" in p and not _WANTED & {*stem.split("_")}
+        ]  # fmt: skip
         if "position" in roles or len(beside) != 1:
             continue
         position = beside[0]["position"]

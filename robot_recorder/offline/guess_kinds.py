@@ -7,6 +7,7 @@ from functools import partial
 
 from robot_recorder.messages.definition import TEXTS, TIMES
 from robot_recorder.offline.field_values import ReadField
+from robot_recorder.offline.guess_data import read_data
 from robot_recorder.offline.guess_imu import read_imus, read_orientations
 from robot_recorder.offline.guess_joints import GuessedJoints, read_joints, read_named_values
 from robot_recorder.offline.guess_names import unique_words
@@ -42,7 +43,8 @@ def guess_meanings(
                 used |= guess.paths
                 found.append(guess)
     if not found:
-        found = list(_unsaid_joints(fields)) or _numbers(fields)
+        found = list(read_data(fields, about))
+        found = found or list(_unsaid_joints(fields)) or _numbers(fields)
     return sorted(found, key=lambda guess: _ORDER.index(guess.meaning))
 
 

@@ -20,7 +20,7 @@ _TOUCH = {"pressure", "pressures", "press", "touch", "tactile", "taxel", "taxels
           "forces", "skin"}  # fmt: skip
 _NOT_TOUCH = {"temperature", "temp", "lost", "reserve", "status", "torque", "count",
               "offset", "time", "id", "direction", "proximity", "capacity"}  # fmt: skip
-_OWN_UNIT = "the sensor's own unit; write Pa or N if it is one"
+OWN_UNIT = "the sensor's own unit; write Pa or N if it is one"
 
 
 def read_touch(
@@ -117,7 +117,7 @@ def _is_touch(one: ReadField) -> bool:
 def _pads(pads: Sequence[ReadField]) -> GuessedStream:
     """Return the pads of a message that has an array for each."""
     guess = GuessedStream("tactile", {}, "touch", unit="raw", paths={p.path for p in pads})
-    guess.remarks["unit"] = [_OWN_UNIT]
+    guess.remarks["unit"] = [OWN_UNIT]
     fixed = [p for p in pads if p.fixed]
     if len(pads) == 1:
         guess.map = {"normal": pads[0].path, **_shape(pads[0])}
@@ -146,7 +146,7 @@ def _pad_array(one: ReadField, groups: dict[str, list[ReadField]], several: bool
     parent = one.parent
     suffix = suffix_of(parent, one.name if several else "")
     guess = GuessedStream("tactile", {}, suffix, unit="raw", paths={one.path})
-    guess.remarks["unit"] = [_OWN_UNIT]
+    guess.remarks["unit"] = [OWN_UNIT]
     names = element_names(groups.get(parent, []))
     if names is not None and parent.count("[]") == 1 and one.many:
         guess.map = {"each": parent, "pad": names.name, "normal": one.name}
@@ -166,7 +166,7 @@ def _force_arrays(
     for array, (x, y, z), claims in _triples(parent, members):
         outer = array.rpartition(".")[0]
         guess = GuessedStream("tactile", {}, suffix_of(outer) or "touch", unit="raw", paths=claims)
-        guess.remarks["unit"] = [_OWN_UNIT]
+        guess.remarks["unit"] = [OWN_UNIT]
         inner = array
         if outer.endswith("[]") and outer.count("[]") == 1:
             inner = array.rpartition(".")[2]

@@ -1,7 +1,7 @@
 """Mappings proposed for messages of vendors' types, and of random ones.
 
 Holds also: field_values.py, guess_kinds.py, guess_imu.py, guess_joints.py, guess_names.py, guess_poses.py
-Holds also: guess_touch.py, guess_roles.py, guessed_stream.py
+Holds also: guess_touch.py, guess_roles.py, guess_data.py, guessed_stream.py
 """
 
 from __future__ import annotations
@@ -377,6 +377,48 @@ def test_a_topic_that_says_control_commands_the_device_that_has_a_state() -> Non
     assert streams["right_actuator_control"].of == "right_actuator_states", written
     alone, _ = guessed(control)
     assert alone.streams[0].role.value == "observation"
+
+
+ARRAY = f"MultiArrayLayout layout\nfloat32[] data\n{LINE}\nMSG: std_msgs/MultiArrayLayout\n" + (
+    "MultiArrayDimension[] dim\nuint32 data_offset\n"
+    f"{LINE}\nMSG: std_msgs/MultiArrayDimension\nstring label\nuint32 size\nuint32 stride\n"
+)
+
+
+def plain(topic: str, *, count: int = 6, most: float = 1.0) -> HeardTopic:
+    return heard(topic, "std_msgs/msg/Float32MultiArray", ARRAY,
+                 lambda n, t: {"data": [most * math.sin(t)] * count})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("topic", "first"),
+    [
+        ("/hand/feedback/position", "position/joint_0 (rad)"),
+        ("/hand/feedback/velocity", "velocity/joint_0 (rad/s)"),
+        ("/hand/feedback/current", "effort/joint_0 (N m)"),
+        ("/hand/feedback/touch", "normal/0,0 (raw)"),
+        ("/hand/current_position", "position/joint_0 (rad)"),
+        ("/foot_position", "data/0 (?)"),
+        ("/hand/feedback/other", "data/0 (?)"),
+    ],
+)
+def test_a_plain_array_is_what_its_topic_says(topic: str, first: str) -> None:
+    array = plain(topic)
+    profile, written = guessed(array)
+    assert names(profile, profile.streams[0].name, array)[0] == first, written
+    assert ("add names:" in written) == ("?" in first)
+
+
+def test_a_command_of_numbers_follows_the_plain_array_of_positions() -> None:
+    text = "uint8 reply_mode\nfloat32[] data\n"
+    target = heard("/hand/target/position", "acme/msg/Digits", text,
+                   lambda n, t: {"data": [80 * math.sin(t)] * 6})  # fmt: skip
+    profile, written = guessed(
+        plain("/hand/feedback/position", most=80), plain("/hand/feedback/velocity"), target
+    )
+    (followed,) = (s.of for s in profile.streams if s.role.value == "action")
+    assert followed == "hand_feedback_position", written
+    assert written.count("unit: deg") == 2
 
 
 _KINDS = ["float32", "float64", "uint8", "int16", "uint32", "int64", "bool", "string"]
