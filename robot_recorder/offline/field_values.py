@@ -16,6 +16,7 @@ from robot_recorder.messages.definition import (
     TEXTS,
     TIMES,
     MessageTypes,
+    is_time,
     parse_definition,
     short_name,
 )
@@ -30,6 +31,8 @@ _MOST_FIELDS = 250
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _AXIS = re.compile(r"(?P<stem>.+?)_?(?P<axis>[xyzwXYZW])\Z")
 VECTOR, QUATERNION, POSE, TWIST, WRENCH = "vector", "quaternion", "pose", "twist", "wrench"
+# Scalars beside which x, y and z are a position.
+_TURNS = ({"roll", "pitch", "yaw"}, {"qx", "qy", "qz", "qw"})
 _SORTS: tuple[tuple[str, set[str]], ...] = ((VECTOR, {*"xyz"}), (QUATERNION, {*"xyzw"}))
 
 
@@ -139,8 +142,12 @@ def _put_together(fields: Sequence[ReadField]) -> Iterator[ReadField]:
             groups.setdefault((one.parent, match["stem"]), {})[match["axis"].lower()] = one
         elif one.name in ("x", "y", "z", "w") and "[]" not in one.parent:
             bare.setdefault(one.parent, {})[one.name] = one
+    beside = {(one.parent, one.name) for one in fields}
     for parent, axes in bare.items():
-        groups[parent, "orientation" if "w" in axes else "position"] = axes
+        if "w" in axes:
+            groups[parent, "orientation"] = axes
+        elif any({(parent, n) for n in turn} <= beside for turn in _TURNS):
+            groups[parent, "position"] = axes
     for (parent, stem), parts in groups.items():
         sort = next((s for s, axes in _SORTS if parts.keys() == axes), "")
         if sort:
@@ -164,10 +171,10 @@ def _fields(types: MessageTypes, type_name: str, parent: str, depth: int) -> Ite
             continue
         sort, axes = shape_of(types, member.type)
         plain = member.type in PRIMITIVES or member.type in TEXTS or member.type in TIMES
-        if plain or sort:
-            yield ReadField(
-                path, parent, type_name, member.name, member.type, sort, member.many, axes
-            )
+        time = not plain and is_time(member.type, types)  # a vendor's own
+        if plain or sort or time:
+            kind = TIMES[0] if time else member.type
+            yield ReadField(path, parent, type_name, member.name, kind, sort, member.many, axes)
         elif depth < _DEEPEST:
             inner = f"{path}[]" if member.many else path
             yield from _fields(types, member.type, inner, depth + 1)

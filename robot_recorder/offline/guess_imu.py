@@ -89,6 +89,45 @@ def read_orientations(
             yield guess
 
 
+def read_angles(fields: Sequence[ReadField], every: Sequence[ReadField]) -> Iterator[GuessedStream]:
+    """Yield roll, pitch and yaw of a message without a quaternion; degrees cannot be said.
+
+    Args:
+        fields: that are not read otherwise.
+        every: all fields.
+    """
+    turned = {f.parent for f in every if f.sort == QUATERNION or TURN_WORDS & {*f.words}}
+    for parent, members in by_parent(fields).items():
+        floats = {m.name: m for m in members if m.type in ("float32", "float64") and not m.many}
+        angles = [floats[n] for n in ("roll", "pitch", "yaw") if n in floats]
+        fits = all(not one.most > 2 * math.pi for one in angles)
+        if len(angles) == 3 and fits and parent not in turned and "[]" not in parent:
+            guess = GuessedStream("imu", {"rpy": [one.path for one in angles]})
+            guess.suffix = suffix_of(parent, "rpy")
+            guess.paths = {one.path for one in angles}
+            yield guess
+
+
+def add_orientations(streams: Sequence[GuessedStream], fields: Sequence[ReadField]) -> None:
+    """Give IMUs the quaternion beside them, although a pose may have it, too."""
+    by_path = {one.path: one for one in fields}
+    for stream in streams:
+        gyro = by_path.get(str(stream.map.get("angular_velocity")))
+        if stream.meaning != "imu" or gyro is None or "orientation" in stream.map:
+            continue
+        turns = [f for f in fields if f.parent == gyro.parent and _is_turn(f)]
+        if turns and not {"w", "world"} & {*gyro.words}:  # what is measured in the world is turned
+            up = by_path[stream.map["linear_acceleration"]].values
+            order, why = quaternion_order(turns[0], turns[0].values, up)
+            stream.map = {"orientation": turns[0].path, "order": order, **stream.map}
+            stream.remarks["map.order"] = [why]
+
+
+def _is_turn(one: ReadField) -> bool:
+    named = one.sort == QUATERNION or (TURN_WORDS & {*one.words} and not one.whole)
+    return bool(named) and one.count == 4 and one.many != bool(one.sort) and _is_orientation(one)
+
+
 def _is_orientation(one: ReadField) -> bool:
     words = set(one.words)
     plain = not one.sort and one.many and one.type in ("float32", "float64")
@@ -167,6 +206,9 @@ def quaternion_order(one: ReadField, values: np.ndarray, up: np.ndarray | None) 
     """
     if one.axes:
         return ("wxyz" if one.axes[0] == "w" else "xyzw"), "by the names of its fields"
+    for order in ("wxyz", "xyzw"):
+        if order in one.words:
+            return order, "by the name of the field"
     if not len(values):
         return "wxyz", "guessed: look at it"
     if up is not None and len(up) == len(values):

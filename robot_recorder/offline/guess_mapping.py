@@ -85,7 +85,7 @@ def drafted(guess: GuessedStream, draft: DraftStream) -> DraftStream:
     """Return a stream of a draft with a guessed mapping."""
     draft.meaning, draft.map, draft.unread = guess.meaning, dict(guess.map), False
     draft.unit, draft.index, draft.elements = guess.unit, guess.index, guess.elements
-    draft.made_up = guess.made_up
+    draft.made_up, draft.required = guess.made_up, guess.required
     for key, remarks in guess.remarks.items():
         for remark in remarks:
             draft.remark(key, remark)

@@ -126,6 +126,10 @@ def _pads(pads: Sequence[ReadField]) -> GuessedStream:
         guess.map["pads"] = {n: {"normal": p.path, **_shape(p)} for n, p in zip(names, pads)}
     if any(_shape(p) for p in fixed):
         guess.remarks["map"] = ["shapes (rows, columns) are guessed from the number of taxels"]
+    idle = [p.path for p in pads if len(p.values) and not p.values.any()]
+    if idle:
+        text = f"always 0 so far: {', '.join(idle)}; remove what is no sensor"
+        guess.remarks.setdefault("map", []).append(text)
     return guess
 
 

@@ -24,6 +24,7 @@ class GuessedStream:
         index: of the elements of the array that unnamed joints are; empty: all.
         elements: length of that array; 0: unknown.
         made_up: whether the names of the joints are.
+        required: as in a profile.
     """
 
     meaning: str
@@ -36,6 +37,7 @@ class GuessedStream:
     index: str = ""
     elements: int = 0
     made_up: bool = False
+    required: bool = True
 
 
 def by_parent(fields: Iterable[ReadField]) -> dict[str, list[ReadField]]:

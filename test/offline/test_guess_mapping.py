@@ -1,7 +1,7 @@
 """Mappings proposed for messages of vendors' types, and of random ones.
 
 Holds also: field_values.py, guess_kinds.py, guess_imu.py, guess_joints.py, guess_names.py, guess_poses.py
-Holds also: guess_touch.py, guess_roles.py, guess_data.py, guessed_stream.py
+Holds also: guess_touch.py, guess_roles.py, guess_data.py, guess_points.py, guessed_stream.py
 """
 
 from __future__ import annotations
@@ -421,16 +421,70 @@ def test_a_command_of_numbers_follows_the_plain_array_of_positions() -> None:
     assert written.count("unit: deg") == 2
 
 
+def scalars(*names: str) -> str:
+    return "".join(f"float64 {name}\n" for name in names)
+
+
+@pytest.mark.parametrize(
+    ("fields", "stream", "first"),
+    [
+        (scalars("gfx", "gfy", "gfz", "gtx", "gty", "gtz", "friction"), "a", "force/x (N)"),
+        (scalars("fx", "fy", "fz", "tx", "ty", "tz"), "a", "force/x (N)"),
+        (scalars("vx", "vy", "vz", "wx", "wy", "wz"), "a", "linear/x (m/s)"),
+        ("float32[3] velocity\nfloat32 yaw_speed\n", "a", "linear/x (m/s)"),
+        ("float32[3] velocity\nfloat32[3] angular_velocity\n", "a", "linear/x (m/s)"),
+        (scalars("x", "y", "z", "roll", "pitch", "yaw", "gripper"), "a", "position/x (m)"),
+        (scalars("x", "y", "z", "roll", "pitch", "yaw", "gripper"), "a_rpy", "rpy/roll (rad)"),
+        (scalars("x", "y", "z", "roll", "pitch", "yaw", "gripper"), "a_gripper", "gripper (?)"),
+        (scalars("x", "y", "z", "qx", "qy", "qz", "qw"), "a", "position/x (m)"),
+        ("float32[12] foot_position_body\n", "a", "foot_position_body/0 (?)"),
+        ("float64[12] contact_force\n", "a", "force/x (N)"),
+        ("float64[12] contact_force\n", "a_contact_force_1", "force/x (N)"),
+    ],
+)
+def test_numbers_of_space_are_told_by_their_names(fields: str, stream: str, first: str) -> None:
+    topic = heard("/a", "acme/msg/A", fields, lambda n, t: {"qw": 1.0} if "qw" in fields else {})
+    profile, written = guessed(topic)
+    assert names(profile, stream, topic)[0] == first, written
+    assert "joint_state" not in written.replace("make it as: joint_state", "")
+    assert "tactile" not in written
+
+
+def test_one_quaternion_serves_a_pose_and_an_imu() -> None:
+    text = "".join(f"float64[{n}] {name}\n" for name, n in (
+        ("quat_xyzw", 4), ("omega_b", 3), ("acc_b", 3), ("pos_w", 3)))  # fmt: skip
+    topic = heard("/base", "acme/msg/Base", text, lambda n, t: {
+        "quat_xyzw": [0.0, 0, 0, 1], "acc_b": [0, 0, 9.8]})  # fmt: skip
+    profile, written = guessed(topic)
+    assert written.count("orientation: quat_xyzw") == 2 and "order: wxyz" not in written
+    assert len(names(profile, "base_b", topic)) == 10
+
+
+def test_what_never_changes_is_said_and_not_required() -> None:
+    text = "uint8 mode\nbool moving\nbool fault\n"
+    _, written = guessed(heard("/status", "acme/msg/S", text, lambda n, t: {"mode": 3}))
+    assert "required: false" in written and "never changed" in written
+    _, written = guessed(heard("/status", "acme/msg/S", text, lambda n, t: {"mode": n % 2}))
+    assert "required" not in written
+    text = "int16[4] foot_force\nint16[4] foot_force_est\n"
+    _, written = guessed(
+        heard("/feet", "acme/msg/F", text, lambda n, t: {"foot_force": [n, 1, 1, 1]})
+    )
+    assert "always 0 so far: foot_force_est;" in written
+
+
 _KINDS = ["float32", "float64", "uint8", "int16", "uint32", "int64", "bool", "string"]
 _NAMES = ["q", "position", "dq", "tau", "quaternion", "gyroscope", "accelerometer", "pressure", "touch",
           "forces", "name", "id", "tick", "stamp", "pose", "wrench", "linear", "angular", "torque", "force",
-          "velocity", "data", "joint_pos", "x", "y", "z", "w", "gyro_x", "gyro_y", "gyro_z"]  # fmt: skip
+          "velocity", "data", "joint_pos", "x", "y", "z", "w", "gyro_x", "gyro_y", "gyro_z", "qw", "qx",
+          "qy", "qz", "roll", "pitch", "yaw", "fx", "fy", "fz", "tx", "ty", "tz", "contact_force", "gripper",
+          "goal", "present", "value", "foot_pos"]  # fmt: skip
 
 
 @st.composite
 def definitions(draw: st.DrawFn) -> str:
     """Definitions with the names that mean something, of any type and nested."""
-    array = st.sampled_from(["", "[]", "[3]", "[4]", "[6]", "[2]"])
+    array = st.sampled_from(["", "[]", "[3]", "[4]", "[6]", "[2]", "[12]"])
 
     def fields(more: list[str], most: int) -> str:
         chosen = draw(st.lists(st.sampled_from(_NAMES), unique=True, min_size=1, max_size=most))
