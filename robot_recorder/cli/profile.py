@@ -69,6 +69,7 @@ def check_profile(
     problems = [f"stream '{row.stream.name}': {row.problem}" for row in rows if row.problem]
     warnings = [f"stream '{row.stream.name}': {row.warning}" for row in rows if row.warning]
     heard = _listened(profile, rows, live_s, namespace) if live_s and not problems else []
+    warnings += [f"stream '{h.name}': {h.coarse}" for h in heard if h.coarse]
     silent = [h for h in heard if not h.count]
     if as_json:
         say_json({

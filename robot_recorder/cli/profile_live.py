@@ -10,13 +10,16 @@ import numpy as np
 
 from robot_recorder.cli.profile_rows import CheckedStream, described_values
 from robot_recorder.messages.stamps import stamp_text
+from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.errors import DecodeError
+from robot_recorder.model.mapping import StampSource
 from robot_recorder.model.streams import NS_PER_S, SourceClockKind
 from robot_recorder.model.value_names import split_name
 from robot_recorder.offline.guess import Guess, guess_profile
 from robot_recorder.offline.heard_topic import HeardTopic, rate_of, summary_of
 
 _SHOWN = 4  # values
+_LEAST_STAMPS, _MOST_SHARED = 10, 0.5  # messages, and share of them with a stamp of their own
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class HeardStream:
         now: a few values of the last message, for people.
         latest: values of the last message by name.
         silence: why there are no messages, and what to do; empty: there are.
+        coarse: why its stamps cannot tell its messages apart, and what to do; empty: they can.
     """
 
     name: str
@@ -44,6 +48,7 @@ class HeardStream:
     now: str = ""
     latest: Mapping[str, float] | None = None
     silence: str = ""
+    coarse: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -92,19 +97,35 @@ def _heard(row: CheckedStream, topic: HeardTopic | None, name: str) -> HeardStre
             values = described_values(stream, decoded.names)
             now = shown_values(decoded.names, decoded.values) or decoded.note
             latest = dict(zip(decoded.names, decoded.values.tolist()))
+    stamp, coarse = _stamp(row, topic)
     return HeardStream(stream.name, stream.required, topic.count, rate_of(topic), values,
-                       _stamp(row, topic), now, latest)  # fmt: skip
+                       stamp, now, latest, coarse=coarse)  # fmt: skip
 
 
-def _stamp(row: CheckedStream, topic: HeardTopic) -> str:
-    """Return where the stamps of the messages came from."""
+def _stamp(row: CheckedStream, topic: HeardTopic) -> tuple[str, str]:
+    """Return where the stamps of the messages came from, and whether they are too coarse."""
     if row.reader is None:
-        return ""
+        return "", ""
     sends, receives = (np.array(times, dtype=np.int64) for times in (topic.sends, topic.receives))
     row.reader.used.clear()
-    row.reader.read(topic.messages, sends, receives)
+    stamps = row.reader.read(topic.messages, sends, receives)
     device = row.stream.clock is SourceClockKind.DEVICE
-    return stamp_text(row.reader.text, row.reader.used) + (" (device clock)" if device else "")
+    text = stamp_text(row.reader.text, row.reader.used) + (" (device clock)" if device else "")
+    of_field = row.stream.stamp.source is StampSource.FIELD
+    return text, _coarse(stamps, receives) if of_field else ""
+
+
+def _coarse(stamps: Int64s, receives: Int64s) -> str:
+    """Return what is wrong with stamps of a field that many messages have in common."""
+    different = len(np.unique(stamps))
+    if len(stamps) < _LEAST_STAMPS or different > _MOST_SHARED * len(stamps):
+        return ""
+    span_s = float(receives[-1] - receives[0]) / NS_PER_S
+    return (
+        f"its stamp field has {different} values in {len(stamps)} messages ({span_s:.1f} s): too "
+        "coarse to tell samples apart, and a start would be refused; name a finer field, or remove "
+        "'stamp'"
+    )
 
 
 def shown_values(names: Sequence[str], values: np.ndarray, most: int = _SHOWN) -> str:

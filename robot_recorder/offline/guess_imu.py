@@ -81,7 +81,9 @@ def read_orientations(
         every: all fields.
     """
     for one in fields:
-        if "[]" not in one.path and one.count == 4 and _is_orientation(one):
+        others = [f for f in every if f.parent == one.parent and f not in fields and _is_turn(f)]
+        again = any(_is_same_turn(one, other) for other in others)
+        if "[]" not in one.path and one.count == 4 and not again and _is_orientation(one):
             guess = GuessedStream("imu", {"orientation": one.path}, suffix_of(one.parent, one.name))
             guess.map["order"], why = quaternion_order(one, one.values, None)
             guess.remarks["map.order"] = [why]
@@ -121,6 +123,13 @@ def add_orientations(streams: Sequence[GuessedStream], fields: Sequence[ReadFiel
             order, why = quaternion_order(turns[0], turns[0].values, up)
             stream.map = {"orientation": turns[0].path, "order": order, **stream.map}
             stream.remarks["map.order"] = [why]
+
+
+def _is_same_turn(one: ReadField, other: ReadField) -> bool:
+    """Return whether two quaternions have the same numbers, perhaps in another order."""
+    if one.values.shape != other.values.shape or not one.values.size:
+        return False
+    return any(np.allclose(np.roll(one.values, n, axis=1), other.values) for n in (-1, 0, 1))
 
 
 def _is_turn(one: ReadField) -> bool:

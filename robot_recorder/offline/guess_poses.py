@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
+import numpy as np
+
 from robot_recorder.offline.field_values import (
     POSE,
     QUATERNION,
@@ -66,7 +68,7 @@ def _poses_of_elements(
     """Yield the poses of an array of bodies."""
     if parent.count("[]") > 1:
         return
-    poses = [m for m in members if m.sort == POSE and not m.many]
+    poses = [m for m in members if (m.sort == POSE and not m.many) or _is_pose_array(m)]
     place, turn = _first(members, _PLACE, VECTOR), _first(members, TURN_WORDS, QUATERNION)
     names = element_names(every)
     if not poses and (place is None or turn is None or names is None):
@@ -79,6 +81,9 @@ def _poses_of_elements(
     elif poses:
         guess.map = {"each": parent, "name": names.name, "pose": poses[0].name}
         guess.paths = poses[0].claims
+        if not poses[0].sort:
+            guess.map["order"], why = quaternion_order(poses[0], poses[0].values[:, 3:7], None)
+            guess.remarks["map.order"] = [why]
     elif place is not None and turn is not None:
         guess.map = {"each": parent, "name": names.name}
         guess.map |= {"position": place.name, "orientation": turn.name}
@@ -86,6 +91,16 @@ def _poses_of_elements(
             guess.map["order"] = "wxyz" if turn.axes[0] == "w" else "xyzw"
         guess.paths = place.claims | turn.claims
     yield guess
+
+
+def _is_pose_array(one: ReadField) -> bool:
+    """Return whether every element has seven numbers that are called pose: a quaternion last."""
+    seven = "pose" in one.words and {*one.parts} == {7} and one.fixed and not one.whole
+    if one.sort or not seven or one.count != sum(one.parts):
+        return False
+    with np.errstate(all="ignore"):
+        turns = one.values.reshape(-1, 7)[:, 3:]
+        return bool((np.abs(np.linalg.norm(turns, axis=1) - 1) < 0.02).mean() > 0.9)
 
 
 def _numbered_bodies(guess: GuessedStream, one: ReadField) -> dict[str, Any]:

@@ -57,6 +57,32 @@ def test_a_bag_without_a_profile_is_aligned_by_a_guess(tmp_path: Path, capsys) -
     assert "guessed" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("field", "coarse"), [("stamp.sec, unit: s", True), ("stamp", False)])
+def test_a_stamp_field_that_is_too_coarse_for_the_rate_is_told(field: str, coarse: bool) -> None:
+    from support.vendor import messages_of
+
+    from robot_recorder.cli.profile_live import heard_streams
+    from robot_recorder.cli.profile_rows import CheckedStream
+    from robot_recorder.messages.stamps import StampReader
+    from robot_recorder.offline.heard_topic import HeardTopic
+
+    text = "Spec stamp\n" + "=" * 80 + "\nMSG: acme/Spec\nint32 sec\nuint32 nanosec\n"
+    messages = messages_of(
+        "acme/msg/A", text,
+        lambda n, t: {"stamp": {"sec": 5 + int(t), "nanosec": round(t % 1 * 1e9)}}, 100,
+    )  # fmt: skip
+    (stream,) = parse_profile(
+        "robot: a\nstreams:\n  s: {topic: a, type: acme/msg/A, role: observation, rate_hz: 100, "
+        f"as: numbers, map: {{values: stamp.sec}}, stamp: {{field: {field}}}}}\n", "x",
+    ).streams  # fmt: skip
+    reader = StampReader(stream, False, text)
+    times = [at for at, _ in messages]
+    topic = HeardTopic("/a", stream.type, text, [d for _, d in messages], times, times, 300)
+    row = CheckedStream(stream, "", reader.text, reader=reader)
+    (heard,) = heard_streams([row], {"/a": topic}, "")
+    assert ("3 values in 300 messages" in heard.coarse) == coarse == bool(heard.coarse)
+
+
 @contextmanager
 def robot() -> Iterator[Any]:
     """A robot of types that are installed, with a device's clock and commands as plain numbers."""

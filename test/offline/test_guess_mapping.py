@@ -452,9 +452,9 @@ def test_numbers_of_space_are_told_by_their_names(fields: str, stream: str, firs
 
 def test_one_quaternion_serves_a_pose_and_an_imu() -> None:
     text = "".join(f"float64[{n}] {name}\n" for name, n in (
-        ("quat_xyzw", 4), ("omega_b", 3), ("acc_b", 3), ("pos_w", 3)))  # fmt: skip
+        ("quat_xyzw", 4), ("quat_wxyz", 4), ("omega_b", 3), ("acc_b", 3), ("pos_w", 3)))  # fmt: skip
     topic = heard("/base", "acme/msg/Base", text, lambda n, t: {
-        "quat_xyzw": [0.0, 0, 0, 1], "acc_b": [0, 0, 9.8]})  # fmt: skip
+        "quat_xyzw": [0.0, 0, 0, 1], "quat_wxyz": [1.0, 0, 0, 0], "acc_b": [0, 0, 9.8]})  # fmt: skip
     profile, written = guessed(topic)
     assert written.count("orientation: quat_xyzw") == 2 and "order: wxyz" not in written
     assert len(names(profile, "base_b", topic)) == 10
@@ -471,6 +471,17 @@ def test_what_never_changes_is_said_and_not_required() -> None:
         heard("/feet", "acme/msg/F", text, lambda n, t: {"foot_force": [n, 1, 1, 1]})
     )
     assert "always 0 so far: foot_force_est;" in written
+
+
+def test_named_groups_with_seven_numbers_called_pose_are_bodies() -> None:
+    text = (
+        f"Group[] groups\nuint8 level\n{LINE}\nMSG: acme/Group\nstring group_name\nfloat64[] pose\n"
+    )
+    topic = heard("/cartesian", "acme/msg/C", text, lambda n, t: {
+        "groups": [{"group_name": g, "pose": [t, 0, 0, 0, 0, 0, 1.0]} for g in "ab"]})  # fmt: skip
+    profile, written = guessed(topic)
+    assert names(profile, "cartesian", topic)[7] == "position/b/x (m)", written
+    assert "order: xyzw" in written
 
 
 _KINDS = ["float32", "float64", "uint8", "int16", "uint32", "int64", "bool", "string"]
