@@ -42,6 +42,7 @@ def read(
 ) -> list[int]:
     """Read stamps together, and make sure that they are the same one by one and lazily."""
     many = found.read(messages, np.array(sends), np.array(receives)).tolist()
+    assert all(isinstance(one, int) for one in many)
     assert many == [found.one(*each) for each in zip(messages, sends, receives)]
     assert many == LazyStamps.joined([LazyStamps(found, messages, sends, receives)]).tolist()
     return list(many)
