@@ -62,7 +62,8 @@ def test_a_person_confirms_skips_and_edits_with_a_look_at_the_numbers(
     assert set(streams) == {"lowcmd", "body", "battery"} and streams["lowcmd"].of == "body"
     body, lowcmd = streams["body"], streams["lowcmd"]
     assert body.mapping is not None and body.mapping.names == tuple(LETTERS)
-    assert lowcmd.joint_names == tuple(LETTERS), "as the profile says: same_as body"
+    assert lowcmd.mapping is not None
+    assert lowcmd.mapping.names == tuple(LETTERS), "as the profile says: same_as body"
     assert "not installed" in person.shown, "the check at the end names what is missing here"
 
 
