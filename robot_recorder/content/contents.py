@@ -48,7 +48,8 @@ from robot_recorder.model.errors import BagError, ConfigError, DecodeError
 from robot_recorder.model.payloads import Messages, Payloads, Rows
 from robot_recorder.model.streams import NS_PER_S, Role, SourceClockKind, StreamConfig
 from robot_recorder.offline.definitions import bag_definitions
-from robot_recorder.offline.guess import DETAILS, guessed_role
+from robot_recorder.offline.guess import DETAILS
+from robot_recorder.offline.guess_roles import guessed_role
 from robot_recorder.offline.plan import Plan, is_stamped, make_plan
 
 # Limits of receive time minus timestamp; beyond them the timestamp is from another clock.

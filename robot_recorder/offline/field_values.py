@@ -16,6 +16,7 @@ from robot_recorder.messages.definition import (
     TEXTS,
     TIMES,
     MessageTypes,
+    is_time,
     parse_definition,
     short_name,
 )
@@ -30,6 +31,8 @@ _MOST_FIELDS = 250
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _AXIS = re.compile(r"(?P<stem>.+?)_?(?P<axis>[xyzwXYZW])\Z")
 VECTOR, QUATERNION, POSE, TWIST, WRENCH = "vector", "quaternion", "pose", "twist", "wrench"
+# Scalars beside which x, y and z are a position.
+_TURNS = ({"roll", "pitch", "yaw"}, {"qx", "qy", "qz", "qw"})
 _SORTS: tuple[tuple[str, set[str]], ...] = ((VECTOR, {*"xyz"}), (QUATERNION, {*"xyzw"}))
 
 
@@ -55,6 +58,7 @@ class ReadField:
         texts: what the first message says, for texts and whole numbers.
         fixed: whether all messages had as many values.
         covers: paths of the single numbers that were put together to this VECTOR or QUATERNION.
+        parts: of an array in the elements of an array: its length in each, in the first message.
     """
 
     path: str
@@ -69,6 +73,7 @@ class ReadField:
     texts: tuple[str, ...] = ()
     fixed: bool = True
     covers: tuple[str, ...] = ()
+    parts: tuple[int, ...] = ()
 
     @property
     def count(self) -> int:
@@ -128,10 +133,21 @@ def read_fields(type_name: str, definition: str, messages: Sequence[bytes]) -> l
 def _put_together(fields: Sequence[ReadField]) -> Iterator[ReadField]:
     """Yield vectors and quaternions of fields such as ``gyro_x``, ``gyro_y`` and ``gyro_z``."""
     groups: dict[tuple[str, str], dict[str, ReadField]] = {}
+    bare: dict[str, dict[str, ReadField]] = {}  # beside other fields; alone they are a vector
     for one in fields:
         match = _AXIS.match(one.name)
-        if match and not one.many and one.type in ("float32", "float64") and one.name not in "xyzw":
+        if one.many or one.type not in ("float32", "float64"):
+            continue
+        if match and one.name not in "xyzw":
             groups.setdefault((one.parent, match["stem"]), {})[match["axis"].lower()] = one
+        elif one.name in ("x", "y", "z", "w") and "[]" not in one.parent:
+            bare.setdefault(one.parent, {})[one.name] = one
+    beside = {(one.parent, one.name) for one in fields}
+    for parent, axes in bare.items():
+        if "w" in axes:
+            groups[parent, "orientation"] = axes
+        elif any({(parent, n) for n in turn} <= beside for turn in _TURNS):
+            groups[parent, "position"] = axes
     for (parent, stem), parts in groups.items():
         sort = next((s for s, axes in _SORTS if parts.keys() == axes), "")
         if sort:
@@ -155,10 +171,10 @@ def _fields(types: MessageTypes, type_name: str, parent: str, depth: int) -> Ite
             continue
         sort, axes = shape_of(types, member.type)
         plain = member.type in PRIMITIVES or member.type in TEXTS or member.type in TIMES
-        if plain or sort:
-            yield ReadField(
-                path, parent, type_name, member.name, member.type, sort, member.many, axes
-            )
+        time = not plain and is_time(member.type, types)  # a vendor's own
+        if plain or sort or time:
+            kind = TIMES[0] if time else member.type
+            yield ReadField(path, parent, type_name, member.name, kind, sort, member.many, axes)
         elif depth < _DEEPEST:
             inner = f"{path}[]" if member.many else path
             yield from _fields(types, member.type, inner, depth + 1)
@@ -199,7 +215,25 @@ def _with_values(
             kept = [row for row in rows if len(row) == usual]
             values = np.array(kept).reshape(len(kept), usual)
             fixed = len(lengths) == 1 and len(rows) == len(messages)
-    return replace(one, values=values, texts=texts, fixed=fixed)
+    parts = _parts(one, types, type_name, messages)
+    return replace(one, values=values, texts=texts, fixed=fixed, parts=parts)
+
+
+def _parts(
+    one: ReadField, types: MessageTypes, type_name: str, messages: Sequence[bytes]
+) -> tuple[int, ...]:
+    """Return the lengths of an array in the elements of an array, in the first message."""
+    if not (one.many and one.in_array) or one.path.count("[]") > 1:
+        return ()
+    for data in messages:
+        try:
+            walker = Walker(types, data)
+            elements = walker.leaves(parse_path(one.parent), type_name)[:MOST_VALUES]
+            path = parse_path(one.name)
+            return tuple(len(walker.leaves(path, e.type, e.at)) for e in elements)
+        except DecodeError:
+            continue
+    return ()
 
 
 def _rows(

@@ -16,15 +16,9 @@ from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.streams import NS_PER_MS, Role
 from robot_recorder.offline.guess_mapping import GuessedType, drafted, rest_text
+from robot_recorder.offline.guess_roles import MORE_COMMANDS, controls, guessed_role, pair_groups
 from robot_recorder.offline.profile_draft import DraftStream, ProfileDraft
 
-_COMMAND = re.compile(
-    r"command|cmd|action|target|goal|desired|setpoint|reference|leader|gello|(^|[/_])(lead|master)(?=[/_0-9]|$)"
-)
-_COMMAND_TYPE = re.compile(
-    r"/(JointTrajectory|Cmd[A-Z]\w*|\w*(Cmd|Command|Ctrl|Control|Target|Goal|Set[pP]oint|Desired)s?)$"
-)
-_MORE_COMMANDS = re.compile(r"ctrl(?![a-z])|(^|[/_])traj(?=[/_]|$)|(^|/)control_")
 _CONTEXT = re.compile(
     r"(^|/)(tf|tf_static|rosout|parameter_events|robot_description|clock|diagnostics)$"
 )
@@ -194,9 +188,14 @@ def _streams(
     found: list[DraftStream] = []
     for topic in topics:
         found += _streams_of(topic, names[topic.name], _rounded(rates[topic.name]), prefix)
+    commands = {_relative(name, prefix) for name in controls(names)}
+    for stream in found:
+        stream.role = "action" if stream.topic in commands else stream.role
     _name_apart(found)
+    pair_groups(found)
     _name_numbers(found)
     _pair_commands(found)
+    _name_unpaired(found)
     return found
 
 
@@ -214,6 +213,7 @@ def _streams_of(topic: TopicSummary, name: str, rate_hz: float, prefix: str) -> 
             draft.remark("disorder_ms", "stamped before an earlier message")
         if guess is not None:
             drafted(guess, draft)
+            draft.group = guess.suffix
         else:
             draft.unread = topic.type not in KINDS
             draft.unit, why = topic.unit
@@ -231,7 +231,7 @@ def _streams_of(topic: TopicSummary, name: str, rate_hz: float, prefix: str) -> 
 def _role_of(topic: TopicSummary) -> Role:
     """Guess the role also by words that are less sure, where messages were looked at."""
     looked_at = topic.guessed is not None or topic.joints
-    more = looked_at and _MORE_COMMANDS.search(topic.name.lower())
+    more = looked_at and MORE_COMMANDS.search(topic.name.lower())
     return Role.ACTION if more else guessed_role(topic.name, topic.type)
 
 
@@ -278,7 +278,11 @@ def _names(topics: list[TopicSummary], prefix: str = "") -> dict[str, str]:
 
 def _pair_commands(streams: list[DraftStream]) -> None:
     """Write which stream follows each command, as far as names and numbers of joints tell."""
-    by_name = {s.name: s for s in streams if _is_joints(s) and not s.of}
+    by_name = {s.name: s for s in streams if _is_joints(s)}
+    settled = {s.name: s.of for s in by_name.values() if s.of in by_name}
+    for name, of in settled.items():
+        _follow(by_name[name], by_name[of])
+    by_name = {n: s for n, s in by_name.items() if n not in settled and not s.of}
     mapped = any(s.meaning for s in by_name.values())
     sides: dict[str, list[JointStream]] = {"action": [], "observation": []}
     labels = {s.name: _joint_labels(s) for s in by_name.values()}
@@ -296,8 +300,34 @@ def _pair_commands(streams: list[DraftStream]) -> None:
     found = pair(sides["action"], sides["observation"], lambda command, observed: 0.0)
     for observed, commands in found.commands.items():
         for command in commands if len(commands) == 1 else ():
-            if len(sides["observation"]) > 1 or by_name[observed].meaning:
+            fits = _may_follow(by_name[command], by_name[observed])
+            if fits and (len(sides["observation"]) > 1 or by_name[observed].meaning):
                 _follow(by_name[command], by_name[observed])
+
+
+def _may_follow(command: DraftStream, observed: DraftStream) -> bool:
+    """Return whether numbers of joints fit, where only those tell which joint is which."""
+    mine, others = command.map.get("names"), observed.map.get("names")
+    if not (isinstance(mine, list) and isinstance(others, list)):
+        return True
+    by_number = command.made_up or observed.made_up
+    as_many = len(mine) == len(others) or command.elements == observed.elements > 0
+    return as_many or not by_number
+
+
+def _name_unpaired(streams: list[DraftStream]) -> None:
+    """Give commands that follow nothing joints of their own: equal names would be compared."""
+    made_up = [s for s in streams if s.made_up and isinstance(s.map.get("names"), list)]
+    observed = [s for s in made_up if s.role == "observation"]
+    for command in (s for s in made_up if s.role == "action" and not s.of):
+        names = command.map["names"]
+        alike = [s for s in observed if {*names} & {*s.map["names"]}]
+        if alike:
+            command.map["names"] = [f"cmd_{n.removeprefix('joint_')}" for n in names]
+            other = alike[0]
+            command.remark("map.names", f"{len(names)} joints, {other.name} has "
+                           f"{len(other.map['names'])}: give the same joints the same names in "
+                           f"both, and add of: {other.name}")  # fmt: skip
 
 
 def _joint_labels(stream: DraftStream) -> frozenset[str]:
@@ -310,7 +340,8 @@ def _joint_labels(stream: DraftStream) -> frozenset[str]:
     names = set(renamed.values()) if isinstance(renamed, dict) else set(stream.joints)
     count = len(names)
     if isinstance(listed, list):
-        names, count = set(), stream.elements or len(listed)
+        names = set() if stream.made_up else set(listed)
+        count = stream.elements or len(listed)
     if not names and not count:
         return frozenset({"any"})
     if stream.role == "observation" or not names:
@@ -319,9 +350,15 @@ def _joint_labels(stream: DraftStream) -> frozenset[str]:
 
 
 def _name_numbers(streams: list[DraftStream]) -> None:
-    """Take commands that are plain arrays for positions of the joints they are as many as."""
+    """Take commands that are plain arrays for positions of the joints they are as many as.
+
+    Observations may be anything: those keep their numbers.
+    """
     for command in streams:
-        if command.type not in PLAIN_ARRAYS or command.role != "action" or not command.elements:
+        if command.type not in PLAIN_ARRAYS or command.meaning or not command.elements:
+            continue
+        if command.role != "action":
+            command.remark("", f"{command.elements} numbers without names: add names: [...]")
             continue
         fitting = {
             s.topic: s for s in streams
@@ -345,7 +382,8 @@ def _joint_names(stream: DraftStream) -> Sequence[str]:
 
 def _is_joints(stream: DraftStream) -> bool:
     known = not stream.meaning and sort_of(stream.type) is Sort.JOINTS
-    return stream.meaning == "joint_state" or known
+    positions = not stream.map or "position" in stream.map  # what commands are compared with
+    return (stream.meaning == "joint_state" and positions) or known
 
 
 def _follow(command: DraftStream, observed: DraftStream) -> None:
@@ -361,7 +399,7 @@ def _follow(command: DraftStream, observed: DraftStream) -> None:
         # As many of the array as the robot has, whichever were commanded while it was guessed.
         _choose_elements(command, observed.index)
         mine = others
-    if len(mine) == len(others):
+    if len(mine) == len(others) and (command.made_up or observed.made_up or mine == others):
         command.map["names"] = f"same_as {observed.name}"
         command.remarks["map.names"] = ["as far as numbers tell: the same joints in the same order"]
 
@@ -405,12 +443,6 @@ def _is_steady(times: Int64s, seconds: float) -> bool:
     usual = float(np.median(counts[counts > 0]))
     alike = np.abs(counts - usual) <= np.maximum(0.5 * usual, 2)
     return bool(alike.mean() >= _STEADY)
-
-
-def guessed_role(topic: str, type_name: str = "") -> Role:
-    """Guess from the names of a topic and its type whether it is an action or an observation."""
-    commands = _COMMAND.search(topic.lower()) or _COMMAND_TYPE.search(type_name)
-    return Role.ACTION if commands else Role.OBSERVATION
 
 
 def profile_name(text: str) -> str:

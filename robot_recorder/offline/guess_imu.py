@@ -24,6 +24,7 @@ _OF_IMU = {
     *_GYRO, *_ACCELERATION, *TURN_WORDS, "angular", "linear", "velocity", "ang", "vel", "rad", "deg",
     "m", "s", "ms", "2", "g", "raw", "data", "xyz",
 }  # fmt: skip
+_NO_TURN = {"delta", "reset", "joint", "joints", "motor", "motors"}
 _MOST_ELEMENTS = 4  # of an array, of which each becomes a stream
 
 
@@ -68,6 +69,77 @@ def _imu_parts(members: Sequence[ReadField], elements: int) -> dict[str, dict[st
             found.setdefault(stem, {}).setdefault(part, one)
     return {stem: parts for stem, parts in found.items()
             if {"angular_velocity", "linear_acceleration"} <= parts.keys()}  # fmt: skip
+
+
+def read_orientations(
+    fields: Sequence[ReadField], every: Sequence[ReadField]
+) -> Iterator[GuessedStream]:
+    """Yield single orientations: quaternions by type or name, or any 4 numbers of length 1.
+
+    Args:
+        fields: that are not read otherwise.
+        every: all fields.
+    """
+    for one in fields:
+        if "[]" not in one.path and one.count == 4 and _is_orientation(one):
+            guess = GuessedStream("imu", {"orientation": one.path}, suffix_of(one.parent, one.name))
+            guess.map["order"], why = quaternion_order(one, one.values, None)
+            guess.remarks["map.order"] = [why]
+            guess.paths = set(one.claims)
+            yield guess
+
+
+def read_angles(fields: Sequence[ReadField], every: Sequence[ReadField]) -> Iterator[GuessedStream]:
+    """Yield roll, pitch and yaw of a message without a quaternion; degrees cannot be said.
+
+    Args:
+        fields: that are not read otherwise.
+        every: all fields.
+    """
+    turned = {f.parent for f in every if f.sort == QUATERNION or TURN_WORDS & {*f.words}}
+    for parent, members in by_parent(fields).items():
+        floats = {m.name: m for m in members if m.type in ("float32", "float64") and not m.many}
+        angles = [floats[n] for n in ("roll", "pitch", "yaw") if n in floats]
+        fits = all(not one.most > 2 * math.pi for one in angles)
+        if len(angles) == 3 and fits and parent not in turned and "[]" not in parent:
+            guess = GuessedStream("imu", {"rpy": [one.path for one in angles]})
+            guess.suffix = suffix_of(parent, "rpy")
+            guess.paths = {one.path for one in angles}
+            yield guess
+
+
+def add_orientations(streams: Sequence[GuessedStream], fields: Sequence[ReadField]) -> None:
+    """Give IMUs the quaternion beside them, although a pose may have it, too."""
+    by_path = {one.path: one for one in fields}
+    for stream in streams:
+        gyro = by_path.get(str(stream.map.get("angular_velocity")))
+        if stream.meaning != "imu" or gyro is None or "orientation" in stream.map:
+            continue
+        turns = [f for f in fields if f.parent == gyro.parent and _is_turn(f)]
+        if turns and not {"w", "world"} & {*gyro.words}:  # what is measured in the world is turned
+            up = by_path[stream.map["linear_acceleration"]].values
+            order, why = quaternion_order(turns[0], turns[0].values, up)
+            stream.map = {"orientation": turns[0].path, "order": order, **stream.map}
+            stream.remarks["map.order"] = [why]
+
+
+def _is_turn(one: ReadField) -> bool:
+    named = one.sort == QUATERNION or (TURN_WORDS & {*one.words} and not one.whole)
+    return bool(named) and one.count == 4 and one.many != bool(one.sort) and _is_orientation(one)
+
+
+def _is_orientation(one: ReadField) -> bool:
+    words = set(one.words)
+    plain = not one.sort and one.many and one.type in ("float32", "float64")
+    if not (one.sort == QUATERNION or plain) or words & (DOUBTS | _NO_TURN):
+        return False
+    if one.sort == QUATERNION:
+        return is_unit(one) or not np.any(one.values)  # the driver may not know it yet
+    if words & TURN_WORDS:
+        return bool(len(one.values)) and is_unit(one)
+    # Of any other name they have to move: [1, 0, 0, 0] may be many things.
+    moved = len(one.values) > 1 and bool((one.values != one.values[:1]).any())
+    return moved and is_unit(one)
 
 
 def is_unit(one: ReadField, elements: int = 1) -> bool:
@@ -134,6 +206,9 @@ def quaternion_order(one: ReadField, values: np.ndarray, up: np.ndarray | None) 
     """
     if one.axes:
         return ("wxyz" if one.axes[0] == "w" else "xyzw"), "by the names of its fields"
+    for order in ("wxyz", "xyzw"):
+        if order in one.words:
+            return order, "by the name of the field"
     if not len(values):
         return "wxyz", "guessed: look at it"
     if up is not None and len(up) == len(values):

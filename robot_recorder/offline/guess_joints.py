@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from robot_recorder.messages.definition import PRIMITIVES
+from robot_recorder.messages.definition import PRIMITIVES, TEXTS
 from robot_recorder.offline.field_values import ReadField
 from robot_recorder.offline.guess_names import (
     element_names,
+    group_names,
     is_number,
     numbers_as_names,
     sibling_names,
@@ -20,7 +21,8 @@ from robot_recorder.offline.guess_names import (
 
 # The most telling first.
 _WORDS: dict[str, tuple[str, ...]] = {
-    "position": ("q", "position", "positions", "pos", "jpos", "angle", "angles"),
+    "position": ("q", "position", "positions", "pos", "jpos", "angle", "angles",
+                 "actuation", "actuations"),
     "velocity": ("dq", "qd", "velocity", "velocities", "vel", "speed", "speeds", "v", "jvel"),
     "effort": ("tau", "effort", "efforts", "torque", "torques", "tauest", "current", "currents",
                "cur", "force", "load"),
@@ -30,12 +32,23 @@ _EXTRA = {"act", "actual", "cur", "current", "present", "meas", "measured", "fb"
 _CURRENTS = {"current", "currents", "cur"}
 _OTHER = {"raw", "limit", "lower", "upper", "min", "max", "temperature", "error", "err", "offset",
           "kp", "kd", "acc", "ddq", "mode", "status", "variance", "covariance", "var", "std", "end",
-          "ee", "eef", "tcp", "cartesian", "tool", "flange", "pose"}  # fmt: skip
-_WANTED = {"desired", "commanded", "des", "dot", "d"}  # wanted values beside measured ones
+          "ee", "eef", "tcp", "cartesian", "tool", "flange", "pose", "reset", "delta"}  # fmt: skip
+_NO_ANGLE = {"score", "confidence", "probability", "weight", "temp", "voltage", "percentage",
+             "time", "stamp", "timestamp"}  # fmt: skip
+_WANTED = {
+    "desired",
+    "commanded",
+    "des",
+    "dot",
+    "d",
+    "trajectory",
+    "traj",
+}  # wanted values beside measured ones
 _UNSAID = {"joint", "joints", "cmd", "command", "commands", "target", "targets", "goal", "motor",
            "motors"}  # fmt: skip
 _MOST_JOINTS = 200
 _Parts = dict[tuple[str, str], dict[str, ReadField]]  # by parent and stem, then by role
+_MOST_REAL = 1e6  # a larger position stands for something else
 _MOST_ANGLE = 2 * math.pi * 1.05
 
 
@@ -52,6 +65,7 @@ class GuessedJoints:
         named: path of the names; empty: none.
         index: of the elements of the array that unnamed joints are; empty: all.
         elements: length of that array; 0: unknown.
+        made_up: whether the names of the joints are.
     """
 
     map: dict[str, Any]
@@ -62,6 +76,7 @@ class GuessedJoints:
     named: str = ""
     index: str = ""
     elements: int = 0
+    made_up: bool = False
 
 
 def read_joints(
@@ -115,7 +130,10 @@ def _is_no_joint(parent: str, stem: str, parts: _Parts) -> bool:
 def _take_in(parts: _Parts) -> None:
     """Add velocities and efforts with other names to the only positions beside them."""
     for (parent, _), roles in list(parts.items()):
-        beside = [p for (where, _), p in parts.items() if where == parent and "position" in p]
+        beside = [
+            p for (where, stem), p in parts.items()
+            if where == parent and "position" in p and not _WANTED & {*stem.split("_")}
+        ]  # fmt: skip
         if "position" in roles or len(beside) != 1:
             continue
         position = beside[0]["position"]
@@ -150,6 +168,36 @@ def _rank(one: ReadField, role: str) -> int:
     return next((n for n, word in enumerate(_WORDS[role]) if word in words), len(_WORDS[role]))
 
 
+def read_named_values(
+    fields: Sequence[ReadField], every: Mapping[str, Sequence[ReadField]]
+) -> list[GuessedJoints]:
+    """Return arrays whose elements are a text that names them and one number.
+
+    Args:
+        fields: that are not read otherwise.
+        every: all fields by the message that has them.
+    """
+    found = []
+    for one in fields:
+        members = every.get(one.parent, ())
+        names = element_names(members)
+        floats = [m for m in members if m.type in ("float32", "float64")]
+        more = any(parent.startswith(f"{one.parent}.") for parent in every)
+        if floats != [one] or one.many or more or one.path.count("[]") != 1 or names is None:
+            continue
+        value = 0 < one.count <= _MOST_JOINTS and not {*one.words} & (_OTHER | _NO_ANGLE)
+        if names.type in TEXTS and value:
+            suffix = "_".join(one.parent.replace("[]", "").split("."))
+            group = GuessedJoints({"names": names.path, "position": one.path}, suffix)
+            group.paths, group.named = {one.path}, names.path
+            group.unit, remark = _unit(one)
+            group.remarks = {"unit": [remark]} if remark else {}
+            text = f"named values are taken for joints: if {suffix} are none, map them as: numbers"
+            group.remarks[""] = [text]
+            found.append(group)
+    return found
+
+
 def _group(
     parent: str, stem: str, roles: Mapping[str, ReadField], siblings: Sequence[ReadField]
 ) -> GuessedJoints:
@@ -167,7 +215,7 @@ def _group(
             group.map["rename"] = {text: f"joint_{text}" for text in names.texts}
             group.remarks["map.rename"] = ["messages number the joints: give each number a name"]
     elif position.fixed:
-        _number(group, used, count, parent or position.name)
+        _name(group, used, siblings, parent or position.name)
     for role, one in used.items():
         group.map[role] = _indexed(one, group.index)
         if role == "effort" and _CURRENTS & set(one.words):
@@ -179,8 +227,22 @@ def _group(
     return group
 
 
+def _name(
+    group: GuessedJoints, used: Mapping[str, ReadField], siblings: Sequence[ReadField], where: str
+) -> None:
+    """Name joints after the groups that they are in, or else number them."""
+    position = used["position"]
+    names, path = group_names(siblings, position.parts)
+    if position.count == len(names):
+        group.map["names"], group.named = names, path
+        group.remarks["map.names"] = [f"by {path}, numbered in each: replace them by their names"]
+    else:
+        _number(group, used, position.count, where)
+
+
 def _number(group: GuessedJoints, used: Mapping[str, ReadField], count: int, where: str) -> None:
     """Give joints numbers as names, except those that are not in use."""
+    group.made_up = True
     kept = _in_use(used, count)
     group.map["names"] = [f"joint_{n}" for n in kept]
     group.remarks["map.names"] = [
@@ -189,7 +251,7 @@ def _number(group: GuessedJoints, used: Mapping[str, ReadField], count: int, whe
     if len(kept) < count:
         group.index = _ranges(kept)
         left_out = _ranges([n for n in range(count) if n not in kept])
-        text = f"elements {left_out} of {where.replace('[]', '')} are always 0 and left out"
+        text = f"elements {left_out} of {where.replace('[]', '')} are {_idle(used)} and left out"
         group.remarks["map.names"].append(text)
     if used["position"].in_array:
         group.elements = count
@@ -200,13 +262,30 @@ def _in_use(used: Mapping[str, ReadField], count: int) -> list[int]:
 
     A joint may rest at 0, but then it has a velocity or an effort that is not exactly 0.
     """
-    if len(used) < 2:
-        return list(range(count))
-    moved = np.zeros(count, dtype=bool)
+    moved = np.full(count, len(used) < 2)
     for one in used.values():
         if len(one.values):
             moved |= (np.nan_to_num(one.values, nan=1.0) != 0).any(axis=0)
+    moved[_last_real(used["position"]) :] = False
     return np.flatnonzero(moved).tolist() if moved.any() else list(range(count))
+
+
+def _last_real(position: ReadField) -> int:
+    """Return how many elements are left without those at the end that only say: do not control."""
+    real = ~is_sentinel(position.values).all(axis=0) if len(position.values) else np.ones(0)
+    return int(np.flatnonzero(real).max()) + 1 if real.any() else position.count
+
+
+def _idle(used: Mapping[str, ReadField]) -> str:
+    """Return what elements that are not in use say."""
+    return "always 0" if _last_real(used["position"]) == used["position"].count else "not in use"
+
+
+def is_sentinel(values: np.ndarray) -> np.ndarray:
+    """Return which values are too large to be one, such as those for: do not control."""
+    with np.errstate(all="ignore"):
+        found: np.ndarray = np.abs(values) > _MOST_REAL
+    return found
 
 
 def _ranges(numbers: Sequence[int]) -> str:
@@ -246,13 +325,13 @@ def unit_of_angles(values: np.ndarray, whole: bool = False) -> tuple[str, str]:
         whole: whether they are whole numbers by type.
     """
     with np.errstate(all="ignore"):
-        finite = np.abs(values[np.isfinite(values)])
-    most = float(finite.max()) if finite.size else 0.0
+        real = values[np.isfinite(values) & (whole | ~is_sentinel(values))]
+    most = float(np.abs(real).max()) if real.size else 0.0
     if whole:
         return "raw", f"whole numbers up to {most:g}: write percent, or give unit and scale"
     if most <= _MOST_ANGLE:
         return "", ""
-    least = float(values[np.isfinite(values)].min())
+    least = float(real.min())
     if least >= -0.05 * most and most <= 130 and values.shape[-1:] in ((1,), (2,)):
         return "raw", f"values from {least:.4g} to {most:.4g}: write percent, mm or deg"
     if most <= 360:
@@ -281,9 +360,7 @@ def _joined(parent: str, groups: Sequence[Mapping[str, ReadField]]) -> GuessedJo
 def _name_apart(groups: Sequence[GuessedJoints]) -> None:
     """Give groups unlike suffixes, and their joints unlike names."""
     seen: set[str] = set()
-    unnamed = [
-        g for g in groups if isinstance(g.map.get("names"), list) and g.remarks.get("map.names")
-    ]
+    unnamed = [g for g in groups if g.made_up]
     for group in unnamed if len(unnamed) > 1 else ():
         group.map["names"] = [n.replace("joint", group.suffix, 1) for n in group.map["names"]]
     for group in groups:

@@ -9,7 +9,7 @@ from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.messages.kinds import stream_decoder
 from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.errors import ConfigError, DecodeError
-from robot_recorder.offline.field_values import read_fields
+from robot_recorder.offline.field_values import name_words, read_fields
 from robot_recorder.offline.guess_kinds import guess_meanings
 from robot_recorder.offline.guess_stamp import GuessedStamp, guess_stamp
 from robot_recorder.offline.guessed_stream import GuessedStream
@@ -37,7 +37,11 @@ class GuessedType:
 
 
 def guess_type(
-    type_name: str, definition: str, messages: Sequence[bytes], receives: Int64s
+    type_name: str,
+    definition: str,
+    messages: Sequence[bytes],
+    receives: Int64s,
+    topic: str = "",
 ) -> GuessedType:
     """Propose mappings for messages of a type. Each is tried on all the messages.
 
@@ -46,6 +50,7 @@ def guess_type(
         definition: of it, in ros2msg format; empty: unknown.
         messages: n of them, CDR, in order of receipt.
         receives: int64[n], ns.
+        topic: name of the topic, which may say what they are.
     """
     if not definition or not messages:
         return GuessedType()
@@ -56,10 +61,11 @@ def guess_type(
     stamp = guess_stamp(fields, receives)
     time = stamp.rule["field"] if stamp is not None else ""
     kept, refused = [], []
-    for guess in guess_meanings(fields, time)[:_MOST_STREAMS]:
+    about = frozenset(name_words(f"{topic}/{type_name}"))
+    for guess in guess_meanings(fields, time, about)[:_MOST_STREAMS]:
         why = _problem(guess, type_name, definition, messages)
         if why:
-            refused.append(f"as {guess.meaning}: {why}")
+            refused.append(f"{', '.join(sorted(guess.paths)[:_NAMED])} as {guess.meaning}: {why}")
         else:
             kept.append(guess)
     used = {path for guess in kept for path in (*guess.paths, guess.named)}
@@ -79,6 +85,7 @@ def drafted(guess: GuessedStream, draft: DraftStream) -> DraftStream:
     """Return a stream of a draft with a guessed mapping."""
     draft.meaning, draft.map, draft.unread = guess.meaning, dict(guess.map), False
     draft.unit, draft.index, draft.elements = guess.unit, guess.index, guess.elements
+    draft.made_up, draft.required = guess.made_up, guess.required
     for key, remarks in guess.remarks.items():
         for remark in remarks:
             draft.remark(key, remark)

@@ -39,9 +39,34 @@ def is_number(one: ReadField) -> bool:
 
 
 def sibling_names(members: Sequence[ReadField], count: int) -> ReadField | None:
-    """Return the array of texts that names ``count`` values beside it; None: there is none."""
-    fitting = [m for m in members if m.many and m.type in TEXTS and len(m.texts) == count]
-    return next((m for m in fitting if _are_names(m.texts)), None)
+    """Return the array of texts or ids that names ``count`` values beside it; None: there is none."""
+    fitting = [m for m in members if m.many and (m.type in TEXTS or _are_ids(m))]
+    fitting.sort(key=lambda m: m.type not in TEXTS)
+    return next((m for m in fitting if len(m.texts) == count and _are_names(m.texts)), None)
+
+
+def _are_ids(one: ReadField) -> bool:
+    """Return whether an array has ids: whole numbers that say so and never change."""
+    ids = one.whole and one.fixed and {"id", "ids", "name", "names"} & {*one.words}
+    return bool(ids) and len(one.values) > 0 and bool((one.values == one.values[:1]).all())
+
+
+def group_names(members: Sequence[ReadField], parts: Sequence[int]) -> tuple[list[str], str]:
+    """Return names of values in groups that have a name each, and the path of those names.
+
+    Args:
+        members: fields of a group.
+        parts: number of values in each group.
+    """
+    field = element_names(members)
+    if field is None or field.type not in TEXTS or len(field.texts) != len(parts):
+        return [], ""
+    names = [
+        f"{text}_{n}" if part > 1 else text
+        for text, part in zip(field.texts, parts)
+        for n in range(part)
+    ]
+    return (names, field.path) if len(set(names)) == len(names) else ([], "")
 
 
 def _are_names(texts: Sequence[str]) -> bool:

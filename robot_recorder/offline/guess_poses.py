@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from robot_recorder.offline.field_values import (
@@ -19,7 +19,9 @@ from robot_recorder.offline.guess_names import element_names, sibling_names
 from robot_recorder.offline.guessed_stream import GuessedStream, by_parent, suffix_of
 
 _PLACE = {"position", "pos", "translation", "xyz", "p"}
+_NO_PLACE = {"joint", "motor", "dq", "deg", "degrees", "rad", "radians"}
 _NO_VECTOR = {"accel", "acc", "acceleration", "collision", "contact", "is"}  # of forces, of motion
+_YAW = {"yawspeed", "yawrate", "yawvelocity", "yawvel"}
 _FORCE, _TORQUE = {"force", "f"}, {"torque", "moment", "m", "t", "tau"}
 
 
@@ -108,7 +110,7 @@ def _first(members: Sequence[ReadField], words: set[str], sort: str) -> ReadFiel
 def _pose_of_parts(parent: str, members: Sequence[ReadField]) -> Iterator[GuessedStream]:
     """Yield the pose of a message with a position, and perhaps an orientation."""
     place, turn = _first(members, _PLACE, VECTOR), _first(members, TURN_WORDS, QUATERNION)
-    if place is None or place.count != 3 or {"joint", "motor", "dq"} & set(place.words):
+    if place is None or place.count != 3 or _NO_PLACE & set(place.words):
         return
     guess = GuessedStream("pose", {"position": place.path}, suffix_of(parent) or "pose")
     guess.paths = place.claims
@@ -139,18 +141,45 @@ def read_vectors(
         if "[]" in parent:
             continue
         yield from _whole_vectors(parent, members)
-        for meaning, first, second in (
-            ("wrench", ("force", _FORCE), ("torque", _TORQUE)),
-            ("twist", ("linear", {"linear"}), ("angular", {"angular"})),
-        ):
-            one, other = _three(members, first[1], second[1]), _three(members, second[1], set())
-            if one is not None and other is not None and one is not other:
-                yield GuessedStream(
-                    meaning,
-                    {first[0]: one.path, second[0]: other.path},
-                    suffix_of(parent) or meaning,
-                    paths=one.claims | other.claims,
-                )
+        yield from _wrenches(parent, members)
+        yield from _twists(parent, members)
+
+
+def _wrenches(parent: str, members: Sequence[ReadField]) -> Iterator[GuessedStream]:
+    """Yield the wrench of two vectors of a message, or of numbers such as gfx and gtx."""
+    force, torque = _three(members, _FORCE), _three(members, _TORQUE)
+    if force is None or torque is None or force is torque:
+        together = {m.name: m for m in members if m.covers and m.sort == VECTOR}
+        force = next((together[n] for n in together if _torque_of(n, together)), None)
+        torque = _torque_of(force.name, together) if force is not None else None
+    if force is not None and torque is not None:
+        guess = GuessedStream("wrench", {"force": force.path, "torque": torque.path})
+        guess.suffix, guess.paths = suffix_of(parent) or "wrench", force.claims | torque.claims
+        yield guess
+
+
+def _torque_of(name: str, together: Mapping[str, ReadField]) -> ReadField | None:
+    """Return the torque that belongs to a force such as gf or f."""
+    names = [f"{name[:-1]}{end}" for end in "tm"] if name.lower().endswith("f") else []
+    return next((together[n] for n in names if n in together), None)
+
+
+def _twists(parent: str, members: Sequence[ReadField]) -> Iterator[GuessedStream]:
+    """Yield the twist of two vectors, or the velocity of a body of which only the yaw is known."""
+    linear = _three(members, {"linear", "v"}, {"acceleration"})
+    linear = linear or _three(members, {"velocity", "vel"}, {"angular", *DOUBTS})
+    angular = _three(members, {"angular", "w", "omega"}, DOUBTS)
+    turns = [m for m in members if not m.many and "".join(m.words) in _YAW]
+    if linear is None or linear is angular or not (angular or turns):
+        return
+    guess = GuessedStream("twist", {"linear": linear.path}, suffix_of(parent) or "twist")
+    guess.paths = set(linear.claims)
+    if angular is not None:
+        guess.map["angular"] = angular.path
+        guess.paths |= angular.claims
+    else:
+        guess.remarks["map"] = [f"without a turn: of that there is only {turns[0].name}"]
+    yield guess
 
 
 def _whole_vectors(parent: str, members: Sequence[ReadField]) -> Iterator[GuessedStream]:
@@ -166,7 +195,9 @@ def _whole_vectors(parent: str, members: Sequence[ReadField]) -> Iterator[Guesse
             yield GuessedStream(sort, {sort: one.path}, name, paths=one.claims)
 
 
-def _three(members: Sequence[ReadField], words: set[str], without: set[str]) -> ReadField | None:
+def _three(
+    members: Sequence[ReadField], words: set[str], without: Set[str] = frozenset()
+) -> ReadField | None:
     """Return three numbers by the words of their name; single letters count if put together."""
     for one in members:
         mine = {w for w in one.words if len(w) > 1 or one.covers}

@@ -20,15 +20,18 @@ _TOUCH = {"pressure", "pressures", "press", "touch", "tactile", "taxel", "taxels
           "forces", "skin"}  # fmt: skip
 _NOT_TOUCH = {"temperature", "temp", "lost", "reserve", "status", "torque", "count",
               "offset", "time", "id", "direction", "proximity", "capacity"}  # fmt: skip
-_OWN_UNIT = "the sensor's own unit; write Pa or N if it is one"
+OWN_UNIT = "the sensor's own unit; write Pa or N if it is one"
 
 
-def read_touch(fields: Sequence[ReadField], every: Sequence[ReadField]) -> Iterator[GuessedStream]:
+def read_touch(
+    fields: Sequence[ReadField], every: Sequence[ReadField], about: frozenset[str] = frozenset()
+) -> Iterator[GuessedStream]:
     """Yield the tactile sensors of a message type.
 
     Args:
         fields: that are not read otherwise.
         every: all fields, for names.
+        about: words of the names of topic and type.
     """
     groups = by_parent(every)
     pads: list[ReadField] = []
@@ -37,13 +40,23 @@ def read_touch(fields: Sequence[ReadField], every: Sequence[ReadField]) -> Itera
         claimed |= force.paths
         yield force
     for parent, members in by_parent(fields).items():
-        fitting = [m for m in members if m.path not in claimed and _is_touch(m)]
+        of_touch = _channels(parent, groups[parent], about)
+        fitting = [m for m in members if m.path not in claimed and (m in of_touch or _is_touch(m))]
         if not parent.endswith("[]"):
             pads += [m for m in fitting if m.many]
         else:
-            yield from _pads_of_elements(parent, fitting, groups)
+            yield from _pads_of_elements(parent, fitting, groups, of_touch)
     if pads:
         yield _pads(pads)
+
+
+def _channels(parent: str, members: Sequence[ReadField], about: frozenset[str]) -> list[ReadField]:
+    """Return the only numbers of named channels where names around them say that it is touch."""
+    numbers = [m for m in members if m.type in PRIMITIVES and m.type != "bool"]
+    arrays = [m for m in numbers if m.many and m.count > 1]
+    around = about | {*name_words(parent)}
+    named = element_names(members) is not None and parent.count("[]") == 1
+    return arrays if named and len(arrays) == len(numbers) == 1 and around & _TOUCH else []
 
 
 def _all_forces(
@@ -61,11 +74,16 @@ def _all_forces(
 
 
 def _pads_of_elements(
-    parent: str, members: Sequence[ReadField], groups: dict[str, list[ReadField]]
+    parent: str,
+    members: Sequence[ReadField],
+    groups: dict[str, list[ReadField]],
+    sure: Sequence[ReadField],
 ) -> Iterator[GuessedStream]:
     """Yield the pads of an array of messages: of each array, and of the single numbers together."""
     elements = elements_of(groups[parent])
-    arrays = [m for m in members if m.many and not (elements and m.count == 3 * elements)]
+    arrays = [
+        m for m in members if m.many and (m in sure or not (elements and m.count == 3 * elements))
+    ]
     for one in arrays:
         yield _pad_array(one, groups, len(arrays) > 1)
     single = [m for m in members if not m.many and not {"x", "y", "z"} & {*m.words}]
@@ -99,7 +117,7 @@ def _is_touch(one: ReadField) -> bool:
 def _pads(pads: Sequence[ReadField]) -> GuessedStream:
     """Return the pads of a message that has an array for each."""
     guess = GuessedStream("tactile", {}, "touch", unit="raw", paths={p.path for p in pads})
-    guess.remarks["unit"] = [_OWN_UNIT]
+    guess.remarks["unit"] = [OWN_UNIT]
     fixed = [p for p in pads if p.fixed]
     if len(pads) == 1:
         guess.map = {"normal": pads[0].path, **_shape(pads[0])}
@@ -108,6 +126,10 @@ def _pads(pads: Sequence[ReadField]) -> GuessedStream:
         guess.map["pads"] = {n: {"normal": p.path, **_shape(p)} for n, p in zip(names, pads)}
     if any(_shape(p) for p in fixed):
         guess.remarks["map"] = ["shapes (rows, columns) are guessed from the number of taxels"]
+    idle = [p.path for p in pads if len(p.values) and not p.values.any()]
+    if idle:
+        text = f"always 0 so far: {', '.join(idle)}; remove what is no sensor"
+        guess.remarks.setdefault("map", []).append(text)
     return guess
 
 
@@ -128,7 +150,7 @@ def _pad_array(one: ReadField, groups: dict[str, list[ReadField]], several: bool
     parent = one.parent
     suffix = suffix_of(parent, one.name if several else "")
     guess = GuessedStream("tactile", {}, suffix, unit="raw", paths={one.path})
-    guess.remarks["unit"] = [_OWN_UNIT]
+    guess.remarks["unit"] = [OWN_UNIT]
     names = element_names(groups.get(parent, []))
     if names is not None and parent.count("[]") == 1 and one.many:
         guess.map = {"each": parent, "pad": names.name, "normal": one.name}
@@ -148,7 +170,7 @@ def _force_arrays(
     for array, (x, y, z), claims in _triples(parent, members):
         outer = array.rpartition(".")[0]
         guess = GuessedStream("tactile", {}, suffix_of(outer) or "touch", unit="raw", paths=claims)
-        guess.remarks["unit"] = [_OWN_UNIT]
+        guess.remarks["unit"] = [OWN_UNIT]
         inner = array
         if outer.endswith("[]") and outer.count("[]") == 1:
             inner = array.rpartition(".")[2]

@@ -23,6 +23,8 @@ class GuessedStream:
         named: path of the names; empty: none.
         index: of the elements of the array that unnamed joints are; empty: all.
         elements: length of that array; 0: unknown.
+        made_up: whether the names of the joints are.
+        required: as in a profile.
     """
 
     meaning: str
@@ -34,6 +36,8 @@ class GuessedStream:
     named: str = ""
     index: str = ""
     elements: int = 0
+    made_up: bool = False
+    required: bool = True
 
 
 def by_parent(fields: Iterable[ReadField]) -> dict[str, list[ReadField]]:

@@ -94,10 +94,12 @@ def described(summary: TopicSummary, topic: HeardTopic) -> TopicSummary:
     guessed: GuessedType | None = None
     other_time: GuessedStamp | None = None
     if topic.type not in KINDS and messages:
-        guessed = guess_type(topic.type, topic.definition, messages, receives)
+        guessed = guess_type(topic.type, topic.definition, messages, receives, topic.name)
         if len(stamps) and stamps.all():  # a header is the first choice
             other_time = guessed.stamp
             guessed = replace(guessed, stamp=None)
+    elif topic.type in PLAIN_ARRAYS and messages:
+        guessed = _by_topic(topic, messages, receives)
     unit, joints, numbers = _about_values(topic, messages)
     return replace(
         summary,
@@ -108,6 +110,13 @@ def described(summary: TopicSummary, topic: HeardTopic) -> TopicSummary:
         stamps=_stamp_remark(topic, stamps, guessed, other_time),
         device=_is_other_clock(stamps, np.array(topic.receives, dtype=np.int64)),
     )
+
+
+def _by_topic(topic: HeardTopic, messages: list[bytes], receives: Int64s) -> GuessedType | None:
+    """Return what a plain array is by the name of its topic; None: plain numbers."""
+    guessed = guess_type(topic.type, topic.definition, messages, receives, topic.name)
+    kept = tuple(guess for guess in guessed.streams if guess.meaning != "numbers")
+    return GuessedType(kept) if kept else None
 
 
 def _stamp_remark(

@@ -37,6 +37,8 @@ class DraftStream:
         joints: names that the messages give to the joints; empty: unknown.
         index: of the elements of the array that unnamed joints are; empty: all.
         elements: length of that array, or of an array of plain numbers; 0: unknown.
+        made_up: whether the names of its joints in the mapping are.
+        group: words of the fields that it reads.
     """
 
     name: str
@@ -58,6 +60,8 @@ class DraftStream:
     joints: tuple[str, ...] = ()
     index: str = ""
     elements: int = 0
+    made_up: bool = False
+    group: str = ""
 
     def remark(self, key: str, text: str) -> None:
         """Add a remark to a key, or with an empty key to the stream."""

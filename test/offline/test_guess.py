@@ -9,7 +9,8 @@ from support.bags import T0
 from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.streams import Role
-from robot_recorder.offline.guess import TopicSummary, guess_profile, guessed_role
+from robot_recorder.offline.guess import TopicSummary, guess_profile
+from robot_recorder.offline.guess_roles import guessed_role
 
 
 def at(times_s: object) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Mappings proposed for messages of vendors' types, and of random ones.
 
 Holds also: field_values.py, guess_kinds.py, guess_imu.py, guess_joints.py, guess_names.py, guess_poses.py
-Holds also: guess_touch.py, guessed_stream.py
+Holds also: guess_touch.py, guess_roles.py, guess_data.py, guess_points.py, guessed_stream.py
 """
 
 from __future__ import annotations
@@ -230,16 +230,261 @@ def test_a_type_that_says_nothing_is_read_field_by_field() -> None:
     assert rest_text([f"f{n}" for n in range(9)]).endswith("f5 and 3 more") and not rest_text([])
 
 
+def test_four_numbers_of_length_1_are_an_orientation_whatever_their_name() -> None:
+    text = "uint64 timestamp\nfloat32[4] {}\nfloat32[4] delta_q_reset\nuint8 quat_reset_counter\n"
+
+    def turned(name: str) -> Make:
+        return lambda n, t: {name: [math.cos(t / 4), 0, 0, math.sin(t / 4)],
+                             "delta_q_reset": [1.0, 0, 0, 0]}  # fmt: skip
+
+    for name in ("q", "att"):
+        topic = heard("/attitude", "acme/msg/Attitude", text.format(name), turned(name))
+        profile, written = guessed(topic)
+        assert len(profile.streams) == 1, written
+        assert names(profile, "attitude", topic)[3] == "orientation/w (1)"
+    joints = heard("/arm", "acme/msg/Arm", "float32[4] q\n", lambda n, t: {"q": [t, 1, 0.2, 0]})
+    profile, _ = guessed(joints)
+    assert names(profile, "arm", joints)[3] == "position/joint_3 (rad)"
+
+
+@pytest.mark.parametrize("fields", ["geometry_msgs/Quaternion quaternion\n",
+                                    "".join(f"float64 {axis}\n" for axis in "wxyz")])  # fmt: skip
+def test_a_quaternion_beside_flags_is_an_orientation(fields: str) -> None:
+    text = f"{fields}bool valid\nbool gps_used\n{VECTORS}"
+    topic = heard("/ekf", "acme/msg/Ekf", text, lambda n, t: (
+        {"quaternion": {"w": 1.0}} if "/" in fields else {"w": 1.0}))  # fmt: skip
+    profile, written = guessed(topic)
+    assert names(profile, "ekf", topic) == tuple(f"orientation/{axis} (1)" for axis in "xyzw")
+    assert "not read: valid, gps_used" in written
+
+
+def test_named_channels_of_numbers_are_pads_if_names_around_them_say_touch() -> None:
+    channels = f"{LINE}\nMSG: acme/Channel\nstring name\nfloat32[] values\n"
+    text = f"Channel[] sensors\n{channels}"
+
+    def make(number: int, at: float) -> dict[str, Any]:
+        return {"sensors": [{"name": f, "values": [0.1, 0.2, at]} for f in ("thumb", "palm")]}
+
+    topic = heard("/tactile_states", "acme/msg/State", text, make)
+    profile, written = guessed(topic)
+    assert names(profile, "tactile_states", topic)[3] == "normal/palm/0 (raw)", written
+    elsewhere = heard("/channels", "acme/msg/State", text, make)
+    assert "tactile" not in guess_profile("robot", [summary_of(elsewhere)], 2.0).text
+
+
+@pytest.mark.parametrize(("most", "unit"), [(1.5, ""), (80.0, "unit: deg")])
+def test_elements_of_a_text_and_one_number_are_named_joints(most: float, unit: str) -> None:
+    text = f"Angle[] ergonomics\nint32 count\n{LINE}\nMSG: acme/Angle\nstring type\nfloat32 value\n"
+    fingers = ("ThumbSpread", "IndexStretch", "PinkyStretch")
+    topic = heard("/glove", "acme/msg/Glove", text, lambda n, t: {
+        "ergonomics": [{"type": f, "value": -most * math.sin(t)} for f in fingers]})  # fmt: skip
+    profile, written = guessed(topic)
+    assert names(profile, "glove", topic)[1] == "position/IndexStretch (rad)"
+    assert unit in written and ("unit:" in written) == bool(unit)
+
+
+def test_a_proposal_that_reads_nothing_is_named_with_its_fields() -> None:
+    text = f"float32[3] q\ngeometry_msgs/Pose[] raw_sensor\n{VECTORS}"
+    topic = heard("/glove", "acme/msg/Glove", text, lambda n, t: {"q": [t, 0, 0]})
+    _, written = guessed(topic)
+    assert "not read raw_sensor as poses: it has no values" in written
+
+
+def test_commands_of_another_number_of_unnamed_joints_share_no_name_with_the_state() -> None:
+    state = heard("/arm/state", "acme/msg/State", "float64[7] q\nfloat64[7] dq\n",
+                  lambda n, t: {"q": [math.sin(t)] * 7, "dq": [1.0] * 7})  # fmt: skip
+    command = heard("/arm/cmd", "acme/msg/Cmd", "float64[4] q\nfloat64[4] dq\n",
+                    lambda n, t: {"q": [math.sin(t) / 3] * 4, "dq": [1.0] * 4})  # fmt: skip
+    profile, written = guessed(state, command)
+    (followed,) = (s.of for s in profile.streams if s.role.value == "action")
+    assert not followed and names(profile, "arm_cmd", command)[0] == "position/cmd_0 (rad)"
+    said = " ".join(written.replace("#", "").split())
+    assert "4 joints, arm_state has 7" in said and "add of: arm_state" in said
+
+
+GROUPS = f"{LINE}\nMSG: acme/Group\nstring group_name\nfloat64[] position\nfloat64[] velocity\n"
+
+
+def test_joints_of_named_groups_are_named_after_them() -> None:
+    def groups(*sizes: tuple[str, int]) -> Make:
+        return lambda n, t: {"groups": [
+            {"group_name": g, "position": [t] * size, "velocity": [1.0] * size}
+            for g, size in sizes]}  # fmt: skip
+
+    state = heard("/state", "acme/msg/State", f"Group[] groups\n{GROUPS}",
+                  groups(("leg", 3), ("waist", 1), ("arm", 2)))  # fmt: skip
+    command = heard("/cmd", "acme/msg/Cmd", f"Group[] groups\n{GROUPS}",
+                    groups(("waist", 1), ("arm", 2)))  # fmt: skip
+    profile, written = guessed(state, command)
+    assert names(profile, "state", state)[2:5] == (
+        "position/leg_2 (rad)", "position/waist (rad)", "position/arm_0 (rad)")  # fmt: skip
+    assert names(profile, "cmd", command)[:2] == ("position/waist (rad)", "position/arm_0 (rad)")
+    assert "of: state" in written and "same_as" not in written
+
+
+def test_a_list_of_ids_beside_positions_numbers_the_joints() -> None:
+    text = "uint16[] id_list\nfloat64[] position_deg\nfloat64[] current_ma\n"
+    topic = heard("/servos", "acme/msg/Servos", text, lambda n, t: {
+        "id_list": [11, 12, 21], "position_deg": [t, 1, 2]})  # fmt: skip
+    profile, written = guessed(topic)
+    assert names(profile, "servos", topic)[2] == "position/joint_21 (rad)"
+    assert "give each number a name" in written
+
+
+def test_values_that_mean_do_not_control_are_no_joints() -> None:
+    def commanded(number: int, at: float) -> dict[str, Any]:
+        stop = {"q": 2146000000.0, "dq": 16000.0}
+        motors = [{"q": math.sin(at), "tau": 0.1} if n < 29 else stop for n in range(35)]
+        return {"motor_cmd": motors}
+
+    state = heard("/lowstate", "unitree_hg/msg/LowState", LOW_STATE, low_state, 200)
+    command = heard("/lowcmd", "unitree_hg/msg/LowCmd", LOW_COMMAND, commanded)
+    profile, written = guessed(state, command)
+    assert "motor_cmd[0:29].q" in written and "unit:" not in written.replace("unit: ms", "")
+    assert "of: lowstate" in written and "same_as lowstate" in written
+    assert len(profile.streams) == 3
+
+
+SERVOS = (
+    f"Servos present\nServos goal\n{LINE}\nMSG: acme/Servos\n"
+    "uint16[] id_list\nfloat64[] position_deg\nfloat64[] pos_trajectory_deg\n"
+)
+
+
+def test_a_group_called_goal_is_the_command_of_the_group_called_present() -> None:
+    def make(number: int, at: float) -> dict[str, Any]:
+        values = {"position_deg": [30 * math.sin(at), 1.0], "pos_trajectory_deg": [at, 1.0]}
+        return {"present": {"id_list": [11, 12], **values},
+                "goal": {"id_list": [11, 12], "position_deg": [1.0, 30.0]}}  # fmt: skip
+
+    topic = heard("/servos", "acme/msg/State", SERVOS, make)
+    profile, written = guessed(topic)
+    streams = {s.name: s for s in profile.streams}
+    assert streams["servos_goal_deg"].of == "servos_present_deg", written
+    assert [s.name for s in profile.streams if s.role.value == "action"] == ["servos_goal_deg"]
+    assert names(profile, "servos_goal_deg", topic)[0] == "position/joint_11 (rad)"
+
+
+def test_a_topic_that_says_control_commands_the_device_that_has_a_state() -> None:
+    text = "float32[] {}s\nfloat32[] actuator_currents\n"
+    state = heard("/right/actuator_states", "acme/msg/A", text.format("actuation"),
+                  lambda n, t: {"actuations": [t, 1, 2]})  # fmt: skip
+    control = heard("/right/actuator_control", "acme/msg/B", text.format("actuation_position"),
+                    lambda n, t: {"actuation_positions": [t, 1, 2]})  # fmt: skip
+    profile, written = guessed(state, control)
+    streams = {s.name: s for s in profile.streams}
+    assert streams["right_actuator_control"].role.value == "action"
+    assert streams["right_actuator_control"].of == "right_actuator_states", written
+    alone, _ = guessed(control)
+    assert alone.streams[0].role.value == "observation"
+
+
+ARRAY = f"MultiArrayLayout layout\nfloat32[] data\n{LINE}\nMSG: std_msgs/MultiArrayLayout\n" + (
+    "MultiArrayDimension[] dim\nuint32 data_offset\n"
+    f"{LINE}\nMSG: std_msgs/MultiArrayDimension\nstring label\nuint32 size\nuint32 stride\n"
+)
+
+
+def plain(topic: str, *, count: int = 6, most: float = 1.0) -> HeardTopic:
+    return heard(topic, "std_msgs/msg/Float32MultiArray", ARRAY,
+                 lambda n, t: {"data": [most * math.sin(t)] * count})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("topic", "first"),
+    [
+        ("/hand/feedback/position", "position/joint_0 (rad)"),
+        ("/hand/feedback/velocity", "velocity/joint_0 (rad/s)"),
+        ("/hand/feedback/current", "effort/joint_0 (N m)"),
+        ("/hand/feedback/touch", "normal/0,0 (raw)"),
+        ("/hand/current_position", "position/joint_0 (rad)"),
+        ("/foot_position", "data/0 (?)"),
+        ("/hand/feedback/other", "data/0 (?)"),
+    ],
+)
+def test_a_plain_array_is_what_its_topic_says(topic: str, first: str) -> None:
+    array = plain(topic)
+    profile, written = guessed(array)
+    assert names(profile, profile.streams[0].name, array)[0] == first, written
+    assert ("add names:" in written) == ("?" in first)
+
+
+def test_a_command_of_numbers_follows_the_plain_array_of_positions() -> None:
+    text = "uint8 reply_mode\nfloat32[] data\n"
+    target = heard("/hand/target/position", "acme/msg/Digits", text,
+                   lambda n, t: {"data": [80 * math.sin(t)] * 6})  # fmt: skip
+    profile, written = guessed(
+        plain("/hand/feedback/position", most=80), plain("/hand/feedback/velocity"), target
+    )
+    (followed,) = (s.of for s in profile.streams if s.role.value == "action")
+    assert followed == "hand_feedback_position", written
+    assert written.count("unit: deg") == 2
+
+
+def scalars(*names: str) -> str:
+    return "".join(f"float64 {name}\n" for name in names)
+
+
+@pytest.mark.parametrize(
+    ("fields", "stream", "first"),
+    [
+        (scalars("gfx", "gfy", "gfz", "gtx", "gty", "gtz", "friction"), "a", "force/x (N)"),
+        (scalars("fx", "fy", "fz", "tx", "ty", "tz"), "a", "force/x (N)"),
+        (scalars("vx", "vy", "vz", "wx", "wy", "wz"), "a", "linear/x (m/s)"),
+        ("float32[3] velocity\nfloat32 yaw_speed\n", "a", "linear/x (m/s)"),
+        ("float32[3] velocity\nfloat32[3] angular_velocity\n", "a", "linear/x (m/s)"),
+        (scalars("x", "y", "z", "roll", "pitch", "yaw", "gripper"), "a", "position/x (m)"),
+        (scalars("x", "y", "z", "roll", "pitch", "yaw", "gripper"), "a_rpy", "rpy/roll (rad)"),
+        (scalars("x", "y", "z", "roll", "pitch", "yaw", "gripper"), "a_gripper", "gripper (?)"),
+        (scalars("x", "y", "z", "qx", "qy", "qz", "qw"), "a", "position/x (m)"),
+        ("float32[12] foot_position_body\n", "a", "foot_position_body/0 (?)"),
+        ("float64[12] contact_force\n", "a", "force/x (N)"),
+        ("float64[12] contact_force\n", "a_contact_force_1", "force/x (N)"),
+    ],
+)
+def test_numbers_of_space_are_told_by_their_names(fields: str, stream: str, first: str) -> None:
+    topic = heard("/a", "acme/msg/A", fields, lambda n, t: {"qw": 1.0} if "qw" in fields else {})
+    profile, written = guessed(topic)
+    assert names(profile, stream, topic)[0] == first, written
+    assert "joint_state" not in written.replace("make it as: joint_state", "")
+    assert "tactile" not in written
+
+
+def test_one_quaternion_serves_a_pose_and_an_imu() -> None:
+    text = "".join(f"float64[{n}] {name}\n" for name, n in (
+        ("quat_xyzw", 4), ("omega_b", 3), ("acc_b", 3), ("pos_w", 3)))  # fmt: skip
+    topic = heard("/base", "acme/msg/Base", text, lambda n, t: {
+        "quat_xyzw": [0.0, 0, 0, 1], "acc_b": [0, 0, 9.8]})  # fmt: skip
+    profile, written = guessed(topic)
+    assert written.count("orientation: quat_xyzw") == 2 and "order: wxyz" not in written
+    assert len(names(profile, "base_b", topic)) == 10
+
+
+def test_what_never_changes_is_said_and_not_required() -> None:
+    text = "uint8 mode\nbool moving\nbool fault\n"
+    _, written = guessed(heard("/status", "acme/msg/S", text, lambda n, t: {"mode": 3}))
+    assert "required: false" in written and "never changed" in written
+    _, written = guessed(heard("/status", "acme/msg/S", text, lambda n, t: {"mode": n % 2}))
+    assert "required" not in written
+    text = "int16[4] foot_force\nint16[4] foot_force_est\n"
+    _, written = guessed(
+        heard("/feet", "acme/msg/F", text, lambda n, t: {"foot_force": [n, 1, 1, 1]})
+    )
+    assert "always 0 so far: foot_force_est;" in written
+
+
 _KINDS = ["float32", "float64", "uint8", "int16", "uint32", "int64", "bool", "string"]
 _NAMES = ["q", "position", "dq", "tau", "quaternion", "gyroscope", "accelerometer", "pressure", "touch",
           "forces", "name", "id", "tick", "stamp", "pose", "wrench", "linear", "angular", "torque", "force",
-          "velocity", "data", "joint_pos", "x", "y", "z", "w", "gyro_x", "gyro_y", "gyro_z"]  # fmt: skip
+          "velocity", "data", "joint_pos", "x", "y", "z", "w", "gyro_x", "gyro_y", "gyro_z", "qw", "qx",
+          "qy", "qz", "roll", "pitch", "yaw", "fx", "fy", "fz", "tx", "ty", "tz", "contact_force", "gripper",
+          "goal", "present", "value", "foot_pos"]  # fmt: skip
 
 
 @st.composite
 def definitions(draw: st.DrawFn) -> str:
     """Definitions with the names that mean something, of any type and nested."""
-    array = st.sampled_from(["", "[]", "[3]", "[4]", "[6]", "[2]"])
+    array = st.sampled_from(["", "[]", "[3]", "[4]", "[6]", "[2]", "[12]"])
 
     def fields(more: list[str], most: int) -> str:
         chosen = draw(st.lists(st.sampled_from(_NAMES), unique=True, min_size=1, max_size=most))

@@ -58,6 +58,18 @@ def test_a_time_of_the_robots_clock_is_told_from_that_of_a_device() -> None:
     assert stamp is not None and stamp.clock == ""
 
 
+@pytest.mark.parametrize("nanosec", ["nanosec", "nsec"])
+def test_a_vendors_own_time_is_one(nanosec: str) -> None:
+    text = "TimeSpec stamp\n" + "=" * 80 + f"\nMSG: acme/TimeSpec\nint32 sec\nuint32 {nanosec}\n"
+
+    def make(number: int, at: float) -> dict[str, Any]:
+        sec, left = divmod(round(at * 1e9), 10**9)
+        return {"stamp": {"sec": 100 + sec, nanosec: left}}
+
+    stamp = found(text, make)
+    assert stamp is not None and stamp.rule == {"field": "stamp"} and stamp.clock == ""
+
+
 @pytest.mark.parametrize(
     ("definition", "make"),
     [
