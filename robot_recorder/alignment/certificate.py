@@ -437,6 +437,9 @@ def _certify_stream(stream: StreamInput, stats: FrameStats) -> StreamCertificate
     statuses = stats.statuses(config.name)
     p50, p95, p99, most = stats.quantiles_ms(config.name)
     jumps = [abs(e.by_ns) / NS_PER_MS for e in figures.events if e.kind is ClockTrouble.JUMP]
+    # A counter of milliseconds hides a drift of less than its step.
+    step_ns = NS_PER_MS if config.stamp.unit_ns == NS_PER_MS else 0
+    step_ppm = step_ns * (figures.rate_hz or 0.0) / max(figures.count, 1) / 1000
     aligned = config.policy is not Policy.NONE and stats.frames > 0
     if aligned and not sum(statuses):
         statuses = (0, 0, 0, stats.frames)
@@ -455,11 +458,11 @@ def _certify_stream(stream: StreamInput, stats: FrameStats) -> StreamCertificate
         disorder_ms=round(figures.disorder_ns / NS_PER_MS, 3),
         clock=config.clock.value if figures.stamped else "none",
         offset_ms=_rounded(clock.offset_ns / NS_PER_MS) if clock else None,
-        offset_pm_ms=_rounded(clock.offset_pm_ns / NS_PER_MS) if clock else None,
+        offset_pm_ms=_rounded((clock.offset_pm_ns + step_ns / 2) / NS_PER_MS) if clock else None,
         drift_ppm=_rounded(clock.drift_ppm)
         if clock and math.isfinite(clock.drift_pm_ppm)
         else None,
-        drift_pm_ppm=_rounded(clock.drift_pm_ppm)
+        drift_pm_ppm=_rounded(clock.drift_pm_ppm + step_ppm)
         if clock and math.isfinite(clock.drift_pm_ppm)
         else None,
         clock_events=(*_unstamped(stream), *(e.text for e in figures.events)),

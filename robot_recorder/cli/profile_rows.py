@@ -203,7 +203,7 @@ def _taxels(stream: StreamConfig, names: tuple[str, ...] | None) -> str:
 
 
 def _bodies(stream: StreamConfig, names: tuple[str, ...] | None) -> str:
-    listed = stream.mapping.names if stream.mapping is not None else ()
+    listed = stream.joint_names or (stream.mapping.names if stream.mapping is not None else ())
     if names is not None:
         count = len({split_name(name)[0].split("/")[1] for name in names if name.count("/") > 1})
         return f"{count} bodies"

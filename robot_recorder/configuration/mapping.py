@@ -23,7 +23,7 @@ _PATHS: dict[Meaning, tuple[str, ...]] = {
     Meaning.JOINT_STATE: ("position", "velocity", "effort"),
     Meaning.IMU: ("orientation", "rpy", "angular_velocity", "linear_acceleration"),
     Meaning.WRENCH: ("wrench", "force", "torque"),
-    Meaning.POSE: ("pose", "position", "orientation", "linear", "angular"),
+    Meaning.POSE: ("pose", "position", "orientation", "rpy", "linear", "angular"),
     Meaning.POSES: ("pose", "position", "orientation"),
     Meaning.TWIST: ("twist", "linear", "angular"),
     Meaning.TACTILE: ("normal", "shear"),

@@ -143,7 +143,10 @@ def _with_names(entries: Entries, streams: list[StreamConfig]) -> list[StreamCon
         names = resolved_names(stream.name, *entries[stream.name], listed)
         if names is not None:
             listed[stream.name] = names
-            stream = replace(stream, joint_names=names)
+            if stream.mapping is None:
+                stream = replace(stream, joint_names=names)
+            else:
+                stream = replace(stream, mapping=replace(stream.mapping, names=names))
         first = stamps.get(stream.topic)
         if first is not None and stream.stamp.source is StampSource.AUTO:
             stream = replace(stream, stamp=first.stamp, clock=first.clock)

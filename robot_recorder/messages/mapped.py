@@ -347,12 +347,17 @@ def _read_imu(source: _MappedMessage, values: _FoundValues) -> None:
     if orientation := source.numbers("orientation"):
         names = (f"orientation/{axis} (1)" for axis in _QUATERNION)
         values.add(names, _quaternion(source, orientation))
+    _read_rpy(source, values)
+    _vector(source, values, "angular_velocity", "rad/s")
+    _vector(source, values, "linear_acceleration", "m/s^2")
+
+
+def _read_rpy(source: _MappedMessage, values: _FoundValues) -> None:
+    """Read roll, pitch and yaw, if the mapping has them."""
     if rpy := source.numbers("rpy"):
         if len(rpy) != 3:
             raise DecodeError(f"rpy has {len(rpy)} numbers, not 3: correct the mapping")
         values.add((f"rpy/{axis} (rad)" for axis in ("roll", "pitch", "yaw")), rpy)
-    _vector(source, values, "angular_velocity", "rad/s")
-    _vector(source, values, "linear_acceleration", "m/s^2")
 
 
 def _read_pair(
@@ -408,6 +413,7 @@ def _pose_places(source: _MappedMessage, at: Leaf | None = None) -> list[ValuePl
 def _read_pose(source: _MappedMessage, values: _FoundValues) -> None:
     if places := _pose_places(source):
         _add_pose(source, values, "", places)
+    _read_rpy(source, values)
     _vector(source, values, "linear", "m/s")  # of an odometry
     _vector(source, values, "angular", "rad/s")
 
@@ -531,7 +537,10 @@ def reached_type(path: FieldPath, type_name: str, types: MessageTypes) -> str:
             raise ConfigError(f"'{path.text}': {step.names[0]} of {type_name} is no array")
         if many and step.index is not None:
             _check_index(path, step.names[0], type_name, types)
-        if step.key:
+        if step.key and inner in PRIMITIVES:
+            if not _field_type(path, step.key, type_name, types)[1]:
+                raise ConfigError(f"'{path.text}': {step.key} of {type_name} is no array")
+        elif step.key:
             for part in step.key.split("."):
                 _field_type(path, part, inner, types)
         type_name = inner

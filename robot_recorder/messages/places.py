@@ -144,12 +144,26 @@ class Walker:
             starts: Sequence[int] = [self._aligned(member.type, start)]
             if member.many:
                 starts, _ = self._elements(member, start)
+                if step.key and member.type in PRIMITIVES:
+                    starts = self._beside(Leaf(type_name, at), step, starts)
                 starts = self._chosen(step, member, starts)
             for one in starts:
                 if rest:
                     self._follow(member.type, one, rest, found)
                 else:
                     found.append(Leaf(member.type, one))
+
+    def _beside(self, message: Leaf, step: Step, starts: Sequence[int]) -> Sequence[int]:
+        """Return the numbers whose place in the array beside them has the wanted text.
+
+        Raises:
+            DecodeError: the arrays have different lengths.
+        """
+        keys: list[Leaf] = []
+        self._follow(message.type, message.at, (Step((step.key,)),), keys)
+        if len(keys) != len(starts):
+            raise DecodeError(f"{len(keys)} {step.key} for {len(starts)} {step.names[0]}")
+        return [at for at, key in zip(starts, keys) if self.text(key) == step.value]
 
     def _member(self, type_name: str, name: str, at: int) -> tuple[Field, int]:
         """Return a field and where it begins, before its alignment."""
@@ -161,6 +175,8 @@ class Walker:
 
     def _chosen(self, step: Step, member: Field, starts: Sequence[int]) -> Sequence[int]:
         if step.key:
+            if member.type in PRIMITIVES:
+                return starts  # ``_beside`` has chosen them
             key = tuple(Step((name,)) for name in step.key.split("."))
             kept = []
             for start in starts:

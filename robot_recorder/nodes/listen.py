@@ -23,7 +23,7 @@ from robot_recorder.nodes.ingest import Ingest
 from robot_recorder.nodes.runtime import parameter, run
 
 _STABLE_S = 1.0  # topics are complete when no new one appears for this long
-_LEAST_S, _MOST_S = 1.0, 6.0
+_LEAST_S, _MOST_S = 2.0, 8.0
 _LOOK_S = 0.1
 _PICTURE_BYTES = 512  # of pictures only the header is of interest
 _IGNORED = ("/rosout", "/parameter_events")

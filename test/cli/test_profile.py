@@ -136,7 +136,8 @@ def test_a_running_robot_is_guessed_checked_and_listened_to(tmp_path: Path, run)
         path = tmp_path / "seven.yaml"
         path.write_text(text)
         streams = {s.name: s for s in parse_profile(text, "guess").streams}
-        assert set(streams) == {"hand", "seven_arm_command", "seven_eye", "seven_joint_states"}
+        # Tests of others on this machine may publish, too.
+        assert set(streams) >= {"hand", "seven_arm_command", "seven_eye", "seven_joint_states"}
         assert streams["hand"].clock.value == "device" and "not of the robot's clock" in text
         command, joints = streams["seven_arm_command"], streams["seven_joint_states"]
         assert command.of == "seven_joint_states" and command.joint_names == ("a", "b")
@@ -179,18 +180,18 @@ def test_a_silent_stream_is_named_with_what_to_do(tmp_path: Path, capsys) -> Non
 
 def test_a_profile_of_a_running_robot_is_made_with_a_live_preview(tmp_path: Path) -> None:
     file = tmp_path / "seven.yaml"
-    with robot(), typing("profile", "new", file, "--live", "--seconds", "2") as person:
+    live = ("--live", "--seconds", "3", "--namespace", "seven")
+    with robot(), typing("profile", "new", file, *live) as person:
         person.answer("name of the robot", "seven")
-        person.answer(r"keep hand\?", "s")
-        person.answer(r"keep seven_arm_command\?")
-        person.answer(r"keep seven_eye\?")
-        person.until(r"keep seven_joint_states\?")
+        person.answer(r"keep arm_command\?")
+        person.answer(r"keep eye\?", "s")
+        person.until(r"keep joint_states\?")
         first = person.until(r"2 joints, rad: a (-?[\d.e-]+)")[1]
         person.until(rf"2 joints, rad: a (?!{first})")
         person.type("")
         assert person.ended() == 0, person.shown
-        assert "3 of them aligned" in person.shown, "it is checked at the end"
-    assert len(parse_profile(file.read_text(), "new").streams) == 3
+        assert "2 of them aligned" in person.shown, "it is checked at the end"
+    assert len(parse_profile(file.read_text(), "new").streams) == 2
 
 
 def test_listening_says_what_is_missing(capsys, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,8 +60,10 @@ def test_a_person_confirms_skips_and_edits_with_a_look_at_the_numbers(
     assert profile.robot == "g1_7"
     streams = {s.name: s for s in profile.streams}
     assert set(streams) == {"lowcmd", "body", "battery"} and streams["lowcmd"].of == "body"
-    assert streams["lowcmd"].mapping is not None and streams["body"].mapping is not None
-    assert streams["body"].mapping.names == tuple(LETTERS) == streams["lowcmd"].mapping.names
+    body, lowcmd = streams["body"], streams["lowcmd"]
+    assert body.mapping is not None and body.mapping.names == tuple(LETTERS)
+    assert lowcmd.mapping is not None
+    assert lowcmd.mapping.names == tuple(LETTERS), "as the profile says: same_as body"
     assert "not installed" in person.shown, "the check at the end names what is missing here"
 
 

@@ -47,7 +47,7 @@ def test_included_streams_get_the_prefix_wherever_they_are_named(tmp_path: Path)
     assert list(streams) == ["left_state", "left_command", "pad", "joints"]
     command = streams["left_command"]
     assert command.of == "left_state"
-    assert command.joint_names == ("thumb", "index")
+    assert command.mapping is not None and command.mapping.names == ("thumb", "index")
 
 
 def test_an_episode_keeps_a_profile_that_includes_nothing(tmp_path: Path) -> None:

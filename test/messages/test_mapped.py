@@ -123,6 +123,7 @@ Motor[5] motor
 float32[4] quaternion
 Sensor[] sensors
 float64[] forces
+string[] kinds
 ================================================================================
 MSG: own_msgs/Motor
 uint8 mode
@@ -166,6 +167,7 @@ def hand(store: Any, names: tuple[str, ...] = ("left", "right"), count: int = 5)
         quaternion=np.array([1, 2, 3, 4], np.float32),
         sensors=sensors,
         forces=np.array([1.0, 2, 3, 4, 5, 6]),
+        kinds=["x", "y", "z", "rx", "ry", "rz"],
     )
     return bytes(store.serialize_cdr(message, "own_msgs/msg/Hand"))
 
@@ -206,6 +208,15 @@ def test_a_body_is_chosen_by_its_name_and_absent_without_it(store: Any) -> None:
     assert found["position/x (m)"] == 1.1 and found["orientation/w (1)"] == 0.8
     assert decode(store, stream, hand(store, ("left",))) == {}
     assert decode(store, stream, hand(store, ("right", "left")))["position/x (m)"] == 0.1
+
+
+def test_a_number_is_chosen_by_the_text_beside_it(store: Any) -> None:
+    found = decode(store, "as: joint_state, map: {names: [lift], position: 'forces{kinds=ry}'}")
+    assert found == {"position/lift (rad)": 5}
+    stream = "as: pose, map: {position: 'forces[0:3]', rpy: 'forces[3:6]'}"
+    assert decode(store, stream)["rpy/yaw (rad)"] == 6
+    with pytest.raises(ConfigError, match="has no field kind; it has tick"):
+        decode(store, "as: joint_state, map: {names: [lift], position: 'forces{kind=ry}'}")
 
 
 def test_named_bodies_pads_and_quaternions_are_read(store: Any) -> None:

@@ -168,7 +168,7 @@ class JointFrozen(Check):
     """One joint stays where it is while it is commanded to move.
 
     A held joint still shows the noise of its encoder. Fingers are held by what they grasp, so they
-    count only if their readings are exactly the same.
+    count only if their readings are exactly the same, or if they were commanded to both sides.
     """
 
     name = "joint_frozen"
@@ -192,16 +192,17 @@ class JointFrozen(Check):
         self._commanded = self._commanded or bool(known)
         times, rows = trace.times, trace.rows
         for joint, command in known:
-            same = _still(rows[:, joint], 0.0 if GRASPS.search(trace.names[joint]) else _NOISE_RAD)
-            if not same.any():
-                continue
-            commanded = _commanded_since(command, trace.names[joint])
-            for first, end in _runs(same):
-                if np.ptp(rows[first : end + 1, joint]) > _CREPT_RAD:
+            name, own = trace.names[joint], rows[:, joint]
+            commanded = _commanded_since(command, name)
+            for first, end in _runs(_still(own, _NOISE_RAD)):
+                readings = own[first : end + 1]
+                if np.ptp(readings) > _CREPT_RAD:
                     continue  # it moved slowly
-                since_ns = commanded(int(times[first]), int(times[end]))
+                grasps = bool(GRASPS.search(name)) and np.ptp(readings) > 0
+                at = float(readings[0]) if grasps else None
+                since_ns = commanded(int(times[first]), int(times[end]), at)
                 stood_s = (int(times[end]) - since_ns) / NS_PER_S
-                self._worst = max(self._worst, (stood_s, trace.names[joint]))
+                self._worst = max(self._worst, (stood_s, name))
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """Report the joint that stood still the longest while commanded elsewhere."""
@@ -214,15 +215,24 @@ class JointFrozen(Check):
             )
 
 
-def _commanded_since(command: Trace, joint: str) -> Callable[[int, int], int]:
+def _commanded_since(command: Trace, joint: str) -> Callable[[int, int, float | None], int]:
     """Return a function that finds when a joint was commanded away within a time."""
     times, column = command.times, command.rows[:, command.names.index(joint)]
 
-    def since(start_ns: int, end_ns: int) -> int:
-        """Return the time of the first such command, ns; ``end_ns``: there was none."""
+    def since(start_ns: int, end_ns: int, held_at: float | None) -> int:
+        """Return the time of the first such command, ns; ``end_ns``: there was none.
+
+        Args:
+            start_ns, end_ns: the time, ns.
+            held_at: position of a finger, rad, which has to be commanded to both of its sides;
+                None: away from where the command was is enough.
+        """
         first, last = np.searchsorted(times, (start_ns, end_ns))
         part = column[max(first - 1, 0) : last]
         away = np.flatnonzero(np.abs(part - part[:1]) > _COMMANDED_RAD)
+        if held_at is not None:
+            sides = [np.flatnonzero(s * (part - held_at) > _COMMANDED_RAD) for s in (1, -1)]
+            away = max(sides, key=lambda side: side[0]) if all(map(len, sides)) else away[:0]
         return int(times[max(first - 1, 0) + away[0]]) if len(away) else end_ns
 
     return since

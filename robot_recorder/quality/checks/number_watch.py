@@ -157,6 +157,8 @@ class NumberWatch:
         for undecodable in self._undecodable:
             undecodable.messages += len(messages)
             undecodable.bad = self._counts.undecodable
+            if self.stream.mapping is not None:
+                undecodable.why = self._decoder.first_error
         for names in self._names:
             noted = self._decoder.layouts.notes
             names.odd = sum(self._decoder.seen[shape] for shape in noted)

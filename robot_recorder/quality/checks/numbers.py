@@ -61,9 +61,13 @@ class Undecodable(Check):
         """Create the check; ``NumberWatch`` counts its messages."""
         super().__init__(stream, threshold)
         self.bad = self.messages = 0
+        self.why = ""  # why the first of them cannot be decoded, if a mapping reads them
 
     def finish(self, episode: EpisodeSummary) -> Iterator[Result]:
         """Measure the share of messages that cannot be decoded."""
         if self.messages:
             words = f"has {self.bad} of {self.messages} messages that cannot be decoded"
-            yield self.say(self.bad / self.messages, words)
+            if self.why:
+                words = f"{words}: {self.why}"
+            remedy = "correct the mapping in the profile, or the driver" if self.why else ""
+            yield self.say(self.bad / self.messages, words, remedy)

@@ -131,3 +131,29 @@ def test_joints_in_percent_follow_their_commands_or_are_found_stuck(stuck: bool)
         assert results["tracking_lag"].figure == pytest.approx(0.06, abs=0.02)
         assert "lever was 8." in results["tracking_error"].sentence
         assert "% off its command" in results["tracking_error"].sentence
+
+
+@pytest.mark.parametrize(
+    ("joint", "held", "found"),
+    [("elbow", "dead", True), ("index", "dead", True), ("index", "object", False), ("elbow", "", False)],
+)  # fmt: skip
+def test_a_held_joint_is_found_although_its_encoder_shows_noise(
+    joint: str, held: str, found: bool
+) -> None:
+    text = HAND.replace(", unit: percent", "")
+    inspector = Inspector(parse_profile(text, "hand"), None, Eyes())
+    state, command = inspector._profile.streams
+    stamps = T0 + np.arange(1000, dtype=np.int64) * NS // 100
+    wanted = 0.4 * np.sin(np.arange(1000) / 60)
+    measured = 0.4 * np.sin((np.arange(1000) - 5) / 60)
+    if held == "dead":
+        measured[200:800] = measured[200]
+    elif held == "object":  # it closes on something at 0.2 rad and opens again
+        measured = np.minimum(measured, 0.2)
+    measured = measured + np.random.default_rng(1).normal(0, 5e-5, 1000)
+    for stream, values in ((state, measured), (command, wanted)):
+        messages = [named_joints(int(s), (joint,), [float(v)]) for s, v in zip(stamps, values)]
+        inspector.add(stream, stamps, stamps, messages)
+    (result,) = (r for r in report(inspector, 10.0).results if r.check == "joint_frozen")
+    assert (result.figure > 3) == found, result.sentence
+    assert found or result.figure < 0.3, result.sentence
