@@ -100,14 +100,20 @@ def read_angles(fields: Sequence[ReadField], every: Sequence[ReadField]) -> Iter
     """
     turned = {f.parent for f in every if f.sort == QUATERNION or TURN_WORDS & {*f.words}}
     for parent, members in by_parent(fields).items():
-        floats = {m.name: m for m in members if m.type in ("float32", "float64") and not m.many}
-        angles = [floats[n] for n in ("roll", "pitch", "yaw") if n in floats]
-        fits = all(not one.most > 2 * math.pi for one in angles)
-        if len(angles) == 3 and fits and parent not in turned and "[]" not in parent:
+        angles = roll_pitch_yaw(members)
+        if angles and parent not in turned and "[]" not in parent:
             guess = GuessedStream("imu", {"rpy": [one.path for one in angles]})
             guess.suffix = suffix_of(parent, "rpy")
             guess.paths = {one.path for one in angles}
             yield guess
+
+
+def roll_pitch_yaw(members: Sequence[ReadField]) -> list[ReadField]:
+    """Return roll, pitch and yaw of a message, in rad; empty: it has none, or in degrees."""
+    floats = {m.name: m for m in members if m.type in ("float32", "float64") and not m.many}
+    angles = [floats[n] for n in ("roll", "pitch", "yaw") if n in floats]
+    fits = len(angles) == 3 and all(not one.most > 2 * math.pi for one in angles)
+    return angles if fits else []
 
 
 def add_orientations(streams: Sequence[GuessedStream], fields: Sequence[ReadField]) -> None:

@@ -16,7 +16,13 @@ from robot_recorder.offline.field_values import (
     ReadField,
     name_words,
 )
-from robot_recorder.offline.guess_imu import DOUBTS, TURN_WORDS, is_unit, quaternion_order
+from robot_recorder.offline.guess_imu import (
+    DOUBTS,
+    TURN_WORDS,
+    is_unit,
+    quaternion_order,
+    roll_pitch_yaw,
+)
 from robot_recorder.offline.guess_names import element_names, sibling_names
 from robot_recorder.offline.guessed_stream import GuessedStream, by_parent, suffix_of
 
@@ -134,6 +140,9 @@ def _pose_of_parts(parent: str, members: Sequence[ReadField]) -> Iterator[Guesse
         guess.map |= {"orientation": turn.path, "order": order}
         guess.remarks["map.order"] = [why]
         guess.paths |= turn.claims
+    elif angles := roll_pitch_yaw(members):
+        guess.map["rpy"] = [one.path for one in angles]
+        guess.paths |= {one.path for one in angles}
     elif {"vel", "velocity", "effort", "torque"} & {
         w for m in members for w in m.words
     } and not place.sort:

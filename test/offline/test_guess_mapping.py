@@ -434,7 +434,7 @@ def scalars(*names: str) -> str:
         ("float32[3] velocity\nfloat32 yaw_speed\n", "a", "linear/x (m/s)"),
         ("float32[3] velocity\nfloat32[3] angular_velocity\n", "a", "linear/x (m/s)"),
         (scalars("x", "y", "z", "roll", "pitch", "yaw", "gripper"), "a", "position/x (m)"),
-        (scalars("x", "y", "z", "roll", "pitch", "yaw", "gripper"), "a_rpy", "rpy/roll (rad)"),
+        (scalars("roll", "pitch", "yaw", "load"), "a", "rpy/roll (rad)"),
         (scalars("x", "y", "z", "roll", "pitch", "yaw", "gripper"), "a_gripper", "gripper (?)"),
         (scalars("x", "y", "z", "qx", "qy", "qz", "qw"), "a", "position/x (m)"),
         ("float32[12] foot_position_body\n", "a", "foot_position_body/0 (?)"),
@@ -446,6 +446,7 @@ def test_numbers_of_space_are_told_by_their_names(fields: str, stream: str, firs
     topic = heard("/a", "acme/msg/A", fields, lambda n, t: {"qw": 1.0} if "qw" in fields else {})
     profile, written = guessed(topic)
     assert names(profile, stream, topic)[0] == first, written
+    assert ("rpy: [roll, pitch, yaw]" in written) == ("roll" in fields)
     assert "joint_state" not in written.replace("make it as: joint_state", "")
     assert "tactile" not in written
 
