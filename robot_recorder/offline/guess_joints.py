@@ -198,6 +198,45 @@ def read_named_values(
     return found
 
 
+def read_interfaces(
+    fields: Sequence[ReadField], every: Mapping[str, Sequence[ReadField]]
+) -> list[GuessedJoints]:
+    """Return joints whose elements list texts such as position, and beside them the values.
+
+    Args:
+        fields: that are not read otherwise.
+        every: all fields by the message that has them.
+    """
+    found = []
+    for one in fields:
+        if not (one.many and one.parts and one.type in ("float32", "float64")):
+            continue
+        siblings = [m for m in every.get(one.parent, ()) if m.many and m.type in TEXTS]
+        names = sibling_names(every.get(one.parent[:-2].rpartition(".")[0], ()), len(one.parts))
+        if len(siblings) != 1 or siblings[0].parts != one.parts or names is None:
+            continue
+        found += _interface(one, siblings[0], names.path)
+    return found
+
+
+def _interface(one: ReadField, said: ReadField, names: str) -> list[GuessedJoints]:
+    """Return the joints of the elements that say position; others may be sensors."""
+    ends = np.cumsum(said.parts).tolist()
+    texts = [set(said.texts[end - part : end]) for end, part in zip(ends, said.parts)]
+    joints = [n for n, words in enumerate(texts) if "position" in words]
+    # A role counts if every joint has it: a value less would give those that follow a wrong name.
+    roles = [role for role in _WORDS if all(role in texts[n] for n in joints)]
+    if not joints:
+        return []
+    index = "" if len(joints) == len(texts) else _ranges(joints)
+    group = GuessedJoints({"names": f"{names}[{index}]" if index else names}, "joints")
+    group.paths, group.named = {one.path}, names
+    for role in roles:
+        head, _, tail = one.path.rpartition("[]")
+        group.map[role] = f"{head}[{index}]{tail}{{{said.name}={role}}}"
+    return [group]
+
+
 def _group(
     parent: str, stem: str, roles: Mapping[str, ReadField], siblings: Sequence[ReadField]
 ) -> GuessedJoints:

@@ -14,7 +14,12 @@ from robot_recorder.offline.guess_imu import (
     read_imus,
     read_orientations,
 )
-from robot_recorder.offline.guess_joints import GuessedJoints, read_joints, read_named_values
+from robot_recorder.offline.guess_joints import (
+    GuessedJoints,
+    read_interfaces,
+    read_joints,
+    read_named_values,
+)
 from robot_recorder.offline.guess_names import unique_words
 from robot_recorder.offline.guess_points import read_points
 from robot_recorder.offline.guess_poses import read_poses, read_vectors
@@ -57,6 +62,7 @@ def guess_meanings(
 
 
 def _joints(fields: Sequence[ReadField], every: Sequence[ReadField]) -> Iterator[GuessedStream]:
+    yield from map(_of_joints, read_interfaces(fields, by_parent(every)))
     yield from map(_of_joints, read_joints(fields, by_parent(every)))
 
 

@@ -485,6 +485,23 @@ def test_named_groups_with_seven_numbers_called_pose_are_bodies() -> None:
     assert "order: xyzw" in written
 
 
+def test_values_beside_texts_that_say_position_are_those_of_the_joints() -> None:
+    text = (f"string[] joint_names\nValue[] interface_values\n{LINE}\nMSG: acme/Value\n"
+            "string[] interface_names\nfloat64[] values\n")  # fmt: skip
+    orders = (["effort", "position"], ["position", "effort"], ["force.x", "force.y", "force.z"])
+    topic = heard("/dynamic", "acme/msg/D", text, lambda n, t: {
+        "joint_names": ["a", "b", "wrist_sensor"], "interface_values": [
+            {"interface_names": order, "values": [float(len(w)) for w in order]}
+            for order in orders]})  # fmt: skip
+    profile, written = guessed(topic)
+    assert set(names(profile, "dynamic", topic)) == {
+        f"{what}/{joint} ({unit})" for what, unit in (("position", "rad"), ("effort", "N m"))
+        for joint in "ab"}, written  # fmt: skip
+    decode = stream_decoder(profile.streams[0], text)
+    assert decode is not None and sorted(decode(topic.messages[0]).values) == [6, 6, 8, 8]
+    assert list(decode(topic.messages[0]).values[:2]) in ([8, 8], [6, 6]), "each order its own"
+
+
 _KINDS = ["float32", "float64", "uint8", "int16", "uint32", "int64", "bool", "string"]
 _NAMES = ["q", "position", "dq", "tau", "quaternion", "gyroscope", "accelerometer", "pressure", "touch",
           "forces", "name", "id", "tick", "stamp", "pose", "wrench", "linear", "angular", "torque", "force",
