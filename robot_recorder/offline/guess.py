@@ -308,6 +308,8 @@ def _pair_commands(streams: list[DraftStream]) -> None:
 def _may_follow(command: DraftStream, observed: DraftStream) -> bool:
     """Return whether numbers of joints fit, where only those tell which joint is which."""
     mine, others = command.map.get("names"), observed.map.get("names")
+    if not isinstance(others, list):
+        others = list(observed.joints) or None
     if not (isinstance(mine, list) and isinstance(others, list)):
         return True
     by_number = command.made_up or observed.made_up
@@ -322,7 +324,8 @@ def _name_unpaired(streams: list[DraftStream]) -> None:
     for command in (s for s in made_up if s.role == "action" and not s.of):
         names = command.map["names"]
         alike = [s for s in observed if {*names} & {*s.map["names"]}]
-        if alike:
+        # With as many joints, their motions may still tell which stream follows.
+        if alike and all(len(s.map["names"]) != len(names) for s in alike):
             command.map["names"] = [f"cmd_{n.removeprefix('joint_')}" for n in names]
             other = alike[0]
             command.remark("map.names", f"{len(names)} joints, {other.name} has "
