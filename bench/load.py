@@ -56,10 +56,11 @@ class Stream:
     make: Callable[..., Any]
     rate_hz: float
 
-    def stamp(self, data: bytearray, now_ns: int) -> None:
-        """Write the time of sending into a message."""
+    def stamp(self, data: bytearray, now_ns: int, number: int) -> None:
+        """Write the time of sending into a message, or its tick of a steady clock."""
         if self.make is g1_lowstate:
-            data[_TICK_AT : _TICK_AT + 4] = (now_ns // 10**6 % 2**32).to_bytes(4, "little")
+            tick = round(number * 1000 / self.rate_hz) % 2**32
+            data[_TICK_AT : _TICK_AT + 4] = tick.to_bytes(4, "little")
             return
         sec, nanosec = divmod(now_ns, 10**9)
         data[4:8], data[8:12] = sec.to_bytes(4, "little"), nanosec.to_bytes(4, "little")
@@ -181,7 +182,7 @@ class Sender:
 
     def _send(self, index: int) -> None:
         data = self._bytes[index][self.sent[index] % _PHASES]
-        self.streams[index].stamp(data, time.time_ns())
+        self.streams[index].stamp(data, time.time_ns(), self.sent[index])
         if self.streams[index].numbered:
             data[-8:] = self.sent[index].to_bytes(8, "little")
         self.publishers[index].publish(bytes(data))
