@@ -18,8 +18,8 @@ _WORDS: tuple[tuple[str, set[str]], ...] = (
     ("effort", {"effort", "efforts", "torque", "torques", "current", "currents"}),
 )
 _CURRENTS = {"current", "currents"}
-_NO_JOINTS = {"tcp", "ee", "eef", "end", "cartesian", "tool", "flange", "foot", "feet", "base", "object",
-              "com", "pose", "odom", "body"}  # fmt: skip
+_NO_JOINTS = {"tcp", "ee", "eef", "end", "cartesian", "tool", "flange", "foot", "feet", "base",
+              "object", "com", "pose", "odom", "body"}  # fmt: skip
 _MOST_JOINTS = 64
 
 
@@ -61,7 +61,7 @@ def _joints(one: ReadField, said: str, about: frozenset[str]) -> GuessedStream:
         ]
     guess.map[said] = one.path
     guess.remarks[""] = [
-        f"by its topic {one.name} is taken for the {said} of joints: map it as: numbers if it is not"
+        f"by its topic, {one.name} is the {said} of joints: if it is not, map it as: numbers"
     ]
     if said == "position":
         guess.unit, remark = unit_of_angles(one.values)

@@ -39,7 +39,7 @@ def is_number(one: ReadField) -> bool:
 
 
 def sibling_names(members: Sequence[ReadField], count: int) -> ReadField | None:
-    """Return the array of texts or ids that names ``count`` values beside it; None: there is none."""
+    """Return the array of texts or ids that names ``count`` values beside it; None: none does."""
     fitting = [m for m in members if m.many and (m.type in TEXTS or _are_ids(m))]
     fitting.sort(key=lambda m: m.type not in TEXTS)
     return next((m for m in fitting if len(m.texts) == count and _are_names(m.texts)), None)

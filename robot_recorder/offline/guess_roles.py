@@ -10,16 +10,18 @@ from robot_recorder.offline.field_values import name_words
 from robot_recorder.offline.profile_draft import DraftStream
 
 _COMMAND = re.compile(
-    r"command|cmd|action|target|goal|desired|setpoint|reference|leader|gello|(^|[/_])(lead|master)(?=[/_0-9]|$)"
+    r"command|cmd|action|target|goal|desired|setpoint|reference|leader|gello"
+    r"|(^|[/_])(lead|master)(?=[/_0-9]|$)"
 )
 _COMMAND_TYPE = re.compile(
-    r"/(JointTrajectory|Cmd[A-Z]\w*|\w*(Cmd|Command|Ctrl|Control|Target|Goal|Set[pP]oint|Desired)s?)$"
+    r"/(JointTrajectory|Cmd[A-Z]\w*"
+    r"|\w*(Cmd|Command|Ctrl|Control|Target|Goal|Set[pP]oint|Desired)s?)$"
 )
 MORE_COMMANDS = re.compile(r"ctrl(?![a-z])|(^|[/_])traj(?=[/_]|$)|(^|/)control_")
 _CONTROL = {"control", "controls", "ctrl"}
 _STATE = {"state", "states", "status", "feedback"}
-_WANTED = {"goal", "goals", "cmd", "command", "commands", "commanded", "target", "targets", "desired",
-           "reference", "setpoint", "setpoints"}  # fmt: skip
+_WANTED = {"goal", "goals", "cmd", "command", "commands", "commanded", "target", "targets",
+           "desired", "reference", "setpoint", "setpoints"}  # fmt: skip
 _MEASURED = {"present", "state", "states", "actual", "feedback", "measured"}
 _NOT_PAIRED = ("numbers", "tactile", "imu")
 

@@ -14,6 +14,7 @@ from robot_recorder.model.text import visible
 _WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n", "~"}
 _PLAIN = re.compile(r"(same_as )?[A-Za-z_/][\w/.]*\Z", re.ASCII)
 _WIDTH = 96
+_LONGEST_KEY = 1000  # of a key that needs no mark; YAML allows 1024
 
 
 @dataclass
@@ -157,10 +158,16 @@ def written(value: Any) -> str:
         plain = _PLAIN.match(value) and value.lower() not in _WORDS
         return value if plain else _quoted(value)
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{written(k)}: {written(v)}" for k, v in value.items()) + "}"
+        return "{" + ", ".join(f"{_key(k)}: {written(v)}" for k, v in value.items()) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(written, value)) + "]"
     return json.dumps(value)
+
+
+def _key(key: Any) -> str:
+    """Write a key of a mapping on one line; YAML wants a mark before a very long one."""
+    text = written(key)
+    return f"? {text} " if len(text) > _LONGEST_KEY else text
 
 
 def _quoted(text: str) -> str:
@@ -174,7 +181,7 @@ def _wrapped(start: str, value: Any) -> Iterator[str]:
     line = start + written(value)
     if len(line) <= _WIDTH:
         yield line
-    elif isinstance(value, Mapping):
+    elif isinstance(value, Mapping) and all(len(written(k)) <= _LONGEST_KEY for k in value):
         yield start.rstrip()
         indent = " " * (len(start) - len(start.lstrip()) + 2)
         for key, inner in value.items():
