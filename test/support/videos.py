@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Sequence
 from fractions import Fraction
@@ -58,6 +59,17 @@ def encoded(
         gop: pictures from key frame to key frame.
         options: of the encoder; ``bf`` is the number of pictures that are sent out of order.
     """
+    policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        return _packets(pictures, codec, gop, options)
+    finally:
+        # SVT-AV1 makes the whole process of root real-time, and all that it starts from then on.
+        os.sched_setscheduler(0, policy, priority)
+
+
+def _packets(
+    pictures: Sequence[np.ndarray], codec: str, gop: int, options: dict[str, str]
+) -> list[bytes]:
     name, own = _ENCODERS[codec]
     av.logging.set_level(av.logging.PANIC)
     encoder = av.CodecContext.create(name, "w")
