@@ -18,7 +18,7 @@ from robot_recorder.alignment.ticks import FixedRate, ReferenceTicks
 from robot_recorder.clocks.clock_model import ClockEstimate
 from robot_recorder.clocks.source_clock import ClockSetting, Restamp, SourceClock
 from robot_recorder.messages.decoders import Decoded
-from robot_recorder.messages.kinds import kind_of, needs_definition, stream_decoder
+from robot_recorder.messages.kinds import decoder_of, kind_of
 from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.payloads import Payloads
 from robot_recorder.model.streams import FrameClock, StreamConfig
@@ -78,11 +78,9 @@ class Aligner:
         self.lanes: list[Lane] = []
         for config in streams:
             seed = (seeds or {}).get(config.name, Seed())
-            decode = (decoders or {}).get(config.name)
-            if decode is None and not needs_definition(config):
-                decode = stream_decoder(config)
             counts = StreamCounts()
             by_name = kind_of(config).by_name
+            decode = decoder_of(config, decoders or {})
             decoder = Decoder(decode, counts, seed.value_names, by_name)
             clock = SourceClock(config, seed.clock, restamp, seed.first)
             self.lanes.append(Lane(config, deadline_ns, clock, decoder, counts))

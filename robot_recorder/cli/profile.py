@@ -30,6 +30,13 @@ def _add_namespace(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def _add_seconds(parser: argparse.ArgumentParser, when: str) -> None:
+    parser.add_argument(
+        "--seconds", type=number(1, 600, "of seconds"), default=_SECONDS, metavar="S",
+        help=f"how long to listen {when}; default: {_SECONDS:g}",
+    )  # fmt: skip
+
+
 def _add_check_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", help="YAML file, or the name of a shipped profile")
     parser.add_argument(
@@ -174,10 +181,7 @@ def _has_ros() -> bool:
 def _add_guess_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("episode", nargs="?", type=Path, help="bag directory or file")
     parser.add_argument("--live", action="store_true", help="guess from the running robot instead")
-    parser.add_argument(
-        "--seconds", type=number(1, 600, "of seconds"), default=_SECONDS, metavar="S",
-        help=f"how long to listen with --live; default: {_SECONDS:g}",
-    )  # fmt: skip
+    _add_seconds(parser, "with --live")
     _add_namespace(parser)
 
 
@@ -217,10 +221,7 @@ def _add_new_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--bag", type=Path, metavar="BAG", help="from a bag; asks if not given")
     parser.add_argument("--live", action="store_true", help="from the running robot")
-    parser.add_argument(
-        "--seconds", type=number(1, 600, "of seconds"), default=_SECONDS, metavar="S",
-        help=f"how long to listen before the guess; default: {_SECONDS:g}",
-    )  # fmt: skip
+    _add_seconds(parser, "before the guess")
     _add_namespace(parser)
 
 

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from robot_recorder.messages.decoders import Decoded
+from robot_recorder.messages.decoders import NO_VALUES, Decoded
 from robot_recorder.messages.definition import (
-    begins_with_header,
     parse_definition,
     short_name,
 )
@@ -16,11 +15,10 @@ from robot_recorder.messages.empty_message import empty_message, has_fixed_layou
 from robot_recorder.messages.installed_types import readable_definition
 from robot_recorder.messages.kinds import (
     CAMERA_INFO,
-    KINDS,
     MAP_IT,
-    NO_VALUES,
     UNKNOWN_KIND,
     Sort,
+    has_header,
     kind_of,
     lacks_values,
     needs_definition,
@@ -95,9 +93,7 @@ def checked_stream(stream: StreamConfig, installed: bool) -> CheckedStream:
 
 
 def _checked(stream: StreamConfig, definition: str) -> CheckedStream:
-    known = KINDS.get(stream.type)
-    header = known.has_header if known else begins_with_header(stream.type, definition)
-    reader = StampReader(stream, header, definition)
+    reader = StampReader(stream, has_header(stream.type, definition), definition)
     row = CheckedStream(stream, "", reader.text, reader=reader)
     names: tuple[str, ...] | None = None
     why = ""

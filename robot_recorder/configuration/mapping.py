@@ -31,7 +31,8 @@ _PATHS: dict[Meaning, tuple[str, ...]] = {
 }
 _NAMED = (Meaning.JOINT_STATE, Meaning.POSES, Meaning.NUMBERS)
 _TURNED = (Meaning.IMU, Meaning.POSE, Meaning.POSES)
-_UNIT_NS = {"s": NS_PER_S, "ms": NS_PER_MS, "us": 1000, "ns": 1}
+STAMP_UNITS_NS = {"s": NS_PER_S, "ms": NS_PER_MS, "us": 1000, "ns": 1}
+"""Length of the units that stamps in a field can have, ns."""
 _EXAMPLES = {
     Meaning.JOINT_STATE: "names: [...] and position: motor_state[0:29].q",
     Meaning.IMU: "orientation: imu.quaternion, order: wxyz, angular_velocity: imu.gyroscope",
@@ -218,9 +219,9 @@ def parse_stamp(entry: YamlMap) -> StampRule:
     found = entry.map("stamp")
     found.allow(("field", "unit", "bits"))
     path = _path(found, "field", found.text("field"))
-    unit = found.choice("unit", _UNIT_NS) if "unit" in found else ""
+    unit = found.choice("unit", STAMP_UNITS_NS) if "unit" in found else ""
     bits = found.number("bits", 0.0, most=64)
-    return StampRule(StampSource.FIELD, path, _UNIT_NS.get(unit, 0), int(bits or 0))
+    return StampRule(StampSource.FIELD, path, STAMP_UNITS_NS.get(unit, 0), int(bits or 0))
 
 
 def resolved_names(

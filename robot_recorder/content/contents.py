@@ -35,6 +35,7 @@ from robot_recorder.messages.decoders import Decoded
 from robot_recorder.messages.definition import parse_definition
 from robot_recorder.messages.kinds import (
     Sort,
+    has_header,
     kind_of,
     needs_definition,
     stream_decoder,
@@ -47,10 +48,10 @@ from robot_recorder.model.arrays import Floats, Int64s
 from robot_recorder.model.errors import BagError, ConfigError, DecodeError
 from robot_recorder.model.payloads import Messages, Payloads, Rows
 from robot_recorder.model.streams import NS_PER_S, Role, SourceClockKind, StreamConfig
-from robot_recorder.offline.definitions import bag_definitions
+from robot_recorder.offline.definitions import Definitions, bag_definitions
 from robot_recorder.offline.guess import DETAILS
 from robot_recorder.offline.guess_roles import guessed_role
-from robot_recorder.offline.plan import Plan, is_stamped, make_plan
+from robot_recorder.offline.plan import Plan, make_plan
 
 # Limits of receive time minus timestamp; beyond them the timestamp is from another clock.
 _BEFORE_NS, _AFTER_NS = 2 * NS_PER_S, NS_PER_S // 5
@@ -243,7 +244,7 @@ class Contents:
     first_s: float
     last_s: float
     plan: Plan | None
-    _definitions: dict[str, str]
+    _definitions: Definitions
     _streams: dict[str, StreamConfig]
     _problems: dict[str, str] = field(default_factory=dict)
 
@@ -263,7 +264,7 @@ class Contents:
             plan = make_plan(episode)
         except (ConfigError, BagError) as error:
             problems["plan"] = f"not aligned: {error}"
-        known = bag_definitions(path)
+        known = plan.definitions if plan else bag_definitions(path)
         streams = {s.name: s for s in plan.profile.streams} if plan else {}
         by_topic: dict[str, list[StreamConfig]] = {}
         for s in streams.values():
@@ -303,7 +304,7 @@ class Contents:
 
     def has_header(self, topic: Topic) -> bool:
         """Return whether the messages of a topic begin with a std_msgs/Header."""
-        return is_stamped(topic.type, self._definitions.get(topic.type, ""))
+        return has_header(topic.type, self._definitions.get(topic.type, ""))
 
     def batches(self, topics: Collection[Topic] | None = None) -> Iterator[ContentBatch]:
         """Read the bag once. Reading ends at damage, which is added to ``problems``.
@@ -342,7 +343,7 @@ class Contents:
             decode = AudioDecoder(topic.type, types, self._audio_format(topic))
         elif not needs_definition(as_stream) or definition:
             decode = stream_decoder(as_stream, definition)
-        reader = StampReader(as_stream, is_stamped(topic.type, definition), definition)
+        reader = StampReader(as_stream, has_header(topic.type, definition), definition)
         return _Reader(topic, _Times(self, stream, reader), decode)
 
     def _audio_format(self, topic: Topic) -> AudioFormat | None:

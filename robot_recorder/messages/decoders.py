@@ -41,7 +41,7 @@ class Decoded:
         note: a remark for people, such as why there are no values; empty: none.
         fixed: begin and end of the bytes that messages with the same spans have in common; None:
             all except stamp, spans and gaps.
-        absent: number in the bytes that stands for no value, which is NaN here; None: there is none.
+        absent: number in the bytes that stands for no value, which is NaN here; None: no number does.
     """
 
     names: tuple[str, ...]
@@ -59,11 +59,24 @@ _FIELDS = ("position", "velocity", "effort")
 _joint_sections: list[tuple[int, bytes, tuple[str, ...], _Gaps]] = []
 _SECTIONS = 8
 _tactile_names: dict[tuple[int, int, int, tuple[str, ...], bool], tuple[str, ...]] = {}
+NO_VALUES = "no values: "
+"""How a note begins that says why a stream or message has none."""
+NO_NUMBERS = f"{NO_VALUES}its messages have no numbers"
 _CACHE_LIMIT = 256  # layouts; a robot has few, but a fuzzer must not fill the memory
 UNNAMED = (
     "its messages name no joints, so they are numbered: let the driver fill name[], or set "
     "'names: [...]' in the profile"
 )
+
+
+def numbered(names: Sequence[str]) -> list[str]:
+    """Return names with a number at those that came before, such as ``left``, ``left#2``."""
+    seen: Counter[str] = Counter()
+    found = []
+    for name in names:
+        seen[name] += 1
+        found.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+    return found
 
 
 def _remember(cache: dict, key: object, value: _Value) -> _Value:  # type: ignore[type-arg]
@@ -176,12 +189,8 @@ class JointStates:
         if len(joints) == count or (joints and not count):
             if len(set(joints)) == len(joints):
                 return joints, ""
-            seen: Counter[str] = Counter()
-            unique = []
-            for joint in joints:
-                seen[joint] += 1
-                unique.append(joint if seen[joint] == 1 else f"{joint}#{seen[joint]}")
-            return tuple(unique), "its messages name a joint twice: the second one is named ...#2"
+            twice = "its messages name a joint twice: the second one is named ...#2"
+            return tuple(numbered(joints)), twice
         if not joints and len(self._names) == count:
             return self._names, ""
         numbers = tuple(map(str, range(count)))

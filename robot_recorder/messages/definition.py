@@ -196,7 +196,15 @@ def _built_in() -> dict[str, tuple[Field, ...]]:
 
 
 def begins_with_header(type_name: str, definition: str) -> bool:
-    """Return whether messages of a type begin with a std_msgs/Header; False: not readable."""
+    """Return whether messages of a type begin with a std_msgs/Header; False: not readable.
+
+    Args:
+        type_name: package/msg/Name.
+        definition: in ros2msg format or IDL.
+    """
+    idl = re.search(rf"struct\s+{type_name.rpartition('/')[2]}\s*\{{([^;]*);", definition)
+    if idl:  # the first member, after annotations
+        return "std_msgs::msg::Header" in idl[1]
     try:
         types = parse_definition(type_name, definition)
         fields = types[short_name(type_name)]

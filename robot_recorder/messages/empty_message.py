@@ -53,9 +53,7 @@ def has_fixed_layout(mapping: StreamMapping, type_name: str, types: MessageTypes
     """
     if mapping.each is not None or mapping.name_paths:
         return False
-    paths = [path for paths in mapping.fields.values() for path in paths]
-    paths += [path for pad in mapping.pads for path in (*pad.normal, *pad.shear)]
-    return all(_is_fixed(path, type_name, types) for path in paths)
+    return all(_is_fixed(path, type_name, types) for path in mapping.value_paths)
 
 
 def _is_fixed(path: FieldPath, type_name: str, types: MessageTypes) -> bool:

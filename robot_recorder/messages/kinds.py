@@ -13,9 +13,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
+from typing import Any
 
 from robot_recorder.messages.audio import AudioDecoder
 from robot_recorder.messages.decoders import (
+    NO_NUMBERS,
+    NO_VALUES,
     Decoded,
     JointStates,
     decode_imu,
@@ -25,7 +28,12 @@ from robot_recorder.messages.decoders import (
     decode_transform_stamped,
     decode_wrench,
 )
-from robot_recorder.messages.definition import carried_bytes, parse_definition, short_name
+from robot_recorder.messages.definition import (
+    begins_with_header,
+    carried_bytes,
+    parse_definition,
+    short_name,
+)
 from robot_recorder.messages.image_messages import COMPRESSED, RAW
 from robot_recorder.messages.mapped import MappedDecoder
 from robot_recorder.messages.point_cloud import decode_point_cloud
@@ -99,6 +107,7 @@ _JOINT_CHECKS = ("not_a_number", "frozen", "joint_jump", "joint_limits", "joint_
                  "tracking_lag", "tracking_error")  # fmt: skip
 _WRENCH_CHECKS = ("not_a_number", "frozen", "wrench_bias", "wrench_clipping", "wrench_spikes")
 _TACTILE_CHECKS = ("not_a_number", "frozen", "taxels_dead", "taxels_stuck", "taxels_saturated")
+_IMU_CHECKS = ("not_a_number", "frozen")
 _SHIPPED: dict[str, Kind] = {
     JOINT_STATE: Kind("joint state", Sort.JOINTS, _LINEAR, decode_joint_state, by_name=True,
                       checks=_JOINT_CHECKS),
@@ -109,8 +118,7 @@ _SHIPPED: dict[str, Kind] = {
     VIDEO: Kind("video", Sort.IMAGE, _NEAREST, None),
     FFMPEG: Kind("video packet", Sort.IMAGE, _NEAREST, None),
     CAMERA_INFO: Kind("camera info", Sort.OTHER, _NEAREST, None),
-    "sensor_msgs/msg/Imu": Kind("IMU", Sort.IMU, _SLERP, decode_imu,
-                                checks=("not_a_number", "frozen")),
+    "sensor_msgs/msg/Imu": Kind("IMU", Sort.IMU, _SLERP, decode_imu, checks=_IMU_CHECKS),
     "geometry_msgs/msg/PoseStamped": Kind("pose", Sort.POSE, _SLERP, decode_pose),
     "geometry_msgs/msg/TransformStamped": Kind(
         "transform", Sort.POSE, _SLERP, decode_transform_stamped),
@@ -126,13 +134,12 @@ def _paths(**fields: str) -> dict[str, tuple[FieldPath, ...]]:
     return {name: (parse_path(text),) for name, text in fields.items()}
 
 
-def _mapped(label: str, sort: Sort, policy: Policy, header: bool, mapping: StreamMapping) -> Kind:
+def _mapped(label: str, header: bool, mapping: StreamMapping, **changes: Any) -> Kind:
     """Return the row of a type that is read by its definition."""
-    return replace(KIND_OF_MEANING[mapping.meaning], label=label, sort=sort, default_policy=policy,
-                   has_header=header, mapping=mapping)  # fmt: skip
+    kind = KIND_OF_MEANING[mapping.meaning]
+    return replace(kind, label=label, has_header=header, mapping=mapping, **changes)
 
 
-_IMU_CHECKS = ("not_a_number", "frozen")
 KIND_OF_MEANING: dict[Meaning, Kind] = {
     Meaning.JOINT_STATE: Kind("joint state", Sort.JOINTS, _LINEAR, None, by_name=True,
                               checks=_JOINT_CHECKS),
@@ -173,42 +180,36 @@ def _named_poses(pose: str, names: str = "", each: str = "") -> StreamMapping:
 _SHIPPED |= {
     # The point that is due first: leader arms send trajectories of one point.
     "trajectory_msgs/msg/JointTrajectory": _mapped(
-        "joint trajectory", Sort.JOINTS, _LINEAR, True, _trajectory("joint_names", "points[0]")),
+        "joint trajectory", True, _trajectory("joint_names", "points[0]")),
     "control_msgs/msg/JointTrajectoryControllerState": _mapped(
-        "controller state", Sort.JOINTS, _LINEAR, True, _trajectory("joint_names", "feedback")),
+        "controller state", True, _trajectory("joint_names", "feedback")),
     "control_msgs/msg/GripperCommand": _mapped(
-        "gripper command", Sort.NUMBERS, _LINEAR, False,
-        _numbers(position="position", max_effort="max_effort")),
+        "gripper command", False, _numbers(position="position", max_effort="max_effort"),
+        default_policy=_LINEAR),
     "sensor_msgs/msg/MultiDOFJointState": _mapped(
-        "poses", Sort.POSE, _SLERP, True, _named_poses("transforms", "joint_names")),
-    "geometry_msgs/msg/PoseArray": _mapped(
-        "poses", Sort.POSE, _SLERP, True, _named_poses("poses")),
-    "tf2_msgs/msg/TFMessage": replace(
-        _mapped("transforms", Sort.POSE, _SLERP, False,
-                _named_poses("transform", "child_frame_id", "transforms")),
+        "poses", True, _named_poses("transforms", "joint_names")),
+    "geometry_msgs/msg/PoseArray": _mapped("poses", True, _named_poses("poses")),
+    "tf2_msgs/msg/TFMessage": _mapped(
+        "transforms", False, _named_poses("transform", "child_frame_id", "transforms"),
         stamp=StampRule(StampSource.FIELD, parse_path("transforms[0].header.stamp"))),
     "geometry_msgs/msg/Pose": _mapped(
-        "pose", Sort.POSE, _SLERP, False,
+        "pose", False,
         StreamMapping(Meaning.POSE, _paths(position="position", orientation="orientation"))),
     "nav_msgs/msg/Odometry": _mapped(
-        "odometry", Sort.POSE, _SLERP, True, StreamMapping(Meaning.POSE, _paths(
+        "odometry", True, StreamMapping(Meaning.POSE, _paths(
             pose="pose.pose", linear="twist.twist.linear", angular="twist.twist.angular"))),
     "geometry_msgs/msg/Wrench": _mapped(
-        "wrench", Sort.WRENCH, _LINEAR, False,
-        StreamMapping(Meaning.WRENCH, _paths(force="force", torque="torque"))),
+        "wrench", False, StreamMapping(Meaning.WRENCH, _paths(force="force", torque="torque"))),
     "geometry_msgs/msg/Twist": _mapped(
-        "twist", Sort.NUMBERS, _LINEAR, False,
-        StreamMapping(_TWIST, _paths(linear="linear", angular="angular"))),
+        "twist", False, StreamMapping(_TWIST, _paths(linear="linear", angular="angular"))),
     "geometry_msgs/msg/TwistStamped": _mapped(
-        "twist", Sort.NUMBERS, _LINEAR, True, StreamMapping(_TWIST, _paths(twist="twist"))),
+        "twist", True, StreamMapping(_TWIST, _paths(twist="twist"))),
     "geometry_msgs/msg/PointStamped": _mapped(
-        "point", Sort.NUMBERS, _LINEAR, True, _numbers("m", position="point")),
+        "point", True, _numbers("m", position="point"), default_policy=_LINEAR),
     "sensor_msgs/msg/Joy": _mapped(
-        "joystick", Sort.NUMBERS, _NEAREST, True, _numbers("1", axes="axes", buttons="buttons")),
-    "sensor_msgs/msg/Range": _mapped(
-        "range", Sort.NUMBERS, _NEAREST, True, _numbers("m", range="range")),
-    **{f"std_msgs/msg/{name}": _mapped("number", Sort.NUMBERS, _NEAREST, False,
-                                       _numbers(data="data"))
+        "joystick", True, _numbers("1", axes="axes", buttons="buttons")),
+    "sensor_msgs/msg/Range": _mapped("range", True, _numbers("m", range="range")),
+    **{f"std_msgs/msg/{name}": _mapped("number", False, _numbers(data="data"))
        for name in ("Float64", "Float32", "Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16",
                     "UInt32", "UInt64", "Bool", "Float64MultiArray", "Float32MultiArray",
                     "Int32MultiArray", "Int16MultiArray", "UInt16MultiArray")},
@@ -264,6 +265,17 @@ def sort_of(type_name: str) -> Sort:
     return KINDS.get(type_name, UNKNOWN_KIND).sort
 
 
+def has_header(type_name: str, definition: str) -> bool:
+    """Return whether messages of a type begin with a std_msgs/Header, or a timestamp like it.
+
+    Args:
+        type_name: package/msg/Name.
+        definition: of a type that is not known; in ros2msg format or IDL.
+    """
+    known = KINDS.get(type_name)
+    return known.has_header if known else begins_with_header(type_name, definition)
+
+
 def needs_definition(stream: StreamConfig) -> bool:
     """Return whether a stream's values are read by the definition of its message type."""
     kind = kind_of(stream)
@@ -278,7 +290,7 @@ def values_problem(stream: StreamConfig, definition: str) -> str:
         definition: of its message type; empty: unknown.
     """
     if not definition:
-        return f"no values: {stream.type} is not understood, and is not defined readably"
+        return f"{NO_VALUES}{stream.type} is not understood, and is not defined readably"
     kind = kind_of(stream)
     if kind.mapping is not None:
         return ""
@@ -289,16 +301,14 @@ def values_problem(stream: StreamConfig, definition: str) -> str:
             return ""
         problem = types.problem(short_name(stream.type))
     except ConfigError as error:
-        return f"no values: {error}"
+        return f"{NO_VALUES}{error}"
     if problem:
-        return f"no values: {problem}"
+        return f"{NO_VALUES}{problem}"
     name = carried_bytes(stream.type, types)
-    return f"no values: {stream.type} carries bytes ({name})" if name else ""
+    return f"{NO_VALUES}{stream.type} carries bytes ({name})" if name else ""
 
 
 _MEDIA = re.compile(r"image|picture|video|audio|sound|cloud|string|text|compressed|packet", re.I)
-NO_VALUES = "no values: "
-_NO_NUMBERS = f"{NO_VALUES}its messages have no numbers"
 
 
 def lacks_values(stream: StreamConfig, why: str) -> bool:
@@ -314,7 +324,7 @@ def lacks_values(stream: StreamConfig, why: str) -> bool:
     wanted = (
         stream.required and stream.role is not Role.CONTEXT and stream.policy is not Policy.NONE
     )
-    told = why.startswith(NO_VALUES) and why != _NO_NUMBERS
+    told = why.startswith(NO_VALUES) and why != NO_NUMBERS
     return wanted and told and not _MEDIA.search(stream.type.rpartition("/")[2])
 
 
@@ -322,6 +332,21 @@ MAP_IT = (
     "map its fields with 'as' and 'map' in the profile; robot-recorder profile guess proposes how"
 )
 """What to do about a stream that lacks values."""
+
+
+def decoder_of(
+    stream: StreamConfig, decoders: Mapping[str, Callable[[bytes], Decoded]]
+) -> Callable[[bytes], Decoded] | None:
+    """Return the decoder of a stream: its own, if it needs no definition; None: it has no values.
+
+    Args:
+        stream: its entry in the profile.
+        decoders: by stream name, of streams that are read by a definition.
+    """
+    decode = decoders.get(stream.name)
+    if decode is None and not needs_definition(stream):
+        decode = stream_decoder(stream)
+    return decode
 
 
 def stream_decoder(stream: StreamConfig, definition: str = "") -> Callable[[bytes], Decoded] | None:

@@ -6,7 +6,6 @@ offsets and are read as arrays, for a fraction of the cost.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -14,7 +13,13 @@ from itertools import chain, islice
 import numpy as np
 
 from robot_recorder.messages.cdr import NumberSpan
-from robot_recorder.messages.decoders import UNNAMED, Decoded
+from robot_recorder.messages.decoders import (
+    NO_NUMBERS,
+    NO_VALUES,
+    UNNAMED,
+    Decoded,
+    numbered,
+)
 from robot_recorder.messages.definition import (
     BYTES,
     PRIMITIVES,
@@ -23,10 +28,10 @@ from robot_recorder.messages.definition import (
     MessageTypes,
     short_name,
 )
-from robot_recorder.messages.places import Leaf, ValuePlace, Walker
+from robot_recorder.messages.places import START, Leaf, ValuePlace, Walker
 from robot_recorder.model.arrays import Bytes
 from robot_recorder.model.errors import ConfigError, DecodeError
-from robot_recorder.model.mapping import OPEN_END, FieldPath, Meaning, Pad, StreamMapping
+from robot_recorder.model.mapping import OPEN_END, FieldPath, Meaning, Pad, Step, StreamMapping
 from robot_recorder.model.units import JointUnit, unit_of
 
 MOST_VALUES = 4000  # of a mapping
@@ -219,21 +224,22 @@ class MappedDecoder:
                 _MappedMessage(walker, self._type, mapping, self._units), values
             )
         if len(values.places) > MOST_VALUES:
-            values = _FoundValues(notes=[f"no values: it has more than {MOST_VALUES} numbers"])
+            values = _FoundValues(notes=[f"{NO_VALUES}it has more than {MOST_VALUES} numbers"])
         return Arrangement(walker, values, mapping.absent if mapping is not None else None)
 
     def _every_number(self, walker: Walker, values: _FoundValues) -> None:
         unit = self._units[0] if self._units else None
         label, factor = (unit.unit, unit.factor) if unit else ("?", 1.0)
-        found = list(islice(_all(walker, Leaf(self._type, 4), ""), _MOST_NUMBERS + 1))
+        found = list(islice(_all(walker, Leaf(self._type, START), ""), _MOST_NUMBERS + 1))
         if len(found) > _MOST_NUMBERS:
             values.notes.append(
-                f"no values: more than {_MOST_NUMBERS} numbers in a {self._type}: map those that count"
+                f"{NO_VALUES}more than {_MOST_NUMBERS} numbers in a {self._type}: "
+                "map those that count"
             )
             return
         values.add((f"{name} ({label})" for name, _ in found), [p for _, p in found], factor)
         if not found:
-            values.notes.append("no values: its messages have no numbers")
+            values.notes.append(NO_NUMBERS)
 
 
 def _all(walker: Walker, leaf: Leaf, path: str) -> Iterator[tuple[str, ValuePlace]]:
@@ -262,8 +268,8 @@ class _MappedMessage:
 
     def leaves(self, paths: Iterable[FieldPath], at: Leaf | None = None) -> list[Leaf]:
         """Return what some paths reach, one after the other, from the message or an element."""
-        start = at or Leaf(self.type, 4)
-        return [leaf for path in paths for leaf in self.walker.leaves(path, start.type, start.at)]
+        start = at or Leaf(self.type, START)
+        return [leaf for path in paths for leaf in self.walker.leaves(path, start)]
 
     def numbers(self, name: str, at: Leaf | None = None) -> list[ValuePlace]:
         """Return the numbers of a field of the mapping."""
@@ -273,12 +279,16 @@ class _MappedMessage:
         """Return the numbers that some paths reach."""
         return list(chain.from_iterable(map(self.walker.numbers, self.leaves(paths, at))))
 
-    def names(self, at: Leaf | None = None) -> list[str]:
+    def names(self) -> list[str]:
         """Return the names of the mapping, or those in the message."""
         if self.mapping.names:
             return list(self.mapping.names)
-        found = [self.walker.text(leaf) for leaf in self.leaves(self.mapping.name_paths, at)]
-        return [self.mapping.rename.get(name, name) for name in found]
+        return [self.mapping.rename.get(text, text) for text in self.texts([None])]
+
+    def texts(self, places: Iterable[Leaf | None]) -> list[str]:
+        """Return the names in some elements, or in the message (None), as they are sent."""
+        leaves = [leaf for at in places for leaf in self.leaves(self.mapping.name_paths, at)]
+        return [self.walker.text(leaf) for leaf in leaves]
 
     def elements(self) -> list[Leaf]:
         """Return the elements of ``each``."""
@@ -311,12 +321,7 @@ def _unique(names: list[str], values: _FoundValues) -> list[str]:
     if len(set(names)) == len(names):
         return names
     values.notes.append("its messages have a name twice: the second one is named ...#2")
-    seen: Counter[str] = Counter()
-    found = []
-    for name in names:
-        seen[name] += 1
-        found.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
-    return found
+    return numbered(names)
 
 
 def _vector(
@@ -324,15 +329,14 @@ def _vector(
     values: _FoundValues,
     name: str,
     unit: str,
-    count: int = 3,
     factor: float = 1.0,
 ) -> None:
     """Read x, y and z of one field, if the mapping has it."""
     places = source.numbers(name)
     if not places:
         return
-    if len(places) != count:
-        raise DecodeError(f"{name} has {len(places)} numbers, not {count}: correct the mapping")
+    if len(places) != 3:
+        raise DecodeError(f"{name} has {len(places)} numbers, not 3: correct the mapping")
     values.add((f"{name}/{axis} ({unit})" for axis in _AXES), places, factor)
 
 
@@ -421,9 +425,7 @@ def _read_pose(source: _MappedMessage, values: _FoundValues) -> None:
 def _read_poses(source: _MappedMessage, values: _FoundValues) -> None:
     if source.mapping.each is not None:
         elements = source.elements()
-        texts = [source.walker.text(leaf) for element in elements
-                 for leaf in source.leaves(source.mapping.name_paths, element)]  # fmt: skip
-        names = [source.mapping.rename.get(text, text) for text in texts]
+        names = [source.mapping.rename.get(text, text) for text in source.texts(elements)]
         bodies = [_pose_places(source, element) for element in elements]
     else:
         leaves = source.leaves(source.mapping.fields["pose"])
@@ -444,8 +446,7 @@ def _read_tactile(source: _MappedMessage, values: _FoundValues) -> None:
         return
     pad = source.mapping.pads[0]
     elements = source.elements()
-    names = [source.walker.text(leaf) for element in elements
-             for leaf in source.leaves(source.mapping.name_paths, element)]  # fmt: skip
+    names = source.texts(elements)
     names = _unique(names or [str(n) for n in range(len(elements))], values)
     for name, element in zip(names, elements):
         _add_pad(source, values, pad, source.mapping.rename.get(name, name), element)
@@ -508,20 +509,12 @@ def check_mapping(mapping: StreamMapping, type_name: str, types: MessageTypes) -
         ConfigError: it has not; the message names the field and those that there are.
     """
     start = type_name
-    whole = [*mapping.name_paths] if mapping.each is None else []
-    inner: list[FieldPath] = [] if mapping.each is None else [*mapping.name_paths]
-    own = [path for paths in mapping.fields.values() for path in paths]
-    own += [path for pad in mapping.pads for path in (*pad.normal, *pad.shear)]
-    if mapping.each is None:
-        whole += own
-    else:
-        inner += own
+    if mapping.each is not None:
         start = reached_type(mapping.each, type_name, types)
         if start in PRIMITIVES or start in TEXTS:
             raise ConfigError(f"'{mapping.each.text}' must reach messages, {start} has no fields")
-    for paths, begin in ((whole, type_name), (inner, start)):
-        for path in paths:
-            reached_type(path, begin, types)
+    for path in (*mapping.name_paths, *mapping.value_paths):
+        reached_type(path, start, types)
 
 
 def reached_type(path: FieldPath, type_name: str, types: MessageTypes) -> str:
@@ -536,7 +529,7 @@ def reached_type(path: FieldPath, type_name: str, types: MessageTypes) -> str:
         if (step.index is not None or step.key) and not many:
             raise ConfigError(f"'{path.text}': {step.names[0]} of {type_name} is no array")
         if many and step.index is not None:
-            _check_index(path, step.names[0], type_name, types)
+            _check_index(path, step, type_name, types)
         if step.key and inner in PRIMITIVES:
             if not _field_type(path, step.key, type_name, types)[1]:
                 raise ConfigError(f"'{path.text}': {step.key} of {type_name} is no array")
@@ -560,10 +553,10 @@ def _field_type(
     return members[name].type, members[name].many
 
 
-def _check_index(path: FieldPath, name: str, type_name: str, types: MessageTypes) -> None:
-    """Check an index against an array of fixed size."""
+def _check_index(path: FieldPath, step: Step, type_name: str, types: MessageTypes) -> None:
+    """Check the index of a step against an array of fixed size."""
+    name = step.names[0]
     member = next(m for m in types[type_name] if m.name == name)
-    step = next(s for s in path.steps if name in s.names)
     for first, end in step.index or ():
         last = first if end is None else end - 1
         if member.size is not None and end != OPEN_END and last >= member.size:

@@ -20,7 +20,8 @@ from robot_recorder.model.errors import DecodeError
 from robot_recorder.model.mapping import OPEN_END, FieldPath, Step
 
 _WCHAR_BYTES = 4
-_START = 4  # bytes before the first field, which alignment is counted from
+START = 4
+"""Bytes of a message before its first field, which alignment is counted from."""
 
 
 class ValuePlace(NamedTuple):
@@ -57,7 +58,7 @@ class Walker:
         Raises:
             DecodeError: the message is too short, or in an encoding other than plain CDR.
         """
-        if len(self.data) < _START:
+        if len(self.data) < START:
             raise DecodeError(f"{len(self.data)} bytes are too few for a CDR message")
         if self.data[1] > 1 or self.data[0]:
             raise DecodeError(
@@ -68,15 +69,13 @@ class Walker:
         self._u32 = struct.Struct(self.order + "I")
         self.fixed.append((0, 2))
 
-    def leaves(self, path: FieldPath, type_name: str, at: int = _START) -> list[Leaf]:
-        """Return what a path reaches in the message at ``at``, in order; empty: it is absent.
+    def leaves(self, path: FieldPath, message: Leaf) -> list[Leaf]:
+        """Return what a path reaches in a message, in order; empty: it is absent.
 
         Raises:
             DecodeError: the message ends too early, or has too few elements for an index.
         """
-        found: list[Leaf] = []
-        self._follow(type_name, at, path.steps, found)
-        return found
+        return self._reached(message, path.steps)
 
     def numbers(self, leaf: Leaf) -> Iterator[ValuePlace]:
         """Yield all numbers of a leaf, those of a message in the order of its fields."""
@@ -144,8 +143,8 @@ class Walker:
             starts: Sequence[int] = [self._aligned(member.type, start)]
             if member.many:
                 starts, _ = self._elements(member, start)
-                if step.key and member.type in PRIMITIVES:
-                    starts = self._beside(Leaf(type_name, at), step, starts)
+                if step.key:
+                    starts = self._named(Leaf(type_name, at), step, member, starts)
                 starts = self._chosen(step, member, starts)
             for one in starts:
                 if rest:
@@ -153,17 +152,28 @@ class Walker:
                 else:
                     found.append(Leaf(member.type, one))
 
-    def _beside(self, message: Leaf, step: Step, starts: Sequence[int]) -> Sequence[int]:
-        """Return the numbers whose place in the array beside them has the wanted text.
+    def _named(
+        self, message: Leaf, step: Step, member: Field, starts: Sequence[int]
+    ) -> Sequence[int]:
+        """Return the elements with the wanted text: in them, or of numbers in the array beside.
 
         Raises:
-            DecodeError: the arrays have different lengths.
+            DecodeError: the array beside has another length.
         """
-        keys: list[Leaf] = []
-        self._follow(message.type, message.at, (Step((step.key,)),), keys)
+        if member.type not in PRIMITIVES:
+            key = tuple(Step((name,)) for name in step.key.split("."))
+            own = [(start, self._reached(Leaf(member.type, start), key)) for start in starts]
+            return [at for at, keys in own if keys and self.text(keys[0]) == step.value]
+        keys = self._reached(message, (Step((step.key,)),))
         if len(keys) != len(starts):
             raise DecodeError(f"{len(keys)} {step.key} for {len(starts)} {step.names[0]}")
         return [at for at, key in zip(starts, keys) if self.text(key) == step.value]
+
+    def _reached(self, message: Leaf, steps: tuple[Step, ...]) -> list[Leaf]:
+        """Return the leaves that the steps reach from a message."""
+        found: list[Leaf] = []
+        self._follow(message.type, message.at, steps, found)
+        return found
 
     def _member(self, type_name: str, name: str, at: int) -> tuple[Field, int]:
         """Return a field and where it begins, before its alignment."""
@@ -174,17 +184,6 @@ class Walker:
         raise DecodeError(f"{type_name} has no field {name}")
 
     def _chosen(self, step: Step, member: Field, starts: Sequence[int]) -> Sequence[int]:
-        if step.key:
-            if member.type in PRIMITIVES:
-                return starts  # ``_beside`` has chosen them
-            key = tuple(Step((name,)) for name in step.key.split("."))
-            kept = []
-            for start in starts:
-                leaves: list[Leaf] = []
-                self._follow(member.type, start, key, leaves)
-                if leaves and self.text(leaves[0]) == step.value:
-                    kept.append(start)
-            return kept
         if step.index is None:
             return starts
         chosen: list[int] = []
@@ -244,22 +243,6 @@ class Walker:
         """Return where a field ends."""
         if not member.many:
             return self._skip_one(member.type, self._aligned(member.type, at))
-        if member.type in PRIMITIVES or member.type in TEXTS:
-            count = member.size
-            if count is None:
-                at = _up(at, 4)
-                count = self._length(at)
-                at += 4
-            if member.type in PRIMITIVES:
-                size = PRIMITIVES[member.type][1]
-                at = _up(at, size) + size * count if count else at
-                self._need(at)
-                return at
-            if count > len(self.data):
-                raise DecodeError(f"{count} texts of {member.name} do not fit into the message")
-            for _ in range(count):
-                at = self._skip_one(member.type, _up(at, 4))
-            return at
         return self._elements(member, at)[1]
 
     def _skip_one(self, type_name: str, at: int) -> int:
@@ -270,7 +253,7 @@ class Walker:
             size = self._length(at)
             end = at + 4 + size * (_WCHAR_BYTES if type_name == "wstring" else 1)
         else:
-            fixed = fixed_size(self.types, type_name, (at - _START) % 8)
+            fixed = fixed_size(self.types, type_name, (at - START) % 8)
             if fixed is None:
                 for member in self.types[type_name]:
                     at = self._skip(member, at)
@@ -308,4 +291,4 @@ def fixed_size(types: MessageTypes, type_name: str, phase: int) -> int | None:
 
 def _up(at: int, size: int) -> int:
     """Return the next aligned offset."""
-    return at + (-(at - _START)) % size
+    return at + (-(at - START)) % size

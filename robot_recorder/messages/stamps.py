@@ -22,8 +22,8 @@ from robot_recorder.messages.mapped import (
     reached_type,
     read_arrangement,
 )
-from robot_recorder.messages.places import Walker
-from robot_recorder.model.arrays import Bytes, Int64s
+from robot_recorder.messages.places import START, Leaf, Walker
+from robot_recorder.model.arrays import Bools, Bytes, Int64s
 from robot_recorder.model.errors import ConfigError, DecodeError
 from robot_recorder.model.mapping import StampRule, StampSource
 from robot_recorder.model.payloads import Payloads
@@ -42,6 +42,7 @@ class StampReader:
 
     Attributes:
         text: where they come from, for people.
+        has_header: whether stamps are read from headers.
         used: number of samples by where their stamp came from.
     """
 
@@ -62,9 +63,9 @@ class StampReader:
             rule = usual
         self._rule = rule
         self._device = stream.clock is SourceClockKind.DEVICE
-        self._header = has_header and rule.source in (StampSource.AUTO, StampSource.HEADER)
+        self.has_header = has_header and rule.source in (StampSource.AUTO, StampSource.HEADER)
         # Another clock than the device's would not help to know the device's.
-        mixed = self._device and self._header
+        mixed = self._device and self.has_header
         self._source = rule.source in (StampSource.AUTO, StampSource.SOURCE) and not mixed
         self.used: Counter[str] = Counter()
         self._field: _FieldStamps | None = None
@@ -73,32 +74,28 @@ class StampReader:
             self._field = _FieldStamps(rule, stream.type, types)
         if rule.source is StampSource.HEADER and not has_header:
             raise ConfigError(f"stream '{stream.name}': {stream.type} has no header to stamp it")
-        if self._device and not (self._header or self._field or rule.source is StampSource.SOURCE):
+        if self._device and not (
+            self.has_header or self._field or rule.source is StampSource.SOURCE
+        ):
             raise ConfigError(
                 f"stream '{stream.name}': 'clock: device' needs stamps of the device: {stream.type} "
                 "has no header; name its field with 'stamp: {field: ..., unit: ms}', say "
                 "'stamp: source' if DDS stamps it on the device, or remove 'clock: device'"
             )
-        self.text = rule.path.text if rule.path else HEADER if self._header else (
+        self.text = rule.path.text if rule.path else HEADER if self.has_header else (
             SOURCE if self._source else RECEIPT)  # fmt: skip
-
-    @property
-    def has_header(self) -> bool:
-        """Return whether stamps are read from headers."""
-        return self._header
 
     def one(self, data: bytes, send_ns: int, receive_ns: int) -> int:
         """Return the stamp of a message, ns, source clock; 0: it has none."""
         if self._field is not None:
             return self._field.one(data, receive_ns)
-        if self._header and len(data) >= HEAD and (stamp_ns := header_stamp_ns(data)):
+        if self.has_header and len(data) >= HEAD and (stamp_ns := header_stamp_ns(data)):
             return stamp_ns
         if not self._source:
             return 0
         if self._device:
             return send_ns
-        late_ns = receive_ns - send_ns
-        return send_ns if -_MOST_AHEAD_NS <= late_ns <= _MOST_DELAY_NS and late_ns else 0
+        return send_ns if _agrees(receive_ns - send_ns) else 0
 
     def read(
         self,
@@ -121,12 +118,9 @@ class StampReader:
             self.used[RECEIPT] += int((stamps == 0).sum())
             return stamps
         stamps = np.zeros(len(receives), dtype=np.int64)
-        if self._header:
-            heads = (
-                head_rows([payloads[n][:HEAD] for n in range(len(payloads))])
-                if heads is None
-                else heads
-            )
+        if self.has_header:
+            if heads is None:
+                heads = head_rows([payloads[n][:HEAD] for n in range(len(payloads))])
             stamps = header_stamps_ns(heads)
             without = stamps == 0
             self.used[HEADER] += int(len(stamps) - without.sum())
@@ -138,14 +132,24 @@ class StampReader:
         """Fill in the stamps of messages without one in their header."""
         without = stamps == 0
         if self._source:
-            late = receives - sends
-            near = (late >= -_MOST_AHEAD_NS) & (late <= _MOST_DELAY_NS) & (late != 0)
-            known = without & ((sends != 0) if self._device else near)
+            known = without & ((sends != 0) if self._device else _agrees(receives - sends))
             stamps = np.where(known, sends, stamps)
             self.used[SOURCE] += int(known.sum())
             without &= ~known
         self.used[RECEIPT] += int(without.sum())
         return stamps
+
+
+def _agrees(late_ns: int | Int64s) -> bool | Bools:
+    """Return whether a send time agrees with the receipt; as it, it says nothing.
+
+    Args:
+        late_ns: receipt minus send time, ns, one or int64[n].
+    """
+    agrees: bool | Bools = (
+        (late_ns >= -_MOST_AHEAD_NS) & (late_ns <= _MOST_DELAY_NS) & (late_ns != 0)
+    )
+    return agrees
 
 
 class _FieldStamps:
@@ -168,7 +172,7 @@ class _FieldStamps:
 
     def _arranged(self, data: bytes) -> Arrangement:
         walker = Walker(self._types, data)
-        leaves = walker.leaves(self._path, self._type)
+        leaves = walker.leaves(self._path, Leaf(self._type, START))
         if not leaves:
             raise DecodeError(f"'{self._path.text}' is absent")
         return read_arrangement(walker, list(walker.numbers(leaves[0])))
@@ -188,40 +192,29 @@ class _FieldStamps:
     def many(self, payloads: Payloads, receives: Int64s) -> Int64s:
         """Return the stamps of messages, int64[n], ns; 0: none."""
         messages = [payloads[n] for n in range(len(payloads))]
-        numbers = self._alike(messages)
+        numbers, every = self._alike(messages), receives.tolist()
         if numbers is not None:
-            return self._stamps(numbers, receives)
-        every = zip(messages, receives.tolist())
-        return np.array([self.one(data, receive_ns) for data, receive_ns in every], dtype=np.int64)
+            stamps = [self._stamp([one], receive_ns) for one, receive_ns in zip(numbers, every)]
+        else:
+            stamps = [self.one(data, receive_ns) for data, receive_ns in zip(messages, every)]
+        return np.array(stamps, dtype=np.int64)
 
-    def _alike(self, messages: list[bytes]) -> Int64s | None:
-        """Return a whole number at a fixed place of all messages; None: it is not that simple."""
+    def _alike(self, messages: list[bytes]) -> list[float] | None:
+        """Return the number at a fixed place of all messages; None: it is not that simple."""
         try:
             arrangement = self._cache.of(messages[0])
         except (DecodeError, IndexError):
             return None
         (start, length, kind, _), *others = arrangement.spans
-        if others or length > 1 or kind.kind == "f" or len(arrangement.ranges) > 1:
+        if others or length > 1 or len(arrangement.ranges) > 1:
             return None  # the place may be another one in the next message
         head, end = messages[0][:2], start + kind.itemsize
         found = [data[start:end] for data in messages if data.startswith(head)]
         whole = b"".join(found)
         if len(found) < len(messages) or len(whole) != kind.itemsize * len(found):
             return None
-        numbers = np.frombuffer(whole, kind)
-        return numbers.astype(np.int64) if int(numbers.max()) < 1 << 62 else None
-
-    def _stamps(self, numbers: Int64s, receives: Int64s) -> Int64s:
-        """Return ``_stamp`` of many whole numbers."""
-        unit_ns = self._rule.unit_ns
-        large = np.abs(numbers) >= (1 << 62) // unit_ns
-        stamps = np.where(large, 0, numbers) * unit_ns
-        if self._bits and self._bits < 64:
-            turn_ns = unit_ns << self._bits
-            if turn_ns < 1 << 62:
-                away = (stamps - receives + turn_ns // 2) % turn_ns - turn_ns // 2
-                return np.where(large, 0, receives + away)
-        return np.where(large, 0, stamps)
+        numbers: list[float] = np.frombuffer(whole, kind).tolist()
+        return numbers
 
     def _stamp(self, numbers: list[float], receive_ns: int) -> int:
         if not self._rule.unit_ns:

@@ -167,7 +167,7 @@ class StreamMapping:
         wxyz: whether quaternions begin with w.
         unit: unit of the values after multiplication with ``factor``; empty: the usual one.
         factor: factor of the values.
-        absent: number in a message that means that there is no value; None: there is none.
+        absent: number in a message that means that there is no value; None: no number does.
     """
 
     meaning: Meaning
@@ -181,3 +181,9 @@ class StreamMapping:
     unit: str = ""
     factor: float = 1.0
     absent: float | None = None
+
+    @property
+    def value_paths(self) -> list[FieldPath]:
+        """Return the paths of all values."""
+        paths = [path for paths in self.fields.values() for path in paths]
+        return paths + [path for pad in self.pads for path in (*pad.normal, *pad.shear)]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from robot_recorder.messages.definition import begins_with_header
 from robot_recorder.messages.installed_types import readable_definition
 from robot_recorder.messages.kinds import (
-    KINDS,
+    has_header,
     needs_definition,
     stream_decoder,
     values_problem,
@@ -26,9 +25,7 @@ def live_stream(ingest: Ingest, stream: StreamConfig) -> LiveStream:
     try:
         channel = ingest.subscribe(stream.topic, stream.type, stream.qos)
         definition = readable_definition(stream.type)
-        known = KINDS.get(stream.type)
-        header = known.has_header if known else begins_with_header(stream.type, definition)
-        reader = StampReader(stream, header, definition)
+        reader = StampReader(stream, has_header(stream.type, definition), definition)
         if stream.policy is Policy.NONE or not needs_definition(stream):
             return LiveStream(channel, stream, reader)
         if problem := values_problem(stream, definition):

@@ -13,7 +13,7 @@ import numpy as np
 
 from robot_recorder.clocks.source_clock import SourceClock
 from robot_recorder.episodes.episode import Episode
-from robot_recorder.messages.kinds import Sort, kind_of, needs_definition, stream_decoder
+from robot_recorder.messages.kinds import Sort, decoder_of, kind_of
 from robot_recorder.messages.video_messages import VIDEO_TYPES, video_packet
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.model.streams import NS_PER_MS, StreamConfig
@@ -103,9 +103,7 @@ def _reader(stream: StreamConfig, plan: Plan) -> Callable[[bytes], np.ndarray] |
         return _VideoReader(stream.type)
     if kind_of(stream).sort is Sort.IMAGE:
         return partial(_picture, stream.type)
-    decode = plan.decoders.get(stream.name)
-    if decode is None and not needs_definition(stream):
-        decode = stream_decoder(stream)
+    decode = decoder_of(stream, plan.decoders)
     if decode is None:
         return None
     telling: dict[tuple[str, ...], list[int]] = {}

@@ -11,7 +11,7 @@ from rosbags.interfaces import Nodetype
 from rosbags.typesys import Stores, get_types_from_idl, get_typestore
 
 from robot_recorder.bags.bag import opened
-from robot_recorder.messages.decoders import Decoded
+from robot_recorder.messages.decoders import NO_VALUES, Decoded
 from robot_recorder.messages.definition import (
     Field,
     MessageTypes,
@@ -48,11 +48,9 @@ def bag_definitions(path: Path) -> dict[str, str]:
 def _readable(type_name: str, definition: str, encoding: str) -> str:
     """Return a complete definition; empty: unknown."""
     try:
-        types = _usual_types()
-        if definition and encoding == "ros2idl":
-            types = types.with_types(_converted(get_types_from_idl(definition)))
-        elif definition:
-            types = types.with_types(parse_definition(type_name, definition).types)
+        types = _own_types(type_name, definition, encoding)
+        if types.problem(short_name(type_name)):
+            types = _usual_types().with_types(types.types)
         if short_name(type_name) not in types:
             return ""
         return definition_text(type_name, types)
@@ -60,9 +58,18 @@ def _readable(type_name: str, definition: str, encoding: str) -> str:
         return definition if encoding != "ros2idl" else ""  # ``values_problem`` says what is wrong
 
 
+def _own_types(type_name: str, definition: str, encoding: str) -> MessageTypes:
+    """Return the types that a bag defines."""
+    if not definition:
+        return MessageTypes({})
+    if encoding == "ros2idl":
+        return MessageTypes(_converted(get_types_from_idl(definition)))
+    return parse_definition(type_name, definition)
+
+
 @cache
 def _usual_types() -> MessageTypes:
-    """Return the standard types, for bags that do not define their types."""
+    """Return the standard types, for bags that do not define all their types."""
     return MessageTypes(_converted(get_typestore(Stores.ROS2_JAZZY).fielddefs))
 
 
@@ -106,7 +113,7 @@ def decoders_of(
         try:
             decoder = stream_decoder(stream, definition)
         except ConfigError as error:
-            why[stream.name] = f"no values: {error}"
+            why[stream.name] = f"{NO_VALUES}{error}"
         else:
             if decoder is not None:
                 found[stream.name] = decoder

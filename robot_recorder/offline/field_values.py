@@ -21,7 +21,7 @@ from robot_recorder.messages.definition import (
     short_name,
 )
 from robot_recorder.messages.mapped import MOST_VALUES, MappedDecoder
-from robot_recorder.messages.places import Walker
+from robot_recorder.messages.places import START, Leaf, Walker
 from robot_recorder.model.errors import ConfigError, DecodeError
 from robot_recorder.model.mapping import Meaning, StreamMapping, parse_path
 
@@ -228,9 +228,9 @@ def _parts(
     for data in messages:
         try:
             walker = Walker(types, data)
-            elements = walker.leaves(parse_path(one.parent), type_name)[:MOST_VALUES]
+            elements = walker.leaves(parse_path(one.parent), Leaf(type_name, START))[:MOST_VALUES]
             path = parse_path(one.name)
-            return tuple(len(walker.leaves(path, e.type, e.at)) for e in elements)
+            return tuple(len(walker.leaves(path, e)) for e in elements)
         except DecodeError:
             continue
     return ()
@@ -261,7 +261,7 @@ def _texts(
     for data in messages:
         try:
             walker = Walker(types, data)
-            leaves = walker.leaves(parse_path(one.path), type_name)
+            leaves = walker.leaves(parse_path(one.path), Leaf(type_name, START))
             if len(leaves) > MOST_VALUES:
                 return ()
             return tuple(walker.text(leaf) for leaf in leaves)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +16,7 @@ from robot_recorder.offline.guess_names import (
     numbers_as_names,
     sibling_names,
 )
+from robot_recorder.offline.guessed_stream import GuessedStream, suffix_of
 
 # The most telling first.
 _WORDS: dict[str, tuple[str, ...]] = {
@@ -52,38 +51,11 @@ _MOST_REAL = 1e6  # a larger position stands for something else
 _MOST_ANGLE = 2 * math.pi * 1.05
 
 
-@dataclass
-class GuessedJoints:
-    """Joints whose values are in fields of one message, or in those of the elements of an array.
-
-    Attributes:
-        map: mapping to a joint state.
-        suffix: for the name of the stream.
-        remarks: by key.
-        unit: of the positions; empty: rad.
-        paths: of the fields.
-        named: path of the names; empty: none.
-        index: of the elements of the array that unnamed joints are; empty: all.
-        elements: length of that array; 0: unknown.
-        made_up: whether the names of the joints are.
-    """
-
-    map: dict[str, Any]
-    suffix: str
-    remarks: dict[str, list[str]] = field(default_factory=dict)
-    unit: str = ""
-    paths: set[str] = field(default_factory=set)
-    named: str = ""
-    index: str = ""
-    elements: int = 0
-    made_up: bool = False
-
-
 def read_joints(
     fields: Sequence[ReadField],
     every: Mapping[str, Sequence[ReadField]],
     any_array: bool = False,
-) -> list[GuessedJoints]:
+) -> list[GuessedStream]:
     """Return the groups of joints.
 
     Args:
@@ -170,7 +142,7 @@ def _rank(one: ReadField, role: str) -> int:
 
 def read_named_values(
     fields: Sequence[ReadField], every: Mapping[str, Sequence[ReadField]]
-) -> list[GuessedJoints]:
+) -> list[GuessedStream]:
     """Return arrays whose elements are a text that names them and one number.
 
     Args:
@@ -187,8 +159,10 @@ def read_named_values(
             continue
         value = 0 < one.count <= _MOST_JOINTS and not {*one.words} & (_OTHER | _NO_ANGLE)
         if names.type in TEXTS and value:
-            suffix = "_".join(one.parent.replace("[]", "").split("."))
-            group = GuessedJoints({"names": names.path, "position": one.path}, suffix)
+            suffix = suffix_of(one.parent)
+            group = GuessedStream(
+                "joint_state", {"names": names.path, "position": one.path}, suffix
+            )
             group.paths, group.named = {one.path}, names.path
             group.unit, remark = _unit(one)
             group.remarks = {"unit": [remark]} if remark else {}
@@ -200,7 +174,7 @@ def read_named_values(
 
 def read_interfaces(
     fields: Sequence[ReadField], every: Mapping[str, Sequence[ReadField]]
-) -> list[GuessedJoints]:
+) -> list[GuessedStream]:
     """Return joints whose elements list texts such as position, and beside them the values.
 
     Args:
@@ -219,7 +193,7 @@ def read_interfaces(
     return found
 
 
-def _interface(one: ReadField, said: ReadField, names: str) -> list[GuessedJoints]:
+def _interface(one: ReadField, said: ReadField, names: str) -> list[GuessedStream]:
     """Return the joints of the elements that say position; others may be sensors."""
     ends = np.cumsum(said.parts).tolist()
     texts = [set(said.texts[end - part : end]) for end, part in zip(ends, said.parts)]
@@ -229,7 +203,9 @@ def _interface(one: ReadField, said: ReadField, names: str) -> list[GuessedJoint
     if not joints:
         return []
     index = "" if len(joints) == len(texts) else _ranges(joints)
-    group = GuessedJoints({"names": f"{names}[{index}]" if index else names}, "joints")
+    group = GuessedStream(
+        "joint_state", {"names": f"{names}[{index}]" if index else names}, "joints"
+    )
     group.paths, group.named = {one.path}, names
     for role in roles:
         head, _, tail = one.path.rpartition("[]")
@@ -239,10 +215,9 @@ def _interface(one: ReadField, said: ReadField, names: str) -> list[GuessedJoint
 
 def _group(
     parent: str, stem: str, roles: Mapping[str, ReadField], siblings: Sequence[ReadField]
-) -> GuessedJoints:
+) -> GuessedStream:
     position = roles["position"]
-    suffix = "_".join(filter(None, (*parent.replace("[]", "").split("."), stem)))
-    group = GuessedJoints({}, suffix or "joints")
+    group = GuessedStream("joint_state", {}, suffix_of(parent, stem) or "joints")
     count = position.count
     used = {r: f for r, f in roles.items() if f.count == count and f.many == position.many}
     group.paths = {f.path for f in used.values()}
@@ -267,7 +242,7 @@ def _group(
 
 
 def _name(
-    group: GuessedJoints, used: Mapping[str, ReadField], siblings: Sequence[ReadField], where: str
+    group: GuessedStream, used: Mapping[str, ReadField], siblings: Sequence[ReadField], where: str
 ) -> None:
     """Name joints after the groups that they are in, or else number them."""
     position = used["position"]
@@ -279,7 +254,7 @@ def _name(
         _number(group, used, position.count, where)
 
 
-def _number(group: GuessedJoints, used: Mapping[str, ReadField], count: int, where: str) -> None:
+def _number(group: GuessedStream, used: Mapping[str, ReadField], count: int, where: str) -> None:
     """Give joints numbers as names, except those that are not in use."""
     group.made_up = True
     kept = _in_use(used, count)
@@ -381,11 +356,11 @@ def unit_of_angles(values: np.ndarray, whole: bool = False) -> tuple[str, str]:
     return "raw", f"values reach {most:.4g}, neither rad nor deg: give unit and scale"
 
 
-def _joined(parent: str, groups: Sequence[Mapping[str, ReadField]]) -> GuessedJoints:
+def _joined(parent: str, groups: Sequence[Mapping[str, ReadField]]) -> GuessedStream:
     """Return the joints of several messages, named after the fields that have them."""
     roles = [r for r in _WORDS if all(r in g and g[r].count == 1 for g in groups)]
     names = [g["position"].parent.rpartition(".")[2] for g in groups]
-    group = GuessedJoints({"names": names}, parent.replace(".", "_") or "joints")
+    group = GuessedStream("joint_state", {"names": names}, parent.replace(".", "_") or "joints")
     for role in roles:
         group.map[role] = [g[role].path for g in groups]
         group.paths |= {g[role].path for g in groups}
@@ -396,7 +371,7 @@ def _joined(parent: str, groups: Sequence[Mapping[str, ReadField]]) -> GuessedJo
     return group
 
 
-def _name_apart(groups: Sequence[GuessedJoints]) -> None:
+def _name_apart(groups: Sequence[GuessedStream]) -> None:
     """Give groups unlike suffixes, and their joints unlike names."""
     seen: set[str] = set()
     unnamed = [g for g in groups if g.made_up]

@@ -15,7 +15,6 @@ from robot_recorder.offline.guess_imu import (
     read_orientations,
 )
 from robot_recorder.offline.guess_joints import (
-    GuessedJoints,
     read_interfaces,
     read_joints,
     read_named_values,
@@ -62,19 +61,12 @@ def guess_meanings(
 
 
 def _joints(fields: Sequence[ReadField], every: Sequence[ReadField]) -> Iterator[GuessedStream]:
-    yield from map(_of_joints, read_interfaces(fields, by_parent(every)))
-    yield from map(_of_joints, read_joints(fields, by_parent(every)))
+    yield from read_interfaces(fields, by_parent(every))
+    yield from read_joints(fields, by_parent(every))
 
 
 def _named(fields: Sequence[ReadField], every: Sequence[ReadField]) -> Iterator[GuessedStream]:
-    yield from map(_of_joints, read_named_values(fields, by_parent(every)))
-
-
-def _of_joints(group: GuessedJoints) -> GuessedStream:
-    guess = GuessedStream("joint_state", group.map, group.suffix, group.remarks, group.unit)
-    guess.paths, guess.index, guess.named = group.paths, group.index, group.named
-    guess.elements, guess.made_up = group.elements, group.made_up
-    return guess
+    yield from read_named_values(fields, by_parent(every))
 
 
 def _grippers(fields: Sequence[ReadField], every: Sequence[ReadField]) -> Iterator[GuessedStream]:
@@ -91,9 +83,8 @@ def _grippers(fields: Sequence[ReadField], every: Sequence[ReadField]) -> Iterat
 
 def _unsaid_joints(fields: Sequence[ReadField]) -> Iterator[GuessedStream]:
     """Yield joints of a message that only says joint or command."""
-    for group in read_joints(fields, by_parent(fields), any_array=True):
-        guess = _of_joints(group)
-        guess.remarks[""] = [f"{group.map['position']} is taken for the positions of joints"]
+    for guess in read_joints(fields, by_parent(fields), any_array=True):
+        guess.remarks[""] = [f"{guess.map['position']} is taken for the positions of joints"]
         yield guess
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from robot_recorder.configuration.mapping import STAMP_UNITS_NS
 from robot_recorder.messages.definition import PRIMITIVES, TIMES
 from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.streams import NS_PER_S
@@ -16,7 +17,6 @@ from robot_recorder.offline.field_values import ReadField
 _NAMES = {"tick", "ticks", "stamp", "time", "timestamp", "clock", "t", "ts", "ns", "us", "ms", "sec",
           "secs", "seconds", "tus", "tns", "tms", "nsec", "usec", "msec", "timestampe"}  # fmt: skip
 _NOT = {"seq", "sequence", "count", "counter", "frame", "id", "out", "timeout", "delay", "nanosec"}
-_UNITS_NS = {"s": 1e9, "ms": 1e6, "us": 1e3, "ns": 1.0}
 _BITS = {"uint8": 8, "uint16": 16, "uint32": 32, "int32": 32, "int16": 16}
 _LEAST, _LEAST_SPAN_NS = 10, 300_000_000
 _RATE_ERROR = (
@@ -87,7 +87,7 @@ def _number(one: ReadField, receives: Int64s) -> GuessedStamp | None:
     if bits:
         steps = np.diff(values) % float(1 << bits)
         values = values[:1].tolist()[0] + np.concatenate([[0.0], np.cumsum(steps)])
-    for unit, unit_ns in _UNITS_NS.items():
+    for unit, unit_ns in STAMP_UNITS_NS.items():
         if clock_slope(values, receives, unit_ns) is None:
             continue
         rule = {"field": _path(one), "unit": unit, **({"bits": bits} if bits else {})}

@@ -11,8 +11,7 @@ import numpy as np
 from robot_recorder.bags.columns import read_columns
 from robot_recorder.messages.cdr import HEAD, CdrReader, head_rows, header_stamps_ns
 from robot_recorder.messages.decoders import Decoded
-from robot_recorder.messages.definition import begins_with_header
-from robot_recorder.messages.kinds import KINDS, Sort, sort_of, stream_decoder
+from robot_recorder.messages.kinds import KINDS, Sort, has_header, sort_of, stream_decoder
 from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.errors import ConfigError, DecodeError
 from robot_recorder.model.streams import NS_PER_MS, NS_PER_S, Role, StreamConfig
@@ -57,8 +56,7 @@ class HeardTopic:
     @property
     def has_header(self) -> bool:
         """Return whether its messages begin with a header."""
-        known = KINDS.get(self.type)
-        return known.has_header if known else begins_with_header(self.type, self.definition)
+        return has_header(self.type, self.definition)
 
     def stamps(self) -> Int64s:
         """Return the header stamps of the messages, int64[n], ns; 0: none."""

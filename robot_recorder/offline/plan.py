@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,8 +17,7 @@ from robot_recorder.clocks.source_clock import ClockSetting, Restamp
 from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.messages.decoders import Decoded
-from robot_recorder.messages.definition import begins_with_header
-from robot_recorder.messages.kinds import KINDS
+from robot_recorder.messages.kinds import has_header
 from robot_recorder.messages.stamps import StampReader
 from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.errors import BagError, ConfigError, DecodeError
@@ -56,6 +54,7 @@ class Plan:
         absent: topics of the profile that are missing from the bag.
         left_out: reason by topic for every topic that did not become a stream of a guess.
         unread: reason by stream name why its messages have no values.
+        definitions: of the bag's message types, as ``bag_definitions`` returns them.
         span: first and last stamp, ns, if log times are unusable; None: they are usable.
         unseeded: number of the synchronizer's messages that cannot be read.
     """
@@ -70,6 +69,7 @@ class Plan:
     absent: tuple[str, ...]
     left_out: Mapping[str, str] = field(default_factory=dict)
     unread: Mapping[str, str] = field(default_factory=dict)
+    definitions: Definitions = field(default_factory=dict)
     span: tuple[int, int] | None = None
     unseeded: int = 0
 
@@ -194,7 +194,7 @@ def make_plan(
         found, topics, readers, seeds,
         restamp_by(episode.clock_jumps), decoders, guess is not None,
         tuple(s.topic for s in profile.streams if s.name not in there),
-        guess.left_out if guess else {}, unread, _stamp_span(episode, definitions), unseeded,
+        guess.left_out if guess else {}, unread, known, _stamp_span(episode, definitions), unseeded,
     )  # fmt: skip
 
 
@@ -260,7 +260,7 @@ def _stamp_span(
     duration_ns = int(episode.metadata["duration"]["nanoseconds"])
     if "episode_id" in episode.facts or duration_ns >= NS_PER_MS:
         return None
-    stamped = {t: d for t, d in definitions.items() if is_stamped(*d)}
+    stamped = {t: d for t, d in definitions.items() if has_header(*d)}
     times = {t: found for t, (found, _) in survey(episode.path, stamped).items() if len(found)}
     if not log_times_stand(duration_ns, int(episode.metadata["message_count"]), times):
         return None
@@ -283,7 +283,7 @@ def survey(path: Path, definitions: Mapping[str, tuple[str, str]]) -> dict[str, 
         for segment in read_columns(path, set(definitions)):
             for topic, column in segment.columns.items():
                 receives.setdefault(topic, []).append(column.receives)
-                if is_stamped(*definitions[topic]):
+                if has_header(*definitions[topic]):
                     stamps.setdefault(topic, []).append(column.stamps())
     except BagError:
         if not receives:
@@ -339,16 +339,6 @@ def _resolve(
     return found
 
 
-def is_stamped(type_name: str, definition: str) -> bool:
-    """Tell whether messages of a type begin with a std_msgs/Header."""
-    if type_name in KINDS:
-        return KINDS[type_name].has_header
-    found = re.search(rf"struct\s+{type_name.rpartition('/')[2]}\s*\{{([^;]*);", definition)
-    if found:  # IDL: the first member, after annotations
-        return "std_msgs::msg::Header" in found[1]
-    return begins_with_header(type_name, definition)
-
-
 def _readers(
     episode: Episode, profile: RobotProfile, definitions: Definitions
 ) -> dict[str, StampReader]:
@@ -361,7 +351,7 @@ def _readers(
     for s in profile.streams:
         definition = definitions.get(s.type, "")
         try:
-            readers[s.name] = StampReader(s, is_stamped(s.type, definition), definition)
+            readers[s.name] = StampReader(s, has_header(s.type, definition), definition)
         except ConfigError as error:
             raise ConfigError(f"{episode.path}: stream '{s.name}': {error}") from error
     return readers

@@ -14,10 +14,9 @@ from robot_recorder.messages.kinds import (
     CAMERA_INFO,
     UNKNOWN_KIND,
     Sort,
+    decoder_of,
     kind_of,
     lacks_values,
-    needs_definition,
-    stream_decoder,
 )
 from robot_recorder.messages.urdf import joint_limits
 from robot_recorder.model.arrays import Bools, Int64s
@@ -99,7 +98,7 @@ class Inspector:
         self._moved: dict[str, dict[int, Bools]] = {}  # by stream and by start of a stretch
         for stream in profile.streams:
             try:
-                self._watch(stream, (decoders or {}).get(stream.name))
+                self._watch(stream, decoders or {})
             except Exception as error:
                 self._break(f"{stream.name}: {type(error).__name__}: {error}")
                 self._failed.add(stream.name)
@@ -133,7 +132,9 @@ class Inspector:
             check.guessed = self._guessed
         return [check]
 
-    def _watch(self, stream: StreamConfig, decode: Callable[[bytes], Decoded] | None) -> None:
+    def _watch(
+        self, stream: StreamConfig, decoders: Mapping[str, Callable[[bytes], Decoded]]
+    ) -> None:
         timing = TIMING_CHECKS if certified(stream) else PRESENCE_CHECKS
         self._checks += self._built(timing, stream)
         if kind_of(stream).sort is Sort.IMAGE:
@@ -141,8 +142,7 @@ class Inspector:
             self._cameras[stream.name] = camera
             self._checks += camera.checks
             return
-        if decode is None and not needs_definition(stream):
-            decode = stream_decoder(stream)
+        decode = decoder_of(stream, decoders)
         if decode is None:
             return
         wanted = value_checks(stream)

@@ -19,13 +19,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from robot_recorder.messages.decoders import Decoded
-from robot_recorder.messages.kinds import kind_of, needs_definition, stream_decoder
+from robot_recorder.messages.kinds import decoder_of, kind_of
 from robot_recorder.messages.skeleton import is_head, is_operators
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.model.streams import NS_PER_MS, NS_PER_S, SourceClockKind
 from robot_recorder.model.topics import Channel, Sample
-from robot_recorder.recorder.live_stream import LiveStream
+from robot_recorder.recorder.live_stream import LiveStream, decoders_by_name
 
 STILL_NS = 3 * NS_PER_S  # no living body is still for so long
 _LOOK_NS = 250 * NS_PER_MS  # messages between two looks are not decoded
@@ -39,9 +39,7 @@ class StillPose:
     def __init__(self, stream: LiveStream) -> None:
         """Create it for a stream of poses."""
         self.config, self.topic = stream.config, stream.channel.topic
-        self._decode = stream.decode
-        if not needs_definition(stream.config):
-            self._decode = stream_decoder(stream.config)
+        self._decode = decoder_of(stream.config, decoders_by_name([stream]))
         self._names: tuple[str, ...] = ()
         self._most: Floats = np.empty(0)  # changes above these are motions
         self._anchor: Floats = np.empty(0)

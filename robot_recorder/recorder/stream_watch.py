@@ -8,7 +8,8 @@ from dataclasses import replace
 from operator import itemgetter
 
 from robot_recorder.clocks.robot_clock import RobotClock
-from robot_recorder.messages.kinds import MAP_IT, NO_VALUES, lacks_values
+from robot_recorder.messages.decoders import NO_VALUES
+from robot_recorder.messages.kinds import MAP_IT, lacks_values
 from robot_recorder.messages.stamps import StampReader
 from robot_recorder.model.streams import NS_PER_MS, RobotProfile, StreamHealth
 from robot_recorder.model.topics import Channel, Sample

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from robot_recorder.messages.kinds import MAP_IT, NO_VALUES
+from robot_recorder.messages.decoders import NO_VALUES
+from robot_recorder.messages.kinds import MAP_IT
 from robot_recorder.model.check_result import Result
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.quality.checks.check import Check, EpisodeSummary
