@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from robot_recorder.offline.plan import Plan, make_plan
 from robot_recorder.offline.structure import recording_problems, structure_of
 from robot_recorder.quality.audit import EpisodeAudit
 from robot_recorder.quality.checks.camera_watch import Tell, TellVideo
+from robot_recorder.quality.checks.cameras import VideoPackets
 from robot_recorder.quality.inspector import Inspector
 from robot_recorder.quality.pictures import look_at
 from robot_recorder.quality.verdict import UNCHECKED, QualityReport
@@ -64,17 +64,9 @@ class InProcessLooker:
         """Examine an image and report the result."""
         tell(look_at(type_name, time_ns, message))
 
-    def follow(
-        self,
-        video: int,
-        type_name: str,
-        first: int,
-        times: Sequence[int],
-        messages: Sequence[bytes],
-        tell: TellVideo,
-    ) -> None:
+    def follow(self, packets: VideoPackets, tell: TellVideo) -> None:
         """Decode packets of a video and report what was found."""
-        tell(self._videos.add(video, type_name, first, times, messages))
+        tell(self._videos.add(packets))
 
     def leave(self, video: int) -> None:
         """Forget a video."""

@@ -8,13 +8,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import TypeVar
 
 from robot_recorder.quality.checks.camera_watch import Tell, TellVideo
+from robot_recorder.quality.checks.cameras import VideoPackets
 from robot_recorder.quality.pictures import look_at
 from robot_recorder.quality.video_watch import follow_video, leave_video
 
@@ -64,29 +65,16 @@ class PictureWorker:
         if self._is_stuck() or self._pictures < _MOST_WAITING:
             self._submit(_Job(1, 0), tell, look_at, type_name, time_ns, message)
 
-    def follow(
-        self,
-        video: int,
-        type_name: str,
-        first: int,
-        times: Sequence[int],
-        messages: Sequence[bytes],
-        tell: TellVideo,
-    ) -> None:
+    def follow(self, packets: VideoPackets, tell: TellVideo) -> None:
         """Queue packets of a video and return at once; drops them when too many bytes are waiting.
 
         Args:
-            video: identifies the video.
-            type_name: type of its messages.
-            first: number of the first packet.
-            times: times of the packets, ns, robot clock.
-            messages: the whole messages, CDR.
+            packets: the packets.
             tell: called with what was found from another thread; never called for dropped packets.
         """
-        job = _Job(0, sum(map(len, messages)))
+        job = _Job(0, sum(map(len, packets.messages)))
         if self._is_stuck() or self._bytes + job.bytes <= _MOST_BYTES:
-            parts = video, type_name, first, list(times), list(messages)
-            self._submit(job, tell, follow_video, *parts)
+            self._submit(job, tell, follow_video, packets)
 
     def leave(self, video: int) -> None:
         """Forget a video, unless the process that followed it has ended."""

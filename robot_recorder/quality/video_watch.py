@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from robot_recorder.messages.video_messages import video_packet
 from robot_recorder.model.errors import DecodeError
-from robot_recorder.quality.checks.cameras import PictureFigures, VideoFigures
+from robot_recorder.quality.checks.cameras import PictureFigures, VideoFigures, VideoPackets
 from robot_recorder.quality.checks.look_times import LookTimes
 from robot_recorder.quality.grey_pictures import GreyPicture
 from robot_recorder.quality.pictures import figures_of
@@ -59,26 +58,18 @@ class VideoWatch:
         self._level = 0.0  # mean brightness of the last picture that was measured
         self._stillness = _Stillness()
 
-    def add(
-        self, type_name: str, first: int, times: Sequence[int], messages: Sequence[bytes]
-    ) -> VideoFigures:
-        """Decode packets and measure some of their pictures.
-
-        Args:
-            type_name: type of the messages.
-            first: number of the first packet, counted from the first of the stream.
-            times: times of the packets, ns, robot clock.
-            messages: the whole messages, CDR.
-        """
+    def add(self, packets: VideoPackets) -> VideoFigures:
+        """Decode packets and measure some of their pictures."""
         found = _Findings()
-        if first != self._next:
+        if packets.first != self._next:
             self._gap = True
             self._decoder.restart()
             self._awaited.clear()
-        self._next = first + len(messages)
-        for number, (time_ns, message) in enumerate(zip(times, messages), first):
+        self._next = packets.first + len(packets.messages)
+        every = zip(packets.times, packets.messages)
+        for number, (time_ns, message) in enumerate(every, packets.first):
             try:
-                self._take(type_name, number, time_ns, message, found)
+                self._take(packets.type, number, time_ns, message, found)
             except CannotDecode as error:
                 return found.figures(str(error))
             except NotYetDecodable:
@@ -184,17 +175,9 @@ class VideoWatches:
     def __init__(self) -> None:
         self._watches: dict[int, VideoWatch] = {}
 
-    def add(
-        self,
-        video: int,
-        type_name: str,
-        first: int,
-        times: Sequence[int],
-        messages: Sequence[bytes],
-    ) -> VideoFigures:
+    def add(self, packets: VideoPackets) -> VideoFigures:
         """Decode packets of a video, as ``VideoWatch.add`` does."""
-        watch = self._watches.setdefault(video, VideoWatch())
-        return watch.add(type_name, first, times, messages)
+        return self._watches.setdefault(packets.video, VideoWatch()).add(packets)
 
     def leave(self, video: int) -> None:
         """Forget a video."""
@@ -204,11 +187,9 @@ class VideoWatches:
 _WATCHES = VideoWatches()
 
 
-def follow_video(
-    video: int, type_name: str, first: int, times: Sequence[int], messages: Sequence[bytes]
-) -> VideoFigures:
+def follow_video(packets: VideoPackets) -> VideoFigures:
     """Decode packets of one of the videos that this process follows, as ``VideoWatch.add`` does."""
-    return _WATCHES.add(video, type_name, first, times, messages)
+    return _WATCHES.add(packets)
 
 
 def leave_video(video: int) -> None:

@@ -16,7 +16,7 @@ from support.samples import T0
 
 from robot_recorder.messages.image_messages import COMPRESSED
 from robot_recorder.quality import picture_worker
-from robot_recorder.quality.checks.cameras import PictureFigures, VideoFigures
+from robot_recorder.quality.checks.cameras import PictureFigures, VideoFigures, VideoPackets
 from robot_recorder.quality.picture_worker import PictureWorker
 from robot_recorder.quality.pictures import look_at
 from robot_recorder.quality.video_watch import VideoWatch
@@ -144,17 +144,17 @@ def test_it_follows_a_video_like_the_checks_of_a_bag(worker: PictureWorker) -> N
     seen: list[VideoFigures] = []
     for start in range(0, 60, 20):
         part = slice(start, start + 20)
-        worker.follow(5, VIDEO, start, times[part], messages[part], seen.append)
+        worker.follow(VideoPackets(5, VIDEO, start, times[part], messages[part]), seen.append)
     assert worker.settle(20) and not worker.problem
     watch = VideoWatch()
     for start, found in zip(range(0, 60, 20), seen, strict=True):
         part = slice(start, start + 20)
-        wanted = watch.add(VIDEO, start, times[part], messages[part])
+        wanted = watch.add(VideoPackets(5, VIDEO, start, times[part], messages[part]))
         assert found.pictures == wanted.pictures and (found.same == wanted.same).all()
         assert found.times.tolist() == times[part]
     worker.leave(5)
     again: list[VideoFigures] = []
-    worker.follow(5, VIDEO, 55, times[55:], messages[55:], again.append)
+    worker.follow(VideoPackets(5, VIDEO, 55, times[55:], messages[55:]), again.append)
     assert worker.settle(20) and again[0].skipped == 5, "forgotten"
 
 
@@ -164,8 +164,7 @@ def test_video_that_waits_takes_bounded_memory(
     monkeypatch.setattr(picture_worker, "_MOST_BYTES", 1000)
     seen: list[VideoFigures] = []
     for number in range(20):
-        worker.follow(
-            1, "foxglove_msgs/msg/CompressedVideo", number, [T0], [bytes(400)], seen.append
-        )
+        packets = VideoPackets(1, "foxglove_msgs/msg/CompressedVideo", number, [T0], [bytes(400)])
+        worker.follow(packets, seen.append)
     assert worker.settle(20) and 2 <= len(seen) < 20
     assert worker._bytes == worker._pictures == worker._waiting == 0

@@ -10,7 +10,7 @@ from support.videos import CODECS, encoded, moving, scene, video
 
 from robot_recorder.messages.image_messages import COMPRESSED
 from robot_recorder.messages.video_messages import VIDEO
-from robot_recorder.quality.checks.cameras import VideoFigures
+from robot_recorder.quality.checks.cameras import VideoFigures, VideoPackets
 from robot_recorder.quality.video_watch import VideoWatch, VideoWatches
 
 STEP_NS = 33_333_333
@@ -22,7 +22,7 @@ def times(count: int, first: int = 0) -> list[int]:
 
 def watched(data: list[bytes], codec: str = "h264") -> VideoFigures:
     watch = VideoWatch()
-    return watch.add(VIDEO, 0, times(len(data)), [video(d, codec) for d in data])
+    return watch.add(VideoPackets(0, VIDEO, 0, times(len(data)), [video(d, codec) for d in data]))
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -74,7 +74,7 @@ def test_broken_packets_are_found_with_the_first_good_picture_after_them() -> No
 def test_a_truncated_message_is_a_broken_packet() -> None:
     messages = [video(d) for d in encoded(moving(12), gop=10)]
     messages[3] = messages[3][:20]
-    found = VideoWatch().add(VIDEO, 0, times(12), messages)
+    found = VideoWatch().add(VideoPackets(0, VIDEO, 0, times(12), messages))
     assert [p.time_ns for p in found.pictures if p.decodable] == [T0, T0 + 10 * STEP_NS]
     assert next(p.time_ns for p in found.pictures if not p.decodable) == T0 + 3 * STEP_NS
 
@@ -99,11 +99,11 @@ def test_a_change_of_size_and_of_brightness_is_measured_at_once() -> None:
 def test_a_gap_is_skipped_up_to_the_next_key_frame() -> None:
     data = [video(d) for d in encoded(moving(40), gop=10)]
     watch = VideoWatch()
-    watch.add(VIDEO, 0, times(5), data[:5])
-    found = watch.add(VIDEO, 12, times(28, 12), data[12:])
+    watch.add(VideoPackets(0, VIDEO, 0, times(5), data[:5]))
+    found = watch.add(VideoPackets(0, VIDEO, 12, times(28, 12), data[12:]))
     assert (found.skipped, found.early) == (8, 0) and len(found.times) == 20
     assert all(p.decodable for p in found.pictures)
-    late = VideoWatch().add(VIDEO, 12, times(28, 12), data[12:])
+    late = VideoWatch().add(VideoPackets(0, VIDEO, 12, times(28, 12), data[12:]))
     assert (late.skipped, late.early) == (8, 0), "the process was restarted"
 
 
@@ -116,8 +116,8 @@ def test_many_broken_packets_take_little_memory() -> None:
 def test_videos_in_compressed_images_and_unknown_codecs() -> None:
     watches = VideoWatches()
     data = [compressed(d, "h264") for d in encoded(moving(5))]
-    assert len(watches.add(1, COMPRESSED, 0, times(5), data).times) == 5
-    problem = watches.add(2, VIDEO, 0, times(1), [video(b"x", "theora")]).problem
+    assert len(watches.add(VideoPackets(1, COMPRESSED, 0, times(5), data)).times) == 5
+    problem = watches.add(VideoPackets(2, VIDEO, 0, times(1), [video(b"x", "theora")])).problem
     assert "'theora' is not supported" in problem
     watches.leave(1)
     watches.leave(7)

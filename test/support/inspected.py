@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
 from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.model.streams import RobotProfile
-from robot_recorder.quality.checks.cameras import PictureFigures, VideoFigures
+from robot_recorder.quality.checks.cameras import PictureFigures, VideoFigures, VideoPackets
 from robot_recorder.quality.inspector import Inspector
 from robot_recorder.quality.verdict import QualityReport
 from support.bags import angle, joint_state
@@ -38,18 +38,11 @@ class Eyes:
         self.looked.append(time_ns)
         tell(self.figures(time_ns))
 
-    def follow(
-        self,
-        video: int,
-        type_name: str,
-        first: int,
-        times: Sequence[int],
-        messages: Sequence[bytes],
-        tell: Callable,
-    ) -> None:
-        self.looked += times
-        same = np.zeros(len(times), dtype=bool)
-        tell(VideoFigures([self.figures(at) for at in times], np.array(times), same))
+    def follow(self, packets: VideoPackets, tell: Callable) -> None:
+        self.looked += packets.times
+        same = np.zeros(len(packets.times), dtype=bool)
+        pictures = [self.figures(at) for at in packets.times]
+        tell(VideoFigures(pictures, np.array(packets.times), same))
 
     def leave(self, video: int) -> None:
         pass

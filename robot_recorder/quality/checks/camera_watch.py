@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -20,6 +21,7 @@ from robot_recorder.quality.checks.cameras import (
     CameraFrozen,
     PictureFigures,
     VideoFigures,
+    VideoPackets,
 )
 from robot_recorder.quality.checks.check import Check
 from robot_recorder.quality.checks.look_times import LookTimes
@@ -42,24 +44,11 @@ class Looker(Protocol):
             tell: called with the figures, from any thread; never called when there was no time.
         """
 
-    def follow(
-        self,
-        video: int,
-        type_name: str,
-        first: int,
-        times: Sequence[int],
-        messages: Sequence[bytes],
-        tell: TellVideo,
-    ) -> None:
+    def follow(self, packets: VideoPackets, tell: TellVideo) -> None:
         """Decode the next packets of a video, now or later, without waiting.
 
         Args:
-            video: identifies the video.
-            type_name: type of its messages.
-            first: number of the first packet; 0: the video begins. Packets that there was no time
-                for are missing from the numbers.
-            times: times of the packets, ns, robot clock.
-            messages: the whole messages, CDR.
+            packets: the packets; the video begins with number 0.
             tell: called with what was found, from any thread, in order; never called when there was
                 no time.
         """
@@ -78,15 +67,7 @@ class NullLooker:
         """Report the picture as unsupported."""
         tell(None)
 
-    def follow(
-        self,
-        video: int,
-        type_name: str,
-        first: int,
-        times: Sequence[int],
-        messages: Sequence[bytes],
-        tell: TellVideo,
-    ) -> None:
+    def follow(self, packets: VideoPackets, tell: TellVideo) -> None:
         """Report the packets as not decoded."""
         tell(VideoFigures(problem="pictures are not looked at"))
 
@@ -206,14 +187,13 @@ class CameraWatch:
             self._video = next(_VIDEOS)
         for start in range(0, len(times), _AT_ONCE):
             part = slice(start, start + _AT_ONCE)
-            first, count = self._requested, len(times[part])
-            self._requested += count
-            self._looker.follow(
-                self._video, self.stream.type, first, times[part], messages[part],
-                lambda found, count=count: self._tell_video(found, count),  # type: ignore[misc]
-            )  # fmt: skip
+            packets = VideoPackets(
+                self._video, self.stream.type, self._requested, times[part], list(messages[part])
+            )
+            self._requested += len(packets.times)
+            self._looker.follow(packets, partial(self._tell_video, len(packets.times)))
 
-    def _tell_video(self, found: VideoFigures, count: int) -> None:
+    def _tell_video(self, count: int, found: VideoFigures) -> None:
         with self._lock:
             if self._ended:
                 return

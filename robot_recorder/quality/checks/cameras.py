@@ -46,6 +46,26 @@ class PictureFigures:
 
 
 @dataclass(frozen=True)
+class VideoPackets:
+    """Successive packets of a video.
+
+    Attributes:
+        video: identifies the video.
+        type: type of its messages.
+        first: number of the first packet, counted from the first of the video. Packets that there
+            was no time for are missing from the numbers.
+        times: of the packets, ns, robot clock.
+        messages: the whole messages, CDR.
+    """
+
+    video: int
+    type: str
+    first: int
+    times: list[int]
+    messages: list[bytes]
+
+
+@dataclass(frozen=True)
 class VideoFigures:
     """What was found in some packets of a video.
 

@@ -5,7 +5,7 @@ Holds also: look_times.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from support.samples import T0
 
 from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.model.check_result import Level
-from robot_recorder.quality.checks.cameras import PictureFigures, VideoFigures
+from robot_recorder.quality.checks.cameras import PictureFigures, VideoFigures, VideoPackets
 from robot_recorder.quality.checks.look_times import LookTimes
 from robot_recorder.quality.inspector import Inspector
 
@@ -83,17 +83,9 @@ class Player(Eyes):
         self.late: list[Callable[[], None]] = []
         self.left: list[int] = []
 
-    def follow(
-        self,
-        video: int,
-        type_name: str,
-        first: int,
-        times: Sequence[int],
-        messages: Sequence[bytes],
-        tell: Callable,
-    ) -> None:
-        self.firsts.append(first)
-        found = self.find(first, list(times))
+    def follow(self, packets: VideoPackets, tell: Callable) -> None:
+        self.firsts.append(packets.first)
+        found = self.find(packets.first, packets.times)
         self.late.append(lambda: tell(found))
         if self.settled:
             self.late.pop()()
