@@ -29,7 +29,7 @@ class Template:
         factors: float64[k], factors of the values; None: all 1.
         shape: shape of the message, see Layouts.
         places: places of its values among the stream's names.
-        absent: number in the bytes that stands for no value; None: there is none.
+        absent: number in the bytes that stands for no value; None: no number does.
         probes: (offset, bytes) that distinguish it from messages with other names or fields.
     """
 

@@ -21,7 +21,7 @@ def ask(question: str, default: str = "", preview: Callable[[], str] | None = No
     Args:
         question: without the default, which is shown behind it.
         default: in brackets.
-        preview: returns the line above the question; None: there is none.
+        preview: returns the line above the question; None: the question stands alone.
 
     Raises:
         Interrupted: they want to stop.

@@ -232,7 +232,7 @@ class Contents:
     Attributes:
         episode: the bag's metadata.
         topics: topics with messages: actions, then observations, then others, in the order of the
-            profile, or by name where there is none. No two have the same ``stream``.
+            profile, or by name without a profile. No two have the same ``stream``.
         start_ns: time 0, ns: the episode's start, or the first message of a foreign bag.
         first_s, last_s: first and last receive time since the start, s.
         plan: how it is aligned; None: it cannot be.

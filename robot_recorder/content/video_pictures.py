@@ -84,7 +84,7 @@ class VideoPart:
 
     @property
     def last_key(self) -> int:
-        """Return the number of the last key frame; behind all packets if there is none."""
+        """Return the number of the last key frame; without a key frame, that after the last packet."""
         return self._keys[-1] if self._keys else self._first + len(self._payloads)
 
     def packets(self, start: int = 0) -> Iterator[tuple[int, bytes]]:

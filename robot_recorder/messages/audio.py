@@ -128,7 +128,7 @@ class AudioDecoder:
         return self._samples(self._read(data))[0]
 
     def _samples(self, found: dict[str, float | np.ndarray]) -> tuple[SoundSamples | None, str]:
-        """Return the sound, or why there is none."""
+        """Return the sound; or None, and why it cannot be read."""
         channels = max(int(_number(found, "channels")), 1)
         rate_hz = int(next((r for name in _RATES if (r := _number(found, name)) > 0), 0.0))
         for name, (most, middle) in _FIELDS.items():

@@ -102,7 +102,7 @@ class ReadField:
 
     @cached_property
     def most(self) -> float:
-        """Return the largest absolute value; NaN: there is none."""
+        """Return the largest absolute value; NaN: it has no values."""
         with np.errstate(all="ignore"):
             finite = np.abs(self.values[np.isfinite(self.values)])
         return float(finite.max()) if finite.size else float("nan")

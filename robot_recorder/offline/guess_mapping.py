@@ -25,7 +25,7 @@ class GuessedType:
 
     Attributes:
         streams: that they become; empty: their numbers are read field by field.
-        stamp: the field that is their time; None: there is none, or headers are.
+        stamp: the field that is their time; None: headers are, or nothing is.
         rest: fields that no stream reads.
         refused: why a proposal was dropped: it does not read the messages it was made from.
     """

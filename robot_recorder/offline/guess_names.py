@@ -13,7 +13,7 @@ _NAMES = {"name", "names", "id", "ids", "joint", "motor", "index", "label", "pos
 
 
 def element_names(members: Sequence[ReadField]) -> ReadField | None:
-    """Return the field that names the elements of an array: all different; None: there is none."""
+    """Return the field that names the elements of an array: all different; None: no field does."""
     fitting = [
         m for m in members if not m.many and (m.type in TEXTS or is_number(m)) and _are_names(m.texts)
     ]  # fmt: skip
@@ -39,7 +39,7 @@ def is_number(one: ReadField) -> bool:
 
 
 def sibling_names(members: Sequence[ReadField], count: int) -> ReadField | None:
-    """Return the array of texts or ids that names ``count`` values beside it; None: none does."""
+    """Return the array of texts or ids that names ``count`` values beside it; None: no array does."""
     fitting = [m for m in members if m.many and (m.type in TEXTS or _are_ids(m))]
     fitting.sort(key=lambda m: m.type not in TEXTS)
     return next((m for m in fitting if len(m.texts) == count and _are_names(m.texts)), None)

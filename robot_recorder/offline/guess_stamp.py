@@ -42,7 +42,7 @@ class GuessedStamp:
 
 
 def guess_stamp(fields: Sequence[ReadField], receives: Int64s) -> GuessedStamp | None:
-    """Return the field that is the time of the messages; None: there is none.
+    """Return the field that is the time of the messages; None: no field is.
 
     Args:
         fields: of the type, with values of n messages.

@@ -45,7 +45,7 @@ def bgr_of(pixels: Pixels) -> _Bytes:
         uint8[height, width, 3], blue, green, red.
 
     Raises:
-        cv2.error: the size is none of the encoding.
+        cv2.error: the encoding cannot have this size.
     """
     cv2, values = opencv(), _eight_bits(pixels)
     if pixels.encoding == "nv24":
@@ -62,7 +62,7 @@ def grey_of(pixels: Pixels) -> _Bytes:
     """Return a picture in grey, uint8[height, width], from the values that ``bgr_of`` draws.
 
     Raises:
-        cv2.error: the size is none of the encoding.
+        cv2.error: the encoding cannot have this size.
     """
     if pixels.values.shape[2] == 1 and not pixels.is_planar and _conversion(pixels) is None:
         return np.ascontiguousarray(_eight_bits(pixels)[..., 0])

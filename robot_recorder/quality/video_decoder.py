@@ -144,7 +144,7 @@ class VideoDecoder:
             return []
         try:
             frames = self._context.decode(None)
-        except Exception:  # of pictures that are damaged
+        except Exception:  # they are damaged: the pictures stay without a frame
             frames = []
         self._context, self.waits = None, True
         return [(int(frame.pts), VideoFrame(frame)) for frame in frames if frame.pts is not None]
@@ -161,16 +161,20 @@ def _opened(codec: str) -> Any:
         CannotDecode: PyAV or the codec is missing.
     """
     av = _pyav()
+    last: Exception | None = None
     for name in _DECODERS.get(codec, ()):
         try:
             context = av.CodecContext.create(name, "r")
             context.thread_count = 1  # more hold pictures back
             context.options = dict(_OPTIONS)
             context.open()
-        except Exception:  # this build of FFmpeg has no such decoder
+        except Exception as error:  # this build of FFmpeg has no such decoder
+            last = error
             continue
         return context
-    raise CannotDecode(f"video of format '{codec}' is not supported by the installed PyAV")
+    raise CannotDecode(
+        f"video of format '{codec}' is not supported by the installed PyAV"
+    ) from last
 
 
 def can_decode(codec: str) -> bool:

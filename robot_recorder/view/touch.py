@@ -49,7 +49,7 @@ class TouchPad:
     at: tuple[int, int] = (0, 0)
 
     def cells(self, values: Floats) -> np.ndarray:
-        """Return its cells in some samples, float32[n, rows * cols]; NaN where there is none.
+        """Return its cells in some samples, float32[n, rows * cols]; NaN where it has no taxel.
 
         Args:
             values: float64[n, k], of the stream.

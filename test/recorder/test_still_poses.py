@@ -121,8 +121,8 @@ def test_few_messages_are_decoded_and_broken_ones_do_no_harm(monkeypatch) -> Non
         calls.append(1)
         return real(data)
 
-    name = "robot_recorder.recorder.still_poses.stream_decoder"
-    monkeypatch.setattr(name, lambda config: decoder)
+    name = "robot_recorder.recorder.still_poses.decoder_of"
+    monkeypatch.setattr(name, lambda stream, decoders: decoder)
     Device("vr/head").feed(10.0)
     assert len(calls) <= 41, "four a second of 60"
     device = Device("vr/head")

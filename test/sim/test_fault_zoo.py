@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.robot import LATCHED, Bench, process
+from support.robot import LATCHED, RecorderClient, process
 
 pytest.importorskip("rclpy")
 
@@ -36,35 +36,35 @@ def good(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Path:
     """Record a whole attempt at lifting the box with the real nodes."""
     root = tmp_path_factory.mktemp("good")
     with (
-        Bench("zoo") as bench,
+        RecorderClient("operator", "zoo") as operator,
         process("sim_robot", "zoo", cache=model_cache),
         process("record", "zoo", profile="g1_sim", root=root),
     ):
         results: list[str] = []
-        bench.node.create_subscription(
+        operator.node.create_subscription(
             String, "sim/result", lambda m: results.append(m.data), LATCHED
         )
-        bench.wait("the simulated robot", bench.ready, 90)
-        bench.call(SetTask, "labeller/set_task", task="lift_box", operator_name="zoo")
+        operator.wait("the simulated robot", operator.ready, 90)
+        operator.call(SetTask, "labeller/set_task", task="lift_box", operator_name="zoo")
         # Set up the scene and find the service first: defects are placed where the robot then moves.
-        perform: Any = bench.node.create_client(PerformTask, "sim/perform")
+        perform: Any = operator.node.create_client(PerformTask, "sim/perform")
         wanted = {"task": "lift_box", "seed": 1}
-        assert bench.call(PerformTask, "sim/perform", only_reset=True, **wanted).success
+        assert operator.call(PerformTask, "sim/perform", only_reset=True, **wanted).success
         assert perform.wait_for_service(20)
-        started = bench.start(task="lift_box")
+        started = operator.start(task="lift_box")
         results.clear()
         performing = perform.call_async(PerformTask.Request(**wanted))
-        bench.wait("the robot to begin", performing.done)
+        operator.wait("the robot to begin", performing.done)
         assert performing.result().success
-        bench.wait(
+        operator.wait(
             "the robot to be done",
             lambda: bool(results) and json.loads(results[-1])["state"] == "done",
             60,
         )
         # Like an operator, wait a moment: some defects repeat the time at rest.
         ended = time.monotonic() + 1.0
-        bench.wait("a moment", lambda: time.monotonic() > ended)
-        assert bench.stop().success
+        operator.wait("a moment", lambda: time.monotonic() > ended)
+        assert operator.stop().success
     return Path(started.path.removesuffix(".partial"))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from support.pictures import pixels
-from support.robot import LATCHED, Bench, process
+from support.robot import LATCHED, RecorderClient, process
 
 pytest.importorskip("rclpy")
 
@@ -52,46 +52,46 @@ def episode(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Epis
         timings[device] |= {"drift_ppm": ppm, "jitter_ms": 0.2}
     (root / "timings.yaml").write_text(yaml.safe_dump(timings))
     with (
-        Bench("simbot") as bench,
+        RecorderClient("operator", "simbot") as operator,
         process("sim_robot", "simbot", cache=model_cache, timings=root / "timings.yaml"),
         process("record", "simbot", profile="g1_sim", root=root),
     ):
         results: list[str] = []
-        bench.node.create_subscription(
+        operator.node.create_subscription(
             String, "sim/result", lambda m: results.append(m.data), LATCHED
         )
-        bench.wait("the simulated robot", bench.ready, 90)
-        assert bench.call(PerformTask, "sim/perform", task="lift_box", seed=1).success
-        bench.wait("the robot to move", lambda: any("performing" in r for r in results))
+        operator.wait("the simulated robot", operator.ready, 90)
+        assert operator.call(PerformTask, "sim/perform", task="lift_box", seed=1).success
+        operator.wait("the robot to move", lambda: any("performing" in r for r in results))
         # no pre-roll: the robot has only just started
-        started = bench.call(
+        started = operator.call(
             StartEpisode, "recorder/start_episode", task="lift_box", pre_roll_s=0.0
         )
         assert started.success, started.message
-        end = bench.status.duration_s + SECONDS
-        bench.wait(
-            "some seconds", lambda: bench.status.state == 1 and bench.status.duration_s >= end
+        end = operator.status.duration_s + SECONDS
+        operator.wait(
+            "some seconds", lambda: operator.status.state == 1 and operator.status.duration_s >= end
         )
-        stopped = bench.call(StopEpisode, "recorder/stop_episode")
+        stopped = operator.call(StopEpisode, "recorder/stop_episode")
         assert stopped.success and stopped.dropped == 0
-        refused = bench.call(PerformTask, "sim/perform", task="fly")
+        refused = operator.call(PerformTask, "sim/perform", task="fly")
         assert not refused.success and "lift_box" in refused.message
-        take_the_headset_off(bench)
+        take_the_headset_off(operator)
     return Episode.open(Path(stopped.path))
 
 
-def take_the_headset_off(bench: Bench) -> None:
+def take_the_headset_off(operator: RecorderClient) -> None:
     """Ask the recorder to start while nobody wears the headset, and after it is put on again."""
-    assert bench.call(SetBool, "sim/wear_headset", data=False).success
-    bench.wait("the still head", lambda: bench.stream("vr_head").health == StreamHealth.STILL)
-    assert bench.stream("vr_left_hand").health == bench.stream("mocap_body").health == 0
-    refused = bench.call(StartEpisode, "recorder/start_episode")
+    assert operator.call(SetBool, "sim/wear_headset", data=False).success
+    operator.wait("the still head", lambda: operator.stream("vr_head").health == StreamHealth.STILL)
+    assert operator.stream("vr_left_hand").health == operator.stream("mocap_body").health == 0
+    refused = operator.call(StartEpisode, "recorder/start_episode")
     assert not refused.success
     REFUSED.append(refused.message)
-    assert bench.call(SetBool, "sim/wear_headset", data=True).success
-    bench.wait("the worn head", bench.ready)
-    assert bench.call(StartEpisode, "recorder/start_episode").success
-    assert bench.call(StopEpisode, "recorder/stop_episode").success
+    assert operator.call(SetBool, "sim/wear_headset", data=True).success
+    operator.wait("the worn head", operator.ready)
+    assert operator.call(StartEpisode, "recorder/start_episode").success
+    assert operator.call(StopEpisode, "recorder/stop_episode").success
 
 
 def test_a_start_is_refused_while_the_headset_is_off(episode: Episode) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.robot import Bench, process
+from support.robot import RecorderClient, process
 
 pytest.importorskip("rclpy")
 pytest.importorskip("mujoco")
@@ -72,10 +72,7 @@ class World:
 def world(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Iterator[World]:
     world = World()
     root = tmp_path_factory.mktemp("shown")
-    with Bench(NAMESPACE) as bench, ExitStack() as stack:
-        for publisher in list(bench.node.publishers):
-            if publisher.topic_name.endswith("/robot_description"):
-                bench.node.destroy_publisher(publisher)  # the simulated robot has its own publisher
+    with RecorderClient("operator", NAMESPACE) as operator, ExitStack() as stack:
         stack.enter_context(process("sim_robot", NAMESPACE, cache=model_cache))
         stack.enter_context(process("record", NAMESPACE, profile="g1_sim", root=root))
         stack.enter_context(process("scene", NAMESPACE, profile="g1_sim"))
@@ -93,22 +90,24 @@ def world(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Iterat
                 durability=DurabilityPolicy[topic["Durability Policy"].upper().replace(" ", "_")],
             )
             # Relative, as RViz subscribes to it.
-            bench.node.create_subscription(kind, name, take, qos, raw=True)
-        watcher = Watcher(bench)
-        bench.wait("the simulated robot", bench.ready, 90)
-        started = bench.call(StartEpisode, "recorder/start_episode", pre_roll_s=0.0)
+            operator.node.create_subscription(kind, name, take, qos, raw=True)
+        watcher = Watcher(operator)
+        operator.wait("the simulated robot", operator.ready, 90)
+        started = operator.call(StartEpisode, "recorder/start_episode", pre_roll_s=0.0)
         assert started.success, started.message
-        bench.wait("every display's topic", lambda: set(world.heard) == set(topics()))
+        operator.wait("every display's topic", lambda: set(world.heard) == set(topics()))
         ends = {"left_wrist_ft", "right_wrist_ft", "left_palm", "right_palm"}
-        bench.wait("forces, touch, a frame for text", lambda: ends | {"pelvis"} <= watcher.frames())
-        bench.wait("the recorder's status", watcher.says("RECORDING"))
-        bench.wait("healthy streams", watcher.says("all 16 streams fine"))
+        operator.wait(
+            "forces, touch, a frame for text", lambda: ends | {"pelvis"} <= watcher.frames()
+        )
+        operator.wait("the recorder's status", watcher.says("RECORDING"))
+        operator.wait("healthy streams", watcher.says("all 16 streams fine"))
         world.markers = watcher.frames()
         world.live = look_at_robot(
             LaunchArguments(Path(), live="g1_sim", namespace=f"/{NAMESPACE}")
         )
-        bench.wait("pictures in the bag", lambda: bench.status.duration_s > 1.5)
-        stopped = bench.call(StopEpisode, "recorder/stop_episode")
+        operator.wait("pictures in the bag", lambda: operator.status.duration_s > 1.5)
+        stopped = operator.call(StopEpisode, "recorder/stop_episode")
         assert stopped.success, stopped.message
     world.shown = look_at(Episode.open(Path(stopped.path)))
     yield world

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import rclpy
 from geometry_msgs.msg import WrenchStamped
@@ -87,17 +87,85 @@ def process(
         yield running
 
 
-class Bench:
+Client = TypeVar("Client", bound="RecorderClient")
+
+
+class RecorderClient:
+    """A node that calls the recorder's services and hears its status.
+
+    Attributes:
+        status: the recorder's EpisodeStatus, as soon as one came.
+    """
+
+    def __init__(self, name: str, namespace: str = "") -> None:
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context)
+        self.node = Node(name, namespace=namespace or None, context=self.context)
+        self.executor = rclpy.executors.SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+        self.status: Any = None
+        self.node.create_subscription(EpisodeStatus, "recorder/status", self._on_status, LATCHED)
+
+    def __enter__(self: Client) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.executor.shutdown()
+        self.node.destroy_node()
+        self.context.try_shutdown()
+
+    def _on_status(self, status: EpisodeStatus) -> None:
+        self.status = status
+
+    def wait(self, what: str, condition: Callable[[], bool], timeout_s: float = 20) -> None:
+        """Spin until a condition holds; fail the test after a timeout."""
+        end = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < end, f"waited {timeout_s} s for {what}; status: {self.status}"
+            self.executor.spin_once(timeout_sec=0.05)
+
+    def ready(self) -> bool:
+        """Return whether the recorder receives every required stream."""
+        return self.status is not None and all(
+            s.health == 0 for s in self.status.streams if s.required
+        )
+
+    def call(self, kind: Any, service: str, /, **fields: Any) -> Any:
+        """Call a service as `ros2 service call` would."""
+        client: Any = self.node.create_client(kind, service)
+        assert client.wait_for_service(20), f"service {service} does not exist"
+        future = client.call_async(kind.Request(**fields))
+        self.executor.spin_until_future_complete(future, timeout_sec=20)
+        assert future.done(), f"service {service} did not answer"
+        self.node.destroy_client(client)
+        return future.result()
+
+    def start(self, **fields: Any) -> Any:
+        """Start an episode without pre-roll.
+
+        Forced, because finding the service may take longer than a stream may be silent.
+        """
+        fields = {"force": True, "pre_roll_s": 0.0, **fields}
+        started = self.call(StartEpisode, "recorder/start_episode", **fields)
+        assert started.success, started.message
+        return started
+
+    def stop(self) -> Any:
+        """Stop the episode."""
+        return self.call(StopEpisode, "recorder/stop_episode")
+
+    def stream(self, name: str) -> Any:
+        """Return a stream's part of the status."""
+        assert self.status is not None
+        return next(s for s in self.status.streams if s.name == name)
+
+
+class Bench(RecorderClient):
     """A publisher of PROFILE's streams with numbered messages, and a client of the services."""
 
     def __init__(self, namespace: str = "") -> None:
-        self.context = rclpy.Context()
-        rclpy.init(context=self.context)
-        self.node = Node("bench", namespace=namespace or None, context=self.context)
-        self.executor = rclpy.executors.SingleThreadedExecutor(context=self.context)
-        self.executor.add_node(self.node)
+        super().__init__("bench", namespace)
         self.prefix = f"/{namespace}" if namespace else ""
-        self.status: Any = None  # an EpisodeStatus, as soon as one came
         self.frames: list[AlignedFrame] = []
         create = self.node.create_publisher
         self.publishers = {
@@ -111,29 +179,17 @@ class Bench:
             ),
         }
         create(String, "robot_description", LATCHED).publish(String(data="<robot name='bench'/>"))
-        self.node.create_subscription(EpisodeStatus, "recorder/status", self._on_status, LATCHED)
         self.node.create_subscription(AlignedFrame, "synchronizer/frames", self.frames.append, 100)
         self.sent: dict[str, list[bytes]] = {name: [] for name in self.publishers}
         self._number = 0
         self.shift_s = 0.0  # of the drivers' wall clock against the machine's
         self.sim_ns: Callable[[], int] | None = None  # their simulated time
 
-    def __enter__(self) -> Bench:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.executor.shutdown()
-        self.node.destroy_node()
-        self.context.try_shutdown()
-
     @staticmethod
     def _joints() -> JointState:
         return JointState(
             name=["a", "b"], position=[0.1, 0.2], velocity=[0.0, 0.0], effort=[1.0, 2.0]
         )
-
-    def _on_status(self, status: EpisodeStatus) -> None:
-        self.status = status
 
     def publish(self) -> None:
         """Publish one message on every stream and keep its bytes in ``sent``."""
@@ -172,38 +228,11 @@ class Bench:
             assert time.monotonic() < end, f"waited {timeout_s} s for {what}; status: {self.status}"
             self.publish_for(0.1)
 
-    def wait(self, what: str, condition: Callable[[], bool], timeout_s: float = 20) -> None:
-        """Spin without publishing until a condition holds; fail the test after a timeout."""
-        end = time.monotonic() + timeout_s
-        while not condition():
-            assert time.monotonic() < end, f"waited {timeout_s} s for {what}; status: {self.status}"
-            self.executor.spin_once(timeout_sec=0.05)
-
-    def ready(self) -> bool:
-        """Return whether the recorder receives every required stream."""
-        return self.status is not None and all(
-            s.health == 0 for s in self.status.streams if s.required
-        )
-
     def start(self, **fields: Any) -> Any:
-        """Start an episode without pre-roll, so that it contains exactly what is sent from here on.
-
-        Forced, because finding the service may take longer than a stream may be silent.
-        """
-        fields = {"force": True, "pre_roll_s": 0.0, **fields}
-        started = self.call(StartEpisode, "recorder/start_episode", **fields)
-        assert started.success, started.message
+        """Start an episode that contains exactly what is sent from here on."""
+        started = super().start(**fields)
         self.forget()
         return started
-
-    def stop(self) -> Any:
-        """Stop the episode."""
-        return self.call(StopEpisode, "recorder/stop_episode")
-
-    def stream(self, name: str) -> Any:
-        """Return a stream's part of the status."""
-        assert self.status is not None
-        return next(s for s in self.status.streams if s.name == name)
 
     def settle(self) -> None:
         """Wait until everything sent has been written or counted as lost.
@@ -233,13 +262,3 @@ class Bench:
         """Clear ``sent``."""
         for sent in self.sent.values():
             sent.clear()
-
-    def call(self, kind: Any, service: str, /, **fields: Any) -> Any:
-        """Call a service as `ros2 service call` would."""
-        client: Any = self.node.create_client(kind, service)
-        assert client.wait_for_service(20), f"service {service} does not exist"
-        future = client.call_async(kind.Request(**fields))
-        self.executor.spin_until_future_complete(future, timeout_sec=20)
-        assert future.done(), f"service {service} did not answer"
-        self.node.destroy_client(client)
-        return future.result()

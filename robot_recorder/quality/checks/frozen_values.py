@@ -249,9 +249,9 @@ def _still(column: Floats, noise: float) -> Bools:
         return np.asarray(np.diff(column) == 0)
     windows = sliding_window_view(column, _WINDOW)
     still = np.ptp(windows, axis=1) <= noise
-    steps = np.zeros(len(column) - 1 + _WINDOW, dtype=np.int64)
-    np.add.at(steps, np.flatnonzero(still), 1)  # each still window covers its _WINDOW - 1 steps
-    np.add.at(steps, np.flatnonzero(still) + _WINDOW - 1, -1)
+    steps = np.zeros(len(column), dtype=np.int64)
+    steps[: len(still)] += still  # each still window covers its _WINDOW - 1 steps
+    steps[_WINDOW - 1 :] -= still
     return np.asarray(np.cumsum(steps)[: len(column) - 1] > 0)
 
 
