@@ -405,6 +405,9 @@ class Lane:
         rows = []
         if self.decoder.decode is not None:
             shapes = self._kept.shapes
+            valued = places[shapes[places] != NO_SHAPE]
+            if len(valued) and self._reader.read(int(valued[0])) is not None:
+                self._reader.prepare(valued)
             read = [
                 self._reader.read(p) if shapes[p] != NO_SHAPE else None for p in places.tolist()
             ]

@@ -6,8 +6,10 @@ Source: rosbag2_storage/include/rosbag2_storage/yaml.hpp, metadata version 9 (Ja
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -141,8 +143,7 @@ def read_metadata(directory: Path) -> dict[str, Any]:
     """
     path = directory / METADATA_FILE
     try:
-        content = load_yaml(read_text(path, MOST_BYTES))
-        metadata = content[_ROOT]
+        metadata = pickle.loads(_parsed(read_text(path, MOST_BYTES)))[_ROOT]
         for key in _NEEDED:
             if key not in metadata:
                 raise KeyError(key)
@@ -168,6 +169,15 @@ def read_metadata(directory: Path) -> dict[str, Any]:
             f"{path} cannot be read ({why}); `robot-recorder recover {directory}` rebuilds it"
         ) from error
     return dict(metadata)
+
+
+@lru_cache(maxsize=4)
+def _parsed(text: str) -> bytes:
+    """Return parsed YAML, pickled: a bag is opened several times in a row, and parsing is slow.
+
+    Every caller gets a copy of its own, which it may change.
+    """
+    return pickle.dumps(load_yaml(text))
 
 
 def parse_qos(offers: Any) -> list[Any]:

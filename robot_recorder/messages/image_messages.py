@@ -34,6 +34,10 @@ _ENCODINGS = {
        for order in ("rggb", "bggr", "gbrg", "grbg") for bits in (8, 16)},
 }  # fmt: skip
 _GENERIC = re.compile(r"(8U|8S|16U|16S|32S|32F|64F)C(\d{0,2})")
+_SAMPLINGS: dict[tuple[int, ...], str] = {
+    (0x11, 0x11, 0x11): "4:4:4", (0x21, 0x11, 0x11): "4:2:2", (0x22, 0x11, 0x11): "4:2:0",
+    (0x12, 0x11, 0x11): "4:4:0",
+}  # fmt: skip
 _HALF_ROWS = {"nv12": 1, "nv21": 1, "nv24": 4}  # of colour below the brightness, as half a picture
 
 
@@ -293,17 +297,41 @@ def _tiff_size(data: bytes) -> tuple[int, int]:
 def jpeg_head(data: bytes) -> tuple[int, int, int]:
     """Return width and height of a JPEG file, and the offset of its compressed data.
 
+    Raises:
+        DecodeError: the file is not a valid JPEG.
+    """
+    frame, scan = _jpeg_parts(data)
+    height, width = (int.from_bytes(frame[i : i + 2], "big") for i in (5, 7))
+    return width, height, scan
+
+
+def jpeg_sampling(data: bytes) -> str:
+    """Return how a JPEG stores its colours: ``4:2:0``, ``grey``, ...; other factors as numbers.
+
+    Raises:
+        DecodeError: the file is not a valid JPEG.
+    """
+    frame, _ = _jpeg_parts(data)
+    factors = tuple(frame[11 : 10 + 3 * frame[9] : 3]) if len(frame) > 9 else ()
+    if len(factors) == 1:
+        return "grey"
+    return _SAMPLINGS.get(factors) or " ".join(f"{f:02x}" for f in factors)
+
+
+def _jpeg_parts(data: bytes) -> tuple[bytes, int]:
+    """Return the segment that describes the picture (SOF), and the offset of that of its data (SOS).
+
     Source of the format: ITU-T T.81, B.1 and B.2.2.
 
     Raises:
         DecodeError: the file is not a valid JPEG.
     """
-    at, width, height = 2, 0, 0
+    at, frame = 2, b""
     while at + 9 < len(data) and data[at] == 0xFF:
         marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
         if marker == 0xDA:
-            return width, height, at
+            return frame, at
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = (int.from_bytes(data[at + i : at + i + 2], "big") for i in (5, 7))
+            frame = data[at : at + 2 + length]
         at += 2 + length
     raise DecodeError("the JPEG has no picture")

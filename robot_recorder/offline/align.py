@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -109,36 +110,101 @@ def align_episode(
     Raises:
         BagError: no message can be read.
     """
-    parts: list[Frames] = []
-    aligner = Aligner(
-        plan.aligned, frame_clock, plan.profile.deadline_ns, parts.append,
-        plan.seeds, plan.restamp, plan.decoders,
-    )  # fmt: skip
-    audit = EpisodeAudit(plan.audited(plan.profile.streams))
-    problem, span = "", (2**62, 0)
-    try:
-        for segment in plan.read(episode.path, set(plan.topics.values())):
-            for until_ns, columns in _pieces(segment):
-                span = _push(columns, plan, aligner, audit, span)
-                aligner.advance(until_ns)
-            progress(segment.share)
-    except BagError as error:
-        if not span[1]:
-            raise
-        problem = str(error)
-    aligner.finish()
-    by_name = [lane for lane in aligner.lanes if lane.decoder.by_name]
+    run = BagAligner(plan, frame_clock, EpisodeAudit(plan.audited(plan.profile.streams)))
+    parts = list(run.parts(episode.path, progress))
+    by_name = [lane for lane in run.aligner.lanes if lane.decoder.by_name]
     words = {lane.config.name: lane.decoder.words for lane in by_name}
     return Alignment(
         plan.aligned,
-        join_frames(parts, aligner),
-        tuple(n or () for n in aligner.value_names),
-        tuple(aligner.counts),
-        _noted(_certificate(episode, plan, frame_clock, parts, audit, span, words), plan),
-        aligner.skipped_ticks,
-        problem,
+        join_frames(parts, run.aligner),
+        run.value_names,
+        tuple(run.aligner.counts),
+        _noted(_certificate(episode, plan, frame_clock, parts, run, words), plan),
+        run.aligner.skipped_ticks,
+        run.problem,
         {name: [why] for name, why in plan.unread.items()},
     )
+
+
+class BagAligner:
+    """One pass of the aligner over a bag, in bounded memory.
+
+    Attributes:
+        aligner: the aligner.
+        span: receive times of the first and the last message so far, ns.
+        problem: why the bag could not be read to its end; empty: it was, or is still being read.
+    """
+
+    def __init__(
+        self, plan: Plan, frame_clock: FrameClock, audit: EpisodeAudit | None = None
+    ) -> None:
+        """
+        Args:
+            plan: which streams to align, and how.
+            frame_clock: rate or reference stream of the frames.
+            audit: counts all streams of the profile for a certificate; None: only the aligned ones
+                are read.
+        """
+        self.plan, self.audit = plan, audit
+        self.span, self.problem = (2**62, 0), ""
+        self._emitted: list[Frames] = []
+        self.aligner = Aligner(
+            plan.aligned, frame_clock, plan.profile.deadline_ns, self._emitted.append,
+            plan.seeds, plan.restamp, plan.decoders,
+        )  # fmt: skip
+
+    @property
+    def value_names(self) -> tuple[tuple[str, ...], ...]:
+        """Return the names of each aligned stream's values so far, with units."""
+        return tuple(names or () for names in self.aligner.value_names)
+
+    def parts(
+        self, path: Path, progress: Callable[[float], None] = lambda share: None
+    ) -> Iterator[Frames]:
+        """Read the bag once and yield its frames, in order.
+
+        Args:
+            path: of the bag.
+            progress: called with the share of the bag read so far, 0 to 1.
+
+        Raises:
+            BagError: no message can be read.
+        """
+        streams = self.plan.aligned if self.audit is None else self.plan.profile.streams
+        try:
+            for segment in self.plan.read(path, {self.plan.topics[s.name] for s in streams}):
+                for until_ns, columns in _pieces(segment):
+                    self._push(columns, streams)
+                    self.aligner.advance(until_ns)
+                    yield from self._taken()
+                progress(segment.share)
+        except BagError as error:
+            if not self.span[1]:
+                raise
+            self.problem = str(error)
+        self.aligner.finish()
+        yield from self._taken()
+
+    def _taken(self) -> list[Frames]:
+        taken = list(self._emitted)
+        self._emitted.clear()
+        return taken
+
+    def _push(self, columns: dict[str, Column], streams: Sequence[StreamConfig]) -> None:
+        """Push messages to the aligner and the tallies."""
+        numbers = {s.name: i for i, s in enumerate(self.plan.aligned)}
+        for stream in streams:
+            column = columns.get(self.plan.topics[stream.name])
+            if column is None:
+                continue
+            receives = column.receives
+            stamps = self.plan.stamps(stream.name, column)
+            if self.audit is not None:
+                self.audit.add(stream.name, stamps, receives, restamp=self.plan.restamp)
+            first, last = int(receives.min()), int(receives.max())
+            self.span = min(self.span[0], first), max(self.span[1], last)
+            if stream.name in numbers:
+                self.aligner.push(numbers[stream.name], stamps, receives, column.payloads)  # type: ignore[arg-type]
 
 
 def _certificate(
@@ -146,12 +212,12 @@ def _certificate(
     plan: Plan,
     frame_clock: FrameClock,
     parts: list[Frames],
-    audit: EpisodeAudit,
-    span: tuple[int, int],
+    run: BagAligner,
     notes: dict[str, tuple[str, ...]],
 ) -> Certificate:
     """Certify the frames as the recorder does: for our own episodes, the figures are the same."""
-    deadline_ns = plan.profile.deadline_ns
+    assert run.audit is not None
+    deadline_ns, span = plan.profile.deadline_ns, run.span
     episode, _ = episode.readable()
     if "stop_ns" in episode.facts:
         of = episode.span
@@ -163,7 +229,7 @@ def _certificate(
     names = tuple(s.name for s in plan.aligned)
     for part in parts:
         stats.add_all(part, names)
-    return audit.certificate(
+    return run.audit.certificate(
         *span,
         stats,
         frame_clock,
@@ -199,28 +265,6 @@ def _pieces(segment: Segment) -> Iterator[tuple[int, dict[str, Column]]]:
                 columns[topic] = column.part(before[topic], end)
                 before[topic] = end
         yield until_ns, columns
-
-
-def _push(
-    columns: dict[str, Column],
-    plan: Plan,
-    aligner: Aligner,
-    audit: EpisodeAudit,
-    span: tuple[int, int],
-) -> tuple[int, int]:
-    """Push messages to the aligner and the tallies; return the span of receive times so far, ns."""
-    numbers = {s.name: i for i, s in enumerate(plan.aligned)}
-    for stream in plan.profile.streams:
-        column = columns.get(plan.topics[stream.name])
-        if column is None:
-            continue
-        receives = column.receives
-        stamps = plan.stamps(stream.name, column)
-        audit.add(stream.name, stamps, receives, restamp=plan.restamp)
-        span = min(span[0], int(receives.min())), max(span[1], int(receives.max()))
-        if stream.name in numbers:
-            aligner.push(numbers[stream.name], stamps, receives, column.payloads)  # type: ignore[arg-type]
-    return span
 
 
 def join_frames(parts: list[Frames], aligner: Aligner) -> Frames:

@@ -28,7 +28,7 @@ class NotYetDecodable(DecodeError):
 
 
 @cache
-def _pyav() -> Any:
+def pyav() -> Any:
     """Return PyAV, imported when it is needed.
 
     Raises:
@@ -126,7 +126,7 @@ class VideoDecoder:
         return found
 
     def _decoded(self, data: bytes, number: int) -> list[tuple[int, VideoFrame]]:
-        packet = _pyav().Packet(data)
+        packet = pyav().Packet(data)
         packet.pts = packet.dts = number
         frames = self._context.decode(packet)
         for frame in frames:
@@ -160,7 +160,7 @@ def _opened(codec: str) -> Any:
     Raises:
         CannotDecode: PyAV or the codec is missing.
     """
-    av = _pyav()
+    av = pyav()
     last: Exception | None = None
     for name in _DECODERS.get(codec, ()):
         try:

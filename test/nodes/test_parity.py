@@ -9,6 +9,7 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("rclpy")
@@ -62,10 +63,19 @@ def same(one: Frame, other: Frame) -> list[int]:
         place
         for place, (a, b) in enumerate(zip(one.samples, other.samples, strict=True))
         if (a.status, a.stamp_ns, a.skew_ns) != (b.status, b.stamp_ns, b.skew_ns)
-        or a.values.tobytes() != b.values.tobytes()
+        or differ(a.values, b.values)
         or a.window_skew_ns.tobytes() != b.window_skew_ns.tobytes()
-        or a.window_values.tobytes() != b.window_values.tobytes()
+        or differ(a.window_values, b.window_values)
     ]
+
+
+def differ(live: np.ndarray, again: np.ndarray) -> bool:
+    """Tell whether values differ in any bit.
+
+    A body that nobody had named yet has no values live, and NaN when its name is known from the bag.
+    """
+    known = live.shape[-1]
+    return live.tobytes() != again[..., :known].tobytes() or not np.isnan(again[..., known:]).all()
 
 
 @pytest.mark.parametrize("clock", ["frame_rate_hz: 30", "frame_clock: head"])

@@ -233,12 +233,12 @@ def test_without_pyav_only_the_timing_of_a_video_is_checked(
     videos = pytest.importorskip("support.videos")
     path = video_bag(tmp_path / "bag", videos.encoded(videos.moving(60)))
     monkeypatch.setitem(sys.modules, "av", None)
-    video_decoder._pyav.cache_clear()
+    video_decoder.pyav.cache_clear()
     try:
         report = check_episode(path, parse_profile(VIDEO_PROFILE, "p")).report
     finally:
         monkeypatch.undo()
-        video_decoder._pyav.cache_clear()
+        video_decoder.pyav.cache_clear()
     said = "eye: 60 pictures not decoded (video is not decoded without PyAV: apt install python3-av"
     assert [b for b in report.broken if b.startswith(said) and "only their timing" in b]
     assert report.verdict is Verdict.ACCEPT and "rate" in {r.check for r in report.results}

@@ -107,11 +107,11 @@ def test_what_is_missing_is_named_with_the_fix(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(CannotDecode, match="format 'theora' is not supported"):
         VideoDecoder().decode(VideoPacket("theora", b"x", True), 0)
     monkeypatch.setitem(sys.modules, "av", None)
-    video_decoder._pyav.cache_clear()
+    video_decoder.pyav.cache_clear()
     with pytest.raises(CannotDecode, match="without PyAV: apt install python3-av, or pip install"):
         VideoDecoder().decode(VideoPacket("h264", b"x", True), 0)
     monkeypatch.undo()
-    video_decoder._pyav.cache_clear()
+    video_decoder.pyav.cache_clear()
 
 
 def test_the_kinds_of_errors_are_decode_errors() -> None:

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from visualization_msgs.msg import Marker, MarkerArray
 
-from support.robot import Bench
+from support.robot import RecorderClient
 
 
 class Watcher:
     """What a viewer shows: markers that were added and not deleted, by namespace and id."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: RecorderClient) -> None:
         self.markers: dict[tuple[str, int], Marker] = {}
         self.arrays = 0
         self._node = bench.node
