@@ -1,5 +1,8 @@
 # make demo   set up, then record episodes of a simulated humanoid
 # make test   set up, then run the tests
+# make dataset    record, unless there are episodes, and make a LeRobot dataset of them: five minutes from a clone
+# make test-datasets    set up, then let LeRobot, h5py, Zarr and WebDataset read what is exported, and export on Ray and to S3:
+#                       2 GB more, five minutes
 # make docs   set up, then build the documentation as a searchable site: .cache/site/index.html
 # make faults   the faults among them, a hundred kills: half an hour
 # make bench-writers    which bag writer, by CPU and by what a kill costs: a minute
@@ -9,20 +12,29 @@
 # make bench-recorder   what recording costs, loses, and how fast it starts and stops: half an hour
 # make bench-memory     what memory recording holds, over one long episode and many short ones: an hour and a quarter
 # make bench-robots     which defects are found in takes of all robots and devices, and what their messages cost: ten minutes
+# make bench-datasets   how fast, true and small in memory exports are, beside LeRobot's own writer: fifteen minutes
 # make bench-catalogue  how fast a catalogue of six million episodes answers, counts and takes in: ten minutes
 PYTHON ?= python3
 SHELL := /bin/bash
 IN := . tools/env.sh &&
 
-.PHONY: demo test docs faults bench-alignment bench-catalogue bench-memory bench-quality bench-playback bench-recorder bench-robots bench-writers setup setup-tests lint clean
+.PHONY: demo dataset test test-datasets docs faults bench-alignment bench-catalogue bench-datasets bench-memory bench-quality bench-playback bench-recorder bench-robots bench-writers setup setup-tests lint clean
 
 demo: setup
 	$(IN) python .venv/lib/robot_recorder/demo $(if $(EPISODES),--episodes $(EPISODES))
+
+dataset: $(if $(wildcard episodes/*/metadata.yaml),setup,demo)
+	@$(PYTHON) tools/bootstrap.py --export
+	$(IN) robot-recorder export $(if $(wildcard dataset),--update dataset,episodes --out dataset) && robot-recorder export verify dataset
 
 test: setup-tests
 	$(IN) $(if $(ARGS),pytest --basetemp=.cache/pytest $(ARGS),\
 	  pytest --basetemp=.cache/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not alone"; side=$$?; \
 	  pytest --basetemp=.cache/pytest -m alone && exit $$side)
+
+test-datasets:
+	@$(PYTHON) tools/bootstrap.py --tests --datasets
+	$(IN) pytest --basetemp=.cache/pytest test/datasets test/dataset/test_ray_pool.py test/dataset/test_remote.py $(ARGS)
 
 docs:
 	@$(PYTHON) tools/bootstrap.py --docs
@@ -42,6 +54,10 @@ bench-alignment: setup
 
 bench-catalogue: setup
 	$(IN) python bench/catalogue.py $(ARGS)
+
+bench-datasets:
+	@$(PYTHON) tools/bootstrap.py --tests --datasets
+	$(IN) PYTHONPATH=test python bench/datasets.py $(ARGS)
 
 bench-quality: setup
 	$(IN) python bench/quality.py $(ARGS)

@@ -18,7 +18,7 @@ setup(
     license=manifest.findtext("license"),
     python_requires=">=3.10",
     packages=find_packages(include=["robot_recorder", "robot_recorder.*"]),
-    package_data={"robot_recorder.report": ["page.*"]},
+    package_data={"robot_recorder.report": ["page.*"], "robot_recorder.dataset.card": ["page.*"]},
     data_files=[
         ("share/robot_recorder/config", [*glob("config/*.yaml"), *glob("config/*.rviz")]),
         ("share/robot_recorder/config/security", glob("config/security/*.xml")),
@@ -35,6 +35,13 @@ setup(
         "rosbags",
         "zstandard",
     ],
-    extras_require={"parquet": ["pyarrow"], "view": ["rerun-sdk==0.41.0"], "video": ["av==17.1.0"]},
+    extras_require={
+        "parquet": ["pyarrow"],
+        "view": ["rerun-sdk==0.41.0"],
+        "video": ["av==17.1.0"],
+        "datasets": ["av==17.1.0", "pyarrow==26.0.1", "h5py==3.14.0", "numcodecs==0.16.6"],
+        "ray": ["ray[client]==2.60.0"],
+        "remote": ["obstore==0.12.1"],
+    },
     entry_points={"console_scripts": ["robot-recorder = robot_recorder.cli.main:main"]},
 )

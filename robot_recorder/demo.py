@@ -241,6 +241,7 @@ def main() -> int:
         rclpy.try_shutdown()
     _report(paths, console)
     console.print(f"done in {time.monotonic() - began:.0f} s")
+    console.print("a LeRobot dataset of them: make dataset")
     return 0
 
 

@@ -41,7 +41,8 @@ FLOORS = [
      "model messages alignment bags quality episodes catalogue content", "matplotlib"),
     ("view", False,
      "model messages alignment configuration bags quality offline content", "rerun cv2"),
-    ("dataset", False, "model alignment bags offline", "pyarrow"),
+    ("dataset", False, "model messages alignment configuration bags quality episodes offline catalogue "
+                       "content report", "yaml cv2 pyarrow h5py numcodecs ray obstore"),
     ("cli", False, "model messages alignment configuration bags quality episodes offline catalogue playback "
                    "content report view dataset", "rich rerun"),
     ("nodes", False, "model messages clocks alignment configuration bags quality episodes recorder "
@@ -182,7 +183,7 @@ def test_package_init_stays_empty() -> None:
 # Behaviour that no single module has; the first line of each file says which. All other tests below a folder
 # mirror a module: test/a/test_b.py holds a/b.py, and what its docstring names after "Holds also:".
 ACROSS = {
-    "cli/test_json.py", "cli/test_matrix.py", "cli/test_terminal.py", "extending/test_extending.py",
+    "cli/test_json.py", "cli/test_matrix.py", "cli/test_terminal.py", "dataset/test_formats.py", "datasets/test_environment.py", "datasets/test_readers.py", "extending/test_extending.py",
     "launch/test_playback.py", "nodes/test_faults.py", "nodes/test_keeping.py", "nodes/test_parameters.py",
     "nodes/test_parity.py", "nodes/test_security.py", "recorder/test_memory.py", "recorder/test_shortage.py",
     "robots/test_guess.py", "robots/test_live.py", "robots/test_profiles.py", "robots/test_shapes.py", "sim/test_rviz_layout.py",

@@ -24,6 +24,7 @@ from robot_recorder.cli import main as cli
 from robot_recorder.cli import play
 from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.configuration.tasks import parse_tasks
+from robot_recorder.dataset.export_profile import parse_export_profile
 from robot_recorder.episodes import Episode
 from robot_recorder.episodes.facts import label_facts
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome, dump_events, load_events
@@ -85,6 +86,9 @@ def floor(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "my_robot.yaml").write_text(ROBOT)
     shutil.copy(ROOT / "config/tasks.yaml", root / "my_tasks.yaml")
     (root / "tmp").mkdir()
+    if importlib.util.find_spec("pyarrow") and importlib.util.find_spec("av"):
+        run(["robot-recorder", "export", str(root / "episodes"), "--out", str(root / "trained")])
+        shutil.copytree(root / "trained", root / "trained_before")
     return root
 
 
@@ -115,6 +119,7 @@ PLACEHOLDERS = {
     "...": [], "ID": ["thrown_away"], "/tmp": ["tmp"], "/path/tasks.yaml": ["my_tasks.yaml"],
     "/data": ["data"], "ROOT": ["data/episodes"], "/data/episodes": ["data/episodes"], "/data/robot_*": ["data/robot_07"],
     "episodes/g1_sim_...": [f"episodes/{EPISODE}"], "OTHER_ID": ["thrown_away_too"],
+    "DATASET": ["trained"], "BEFORE": ["trained_before"], "AFTER": ["trained"],
     "/data/episodes/*_lift_box": [f"data/episodes/{EPISODE}", f"data/robot_07/{OTHER}"],
 }  # fmt: skip
 
@@ -132,7 +137,7 @@ def is_file(snippet: Snippet) -> bool:
 
 
 # What the example package adds is run in test/extending, what takes a robot or a person in test/cli.
-_ADDED = ("recorder count", "--out episode.csv", "--live", "profile new")
+_ADDED = ("recorder count", "--out episode.csv", "--format lines", "--live", "profile new")
 OURS = of_page([c for c in commands("robot-recorder") if not any(a in c.text for a in _ADDED)])
 EXAMPLES = of_page([b for b in blocks("python") if not is_file(b)])
 DONE: set[str] = set()
@@ -182,7 +187,7 @@ def is_name(text: str) -> bool:
 
 def runs_here(text: str) -> bool:
     """Return whether the packages that a command needs are installed."""
-    needed = {" view ": "rerun", " play ": "rclpy", " --parquet": "pyarrow"}
+    needed = {" export ": "av", " view ": "rerun", " play ": "rclpy", " --parquet": "pyarrow"}
     return all(
         importlib.util.find_spec(module) for words, module in needed.items() if words in f"{text} "
     )
@@ -380,7 +385,12 @@ def test_every_decision_is_linked_in_order_and_has_its_parts() -> None:
 _PATH = re.compile(
     r"(?<![\w/.*<>~$-])((?:[\w-]+/)+[\w.-]+\.(?:py|md|yaml|json|rviz|xml|txt|toml))\b"
 )
-OF_OTHERS = {"src/message_filters/__init__.py"}  # files of other packages
+OF_OTHERS = {
+    "src/message_filters/__init__.py",
+    "meta/modality.json",
+    "meta/info.json",
+    "meta/stats.json",
+}  # files of other packages and formats
 
 
 def named_paths(text: str) -> list[str]:
@@ -454,6 +464,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "tasks:": lambda text: parse_tasks(text, "docs"),
     "streams:": as_profile,
     "include:": as_profile,
+    "features:": lambda text: parse_export_profile(text, "docs"),
 }
 
 

@@ -1,6 +1,7 @@
 """Installs everything that `make demo` needs inside the checkout, unless it is installed already.
 
-With --tests also what `make test` needs, with --docs what `make docs` needs.
+With --tests also what `make test` needs, with --docs what `make docs` needs, with --export what
+`make dataset` needs, with --datasets the readers of `make test-datasets`, with --datasets-tf the reader of RLDS.
 Standard library only, because it runs before anything is installed.
 """
 
@@ -34,18 +35,27 @@ def main() -> int:
     for name in ("PYTHONPATH", "LD_LIBRARY_PATH", "AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH"):
         os.environ.pop(name, None)  # set by another ROS 2 installation
     began = time.monotonic()
-    tests, docs = "--tests" in sys.argv[1:], "--docs" in sys.argv[1:]
+    options = ("--tests", "--docs", "--export", "--datasets", "--datasets-tf")
+    tests, docs, export, datasets, rlds = (option in sys.argv[1:] for option in options)
     check_platform()
     install_debian_packages()
     if tests:
         install_what_shows()
+    if datasets:
+        install_what_decodes()
     steps = [
         install_python_packages(),
         tests and install_more("view", "the viewer (170 MB)"),
-        tests and install_more("video", "the decoder of video (100 MB)"),
+        (tests or export) and install_more("video", "what reads and writes video (100 MB)"),
+        (tests or export) and install_more("datasets", "what writes datasets (110 MB)"),
         docs and install_more("docs", "the generator of the documentation (130 MB)"),
         build_package(),
         tests and build_interfaces(),
+        datasets and install_more("ray", "what runs exports on several machines (270 MB)"),
+        datasets
+        and install_more("remote", "what reads and writes s3://, and a server for tests (100 MB)"),
+        datasets and install_readers("datasets", "readers", "lerobot"),
+        rlds and install_readers("datasets-tf", "tf"),
     ]
     if any(steps):
         print(f"set-up took {time.monotonic() - began:.0f} s", flush=True)
@@ -101,6 +111,16 @@ def install_what_shows() -> None:
         missing.append("chromium")
     if not list(Path("/usr/share/vulkan/icd.d").glob("lvp*")):
         missing += ["libvulkan1", "mesa-vulkan-drivers"]
+    install_if_possible(missing)
+
+
+def install_what_decodes() -> None:
+    """Install the libraries of ffmpeg; tests with torchcodec are skipped without."""
+    install_if_possible([] if ctypes.util.find_library("avcodec") else ["ffmpeg"])
+
+
+def install_if_possible(missing: list[str]) -> None:
+    """Install Debian packages as root; otherwise, or if that fails, print the command that does."""
     if not missing:
         return
     command = ["apt-get", "install", "-y", "--no-install-recommends", *missing]
@@ -159,6 +179,32 @@ def install_more(name: str, what: str) -> bool:
     say(f"installing {what}")
     pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     run([*pip, "-r", str(file)])
+    stamp.write_text(wanted)
+    return True
+
+
+def install_readers(folder: str, file: str, bare: str = "") -> bool:
+    """Install readers of datasets into an environment of their own, beside what they would change.
+
+    Args:
+        folder: of the environment, in .cache/.
+        file: NAME of a file datasets-NAME.txt in requirements/.
+        bare: the same of one whose packages are installed without what they declare.
+    """
+    files = [ROOT / "requirements" / f"datasets-{name}.txt" for name in (file, bare) if name]
+    home = ROOT / ".cache" / folder
+    wanted = digest(files) + " " + platform.python_version()
+    stamp = home / ".installed"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return False
+    if sys.version_info < (3, 11):
+        sys.exit("the readers of datasets need Python 3.11 or newer: make PYTHON=python3.11")
+    say(f"installing readers of datasets into .cache/{folder} (2 GB)")
+    shutil.rmtree(home, ignore_errors=True)
+    run([sys.executable, "-m", "venv", str(home)])
+    pip = [str(home / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install"]
+    for path in files:
+        run([*pip, "--quiet", *(["--no-deps"] if path != files[0] else []), "-r", str(path)])
     stamp.write_text(wanted)
     return True
 

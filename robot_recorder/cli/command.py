@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -21,7 +21,7 @@ class Command:
         summary: what it does, in one line for the list of commands.
         examples: one to four complete command lines, for the end of its help.
         add_arguments: adds its arguments to its parser.
-        run: carries it out and returns an exit code; None: the command has actions instead.
+        run: carries it out and returns an exit code; None: the command has only actions.
         details: what else its help says, after the summary.
         actions: commands below this one, such as ``check`` of ``profile check``.
     """
@@ -46,13 +46,26 @@ class Command:
             description="\n\n".join(filter(None, (self.summary, self.details))),
             epilog="\n".join(("examples:", *(f"  {line}" for line in self.examples))),
         )
-        self.add_arguments(parser)
+        if self.run is not None:
+            self.add_arguments(parser)
+            parser.set_defaults(run=self.run)
         if self.actions:
-            actions = parser.add_subparsers(required=True, metavar="ACTION", title="actions")
+            actions = parser.add_subparsers(
+                required=self.run is None, metavar="ACTION", title="actions"
+            )
             for action in self.actions:
                 action.add_to(actions)
-        else:
-            parser.set_defaults(run=self.run)
+
+    def narrowed(self, words: Sequence[str]) -> Command:
+        """Return the command with only what a command line names: one of its actions, or itself.
+
+        Args:
+            words: what was typed after the command's name.
+        """
+        if self.run is None or not self.actions:
+            return self
+        named = bool(words) and words[0] in {action.name for action in self.actions}
+        return replace(self, run=None) if named else replace(self, actions=())
 
     def list_in(self, commands: Any) -> None:
         """Add only the name and the summary, for the list of commands."""

@@ -23,7 +23,7 @@ NAME = "robot-recorder"
 # Each is a module of this folder with a COMMAND; in the order of the help.
 OWN = (
     "episodes", "stats", "catalogue", "check", "label", "tasks", "recover", "trash", "show", "view", "play",
-    "align", "certificate", "latency", "profile", "completion",
+    "align", "certificate", "latency", "export", "profile", "completion",
 )  # fmt: skip
 
 
@@ -35,7 +35,8 @@ def parser_for(words: Sequence[str]) -> Parser:
     """
     name = next((word for word in words if not word.startswith("-")), "")
     if name in OWN:
-        return complete_parser([own_command(name)])
+        after = words[list(words).index(name) + 1 :]
+        return complete_parser([own_command(name).narrowed(after)])
     for command in added_commands() if name else ():
         if command.name == name:
             return complete_parser([command])

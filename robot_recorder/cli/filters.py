@@ -12,7 +12,7 @@ from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.streams import NS_PER_S
 
 
-def add_filter(parser: argparse.ArgumentParser) -> None:
+def add_filter(parser: argparse._ActionsContainer) -> None:
     """Add ``--task``, ``--robot``, ``--operator``, ``--since`` and ``--until``."""
     for name in ("task", "robot", "operator"):
         parser.add_argument(f"--{name}", metavar="NAME", help=f"only episodes of this {name}")

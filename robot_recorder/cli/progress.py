@@ -52,6 +52,32 @@ def counted(what: str, least: int = 2) -> Iterator[Callable[[int, int], None]]:
             bars.stop()
 
 
+Shown = Callable[[str, str, int, int], None]
+"""Shows what is done, a detail of it, and how many of how many pieces are done."""
+
+
+@contextmanager
+def working() -> Iterator[Shown]:
+    """Show a bar for each kind of work, with rate and remaining time; they disappear at the end."""
+    from rich.progress import MofNCompleteColumn, TimeRemainingColumn
+
+    bars = _bars(MofNCompleteColumn(), TimeRemainingColumn())
+    tasks: dict[str, Any] = {}
+
+    def shown(what: str, detail: str, done: int, total: int) -> None:
+        bars.start()  # again does nothing
+        if what not in tasks:
+            tasks[what] = bars.add_task(visible(what), total=total)
+        told = visible(f"{what} {detail}".strip())
+        bars.update(tasks[what], completed=done, description=told)
+
+    try:
+        yield shown
+    finally:
+        if bars.live.is_started:
+            bars.stop()
+
+
 def _bars(*columns: Any) -> Any:
     from rich.progress import BarColumn, Progress, TextColumn
 

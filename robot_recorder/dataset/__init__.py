@@ -1,1 +1,1 @@
-"""Export aligned frames for training, with one exporter per format. Entrance: ``export.export``."""
+"""Export chosen episodes for training, with one exporter per format. Entrance: ``export_run.ExportRun``."""

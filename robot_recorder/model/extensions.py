@@ -12,6 +12,7 @@ CHECKS_GROUP = "robot_recorder.checks"
 EXPORTERS_GROUP = "robot_recorder.exporters"
 WRITERS_GROUP = "robot_recorder.writers"
 COMMANDS_GROUP = "robot_recorder.commands"
+FORMATS_GROUP = "robot_recorder.formats"
 
 
 class Extensions(NamedTuple):

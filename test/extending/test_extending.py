@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from support.bags import HEADER, PROFILE, header, small_robot
+from support.dataset_takes import TakeOptions, take
 from support.episodes import make_episode
 from support.samples import T0
 
@@ -86,7 +87,7 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_page_lists_at_most_six_steps_for_each() -> None:
     parts = re.split(r"^## ", PAGE.read_text(), flags=re.MULTILINE)[1:]
-    assert len(parts) == 6
+    assert len(parts) == 7
     for part in parts:
         steps = re.findall(r"^\d+\. ", part, re.MULTILINE)
         assert 2 < len(steps) <= 6, part.splitlines()[0]
@@ -124,6 +125,21 @@ def test_an_exporter_writes_the_frames(floor: Path, tmp_path: Path) -> None:
         heads, *rows = csv.reader(file)
     assert heads[:2] == ["tick_ns", "joints position/joint_0 (rad)"] and len(rows) > 50
     assert {len(row) for row in rows} == {len(heads)}
+
+
+def test_a_format_writes_a_dataset(floor: Path, tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    pytest.importorskip("pyarrow")
+    take(tmp_path / "episodes", 0, TakeOptions(seconds=1.0))
+    done = run(
+        floor, "export", tmp_path / "episodes", "--format", "lines", "--out", tmp_path / "set"
+    )
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    rows = [json.loads(row) for row in (tmp_path / "set" / "shard-000000.jsonl").open()]
+    assert len(rows) > 15 and len(rows[0]["observation.state"]) == 2
+    assert json.loads((tmp_path / "set" / "episodes.json").read_text()) == {
+        "0": {"outcome": "success"}
+    }
 
 
 def test_a_writer_records(floor: Path, tmp_path: Path) -> None:

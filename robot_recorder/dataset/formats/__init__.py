@@ -1,0 +1,1 @@
+"""One exporter per dataset format. Entrance: ``table.formats``."""

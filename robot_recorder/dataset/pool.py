@@ -1,0 +1,158 @@
+"""Run the jobs of an export on the processes of this machine."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from robot_recorder.model.errors import RecorderError
+
+_TRIES = 3  # of a job whose process died
+_TOLD_S = 0.2
+
+
+@dataclass(frozen=True)
+class ExportJob:
+    """A piece of work that another process can do.
+
+    Attributes:
+        name: for people: the episode, or the part of the dataset.
+        weight: how long it takes, in any unit.
+        work: function of a module, which can be called in another process.
+        arguments: of the function; can be pickled.
+    """
+
+    name: str
+    weight: float
+    work: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
+@dataclass
+class JobProgress:
+    """How far the jobs are.
+
+    Attributes:
+        total: weight of all jobs.
+        done: weight of those that are done.
+        jobs, finished: their numbers.
+        running: seconds by the name of each job at work.
+    """
+
+    total: float
+    jobs: int
+    done: float = 0.0
+    finished: int = 0
+    running: dict[str, float] = field(default_factory=dict)
+
+
+Told = Callable[[JobProgress], None]
+
+
+class Pool(Protocol):
+    """Something that runs jobs."""
+
+    def run(
+        self, jobs: Sequence[ExportJob], told: Told = lambda progress: None
+    ) -> Iterator[tuple[ExportJob, Any]]:
+        """Run jobs in any order; yield each with its result, or with the RecorderError it raised.
+
+        Jobs whose process died are run again.
+
+        Args:
+            jobs: the heaviest first, if their weights differ.
+            told: called now and then.
+
+        Raises:
+            RecorderError: the jobs cannot be run at all.
+        """
+
+
+class LocalPool:
+    """Runs jobs in processes of this machine."""
+
+    def __init__(self, workers: int | None = None) -> None:
+        """
+        Args:
+            workers: number of processes; None: one for each processor.
+        """
+        self.workers = workers or len(os.sched_getaffinity(0))
+
+    def run(
+        self, jobs: Sequence[ExportJob], told: Told = lambda progress: None
+    ) -> Iterator[tuple[ExportJob, Any]]:
+        """Run jobs; a single one in this process."""
+        progress = JobProgress(sum(job.weight for job in jobs), len(jobs))
+        if min(self.workers, len(jobs)) <= 1:
+            for job in jobs:
+                progress.running = {job.name: 0.0}
+                told(progress)
+                yield job, answered(job.work, job.arguments)
+                progress.done, progress.finished = progress.done + job.weight, progress.finished + 1
+            told(progress)
+            return
+        left, tries = list(jobs), dict.fromkeys(range(len(jobs)), 0)
+        while left:
+            died: list[ExportJob] = []
+            for job, result in self._once(left, progress, told):
+                if isinstance(result, BrokenExecutor):
+                    died.append(job)
+                else:
+                    yield job, result
+            for job in died:
+                number = next(i for i, j in enumerate(jobs) if j is job)
+                tries[number] += 1
+                if tries[number] >= _TRIES:
+                    raise RecorderError(
+                        f"{job.name}: its process was killed {_TRIES} times, as happens when memory "
+                        "runs out; use fewer --workers"
+                    )
+            left = died
+
+    def _once(
+        self, jobs: Sequence[ExportJob], progress: JobProgress, told: Told
+    ) -> Iterator[tuple[ExportJob, Any]]:
+        """Run jobs once; yield a BrokenExecutor for those whose process died."""
+        # Processes made by fork start at once; this one has no other threads yet.
+        context = multiprocessing.get_context("fork")
+        with ProcessPoolExecutor(min(self.workers, len(jobs)), context) as executor:
+            waiting: dict[Future[Any], ExportJob] = {}
+            queue, began = list(jobs)[::-1], dict[int, float]()
+            while queue or waiting:
+                while queue and len(waiting) < self.workers:
+                    job = queue.pop()
+                    try:
+                        future = executor.submit(answered, job.work, job.arguments)
+                    except BrokenExecutor as error:
+                        yield job, error
+                        continue
+                    waiting[future] = job
+                    began[id(job)] = time.monotonic()
+                done, _ = wait(waiting, _TOLD_S, FIRST_COMPLETED)
+                now = time.monotonic()
+                progress.running = {j.name: now - began[id(j)] for j in waiting.values()}
+                for future in done:
+                    job = waiting.pop(future)
+                    error_ = future.exception()
+                    if error_ is None:
+                        progress.done, progress.finished = (
+                            progress.done + job.weight,
+                            progress.finished + 1,
+                        )
+                    elif not isinstance(error_, BrokenExecutor):
+                        raise error_
+                    yield job, future.result() if error_ is None else error_
+                told(progress)
+
+
+def answered(work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """Call a function in a worker; return its result, or the RecorderError that it raised."""
+    try:
+        return work(*arguments)
+    except RecorderError as error:
+        return error

@@ -1,0 +1,5 @@
+"""Layers of networks."""
+
+from . import misc
+
+__all__ = ["misc"]
