@@ -107,7 +107,7 @@ def _pictures(number: int, camera: int) -> list[bytes]:
     for i in range(2 * RATE_HZ):
         left, top = round(80 + 70 * np.sin(i / 9.5)), round(40 + 35 * np.cos(i / 9.5))
         part = scene[top : top + HEIGHT, left : left + WIDTH, None] + tint
-        grain = rng.normal(0, 3, (HEIGHT, WIDTH, 1))
+        grain = rng.normal(0, 1.5, (HEIGHT, WIDTH, 1))
         picture = np.clip(part + grain, 0, 255).astype(np.uint8)
         found.append(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes())
     return found

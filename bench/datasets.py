@@ -59,8 +59,10 @@ def main() -> None:
 
 def exported(target: Path, paths: Sequence[Path], workers: int = 2, **settings: object) -> Path:
     shutil.rmtree(target, ignore_errors=True)
-    run = ExportRun(target, ExportSettings(**settings), LocalPool(workers))  # type: ignore[arg-type]
+    pool = LocalPool(workers)
+    run = ExportRun(target, ExportSettings(**settings), pool)  # type: ignore[arg-type]
     run.run(paths, {}, {})
+    pool.close()
     return target
 
 

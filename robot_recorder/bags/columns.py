@@ -57,16 +57,29 @@ class LazyPayloads:
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
 
-    def __getitem__(self, number: int) -> bytes:
+    def _place(self, number: int) -> tuple[memoryview | mmap.mmap, int, int]:
+        """Return the buffer that a message is in, and where it begins and ends."""
         which = int(np.searchsorted(self._ends, number, "right"))
         buffer, places = self._parts[which]
         at = int(places[number - (self._ends[which - 1] if which else 0)])
         _, length = mcap.HEAD.unpack_from(buffer, at)
-        first, end = at + mcap.MESSAGE.size, at + mcap.HEAD.size + length
+        return buffer, at + mcap.MESSAGE.size, at + mcap.HEAD.size + length
+
+    def __getitem__(self, number: int) -> bytes:
+        buffer, first, end = self._place(number)
         if end - first < _LARGE_BYTES:
             return bytes(buffer[first:end])
         # Large messages are usually still on the disk; numpy releases the GIL while they are read.
         return np.frombuffer(buffer, np.uint8)[first:end].copy().tobytes()
+
+    def edges(self, number: int, head: int, tail: int) -> tuple[int, bytes, bytes]:
+        """Return the size of a message, and its first and last bytes, without reading the others."""
+        buffer, first, end = self._place(number)
+        ends = (
+            bytes(buffer[first : min(first + head, end)]),
+            bytes(buffer[max(end - tail, first) : end]),
+        )
+        return end - first, *ends
 
     def rows(self, numbers: Int64s, size: int) -> tuple[npt.NDArray[np.bool_], Bytes]:
         """Return which of the messages have ``size`` bytes, and those messages as rows."""
@@ -161,6 +174,14 @@ class JoinedPayloads:
     def __getitem__(self, number: int) -> bytes:
         which = int(np.searchsorted(self._ends, number, "right"))
         return self._parts[which][number - (int(self._ends[which - 1]) if which else 0)]
+
+
+def edges(payloads: Payloads, number: int, head: int, tail: int) -> tuple[int, bytes, bytes]:
+    """Return the size of a message, and its first and last bytes."""
+    if isinstance(payloads, LazyPayloads):
+        return payloads.edges(number, head, tail)
+    message = payloads[number]
+    return len(message), message[:head], message[-tail:]
 
 
 @dataclass(frozen=True)

@@ -77,10 +77,14 @@ def export_episodes(options: argparse.Namespace) -> int:
         raise ConfigError("--out is missing; name the folder of the new dataset")
     began = time.monotonic()
     with working() as shown, _pseudonyms(options.pseudonyms) as renamed:
-        run = ExportRun(target, settings, _pool(options), partial(_tell, shown), renamed)
+        pool = _pool(options)
+        run = ExportRun(target, settings, pool, partial(_tell, shown), renamed)
         paths = [e.path for e in selected.entries]
         base = old if options.update else None
-        report = run.run(paths, selected.left_out, selection, base)
+        try:
+            report = run.run(paths, selected.left_out, selection, base)
+        finally:
+            pool.close()
     _say_report(options, report, time.monotonic() - began)
     if remote:
         _send(report.target, remote)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from robot_recorder.bags.columns import read_columns
+from robot_recorder.bags.columns import edges, read_columns
 from robot_recorder.content.depth_pictures import DepthPicture, depth_of
 from robot_recorder.content.image_files import picture_of
 from robot_recorder.content.video_pictures import Video, VideoPart
@@ -24,6 +24,7 @@ from robot_recorder.messages.image_messages import (
     is_depth,
     jpeg_head,
     jpeg_sampling,
+    jpeg_start,
     raw_pixels,
 )
 from robot_recorder.messages.video_messages import VideoPacket, is_video, video_packet
@@ -34,6 +35,7 @@ from robot_recorder.offline.stamp_order import read_by_stamp
 from robot_recorder.quality.raw_pictures import bgr_of
 
 Bgr = npt.NDArray[np.uint8]
+_HEAD, _TAIL = 4096, 64  # bytes of a JPEG that are looked at
 
 
 @dataclass(frozen=True)
@@ -81,22 +83,28 @@ class PictureShape:
         return np.ascontiguousarray(pixels)
 
 
-class Picked(NamedTuple):
+@dataclass(frozen=True)
+class Picked:
     """One picture, and the consecutive frames that chose it.
 
     Attributes:
         frames: number of frames.
         number: of the message in its topic; -1: the frames have no picture.
-        message: CDR bytes; empty: no picture.
+        payloads: messages, of which it is one; copied only when it is asked for.
+        at: its place in them.
         part: its part of a video; None: a message holds a whole picture.
-        at: number of the message in that part.
     """
 
     frames: int
     number: int
-    message: bytes
-    part: VideoPart | None = None
+    payloads: Payloads = ()  # type: ignore[assignment]
     at: int = 0
+    part: VideoPart | None = None
+
+    @property
+    def message(self) -> bytes:
+        """Return its CDR bytes; empty: there is no picture."""
+        return self.payloads[self.at] if self.number >= 0 else b""
 
 
 class ChosenPictures:
@@ -130,7 +138,7 @@ class ChosenPictures:
         read = 0
         for (frames, number), least in zip(wanted, after[::-1].tolist()):
             if number < 0:
-                yield Picked(frames, -1, b"")
+                yield Picked(frames, -1)
                 continue
             while read <= number:
                 payloads, part = next(segments, (None, None))
@@ -143,7 +151,7 @@ class ChosenPictures:
             while held[0][0] + len(held[0][1]) <= least:
                 held.popleft()
             first, payloads, part = next(h for h in held if h[0] <= number < h[0] + len(h[1]))
-            yield Picked(frames, number, payloads[number - first], part, number - first)
+            yield Picked(frames, number, payloads, number - first, part)
 
     def _segments(self) -> Iterator[tuple[Payloads, VideoPart | None]]:
         topic, video = self.source.topic, None
@@ -168,7 +176,7 @@ class ChosenPictures:
         Raises:
             DecodeError: the message is truncated.
         """
-        if not picked.message or picked.part is not None or self.source.type == RAW:
+        if picked.number < 0 or picked.part is not None or self.source.type == RAW:
             return b""
         data = encoded_picture(picked.message).data
         return data if data.startswith(b"\xff\xd8") else b""
@@ -261,15 +269,33 @@ def look(source: CameraSource, picked: Picked) -> Looked:
             raise DecodeError("the picture has no pixels")
         kind = "depth" if is_depth(pixels.encoding, source.topic) else "pixels"
         return Looked(kind, (pixels.width, pixels.height))
+    found = _look_at_jpeg(picked)
+    if found is not None:
+        return found
     encoded = encoded_picture(picked.message)
-    if encoded.data.startswith(b"\xff\xd8"):
-        check_size(encoded.data)
-        if b"\xff\xd9" not in encoded.data[-64:]:
-            raise DecodeError("the JPEG is truncated")
-        width, height, _ = jpeg_head(encoded.data)
-        return Looked(f"jpeg {jpeg_sampling(encoded.data)}", (width, height))
     if is_depth(encoded.encoding, source.topic):
         shape = _depth(source, picked).metres.shape
         return Looked("depth", (shape[1], shape[0]))
     colour = colour_of(source, picked)
     return Looked("pixels", (colour.shape[1], colour.shape[0]))
+
+
+def _look_at_jpeg(picked: Picked) -> Looked | None:
+    """Return what a JPEG is, from its beginning and its end; None: it holds something else.
+
+    Raises:
+        DecodeError: it is damaged.
+    """
+    size, head, tail = edges(picked.payloads, picked.at, _HEAD, _TAIL)
+    data = jpeg_start(head, size)
+    if not data:
+        return None
+    if b"\xff\xd9" not in tail:
+        raise DecodeError("the JPEG is truncated")
+    try:
+        width, height, _ = jpeg_head(data)
+    except DecodeError:  # with a long description before the picture
+        data = encoded_picture(picked.message).data
+        width, height, _ = jpeg_head(data)
+    check_size(data)
+    return Looked(f"jpeg {jpeg_sampling(data)}", (width, height))

@@ -57,6 +57,9 @@ Told = Callable[[JobProgress], None]
 class Pool(Protocol):
     """Something that runs jobs."""
 
+    def close(self) -> None:
+        """End what runs jobs; the next ``run`` begins anew."""
+
     def run(
         self, jobs: Sequence[ExportJob], told: Told = lambda progress: None
     ) -> Iterator[tuple[ExportJob, Any]]:
@@ -74,7 +77,7 @@ class Pool(Protocol):
 
 
 class LocalPool:
-    """Runs jobs in processes of this machine."""
+    """Runs jobs in processes of this machine, which stay for the next jobs until ``close``."""
 
     def __init__(self, workers: int | None = None) -> None:
         """
@@ -82,6 +85,7 @@ class LocalPool:
             workers: number of processes; None: one for each processor.
         """
         self.workers = workers or len(os.sched_getaffinity(0))
+        self._executor: ProcessPoolExecutor | None = None
 
     def run(
         self, jobs: Sequence[ExportJob], told: Told = lambda progress: None
@@ -114,40 +118,57 @@ class LocalPool:
                     )
             left = died
 
+    def close(self) -> None:
+        """End the processes, without waiting for what they still do."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._executor = None
+
     def _once(
         self, jobs: Sequence[ExportJob], progress: JobProgress, told: Told
     ) -> Iterator[tuple[ExportJob, Any]]:
         """Run jobs once; yield a BrokenExecutor for those whose process died."""
-        # Processes made by fork start at once; this one has no other threads yet.
-        context = multiprocessing.get_context("fork")
-        with ProcessPoolExecutor(min(self.workers, len(jobs)), context) as executor:
-            waiting: dict[Future[Any], ExportJob] = {}
-            queue, began = list(jobs)[::-1], dict[int, float]()
+        if self._executor is None:  # processes made by fork start at once
+            context = multiprocessing.get_context("fork")
+            self._executor = ProcessPoolExecutor(self.workers, context)
+        waiting: dict[Future[Any], ExportJob] = {}
+        queue, began, died = list(jobs)[::-1], dict[str, float](), False
+        try:
             while queue or waiting:
                 while queue and len(waiting) < self.workers:
                     job = queue.pop()
                     try:
-                        future = executor.submit(answered, job.work, job.arguments)
+                        future = self._executor.submit(answered, job.work, job.arguments)
                     except BrokenExecutor as error:
+                        died = True
                         yield job, error
                         continue
                     waiting[future] = job
-                    began[id(job)] = time.monotonic()
+                    began[job.name] = time.monotonic()
                 done, _ = wait(waiting, _TOLD_S, FIRST_COMPLETED)
                 now = time.monotonic()
-                progress.running = {j.name: now - began[id(j)] for j in waiting.values()}
+                progress.running = {j.name: now - began[j.name] for j in waiting.values()}
                 for future in done:
-                    job = waiting.pop(future)
-                    error_ = future.exception()
-                    if error_ is None:
-                        progress.done, progress.finished = (
-                            progress.done + job.weight,
-                            progress.finished + 1,
-                        )
-                    elif not isinstance(error_, BrokenExecutor):
-                        raise error_
-                    yield job, future.result() if error_ is None else error_
+                    job, result = waiting.pop(future), _result(future)
+                    died |= isinstance(result, BrokenExecutor)
+                    if not isinstance(result, BrokenExecutor):
+                        progress.done += job.weight
+                        progress.finished += 1
+                    yield job, result
                 told(progress)
+        finally:
+            if died or waiting:  # the others' jobs are not waited for
+                self.close()
+
+
+def _result(future: Future[Any]) -> Any:
+    """Return the result of a job, or the BrokenExecutor if its process died; raise its fault."""
+    error = future.exception()
+    if error is None:
+        return future.result()
+    if isinstance(error, BrokenExecutor):
+        return error
+    raise error
 
 
 def answered(work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:

@@ -61,6 +61,9 @@ class RayPool:
             address = address.removeprefix("ray:")
         self.address, self.workers = address, workers
 
+    def close(self) -> None:
+        """Do nothing: every ``run`` has a connection of its own."""
+
     def run(
         self, jobs: Sequence[ExportJob], told: Told = lambda progress: None
     ) -> Iterator[tuple[ExportJob, Any]]:

@@ -144,6 +144,27 @@ def encoded_picture(message: bytes) -> EncodedPicture:
     return EncodedPicture(data[_DEPTH_HEAD:], "32FC1" if inverse else "16UC1", rvl, inverse)
 
 
+def jpeg_start(head: bytes, size: int) -> bytes:
+    """Return the beginning of the JPEG in a CompressedImage message; empty: it holds something else.
+
+    Args:
+        head: the first bytes of the message.
+        size: of the whole message.
+
+    Raises:
+        DecodeError: the message is truncated.
+    """
+    reader = CdrReader(head)
+    reader.stamp_ns()
+    reader.skip_bytes()  # frame_id
+    name = reader.text().lower()
+    length = reader.u32()
+    if reader.at + length > size:
+        raise DecodeError(f"message ends at byte {size}, {reader.at + length} are needed")
+    data = head[reader.at :]
+    return data if data.startswith(b"\xff\xd8") and "compresseddepth" not in name else b""
+
+
 def layout(encoding: str) -> tuple[np.dtype[Any], int] | None:
     """Return type and number of the values of a pixel; None: the encoding is unknown."""
     if encoding in _ENCODINGS:

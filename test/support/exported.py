@@ -21,8 +21,12 @@ def export(
     renamed: Callable[[str], str] = lambda name: name, **settings: Any,
 ) -> ExportReport:  # fmt: skip
     """Export bags to a folder."""
-    run = ExportRun(target, ExportSettings(**settings), LocalPool(workers), renamed=renamed)
-    return run.run(paths, {}, {}, old)
+    pool = LocalPool(workers)
+    try:
+        run = ExportRun(target, ExportSettings(**settings), pool, renamed=renamed)
+        return run.run(paths, {}, {}, old)
+    finally:
+        pool.close()
 
 
 def aligned(folder: Path, path: Path, **options: Any) -> AlignedSource:

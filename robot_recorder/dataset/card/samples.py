@@ -26,8 +26,8 @@ from robot_recorder.quality.video_decoder import CannotDecode, pyav
 
 SAMPLES = "samples"
 _MOST_SAMPLES, _TRIES = 6, 5  # of all; episodes of a task that are tried
-_WIDTH, _MOST_HZ, _MOST_S = 320, 10.0, 10.0  # of a sample: pixels, pictures a second, length
-_X264 = {"preset": "veryfast", "crf": "25", "maxrate": "200k", "bufsize": "400k", "g": "30"}
+_WIDTH, _MOST_HZ, _MOST_S = 320, 8.0, 8.0  # of a sample: pixels, pictures a second, length
+_X264 = {"preset": "ultrafast", "crf": "25", "maxrate": "200k", "bufsize": "400k", "g": "30"}
 if machine() == "x86_64":
     # With AVX-512 it sometimes gives other bytes for the same pictures.
     _X264["x264-params"] = "asm=SSE4.2"
