@@ -4,7 +4,7 @@ ACT itself needs episodes of one length, ACT++ does not. Where nothing measured 
 NaN. robomimic wants actions from -1 to 1, or to normalize them itself: they are not changed here.
 
 Sources of the formats: ACT and ACT++, utils.py and record_episodes.py; AgileX's collect_data.py, which
-adds ``images_depth``; robomimic, docs/datasets/overview.md and utils/dataset.py. The rest is ours:
+adds ``images_depth``; robomimic, its overview of datasets and its dataset.py. The rest is ours:
 ``sync``, windows with their masks, and attributes that say where an episode came from.
 """
 

@@ -2,8 +2,8 @@
 
 It is written without TensorFlow. A record holds a whole episode, so no episode is larger than 2 GB.
 
-Source of the format: tensorflow-datasets 4.9.10, core/features/*.py, core/example_serializer.py,
-core/naming.py, core/dataset_info.py; Ramos et al., RLDS, 2021.
+Source of the format: tensorflow-datasets 4.9.10, core/features/*.py, example_serializer.py,
+naming.py, dataset_info.py; Ramos et al., RLDS, 2021.
 """
 
 from __future__ import annotations
