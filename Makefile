@@ -57,7 +57,7 @@ bench-catalogue: setup
 
 bench-datasets:
 	@$(PYTHON) tools/bootstrap.py --tests --datasets
-	$(IN) PYTHONPATH=test python bench/datasets.py $(ARGS)
+	$(IN) PYTHONPATH=test python bench/exports.py $(ARGS)
 
 bench-quality: setup
 	$(IN) python bench/quality.py $(ARGS)

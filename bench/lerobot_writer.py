@@ -8,15 +8,16 @@ camera. Pictures are decoded before the clock runs. Prints seconds, CPU seconds 
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
 import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
+from PIL import Image
 
 FPS = 30
 
@@ -38,9 +39,7 @@ def features(first: dict[str, np.ndarray]) -> dict[str, dict]:
 
 def decoded(jpeg: np.ndarray) -> np.ndarray:
     """Return a picture as uint8[height, width, 3], red, green, blue."""
-    picture = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
-    assert picture is not None
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+    return np.asarray(Image.open(io.BytesIO(jpeg.tobytes())).convert("RGB"))
 
 
 def main(source: str, out: str) -> None:

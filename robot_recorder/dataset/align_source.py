@@ -13,8 +13,10 @@ from uuid import uuid4
 
 import numpy as np
 
+from robot_recorder.alignment.camera_pairing import info_topics
 from robot_recorder.bags.bag import opened
 from robot_recorder.bags.metadata import METADATA_FILE
+from robot_recorder.bags.reader import read_messages
 from robot_recorder.configuration.find import load_profile
 from robot_recorder.content.contents import descriptions
 from robot_recorder.dataset.aligned import (
@@ -24,9 +26,10 @@ from robot_recorder.dataset.aligned import (
     write_summary,
 )
 from robot_recorder.dataset.pictures import CameraSource, ChosenPictures, Looked, look
-from robot_recorder.dataset.schema import SourceFacts
+from robot_recorder.dataset.schema import Calibration, SourceFacts
 from robot_recorder.episodes.episode import Episode, robot_in
-from robot_recorder.messages.kinds import Sort, kind_of
+from robot_recorder.messages.camera_info import read_camera_info
+from robot_recorder.messages.kinds import CAMERA_INFO, Sort, kind_of
 from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.errors import BagError, DecodeError
 from robot_recorder.model.streams import (
@@ -165,6 +168,7 @@ def _write(
             arrays.add(f"splits/{name}", np.array([end]))
     status = np.concatenate(statuses) if statuses else np.empty((0, len(plan.aligned)), np.uint8)
     looked = {}
+    infos = [t for t, kind in episode.topics.items() if kind == CAMERA_INFO]
     for i, stream in cameras.items():
         numbers = np.concatenate(chosen[stream.name]) if frames else np.empty(0, dtype=np.int64)
         looked[stream.name], unreadable = _look(episode, plan, stream, numbers)
@@ -173,7 +177,7 @@ def _write(
         arrays.add(f"numbers/{stream.name}", numbers)
     arrays.add("status", status)
     streams = tuple(
-        _stream(stream, plan, names, looked.get(stream.name))
+        _stream(stream, plan, names, looked.get(stream.name), episode.path, infos)
         for stream, names in zip(plan.aligned, run.value_names)
     )
     return SourceSummary(
@@ -185,17 +189,42 @@ def _write(
 
 
 def _stream(
-    stream: StreamConfig, plan: Plan, names: tuple[str, ...], looked: _CameraLook | None
+    stream: StreamConfig,
+    plan: Plan,
+    names: tuple[str, ...],
+    looked: _CameraLook | None,
+    path: Path,
+    infos: list[str],
 ) -> SourceStream:
+    topic = plan.topics[stream.name]
     about = SourceStream(
-        stream.name, plan.topics[stream.name], stream.type, stream.role, stream.rate_hz, names,
+        stream.name, topic, stream.type, stream.role, stream.rate_hz, names,
         kind_of(stream).sort.name, stream.clock,
     )  # fmt: skip
     if looked is None or looked.first is None:
         return about
+    size = looked.first.size
     return replace(
-        about, size=looked.first.size, encoding=looked.encoding, unreadable=looked.unreadable
-    )
+        about, size=size, encoding=looked.encoding, unreadable=looked.unreadable,
+        calibration=_calibration(path, info_topics(topic, infos), size),
+    )  # fmt: skip
+
+
+def _calibration(path: Path, topics: list[str], size: tuple[int, int]) -> Calibration | None:
+    """Return the calibration of a camera from its CameraInfo, for pictures of a size; None: unknown."""
+    if len(topics) != 1:
+        return None
+    first = next((m for m in read_messages(path, set(topics))), None)
+    if first is None:
+        return None
+    try:
+        info = read_camera_info(first.data)
+    except DecodeError:
+        return None
+    if info.intrinsics is None or not info.width or not info.height:
+        return None
+    known = Calibration(*info.intrinsics, info.model, info.distortion)
+    return known.scaled(size[0] / info.width, size[1] / info.height)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from robot_recorder.alignment.stream_decoder import widened
-from robot_recorder.dataset.schema import SourceFacts
+from robot_recorder.dataset.schema import Calibration, SourceFacts
 from robot_recorder.model.streams import Role, SourceClockKind
 
 SUMMARY = "summary.json"
@@ -34,6 +34,7 @@ class SourceStream:
         window: whether its profile says that frames hold all of its samples.
         size: width and height of its pictures; None: it has none.
         encoding: of its pictures: ``jpeg <sampling>``, ``depth``, ``pixels``, or a codec of video.
+        calibration: of its pictures as they were recorded; None: unknown.
         unreadable: chosen pictures that cannot be decoded; their frames say that they are missing.
     """
 
@@ -48,6 +49,7 @@ class SourceStream:
     window: bool = False
     size: tuple[int, int] | None = None
     encoding: str = ""
+    calibration: Calibration | None = None
     unreadable: int = 0
 
 
@@ -117,6 +119,8 @@ def _stream(plain: dict[str, Any]) -> SourceStream:
     values = {**plain, "role": Role(plain["role"]), "names": tuple(plain["names"]),
               "clock": SourceClockKind(plain["clock"])}  # fmt: skip
     values["size"] = tuple(plain["size"]) if plain["size"] else None
+    calibration = plain["calibration"]
+    values["calibration"] = Calibration.from_dict(calibration) if calibration else None
     return SourceStream(**values)
 
 

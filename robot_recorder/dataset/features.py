@@ -93,14 +93,20 @@ def _camera(rule: FeatureRule, stream: SourceStream) -> Feature:
     if stream.size is None:
         raise ConfigError(f"{rule.name}: {stream.name} has no readable pictures")
     width, height = rule_size(rule, stream.size)
+    calibration = stream.calibration
+    if calibration is not None:
+        left, top, *cut = rule.crop or (0, 0, *stream.size)
+        calibration = calibration.cut(left, top).scaled(width / cut[0], height / cut[1])
+    own = (stream.name,)
     if stream.encoding == "depth":
         return Feature(
-            rule.name, FeatureKind.DEPTH, (height, width), ("height", "width"), (stream.name,)
-        )
-    names = ("height", "width", "channels")
+            rule.name, FeatureKind.DEPTH, (height, width), ("height", "width"), own,
+            calibration=calibration,
+        )  # fmt: skip
     return Feature(
-        rule.name, FeatureKind.PICTURE, (height, width, 3), names, (stream.name,), "uint8"
-    )
+        rule.name, FeatureKind.PICTURE, (height, width, 3), ("height", "width", "channels"), own,
+        "uint8", calibration,
+    )  # fmt: skip
 
 
 def rule_size(rule: FeatureRule, size: tuple[int, int]) -> tuple[int, int]:

@@ -118,10 +118,14 @@ class LocalPool:
                     )
             left = died
 
-    def close(self) -> None:
-        """End the processes, without waiting for what they still do."""
+    def close(self, wait: bool = True) -> None:
+        """End the processes.
+
+        Args:
+            wait: for the jobs that they still do.
+        """
         if self._executor is not None:
-            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._executor.shutdown(wait=wait, cancel_futures=True)
             self._executor = None
 
     def _once(
@@ -157,8 +161,8 @@ class LocalPool:
                     yield job, result
                 told(progress)
         finally:
-            if died or waiting:  # the others' jobs are not waited for
-                self.close()
+            if died or waiting:
+                self.close(wait=False)
 
 
 def _result(future: Future[Any]) -> Any:

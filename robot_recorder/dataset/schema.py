@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import Enum
 from typing import Any
 
@@ -20,6 +20,40 @@ class FeatureKind(str, Enum):
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """How a camera projects, for pictures of one size.
+
+    Attributes:
+        fx, fy, cx, cy: pixels.
+        model: of the distortion, as in sensor_msgs/CameraInfo; empty: unknown.
+        distortion: its coefficients, which do not depend on the size.
+    """
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    model: str = ""
+    distortion: tuple[float, ...] = ()
+
+    def cut(self, left: float, top: float) -> Calibration:
+        """Return that of pictures whose left and top pixels were cut off."""
+        return replace(self, cx=self.cx - left, cy=self.cy - top)
+
+    def scaled(self, x: float, y: float) -> Calibration:
+        """Return that of pictures resized by these factors; a pixel's centre is at half a pixel."""
+        return replace(
+            self, fx=self.fx * x, fy=self.fy * y,
+            cx=(self.cx + 0.5) * x - 0.5, cy=(self.cy + 0.5) * y - 0.5,
+        )  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> Calibration:
+        """Read what ``asdict`` made plain."""
+        return cls(**{**plain, "distortion": tuple(plain["distortion"])})
+
+
+@dataclass(frozen=True)
 class Feature:
     """One column of a dataset.
 
@@ -31,6 +65,7 @@ class Feature:
         names: of the k values, ``<stream>/<value>`` with units; of a picture its dimensions.
         streams: names of the streams that it is made of.
         dtype: numpy name of its type.
+        calibration: of its pictures, as they are in the dataset; None: unknown.
     """
 
     name: str
@@ -39,6 +74,7 @@ class Feature:
     names: tuple[str, ...]
     streams: tuple[str, ...]
     dtype: str = "float32"
+    calibration: Calibration | None = None
 
     @property
     def is_camera(self) -> bool:
@@ -51,6 +87,7 @@ class Feature:
         return cls(
             plain["name"], FeatureKind(plain["kind"]), tuple(plain["shape"]), tuple(plain["names"]),
             tuple(plain["streams"]), plain["dtype"],
+            Calibration.from_dict(plain["calibration"]) if plain["calibration"] else None,
         )  # fmt: skip
 
 

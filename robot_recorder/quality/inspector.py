@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
+from robot_recorder.alignment.camera_pairing import info_topics
 from robot_recorder.alignment.certificate import Certificate, certified
 from robot_recorder.alignment.command_pairing import nearest_topics
 from robot_recorder.configuration.tasks import Task
+from robot_recorder.messages.camera_info import camera_size
 from robot_recorder.messages.cdr import CdrReader
 from robot_recorder.messages.decoders import Decoded
 from robot_recorder.messages.kinds import (
@@ -252,11 +254,7 @@ class Inspector:
         return {name: trouble for name, trouble in found.items() if trouble}
 
     def _read_info(self, stream: StreamConfig, message: bytes) -> None:
-        reader = CdrReader(message)
-        reader.stamp_ns()
-        reader.skip_bytes()
-        height, width = reader.u32(), reader.u32()
-        self._sizes[stream.topic] = (width, height)
+        self._sizes[stream.topic] = camera_size(message)
 
     def _break(self, what: str) -> None:
         if what not in self.broken:
@@ -389,13 +387,8 @@ class Inspector:
 
         None: there is no CameraInfo nearby, or several that disagree.
         """
-        parent = topic.rpartition("/")[0]
-        for folder in (parent, parent.rpartition("/")[0]):  # an image transport is one level below
-            sizes = {t: size for t, size in self._sizes.items() if t.rpartition("/")[0] == folder}
-            if sizes and folder:
-                nearest = nearest_topics(topic, sizes)
-                return sizes[nearest[0]] if len({sizes[t] for t in nearest}) == 1 else None
-        return None
+        sizes = {self._sizes[info] for info in info_topics(topic, self._sizes)}
+        return sizes.pop() if len(sizes) == 1 else None
 
     def _limits_of_streams(self) -> dict[str, Limits]:
         """Return the limits of each joint stream, from the description nearest in namespace."""

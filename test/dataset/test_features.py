@@ -230,6 +230,20 @@ def test_held_frames_are_kept_dropped_or_cut_around(tmp_path: Path) -> None:
         assert not any(found.incomplete(*run).any() for run in runs)
 
 
+def test_a_calibration_follows_crop_and_size(source: AlignedSource) -> None:
+    text = "features:\n  a: {camera: camera}\n  b: {camera: camera, crop: [16, 8, 64, 48], size: [32, 24]}\n"
+    whole, cut = (
+        f.calibration for f in reader(source, text + "  c: {camera: depth}\n").schema.cameras[:2]
+    )
+    assert whole is not None and cut is not None
+    assert (whole.fx, whole.cx, whole.cy, whole.model) == (80.0, 47.5, 31.5, "plumb_bob")
+    # A point that is seen at x, y is seen at the same place of the smaller picture.
+    assert (cut.fx, cut.fy) == (40.0, 40.0)
+    assert (cut.cx, cut.cy) == ((47.5 - 16 + 0.5) / 2 - 0.5, (31.5 - 8 + 0.5) / 2 - 0.5)
+    assert cut.distortion == (0.1, 0.0, 0.0, 0.0, 0.0)
+    assert reader(source, "features: {c: {camera: depth}}").schema.cameras[0].calibration is None
+
+
 def test_a_source_with_other_features_is_refused_by_name(source: AlignedSource) -> None:
     found = reader(source, STATE)
     other = Schema(**{**vars(found.schema), "rate_hz": 10.0})

@@ -7,6 +7,7 @@ frames one to one, a slower depth camera, labels and annotations.
 from __future__ import annotations
 
 import json
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +19,23 @@ from robot_recorder.episodes.facts import label_facts
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
 from robot_recorder.model.qos import OfferedQos
 from robot_recorder.model.topics import BagTopic, Channel, Sample
-from support.bags import HEADER, IMAGE, JOINTS, NS, angle, joint_state, wrench
+from support.bags import (
+    HEADER,
+    IMAGE,
+    JOINTS,
+    NS,
+    _padded,
+    _text,
+    angle,
+    header,
+    joint_state,
+    wrench,
+)
 from support.pictures import compressed, compressed_depth
 from support.samples import T0, WRENCH
 
 RATE_HZ, WIDTH, HEIGHT = 20, 96, 64
+INFO = "sensor_msgs/msg/CameraInfo"
 URDF = """<robot name="arm"><link name="base"/><link name="upper"/><link name="hand"/>
 <joint name="joint_0" type="revolute"><parent link="base"/><child link="upper"/>
 <origin xyz="0 0 0.3"/><axis xyz="0 0 1"/><limit lower="-3" upper="3" effort="1" velocity="1"/></joint>
@@ -39,6 +52,7 @@ streams:
   force: {{topic: wrench, type: {WRENCH}, role: observation, rate_hz: 200, window: true}}
   camera: {{topic: camera/image/compressed, type: {IMAGE}, role: observation, rate_hz: 20}}
   depth: {{topic: depth/image/compressedDepth, type: {IMAGE}, role: observation, rate_hz: 10, tolerance_ms: 60}}
+  info: {{topic: camera/camera_info, type: sensor_msgs/msg/CameraInfo, role: context}}
   description: {{topic: robot_description, type: std_msgs/msg/String, role: context}}
 """
 
@@ -130,7 +144,7 @@ def take(
         **label_facts(events), **facts,
     })  # fmt: skip
     types = {"/joint_states": JOINTS, "/commands": JOINTS, "/wrench": WRENCH,
-             "/robot_description": "std_msgs/msg/String"}  # fmt: skip
+             "/robot_description": "std_msgs/msg/String", "/camera/camera_info": INFO}  # fmt: skip
     channels = {}
     for topic in sorted({m[1] for m in messages}):
         channels[topic] = Channel(
@@ -146,10 +160,22 @@ def _definition(topic: str) -> str:
     return "string data\n" if topic == "/robot_description" else HEADER
 
 
+def camera_info(stamp: int, width: int, height: int) -> bytes:
+    """Return a CameraInfo whose optical axis meets the middle of the picture."""
+    body = _padded(header(stamp), 4) + struct.pack("<II", height, width) + _text("plumb_bob")
+    body = _padded(_padded(body, 4) + struct.pack("<I", 5), 8) + struct.pack("<5d", 0.1, 0, 0, 0, 0)
+    k = (80.0, 0, (width - 1) / 2, 0, 80.0, (height - 1) / 2, 0, 0, 1)
+    body += struct.pack("<9d9d12d", *k, *np.eye(3).ravel(), *np.eye(3, 4).ravel())
+    return b"\0\1\0\0" + body + struct.pack("<IIIIII?", 0, 0, 0, 0, 0, 0, False)
+
+
 def _numbers(start: int, options: TakeOptions) -> list[tuple[int, str, bytes]]:
     data = URDF.encode() + b"\0"
     text = b"\0\1\0\0" + len(data).to_bytes(4, "little") + data
-    found = [(start, "/robot_description", text)]
+    found = [
+        (start, "/robot_description", text),
+        (start, "/camera/camera_info", camera_info(start, WIDTH, HEIGHT)),
+    ]
     rng = np.random.default_rng(start % 2**32)
     for i in range(round(options.seconds * 100)):
         at = i / 100

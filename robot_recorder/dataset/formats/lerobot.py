@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -357,6 +358,8 @@ def described(feature: Feature, schema: Schema, options: WriteOptions) -> dict[s
         "video.channels": 1 if depth else 3,
         "has_audio": False,
     }
+    if feature.calibration is not None:
+        info["camera.calibration"] = asdict(feature.calibration)
     if depth:
         info |= {
             "video.depth_min": DEPTH_MIN_M, "video.depth_max": DEPTH_MAX_M,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -52,7 +51,9 @@ def main() -> None:
     figures["frames_differ_from_live"] = differing(paths)
     figures["two_workers_speedup"] = speedup(paths, options.repeats)
     figures["update_of_1_in_1000_s"] = update()
+    figures["long_episode_h"] = options.hour
     figures["rss_mb_per_worker"] = memory(options.hour)
+    figures["rss_mb_per_worker_of_a_minute"] = memory(1 / 60)
     write_results(RESULTS / "datasets.json", "make bench-datasets", figures)
     print(json.dumps(figures, indent=1))
 
@@ -206,14 +207,22 @@ def update() -> float:
 
 def memory(hours: float) -> float:
     """Return the largest memory of a process that exports a long episode, MB."""
-    long = episode(FOLDER / "long", 0, 3600 * hours)
-    code = (
-        "import sys\nfrom pathlib import Path\nfrom robot_recorder.dataset.export_run import ExportRun\nfrom robot_recorder.dataset.settings import ExportSettings\n"
-        "from robot_recorder.dataset.pool import LocalPool\n"
-        "ExportRun(Path(sys.argv[1]), ExportSettings(), LocalPool(1)).run([Path(sys.argv[2])], {}, {})\n"
-    )
-    subprocess.run([sys.executable, "-c", code, str(FOLDER / "long_set"), str(long)], check=True)
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
+    shutil.rmtree(FOLDER / "long_set", ignore_errors=True)
+    long = episode(FOLDER / f"long_{hours:.3f}", 0, 3600 * hours)
+    code = """
+import resource, sys
+from pathlib import Path
+from robot_recorder.dataset.export_run import ExportRun
+from robot_recorder.dataset.pool import LocalPool
+from robot_recorder.dataset.settings import ExportSettings
+ExportRun(Path(sys.argv[1]), ExportSettings(), LocalPool(1)).run([Path(sys.argv[2])], {}, {})
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(FOLDER / "long_set"), str(long)],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return float(done.stdout)
 
 
 if __name__ == "__main__":
