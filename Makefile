@@ -34,7 +34,7 @@ test: setup-tests
 
 test-datasets:
 	@$(PYTHON) tools/bootstrap.py --tests --datasets
-	$(IN) pytest --basetemp=.cache/pytest test/datasets test/dataset/test_ray_pool.py test/dataset/test_remote.py $(ARGS)
+	$(IN) pytest --basetemp=.cache/pytest test/datasets test/dataset/formats test/dataset/test_ray_pool.py test/dataset/test_remote.py $(ARGS)
 
 docs:
 	@$(PYTHON) tools/bootstrap.py --docs
