@@ -210,19 +210,19 @@ def memory(hours: float) -> float:
     shutil.rmtree(FOLDER / "long_set", ignore_errors=True)
     long = episode(FOLDER / f"long_{hours:.3f}", 0, 3600 * hours)
     code = """
-import resource, sys
+import sys
 from pathlib import Path
 from robot_recorder.dataset.export_run import ExportRun
 from robot_recorder.dataset.pool import LocalPool
 from robot_recorder.dataset.settings import ExportSettings
 ExportRun(Path(sys.argv[1]), ExportSettings(), LocalPool(1)).run([Path(sys.argv[2])], {}, {})
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)
+print(next(x.split()[1] for x in open("/proc/self/status") if x.startswith("VmHWM")))
 """
     done = subprocess.run(
         [sys.executable, "-c", code, str(FOLDER / "long_set"), str(long)],
         check=True, capture_output=True, text=True,
     )  # fmt: skip
-    return float(done.stdout)
+    return float(done.stdout) * 1.024e-3
 
 
 if __name__ == "__main__":

@@ -132,6 +132,11 @@ def _add_form(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="an option of the format"
     )
+    group.add_argument("--title", default="", metavar="TEXT", help="of the dataset's card")
+    group.add_argument("--license", default="", metavar="TEXT", help="of the dataset, for its card")
+    group.add_argument(
+        "--no-operators", action="store_true", help="leave operators' names out everywhere"
+    )
     group.add_argument(
         "--pseudonyms", metavar="FILE",
         help="replace operators' names; the file keeps who is who, and is made if it is missing",

@@ -25,6 +25,7 @@ from robot_recorder.cli.progress import Shown, working
 from robot_recorder.cli.roots import with_catalogues
 from robot_recorder.dataset.align_source import AlignOptions, align_source
 from robot_recorder.dataset.aligned import AlignedSource
+from robot_recorder.dataset.card.about import CardOptions
 from robot_recorder.dataset.export_profile import default_profile, parse_export_profile
 from robot_recorder.dataset.export_run import ExportRun
 from robot_recorder.dataset.lock import DatasetLock, read_lock
@@ -76,7 +77,7 @@ def export_episodes(options: argparse.Namespace) -> int:
     if target is None:
         raise ConfigError("--out is missing; name the folder of the new dataset")
     began = time.monotonic()
-    with working() as shown, _pseudonyms(options.pseudonyms) as renamed:
+    with working() as shown, _pseudonyms(options) as renamed:
         pool = _pool(options)
         run = ExportRun(target, settings, pool, partial(_tell, shown), renamed)
         paths = [e.path for e in selected.entries]
@@ -145,7 +146,7 @@ def _settings(options: argparse.Namespace) -> ExportSettings:
     return ExportSettings(
         options.format, align, options.action, options.held, Trim(names, _IDLE in options.trim),
         options.video, round(options.shard_mb * 1e6), parse_split(options.split), options.seed,
-        profile, extra,
+        profile, extra, CardOptions(options.license, not options.no_operators, options.title),
     )  # fmt: skip
 
 
@@ -382,12 +383,12 @@ def _tell(shown: Shown, what: str, progress: JobProgress) -> None:
 
 
 @contextmanager
-def _pseudonyms(path: str | None) -> Iterator[Callable[[str], str]]:
-    """Give every operator a number, which the file keeps; without a file, names stay."""
-    if path is None:
-        yield lambda name: name
+def _pseudonyms(options: argparse.Namespace) -> Iterator[Callable[[str], str]]:
+    """Give every operator a number, which a file keeps; without a file, names stay, or go."""
+    if options.pseudonyms is None:
+        yield lambda name: "" if options.no_operators else name
         return
-    file = Path(path)
+    file = Path(options.pseudonyms)
     try:
         known: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:

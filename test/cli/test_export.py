@@ -25,7 +25,7 @@ SHORT = TakeOptions(seconds=1.2)
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("episodes")
     take(root, 0, SHORT)
-    take(root, 1, SHORT, task="fold", operator="bob")
+    take(root, 1, SHORT, task="fold", operator="zoe")
     take(root, 2, SHORT, outcome=Outcome.FAILURE, cause="slip")
     take(root, 3, SHORT, verdict="reject")
     return root
@@ -52,7 +52,7 @@ def test_a_folder_becomes_a_dataset_and_the_rest_is_explained(
 def test_a_dry_run_says_how_much_and_writes_nothing(root: Path, tmp_path: Path, capsys) -> None:
     code, out, _ = run(capsys, root, "--out", tmp_path / "set", "--dry-run", "--outcome", "any")
     assert code == 0 and out.startswith("3 episodes, 0.1 min, ")
-    assert "left out: " in out and "rejected: rate" in out and "operator: ann 2, bob 1" in out
+    assert "left out: " in out and "rejected: rate" in out and "operator: ann 2, zoe 1" in out
     assert not list(tmp_path.iterdir())
     _, out, _ = run(capsys, root, "--dry-run", "--json", "--task", "fold")
     plain = json.loads(out)
@@ -123,9 +123,29 @@ def test_verify_finds_what_was_changed(root: Path, tmp_path: Path, capsys) -> No
 def test_pseudonyms_are_kept_in_their_file(root: Path, tmp_path: Path, capsys) -> None:
     names = tmp_path / "who.json"
     run(capsys, root, "--out", tmp_path / "set", "--pseudonyms", names)
-    assert json.loads(names.read_text()) == {"ann": "operator_1", "bob": "operator_2"}
+    assert json.loads(names.read_text()) == {"ann": "operator_1", "zoe": "operator_2"}
     inside = b"".join(p.read_bytes() for p in (tmp_path / "set").rglob("*") if p.is_file())
-    assert b"bob" not in inside.replace(str(root).encode(), b"")
+    assert b"zoe" not in inside.replace(str(root).encode(), b"")
+
+
+def test_operators_can_be_left_out_and_the_licence_is_in_the_card(
+    root: Path, tmp_path: Path, capsys
+) -> None:
+    run(
+        capsys,
+        root,
+        "--out",
+        tmp_path / "set",
+        "--no-operators",
+        "--license",
+        "MIT",
+        "--title",
+        "Lifts",
+    )
+    inside = b"".join(p.read_bytes() for p in (tmp_path / "set").rglob("*") if p.is_file())
+    assert b'"ann"' not in inside and b"zoe" not in inside
+    card = (tmp_path / "set" / "README.md").read_text()
+    assert "license: mit" in card and "# Lifts" in card
 
 
 @pytest.mark.parametrize(
