@@ -90,7 +90,7 @@ def _add_content(group: argparse._ArgumentGroup) -> None:
     )  # fmt: skip
     group.add_argument("--causal", action="store_true", help="take no sample after its frame")
     group.add_argument(
-        "--action", type=action, default=ActionKind.COMMAND, metavar="KIND",
+        "--action", type=action, metavar="KIND",
         help=f"what the action is: {action}; default: command",
     )  # fmt: skip
     group.add_argument(

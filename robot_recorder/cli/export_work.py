@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from robot_recorder.catalogue.catalogue import Catalogue
@@ -26,9 +27,9 @@ from robot_recorder.cli.roots import with_catalogues
 from robot_recorder.dataset.align_source import AlignOptions, align_source
 from robot_recorder.dataset.aligned import AlignedSource
 from robot_recorder.dataset.card.about import CardOptions
-from robot_recorder.dataset.export_profile import default_profile, parse_export_profile
+from robot_recorder.dataset.export_profile import ActionKind, default_profile, parse_export_profile
 from robot_recorder.dataset.export_run import ExportRun
-from robot_recorder.dataset.lock import DatasetLock, read_lock
+from robot_recorder.dataset.lock import DatasetLock, difference, read_lock
 from robot_recorder.dataset.pool import JobProgress, LocalPool, Pool
 from robot_recorder.dataset.remote import is_remote
 from robot_recorder.dataset.selection import (
@@ -40,8 +41,9 @@ from robot_recorder.dataset.selection import (
     read_entries,
     read_list,
 )
-from robot_recorder.dataset.settings import ExportReport, ExportSettings
-from robot_recorder.dataset.trimming import Trim
+from robot_recorder.dataset.settings import ExportReport, ExportSettings, OperatorNames
+from robot_recorder.dataset.trimming import Held, Trim
+from robot_recorder.dataset.video import VideoMode
 from robot_recorder.model.errors import BagError, ConfigError
 from robot_recorder.model.labels import Outcome
 from robot_recorder.model.text import plural, visible
@@ -64,6 +66,8 @@ def export_episodes(options: argparse.Namespace) -> int:
         _local_target(t, options) if t else None for t in (options.out, options.update)
     )
     old, target = _target(options)
+    if old is not None:
+        _refuse_other(options)
     settings = ExportSettings.from_dict(old.settings) if old is not None else _settings(options)
     selected, selection = _selected(options, old)
     if options.save_selection:
@@ -77,15 +81,21 @@ def export_episodes(options: argparse.Namespace) -> int:
     if target is None:
         raise ConfigError("--out is missing; name the folder of the new dataset")
     began = time.monotonic()
-    with working() as shown, _pseudonyms(options) as renamed:
+    with working() as shown, _pseudonyms(options, settings.operators) as renamed:
         pool = _pool(options)
         run = ExportRun(target, settings, pool, partial(_tell, shown), renamed)
         paths = [e.path for e in selected.entries]
         base = old if options.update else None
         try:
-            report = run.run(paths, selected.left_out, selection, base)
+            exact = old if options.lock else None
+            report = run.run(paths, selected.left_out, selection, base, exact)
+        except OSError as error:
+            name = error.filename or target
+            raise ConfigError(f"{name} cannot be written: {error.strerror or error}") from error
         finally:
             pool.close()
+    if base is not None:
+        _say_changes(options, base, report.lock)
     _say_report(options, report, time.monotonic() - began)
     if remote:
         _send(report.target, remote)
@@ -137,17 +147,27 @@ def _settings(options: argparse.Namespace) -> ExportSettings:
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{options.profile} cannot be read: {error}") from error
     rate, reference = options.rate, options.reference
-    if profile:
+    if options.profile and options.action is not None:
+        raise ConfigError(
+            "--action goes with the default features; the profile says what its action is"
+        )
+    if options.profile:
         parsed = parse_export_profile(profile, options.profile)
         rate, reference = rate or parsed.rate_hz, reference or parsed.reference
     align = AlignOptions(rate, reference, options.causal, options.native, options.robot_profile)
     names = tuple(name for name in options.trim if name != _IDLE)
     extra = dict(_pair(text) for text in options.set)
     return ExportSettings(
-        options.format, align, options.action, options.held, Trim(names, _IDLE in options.trim),
+        options.format, align, options.action or ActionKind.COMMAND, options.held, Trim(names, _IDLE in options.trim),
         options.video, round(options.shard_mb * 1e6), parse_split(options.split), options.seed,
-        profile, extra, CardOptions(options.license, not options.no_operators, options.title),
+        profile, extra, CardOptions(options.license, not options.no_operators, options.title), _operators(options),
     )  # fmt: skip
+
+
+def _operators(options: argparse.Namespace) -> OperatorNames:
+    if options.pseudonyms is not None:
+        return OperatorNames.PSEUDONYMS
+    return OperatorNames.LEFT_OUT if options.no_operators else OperatorNames.KEPT
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -263,7 +283,8 @@ def _chosen(
             return ExitCode.OK
 
         with_catalogues(roots, collect)
-    selected = choose(entries, choice)
+    once = {entry.path.resolve(): entry for entry in entries}
+    selected = choose(once.values(), choice)
     return Selected(selected.entries, {**problems, **selected.left_out})
 
 
@@ -280,7 +301,7 @@ def _say_plan(options: argparse.Namespace, settings: ExportSettings, selected: S
     """Say what would be exported, and why each other episode would not."""
     seconds = sum(e.duration_ms for e in selected.entries) / 1000
     size = sum(e.size_bytes for e in selected.entries)
-    rate = settings.align.rate_hz or _RATE_HZ
+    rate = settings.align.rate_hz or _usual_rate(selected.entries)
     if options.json:
         say_json({
             "episodes": len(selected.entries), "about_frames": round(seconds * rate),
@@ -294,6 +315,12 @@ def _say_plan(options: argparse.Namespace, settings: ExportSettings, selected: S
     for path, why in selected.left_out.items():
         say(f"left out: {visible(path)}: {visible(why)}")
     return ExitCode.OK
+
+
+def _usual_rate(entries: tuple[Entry, ...]) -> float:
+    """Return about how many frames a second the episodes had when they were recorded."""
+    known = [e.frames / e.duration_ms * 1000 for e in entries if e.frames and e.duration_ms]
+    return float(round(median(known))) if known else _RATE_HZ
 
 
 def _say_groups(entries: tuple[Entry, ...]) -> None:
@@ -383,11 +410,19 @@ def _tell(shown: Shown, what: str, progress: JobProgress) -> None:
 
 
 @contextmanager
-def _pseudonyms(options: argparse.Namespace) -> Iterator[Callable[[str], str]]:
-    """Give every operator a number, which a file keeps; without a file, names stay, or go."""
-    if options.pseudonyms is None:
-        yield lambda name: "" if options.no_operators else name
+def _pseudonyms(options: argparse.Namespace, kind: OperatorNames) -> Iterator[Callable[[str], str]]:
+    """Yield what becomes of an operator's name: it stays, goes, or becomes a number that a file keeps.
+
+    Raises:
+        ConfigError: the file is missing for a dataset of pseudonyms, or cannot be used.
+    """
+    if kind is not OperatorNames.PSEUDONYMS:
+        if options.pseudonyms is not None:
+            raise ConfigError("this dataset was made without pseudonyms; make a new one with them")
+        yield lambda name: name if kind is OperatorNames.KEPT else ""
         return
+    if options.pseudonyms is None:
+        raise ConfigError("this dataset has pseudonyms; give their file with --pseudonyms FILE")
     file = Path(options.pseudonyms)
     try:
         known: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
@@ -395,14 +430,56 @@ def _pseudonyms(options: argparse.Namespace) -> Iterator[Callable[[str], str]]:
         known = {}
     except (OSError, ValueError) as error:
         raise ConfigError(f"{file} cannot be read: {error}") from error
+    _write_names(file, known)  # before anything is exported
 
     def renamed(name: str) -> str:
         if name and name not in known:
             known[name] = f"operator_{len(known) + 1}"
-            _write(file, json.dumps(known, indent=1, ensure_ascii=False) + "\n")
+            _write_names(file, known)
         return known.get(name, "")
 
     yield renamed
+
+
+def _write_names(file: Path, known: Mapping[str, str]) -> None:
+    _write(file, json.dumps(known, indent=1, ensure_ascii=False) + "\n")
+
+
+def _say_changes(options: argparse.Namespace, before: DatasetLock, after: DatasetLock) -> None:
+    """Say which episodes an update added, took out and exported anew."""
+    if options.json:
+        return
+    found = difference(before, after)
+    for path in found.added:
+        say(f"added: {visible(path)}")
+    for path, why in found.removed.items():
+        say(f"taken out: {visible(path)}: {visible(why)}")
+    for path, what in found.changed.items():
+        say(f"exported anew: {visible(path)}: {visible(what)} changed")
+
+
+# Options that say how a dataset is made, or of which episodes, and what they are if nobody gives them.
+_MADE: dict[str, Any] = {
+    "task": None, "robot": None, "operator": None, "since": None, "until": None, "outcome": None,
+    "verdict": None, "annotation": [], "limit": None, "balance": None, "selection": None, "split": "",
+    "seed": 0, "rate": None, "reference": "", "causal": False, "action": None, "held": Held.KEEP,
+    "trim": [], "profile": None, "robot_profile": "", "format": "lerobot", "video": VideoMode.AUTO,
+    "native": False, "shard_mb": 100.0, "set": [], "title": "", "license": "", "no_operators": False,
+}  # fmt: skip
+
+
+def _refuse_other(options: argparse.Namespace) -> None:
+    """Refuse options that a dataset's lock decides.
+
+    Raises:
+        ConfigError: one is given.
+    """
+    given = [name for name, usual in _MADE.items() if getattr(options, name) != usual]
+    if given:
+        words = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise ConfigError(
+            f"{words}: the dataset's lock says how it is made; make a new one with --out"
+        )
 
 
 def verify(options: argparse.Namespace) -> int:

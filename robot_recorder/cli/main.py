@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import logging
 import sys
@@ -29,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     log_visibly()
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        options = parser_for(words).parse_args(words)
+        options = _parsed(words)
         code: int = options.run(options)
         flush()
         return code
@@ -53,3 +54,17 @@ def main(arguments: list[str] | None = None) -> int:
         else:  # logged rather than printed: its text can be anything
             logging.getLogger(__name__).exception("a fault of robot-recorder ended this command")
     return ExitCode.FAILED
+
+
+def _parsed(words: list[str]) -> argparse.Namespace:
+    """Parse a command line; what asks for help ends with all of it printed.
+
+    Raises:
+        BrokenPipeError: the reader has seen enough of the help.
+        SystemExit: see ``main``.
+    """
+    try:
+        return parser_for(words).parse_args(words)
+    except SystemExit:
+        flush()
+        raise

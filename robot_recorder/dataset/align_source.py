@@ -206,6 +206,7 @@ def _stream(
     size = looked.first.size
     return replace(
         about, size=size, encoding=looked.encoding, unreadable=looked.unreadable,
+        resized=looked.resized,
         calibration=_calibration(path, info_topics(topic, infos), size),
     )  # fmt: skip
 
@@ -235,11 +236,13 @@ class _CameraLook:
         first: its first readable picture; None: none is readable.
         encoding: of all pictures; several are joined by a comma.
         unreadable: number of chosen pictures that cannot be read.
+        resized: number of those of another size than the first.
     """
 
     first: Looked | None
     encoding: str
     unreadable: int
+    resized: int
 
 
 def _look(
@@ -247,13 +250,14 @@ def _look(
 ) -> tuple[_CameraLook, list[int]]:
     """Look at all chosen pictures of a camera; also return the numbers of unreadable ones.
 
-    A picture of another size than the first one is unreadable: a dataset's pictures have one size.
+    A picture of another size than the first one is among them: a dataset's pictures have one size.
     """
     topic = plan.topics[stream.name]
     source = CameraSource(episode.path, topic, stream.type, topic in _stamped(plan))
     first: Looked | None = None
     encodings: dict[str, None] = {}
     unreadable: list[int] = []
+    resized: list[int] = []
     for picked in ChosenPictures(source, numbers).picked():
         if picked.number < 0:
             continue
@@ -264,10 +268,11 @@ def _look(
             continue
         first = first or found
         if found.size != first.size:
-            unreadable.append(picked.number)
+            resized.append(picked.number)
             continue
         encodings[found.encoding] = None
-    return _CameraLook(first, ", ".join(encodings), len(unreadable)), unreadable
+    look_ = _CameraLook(first, ", ".join(encodings), len(unreadable), len(resized))
+    return look_, unreadable + resized
 
 
 def _stamped(plan: Plan) -> tuple[str, ...]:

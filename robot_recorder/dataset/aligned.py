@@ -36,6 +36,7 @@ class SourceStream:
         encoding: of its pictures: ``jpeg <sampling>``, ``depth``, ``pixels``, or a codec of video.
         calibration: of its pictures as they were recorded; None: unknown.
         unreadable: chosen pictures that cannot be decoded; their frames say that they are missing.
+        resized: chosen pictures of another size than the first; the same.
     """
 
     name: str
@@ -51,6 +52,7 @@ class SourceStream:
     encoding: str = ""
     calibration: Calibration | None = None
     unreadable: int = 0
+    resized: int = 0
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from robot_recorder.dataset.preparation import ExportLosses, Preparation, Prepar
 from robot_recorder.dataset.schema import DatasetEpisode, ShardSpec
 from robot_recorder.dataset.selection import split
 from robot_recorder.dataset.settings import ExportReport, ExportSettings
-from robot_recorder.dataset.update import compared, reused
+from robot_recorder.dataset.update import again, compared, reused
 from robot_recorder.dataset.workspace import Workspace
 from robot_recorder.model.errors import ConfigError, RecorderError
 
@@ -62,6 +62,7 @@ class ExportRun:
         left_out: Mapping[str, str],
         selection: Mapping[str, Any],
         old: DatasetLock | None = None,
+        exact: DatasetLock | None = None,
     ) -> ExportReport:
         """Export episodes.
 
@@ -70,6 +71,7 @@ class ExportRun:
             left_out: reason by path of those that were not selected.
             selection: how they were selected, for the lock.
             old: of the dataset at the target, which is brought up to date; None: it is new.
+            exact: of the dataset that is to be made again, byte by byte.
 
         Raises:
             RecorderError: it cannot be exported; what is done is kept for the next try.
@@ -82,9 +84,12 @@ class ExportRun:
             align = self._settings.align
             align = replace(align, native=self._format.native or align.native)
             preparation.align(fresh, align, self._pool, partial(self._told, "aligning"))
-            prepared = preparation.prepare(old)
-            groups = self._grouped(kept, prepared, old)
-            shards = self._numbered(groups, prepared, old)
+            prepared = preparation.prepare(old or exact)
+            if exact is not None:
+                groups = again(exact, prepared, self._losses)
+            else:
+                groups = self._grouped(kept, prepared, old)
+            shards = self._numbered(groups, prepared, old or exact)
             tasks = self._tasks(shards, preparation.keys, prepared)
             count = reused(tasks, old, self.work.target, self._format) if old else 0
             results = self._written(tasks, groups)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
@@ -14,6 +16,7 @@ from robot_recorder.model.errors import RecorderError
 
 _TRIES = 3  # of a job whose process died
 _TOLD_S = 0.2
+_PDEATHSIG = 1  # of prctl(2)
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,8 @@ class LocalPool:
         """Run jobs once; yield a BrokenExecutor for those whose process died."""
         if self._executor is None:  # processes made by fork start at once
             context = multiprocessing.get_context("fork")
-            self._executor = ProcessPoolExecutor(self.workers, context)
+            parent = (os.getpid(),)
+            self._executor = ProcessPoolExecutor(self.workers, context, _die_with, parent)
         waiting: dict[Future[Any], ExportJob] = {}
         queue, began, died = list(jobs)[::-1], dict[str, float](), False
         try:
@@ -163,6 +167,13 @@ class LocalPool:
         finally:
             if died or waiting:
                 self.close(wait=False)
+
+
+def _die_with(parent: int) -> None:
+    """End this process when its parent ends, even by ``kill -9``: it holds the parent's locks."""
+    ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _result(future: Future[Any]) -> Any:

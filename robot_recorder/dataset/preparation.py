@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from robot_recorder.dataset.align_source import AlignOptions
-from robot_recorder.dataset.aligned import AlignedSource
+from robot_recorder.dataset.aligned import SourceSummary
 from robot_recorder.dataset.codecs import chosen_codecs, fits, passes
 from robot_recorder.dataset.export_profile import (
     ExportProfile,
@@ -25,6 +26,7 @@ from robot_recorder.dataset.schema import DatasetEpisode, Schema
 from robot_recorder.dataset.settings import ExportSettings
 from robot_recorder.dataset.trimming import pieces
 from robot_recorder.dataset.workspace import Workspace
+from robot_recorder.messages.kinds import Sort
 from robot_recorder.model.errors import ConfigError, RecorderError
 
 
@@ -163,21 +165,35 @@ class Preparation:
         if old is not None:
             return parse_export_profile(old.profile, LOCK), old.schema
         robots: dict[str, None] = {}
-        first: AlignedSource | None = None
+        known: dict[Path, SourceSummary] = {}
         for path, key in list(self._keys.items()):
             source = self._work.aligned(key)
             if not len(source):
                 self._leave_out(path, "no frames: its streams have no common time")
                 continue
-            first = first or source
+            known[path] = source.summary
             robots[source.summary.facts.robot or "unknown"] = None
-        if first is None:
+        if not known:
             raise ConfigError(f"no episode can be exported; {self._losses.reasons}")
         if self._settings.profile:
             profile = parse_export_profile(self._settings.profile, "export profile")
+            first = next(iter(known.values()))
         else:
-            profile = default_profile(first.summary.streams, self._settings.action)
-        return profile, resolved(profile, first.summary, ", ".join(robots))
+            profile, first = self._usual(list(known.values()))
+        return profile, resolved(profile, first, ", ".join(robots))
+
+    def _usual(self, summaries: Sequence[SourceSummary]) -> tuple[ExportProfile, SourceSummary]:
+        """Return the default features that most sources give, and the first of these sources."""
+        action = self._settings.action
+        profiles = [default_profile(s.streams, action) for s in summaries]
+        texts = [p.dump() for p in profiles]
+        at = texts.index(Counter(texts).most_common(1)[0][0])
+        used = {stream for rule in profiles[at].features for stream in rule.streams}
+        for stream in summaries[at].streams:
+            if stream.name not in used:
+                what = "readable pictures" if stream.sort == Sort.IMAGE.name else "values"
+                self._losses.sources[f"stream {stream.name}"] = f"it has no {what}"
+        return profiles[at], summaries[at]
 
     def _prepared(self, key: str, profile: ExportProfile, schema: Schema) -> PreparedSource:
         source = self._work.aligned(key)
@@ -193,6 +209,8 @@ class Preparation:
         for stream in summary.streams:
             if stream.unreadable:
                 counts[f"unreadable pictures of {stream.name}"] = stream.unreadable
+            if stream.resized:
+                counts[f"pictures of {stream.name} of another size than its first"] = stream.resized
         facts = replace(summary.facts, operator=self._renamed(summary.facts.operator))
         laid = LaidOut(key, facts, summary.content, summary.bytes, tuple(episodes), "", counts)
         locked = LockedSource(laid, -1, summary.metadata, summary.files)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,14 @@ from robot_recorder.dataset.export_profile import ActionKind
 from robot_recorder.dataset.lock import DatasetLock
 from robot_recorder.dataset.trimming import Held, Trim
 from robot_recorder.dataset.video import VideoMode
+
+
+class OperatorNames(str, Enum):
+    """What becomes of operators' names in a dataset."""
+
+    KEPT = "kept"
+    PSEUDONYMS = "pseudonyms"
+    LEFT_OUT = "left_out"
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,7 @@ class ExportSettings:
         profile: text of the export profile; empty: the default for the robot.
         extra: options of the format.
         card: what the card says besides.
+        operators: what becomes of their names.
     """
 
     format: str = "lerobot"
@@ -47,6 +57,7 @@ class ExportSettings:
     profile: str = ""
     extra: Mapping[str, str] = field(default_factory=dict)
     card: CardOptions = field(default_factory=CardOptions)
+    operators: OperatorNames = OperatorNames.KEPT
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -59,7 +70,7 @@ class ExportSettings:
         return cls(**{
             **plain, "align": AlignOptions(**plain["align"]), "trim": trim,
             "action": ActionKind(plain["action"]), "held": Held(plain["held"]),
-            "video": VideoMode(plain["video"]), "card": CardOptions(**plain["card"]),
+            "video": VideoMode(plain["video"]), "card": CardOptions(**plain["card"]), "operators": OperatorNames(plain["operators"]),
         })  # fmt: skip
 
 

@@ -12,7 +12,9 @@ from robot_recorder.dataset.formats.port import Format
 from robot_recorder.dataset.jobs import WriteTask, file_hash, mark
 from robot_recorder.dataset.layout import numbered
 from robot_recorder.dataset.lock import DatasetLock, LockedSource
+from robot_recorder.dataset.preparation import ExportLosses, Prepared
 from robot_recorder.dataset.schema import ShardSpec
+from robot_recorder.model.errors import RecorderError
 
 
 def compared(
@@ -40,6 +42,35 @@ def compared(
             break
     left = [p for t, p in wanted.items() if t not in same or same[t].shard not in whole]
     return same, left
+
+
+def again(
+    lock: DatasetLock, prepared: Prepared, losses: ExportLosses
+) -> dict[int, list[LockedSource]]:
+    """Return the sources of a lock by the number of their shard, if they are what they were.
+
+    Raises:
+        RecorderError: one has other labels, other data or other frames, or cannot be exported.
+    """
+    fresh = {s.locked.path: s.locked for s in prepared.sources}
+    groups: dict[int, list[LockedSource]] = {}
+    for source in lock.sources:
+        now = fresh.get(source.path)
+        if now is None:
+            why = losses.sources.get(source.path, "it is not selected")
+            raise RecorderError(f"{source.path}: {why}; the lock's dataset cannot be made again")
+        for what, one, other in (
+            ("data", source.files, now.files),
+            ("labels", source.metadata, now.metadata),
+            ("frames", source.laid_out.episodes, now.laid_out.episodes),
+        ):
+            if one != other:
+                raise RecorderError(
+                    f"{source.path}: its {what} changed since; make a new dataset of it, with --out "
+                    "and without --lock"
+                )
+        groups.setdefault(source.shard, []).append(source)
+    return groups
 
 
 def by_shard(lock: DatasetLock) -> dict[int, list[LockedSource]]:

@@ -77,6 +77,14 @@ def test_an_update_takes_the_sources_of_before(root: Path, tmp_path: Path, capsy
     assert code == 0 and "2 episodes" in out
 
 
+def test_what_a_lock_decides_cannot_be_changed_by_an_option(
+    root: Path, tmp_path: Path, capsys
+) -> None:
+    run(capsys, root, "--out", tmp_path / "set")
+    code, _, err = run(capsys, "--update", tmp_path / "set", "--rate", "10", "--task", "lift")
+    assert code == 2 and "--task, --rate: the dataset's lock says how it is made" in err
+
+
 def test_a_lock_makes_the_same_dataset_again(root: Path, tmp_path: Path, capsys) -> None:
     run(capsys, root, "--out", tmp_path / "one")
     lock = tmp_path / "one" / "export.lock.json"
@@ -128,6 +136,22 @@ def test_pseudonyms_are_kept_in_their_file(root: Path, tmp_path: Path, capsys) -
     assert b"zoe" not in inside.replace(str(root).encode(), b"")
 
 
+def test_names_and_pseudonyms_are_never_mixed(root: Path, tmp_path: Path, capsys) -> None:
+    names = tmp_path / "who.json"
+    run(capsys, root / "arm_000_lift", "--out", tmp_path / "hidden", "--pseudonyms", names)
+    code, _, err = run(capsys, root, "--update", tmp_path / "hidden")
+    assert code == 2 and "give their file with --pseudonyms" in err
+    run(capsys, root / "arm_000_lift", "--out", tmp_path / "open")
+    code, _, err = run(capsys, root, "--update", tmp_path / "open", "--pseudonyms", names)
+    assert code == 2 and "made without pseudonyms" in err
+    code, _, err = run(
+        capsys, root, "--out", tmp_path / "x", "--pseudonyms", tmp_path / "no" / "x.json"
+    )
+    assert code == 2 and "cannot be written" in err and not (tmp_path / "x").exists()
+    code, out, _ = run(capsys, root, "--update", tmp_path / "hidden", "--pseudonyms", names)
+    assert code == 0 and f"added: {root / 'arm_001_fold'}" in out
+
+
 def test_operators_can_be_left_out_and_the_licence_is_in_the_card(
     root: Path, tmp_path: Path, capsys
 ) -> None:
@@ -157,6 +181,12 @@ def test_operators_can_be_left_out_and_the_licence_is_in_the_card(
         (("--format", "lerobt", "--out", "{tmp}/x"), "did you mean 'lerobot'"),
         (("--split", "val=2", "--out", "{tmp}/x"), "is no split"),
         (("--set", "x", "--out", "{tmp}/x"), "write it as name=value"),
+        (
+            ("--action", "delta", "--profile", "{tmp}/p.yaml", "--out", "{tmp}/x"),
+            "--action goes with",
+        ),
+        (("--out", "{tmp}/file/x"), "cannot be written"),
+        (("--set", "foo=1", "--out", "{tmp}/x"), "lerobot has no option 'foo'"),
         (("--on", "sky", "--out", "{tmp}/x"), "it is 'ray', or ray://host:port"),
         (("--task", "fold", "--operator", "ann", "--out", "{tmp}/x"), "no episode is selected"),
         (("--profile", "{tmp}/none.yaml", "--out", "{tmp}/x"), "cannot be read"),
@@ -166,6 +196,8 @@ def test_operators_can_be_left_out_and_the_licence_is_in_the_card(
 def test_what_cannot_be_done_is_refused_with_the_fix(
     root: Path, tmp_path: Path, capsys, words: tuple[str, ...], why: str
 ) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "p.yaml").write_text("features: {a: {camera: camera}}")
     given = [word.format(root=root, tmp=tmp_path) for word in words]
     code, _, err = run(capsys, root, *given)
     assert code == 2 and why in err, err

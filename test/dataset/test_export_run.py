@@ -252,13 +252,54 @@ def test_a_killed_export_goes_on_where_it_was_and_gives_the_same_bytes(
             try:
                 running.wait(rng.uniform(0.3, lasts))
             except subprocess.TimeoutExpired:
-                os.killpg(running.pid, signal.SIGKILL)
+                kill = rng.choice((os.kill, os.killpg))  # its workers end with it
+                kill(running.pid, signal.SIGKILL)
                 running.wait()
             if target.exists():
                 break  # it was put in place: then it is whole
             lasts = max(lasts, 1.2 * (time.monotonic() - began))
         assert tree(target) == wanted
     shutil.rmtree(tmp_path / "set.partial", ignore_errors=True)
+
+
+def test_the_same_lock_is_refused_for_other_labels_or_data(tmp_path: Path) -> None:
+    paths = [take(tmp_path / "root", n, SHORT) for n in range(2)]
+    lock = export(tmp_path / "set", paths).lock
+    run = ExportRun(tmp_path / "again", ExportSettings(), LocalPool(1))
+    metadata = paths[1] / "metadata.yaml"
+    text = metadata.read_text()
+    metadata.write_text(text.replace("operator: ann", "operator: eve"))
+    with pytest.raises(RecorderError, match="arm_001_lift: its labels changed since"):
+        run.run(paths, {}, {}, exact=lock)
+    metadata.write_text(text)
+    with pytest.raises(RecorderError, match="it is not selected"):
+        ExportRun(tmp_path / "again", ExportSettings(), LocalPool(1)).run(
+            paths[:1], {}, {}, exact=lock
+        )
+
+
+def test_the_lock_of_an_updated_dataset_gives_the_same_bytes(
+    takes: list[Path], tmp_path: Path
+) -> None:
+    target = tmp_path / "set"
+    export(target, takes[:3], shares={"val": 0.3})
+    lock = export(target, takes[1:], old=read_lock(target), shares={"val": 0.3}).lock
+    again = ExportRun(
+        tmp_path / "again" / "set", ExportSettings.from_dict(lock.settings), LocalPool(1)
+    )
+    again.run([Path(s.path) for s in lock.sources], lock.left_out, lock.selection, exact=lock)
+    one, other = tree(target), tree(tmp_path / "again" / "set")
+    changed = {n for n in one.keys() | other.keys() if one.get(n) != other.get(n)}
+    assert {n for n in changed if not n.startswith(".export/")} == set()
+
+
+def test_features_are_those_of_most_episodes_whatever_the_first_lacks(tmp_path: Path) -> None:
+    odd = take(tmp_path, 0, replace(SHORT, gap=(0.0, 9.0)))
+    report = export(tmp_path / "set", [odd, take(tmp_path, 1, SHORT), take(tmp_path, 2, SHORT)])
+    assert report.episodes == 2 and "joints" in report.lock.left_out[str(odd)]
+    assert "observation.state" in {f.name for f in report.lock.schema.features}
+    alone = export(tmp_path / "alone", [odd])
+    assert alone.lock.left_out["stream joints"] == "it has no values"
 
 
 def test_a_job_whose_process_is_killed_runs_again(tmp_path: Path) -> None:

@@ -72,6 +72,8 @@ class LeRobot:
         self, part: str, shard: ShardSpec, folder: Path, options: WriteOptions
     ) -> ShardWriter:
         """Return the writer of the table or of a camera's video."""
+        if options.extra:
+            raise ConfigError(f"{self.name} has no option '{next(iter(options.extra))}'")
         if part == _PART_DATA:
             return DataWriter(shard, folder)
         return VideoWriter(part, shard, folder, options.codecs[part])
