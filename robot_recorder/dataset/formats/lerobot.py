@@ -53,6 +53,7 @@ SAMPLED = 6  # pictures of an episode that its statistics are taken from
 _SEEN = 160  # columns of pixels of each that are looked at
 _OWN = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 _PART_DATA = "data"
+_LANGUAGE = ("language_persistent", "language_events")
 NO_SUBTASK = ""
 
 
@@ -72,10 +73,9 @@ class LeRobot:
         self, part: str, shard: ShardSpec, folder: Path, options: WriteOptions
     ) -> ShardWriter:
         """Return the writer of the table or of a camera's video."""
-        if options.extra:
-            raise ConfigError(f"{self.name} has no option '{next(iter(options.extra))}'")
+        speaks = _speaks(options)
         if part == _PART_DATA:
-            return DataWriter(shard, folder)
+            return DataWriter(shard, folder, speaks)
         return VideoWriter(part, shard, folder, options.codecs[part])
 
     def renumber(self, part: str, shard: ShardSpec, folder: Path) -> None:
@@ -140,8 +140,8 @@ class LeRobot:
 class DataWriter:
     """Writes the table of a shard: one row per frame, one row group per episode or 4,096 frames."""
 
-    def __init__(self, shard: ShardSpec, folder: Path) -> None:
-        self._shard = shard
+    def __init__(self, shard: ShardSpec, folder: Path, speaks: bool = False) -> None:
+        self._shard, self._speaks = shard, speaks
         self._name = DATA.format(*divmod(shard.number, CHUNK))
         self._path = folder / self._name
         self._episodes: dict[int, dict[str, Any]] = {}
@@ -159,6 +159,8 @@ class DataWriter:
         fields = [pa.field(f.name, arrow_type(pa, f)) for f in self._columns]
         fields += [pa.field("timestamp", pa.float32())]
         fields += [pa.field(name, pa.int64()) for name in self._indices()]
+        if self._speaks:
+            fields += [pa.field(name, kind) for name, kind in _language_types(pa).items()]
         self._schema = pa.schema(fields)
         self._writer = pq.ParquetWriter(self._path, self._schema, compression="snappy")
 
@@ -183,6 +185,11 @@ class DataWriter:
             for name, numbers_ in numbers.items():
                 arrays[name] = pa.array(numbers_, type=self._schema.field(name).type)
                 own[name].add(numbers_[:, None])
+            if self._speaks:
+                said = _said(episode, float(frames.read(0, 1)[TICK][0, 0]))
+                count = len(columns[TICK])
+                for name, row in zip(_LANGUAGE, (said, [])):
+                    arrays[name] = pa.array([row] * count, type=self._schema.field(name).type)
             self._writer.write_table(pa.table(arrays, schema=self._schema))
         found = {name: plain(s.result(), len(frames)) for name, s in {**stats, **own}.items()}
         self._episodes[episode.index] = {"stats": found}
@@ -216,6 +223,48 @@ def frame_numbers(
             inside = (times_s >= start) & (times_s <= end)
             found["subtask_index"][inside] = shard.subtasks.index(name)
     return found
+
+
+def _speaks(options: WriteOptions) -> bool:
+    """Return whether annotations become language columns, which LeRobot 0.6 reads and 0.4 refuses.
+
+    Raises:
+        ConfigError: an option does not exist.
+    """
+    for name, value in options.extra.items():
+        if name != "language" or value not in ("true", "false"):
+            raise ConfigError(f"lerobot has no option '{name}={value}'; known: language=true")
+    return options.extra.get("language") == "true"
+
+
+def _language_types(pa: Any) -> dict[str, Any]:
+    """Return the Arrow types of the language columns (lerobot 0.6, datasets/language.py)."""
+    text = pa.string()
+    head = [
+        pa.field("role", text, nullable=False),
+        pa.field("content", text),
+        pa.field("style", text),
+    ]
+    tail = [pa.field("camera", text), pa.field("tool_calls", pa.list_(text))]
+    stamp = pa.field("timestamp", pa.float32(), nullable=False)
+    rows = (pa.struct([*head, stamp, *tail]), pa.struct([*head, *tail]))
+    return {name: pa.list_(row) for name, row in zip(_LANGUAGE, rows)}
+
+
+def _said(episode: DatasetEpisode, first_s: float) -> list[dict[str, Any]]:
+    """Return the subtasks of an episode, each of which holds until the next one.
+
+    Args:
+        first_s: tick of its first frame since the start of the source, s.
+    """
+    row = {"role": "assistant", "style": "subtask", "camera": None, "tool_calls": None}
+    notes = sorted(episode.facts.annotations, key=lambda a: a[1])
+    rows: dict[float, dict[str, Any]] = {}
+    for at in sorted({t for _, start, end in notes for t in (start, end)}):
+        active = [name for name, start, end in notes if start <= at < end]
+        stamp = max(at - first_s, 0.0)  # of what began before the first frame the last one holds
+        rows[stamp] = {**row, "content": active[-1] if active else None, "timestamp": stamp}
+    return list(rows.values())
 
 
 def _numbers(shard: ShardSpec) -> Iterable[dict[str, np.ndarray]]:
@@ -324,6 +373,8 @@ def _info(
         features[name] = {"dtype": kind, "shape": [1], "names": None}
     if shard.subtasks:
         features["subtask_index"] = {"dtype": "int64", "shape": [1], "names": None}
+    for name in _LANGUAGE if _speaks(options) else ():
+        features[name] = {"dtype": "language", "shape": [1], "names": None}
     return {
         "codebase_version": "v3.0",
         "robot_type": schema.robot,

@@ -115,6 +115,20 @@ def test_annotations_become_subtasks(made: ExportReport) -> None:
     np.testing.assert_array_equal(subtask == 1, (times >= 0.5) & (times <= 1.0))
 
 
+def test_annotations_become_language_columns_on_request(paths: list[Path], tmp_path: Path) -> None:
+    report = export(tmp_path / "set", paths, profile=PROFILE, extra={"language": "true"})
+    rows = table(report)
+    for said, events in zip(
+        rows["language_persistent"].to_pylist(), rows["language_events"].to_pylist()
+    ):
+        assert [r["content"] for r in said] == ["grasp", None] and events == []
+        assert {r["style"] for r in said} == {"subtask"} and said[0]["timestamp"] == pytest.approx(
+            0.45, abs=0.06
+        )
+    features = json.loads((report.target / "meta/info.json").read_text())["features"]
+    assert features["language_persistent"] == {"dtype": "language", "shape": [1], "names": None}
+
+
 def test_statistics_leave_out_what_is_missing(made: ExportReport) -> None:
     stats = json.loads((made.target / "meta/stats.json").read_text())
     rows = table(made)
