@@ -238,7 +238,7 @@ def _speaks(options: WriteOptions) -> bool:
 
 
 def _language_types(pa: Any) -> dict[str, Any]:
-    """Return the Arrow types of the language columns (lerobot 0.6, datasets/language.py)."""
+    """Return the Arrow types of the language columns (lerobot 0.6, `lerobot.datasets.language`)."""
     text = pa.string()
     head = [
         pa.field("role", text, nullable=False),
