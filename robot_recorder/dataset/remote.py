@@ -78,7 +78,7 @@ def fingerprint(url: str) -> _Files:
     """Return size and etag by name of the files below a url; they change with the content.
 
     Raises:
-        ConfigError: it cannot be read, or there are none.
+        ConfigError: it cannot be read, or holds no files.
     """
     return _apart(_fingerprint, url)
 

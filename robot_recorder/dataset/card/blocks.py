@@ -72,7 +72,7 @@ class SampleClip:
     Attributes:
         episode, feature: what it shows.
         still: path of its picture, relative to the dataset.
-        clip: path of the film; empty: there is none.
+        clip: path of the film; empty without a film.
     """
 
     episode: DatasetEpisode
@@ -142,7 +142,7 @@ def hz(rates: Iterable[float]) -> str:
 
 
 def known(texts: Iterable[str]) -> str:
-    """Return all different texts in order, joined by commas; ``unknown``: there is none."""
+    """Return all different texts in order, joined by commas; ``unknown`` for no text."""
     return ", ".join(map(clean, sorted({t for t in texts if t}))) or UNKNOWN
 
 

@@ -31,7 +31,7 @@ def verify_lerobot(
 ) -> list[Finding]:
     """Return all defects of a dataset, the fatal ones first; none: it is sound.
 
-    The packets of videos are counted; they are decoded only if it is thorough. ChosenPictures in tables
+    The packets of videos are counted; they are decoded only if it is thorough. Pictures in tables
     are not decoded. Values that are NaN or infinite are left out of statistics.
 
     Args:

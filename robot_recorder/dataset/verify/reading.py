@@ -125,7 +125,7 @@ def _filled(template: Any, key: dict[str, Any]) -> str:
 
 
 def read_json(root: Path, name: str, defects: Defects, fix: str = _ANEW) -> Any:
-    """Return an object; None: there is none."""
+    """Return the object in a JSON file; None: it cannot be read as one."""
     try:
         found = json.loads((root / name).read_text(encoding="utf-8"))
     except FileNotFoundError:
