@@ -1,7 +1,8 @@
-"""Arrow tables of features, for all formats that write Parquet."""
+"""Libraries that formats need, and Arrow tables of features for all that write Parquet."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -10,20 +11,28 @@ from robot_recorder.dataset.schema import Feature
 from robot_recorder.model.errors import ConfigError
 
 
+def library(format: str, module: str) -> Any:
+    """Return a module that only some formats need, imported when it is needed.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise ConfigError(
+            f"{format} needs {module.partition('.')[0]}; "
+            "install it with: pip install 'robot_recorder[datasets]'"
+        ) from error
+
+
 def pyarrow() -> tuple[Any, Any]:
     """Return pyarrow and its Parquet module, imported when they are needed.
 
     Raises:
         ConfigError: pyarrow is not installed.
     """
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise ConfigError(
-            "Parquet needs pyarrow; install it with: pip install 'robot_recorder[datasets]'"
-        ) from error
-    return pa, pq
+    return library("Parquet", "pyarrow"), library("Parquet", "pyarrow.parquet")
 
 
 def rows_of(pa: Any, feature: Feature, values: np.ndarray) -> Any:

@@ -186,7 +186,7 @@ def test_operators_can_be_left_out_and_the_licence_is_in_the_card(
             "--action goes with",
         ),
         (("--out", "{tmp}/file/x"), "cannot be written"),
-        (("--set", "foo=1", "--out", "{tmp}/x"), "lerobot has no option 'foo=1'"),
+        (("--set", "foo=1", "--out", "{tmp}/x"), "lerobot has no option 'foo'"),
         (("--on", "sky", "--out", "{tmp}/x"), "it is 'ray', or ray://host:port"),
         (("--task", "fold", "--operator", "ann", "--out", "{tmp}/x"), "no episode is selected"),
         (("--profile", "{tmp}/none.yaml", "--out", "{tmp}/x"), "cannot be read"),

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from robot_recorder.configuration.version import software_version
-from robot_recorder.dataset.formats.lerobot import source_columns
 from robot_recorder.dataset.schema import DatasetEpisode, Schema, ShardSpec
 
 ABOUT, EPISODES = "dataset.json", "episodes.jsonl"
@@ -65,6 +64,24 @@ def episode_facts(episode: DatasetEpisode) -> dict[str, Any]:
     }
 
 
+def source_columns(episode: DatasetEpisode) -> dict[str, Any]:
+    """Return what is known of an episode's source, by column name; None: unknown."""
+    facts = episode.facts
+    known = {
+        "task": facts.task, "outcome": facts.outcome, "cause": facts.cause,
+        "verdict": facts.verdict, "verdict_reason": facts.reason, "operator": facts.operator,
+        "robot": facts.robot, "split": episode.split, "source_id": facts.id,
+        "source_sha256": episode.content, "recorder_version": facts.recorder,
+    }  # fmt: skip
+    return {
+        **{name: value or None for name, value in known.items()},
+        "exporter_version": software_version(),
+        "source_start_ns": facts.start_ns or None,
+        "source_piece": episode.piece,
+        "source_from_frame": episode.runs[0][0],
+    }
+
+
 def subtasks_of(episode: DatasetEpisode, times_s: np.ndarray) -> list[str]:
     """Return the name of the last annotation that began at each frame and has not ended; or ''.
 
@@ -79,10 +96,10 @@ def subtasks_of(episode: DatasetEpisode, times_s: np.ndarray) -> list[str]:
     return found
 
 
-def dump_json(path: Path, plain: Any) -> None:
+def dump_json(path: Path, plain: Any, indent: int = 2) -> None:
     """Write JSON for people to read."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(plain, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(plain, indent=indent, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def by_split(episodes: Iterable[DatasetEpisode]) -> dict[str, list[DatasetEpisode]]:

@@ -21,10 +21,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from robot_recorder.configuration.yaml_source import did_you_mean
 from robot_recorder.dataset.export_profile import ACTION, STATE
-from robot_recorder.dataset.formats.lerobot import source_columns
-from robot_recorder.dataset.formats.port import ShardWriter, WriteOptions
+from robot_recorder.dataset.formats.about import source_columns
+from robot_recorder.dataset.formats.port import ShardWriter, WriteOptions, chosen_options
 from robot_recorder.dataset.frames import DatasetFrames
 from robot_recorder.dataset.pictures import ChosenPictures, Picked
 from robot_recorder.dataset.schema import (
@@ -36,6 +35,7 @@ from robot_recorder.dataset.schema import (
     ShardSpec,
 )
 from robot_recorder.dataset.stills import Stills, millimetres
+from robot_recorder.dataset.tables import library
 from robot_recorder.model.errors import ConfigError, DecodeError
 from robot_recorder.model.labels import Outcome
 
@@ -334,13 +334,7 @@ def h5py() -> Any:
     Raises:
         ConfigError: it is not installed.
     """
-    try:
-        import h5py as library
-    except ImportError as error:
-        raise ConfigError(
-            "HDF5 needs h5py; install it with: pip install 'robot_recorder[datasets]'"
-        ) from error
-    return library
+    return library("HDF5", "h5py")
 
 
 def _new(path: Path) -> Any:
@@ -438,27 +432,6 @@ class PictureArray:
 
 
 # -- arrays of features, for all formats that store arrays
-
-
-def chosen_options(
-    name: str, options: WriteOptions, known: Mapping[str, tuple[str, ...]]
-) -> dict[str, str]:
-    """Return a value of every option of a format: the first one unless another is asked for.
-
-    Args:
-        name: of the format.
-        options: what is asked for.
-        known: values by option.
-
-    Raises:
-        ConfigError: there is no such option or value.
-    """
-    for option, value in options.extra.items():
-        if option not in known:
-            raise ConfigError(f"{name} has no option '{option}'; {did_you_mean(option, known)}")
-        if value not in known[option]:
-            raise ConfigError(f"{name}: {option} is {' or '.join(known[option])}, not '{value}'")
-    return {option: options.extra.get(option, values[0]) for option, values in known.items()}
 
 
 def need(name: str, schema: Schema, features: Sequence[str]) -> None:

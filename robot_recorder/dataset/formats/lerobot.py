@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from robot_recorder.configuration.version import software_version
-from robot_recorder.dataset.formats.port import ShardWriter, WriteOptions
+from robot_recorder.dataset.formats.about import dump_json, source_columns, subtasks_of
+from robot_recorder.dataset.formats.port import ShardWriter, WriteOptions, chosen_options
 from robot_recorder.dataset.frames import BATCH, DatasetFrames
 from robot_recorder.dataset.pictures import ChosenPictures, Picked
 from robot_recorder.dataset.schema import (
@@ -54,7 +54,8 @@ _SEEN = 160  # columns of pixels of each that are looked at
 _OWN = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 _PART_DATA = "data"
 _LANGUAGE = ("language_persistent", "language_events")
-NO_SUBTASK = ""
+_OPTIONS = {"language": ("false", "true")}
+INDENT = 4  # of JSON, as LeRobot writes it
 
 
 class LeRobot:
@@ -114,14 +115,14 @@ class LeRobot:
         episodes = [
             (shard, e, found[str(e.index)]) for shard, found in shards for e in shard.episodes
         ]
-        write_json(folder / INFO, _info(schema, first, [e for _, e, _ in episodes], options))
+        dump_json(folder / INFO, _info(schema, first, [e for _, e, _ in episodes], options), INDENT)
         names = episodes[0][2]["stats"]
         together = {n: joined(facts["stats"][n] for _, _, facts in episodes) for n in names}
         stats = {
             n: {k: v.tolist() for k, v in known_to_lerobot(found).items()}
             for n, found in together.items()
         }
-        write_json(folder / STATS, stats)
+        dump_json(folder / STATS, stats, INDENT)
         written = [INFO, STATS, TASKS]
         _write_words(folder / TASKS, "task", first.sentences)
         if first.subtasks:
@@ -218,10 +219,8 @@ def frame_numbers(
         "task_index": np.full(count, shard.sentences.index(episode.facts.sentence)),
     }
     if shard.subtasks:
-        found["subtask_index"] = np.zeros(count, dtype=np.int64)
-        for name, start, end in sorted(episode.facts.annotations, key=lambda a: a[1]):
-            inside = (times_s >= start) & (times_s <= end)
-            found["subtask_index"][inside] = shard.subtasks.index(name)
+        places = {name: at for at, name in enumerate(shard.subtasks)}
+        found["subtask_index"] = np.array([places[n] for n in subtasks_of(episode, times_s)], "i8")
     return found
 
 
@@ -229,12 +228,9 @@ def _speaks(options: WriteOptions) -> bool:
     """Return whether annotations become language columns, which LeRobot 0.6 reads and 0.4 refuses.
 
     Raises:
-        ConfigError: an option does not exist.
+        ConfigError: an option or its value does not exist.
     """
-    for name, value in options.extra.items():
-        if name != "language" or value not in ("true", "false"):
-            raise ConfigError(f"lerobot has no option '{name}={value}'; known: language=true")
-    return options.extra.get("language") == "true"
+    return chosen_options(LeRobot.name, options, _OPTIONS)["language"] == "true"
 
 
 def _language_types(pa: Any) -> dict[str, Any]:
@@ -503,25 +499,3 @@ def _row(
 def known_to_lerobot(stats: Mapping[str, Any]) -> dict[str, Any]:
     """Return the statistics that LeRobot knows."""
     return {key: value for key, value in stats.items() if key != "known"}
-
-
-def source_columns(episode: DatasetEpisode) -> dict[str, Any]:
-    """Return what is known of an episode's source, by column name; None: unknown."""
-    facts = episode.facts
-    known = {
-        "task": facts.task, "outcome": facts.outcome, "cause": facts.cause,
-        "verdict": facts.verdict, "verdict_reason": facts.reason, "operator": facts.operator,
-        "robot": facts.robot, "split": episode.split, "source_id": facts.id,
-        "source_sha256": episode.content, "recorder_version": facts.recorder,
-    }  # fmt: skip
-    return {
-        **{name: value or None for name, value in known.items()},
-        "exporter_version": software_version(),
-        "source_start_ns": facts.start_ns or None,
-        "source_piece": episode.piece,
-        "source_from_frame": episode.runs[0][0],
-    }
-
-
-def write_json(path: Path, plain: Any) -> None:
-    path.write_text(json.dumps(plain, indent=4, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -20,8 +20,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from robot_recorder.dataset.formats.about import dump_json, source_columns
 from robot_recorder.dataset.formats.lerobot import (
     CHUNK,
+    INDENT,
     INFO,
     STATS,
     VideoWriter,
@@ -30,9 +32,7 @@ from robot_recorder.dataset.formats.lerobot import (
     described,
     frame_numbers,
     plain,
-    source_columns,
     splits,
-    write_json,
 )
 from robot_recorder.dataset.formats.port import ShardWriter, WriteOptions
 from robot_recorder.dataset.frames import BATCH, DatasetFrames
@@ -105,9 +105,9 @@ class LeRobotV2:
         episodes = [e for spec, _ in shards for e in spec.episodes]
         stats = {e.index: found[str(e.index)]["stats"] for s, found in shards for e in s.episodes}
         (folder / "meta").mkdir(exist_ok=True)
-        write_json(folder / INFO, _info(shard, episodes, options))
-        write_json(folder / MODALITY, modality(shard))
-        write_json(folder / STATS, _joined(list(stats.values())))
+        dump_json(folder / INFO, _info(shard, episodes, options), INDENT)
+        dump_json(folder / MODALITY, modality(shard), INDENT)
+        dump_json(folder / STATS, _joined(list(stats.values())), INDENT)
         _write_lines(folder / TASKS, _words("task", shard.sentences))
         _write_lines(folder / EPISODES, map(_row, episodes))
         lines = ({"episode_index": e.index, "stats": stats[e.index]} for e in episodes)

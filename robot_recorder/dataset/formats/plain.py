@@ -1,6 +1,6 @@
 """Plain files, one for each episode with all of its columns: ``npz`` for numpy, or ``parquet``.
 
-ChosenPictures are left out, unless ``--set pictures=true`` puts them in as image files.
+Pictures are left out, unless ``--set pictures=true`` puts them in as image files.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from robot_recorder.dataset.formats.about import described, episode_facts, write_about
-from robot_recorder.dataset.formats.hdf5 import chosen_options
-from robot_recorder.dataset.formats.port import ShardWriter, WriteOptions
+from robot_recorder.dataset.formats.port import ShardWriter, WriteOptions, chosen_options
 from robot_recorder.dataset.frames import BATCH, DatasetFrames
 from robot_recorder.dataset.npy import NpzFile
 from robot_recorder.dataset.pictures import ChosenPictures

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from robot_recorder.configuration.yaml_source import did_you_mean
 from robot_recorder.dataset.frames import DatasetFrames
 from robot_recorder.dataset.pictures import ChosenPictures
 from robot_recorder.dataset.schema import DatasetEpisode, Schema, ShardResult, ShardSpec
+from robot_recorder.model.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -109,3 +111,24 @@ class Format(Protocol):
             shards: in order, each with what its writers returned of its episodes by index.
             options: how it was written.
         """
+
+
+def chosen_options(
+    name: str, options: WriteOptions, known: Mapping[str, tuple[str, ...]]
+) -> dict[str, str]:
+    """Return a value of every option of a format: the first one unless another is asked for.
+
+    Args:
+        name: of the format.
+        options: what is asked for.
+        known: values by option.
+
+    Raises:
+        ConfigError: there is no such option or value.
+    """
+    for option, value in options.extra.items():
+        if option not in known:
+            raise ConfigError(f"{name} has no option '{option}'; {did_you_mean(option, known)}")
+        if value not in known[option]:
+            raise ConfigError(f"{name}: {option} is {' or '.join(known[option])}, not '{value}'")
+    return {option: options.extra.get(option, values[0]) for option, values in known.items()}

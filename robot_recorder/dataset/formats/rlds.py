@@ -23,8 +23,7 @@ from robot_recorder.dataset.formats.about import (
     episode_facts,
     subtasks_of,
 )
-from robot_recorder.dataset.formats.hdf5 import chosen_options
-from robot_recorder.dataset.formats.port import ShardWriter, WriteOptions
+from robot_recorder.dataset.formats.port import ShardWriter, WriteOptions, chosen_options
 from robot_recorder.dataset.frames import DatasetFrames
 from robot_recorder.dataset.pictures import ChosenPictures
 from robot_recorder.dataset.schema import (

@@ -24,8 +24,7 @@ from robot_recorder.dataset.formats.about import (
     subtasks_of,
     write_about,
 )
-from robot_recorder.dataset.formats.hdf5 import chosen_options
-from robot_recorder.dataset.formats.port import ShardWriter, WriteOptions
+from robot_recorder.dataset.formats.port import ShardWriter, WriteOptions, chosen_options
 from robot_recorder.dataset.frames import DatasetFrames
 from robot_recorder.dataset.npy import npy_head
 from robot_recorder.dataset.pictures import ChosenPictures

@@ -1,6 +1,6 @@
 """Zarr, version 2 of the format, for Diffusion Policy and UMI; and at native rates, as UMI-FT has it.
 
-``zarr`` has one array per feature for all episodes. ChosenPictures have a chunk per frame, as UMI's have, so
+``zarr`` has one array per feature for all episodes. Pictures have a chunk per frame, as UMI's have, so
 that every job writes files of its own and nothing is merged; rows of numbers, which share chunks, are
 kept per shard below ``.export`` and become arrays at the end. Chunks are written with numcodecs alone:
 byte shuffle and Zstandard, which give the same bytes on any number of threads; Blosc does not.
@@ -30,10 +30,10 @@ from typing import Any
 import numpy as np
 
 from robot_recorder.configuration.version import software_version
+from robot_recorder.dataset.formats.about import source_columns
 from robot_recorder.dataset.formats.hdf5 import (
     DEPTH_UNITS,
     ROWS,
-    chosen_options,
     counted_pictures,
     described,
     facts_of,
@@ -41,8 +41,7 @@ from robot_recorder.dataset.formats.hdf5 import (
     pixels_of,
     short_names,
 )
-from robot_recorder.dataset.formats.lerobot import source_columns
-from robot_recorder.dataset.formats.port import ShardWriter, WriteOptions
+from robot_recorder.dataset.formats.port import ShardWriter, WriteOptions, chosen_options
 from robot_recorder.dataset.frames import DatasetFrames, NativeStream
 from robot_recorder.dataset.pictures import ChosenPictures
 from robot_recorder.dataset.schema import (
@@ -55,8 +54,8 @@ from robot_recorder.dataset.schema import (
     ShardResult,
     ShardSpec,
 )
+from robot_recorder.dataset.tables import library
 from robot_recorder.model.arrays import Floats, Int64s
-from robot_recorder.model.errors import ConfigError
 
 STORE = "dataset.zarr"
 _ROWS = ".export/rows/{:06d}/{}.npy"  # of a column of a shard; not part of the store
@@ -352,7 +351,7 @@ class NativeCameraWriter:
 
 
 def tactile_name(stream: str, values: Sequence[str]) -> tuple[str, str] | None:
-    """Return side and group of a tactile stream; None: it is none, or its name says no side.
+    """Return side and group of a tactile stream; None for other streams, and if its name says no side.
 
     Args:
         stream: its name, such as ``left_fingertips_tactile``.
@@ -376,13 +375,7 @@ def numcodecs() -> Any:
     Raises:
         ConfigError: it is not installed.
     """
-    try:
-        import numcodecs as library
-    except ImportError as error:
-        raise ConfigError(
-            "Zarr needs numcodecs; install it with: pip install 'robot_recorder[datasets]'"
-        ) from error
-    return library
+    return library("Zarr", "numcodecs")
 
 
 class ChunkedArray:
