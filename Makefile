@@ -1,36 +1,61 @@
 # make demo   set up, then record episodes of a simulated humanoid
-# make test   set up, then run the tests
+# make test   set up, then run the tests; make test DISTRO=jazzy: those that meet ROS 2, and files, on Jazzy. DISTRO=jazzy makes
+#             every other target run there, too, in an environment of its own
 # make dataset    record, unless there are episodes, and make a LeRobot dataset of them: five minutes from a clone
 # make test-datasets    set up, then let LeRobot, h5py, Zarr and WebDataset read what is exported, and export on Ray and to S3:
 #                       2 GB more, five minutes
+# make console    set up, then start the simulated robot, the recorder and the operator's console, and say where it is
+# make floor      set up, then start a centre, ten light robots and the wall page, and say where to look
+# make test-floor    set up, then test agents, centre and exchange on real servers (radosgw, PostgreSQL) and with a browser: ten minutes
 # make docs   set up, then build the documentation as a searchable site: .cache/site/index.html
 # make faults   the faults among them, a hundred kills: half an hour
+# make soak HOURS=8     recorder, console, agent and centre for a day under faults; what grows, and is anything lost
+# make bench-compress   what compressing an episode saves, and how fast it is: half a minute
 # make bench-writers    which bag writer, by CPU and by what a kill costs: a minute
 # make bench-alignment  how well streams are aligned, against known truth and beside others: five minutes
 # make bench-quality    which defects are found, how soon after a stop, and what checking costs: quarter of an hour
 # make bench-playback   how soon an episode is seen, how well it is played, with how much memory: five minutes
 # make bench-recorder   what recording costs, loses, and how fast it starts and stops: half an hour
-# make bench-memory     what memory recording holds, over one long episode and many short ones: an hour and a quarter
+# make bench-startup    how soon recorder and command line are there, and the CPU it takes: two minutes
+# make bench-memory     what memory recording holds, over one long episode and many short ones, and what grows: an hour and three quarters
 # make bench-robots     which defects are found in takes of all robots and devices, and what their messages cost: ten minutes
 # make bench-datasets   how fast, true and small in memory exports are, beside LeRobot's own writer: fifteen minutes
+# make bench-console    how fast the console answers and shows, and what it costs the recorder: ten minutes
+# make bench-floor  whether a hundred robots lose anything under twenty faults a minute, what an agent costs, database, review, jobs: an hour
 # make bench-catalogue  how fast a catalogue of six million episodes answers, counts and takes in: ten minutes
 PYTHON ?= python3
 SHELL := /bin/bash
 IN := . tools/env.sh &&
+VENV := .venv$(patsubst %,-%,$(filter-out kilted,$(DISTRO)))
+# What runs on another distribution than Kilted, which runs everything.
+MEETS_ROS := test/nodes test/bags test/messages/test_installed_types.py test/robots/test_live.py test/test_interfaces.py test/test_distributions.py
+SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder -m "not alone and not floor"
 
-.PHONY: demo dataset test test-datasets docs faults bench-alignment bench-catalogue bench-datasets bench-memory bench-quality bench-playback bench-recorder bench-robots bench-writers setup setup-tests lint clean
+.PHONY: console demo dataset floor test test-datasets test-floor docs faults bench-alignment bench-catalogue bench-compress bench-console bench-datasets bench-floor bench-memory bench-quality bench-playback bench-recorder bench-robots bench-startup bench-writers soak setup setup-tests lint clean
 
 demo: setup
-	$(IN) python .venv/lib/robot_recorder/demo $(if $(EPISODES),--episodes $(EPISODES))
+	$(IN) python $(VENV)/lib/robot_recorder/demo $(if $(EPISODES),--episodes $(EPISODES))
 
 dataset: $(if $(wildcard episodes/*/metadata.yaml),setup,demo)
 	@$(PYTHON) tools/bootstrap.py --export
 	$(IN) robot-recorder export $(if $(wildcard dataset),--update dataset,episodes --out dataset) && robot-recorder export verify dataset
 
+console:
+	@$(PYTHON) tools/bootstrap.py --console
+	$(IN) python $(VENV)/lib/robot_recorder/demo --console $(ARGS)
+
 test: setup-tests
 	$(IN) $(if $(ARGS),pytest --basetemp=.cache/pytest $(ARGS),\
-	  pytest --basetemp=.cache/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not alone"; side=$$?; \
-	  pytest --basetemp=.cache/pytest -m alone && exit $$side)
+	  pytest --basetemp=.cache/pytest $(SIDE_BY_SIDE) $(if $(filter-out kilted,$(DISTRO)),$(MEETS_ROS),; side=$$?; \
+	  pytest --basetemp=.cache/pytest -m alone && exit $$side))
+
+test-floor:
+	@$(PYTHON) tools/bootstrap.py --tests --floor
+	$(IN) pytest --basetemp=.cache/pytest test/floor $(ARGS)
+
+floor:
+	@$(PYTHON) tools/bootstrap.py --floor
+	$(IN) robot-recorder floor demo $(ARGS)
 
 test-datasets:
 	@$(PYTHON) tools/bootstrap.py --tests --datasets
@@ -42,6 +67,9 @@ docs:
 
 faults: setup
 	$(IN) FAULTS=100 pytest --basetemp=.cache/pytest test/nodes/test_faults.py test/episodes/test_recovery.py
+
+soak: setup-tests
+	$(IN) PYTHONPATH=test python bench/soak.py --hours $(or $(HOURS),8) $(ARGS)
 
 bench-recorder: setup
 	$(IN) python bench/recorder.py $(ARGS)
@@ -55,15 +83,28 @@ bench-alignment: setup
 bench-catalogue: setup
 	$(IN) python bench/catalogue.py $(ARGS)
 
+bench-console: setup-tests
+	$(IN) PYTHONPATH=test python bench/console.py $(ARGS)
+
 bench-datasets:
 	@$(PYTHON) tools/bootstrap.py --tests --datasets
 	$(IN) PYTHONPATH=test python bench/exports.py $(ARGS)
+
+bench-floor:
+	@$(PYTHON) tools/bootstrap.py --tests --floor
+	$(IN) PYTHONPATH=test python bench/floor_robots.py $(ARGS)
 
 bench-quality: setup
 	$(IN) python bench/quality.py $(ARGS)
 
 bench-robots: setup-tests
 	$(IN) PYTHONPATH=test python bench/robots.py $(ARGS)
+
+bench-compress: setup-tests
+	$(IN) PYTHONPATH=test python bench/compress.py $(ARGS)
+
+bench-startup: setup
+	$(IN) python bench/startup.py $(ARGS)
 
 bench-writers: setup
 	$(IN) python bench/writers.py $(ARGS)
@@ -77,8 +118,8 @@ setup:
 setup-tests:
 	@$(PYTHON) tools/bootstrap.py --tests
 
-lint: setup
+lint: setup-tests
 	$(IN) ruff check . && ruff format --check . && mypy
 
 clean:
-	rm -rf .venv .cache build install log
+	rm -rf .venv .venv-* .cache build install log

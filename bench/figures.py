@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,19 @@ RESULTS = HERE / "results"
 SCRATCH = HERE.parent / ".cache"  # on the measured disk, never committed
 
 
-def write_results(path: Path, command: str, figures: dict[str, float], **more: Any) -> None:
+def write_results(
+    path: Path, command: str, figures: Mapping[str, float | None], **more: Any
+) -> None:
     """Write figures with the command and the machine they come from.
 
     Args:
         path: of the file.
         command: that measured them.
-        figures: the figures.
+        figures: the figures; None: not measured.
         more: the data behind them.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    rounded = {name: round(value, 3) for name, value in figures.items()}
+    rounded = {n: value if value is None else round(value, 3) for n, value in figures.items()}
     result = {"command": command, "machine": machine(), "figures": rounded, **more}
     path.write_text(json.dumps(result, indent=1) + "\n")
 

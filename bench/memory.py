@@ -2,6 +2,10 @@
 
 Recorder, synchronizer, labeller and all checks run in one process, on the simulated robot with
 cameras, which performs one task after another. The process that checks pictures is measured too.
+The third measurement takes the light robot of the soak, one take after the other, and tells how much
+memory, open files and threads grow in half an hour:
+
+    python bench/memory.py --minutes 0 --episodes 0 --composed-minutes 10
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ import json
 import os
 import shutil
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,9 +26,11 @@ from typing import Any
 
 import numpy as np
 import rclpy
-from figures import RESULTS, SCRATCH, machine
-from processes import children, memory_mb
+from figures import HERE, RESULTS, SCRATCH, machine
+from processes import child, children, memory_mb
 from rich.console import Console
+from soak_robot import write_profile
+from soak_samples import Samples, process_values, slope_of
 
 from robot_recorder.demo import ATTEMPTS, Operator, node_process
 from robot_recorder.episodes.episode import Episode
@@ -34,6 +41,7 @@ PERIOD_S = 2.0  # between two samples
 FIRST_S = 60.0  # buffers, rings and pools are fully grown by then
 END_S = 30.0  # length of the end, whose median is compared with that after the first minute
 MOST_KEPT = 1000  # most samples in the file
+TAKE_S = 8.0  # of the takes that follow each other
 
 
 @dataclass
@@ -173,6 +181,67 @@ def measure_short(episodes: int, seconds: float) -> tuple[dict[str, float], dict
     }
 
 
+def measure_composed(minutes: float) -> tuple[dict[str, float], dict[str, Any]]:
+    """Record takes of eight seconds one after the other, and tell what grows in half an hour.
+
+    Args:
+        minutes: for how long; the first of them, or the first fifth of a shorter run, does not count.
+    """
+    settle_s = min(FIRST_S, minutes * 12)
+    with (
+        tempfile.TemporaryDirectory(dir=SCRATCH) as name,
+        child(sys.executable, str(HERE / "soak_robot.py"), "0"),
+        node_process("record", Path(name) / "record.log", composed(Path(name))) as record,
+    ):
+        operator = Operator()
+        operator.wait("all streams to arrive", operator.all_streams_arrive, 60)
+        samples, lost, episodes = Samples(Path(name) / "samples.csv"), 0.0, 0
+        began = time.monotonic()
+        while (at_s := time.monotonic() - began) < minutes * 60:
+            operator.call(StartEpisode, "recorder/start_episode", StartEpisode.Request(force=True))
+            while time.monotonic() - began < at_s + TAKE_S:
+                rclpy.spin_once(operator, timeout_sec=0.2)
+                if not samples.rows or time.monotonic() - began > samples.rows[-1][0] + PERIOD_S:
+                    samples.add(time.monotonic() - began, process_values(record.pid), {})
+            path = Path(operator.call(StopEpisode, "recorder/stop_episode").path)
+            lost += summary_of(path)["lost"]
+            episodes += 1
+        samples.close()
+        operator.destroy_node()
+    figures: dict[str, float] = {
+        "composed_minutes": minutes,
+        "composed_episodes": episodes,
+        "composed_lost": lost,
+    }
+    lines = {"rss_mb": "rss_growth_mb_30min_composed", "handles": "fd_growth", "threads": "thread_growth",
+             "children_mb": "pictures_growth_mb_30min_composed"}  # fmt: skip
+    for line, figure in lines.items():
+        slope = slope_of(*samples.line(line), settle_s)
+        if slope is None:
+            raise SystemExit(f"{minutes:g} minutes are too short for a slope: give at least 3")
+        figures |= {
+            figure: slope.per_hour / 2,
+            f"{figure}_low": slope.low / 2,
+            f"{figure}_high": slope.high / 2,
+        }
+        figures[f"composed_{line}_at_end"] = float(np.median(samples.line(line)[1][-5:]))
+    step = len(samples.rows) // MOST_KEPT + 1
+    kept = [
+        [round(at_s, 1), *(round(values[line], 2) for line in lines)]
+        for at_s, values in samples.rows[::step]
+    ]
+    return figures, {"columns": ["s", *lines], "samples": kept}
+
+
+def composed(folder: Path) -> dict[str, object]:
+    """Return the parameters of `record` for the light robot."""
+    return {
+        "profile": write_profile(folder / "soak.yaml"),
+        "root": folder / "episodes",
+        "min_free_mb": 100,
+    }
+
+
 def spread(values: list[float]) -> list[float]:
     """Return lowest, median and highest value."""
     return [min(values), statistics.median(values), max(values)]
@@ -200,6 +269,9 @@ def main() -> None:
         "--episodes", type=int, default=200, help="number of short episodes; 0: none"
     )
     parser.add_argument("--seconds", type=float, default=10, help="length of each short episode")
+    parser.add_argument(
+        "--composed-minutes", type=float, default=30, help="of takes of the light robot; 0: none"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS / "memory.json")
     options = parser.parse_args()
     SCRATCH.mkdir(exist_ok=True)
@@ -211,6 +283,9 @@ def main() -> None:
     if options.episodes:
         asked = f"--episodes {options.episodes} --seconds {options.seconds:g}"
         measurements["short"] = asked, lambda: measure_short(options.episodes, options.seconds)
+    if options.composed_minutes:
+        asked = f"--composed-minutes {options.composed_minutes:g}"
+        measurements["composed"] = asked, lambda: measure_composed(options.composed_minutes)
     for name, (asked, measure) in measurements.items():
         command = f"python bench/memory.py {asked} (load {os.getloadavg()[0]:.1f} before)"
         keep(options.out, name, command, measure())

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -78,6 +79,27 @@ def child(*command: str) -> Iterator[subprocess.Popen[str]]:
     running = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with ended(running, 30):
         yield running
+
+
+class Background:
+    """Something that a thread does until it is stopped; ``_run`` does it and looks at ``_ending``."""
+
+    def __init__(self, name: str) -> None:
+        """Prepare the thread."""
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, and wait for it."""
+        self._ending.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        raise NotImplementedError
 
 
 class Load:

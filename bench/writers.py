@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from robot_recorder.bags.mcap_scan import scan
+from robot_recorder.bags.splitting import FileLimits
 from robot_recorder.bags.writer import writer_factory
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.qos import OfferedQos
@@ -64,7 +65,10 @@ class McapLibrary:
 
 def writers() -> dict[str, Any]:
     """Return everything that can be measured here."""
-    found: dict[str, Any] = {"mcap library": McapLibrary}
+    found: dict[str, Any] = {
+        "mcap library": McapLibrary,
+        "mcap 20 MB files": writer_factory("mcap", FileLimits(max_bytes=20_000_000)),
+    }
     for name in ("mcap", "rosbag2_py"):
         try:
             found[name] = writer_factory(name)

@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -60,7 +60,7 @@ class Operator(Node):
     """An operator who controls the recorder through its services."""
 
     def __init__(self) -> None:
-        super().__init__("operator")
+        super().__init__("demo_operator")
         self.status: EpisodeStatus | None = None
         self.result: dict[str, Any] = {}
         self.lost: tuple[float, int] = (0.0, 0)
@@ -181,7 +181,7 @@ class Operator(Node):
 
 @contextmanager
 def node_process(
-    name: str, log: Path, parameters: dict[str, str]
+    name: str, log: Path, parameters: Mapping[str, object]
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run an executable of this package as a process with a log file."""
     command = node_command(name, parameters)
@@ -193,12 +193,78 @@ def node_process(
             yield process
 
 
+@contextmanager
+def robot(options: argparse.Namespace, logs: Path, console: Console) -> Iterator[Operator]:
+    """Run the simulated robot and its recorder; yield an operator when all streams arrive.
+
+    Raises:
+        RecorderError: one of them ended.
+    """
+    cache, root = str((options.cache / "sim").absolute()), str(options.root.absolute())
+    with (
+        node_process("sim_robot", logs / "sim_robot.log", {"cache": cache}) as sim,
+        node_process("record", logs / "record.log", {"root": root}) as record,
+    ):
+        operator = Operator()
+        with console.status("waiting for all streams (the first run prepares the 3D model)"):
+            operator.wait(
+                "all streams to arrive",
+                lambda: operator.all_streams_arrive() or sim.poll() or record.poll(),
+                120,
+            )
+        for name, process in (("sim_robot", sim), ("record", record)):
+            if process.poll() is not None:
+                raise ended_early(name, logs, console)
+        yield operator
+
+
+def serve_console(
+    options: argparse.Namespace, logs: Path, operator: Operator, console: Console
+) -> int:
+    """Run the operator node and the console until Ctrl-C.
+
+    Raises:
+        RecorderError: one of them ended.
+    """
+    root, language = str(options.root.absolute()), options.language
+    common = {"root": root, "language": language}
+    page = {**common, "port": options.port}
+    with (
+        node_process("operator", logs / "operator.log", {**common, "station": "demo"}) as shift,
+        node_process("console", logs / "console.log", page) as server,
+        node_process("sim_hands", logs / "sim_hands.log", {}),
+    ):
+        log = logs / "console.log"
+
+        def address() -> str:
+            lines = log.read_text(errors="replace").splitlines()
+            return next((line for line in lines if line.startswith("console: ")), "")
+
+        operator.wait("the console", lambda: address() or server.poll() or shift.poll(), 30)
+        console.print(f"{address()}   open it in a browser; Ctrl-C ends everything")
+        console.print("tasks that the simulated robot performs by itself: lift_box, carry_tray")
+        while server.poll() is None and shift.poll() is None:
+            rclpy.spin_once(operator, timeout_sec=0.2)
+        raise ended_early("console" if server.poll() is not None else "operator", logs, console)
+
+
+def ended_early(name: str, logs: Path, console: Console) -> RecorderError:
+    """Print the log of a process that ended, and return the error to raise."""
+    console.print(f"log of {name}:")
+    for line in (logs / f"{name}.log").read_text(errors="replace").splitlines():
+        console.print(f"  {line}")
+    return RecorderError(f"{name} ended")
+
+
 def main() -> int:
-    """Entry point of ``make demo``."""
+    """Entry point of ``make demo`` and ``make console``."""
     parser = argparse.ArgumentParser(description="record episodes of a simulated humanoid")
     parser.add_argument("--root", type=Path, default=Path("episodes"), help="where episodes go")
     parser.add_argument("--cache", type=Path, default=Path(".cache"), help="prepared model, logs")
     parser.add_argument("--episodes", type=int, default=len(ATTEMPTS), help="how many attempts")
+    parser.add_argument("--console", action="store_true", help="let somebody at a console do it")
+    parser.add_argument("--port", type=int, default=0, help="of the console; 0: any free one")
+    parser.add_argument("--language", default="en", help="of the console: en, zh or de")
     options = parser.parse_args()
     console = table_console()
     began = time.monotonic()
@@ -208,24 +274,9 @@ def main() -> int:
     paths: list[Path] = []
     try:
         console.print("starting the simulated robot and the recorder")
-        cache, root = str((options.cache / "sim").absolute()), str(options.root.absolute())
-        with (
-            node_process("sim_robot", logs / "sim_robot.log", {"cache": cache}) as sim,
-            node_process("record", logs / "record.log", {"root": root}) as record,
-        ):
-            operator = Operator()
-            with console.status("waiting for all streams (the first run prepares the 3D model)"):
-                operator.wait(
-                    "all streams to arrive",
-                    lambda: operator.all_streams_arrive() or sim.poll() or record.poll(),
-                    120,
-                )
-            for name, process in (("sim_robot", sim), ("record", record)):
-                if process.poll() is not None:
-                    console.print(f"log of {name}:")
-                    for line in (logs / f"{name}.log").read_text(errors="replace").splitlines():
-                        console.print(f"  {line}")
-                    raise RecorderError(f"{name} ended")
+        with robot(options, logs, console) as operator:
+            if options.console:
+                return serve_console(options, logs, operator, console)
             for number in range(options.episodes):
                 task, seed = ATTEMPTS[number % len(ATTEMPTS)]
                 seed += number // len(ATTEMPTS) * 4
@@ -237,11 +288,14 @@ def main() -> int:
         console.print(PlainText("error:", "red"), str(error))
         console.print(f"logs are in {logs}")
         return 1
+    except KeyboardInterrupt:
+        return 0
     finally:
         rclpy.try_shutdown()
     _report(paths, console)
     console.print(f"done in {time.monotonic() - began:.0f} s")
     console.print("a LeRobot dataset of them: make dataset")
+    console.print("record some yourself, in a browser: make console")
     return 0
 
 

@@ -24,8 +24,23 @@ from support.complaints import Complaints, verdict
 COMPLAINTS = Complaints()
 
 # A shared machine is sometimes slow, which is not the fault of the code under test.
-hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.register_profile("suite", deadline=None, max_examples=60)
 hypothesis.settings.load_profile("suite")
+
+
+# Files that compute longest, which begin first: so no process works alone at the end of a run. What runs in
+# real time is not among them: it would have the busiest neighbours.
+LONG = (
+    "robots/test_profiles.py", "dataset/test_export_run.py", "robots/test_guess.py",
+    "floor/centre/database/test_rebuild.py", "floor/centre/ingest/test_ingest.py",
+    "episodes/test_recovery.py", "alignment/test_aligner.py", "bags/test_ros1_file.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that compute longest."""
+    places = {f"test/{name}": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
 
 
 PASSED = pytest.StashKey[bool]()

@@ -19,14 +19,15 @@ import yaml
 from support.bags import PROFILE, small_robot
 from support.pages import PAGES, ROOT, TOOLS, Shell, Snippet, blocks, commands
 
-from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.cli import main as cli
 from robot_recorder.cli import play
+from robot_recorder.configuration.buttons import parse_buttons
 from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.configuration.tasks import parse_tasks
 from robot_recorder.dataset.export_profile import parse_export_profile
 from robot_recorder.episodes import Episode
 from robot_recorder.episodes.facts import label_facts
+from robot_recorder.floor.store import open_store
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome, dump_events, load_events
 
 EPISODE = "g1_sim_20261122T222642_169_lift_box"  # the example of the documentation
@@ -49,6 +50,7 @@ def record(root: Path, id: str) -> Path:
         LabelEvent(start_ns, id, LabelKind.TASK, "ann", task="lift_box", instruction="Lift the box.",
                    operator_name="ann"),
         LabelEvent(at_ns, id, LabelKind.ANNOTATION, "ann", name="contact", start_ns=at_ns, end_ns=at_ns),
+        LabelEvent(at_ns, id, LabelKind.ANNOTATION, "ann", name="take", start_ns=at_ns, end_ns=at_ns + 10**9),
         LabelEvent(at_ns, id, LabelKind.OUTCOME, "ann", outcome=Outcome.SUCCESS),
     ]  # fmt: skip
     quality = {"verdict": "review", "sentence": "review: look at it", "reasons": ["gap"]}
@@ -137,7 +139,19 @@ def is_file(snippet: Snippet) -> bool:
 
 
 # What the example package adds is run in test/extending, what takes a robot or a person in test/cli.
-_ADDED = ("recorder count", "--out episode.csv", "--format lines", "--live", "profile new")
+_ADDED = (
+    "recorder count",
+    "--out episode.csv",
+    "--format lines",
+    "--live",
+    "profile new",
+    "recorder console",
+    "recorder centre",
+    "recorder agent",
+    "recorder floor",
+    "recorder worker",
+    "recorder exchange",
+)
 OURS = of_page([c for c in commands("robot-recorder") if not any(a in c.text for a in _ADDED)])
 EXAMPLES = of_page([b for b in blocks("python") if not is_file(b)])
 DONE: set[str] = set()
@@ -465,6 +479,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "streams:": as_profile,
     "include:": as_profile,
     "features:": lambda text: parse_export_profile(text, "docs"),
+    "joys:": lambda text: parse_buttons(text, "docs"),
 }
 
 

@@ -1,7 +1,8 @@
 """Installs everything that `make demo` needs inside the checkout, unless it is installed already.
 
-With --tests also what `make test` needs, with --docs what `make docs` needs, with --export what
-`make dataset` needs, with --datasets the readers of `make test-datasets`, with --datasets-tf the reader of RLDS.
+Of ROS 2 Kilted, or of Jazzy if the variable DISTRO says so; each has an environment of its own.
+With --tests also what `make test` needs, with --docs what `make docs` needs, with --console what
+`make console` needs, with --floor what `make floor` needs, with --export what `make dataset` needs, with --datasets the readers of `make test-datasets`, with --datasets-tf the reader of RLDS.
 Standard library only, because it runs before anything is installed.
 """
 
@@ -20,13 +21,17 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-VENV = ROOT / ".venv"
-BUILD = ROOT / ".cache" / "build"
+# The distribution to install; the first has no suffix, and the whole suite runs on it.
+DISTROS = {"kilted": "", "jazzy": "-jazzy"}
+DISTRO = os.environ.get("DISTRO") or "kilted"
+SUFFIX = DISTROS.get(DISTRO, "")
+VENV = ROOT / f".venv{SUFFIX}"
+BUILD = ROOT / ".cache" / f"build{SUFFIX}"
 INTERFACES = ROOT / "test" / "robots" / "interfaces"
 PYTHON = VENV / "bin" / "python"
-REQUIREMENTS = ("ros", "run", "sim", "dev")
+REQUIREMENTS = (f"ros{SUFFIX}", "run", "sim", "dev")
 ELSEWHERE = """On other machines:
-  - with a ROS 2 distribution (Jazzy, Kilted): build with colcon, see "On a robot" in README.md
+  - with a ROS 2 distribution (Jazzy, Kilted; also on aarch64): build with colcon, see "On a robot" in README.md
   - to read, check and draw episodes without ROS: pip install ."""
 
 
@@ -35,24 +40,36 @@ def main() -> int:
     for name in ("PYTHONPATH", "LD_LIBRARY_PATH", "AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH"):
         os.environ.pop(name, None)  # set by another ROS 2 installation
     began = time.monotonic()
-    options = ("--tests", "--docs", "--export", "--datasets", "--datasets-tf")
-    tests, docs, export, datasets, rlds = (option in sys.argv[1:] for option in options)
+    options = (
+        "--tests",
+        "--docs",
+        "--console",
+        "--floor",
+        "--export",
+        "--datasets",
+        "--datasets-tf",
+    )
+    tests, docs, console, floor, export, datasets, rlds = (o in sys.argv[1:] for o in options)
     check_platform()
     install_debian_packages()
-    if tests:
+    everything = tests and DISTRO == "kilted"
+    if everything:
         install_what_shows()
     if datasets:
         install_what_decodes()
     steps = [
         install_python_packages(),
-        tests and install_more("view", "the viewer (170 MB)"),
+        everything and install_more("view", "the viewer (170 MB)"),
         (tests or export) and install_more("video", "what reads and writes video (100 MB)"),
-        (tests or export) and install_more("datasets", "what writes datasets (110 MB)"),
+        (everything or export) and install_more("datasets", "what writes datasets (110 MB)"),
+        (tests or console or floor) and install_more("console", "the operator's console (15 MB)"),
+        (everything or floor) and install_more("floor", "the centre (60 MB)"),
+        everything and install_more("browser", "what drives a browser (130 MB)"),
         docs and install_more("docs", "the generator of the documentation (130 MB)"),
         build_package(),
         tests and build_interfaces(),
         datasets and install_more("ray", "what runs exports on several machines (270 MB)"),
-        datasets
+        (datasets or (tests and floor))
         and install_more("remote", "what reads and writes s3://, and a server for tests (100 MB)"),
         datasets and install_readers("datasets", "readers", "lerobot"),
         rlds and install_readers("datasets-tf", "tf"),
@@ -63,10 +80,13 @@ def main() -> int:
 
 
 def check_platform() -> None:
+    """End with a sentence that says what is missing on this machine, if anything is."""
     version = sys.version_info[:2]
+    if DISTRO not in DISTROS:
+        sys.exit(f"DISTRO is {DISTRO!r}; ROS 2 wheels are pinned for {' and '.join(DISTROS)}.")
     if sys.platform != "linux" or platform.machine() != "x86_64":
         sys.exit(
-            f"ROS 2 wheels exist for Linux on x86_64, this is {sys.platform} {platform.machine()}.\n{ELSEWHERE}"
+            f"ROS 2 wheels exist for Linux on x86_64 only, this is {sys.platform} {platform.machine()}.\n{ELSEWHERE}"
         )
     if not (3, 10) <= version <= (3, 13):
         sys.exit(
@@ -105,12 +125,14 @@ def install_debian_packages() -> None:
 
 
 def install_what_shows() -> None:
-    """Install a browser and a Vulkan driver; tests that need them are skipped without."""
+    """Install a browser, a Vulkan driver and a voice; tests that need them are skipped without."""
     missing = []
     if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
         missing.append("chromium")
     if not list(Path("/usr/share/vulkan/icd.d").glob("lvp*")):
         missing += ["libvulkan1", "mesa-vulkan-drivers"]
+    if not shutil.which("espeak-ng"):
+        missing.append("espeak-ng")
     install_if_possible(missing)
 
 
@@ -151,14 +173,13 @@ def install_python_packages() -> bool:
     ).read_text():
         shutil.rmtree(VENV)  # made with another Python version
     if not PYTHON.exists():
-        say("creating the virtual environment .venv")
+        say(f"creating the virtual environment {VENV.name}")
         run([sys.executable, "-m", "venv", str(VENV)])
     say("installing ROS 2, the simulator and the tools (about 300 MB)")
     pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     pip += ["--prefer-binary"]  # all packages except empy have wheels
     run([*pip, *[x for f in files[:-1] for x in ("-r", str(f))]])
     run([*pip, "--no-deps", "--ignore-requires-python", "-r", str(files[-1])])
-    mend_cmake_files()
     shutil.rmtree(BUILD, ignore_errors=True)  # configured for the previous packages
     stamp.write_text(wanted)
     return True
@@ -212,23 +233,25 @@ def install_readers(folder: str, file: str, bare: str = "") -> bool:
 def mend_cmake_files() -> None:
     """Point the wheels' exported CMake files at this interpreter.
 
-    They name the include directories of Python and numpy on the machine that built them.
+    They name the include directories of Python and numpy on the machine that built them, and a library
+    there that is inside the wheel.
     """
     numpy_include = output([str(PYTHON), "-c", "import numpy; print(numpy.get_include())"])
     python_include = sysconfig.get_paths()["include"]
     for path in (VENV / "share").glob("*/cmake/*.cmake"):
         text = path.read_text()
-        if "/opt/python/" not in text:
+        if "/opt/python/" not in text and "/usr/lib64/" not in text:
             continue
         text = re.sub(r'/opt/python/[^;"]*/numpy/_core/include', lambda _: numpy_include, text)
         text = re.sub(r'/opt/python/[^;"]*/include/python[\d.]+', lambda _: python_include, text)
+        text = re.sub(r"/usr/lib64/lib\w+\.so;?", "", text)
         path.write_text(text)
 
 
 def build_package() -> bool:
     """Generate the messages and install the package into the virtual environment, as links."""
     sources = [ROOT / "CMakeLists.txt", ROOT / "package.xml", ROOT / "tools" / "executable.py.in"]
-    for folder in ("msg", "srv"):
+    for folder in ("msg", "srv", "native"):
         sources += sorted((ROOT / folder).iterdir())
     linked = [
         str(p.relative_to(ROOT))
@@ -241,6 +264,7 @@ def build_package() -> bool:
     if stamp.exists() and stamp.read_text() == wanted:
         return False
     say("generating the messages and building the package")
+    mend_cmake_files()
     # Edits to Python files take effect at once, as with colcon build --symlink-install.
     run_cmake(ROOT, BUILD, VENV, "-DBUILD_TESTING=OFF", "-DAMENT_CMAKE_SYMLINK_INSTALL=ON")
     remove_dead_links()
@@ -252,7 +276,11 @@ def interfaces_prefix() -> Path:
     """Return where the messages of robots and devices are installed, which the tests publish."""
     files = sorted(p for p in INTERFACES.rglob("*") if p.is_file())
     names = "\n".join(str(p.relative_to(INTERFACES)) for p in files)
-    return BUILD.parent / "robots" / digest(files, (VENV / ".installed").read_text() + names)[:16]
+    return (
+        BUILD.parent
+        / f"robots{SUFFIX}"
+        / digest(files, (VENV / ".installed").read_text() + names)[:16]
+    )
 
 
 def build_interfaces() -> bool:
@@ -291,7 +319,7 @@ def run_cmake(source: Path, build: Path, prefix: Path, *options: str) -> None:
     ]  # fmt: skip
     compile_ = [cmake, "--build", str(build), "-j", str(os.cpu_count() or 2)]
     build.mkdir(parents=True, exist_ok=True)
-    log = build.parent / "build.log"
+    log = build.parent / f"{build.name}.log"
     with open(log, "wb") as file:
         for command in (configure, compile_, [cmake, "--install", str(build)]):
             done = subprocess.run(command, cwd=build, env=environment, stdout=file, stderr=file)

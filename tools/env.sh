@@ -1,9 +1,10 @@
 # Source this in a shell: `. tools/env.sh`. It puts the recorder built by `make` on the path, and keeps
-# all files that it writes inside the checkout.
+# all files that it writes inside the checkout. DISTRO=jazzy: the one built by `make DISTRO=jazzy`.
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]:-$0}")/.." && pwd)
-export PATH="$checkout/.venv/bin:$checkout/.venv/lib/robot_recorder:$PATH"
-export AMENT_PREFIX_PATH="$checkout/.venv"
-export ROS_DISTRO=kilted # distribution of the wheels; stored in bags
+export ROS_DISTRO="${DISTRO:-kilted}" # distribution of the wheels; stored in bags
+venv="$checkout/.venv"; [ "$ROS_DISTRO" = kilted ] || venv="$venv-$ROS_DISTRO"
+export PATH="$venv/bin:$venv/lib/robot_recorder:$PATH"
+export AMENT_PREFIX_PATH="$venv"
 export ROS_LOG_DIR="$checkout/.cache/ros"
 export MPLCONFIGDIR="$checkout/.cache/matplotlib"
 export MESA_SHADER_CACHE_DIR="$checkout/.cache/mesa"

@@ -11,6 +11,7 @@ from robot_recorder.alignment.stream_decoder import StreamCounts
 from robot_recorder.model.arrays import Bools, Int64s, Places
 
 _REMEMBERED = 4096
+_PARTS = 64  # of a sample each, as of a camera, take thirty times the memory of one array
 _NEVER = -(2**62)
 
 
@@ -25,11 +26,25 @@ class SeenStamps:
         self._counts = counts
         self._seen: deque[tuple[Int64s, Places]] = deque()
         self._count = 0
+        self._small = 0  # parts at the end that were not joined
 
     def add(self, stamps: Int64s, shapes: Places) -> None:
         """Add the stamps of samples, and the shapes of their messages, see Layouts."""
         self._seen.append((stamps, shapes))
         self._count += len(stamps)
+        self._small += 1
+        if self._small == _PARTS:
+            self._join()
+
+    def _join(self) -> None:
+        """Make one part of the small ones at the end."""
+        small = [self._seen.pop() for _ in range(min(self._small, len(self._seen)))][::-1]
+        self._small = 0
+        if sum(len(stamps) for stamps, _ in small) > _REMEMBERED:
+            self._seen.extend(small)
+            return
+        joined = np.concatenate([part for part, _ in small])
+        self._seen.append((joined, np.concatenate([part for _, part in small])))
 
     def forget(self) -> None:
         """Drop the oldest stamps beyond the limit."""

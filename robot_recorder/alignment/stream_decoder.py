@@ -119,9 +119,18 @@ class Decoder:
             number: of the sample.
             payload: returns a sample's bytes by its number.
         """
-        if number not in self._values:
-            self._values[number] = self._read(payload(number))
-        return self._values[number][0]
+        found = self._values.get(number)
+        if found is None:
+            found = self._values[number] = self._one(payload(number))
+        return found[0]
+
+    def _one(self, payload: bytes) -> tuple[Floats | None, int]:
+        """Return a message's values and its shape, by a template if one matches."""
+        for template in reversed(self._templates):
+            row = template.one(payload)
+            if row is not None:
+                return template.spread(row[np.newaxis], self.width)[0], template.shape
+        return self._read(payload)
 
     def shape(self, number: int) -> int:
         """Return the shape of a sample that has been decoded; NO_SHAPE: undecodable."""
@@ -129,18 +138,24 @@ class Decoder:
 
     def shapes(self, payloads: Payloads) -> Places:
         """Return the shape of each message, intp[n], see Layouts; NO_SHAPE: no readable values."""
-        # A live batch is a short list, which is decoded faster than checked for the protocol.
+        # A live batch is a list, which is decoded faster than checked for the protocol.
         if isinstance(payloads, list) or not isinstance(payloads, Rows):
-            found = np.array([self._shape_of(payloads[n]) for n in range(len(payloads))])
+            found = self._shapes_of([payloads[n] for n in range(len(payloads))])
         else:
             found = self._shapes_at_once(payloads)
         self.seen.update(found.tolist())
         return found
 
+    def _shapes_of(self, messages: list[bytes]) -> Places:
+        """Return the shapes of some messages; they usually match the newest template."""
+        if self._templates and self._templates[-1].like(messages):
+            return np.full(len(messages), self._templates[-1].shape, dtype=np.intp)
+        return np.array([self._shape_of(message) for message in messages])
+
     def _shape_of(self, payload: bytes) -> int:
         """Return the shape of a message, without decoding it if a template matches."""
         for template in reversed(self._templates):
-            if template.like(payload):
+            if template.like([payload]):
                 return template.shape
         row, shape = self._read(payload)
         return shape if row is not None and len(row) else NO_SHAPE
@@ -266,7 +281,7 @@ class Decoder:
             self.layouts.notes.setdefault(shape, decoded.note)
         if not len(decoded.names):
             return np.empty(0), shape
-        if decoded.spans and not any(t.like(payload) for t in self._templates):
+        if decoded.spans and not any(t.like([payload]) for t in self._templates):
             self._templates = self._templates[1 - _TEMPLATES :]
             self._templates.append(Template.of(payload, decoded, shape, places))
             self._made += 1

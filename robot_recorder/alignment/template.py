@@ -13,6 +13,11 @@ from robot_recorder.messages.decoders import Decoded
 from robot_recorder.model.arrays import Bools, Bytes, Floats, Places
 from robot_recorder.model.payloads import Rows
 
+try:  # part of the package that is compiled where it can be: a tenth of the cost
+    from robot_recorder.alignment._alike import alike as _alike
+except ImportError:
+    _alike = None
+
 _STAMP = slice(4, 12)  # bytes of the header stamp, which differ between messages
 _PROBE = 256  # bytes at the beginning of a message that are compared
 _FEW_SHARE = 0.2  # of relevant bytes, below which they are compared one by one
@@ -56,15 +61,26 @@ class Template:
         factors, absent = decoded.factors, decoded.absent
         return cls(whole, same, decoded.spans, factors, shape, places, probes, absent)
 
-    def like(self, data: bytes) -> bool:
-        """Tell whether a message names the same values, as far as the probes show."""
-        if len(data) != len(self.data):
+    def like(self, messages: list[bytes]) -> bool:
+        """Tell whether all of some messages are equal to this one in all relevant bytes."""
+        if _alike is not None:
+            return bool(_alike(messages, *self._pattern))
+        if set(map(len, messages)) - {len(self.data)}:
             return False
-        for at, probe in self.probes:
-            if not data.startswith(probe, at):  # the difference may be in padding only
-                mine = np.frombuffer(data, np.uint8)
-                return bool((mine[self.same] == self.data[self.same]).all())
-        return True
+        rows = np.frombuffer(b"".join(messages), np.uint8).reshape(-1, len(self.data))
+        return not ((rows ^ self.data) & self._mask).any()
+
+    def one(self, data: bytes) -> Floats | None:
+        """Return the values of a message, float64[k]; None: it differs in a relevant byte."""
+        if not self.like([data]):
+            return None
+        parts = [
+            np.ndarray(count, kind, data, at, stride) for at, count, kind, stride in self.spans
+        ]
+        values: Floats = np.concatenate(parts).astype(np.float64, copy=False)
+        if self.absent is not None:
+            values[values == self.absent] = np.nan
+        return values if self.factors is None else values * self.factors
 
     def alike(self, payloads: Rows, numbers: npt.NDArray[np.int64]) -> Bools:
         """``like`` for many messages, bool[n]."""
@@ -105,6 +121,16 @@ class Template:
         equal |= ~self._whole_words
         single = self._single_bytes
         return np.asarray(equal.all(axis=1) & (rows[:, single] == self.data[single]).all(axis=1))
+
+    @cached_property
+    def _mask(self) -> Bytes:
+        """Return 255 for each relevant byte, 0 for the others."""
+        return self.same.astype(np.uint8) * np.uint8(255)
+
+    @cached_property
+    def _pattern(self) -> tuple[bytes, bytes]:
+        """Return the bytes to compare with, and the mask."""
+        return self.data.tobytes(), self._mask.tobytes()
 
     @cached_property
     def _relevant(self) -> Places:

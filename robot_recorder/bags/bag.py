@@ -7,9 +7,9 @@ report the same errors.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from typing import Any
 
 from robot_recorder.bags import db3_file, ros1_file
 from robot_recorder.bags.db3_file import Db3File, FileTopic
-from robot_recorder.bags.files import open_regular, what_is
+from robot_recorder.bags.files import by_number, open_regular, what_is
 from robot_recorder.bags.mcap_index import McapIndex
 from robot_recorder.bags.mcap_records import MAGIC
 from robot_recorder.bags.metadata import (
@@ -28,6 +28,8 @@ from robot_recorder.bags.metadata import (
     custom_data_of,
     parse_qos,
     read_metadata,
+    repeats_of,
+    without_repeats,
 )
 from robot_recorder.bags.ros1_file import Ros1File
 from robot_recorder.model.errors import BagError
@@ -113,13 +115,20 @@ def opened(path: Path) -> Iterator[OpenBag]:
     mode = str(metadata.get("compression_mode") or "").lower()
     with ExitStack() as stack:
         files: list[DataFile] = []
-        for file in data_files(path, metadata):
+        for file, repeated in zip(data_files(path, metadata), _repeats(path, metadata)):
             if mode == "file" and file.suffix == _PACKED:
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
                 file = _unpacked(file, folder)
             files.append(open_file(file))
             _close_after(stack, files[-1])
+            if isinstance(data := files[-1], McapIndex) and repeated:
+                data.leave_out(repeated)
         yield OpenBag(path, metadata, files, mode == "message")
+
+
+def _repeats(path: Path, metadata: dict[str, Any]) -> list[dict[str, int]]:
+    """Return what each data file repeats of earlier ones; a file opened by itself repeats nothing."""
+    return repeats_of(metadata) if path.is_dir() else [{}]
 
 
 def _close_after(stack: ExitStack, file: DataFile) -> None:
@@ -162,6 +171,8 @@ def bag_of(path: Path) -> Path:
 def read_bag(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Read a bag's metadata from ``metadata.yaml``, or derive it from the data files.
 
+    Message counts are those of the messages that are read: without what a file repeats of earlier ones.
+
     Returns:
         The metadata, and a sentence for each point where ``metadata.yaml`` contradicts the files.
 
@@ -169,8 +180,9 @@ def read_bag(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
         BagError: the path is not a bag, or it cannot be read.
     """
     if os.path.lexists(path / METADATA_FILE):
-        return _corrected(path, read_metadata(path))
-    return _described(found_files(path)), ()
+        metadata, notes = _corrected(path, read_metadata(path))
+        return without_repeats(metadata), notes
+    return without_repeats(_described(found_files(path))), ()
 
 
 def data_files(path: Path, metadata: dict[str, Any]) -> list[Path]:
@@ -203,7 +215,7 @@ def found_files(path: Path) -> list[Path]:
         kind = what_is(os.stat(path).st_mode)
         if kind == "file" and storage_of(path):
             return [path]
-        inside = sorted(path.iterdir(), key=_by_number) if kind == "folder" else []
+        inside = sorted(path.iterdir(), key=by_number) if kind == "folder" else []
     except FileNotFoundError:
         raise BagError(f"{path} does not exist: {_REMEDY}") from None
     except OSError as error:
@@ -231,11 +243,6 @@ def _what(path: Path, kind: str, inside: list[Path]) -> str:
     names = ", ".join(p.name for p in inside[:_SHOWN])
     more = f" and {len(inside) - _SHOWN} more" if len(inside) > _SHOWN else ""
     return f"not a bag but a folder of {names}{more}"
-
-
-def _by_number(path: Path) -> list[Any]:
-    """Return a sort key that orders split files by number: _2 before _10."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
 
 
 def storage_of(file: Path) -> str:
@@ -267,20 +274,19 @@ def _described(files: list[Path]) -> dict[str, Any]:
 def describe(files: list[Path], data: list[DataFile]) -> dict[str, Any]:
     """Build ``metadata.yaml`` content from open data files, with type names as in the files."""
     topics: list[dict[str, Any]] = []
-    counts: list[int] = []
-    for topic in (topic for file in data for topic in _own_topics(file)):
-        described = topic_of(topic)
-        if described not in topics:
-            topics.append(described)
-            counts.append(0)
-        counts[topics.index(described)] += topic.messages
-    spans = [span for file in data if (span := file.span())[1]]
-    first, last = min((s[0] for s in spans), default=0), max((s[1] for s in spans), default=0)
-    metadata = build_metadata(topics, BagSummary(files[0].name, first, last, counts), {})
+    found: list[BagSummary] = []
+    for number, (path, file) in enumerate(zip(files, data, strict=True)):
+        counts: Counter[int] = Counter()
+        for topic in _own_topics(file):
+            described = topic_of(topic)
+            if described not in topics:
+                topics.append(described)
+            counts[topics.index(described)] += topic.messages
+        repeated = file.repeats() if number and isinstance(file, McapIndex) else {}
+        in_order = [counts[index] for index in range(len(topics))]
+        found.append(BagSummary(path.name, *file.span(), in_order, repeated))
     storage = storage_of(files[0]) or "mcap"  # an MCAP file with a damaged beginning
-    names = [file.name for file in files]
-    return {**metadata, "storage_identifier": storage, "relative_file_paths": names,
-            "files": _file_entries(names, data)}  # fmt: skip
+    return {**build_metadata(topics, found, {}), "storage_identifier": storage}
 
 
 def topic_of(topic: FileTopic) -> dict[str, Any]:
@@ -292,18 +298,6 @@ def topic_of(topic: FileTopic) -> dict[str, Any]:
         "offered_qos_profiles": parse_qos(topic.qos),
         "type_description_hash": topic.hash,
     }
-
-
-def _file_entries(names: list[str], files: list[DataFile]) -> list[dict[str, Any]]:
-    return [
-        {
-            "path": name,
-            "starting_time": {"nanoseconds_since_epoch": file.span()[0]},
-            "duration": {"nanoseconds": file.span()[1] - file.span()[0]},
-            "message_count": sum(topic.messages for topic in topics_of(file)),
-        }
-        for name, file in zip(names, files, strict=True)
-    ]
 
 
 def _corrected(path: Path, metadata: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -535,10 +535,11 @@ def _heads(buffer: memoryview | mmap.mmap, places: Int64s) -> tuple[Int64s, Byte
     if (
         places.max() + mcap.MESSAGE.size > len(data)
         or places.min() < 0
-        or len(data) < size
         or (data[places] != Op.MESSAGE).any()
     ):
         raise ValueError("its index does not point at messages")
+    if len(data) < size:  # a chunk of nothing but one short message
+        data = np.pad(data, (0, size - len(data)))
     # The last message of a buffer may be shorter than a head.
     inside = np.minimum(places, len(data) - size)
     raw = sliding_window_view(data, size)[inside]

@@ -5,17 +5,21 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.ids import PARTIAL
 
 FILE_MODE = 0o640  # episodes are films of homes: only the owner writes, the group may read
 OUT_OF_FILES = (errno.EMFILE, errno.ENFILE)  # no file descriptors left; the file may be fine
+# What a write-ahead log of SQLite is cut to by the writers after a reader for whom it grew. Without this
+# limit it keeps its size until the last process has closed the file: all day, on a robot.
+KEPT_LOG_BYTES = 4 << 20
 _NO_MODES = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # from a file system without modes
 
 
@@ -33,6 +37,11 @@ def is_real_directory(path: Path) -> bool:
         return stat.S_ISDIR(os.lstat(path).st_mode)
     except (OSError, ValueError):
         return False
+
+
+def by_number(path: Path) -> list[Any]:
+    """Return a sort key that orders split files by number: _2 before _10."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]
 
 
 def read_regular(path: Path, most_bytes: int) -> str:

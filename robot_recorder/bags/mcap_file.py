@@ -6,7 +6,7 @@ the CPU per message (docs/writers.md), and a robot needs nothing but numpy and y
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from robot_recorder.bags import mcap_records as mcap
 from robot_recorder.bags.block_file import BlockFile
 from robot_recorder.bags.mcap_records import ChannelRecord, Op, SchemaRecord
 from robot_recorder.bags.metadata import channel_metadata, topic_metadata
-from robot_recorder.model.topics import Channel, Sample
+from robot_recorder.model.topics import BagTopic, Channel, Sample
 
 LIBRARY = "robot_recorder"
 OUR_BEGIN = mcap.MAGIC + mcap.header("ros2", LIBRARY)  # always the same, so it can be restored
@@ -47,9 +47,8 @@ class Declarations:
             len(self.schemas) + 1, topic["type"], encoding, definition.encode()
         )
         self.schemas[schema.id] = schema
-        channel = ChannelRecord(
-            len(self.channels) + 1, schema.id, topic["name"], "cdr", channel_metadata(topic)
-        )
+        number = sum(id < mcap.REPEATED for id in self.channels) + 1
+        channel = ChannelRecord(number, schema.id, topic["name"], "cdr", channel_metadata(topic))
         self.channels[channel.id] = channel
         return None if known else schema, channel
 
@@ -76,15 +75,30 @@ class McapFile:
         self._ids: dict[Channel, int] = {}
         file.append(OUR_BEGIN)
 
-    def add_channel(self, channel: Channel) -> None:
-        """Declare a topic; its records go into the current chunk, where a CRC covers them."""
-        topic = channel.bag_topic
+    def add_channel(self, channel: Channel, topic: BagTopic) -> None:
+        """Declare a topic; its records go into the current chunk, where a CRC covers them.
+
+        Args:
+            channel: of the messages to come.
+            topic: its description.
+        """
         schema, record = self._declared.add(topic_metadata(topic), topic.definition)
         if schema is not None:
             self._append(mcap.schema(schema))
         self.counts[record.id] = 0
         self._ids[channel] = record.id
         self._append(mcap.channel(record))
+
+    def declare_again(self, before: McapFile) -> None:
+        """Declare all topics of an earlier file of the bag, under the same ids."""
+        self._ids = dict(before._ids)
+        for schema in before._declared.schemas.values():
+            self._declared.schemas[schema.id] = schema
+            self._append(mcap.schema(schema))
+        for id, record in before.channels.items():
+            if not id & mcap.REPEATED:
+                self.channels[id], self.counts[id] = record, 0
+                self._append(mcap.channel(record))
 
     def add_messages(self, samples: Iterable[Sample]) -> None:
         """Append messages, and write each chunk that becomes full.
@@ -117,6 +131,17 @@ class McapFile:
             at = end
         if at:
             file.end = at
+
+    def add_repeats(self, samples: Sequence[Sample]) -> None:
+        """Append messages that an earlier file of the bag has, too, in channels of their own."""
+        genuine = self._ids
+        self._ids = {s.channel: genuine[s.channel] | mcap.REPEATED for s in samples}
+        for channel, id in self._ids.items():
+            record = mcap.repeated(self.channels[genuine[channel]])
+            self.channels[id], self.counts[id] = record, 0
+            self._append(mcap.channel(record))
+        self.add_messages(samples)
+        self._ids = genuine
 
     @property
     def channels(self) -> dict[int, ChannelRecord]:
@@ -178,17 +203,10 @@ class McapFile:
             metadata: records by name.
         """
         self._end_chunk()
-        start, data = self._file.position, b""
-        indexes = []
-        for name, values in metadata.items():
-            record = mcap.metadata(name, values)
-            indexes.append(mcap.metadata_index(start + len(data), len(record), name))
-            data += record
-        data += mcap.data_end()
         summary = Summary(
             self._declared.schemas, self.channels, self._chunks, self.span, self.counts
         )
-        self._file.append(data + summary.to_bytes(start + len(data), indexes))
+        self._file.append(summary.ending(self._file.position, metadata))
         self._file.sync()
 
 
@@ -209,6 +227,21 @@ class Summary:
     chunks: list[bytes]
     span: tuple[int, int]
     counts: dict[int, int]
+
+    def ending(self, offset: int, metadata: Mapping[str, Mapping[str, str]]) -> bytes:
+        """Return the bytes from behind the last chunk to the end of the file.
+
+        Args:
+            offset: file offset behind the last chunk.
+            metadata: metadata records by name.
+        """
+        data, indexes = b"", []
+        for name, values in metadata.items():
+            record = mcap.metadata(name, values)
+            indexes.append(mcap.metadata_index(offset + len(data), len(record), name))
+            data += record
+        data += mcap.data_end()
+        return data + self.to_bytes(offset + len(data), indexes)
 
     def to_bytes(self, offset: int, metadata_indexes: Sequence[bytes] = ()) -> bytes:
         """Return the bytes from the summary section to the end of the file.

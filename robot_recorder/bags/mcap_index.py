@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from robot_recorder.bags.mcap_records import (
     ChunkInfo,
     Op,
     SchemaRecord,
+    is_repeated,
 )
 from robot_recorder.bags.mcap_scan import walk
 from robot_recorder.model.arrays import Int64s
@@ -60,6 +62,7 @@ class McapIndex:
         self.verify = False
         self._walked: dict[int, list[tuple[int, Int64s]]] = {}  # by the chunk's offset
         self._runs: set[int] = set()
+        self._left_out: dict[int, dict[int, Int64s]] = {}  # record offsets, by chunk and channel
 
     @classmethod
     def open(cls, path: Path, walk: bool = True) -> McapIndex:
@@ -147,8 +150,8 @@ class McapIndex:
             if op in (Op.DATA_END, Op.FOOTER) or not end:
                 if not end or self.data[-len(mcap.MAGIC) :] != mcap.MAGIC:
                     self.problem = self.problem or (
-                        f"{self.path} is cut off or damaged at byte {at}: repair it with "
-                        "`robot-recorder recover`"
+                        f"{self.path} is cut off or damaged at byte {at}: "
+                        f"`robot-recorder recover {self.path}` makes a bag of what is readable"
                     )
                 return
             try:
@@ -223,6 +226,8 @@ class McapIndex:
         """
         found: dict[int, int] = {}
         for chunk in self.chunks:
+            for id, left_out in self._left_out.get(chunk.offset, {}).items():
+                found[id] = found.get(id, 0) - len(left_out)
             if chunk.offset in self._walked:
                 sizes = [(id, len(entries)) for id, entries in self._walked[chunk.offset]]
             else:
@@ -237,8 +242,63 @@ class McapIndex:
         first = min((chunk.start_ns for chunk in used), default=0)
         return first, max((chunk.end_ns for chunk in used), default=0)
 
+    def repeats(self) -> dict[str, int]:
+        """Return how many messages of each topic repeat an earlier file, by the file's channels."""
+        counts, found = self.counts(), Counter[str]()
+        for id, channel in self.channels.items():
+            if is_repeated(channel) and counts.get(id):
+                found[channel.topic] += counts[id]
+        return dict(found)
+
+    def leave_out(self, repeated: Mapping[str, int]) -> None:
+        """Leave out the first messages of some topics, which repeat those of an earlier file.
+
+        Args:
+            repeated: how many, by topic.
+
+        Raises:
+            BagError: the file's index is damaged.
+        """
+        left = Counter(repeated)
+        try:
+            for chunk in self.chunks:
+                if not left.total():
+                    break
+                self._leave_out_of(chunk, left)
+        except (struct.error, KeyError, ValueError) as error:
+            raise BagError(f"{self.path} has a damaged index: {error}") from error
+        if self.messages is not None:
+            self.messages -= sum(repeated.values()) - left.total()
+
+    def _leave_out_of(self, chunk: ChunkInfo, left: Counter[str]) -> None:
+        """Leave the first messages of some topics out of a chunk, and count them off."""
+        topics = {id: c.topic for id, c in self.channels.items() if left[c.topic] > 0}
+        found = sorted(
+            (at, id)
+            for id, entries in self.entries(chunk)
+            if id in topics
+            for at in entries[:, 1].tolist()
+        )
+        places: dict[int, list[int]] = {}
+        for at, id in found:
+            if left[topics[id]] > 0:
+                left[topics[id]] -= 1
+                places.setdefault(id, []).append(at)
+        if places:
+            self._left_out[chunk.offset] = {id: np.array(at) for id, at in places.items()}
+
     def entries(self, chunk: ChunkInfo) -> Iterator[tuple[int, Int64s]]:
         """Yield channel id and int64[n, 2] (log time ns, record offset) per channel of a chunk."""
+        left_out = self._left_out.get(chunk.offset)
+        if not left_out:
+            yield from self._all_entries(chunk)
+            return
+        for id, entries in self._all_entries(chunk):
+            if id in left_out:
+                entries = entries[~np.isin(entries[:, 1], left_out[id])]
+            yield id, entries
+
+    def _all_entries(self, chunk: ChunkInfo) -> Iterator[tuple[int, Int64s]]:
         if chunk.offset in self._walked:
             yield from self._walked[chunk.offset]
             return
@@ -289,7 +349,7 @@ def _indexed_sizes(chunk: ChunkInfo) -> list[tuple[int, int]]:
     """Return channel ids and numbers of messages, from the distances between message indexes."""
     places = sorted((at, id) for id, at in chunk.index_offsets.items())
     end = chunk.offset + chunk.length + chunk.index_length
-    ends = [at for at, _ in places[1:]] + [end]
+    ends = [*(at for at, _ in places), end][1:]
     sizes = [
         (id, (stop - at - _INDEX_HEAD.size) // 16)
         for (at, id), stop in zip(places, ends, strict=True)

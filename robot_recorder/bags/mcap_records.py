@@ -76,6 +76,25 @@ class ChunkHead(NamedTuple):
     records_at: int  # offset of the records in the chunk's content
 
 
+REPEATED = 1 << 15  # in the id of a channel with what its file repeats of earlier ones
+_REPEATED_MARK = {"robot_recorder": "repeated"}
+
+
+def repeated(c: ChannelRecord) -> ChannelRecord:
+    """Return the channel of what a file repeats of earlier ones, for the same topic."""
+    return c._replace(id=c.id | REPEATED, metadata=c.metadata | _REPEATED_MARK)
+
+
+def is_repeated(c: ChannelRecord) -> bool:
+    """Tell whether a channel has what its file repeats of earlier ones."""
+    return c.metadata.items() >= _REPEATED_MARK.items()
+
+
+def genuine(c: ChannelRecord) -> ChannelRecord:
+    """Return a channel without the mark of ``repeated``; its id stays."""
+    return c._replace(metadata={k: v for k, v in c.metadata.items() if k not in _REPEATED_MARK})
+
+
 @dataclass
 class ChunkInfo:
     """A chunk's entry in the index at the end of its file.
@@ -152,18 +171,31 @@ Index = dict[int, list[int]]
 """A chunk's messages by channel id: log time, offset in the records, log time, offset ..."""
 
 
-def chunk(index: Index, records: bytes | memoryview, offset: int) -> tuple[ChunkInfo, bytes, bytes]:
-    """Encode the parts of an uncompressed chunk around its records.
+def chunk(
+    index: Index,
+    records: bytes | bytearray | memoryview,
+    offset: int,
+    compressed: bytes | None = None,
+) -> tuple[ChunkInfo, bytes, bytes]:
+    """Encode the parts of a chunk around its records.
+
+    Args:
+        index: its messages.
+        records: its records.
+        offset: of the chunk in the file.
+        compressed: the records as stored, compressed with zstd; None: stored as they are.
 
     Returns:
         Its entry in the file's index, the bytes before its records, and those after.
     """
     times = [e for entries in index.values() for e in entries[::2]]
     start_ns, end_ns = min(times, default=0), max(times, default=0)
-    size = len(records)
-    fixed = _CHUNK.pack(start_ns, end_ns, size, zlib.crc32(records)) + text("") + _U64.pack(size)
-    head = HEAD.pack(Op.CHUNK, len(fixed) + size) + fixed
-    info = ChunkInfo(start_ns, end_ns, offset, len(head) + size, size, size)
+    size, name = len(records), "" if compressed is None else "zstd"
+    stored = size if compressed is None else len(compressed)
+    fixed = _CHUNK.pack(start_ns, end_ns, size, zlib.crc32(records)) + text(name)
+    fixed += _U64.pack(stored)
+    head = HEAD.pack(Op.CHUNK, len(fixed) + stored) + fixed
+    info = ChunkInfo(start_ns, end_ns, offset, len(head) + stored, size, stored, name)
     return info, head, message_indexes(info, index)
 
 
@@ -279,6 +311,17 @@ def read_channel(content: bytes) -> ChannelRecord:
         key, at = _read_text(content, at)
         values[key], at = _read_text(content, at)
     return ChannelRecord(id, schema_id, topic, encoding, values)
+
+
+def read_metadata(content: bytes) -> tuple[str, dict[str, str]]:
+    """Decode the content of a metadata record: name, values."""
+    name, at = _read_text(content, 0)
+    (length,) = _U32.unpack_from(content, at)
+    at, end, values = at + 4, at + 4 + length, {}
+    while at < end:
+        key, at = _read_text(content, at)
+        values[key], at = _read_text(content, at)
+    return name, values
 
 
 def read_header(content: bytes) -> tuple[str, str]:

@@ -37,6 +37,10 @@ def repair(path: Path, known: Declarations) -> ScanResult:
     found.schemas = {**known.schemas, **found.schemas}
     found.channels = {**known.channels, **found.channels}
     found.channels = {k: c for k, c in found.channels.items() if c.schema_id in found.schemas}
+    for id in set(found.counts) - set(found.channels):
+        genuine = found.channels.get(id ^ mcap.REPEATED)
+        if id & mcap.REPEATED and genuine is not None:
+            found.channels[id] = mcap.repeated(genuine)
     nameless = set(found.counts) - set(found.channels)
     if nameless or not found.counts:
         why = f"its channels {sorted(nameless)} have no name" if nameless else "it has no messages"
@@ -49,6 +53,16 @@ def repair(path: Path, known: Declarations) -> ScanResult:
             if error.errno not in _FULL or not _give_up_last_chunk(found):
                 raise DiskError(f"repairing {path} failed: {error.strerror}") from error
     return found
+
+
+def is_blank(path: Path) -> bool:
+    """Tell whether nothing is lost with a file: it is empty, or holds no more than its beginning.
+
+    Raises:
+        BagError: the file cannot be read.
+    """
+    found = scan(path)
+    return found.end == 0 or (found.begins_well and not found.counts and not found.damaged)
 
 
 def _give_up_last_chunk(found: ScanResult) -> bool:

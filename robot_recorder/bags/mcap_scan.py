@@ -25,6 +25,10 @@ from robot_recorder.model.errors import BagError
 _KNOWN = frozenset(Op)
 _PASSED = (Op.METADATA, Op.ATTACHMENT, Op.DAMAGED)  # records whose content is not needed
 _SHORTEST_CHUNK = 40
+_MOST_HEAD = 100  # bytes of a chunk before its records; the names of compressions are short
+# How much is unpacked to find the next chunk behind damage: twice the file, and this. Damage looks like a chunk
+# of fitting sizes by chance almost never, but a file that was made for it would take hours.
+_SEARCHED_BYTES = 256_000_000
 _CHUNK = bytes([Op.CHUNK])
 _MAGIC_SIZE = len(mcap.MAGIC)
 _CERTAIN = (
@@ -94,6 +98,7 @@ class _Scanner:
         self.found = ScanResult()
         self._numbers: dict[int, int] = {}
         self._numbered = True
+        self._search_left = 2 * len(data) + _SEARCHED_BYTES
 
     def scan(self) -> ScanResult:
         data, found = self.data, self.found
@@ -176,19 +181,24 @@ class _Scanner:
 
     def _chunk(self, at: int, end: int) -> tuple[ChunkHead, bytes] | None:
         """Return head and records of a chunk; None: damaged."""
-        content = self._content(at, end)
-        try:
-            head = mcap.read_chunk_head(content)
-        except (struct.error, UnicodeDecodeError):
+        head = self._chunk_head(at, end)
+        if head is None:
             return None
-        if head.records_at + head.stored_size != len(content):
-            return None
-        records = unpack_chunk(head, content[head.records_at :])
+        records = unpack_chunk(head, self._content(at + head.records_at, end))
         if records is None or head.crc:
             return None if records is None else (head, records)
         # rosbag2 writes no CRC: check that the chunk consists of records from beginning to end.
-        ends = [end for _, _, end in walk(records)]
-        return (head, records) if ends and ends[-1] == len(records) else None
+        last = max((end for _, _, end in walk(records)), default=0)
+        return (head, records) if last and last == len(records) else None
+
+    def _chunk_head(self, at: int, end: int) -> ChunkHead | None:
+        """Return the head of a chunk; None: it is not one, or its sizes do not fit."""
+        begin = at + mcap.HEAD.size
+        try:
+            head = mcap.read_chunk_head(self.data[begin : min(end, begin + _MOST_HEAD)])
+        except (struct.error, UnicodeDecodeError):
+            return None
+        return head if begin + head.records_at + head.stored_size == end else None
 
     def _take_chunk(self, at: int, end: int) -> int:
         chunk = self._chunk(at, end)
@@ -276,14 +286,22 @@ class _Scanner:
         return index
 
     def _find_chunk(self, start: int) -> int:
-        """Return the offset of the next intact chunk; -1: no more chunks."""
+        """Return the offset of the next intact chunk; -1: no more chunks that can be found."""
         at = self.data.find(_CHUNK, start)
         while at >= 0:
             _, end = self._record_at(at)
-            if end - at > _SHORTEST_CHUNK and self._chunk(at, end) is not None:
+            if end - at > _SHORTEST_CHUNK and self._is_chunk(at, end):
                 return at
             at = self.data.find(_CHUNK, at + 1)
         return -1
+
+    def _is_chunk(self, at: int, end: int) -> bool:
+        """Tell whether an intact chunk is at this offset, as long as the search has not cost too much."""
+        head = self._chunk_head(at, end)
+        if head is None:
+            return False
+        self._search_left -= max(end - at, head.size if head.compression else 0)
+        return self._search_left >= 0 and self._chunk(at, end) is not None
 
     def _is_summary(self, at: int) -> bool:
         """Tell whether an intact summary begins at this offset."""

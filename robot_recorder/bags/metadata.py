@@ -1,23 +1,30 @@
 """Read and write rosbag2's ``metadata.yaml``.
 
-Source: rosbag2_storage/include/rosbag2_storage/yaml.hpp, metadata version 9 (Jazzy, Kilted).
+Source: rosbag2_storage/include/rosbag2_storage/yaml.hpp, metadata version 9 (Jazzy, Kilted, Lyrical), and
+rosbag2_storage/src/rosbag2_storage/metadata_io.cpp and rosbag2_transport/src/rosbag2_transport/qos.cpp
+of Humble, version 5, which cannot read a later one. What version 5 does not know, Humble skips.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from robot_recorder.bags.files import read_text, replace_text
+from robot_recorder.bags.latched import MOST_LATCHED
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.plain_data import MOST_BYTES, load_yaml
+from robot_recorder.model.qos import POLICY_NAMES
 from robot_recorder.model.topics import BagTopic
 
 METADATA_FILE = "metadata.yaml"
@@ -25,22 +32,25 @@ _ROOT = "rosbag2_bagfile_information"
 _NEEDED = ("topics_with_message_count", "message_count", "relative_file_paths")
 _NEEDED_TIMES = (("starting_time", "nanoseconds_since_epoch"), ("duration", "nanoseconds"))
 _EMPTY_START_NS = 2**63 - 1  # rosbag2's starting time of a bag without messages
+REPEATED = "repeated"  # key of custom_data: the latched messages at the heads of later files
 
 
 @dataclass(frozen=True)
 class BagSummary:
-    """Content of a bag, for its metadata.
+    """Content of one data file, for the metadata of its bag.
 
     Attributes:
         file: name of the data file inside the directory.
         start_ns, end_ns: first and last receive time; ignored when there are no messages.
-        counts: messages per topic, in the order of the topics.
+        counts: messages per topic, in the order of the topics; later topics may be left out.
+        repeated: how many of them, by topic, an earlier file of the bag has, too.
     """
 
     file: str
     start_ns: int
     end_ns: int
     counts: Sequence[int]
+    repeated: Mapping[str, int] = field(default_factory=dict)
 
 
 def topic_metadata(topic: BagTopic) -> dict[str, Any]:
@@ -61,49 +71,136 @@ def channel_metadata(topic: dict[str, Any]) -> dict[str, str]:
         topic: output of ``topic_metadata``.
     """
     return {
-        "offered_qos_profiles": dump_yaml(topic["offered_qos_profiles"]),
+        "offered_qos_profiles": offers_text(topic["offered_qos_profiles"], metadata_version()),
         "topic_type_hash": topic["type_description_hash"],
     }
 
 
+def metadata_version() -> int:
+    """Return the version that this ROS distribution reads; 9 without one."""
+    return 5 if os.environ.get("ROS_DISTRO") == "humble" else 9
+
+
+def offers_text(offers: Sequence[Any], version: int) -> str:
+    """Return offered QoS as YAML, with the policies by number up to version 8, else by name.
+
+    Args:
+        offers: with the nine keys of rosbag2; policies by number or by name.
+        version: of the metadata.
+    """
+    return dump_yaml([_offer(offer, version) for offer in offers])
+
+
+def _offer(offer: Any, version: int) -> Any:
+    """Return offered QoS as a version has it; what is neither number nor name of a policy stays."""
+    if not isinstance(offer, Mapping):  # of a damaged bag
+        return offer
+    changed = dict(offer)
+    for policy, names in POLICY_NAMES.items():
+        value = offer.get(policy)
+        if version < 9 and value in names:
+            changed[policy] = names.index(value)
+        elif version >= 9 and type(value) is int and 0 <= value < len(names):
+            changed[policy] = names[value]
+    return changed
+
+
+def _described(topic: dict[str, Any], version: int) -> dict[str, Any]:
+    """Return a topic's entry as a version has it."""
+    offers = topic["offered_qos_profiles"]
+    if version < 9:
+        return {**topic, "offered_qos_profiles": offers_text(offers, version)}
+    return {**topic, "offered_qos_profiles": [_offer(offer, version) for offer in offers]}
+
+
 def build_metadata(
-    topics: list[dict[str, Any]], summary: BagSummary, custom_data: dict[str, str]
+    topics: list[dict[str, Any]],
+    summary: BagSummary | Sequence[BagSummary],
+    custom_data: dict[str, str],
 ) -> dict[str, Any]:
-    """Build the content of a version 9 ``metadata.yaml`` for one MCAP file.
+    """Build the content of a ``metadata.yaml`` for MCAP files, of the version that is read here.
 
     Args:
         topics: outputs of ``topic_metadata``.
-        summary: content of the bag.
+        summary: content of the bag's data file, or of its files in order.
         custom_data: texts by key.
     """
-    total = sum(summary.counts)
-    start_ns = summary.start_ns if total else _EMPTY_START_NS
-    starting_time = {"nanoseconds_since_epoch": start_ns}
-    duration = {"nanoseconds": summary.end_ns - summary.start_ns if total else 0}
+    files = [summary] if isinstance(summary, BagSummary) else list(summary)
+    counts = [sum(column) for column in zip_longest(*(f.counts for f in files), fillvalue=0)]
+    counts += [0] * (len(topics) - len(counts))
+    used = [file for file in files if any(file.counts)]
+    first = min((file.start_ns for file in used), default=0)
+    last = max((file.end_ns for file in used), default=0)
+    repeated = [dict(file.repeated) for file in files]
+    total, version = sum(counts), metadata_version()
     return {
-        "version": 9,
+        "version": version,
         "storage_identifier": "mcap",
-        "duration": duration,
-        "starting_time": starting_time,
+        "duration": _duration(first, last, total),
+        "starting_time": _starting_time(first, total),
         "message_count": total,
         "topics_with_message_count": [
-            {"topic_metadata": topic, "message_count": count}
-            for topic, count in zip(topics, summary.counts, strict=True)
+            {"topic_metadata": _described(topic, version), "message_count": count}
+            for topic, count in zip(topics, counts, strict=True)
         ],
         "compression_format": "",
         "compression_mode": "",
-        "relative_file_paths": [summary.file],
+        "relative_file_paths": [file.file for file in files],
         "files": [
             {
-                "path": summary.file,
-                "starting_time": starting_time,
-                "duration": duration,
-                "message_count": total,
+                "path": file.file,
+                "starting_time": _starting_time(file.start_ns, sum(file.counts)),
+                "duration": _duration(file.start_ns, file.end_ns, sum(file.counts)),
+                "message_count": sum(file.counts),
             }
+            for file in files
         ],
-        "custom_data": dict(custom_data),
+        "custom_data": custom_data | ({REPEATED: json.dumps(repeated)} if any(repeated) else {}),
         "ros_distro": os.environ.get("ROS_DISTRO", ""),
     }
+
+
+def _starting_time(start_ns: int, messages: int) -> dict[str, int]:
+    return {"nanoseconds_since_epoch": start_ns if messages else _EMPTY_START_NS}
+
+
+def _duration(start_ns: int, end_ns: int, messages: int) -> dict[str, int]:
+    return {"nanoseconds": end_ns - start_ns if messages else 0}
+
+
+def repeats_of(metadata: dict[str, Any]) -> list[dict[str, int]]:
+    """Return for each data file how many messages of which topics it repeats at its head.
+
+    These are latched messages of an earlier file, there so that each file can be played alone. The
+    first file repeats none. Invalid values count as none.
+    """
+    files = len(metadata["relative_file_paths"])
+    try:
+        found = json.loads(custom_data_of(metadata).get(REPEATED, "[]"))
+        counts = [{t: int(n) for t, n in file.items() if 0 < n <= MOST_LATCHED} for file in found]
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        counts = []
+    padded = counts[:files] + [{}] * (files - len(counts))
+    return [{}, *padded[1:]] if files else []
+
+
+def without_repeats(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return ``metadata.yaml`` content whose message counts leave out what its files repeat.
+
+    The counts of ``files`` stay, and so does the key that says what is repeated.
+    """
+    if REPEATED not in custom_data_of(metadata):
+        return metadata
+    repeated = Counter[str]()
+    for file in repeats_of(metadata):
+        repeated.update(file)
+    entries = []
+    for entry in metadata["topics_with_message_count"]:
+        name = entry["topic_metadata"]["name"]
+        fewer = min(repeated.pop(name, 0), entry["message_count"])
+        entries.append({**entry, "message_count": entry["message_count"] - fewer})
+    total = sum(entry["message_count"] for entry in entries)
+    return {**metadata, "topics_with_message_count": entries, "message_count": total}
 
 
 class _Dumper(yaml.SafeDumper):
@@ -132,7 +229,7 @@ def dump_yaml(value: Any) -> str:
 
 def write_metadata(directory: Path, metadata: dict[str, Any]) -> None:
     """Write ``metadata.yaml`` atomically and flush it to the disk."""
-    replace_text(directory / METADATA_FILE, dump_yaml({_ROOT: metadata}))
+    replace_text(directory / METADATA_FILE, metadata_text(metadata))
 
 
 def read_metadata(directory: Path) -> dict[str, Any]:
@@ -143,7 +240,27 @@ def read_metadata(directory: Path) -> dict[str, Any]:
     """
     path = directory / METADATA_FILE
     try:
-        metadata = pickle.loads(_parsed(read_text(path, MOST_BYTES)))[_ROOT]
+        text = read_text(path, MOST_BYTES)
+    except FileNotFoundError as error:
+        hint = "give the directory of an episode" if directory.exists() else "it does not exist"
+        raise BagError(f"{directory} is not a bag, it has no {METADATA_FILE}: {hint}") from error
+    except (OSError, ValueError) as error:
+        raise _unreadable(directory, error) from error
+    return parse_metadata(text, directory)
+
+
+def parse_metadata(text: str, directory: Path) -> dict[str, Any]:
+    """Parse the text of a bag's ``metadata.yaml``.
+
+    Args:
+        text: of the file.
+        directory: of the bag, for messages.
+
+    Raises:
+        BagError: the text is invalid.
+    """
+    try:
+        metadata = pickle.loads(_parsed(text))[_ROOT]
         for key in _NEEDED:
             if key not in metadata:
                 raise KeyError(key)
@@ -160,15 +277,22 @@ def read_metadata(directory: Path) -> dict[str, Any]:
                 raise TypeError(f"{key} is not a number")
         if not isinstance(metadata.get("custom_data") or {}, dict):
             raise TypeError("custom_data is not a mapping")
-    except FileNotFoundError as error:
-        hint = "give the directory of an episode" if directory.exists() else "it does not exist"
-        raise BagError(f"{directory} is not a bag, it has no {METADATA_FILE}: {hint}") from error
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, RecursionError) as error:
-        why = " ".join(str(error).split())
-        raise BagError(
-            f"{path} cannot be read ({why}); `robot-recorder recover {directory}` rebuilds it"
-        ) from error
+    except (ValueError, yaml.YAMLError, KeyError, TypeError, RecursionError) as error:
+        raise _unreadable(directory, error) from error
     return dict(metadata)
+
+
+def _unreadable(directory: Path, error: Exception) -> BagError:
+    why = " ".join(str(error).split())
+    return BagError(
+        f"{directory / METADATA_FILE} cannot be read ({why}); "
+        f"`robot-recorder recover {directory}` rebuilds it"
+    )
+
+
+def metadata_text(metadata: dict[str, Any]) -> str:
+    """Return the text of a ``metadata.yaml`` with this content."""
+    return dump_yaml({_ROOT: metadata})
 
 
 @lru_cache(maxsize=4)

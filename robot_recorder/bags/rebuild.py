@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-import time
 from collections import Counter
 from pathlib import Path
 from typing import BinaryIO
@@ -22,35 +21,17 @@ from robot_recorder.bags.columns import CDR
 from robot_recorder.bags.mcap_file import CHUNK_BYTES, LIBRARY, Summary
 from robot_recorder.bags.mcap_index import McapIndex
 from robot_recorder.bags.mcap_records import ChunkInfo
-from robot_recorder.bags.metadata import METADATA_FILE, read_metadata, write_metadata
+from robot_recorder.bags.metadata import (
+    METADATA_FILE,
+    read_metadata,
+    without_repeats,
+    write_metadata,
+)
 from robot_recorder.bags.read_back import confirm
 from robot_recorder.bags.ros1_file import conversion
 from robot_recorder.model.errors import BagError, DiskError
-from robot_recorder.model.ids import PARTIAL
 
 _ASIDE = METADATA_FILE + ".unreadable"
-_QUIET_S = 60.0  # a file written to more recently may still be recording
-
-
-def incomplete(root: Path, quiet: bool = True) -> list[Path]:
-    """Return the folders in a root that hold data files and no ``metadata.yaml``.
-
-    Args:
-        root: directory of episodes.
-        quiet: skip folders written to within the last minute.
-    """
-    found = []
-    for folder in sorted(p for p in root.iterdir() if p.is_dir() and p.name[0] != "."):
-        if folder.suffix == PARTIAL or os.path.lexists(folder / METADATA_FILE):
-            continue
-        try:
-            files = found_files(folder)
-        except BagError:
-            continue
-        newest = max(file.stat().st_mtime for file in files)
-        if not quiet or time.time() - newest > _QUIET_S:
-            found.append(folder)
-    return found
 
 
 def is_whole(path: Path) -> bool:
@@ -95,7 +76,9 @@ def complete(path: Path) -> tuple[Path, str]:
             by = _confirmed(directory)
     except OSError as error:
         raise DiskError(f"{path} cannot be made a bag: {error.strerror or error}") from error
-    count = read_metadata(directory)["message_count"]
+    # Without the remedy, which is what is being done.
+    problems = [problem.partition(": `robot-recorder recover")[0] for problem in problems]
+    count = without_repeats(read_metadata(directory))["message_count"]
     if not by or not count:
         (directory / METADATA_FILE).unlink()
         why = "; ".join(dict.fromkeys(problems)) or "there is no message in it"

@@ -6,9 +6,8 @@ import os
 import stat
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from robot_recorder.alignment.certificate import Certificate
 from robot_recorder.bags.files import OUT_OF_FILES
 from robot_recorder.bags.metadata import METADATA_FILE
 from robot_recorder.episodes.episode import Episode
@@ -16,6 +15,9 @@ from robot_recorder.model.errors import BagError
 from robot_recorder.model.labels import Outcome
 from robot_recorder.model.streams import NS_PER_MS
 from robot_recorder.quality.verdict import Verdict
+
+if TYPE_CHECKING:
+    from robot_recorder.alignment.certificate import Certificate
 
 LATEST_NS = 2**63 - 1  # SQLite's largest integer; rosbag2 writes it as the start of an empty bag
 
@@ -126,18 +128,19 @@ def metadata_stamp_ns(path: Path) -> int:
         return 0
 
 
-def entry_of(episode: Episode, stamp_ns: int = 0) -> Entry:
+def entry_of(episode: Episode, stamp_ns: int = 0, size_bytes: int | None = None) -> Entry:
     """Return the entry of an episode that has been read.
 
     Args:
         episode: to enter.
         stamp_ns: when that was written.
+        size_bytes: of its files, if they are elsewhere; None: look at the disk.
 
     Raises:
         BagError: the metadata has impossible values.
     """
     try:
-        entry = _entry_of(episode, stamp_ns)
+        entry = _entry_of(episode, stamp_ns, size_bytes)
         for field in fields(entry):
             value = getattr(entry, field.name)
             if isinstance(value, str):
@@ -158,7 +161,7 @@ def entry_of(episode: Episode, stamp_ns: int = 0) -> Entry:
     return entry
 
 
-def _entry_of(episode: Episode, stamp_ns: int) -> Entry:
+def _entry_of(episode: Episode, stamp_ns: int, size_bytes: int | None) -> Entry:
     labels, facts, certificate = episode.labels, episode.facts, episode.certificate
     lost, all_lost_known = episode.lost
     skew_us, skew_stream = _worst_skew(certificate)
@@ -178,7 +181,7 @@ def _entry_of(episode: Episode, stamp_ns: int) -> Entry:
         verdict=verdict,
         reason=reason,
         messages=sum(episode.counts.values()),
-        size_bytes=episode.size_bytes,
+        size_bytes=episode.size_bytes if size_bytes is None else size_bytes,
         lost=lost,
         all_lost_known=all_lost_known,
         frames=certificate.frames if certificate is not None else 0,

@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from robot_recorder.bags.files import FILE_MODE, is_real_directory
-from robot_recorder.catalogue.catalogue import Catalogue
-from robot_recorder.catalogue.entry import entry_of, metadata_stamp_ns, read_entry
-from robot_recorder.catalogue.schema import is_broken
 from robot_recorder.episodes.episode import Episode
-from robot_recorder.episodes.locks import WAIT_S
-from robot_recorder.episodes.store import EpisodeStore
 from robot_recorder.model.errors import BagError
 
+if TYPE_CHECKING:  # a recorder starts without its catalogue
+    from robot_recorder.catalogue.catalogue import Catalogue
+
 _RECORDER_WAIT_S = 0.3
-
-
-def open_store(root: Path, file_mode: int = FILE_MODE, wait_s: float = WAIT_S) -> EpisodeStore:
-    """Open the episodes under a root, with a listener that updates the root's catalogue.
-
-    Args:
-        root: directory of the episodes.
-        file_mode: mode of new files.
-        wait_s: how long to wait for locks, s.
-    """
-    return EpisodeStore(root, file_mode, wait_s, on_change=[Keeper(root, file_mode).changed])
 
 
 class Keeper:
@@ -64,6 +51,11 @@ class Keeper:
 
     def _take(self, name: str, episode: Episode | None) -> None:
         """Write one directory's entry, and those of earlier failures."""
+        import sqlite3
+
+        from robot_recorder.catalogue.catalogue import Catalogue
+        from robot_recorder.catalogue.schema import is_broken
+
         if self._catalogue is not None and not self._catalogue.is_current:
             self._catalogue.close()
             self._catalogue = None
@@ -103,6 +95,8 @@ def look_again(catalogue: Catalogue, name: str, episode: Episode | None = None) 
         name: of the directory.
         episode: the episode in it, which saves reading it; None: read it.
     """
+    from robot_recorder.catalogue.entry import entry_of, metadata_stamp_ns, read_entry
+
     path = catalogue.root / name
     stamp_ns = metadata_stamp_ns(path)
     if not can_be_kept(name):

@@ -14,7 +14,13 @@ import time
 import urllib.parse
 from pathlib import Path
 
-from robot_recorder.bags.files import FILE_MODE, is_real_directory, make_folder, set_mode
+from robot_recorder.bags.files import (
+    FILE_MODE,
+    KEPT_LOG_BYTES,
+    is_real_directory,
+    make_folder,
+    set_mode,
+)
 from robot_recorder.model.errors import BagError, ConfigError
 from robot_recorder.model.labels import Outcome
 from robot_recorder.model.streams import NS_PER_S
@@ -146,6 +152,7 @@ def _open(path: Path, wait_s: float) -> sqlite3.Connection:
     )
     try:
         connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA journal_size_limit = {KEPT_LOG_BYTES}")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA cache_size = -65536")
         if _version(connection) > VERSION:

@@ -221,6 +221,21 @@ def together(all_stats: Iterable[Stats]) -> Stats:
     return Stats(by, causes, reasons)
 
 
+def check_countable(filter: Filter) -> None:
+    """Check that sums by whole days can answer a filter.
+
+    Raises:
+        ConfigError: it selects by outcome, verdict or length, or its dates are not whole UTC days.
+    """
+    if filter.outcome is not None or filter.verdict is not None or filter.by_length:
+        raise ConfigError(
+            "statistics cannot be filtered by outcome, verdict or length: leave these out"
+        )
+    days = (filter.since_ns or 0, filter.until_ns or 0)
+    if any(ns % DAY_NS for ns in days):
+        raise ConfigError("statistics are by whole days (UTC); leave the time of day out")
+
+
 def count_up(catalogue: Catalogue, filter: Filter = Filter()) -> Stats:  # noqa: B008, it is frozen
     """Compute the statistics of a root's episodes.
 
@@ -231,13 +246,7 @@ def count_up(catalogue: Catalogue, filter: Filter = Filter()) -> Stats:  # noqa:
     Raises:
         ConfigError: the filter also selects by outcome, verdict or length, or its dates are not whole UTC days.
     """
-    if filter.outcome is not None or filter.verdict is not None or filter.by_length:
-        raise ConfigError(
-            "statistics cannot be filtered by outcome, verdict or length: leave these out"
-        )
-    days = (filter.since_ns or 0, filter.until_ns or 0)
-    if any(ns % DAY_NS for ns in days):
-        raise ConfigError("statistics are by whole days (UTC); leave the time of day out")
+    check_countable(filter)
     where, values = ["1"], []
     for column in ("task", "robot", "operator"):
         text = getattr(filter, column)

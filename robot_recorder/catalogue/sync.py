@@ -6,9 +6,7 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
@@ -164,6 +162,9 @@ def _looks(root: Path, names: list[str]) -> Iterator[_Found]:
     if len(names) < _PARALLEL:
         yield from (_look(root, name) for name in names)
         return
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
     pool = ProcessPoolExecutor(mp_context=get_context("spawn"))  # fork is unsafe with threads
     try:
         yield from pool.map(_look, itertools.repeat(root), names, chunksize=_CHUNK)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from robot_recorder.cli.arguments import add_json, number
 from robot_recorder.cli.command import Command
-from robot_recorder.cli.console import say, say_error, say_json
 from robot_recorder.cli.exit_codes import ExitCode
 from robot_recorder.cli.targets import make_folder
+from robot_recorder.cli.terminal import say, say_error, say_json
 from robot_recorder.model.errors import ConfigError, RecorderError
 from robot_recorder.model.text import plural
 

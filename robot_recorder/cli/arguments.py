@@ -79,16 +79,27 @@ def real(text: str) -> float:
         raise argparse.ArgumentTypeError(f"'{text}' is not a number") from error
 
 
-def whole_number(least: int) -> Callable[[str], int]:
-    """Return the type of a whole number of at least ``least``."""
+def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Return the type of a whole number of at least ``least``, and at most ``most``; None: no limit."""
+    limits = f"of at least {least}" if most is None else f"from {least} to {most}"
 
     def parse(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
             value = least - 1
-        if value < least:
-            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least {least}")
+        if value < least or (most is not None and value > most):
+            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number {limits}")
         return value
 
     return parse
+
+
+def add_https(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a server of pages: ``--certificate``, ``--key``, ``--allowed-host``."""
+    parser.add_argument("--certificate", type=Path, metavar="PEM", help="for HTTPS")
+    parser.add_argument("--key", type=Path, metavar="PEM", help="of the certificate")
+    parser.add_argument(
+        "--allowed-host", action="append", default=[], metavar="NAME",
+        help="a further name that browsers use for this machine",
+    )  # fmt: skip

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from robot_recorder.cli.arguments import add_json, add_roots
 from robot_recorder.cli.command import Command
-from robot_recorder.cli.console import say, say_json
 from robot_recorder.cli.exit_codes import ExitCode
+from robot_recorder.cli.terminal import say, say_json
 from robot_recorder.model.text import plural
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from robot_recorder.cli.arguments import add_json, whole_number
 from robot_recorder.cli.command import Command
-from robot_recorder.cli.console import say, say_json
 from robot_recorder.cli.exit_codes import ExitCode
 from robot_recorder.cli.progress import counted
+from robot_recorder.cli.terminal import say, say_json
 from robot_recorder.model.errors import ConfigError, RecorderError
 from robot_recorder.model.ids import PARTIAL
 from robot_recorder.model.text import plural
@@ -42,9 +42,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from robot_recorder.catalogue.keeper import open_store
     from robot_recorder.configuration.find import load_profile, load_tasks
     from robot_recorder.episodes.facts import quality_facts
+    from robot_recorder.floor.store import open_store
     from robot_recorder.quality.verdict import Verdict
 
     paths = [found for path in options.path for found in _episodes_of(path)]

@@ -15,15 +15,16 @@ from functools import cache
 from typing import Any
 
 from robot_recorder.cli.command import Command
-from robot_recorder.cli.console import say
 from robot_recorder.cli.exit_codes import MEANINGS
 from robot_recorder.cli.parser import Parser
+from robot_recorder.cli.terminal import say
 
 NAME = "robot-recorder"
 # Each is a module of this folder with a COMMAND; in the order of the help.
 OWN = (
-    "episodes", "stats", "catalogue", "check", "label", "tasks", "recover", "trash", "show", "view", "play",
-    "align", "certificate", "latency", "export", "profile", "completion",
+    "episodes", "stats", "catalogue", "check", "label", "tasks", "cut", "compress", "recover", "trash", "show",
+    "view", "play", "align", "certificate", "latency", "export", "profile", "console", "centre", "agent", "exchange", "worker",
+    "floor", "completion",
 )  # fmt: skip
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from robot_recorder.cli.command import Command
-from robot_recorder.cli.console import say_lines
 from robot_recorder.cli.exit_codes import ExitCode
+from robot_recorder.cli.terminal import say_lines
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

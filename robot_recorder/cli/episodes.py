@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from robot_recorder.cli.arguments import Word, add_json, add_roots, number, whole_number
 from robot_recorder.cli.command import Command
-from robot_recorder.cli.console import say, say_error, say_json
 from robot_recorder.cli.exit_codes import ExitCode
+from robot_recorder.cli.terminal import say, say_error, say_json
 from robot_recorder.model.text import visible
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _list(catalogues: list[Catalogue], options: argparse.Namespace) -> int:
 
 def _refuse_empty(catalogues: list[Catalogue]) -> None:
     """Refuse folders without any episode, and leave no catalogue in them: they may be mistyped."""
-    from robot_recorder.bags.rebuild import incomplete
+    from robot_recorder.bags.incomplete import incomplete
     from robot_recorder.catalogue.schema import FILE
     from robot_recorder.cli.roots import refuse_root
 
@@ -137,8 +137,8 @@ def _print_table(catalogues: list[Catalogue], queries: list[Query], limit: int) 
 
 def _print_leftovers(catalogue: Catalogue) -> None:
     """Print what lies in a root and is not an episode yet, with what to do about it."""
+    from robot_recorder.bags.incomplete import incomplete
     from robot_recorder.bags.metadata import METADATA_FILE
-    from robot_recorder.bags.rebuild import incomplete
     from robot_recorder.cli.roots import print_problems
     from robot_recorder.episodes.store import EpisodeStore
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from robot_recorder.cli.arguments import Word, add_json, number, whole_number
 from robot_recorder.cli.command import Command
-from robot_recorder.cli.console import say, say_json
 from robot_recorder.cli.exit_codes import ExitCode
+from robot_recorder.cli.terminal import say, say_json
 
 _MOST_SHARD_MB = 100_000.0
 

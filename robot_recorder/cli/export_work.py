@@ -19,11 +19,11 @@ from typing import Any
 from robot_recorder.catalogue.catalogue import Catalogue
 from robot_recorder.catalogue.entry import Entry
 from robot_recorder.catalogue.query import Query
-from robot_recorder.cli.console import say, say_json
 from robot_recorder.cli.exit_codes import ExitCode
 from robot_recorder.cli.filters import filter_of
 from robot_recorder.cli.progress import Shown, working
 from robot_recorder.cli.roots import with_catalogues
+from robot_recorder.cli.terminal import say, say_json
 from robot_recorder.dataset.align_source import AlignOptions, align_source
 from robot_recorder.dataset.aligned import AlignedSource
 from robot_recorder.dataset.card.about import CardOptions

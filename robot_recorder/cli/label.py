@@ -7,14 +7,14 @@ import itertools
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robot_recorder.cli.arguments import add_json
 from robot_recorder.cli.command import Command
-from robot_recorder.cli.console import say, say_error, say_json
 from robot_recorder.cli.exit_codes import ExitCode
+from robot_recorder.cli.terminal import say, say_error, say_json
 from robot_recorder.model.errors import ConfigError, RecorderError
 from robot_recorder.model.ids import PARTIAL
 
@@ -67,6 +67,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME@START", help="withdraw an annotation",
     )  # fmt: skip
     parser.add_argument(
+        "--take", type=_segment, metavar="START-END",
+        help="mark an attempt within a long episode, for `robot-recorder cut`; task, operator and outcome "
+        "given with it are those of the attempt",
+    )  # fmt: skip
+    parser.add_argument(
         "--tasks", default="", metavar="FILE",
         help="task registry to apply; default: the one kept in the episode, or else the shipped one",
     )  # fmt: skip
@@ -85,12 +90,21 @@ def _place(text: str) -> _TimeSpan:
     return _TimeSpan(match["name"], start_s, end_s)
 
 
+def _segment(text: str) -> _TimeSpan:
+    from robot_recorder.model.labels import TAKE
+
+    found = _place(f"{TAKE}@{text}")
+    if found.end_s is None:
+        raise argparse.ArgumentTypeError(f"'{text}' is not START-END in s, as 10-42.5")
+    return found
+
+
 def _run(options: argparse.Namespace) -> int:
     from robot_recorder.configuration.find import load_tasks
 
     changes = any((
         options.success, options.failure is not None, options.unlabelled, options.task,
-        options.instruction, options.operator, options.annotate, options.retract,
+        options.instruction, options.operator, options.annotate, options.retract, options.take,
     ))  # fmt: skip
     if options.note and not changes:
         raise ConfigError("a note goes with a label, for example --failure slip --note TEXT")
@@ -114,10 +128,10 @@ def _label_and_show(
     path: Path, changes: bool, options: argparse.Namespace, registry: TaskRegistry,
     stores: dict[Path, EpisodeStore],
 ) -> None:  # fmt: skip
-    from robot_recorder.catalogue.keeper import open_store
     from robot_recorder.cli.label_report import labels_as_json, print_history
     from robot_recorder.episodes.episode import Episode
     from robot_recorder.episodes.labelling import LabelledEpisode
+    from robot_recorder.floor.store import open_store
 
     _refuse(path, changes)
     now = LabelledEpisode.of(Episode.open(path))
@@ -198,16 +212,21 @@ def _asked(options: argparse.Namespace, now: LabelledEpisode) -> Iterator[LabelE
         end_ns = start_ns if place.end_s is None else now.span.at_ns(place.end_s)
         return event(kind, name=place.name, start_ns=start_ns, end_ns=end_ns)
 
-    if options.task or options.instruction or options.operator:
-        yield event(
-            LabelKind.TASK, task=options.task, instruction=options.instruction,
-            operator_name=options.operator,
-        )  # fmt: skip
-    if options.success or options.failure is not None or options.unlabelled:
-        outcome, cause = Outcome.UNLABELLED, options.failure or ""
-        if not options.unlabelled:
-            outcome = Outcome.SUCCESS if options.success else Outcome.FAILURE
-        yield event(LabelKind.OUTCOME, outcome=outcome, cause=cause)
+    outcome = Outcome.UNLABELLED
+    if options.success or options.failure is not None:
+        outcome = Outcome.SUCCESS if options.success else Outcome.FAILURE
+    judged: dict[str, Any] = {"outcome": outcome, "cause": options.failure or ""}
+    doing: dict[str, Any] = {
+        "task": options.task,
+        "instruction": options.instruction,
+        "operator_name": options.operator,
+    }
+    if options.take:
+        yield replace(segment(LabelKind.ANNOTATION, options.take), **doing, **judged)
+    elif any(doing.values()):
+        yield event(LabelKind.TASK, **doing)
+    if not options.take and (outcome is not Outcome.UNLABELLED or options.unlabelled):
+        yield event(LabelKind.OUTCOME, **judged)
     for place in options.retract:
         yield segment(LabelKind.RETRACTION, place)
     for place in options.annotate:

@@ -7,8 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from robot_recorder.cli.console import say
 from robot_recorder.cli.tables import Table, table_console
+from robot_recorder.cli.terminal import say
 from robot_recorder.configuration.tasks import Task, TaskRegistry
 from robot_recorder.episodes.label_rules import missing_annotations, to_be_annotated
 from robot_recorder.episodes.labelling import LabelledEpisode, describe

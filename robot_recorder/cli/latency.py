@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from robot_recorder.cli.arguments import add_json
 from robot_recorder.cli.command import Command
-from robot_recorder.cli.console import say_json
 from robot_recorder.cli.exit_codes import ExitCode
 from robot_recorder.cli.progress import progress
+from robot_recorder.cli.terminal import say_json
 from robot_recorder.model.errors import BagError
 
 if TYPE_CHECKING:

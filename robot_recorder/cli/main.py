@@ -8,8 +8,8 @@ import logging
 import sys
 
 from robot_recorder.cli.commands import parser_for
-from robot_recorder.cli.console import flush, log_visibly, say_error, stop_printing
 from robot_recorder.cli.exit_codes import ExitCode
+from robot_recorder.cli.terminal import flush, log_visibly, say_error, stop_printing
 from robot_recorder.model.errors import RecorderError
 
 _DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)

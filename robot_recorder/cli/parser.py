@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from robot_recorder.cli.console import say_error
 from robot_recorder.cli.exit_codes import ExitCode
+from robot_recorder.cli.terminal import say_error
 
 
 class HelpFormatter(argparse.HelpFormatter):

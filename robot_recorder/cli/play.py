@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import os
 import re
 import sys
@@ -81,7 +80,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _command(episode: Path, options: argparse.Namespace) -> list[str]:
-    from robot_recorder.cli.processes import node_command
+    from robot_recorder.cli.processes import as_parameters, node_command
 
     values = {
         "episode": str(episode.absolute()),
@@ -95,9 +94,8 @@ def _command(episode: Path, options: argparse.Namespace) -> list[str]:
     }
     if options.topics:
         values["topics"] = options.topics
-    # As JSON, which is YAML: text stays text, also where it looks like a number.
-    given = {name: json.dumps(value, ensure_ascii=False) for name, value in values.items()}
-    return [*node_command("player", given, options.namespace.strip("/")), *options.ros_args]
+    namespace = options.namespace.strip("/")
+    return [*node_command("player", as_parameters(values), namespace), *options.ros_args]
 
 
 COMMAND = Command(

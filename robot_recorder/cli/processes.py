@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -26,6 +27,11 @@ def node_command(name: str, parameters: Mapping[str, object], namespace: str = "
     if namespace:
         arguments += ["-r", f"__ns:=/{namespace}"]
     return [sys.executable, str(installed_program(name)), "--ros-args", *arguments]
+
+
+def as_parameters(values: Mapping[str, object]) -> dict[str, str]:
+    """Return ROS parameters as JSON, which is YAML: text stays text, also where it looks like a number."""
+    return {name: json.dumps(value, ensure_ascii=False) for name, value in values.items()}
 
 
 @contextmanager

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from robot_recorder.cli.arguments import add_json, number
 from robot_recorder.cli.command import Command
-from robot_recorder.cli.console import say, say_error, say_json, say_lines
 from robot_recorder.cli.exit_codes import ExitCode
 from robot_recorder.cli.progress import progress
+from robot_recorder.cli.terminal import say, say_error, say_json, say_lines
 from robot_recorder.model.errors import BagError, ConfigError
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from robot_recorder.cli.console import say
 from robot_recorder.cli.profile_live import shown_values
 from robot_recorder.cli.profile_rows import described_values
 from robot_recorder.cli.prompts import ask, choose
+from robot_recorder.cli.terminal import say
 from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.configuration.yaml_source import is_name
 from robot_recorder.messages.decoders import Decoded

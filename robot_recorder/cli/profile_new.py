@@ -7,13 +7,13 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from robot_recorder.cli.console import say, say_error
 from robot_recorder.cli.live_topics import LiveTopics
 from robot_recorder.cli.profile_edit import Preview, alone, edit, parsed
 from robot_recorder.cli.profile_live import guess_of_topics
 from robot_recorder.cli.profile_rows import described_values
 from robot_recorder.cli.progress import progress
 from robot_recorder.cli.prompts import Interrupted, ask, choose
+from robot_recorder.cli.terminal import say, say_error
 from robot_recorder.configuration.profile import MESSAGE_TYPE, parse_profile
 from robot_recorder.configuration.yaml_source import is_name
 from robot_recorder.episodes.episode import Episode

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from robot_recorder.encoding.picture_encoder import lacking
 from robot_recorder.messages.decoders import NO_VALUES, Decoded
 from robot_recorder.messages.definition import (
     parse_definition,
     short_name,
 )
 from robot_recorder.messages.empty_message import empty_message, has_fixed_layout
+from robot_recorder.messages.encoded import recorded_stream
 from robot_recorder.messages.installed_types import readable_definition
 from robot_recorder.messages.kinds import (
     CAMERA_INFO,
@@ -73,6 +75,8 @@ class CheckedStream:
             "values": self.values, "count": self.count, "rate_hz": self.stream.rate_hz,
             "stamp": self.stamp or None, "clock": self.stream.clock.value,
             "policy": self.stream.policy.value,
+            "recorded_topic": recorded_stream(self.stream).topic,
+            "recorded_type": recorded_stream(self.stream).type,
         }  # fmt: skip
 
 
@@ -84,7 +88,9 @@ def checked_stream(stream: StreamConfig, installed: bool) -> CheckedStream:
         installed: whether ROS 2 is there to be asked for the definition.
     """
     if not installed:
-        return CheckedStream(stream, described_values(stream, None))
+        row = CheckedStream(stream, described_values(stream, None))
+        row.warning = _encode_warning(stream)
+        return row
     try:
         return _checked(stream, readable_definition(stream.type))
     except ConfigError as error:
@@ -115,7 +121,12 @@ def _warning(stream: StreamConfig, why: str) -> str:
     unmapped = kind_of(stream) is UNKNOWN_KIND and stream.type not in _TEXTS and not why
     if unmapped and stream.required and stream.role is not Role.CONTEXT:
         return f"{stream.type} is read field by field, with unknown units: {MAP_IT}"
-    return ""
+    return _encode_warning(stream)
+
+
+def _encode_warning(stream: StreamConfig) -> str:
+    """Return what is missing here to encode a stream's pictures; empty: nothing."""
+    return "" if stream.encode is None else lacking(stream.encode)
 
 
 def _fixed_names(
@@ -146,6 +157,8 @@ def described_values(stream: StreamConfig, names: tuple[str, ...] | None) -> str
     kind = kind_of(stream)
     if stream.type in _TEXTS or kind.sort is Sort.TEXT:
         return "text"
+    if kind.sort is Sort.IMAGE and stream.encode is not None:
+        return f"pictures, recorded as {stream.encode.codec.value}: {recorded_stream(stream).topic}"
     if kind.sort is Sort.IMAGE:
         return "pictures"
     if stream.type == CAMERA_INFO:

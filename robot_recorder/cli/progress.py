@@ -35,20 +35,22 @@ def counted(what: str, least: int = 2) -> Iterator[Callable[[int, int], None]]:
     Yields:
         A function to call with how many are done, and of how many.
     """
-    from rich.progress import MofNCompleteColumn, TimeRemainingColumn
-
-    bars = _bars(MofNCompleteColumn(), TimeRemainingColumn())
-    bar = bars.add_task(visible(what), total=None)
+    bars = None  # only when there is much to count: a quick command neither imports nor draws one
 
     def told(done: int, total: int) -> None:
-        if total >= least:
-            bars.start()  # only now, so that a quick command draws nothing; again does nothing
-            bars.update(bar, completed=done, total=total)
+        nonlocal bars
+        if total < least:
+            return
+        if bars is None:
+            bars = _counting_bars()
+            bars.add_task(visible(what), total=None)
+            bars.start()
+        bars.update(bars.task_ids[0], completed=done, total=total)
 
     try:
         yield told
     finally:
-        if bars.live.is_started:
+        if bars is not None:
             bars.stop()
 
 
@@ -59,9 +61,7 @@ Shown = Callable[[str, str, int, int], None]
 @contextmanager
 def working() -> Iterator[Shown]:
     """Show a bar for each kind of work, with rate and remaining time; they disappear at the end."""
-    from rich.progress import MofNCompleteColumn, TimeRemainingColumn
-
-    bars = _bars(MofNCompleteColumn(), TimeRemainingColumn())
+    bars = _counting_bars()
     tasks: dict[str, Any] = {}
 
     def shown(what: str, detail: str, done: int, total: int) -> None:
@@ -76,6 +76,12 @@ def working() -> Iterator[Shown]:
     finally:
         if bars.live.is_started:
             bars.stop()
+
+
+def _counting_bars() -> Any:
+    from rich.progress import MofNCompleteColumn, TimeRemainingColumn
+
+    return _bars(MofNCompleteColumn(), TimeRemainingColumn())
 
 
 def _bars(*columns: Any) -> Any:

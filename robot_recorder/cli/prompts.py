@@ -6,7 +6,7 @@ import select
 import sys
 from collections.abc import Callable, Iterable
 
-from robot_recorder.cli.console import say, show_above, show_prompt
+from robot_recorder.cli.terminal import say, show_above, show_prompt
 
 _UPDATE_S = 0.4  # how often the line changes
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from robot_recorder.cli.arguments import add_json
 from robot_recorder.cli.command import Command
-from robot_recorder.cli.console import say, say_json
 from robot_recorder.cli.exit_codes import ExitCode
 from robot_recorder.cli.progress import counted
+from robot_recorder.cli.terminal import say, say_json
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.ids import PARTIAL
 from robot_recorder.model.text import plural
@@ -85,8 +85,8 @@ def _has_files(path: Path) -> bool:
 
 
 def _recover_partial(partial: Path) -> _Leftover:
-    from robot_recorder.catalogue.keeper import open_store
     from robot_recorder.episodes.recovery import RecordingLock, recover
+    from robot_recorder.floor.store import open_store
 
     with RecordingLock(partial):
         return _leftover(recover(open_store(partial.parent), partial))
@@ -98,13 +98,16 @@ def _leftover(result: RecoveryResult) -> _Leftover:
 
 
 def _mend_metadata(path: Path, as_json: bool) -> int:
-    from robot_recorder.bags.bag import read_bag
+    from robot_recorder.bags.bag import data_files, read_bag
+    from robot_recorder.bags.mcap_index import McapIndex
     from robot_recorder.bags.metadata import METADATA_FILE
     from robot_recorder.bags.rebuild import is_whole
 
     if not is_whole(path):
         return _report([_complete(path)], as_json)
-    read_bag(path)
+    files = [f for f in data_files(path, read_bag(path)[0]) if f.suffix == ".mcap"]
+    if damaged := [why for file in files if (why := McapIndex.open(file).problem)]:
+        return _report([_Leftover(path, False, why) for why in damaged], as_json)
     if not as_json:
         say(
             f"{path} has its {METADATA_FILE}: nothing to recover; to read all of it: robot-recorder check {path}"
@@ -121,8 +124,8 @@ def _complete(path: Path) -> _Leftover:
 
 def _recover_all(root: Path, as_json: bool) -> int:
     from robot_recorder.bags.bag import read_bag
-    from robot_recorder.bags.rebuild import incomplete
-    from robot_recorder.catalogue.keeper import open_store
+    from robot_recorder.bags.incomplete import incomplete
+    from robot_recorder.floor.store import open_store
 
     store, folders = open_store(root), incomplete(root)
     if not folders and not store.unfinished() and not store.paths():

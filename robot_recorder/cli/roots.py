@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from robot_recorder.bags.bag import read_bag
 from robot_recorder.catalogue.catalogue import Catalogue
 from robot_recorder.catalogue.schema import FILE, is_broken
 from robot_recorder.catalogue.sync import SyncResult, sync
-from robot_recorder.cli.console import say, say_error
 from robot_recorder.cli.progress import counted
+from robot_recorder.cli.terminal import say, say_error
 from robot_recorder.model.errors import BagError, ConfigError
 
 _MANY = 1000  # episodes to read: from here on it takes long enough for a progress bar
@@ -67,6 +66,8 @@ def refuse_root(root: Path) -> NoReturn:
         BagError: it is not a bag either.
         ConfigError: it is a bag.
     """
+    from robot_recorder.bags.bag import read_bag
+
     read_bag(root)
     raise ConfigError(
         f"{root} is a bag itself, not a folder of episodes: robot-recorder check {root}"

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from robot_recorder.cli.arguments import add_json
 from robot_recorder.cli.command import Command
-from robot_recorder.cli.console import say, say_json
 from robot_recorder.cli.episode_argument import HELP, chosen_episode
 from robot_recorder.cli.exit_codes import ExitCode
 from robot_recorder.cli.progress import progress
 from robot_recorder.cli.targets import make_folder
+from robot_recorder.cli.terminal import say, say_json
 from robot_recorder.model.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from robot_recorder.cli.arguments import Word, add_json, add_roots
 from robot_recorder.cli.command import Command
-from robot_recorder.cli.console import say, say_error, say_json
 from robot_recorder.cli.exit_codes import ExitCode
+from robot_recorder.cli.terminal import say, say_error, say_json
 from robot_recorder.model.errors import ConfigError
 
 if TYPE_CHECKING:

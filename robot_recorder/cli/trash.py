@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from robot_recorder.cli.arguments import add_json
 from robot_recorder.cli.command import Command
-from robot_recorder.cli.console import say, say_json
 from robot_recorder.cli.exit_codes import ExitCode
+from robot_recorder.cli.terminal import say, say_json
 from robot_recorder.model.text import plural
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from robot_recorder.catalogue.keeper import open_store
+    from robot_recorder.floor.store import open_store
 
     store = open_store(options.root)
     if options.restore:

@@ -9,10 +9,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from robot_recorder.cli.command import Command
-from robot_recorder.cli.console import say, say_error
 from robot_recorder.cli.episode_argument import HELP, chosen_episode
 from robot_recorder.cli.exit_codes import ExitCode
 from robot_recorder.cli.progress import progress
+from robot_recorder.cli.terminal import say, say_error
 from robot_recorder.model.errors import ConfigError
 
 _NEEDED = "0.41.0"

@@ -7,11 +7,17 @@ import site
 import sys
 import sysconfig
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.configuration.tasks import TaskRegistry, parse_tasks
+from robot_recorder.configuration.yaml_source import did_you_mean
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.streams import RobotProfile
+
+if TYPE_CHECKING:  # recording needs neither
+    from robot_recorder.configuration.buttons import Bindings
+    from robot_recorder.configuration.words import Words
 
 
 def ament_prefixes() -> list[str]:
@@ -109,6 +115,61 @@ def load_tasks(name: str = "") -> TaskRegistry:
     """
     path = Path(name).expanduser() if name else config_directory() / "tasks.yaml"
     return parse_tasks(_read(path), str(path))
+
+
+def load_buttons(names: str) -> Bindings:
+    """Read bindings of buttons.
+
+    Args:
+        names: files, or names of shipped ones such as ``pedal``, separated by commas; empty: no buttons.
+
+    Raises:
+        ConfigError: a file does not exist or is invalid, or two bind the same button.
+    """
+    from robot_recorder.configuration.buttons import joined, parse_buttons
+
+    found = []
+    for name in filter(None, map(str.strip, names.split(","))):
+        path = Path(name).expanduser()
+        if not (path.suffix or os.sep in name):
+            path = _shipped("buttons", name)
+        found.append(parse_buttons(_read(path), str(path)))
+    return joined(found)
+
+
+def load_words(language: str) -> Words:
+    """Read what is said and shown in a language.
+
+    Args:
+        language: one of ``LANGUAGES``.
+
+    Raises:
+        ConfigError: there is no such language, or its file is invalid.
+    """
+    from robot_recorder.configuration.words import LANGUAGES, parse_words
+
+    if language not in LANGUAGES:
+        raise ConfigError(f"unknown language '{language}'; {did_you_mean(language, LANGUAGES)}")
+    path = _shipped("words", language)
+    return parse_words(_read(path), str(path), language)
+
+
+def _shipped(folder: str, name: str) -> Path:
+    """Return the file of a name in a folder of ``config``.
+
+    Raises:
+        ConfigError: it does not exist; the message names the most similar ones.
+    """
+    path = config_directory() / folder / f"{name}.yaml"
+    if not path.is_file():
+        known = [other.stem for other in path.parent.glob("*.yaml")]
+        hint = (
+            did_you_mean(name, known)
+            if known
+            else f"{path.parent} is empty: install the package again"
+        )
+        raise ConfigError(f"no {folder} '{name}'; {hint}; or give a file")
+    return path
 
 
 def _read(path: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from robot_recorder.configuration.encode import check_topics, parse_encode
 from robot_recorder.configuration.include import Entries, ReadFile, all_entries, merged_text
 from robot_recorder.configuration.mapping import parse_mapping, parse_stamp, resolved_names
 from robot_recorder.configuration.quality import parse_quality
@@ -36,7 +37,7 @@ _KEYS = (
 _STREAM_KEYS = (
     "topic", "type", "role", "rate_hz", "required", "policy", "tolerance_ms", "latency_ms",
     "clock", "disorder_ms", "window", "of", "qos", "quality", "names", "unit", "scale", "joints",
-    "as", "map", "stamp",
+    "as", "map", "stamp", "encode",
 )  # fmt: skip
 
 MOST_RATE_HZ = 10_000.0  # of frames
@@ -198,6 +199,8 @@ def _parse_stream(
         tolerance_ms = max(2.5 * 1000 / rate_hz, 2.0)
     latency_ms = entry.number("latency_ms", 0.0)
     assert latency_ms is not None
+    encode = parse_encode(entry, replace(named, stamp=stamp, rate_hz=rate_hz))
+    check_topics(entry, replace(named, encode=encode), before)
     return StreamConfig(
         name=name,
         topic=topic,
@@ -218,6 +221,7 @@ def _parse_stream(
         units=_parse_units(entry, named),
         mapping=mapping,
         stamp=stamp,
+        encode=encode,
     )
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -13,6 +14,7 @@ import yaml
 from robot_recorder.configuration.quality import parse_quality
 from robot_recorder.configuration.yaml_source import YamlMap, did_you_mean, is_name
 from robot_recorder.model.errors import ConfigError
+from robot_recorder.model.plain_data import DUMPER
 from robot_recorder.model.quality_settings import NO_SETTINGS, QualitySettings
 from robot_recorder.model.text import text_problem
 
@@ -116,6 +118,7 @@ class TaskRegistry:
         return [task for task in self.tasks.values() if task.programme == programme]
 
 
+@lru_cache(maxsize=8)  # the nodes of a process read the same one; so do labels of many episodes
 def parse_tasks(text: str, source: str = "task_yaml") -> TaskRegistry:
     """Parse a task registry.
 
@@ -253,4 +256,4 @@ def _alone(task: Task, entry: YamlMap, programme: Programme | None) -> str:
             "scenes": list(programme.scenes),
         }
         registry = {"programmes": {programme.id: about}, **registry}
-    return yaml.safe_dump(registry, sort_keys=False, allow_unicode=True, width=100)
+    return yaml.dump(registry, Dumper=DUMPER, sort_keys=False, allow_unicode=True, width=100)

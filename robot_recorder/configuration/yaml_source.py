@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
 import yaml
+from yaml.constructor import SafeConstructor
 
 from robot_recorder.model.errors import ConfigError
-from robot_recorder.model.plain_data import MOST_CONFIGURATION_BYTES, check_yaml
+from robot_recorder.model.plain_data import LOADER, MOST_CONFIGURATION_BYTES, check_yaml
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
@@ -29,6 +29,8 @@ def nearest(word: str, known: Iterable[str], count: int = 3, least: float = 0.6)
         count: most words to return.
         least: least similarity, 0 to 1; 1: only the word itself.
     """
+    import difflib  # for errors only
+
     return difflib.get_close_matches(word, list(known), n=count, cutoff=least)
 
 
@@ -37,6 +39,19 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     known = list(known)
     near = " or ".join(f"'{name}'" for name in nearest(word, known))
     return f"did you mean {near}?" if near else f"known: {', '.join(sorted(known))}"
+
+
+def _composed(text: str) -> Any:
+    """Return the root node of a document, whose nodes know their lines; None: it is empty.
+
+    Raises:
+        yaml.YAMLError: it is not YAML.
+    """
+    try:
+        return yaml.compose(text, Loader=LOADER)
+    except yaml.YAMLError:
+        # Python's parser names the last line of an unfinished text, libyaml the one after it.
+        return yaml.compose(text, Loader=yaml.SafeLoader)
 
 
 class YamlMap:
@@ -66,7 +81,7 @@ class YamlMap:
         """
         try:
             check_yaml(text, MOST_CONFIGURATION_BYTES)
-            node = yaml.compose(text, Loader=yaml.SafeLoader)
+            node = _composed(text)
         except (ValueError, RecursionError) as error:
             why = "it is nested too deep" if isinstance(error, RecursionError) else error
             raise ConfigError(f"{source}: cannot be read: {why}") from error
@@ -112,13 +127,10 @@ class YamlMap:
         """Return the plain Python value of a key."""
         if name not in self._values:
             return default
-        loader = yaml.SafeLoader("")
         try:
-            return loader.construct_object(self._values[name], deep=True)
+            return SafeConstructor().construct_object(self._values[name], deep=True)
         except yaml.YAMLError as error:
             self.fail(f"'{name}' cannot be read: {error}", self._values[name])
-        finally:
-            loader.dispose()  # type: ignore[no-untyped-call]
 
     def fail_at(self, name: str, message: str) -> NoReturn:
         """Raise ConfigError with the line of a key's value."""

@@ -6,7 +6,9 @@ import ctypes
 import multiprocessing
 import os
 import signal
+import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -125,11 +127,11 @@ class LocalPool:
         """End the processes.
 
         Args:
-            wait: for the jobs that they still do.
+            wait: for the jobs that they still do; else they are killed.
         """
-        if self._executor is not None:
-            self._executor.shutdown(wait=wait, cancel_futures=True)
-            self._executor = None
+        executor, self._executor = self._executor, None
+        if executor is not None:
+            _end(executor, kill=not wait)
 
     def _once(
         self, jobs: Sequence[ExportJob], progress: JobProgress, told: Told
@@ -139,6 +141,7 @@ class LocalPool:
             context = multiprocessing.get_context("fork")
             parent = (os.getpid(),)
             self._executor = ProcessPoolExecutor(self.workers, context, _die_with, parent)
+            weakref.finalize(self, _end, self._executor)  # if nobody closes it
         waiting: dict[Future[Any], ExportJob] = {}
         queue, began, died = list(jobs)[::-1], dict[str, float](), False
         try:
@@ -174,6 +177,17 @@ def _die_with(parent: int) -> None:
     ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _end(executor: ProcessPoolExecutor, kill: bool = False) -> None:
+    """End the processes of an executor, and wait for the thread that manages them.
+
+    Otherwise it may close the executor's pipe just when Python, on exit, writes to it.
+    """
+    for process in list((executor._processes or {}).values()) if kill else ():
+        process.kill()
+    manager: threading.Thread | None = executor._executor_manager_thread  # type: ignore[assignment]
+    executor.shutdown(wait=manager is not threading.current_thread(), cancel_futures=True)
 
 
 def _result(future: Future[Any]) -> Any:

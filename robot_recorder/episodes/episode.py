@@ -13,14 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from robot_recorder.alignment.certificate import Certificate
-from robot_recorder.bags.bag import bag_of, read_bag
-from robot_recorder.bags.columns import unread_topics
 from robot_recorder.bags.files import folder_bytes
 from robot_recorder.bags.metadata import custom_data_of
-from robot_recorder.bags.reader import BagMessage, read_messages
 from robot_recorder.episodes.label_rules import Span
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.labels import (
@@ -33,7 +29,12 @@ from robot_recorder.model.plain_data import load_json
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.quality.verdict import UNCHECKED, QualityReport
 
+if TYPE_CHECKING:
+    from robot_recorder.alignment.certificate import Certificate
+    from robot_recorder.bags.reader import BagMessage
+
 _ID = re.compile(r"(?P<robot>.+?)_\d{8}T\d{6}_\d{3}(_|-|\.|$)")  # the format of ``episode_id``
+_MOST_PRE_ROLL_S = 1e9
 # Keys of custom_data, and the attribute of ``Episode`` that reads each.
 _READ_BY = {"start_ns": "start_ns", "stop_ns": "stop_ns", "pre_roll_s": "pre_roll_s", "labels": "events",
             "quality": "quality", "sync": "certificate", "streams": "lost", "clock_jumps": "clock_jumps"}  # fmt: skip
@@ -73,6 +74,9 @@ class Episode:
         Raises:
             BagError: the path is not a bag.
         """
+        # What reads bags is imported where a bag is read: recording needs none of it.
+        from robot_recorder.bags.bag import bag_of, read_bag
+
         path = bag_of(Path(path))
         return cls(path, *read_bag(path))
 
@@ -149,6 +153,8 @@ class Episode:
             seconds = float(self.facts.get("pre_roll_s", 0))
             if not math.isfinite(seconds):
                 raise ValueError(f"it is {seconds}, not a finite number of seconds")
+            if abs(seconds) > _MOST_PRE_ROLL_S:
+                raise ValueError(f"it is {seconds:g} s, longer than any recording")
         except ValueError as error:
             raise self._invalid("pre_roll_s", error) from error
         return seconds
@@ -194,6 +200,8 @@ class Episode:
         Raises:
             BagError: the bag cannot be read to its end. Everything readable has been yielded before.
         """
+        from robot_recorder.bags.reader import read_messages
+
         return read_messages(self.path, set(self.topics if topics is None else topics))
 
     @cached_property
@@ -230,6 +238,8 @@ class Episode:
     @cached_property
     def unread(self) -> list[str]:
         """Return one sentence for each topic with messages that cannot be read."""
+        from robot_recorder.bags.columns import unread_topics
+
         try:
             return unread_topics(self.path, self.metadata)
         except BagError:  # reported when the messages are read
@@ -290,6 +300,8 @@ class Episode:
     @cached_property
     def certificate(self) -> Certificate | None:
         """Return the sync certificate of the recording; None: missing."""
+        from robot_recorder.alignment.certificate import Certificate
+
         try:
             plain = self._json("sync", {})
             return Certificate.from_dict(plain) if plain else None

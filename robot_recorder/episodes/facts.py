@@ -6,11 +6,14 @@ docs/episodes.md lists the keys. Only ``Episode`` parses them.
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from robot_recorder.alignment.certificate import Certificate
 from robot_recorder.model.labels import LabelEvent, LabelKind, dump_events, fold
 from robot_recorder.quality.verdict import QualityReport, Verdict
+
+if TYPE_CHECKING:
+    from robot_recorder.alignment.certificate import Certificate
 
 
 def label_facts(events: list[LabelEvent]) -> dict[str, str]:
@@ -52,6 +55,15 @@ def lost_of(stream: dict[str, Any]) -> tuple[int | None, str]:
     if not isinstance(by_place, dict) or not all(isinstance(n, int) for n in by_place.values()):
         return None, why
     return sum(by_place.values()), why
+
+
+def encoded_topics(facts: Mapping[str, str]) -> frozenset[str]:
+    """Return the topics whose messages were encoded by the recorder; empty if that is unreadable."""
+    try:
+        note = json.loads(facts.get("encoded", "{}"))
+    except ValueError:
+        return frozenset()
+    return frozenset(note) if isinstance(note, dict) else frozenset()
 
 
 def sync_facts(certificate: Certificate) -> dict[str, str]:

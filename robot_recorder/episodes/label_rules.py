@@ -9,14 +9,23 @@ from robot_recorder.configuration.tasks import Task, TaskRegistry
 from robot_recorder.configuration.yaml_source import did_you_mean, nearest
 from robot_recorder.model.answers import Answer
 from robot_recorder.model.errors import ConfigError
-from robot_recorder.model.labels import LabelEvent, LabelKind, Labels, Outcome, fold
+from robot_recorder.model.labels import (
+    TAKE,
+    LabelEvent,
+    LabelKind,
+    Labels,
+    Outcome,
+    fold,
+    is_full,
+)
 from robot_recorder.model.streams import NS_PER_MS, NS_PER_S
 from robot_recorder.model.text import text_problem
 
 _TYPO = 0.86  # one letter too many or too few in a word of five
 SLACK_NS = NS_PER_MS  # times are shown and entered in milliseconds
 AHEAD_NS = 5 * NS_PER_S  # how far the labeller's clock may be ahead of the recorder's
-MOST_LABELS = 1000  # per episode, because its metadata is read and written as a whole
+MOST_LABELS = 2000  # given at one place, as an episode's metadata is read and written as a whole
+MOST_MERGED = 4000  # of all copies of an episode together
 _TEXTS = ("by", "note", "task", "instruction", "operator_name", "cause", "name")
 
 
@@ -58,6 +67,7 @@ class LabelContext:
         task: returns a task by its id, as the episode knows it; None: unknown.
         registry: known tasks, used when ``task`` returns None.
         now_ns: current time, robot clock.
+        most: labels that the log may have.
     """
 
     events: Sequence[LabelEvent]
@@ -65,6 +75,7 @@ class LabelContext:
     task: Callable[[str], Task | None]
     registry: TaskRegistry
     now_ns: int
+    most: int = MOST_LABELS
 
 
 def admit(asked: LabelEvent, into: LabelContext) -> LabelEvent | Answer:
@@ -79,10 +90,12 @@ def admit(asked: LabelEvent, into: LabelContext) -> LabelEvent | Answer:
     """
     texts = ((field, getattr(asked, field)) for field in _TEXTS)
     problem = next(filter(None, (text_problem(*text) for text in texts)), "")
-    if not problem and len(into.events) >= MOST_LABELS:
+    if not problem and len(into.events) >= into.most:
         problem = f"the episode has {len(into.events)} labels, the maximum"
     if not problem and not 0 < asked.stamp_ns <= into.now_ns + AHEAD_NS:
         problem = "the label's timestamp is in the future or missing: check the clock of its sender"
+    if not problem and is_full(into.events):
+        problem = "a label of the episode is stamped so late that none can follow: remove it from metadata.yaml"
     if problem:
         return Answer(False, problem)
     bare = LabelEvent(
@@ -135,7 +148,28 @@ def _admit_annotation(
         answer = Answer(False, f"{asked.name} at {where} is in the future: {now}")
     if not answer.ok:
         return answer
-    return replace(bare, name=asked.name, start_ns=asked.start_ns, end_ns=asked.end_ns)
+    taken = replace(bare, name=asked.name, start_ns=asked.start_ns, end_ns=asked.end_ns)
+    return _admit_take(asked, taken, task, into) if asked.name == TAKE else taken
+
+
+def _admit_take(
+    asked: LabelEvent, taken: LabelEvent, task: Task | None, into: LabelContext
+) -> LabelEvent | Answer:
+    """Add what is known of an attempt within the episode; its own task decides about its outcome."""
+    instruction = asked.instruction
+    if asked.task:
+        try:
+            task = into.task(asked.task) or into.registry.find(asked.task)
+        except ConfigError as error:
+            return Answer(False, str(error))
+        instruction = instruction or task.instruction
+    answer = check_outcome(asked.outcome, asked.cause, task)
+    if not answer.ok:
+        return answer
+    return replace(
+        taken, task=asked.task, instruction=instruction, operator_name=asked.operator_name,
+        outcome=asked.outcome, cause=asked.cause,
+    )  # fmt: skip
 
 
 def check_outcome(outcome: int, cause: str, task: Task | None) -> Answer:

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from robot_recorder.configuration.tasks import Task, TaskRegistry, parse_tasks
 from robot_recorder.episodes.episode import Episode
-from robot_recorder.episodes.label_rules import LabelContext, Span, admit
+from robot_recorder.episodes.label_rules import MOST_LABELS, LabelContext, Span, admit
 from robot_recorder.episodes.store import EpisodeStore
 from robot_recorder.model.answers import Answer
 from robot_recorder.model.errors import BagError, ConfigError
 from robot_recorder.model.ids import PARTIAL, checked_id
 from robot_recorder.model.labels import (
+    TAKE,
     LabelEvent,
     LabelKind,
     Labels,
@@ -86,6 +87,7 @@ def decide(
     registry: TaskRegistry,
     now_ns: int,
     registry_rules: bool = False,
+    most: int = MOST_LABELS,
 ) -> list[LabelEvent]:
     """Return the events to append to an episode's log for the labels asked for: all or none.
 
@@ -95,6 +97,7 @@ def decide(
         registry: tasks, used as by ``LabelledEpisode.task``.
         now_ns: current time, robot clock.
         registry_rules: look up tasks in ``registry`` first.
+        most: labels that the log may have.
 
     Raises:
         ConfigError: a label is rejected; the message says why.
@@ -105,7 +108,7 @@ def decide(
         def task(id: str, now: LabelledEpisode = now) -> Task | None:
             return now.task(registry, id, registry_rules)
 
-        context = LabelContext(now.events, now.span, task, registry, now_ns)
+        context = LabelContext(now.events, now.span, task, registry, now_ns, most)
         taken = admit(replace(one, episode_id=now.id), context)
         if isinstance(taken, Answer):
             raise ConfigError(taken.reason)
@@ -156,6 +159,10 @@ def describe(event: LabelEvent, now: LabelledEpisode) -> str:
     if event.kind is LabelKind.OUTCOME:
         return outcome_text(event.outcome, event.cause)
     where = f"{event.name} {now.span.text(event.start_ns, event.end_ns)}"
+    if event.kind is LabelKind.ANNOTATION and event.name == TAKE:
+        own = f"task {event.task}" if event.task else ""
+        judged = outcome_text(event.outcome, event.cause) if event.outcome else ""
+        return ", ".join(filter(None, (where, own, judged)))
     return f"withdrawn: {where}" if event.kind is LabelKind.RETRACTION else where
 
 

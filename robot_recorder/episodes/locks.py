@@ -10,6 +10,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import socket
 import stat
 import threading
@@ -101,6 +102,24 @@ class Lock:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+
+def take_over(root: Path, name: str) -> Lock:
+    """Lock a folder of a root in which things are half made, and delete what was left there.
+
+    Raises:
+        HeldError: another process has it.
+        OSError: the root cannot be written.
+    """
+    lock, folder = Lock(root, name, wait_s=0), root / name
+    try:
+        if folder.is_symlink():  # nothing is written outside of the root
+            folder.unlink()
+    except BaseException:
+        lock.release()
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+    return lock
 
 
 def _make_folder(folder: Path) -> None:

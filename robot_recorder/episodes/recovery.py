@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +14,8 @@ from typing import Any
 from robot_recorder.bags.files import is_real_directory, is_regular
 from robot_recorder.bags.mcap_file import Declarations
 from robot_recorder.bags.mcap_index import McapIndex
-from robot_recorder.bags.mcap_records import ChannelRecord, SchemaRecord, span
-from robot_recorder.bags.mcap_repair import repair
+from robot_recorder.bags.mcap_records import ChannelRecord, SchemaRecord, is_repeated, span
+from robot_recorder.bags.mcap_repair import is_blank, repair
 from robot_recorder.bags.mcap_scan import ScanResult, scan
 from robot_recorder.bags.metadata import (
     METADATA_FILE,
@@ -26,9 +28,11 @@ from robot_recorder.bags.metadata import (
 )
 from robot_recorder.bags.read_back import confirm
 from robot_recorder.bags.rebuild import copy_with_indexes
+from robot_recorder.episodes.facts import encoded_topics
 from robot_recorder.episodes.locks import HeldError, Lock
 from robot_recorder.episodes.store import EpisodeStore, Note, lock_name
 from robot_recorder.model.errors import BagError, DiskError
+from robot_recorder.model.ids import PARTIAL
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,7 @@ def recover(
         path = store.finalise(partial, {})
     except BagError as error:
         return RecoveryResult(partial, False, str(error))
-    total, missing = sum(counts.values()), sum(contents.gaps.values())
+    total, missing = sum(counts.values()), sum(sum(file.gaps.values()) for file in contents)
     text = f"recovered {path.name}: {total} messages" + (f", {missing} missing" if missing else "")
     return RecoveryResult(path, True, f"{text}, {by}", total)
 
@@ -140,47 +144,108 @@ def _put_away(store: EpisodeStore, partial: Path, reason: str) -> RecoveryResult
 
 def repair_partial(
     store: EpisodeStore, partial: Path, facts: Callable[[dict[str, int]], dict[str, str]]
-) -> tuple[ScanResult, dict[str, int], str]:
+) -> tuple[list[ScanResult], dict[str, int], str]:
     """Turn a ``.partial`` directory into a valid bag, without renaming it.
 
     Returns:
-        The scan's result, the message count of each topic in the bag, and which reader confirmed
-        it.
+        The scan's result of each file, the message count of each topic in the bag without what files
+        repeat of earlier ones, and which reader confirmed it.
 
     Raises:
         BagError: it cannot be repaired.
         DiskError: the disk is full, failing or gone; it can be tried again.
     """
+    note = store.read_note(partial)
+    contents, unreadable = _repair_files(_data_files(partial), _noted(note))
+    files, every = list(contents), list(contents.values())
+    counts: Counter[str] = Counter()
+    repeated: Counter[str] = Counter()
+    for file, found in contents.items():
+        _check_again(file, counted(found))
+        if found.unindexed:  # some readers skip chunks without index
+            _copy_in_place(file)
+        counts.update(counted(found))
+        if file != files[0]:
+            repeated.update(_repeats(found))
+    topics, summaries = _topics(contents, note)
+    custom = {
+        "episode_id": partial.stem, **note.facts,
+        "stop_ns": str(max(summary.end_ns for summary in summaries)),
+        **_missing(every, counts - repeated, unreadable, note), **_finalised_facts(partial),
+        "recovered": "true", **facts(dict(counts - repeated)),
+    }  # fmt: skip
+    try:
+        write_metadata(partial, build_metadata(topics, summaries, custom))
+    except OSError as error:
+        raise DiskError(f"writing {partial / METADATA_FILE} failed: {error.strerror}") from error
+    reader = confirm(partial, counts)
+    by = f"read back by {reader}" if reader else "not read back: pip install rosbags"
+    return every, dict(counts - repeated), by
+
+
+def _data_files(partial: Path) -> list[Path]:
+    """Return the data files of a ``.partial`` directory, in the order in which they were written.
+
+    Raises:
+        BagError: the bag has no data files, or one is not of this bag.
+        DiskError: the directory is gone.
+    """
     if not is_real_directory(partial):
         raise DiskError(f"{partial} is gone: check that its disk is mounted")
-    files = sorted(partial.glob("*.mcap"))
+    files = list(partial.glob("*.mcap"))
+    if not files:
+        raise BagError(f"{partial} cannot be repaired: no data file")
     strange = [f.name for f in files if not is_regular(f) or f.stat().st_nlink > 1]
     if strange:  # repairing it would change a file outside of the root
         raise BagError(
             f"{partial} cannot be repaired: {strange[0]} is a link or not a regular file"
         )
-    if len(files) != 1:
-        found = "no data file" if not files else f"it has {len(files)} data files instead of one"
-        raise BagError(f"{partial} cannot be repaired: {found}")
-    note = store.read_note(partial)
-    contents = repair(files[0], _noted(note))
-    counts = counted(contents)
-    _check_again(files[0], counts)
-    if contents.unindexed:  # some readers skip chunks without index
-        _copy_in_place(files[0])
-    topics, per_topic = _topics(contents, note)
-    summary = BagSummary(files[0].name, *span(contents.chunks), per_topic)
-    custom = {
-        "episode_id": partial.stem, **note.facts, "stop_ns": str(summary.end_ns),
-        **_missing(contents, note), **_finalised_facts(partial), "recovered": "true", **facts(counts),
-    }  # fmt: skip
+    if len(files) == 1:
+        return files
+    # Some may have been renamed already, after the final name of the directory.
+    own = re.compile(rf"{re.escape(partial.stem)}(?:{PARTIAL})?_(\d+)\.mcap")
+    numbers = {file: match[1] for file in files if (match := own.fullmatch(file.name))}
+    if len(set(numbers.values())) != len(files):
+        other = [file.name for file in files if file not in numbers] or [max(f.name for f in files)]
+        raise BagError(f"{partial} cannot be repaired: {other[0]} is not one of its data files")
+    return sorted(files, key=lambda file: int(numbers[file]))
+
+
+def _repair_files(
+    files: list[Path], known: Declarations
+) -> tuple[dict[Path, ScanResult], list[str]]:
+    """Repair each file; put those aside that hold no message.
+
+    The last file holds none if the recorder was killed when it had just begun it.
+
+    Returns:
+        The scan's results by file, and the names of files that hold something unreadable.
+
+    Raises:
+        BagError: no file can be repaired.
+        DiskError: the disk is full or failing.
+    """
+    contents: dict[Path, ScanResult] = {}
+    failed: dict[Path, str] = {}  # why; an error would keep the frames that it passed alive
+    for file in files:
+        try:
+            contents[file] = repair(file, known)
+        except BagError as error:
+            if isinstance(error.__cause__, OSError):
+                raise
+            failed[file] = str(error)
+    if not contents:
+        raise BagError(next(iter(failed.values())))
+    aside = [file for file in failed if not is_blank(file)]
     try:
-        write_metadata(partial, build_metadata(topics, summary, custom))
+        for file in failed:
+            if file in aside:
+                os.replace(file, file.with_name(f"{file.name}.unreadable"))
+            else:
+                file.unlink()
     except OSError as error:
-        raise DiskError(f"writing {partial / METADATA_FILE} failed: {error.strerror}") from error
-    reader = confirm(partial, counts)
-    by = f"read back by {reader}" if reader else "not read back: pip install rosbags"
-    return contents, counts, by
+        raise DiskError(f"{files[0].parent} cannot be repaired: {error}") from error
+    return contents, [file.name for file in aside]
 
 
 def _copy_in_place(file: Path) -> None:
@@ -195,11 +260,20 @@ def _copy_in_place(file: Path) -> None:
 
 
 def counted(contents: ScanResult) -> dict[str, int]:
-    """Return the message count of each topic; several channels may share a topic."""
+    """Return the message count of each topic in a file; several channels may share a topic."""
     counts: dict[str, int] = {}
     for channel in contents.channels.values():
         counts[channel.topic] = counts.get(channel.topic, 0) + contents.counts.get(channel.id, 0)
     return counts
+
+
+def _repeats(contents: ScanResult) -> dict[str, int]:
+    """Return how many messages of each topic repeat an earlier file."""
+    found: Counter[str] = Counter()
+    for id, channel in contents.channels.items():
+        if is_repeated(channel) and contents.counts.get(id):
+            found[channel.topic] += contents.counts[id]
+    return dict(found)
 
 
 def _finalised_facts(partial: Path) -> dict[str, str]:
@@ -226,19 +300,27 @@ def _check_again(path: Path, counts: dict[str, int]) -> None:
         )
 
 
-def _missing(contents: ScanResult, note: Note) -> dict[str, str]:
-    """Return the facts about what is missing; losses before the file was written are unknown."""
-    streams: dict[str, dict[str, Any]] = {}
-    for channel in contents.channels.values():
-        written = contents.counts.get(channel.id, 0)
-        lost: dict[str, int | None] = {"dds": None, "ring": None, "queue": None}
-        streams[channel.topic] = {
-            "written": written,
-            "lost": {**lost, "writer": contents.gaps.get(channel.id, 0)},
+def _missing(
+    contents: list[ScanResult], counts: Counter[str], unreadable: list[str], note: Note
+) -> dict[str, str]:
+    """Return the facts about what is missing; losses before the files were written are unknown."""
+    gaps: Counter[str] = Counter()
+    for file in contents:
+        for channel in file.channels.values():
+            gaps[channel.topic] += file.gaps.get(channel.id, 0)
+    lost: dict[str, int | None] = {"dds": None, "ring": None, "queue": None}
+    at_encoder = {topic: {"encoder": None} for topic in encoded_topics(note.facts)}
+    streams = {
+        topic: {
+            "written": counts[topic],
+            "lost": {**lost, "writer": gap, **at_encoder.get(topic, {})},
         }
+        for topic, gap in gaps.items()
+    }
     missing = {
-        "unreadable_bytes": sum(length for _, length in contents.damaged),
-        "unreadable_messages": sum(contents.gaps.values()),
+        "unreadable_bytes": sum(length for file in contents for _, length in file.damaged),
+        "unreadable_messages": gaps.total(),
+        **({"unreadable_files": unreadable} if unreadable else {}),
         "end": "up to the last second before the recording ended",
         **({"note": note.problem} if note.problem else {}),
     }
@@ -253,19 +335,23 @@ def _noted(note: Note) -> Declarations:
     return declared
 
 
-def _topics(contents: ScanResult, note: Note) -> tuple[list[dict[str, Any]], list[int]]:
-    """Return the topics for ``metadata.yaml``, and the message count of each."""
-    found: list[dict[str, Any]] = []
-    counts: list[int] = []
-    for channel in contents.channels.values():
-        topic = _topic(channel, contents.schemas[channel.schema_id], note)
-        count = contents.counts.get(channel.id, 0)
-        if topic in found:
-            counts[found.index(topic)] += count
-        else:
-            found.append(topic)
-            counts.append(count)
-    return found, counts
+def _topics(
+    contents: dict[Path, ScanResult], note: Note
+) -> tuple[list[dict[str, Any]], list[BagSummary]]:
+    """Return the topics for ``metadata.yaml``, and the content of each file."""
+    topics: list[dict[str, Any]] = []
+    summaries: list[BagSummary] = []
+    for path, file in contents.items():
+        counts: Counter[int] = Counter()
+        for channel in file.channels.values():
+            topic = _topic(channel, file.schemas[channel.schema_id], note)
+            if topic not in topics:
+                topics.append(topic)
+            counts[topics.index(topic)] += file.counts.get(channel.id, 0)
+        in_order = [counts[number] for number in range(len(topics))]
+        repeated = _repeats(file) if summaries else {}
+        summaries.append(BagSummary(path.name, *span(file.chunks), in_order, repeated))
+    return topics, summaries
 
 
 def _topic(channel: ChannelRecord, schema: SchemaRecord, note: Note) -> dict[str, Any]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from robot_recorder.alignment.certificate import Certificate
 from robot_recorder.bags.files import (
     FILE_MODE,
     is_real_directory,
@@ -32,20 +32,35 @@ from robot_recorder.bags.metadata import (
     METADATA_FILE,
     custom_data_of,
     read_metadata,
+    without_repeats,
     write_metadata,
 )
 from robot_recorder.configuration.yaml_source import did_you_mean
 from robot_recorder.episodes.episode import Episode, robot_in
 from robot_recorder.episodes.facts import label_facts
+from robot_recorder.episodes.label_rules import MOST_MERGED
 from robot_recorder.episodes.locks import WAIT_S, HeldError, Lock
-from robot_recorder.episodes.trash import TRASH, Trash, name_outside
+from robot_recorder.episodes.trash import OWN_FILES, TRASH, Trash, name_outside
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.ids import MAX_ID_BYTES, PARTIAL, checked_id, shown_id
-from robot_recorder.model.labels import LabelEvent, append_text, appended
+from robot_recorder.model.labels import (
+    LabelEvent,
+    append_text,
+    appended,
+    dump_plain,
+    load_events,
+    load_plain,
+    merged,
+    stamps_problem,
+)
 from robot_recorder.model.plain_data import load_json
 from robot_recorder.quality.verdict import QualityReport
 
+if TYPE_CHECKING:
+    from robot_recorder.alignment.certificate import Certificate
+
 QUARANTINE = ".quarantine"
+FREED = ".freed"  # what ``free`` is deleting
 NOTE_FILE = "recording.json"
 REASON_FILE = "reason.txt"
 _MOST_NAME_BYTES = 255  # of a file or directory name, on any file system
@@ -72,7 +87,7 @@ class Note:
 
 
 class EpisodeStore:
-    """The episodes below one root. ``catalogue.keeper.open_store`` also updates the catalogue."""
+    """The episodes below one root. ``floor.store.open_store`` also updates the catalogue."""
 
     def __init__(
         self,
@@ -123,17 +138,23 @@ class EpisodeStore:
         """Return the episodes that could not be repaired."""
         return list(self._folders(self.root / QUARANTINE))
 
+    def all_paths(self) -> list[Path]:
+        """Return the finished episodes, as ``paths``, for those who conclude from what is missing.
+
+        Raises:
+            BagError: the root cannot be listed.
+        """
+        try:
+            return [p for p in _listed(self.root) if _is_episode(p)]
+        except OSError as error:
+            raise BagError(f"{self.root} cannot be listed: {error.strerror or error}") from error
+
     @staticmethod
     def _folders(parent: Path) -> list[Path]:
-        """Return the directories below ``parent``, without links: those lead out of the root."""
         try:
-            with os.scandir(parent) as found:
-                names = [
-                    e.name for e in found if e.name[0] != "." and e.is_dir(follow_symlinks=False)
-                ]
+            return _listed(parent)
         except OSError:
             return []
-        return [parent / name for name in sorted(names)]
 
     def find(self, id: str) -> Path:
         """Return the directory of a finished episode.
@@ -237,7 +258,28 @@ class EpisodeStore:
         for name in (NOTE_FILE, REASON_FILE):  # their content is in the metadata now, or outdated
             with suppress(OSError):
                 (final / name).unlink(missing_ok=True)
-        self._notify(final, Episode(final, metadata).knowing(certificate, quality))
+        episode = Episode(final, without_repeats(metadata))
+        self._notify(final, episode.knowing(certificate, quality))
+        return final
+
+    def adopt(self, folder: Path) -> Path:
+        """Let a complete episode from elsewhere appear, durably.
+
+        Args:
+            folder: its directory, on the same file system; its name is the episode's.
+
+        Returns:
+            The directory of the episode.
+
+        Raises:
+            BagError: the disk fails, or the name is taken; the folder stays where it is.
+        """
+        final = self.root / checked_id(folder.name)
+        try:
+            rename_durably(folder, final)
+        except OSError as error:
+            raise BagError(f"{folder} cannot be moved to {final}: {error}") from error
+        self._notify(final)
         return final
 
     def append_label(self, event: LabelEvent) -> Episode:
@@ -254,16 +296,83 @@ class EpisodeStore:
             decide: returns the labels, given the episode's current state; called under its lock.
 
         Raises:
-            BagError: the disk fails; nothing has changed.
+            BagError: the log takes no more labels, or the disk fails; nothing has changed.
         """
 
         def facts(episode: Episode) -> dict[str, str]:
-            before = episode.events
-            log = appended(before, *decide(episode))
+            before, asked = episode.events, list(decide(episode))
+            try:
+                log = appended(before, *asked)
+            except ValueError as error:
+                raise BagError(f"a label for {path} is refused: {error}") from error
             text = append_text(episode.facts.get("labels", ""), log[len(before) :])
             return {**label_facts(log), "labels": text}
 
         return self.amend(path, facts)
+
+    def merge_labels(self, path: Path, events: Sequence[Mapping[str, Any]]) -> Episode:
+        """Take label events of another copy of a finished episode into its log.
+
+        Args:
+            path: the episode's directory.
+            events: in plain form; those that the log holds already change nothing.
+
+        Raises:
+            BagError: an event is invalid, the log would be too long, or the disk fails; nothing has
+                changed.
+        """
+
+        def facts(episode: Episode) -> dict[str, str]:
+            try:
+                own = load_plain(episode.facts.get("labels", ""))
+                if problem := stamps_problem(own, events):
+                    raise ValueError(problem)
+                log = merged(own, events)
+                if len(log) > MOST_MERGED:
+                    raise ValueError(f"{len(log)} labels are more than {MOST_MERGED}")
+                text = dump_plain(log)
+                return {**label_facts(load_events(text)), "labels": text}
+            except (ValueError, TypeError) as error:
+                raise BagError(f"labels for {path} are refused: {error}") from error
+
+        return self.amend(path, facts)
+
+    def free(self, path: Path, refused: Callable[[Episode], str], stored: Collection[str]) -> str:
+        """Delete a finished episode that is stored elsewhere.
+
+        Args:
+            path: the episode's directory.
+            refused: returns why it must stay, given its current state; empty: delete it. Called
+                under its lock, so that no label is lost meanwhile.
+            stored: names of the data files that are stored elsewhere; it stays if it holds others.
+
+        Returns:
+            Why it was not deleted; empty: it is gone.
+
+        Raises:
+            BagError: the disk fails, or another process holds the lock.
+        """
+        self._must_be_ours(path)
+        try:
+            with Lock(path.parent, lock_name(path), self._wait_s):
+                if reason := refused(Episode.open(path)) or _also_holds(path, stored):
+                    return reason
+                gone = move_into(path, self.root / FREED, file_mode=self.file_mode)
+                # Who writes a file into it takes no lock: here it cannot be reached any more.
+                if reason := _also_holds(gone, stored):
+                    rename_durably(gone, path)
+                    return reason
+        except HeldError as error:
+            raise BagError(f"{path} is being changed by {error}: try again") from error
+        except OSError as error:
+            raise BagError(f"{path} cannot be deleted: {error}") from error
+        self._notify(path)
+        shutil.rmtree(gone, ignore_errors=True)
+        return ""
+
+    def clear_freed(self) -> None:
+        """Delete what a crash left of freed episodes."""
+        shutil.rmtree(self.root / FREED, ignore_errors=True)
 
     def amend(self, path: Path, facts: Callable[[Episode], dict[str, str]]) -> Episode:
         """Change custom_data of a finished episode under its lock, so that no change is lost.
@@ -287,7 +396,7 @@ class EpisodeStore:
                 custom = {**episode.facts, **facts(episode)}
                 metadata = {**episode.metadata, "custom_data": custom}
                 write_metadata(path, metadata)
-                changed = Episode(path, metadata)
+                changed = Episode(path, without_repeats(metadata))
                 self._notify(path, changed)
         except HeldError as error:
             raise BagError(f"{path} is being changed by {error}: try again") from error
@@ -366,7 +475,7 @@ class EpisodeStore:
     def empty_trash(self, now_ns: int, days: float) -> list[Path]:
         """Delete the episodes in the trash whose promised retention and ``days`` have both passed.
 
-        Only this method and ``delete_discarded`` delete recorded data.
+        Only this method, ``delete_discarded`` and ``free`` delete recorded data.
 
         Args:
             now_ns: current time, ns since the epoch.
@@ -404,6 +513,39 @@ class EpisodeStore:
         """
         if path.parent != self.root or not is_real_directory(path):
             raise BagError(f"{path} is not a directory directly below {self.root}")
+
+
+def others_in(episode: Path, stored: Collection[str]) -> list[str]:
+    """Return what an episode's directory holds besides some data files and the store's own files.
+
+    Folders, links, hidden files: names of all of them, sorted.
+
+    Args:
+        episode: its directory.
+        stored: names of the data files.
+
+    Raises:
+        OSError: the directory cannot be listed.
+    """
+    with os.scandir(episode) as found:
+        return sorted(
+            e.name
+            for e in found
+            if not e.is_file(follow_symlinks=False)
+            or (e.name not in stored and e.name not in OWN_FILES)
+        )
+
+
+def _also_holds(episode: Path, stored: Collection[str]) -> str:
+    others = others_in(episode, stored)
+    return f"it holds {shown_id(others[0])}, which is not stored elsewhere" if others else ""
+
+
+def _listed(parent: Path) -> list[Path]:
+    """Return the directories below ``parent``, without links: those lead out of the root."""
+    with os.scandir(parent) as found:
+        names = [e.name for e in found if e.name[0] != "." and e.is_dir(follow_symlinks=False)]
+    return [parent / name for name in sorted(names)]
 
 
 def lock_name(path: Path) -> str:

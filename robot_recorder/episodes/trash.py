@@ -31,6 +31,10 @@ from robot_recorder.model.streams import NS_PER_S
 
 TRASH = ".trash"
 MOMENT_FILE = "discarded.json"
+# What an episode's directory holds besides its data; the others are left by a crash while one was written.
+OWN_FILES = frozenset(
+    (METADATA_FILE, MOMENT_FILE, f"{METADATA_FILE}.tmp", f"{MOMENT_FILE}.tmp"),
+)
 _SEEN_FILE = ".seen"  # when the housekeeping ran last
 _MOST_DAYS = 1e6  # forever
 _DAY_NS = 86_400 * NS_PER_S

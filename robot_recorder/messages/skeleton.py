@@ -6,14 +6,17 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from robot_recorder.messages.kinds import Sort
-from robot_recorder.messages.urdf import RobotModel
 from robot_recorder.model.arrays import Floats
 from robot_recorder.model.streams import Role
 from robot_recorder.model.value_names import split_name
+
+if TYPE_CHECKING:
+    from robot_recorder.messages.urdf import RobotModel
 
 ASIDE_M = 0.9  # from the middle of the robot to its right
 _AXES = ("x", "y", "z", "w")

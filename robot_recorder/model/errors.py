@@ -13,6 +13,10 @@ class DecodeError(RecorderError):
     """The bytes of a message do not fit its type."""
 
 
+class EncodeError(RecorderError):
+    """A picture cannot be encoded as its profile says."""
+
+
 class BagError(RecorderError):
     """An episode or bag cannot be written or read, or is invalid."""
 

@@ -1,9 +1,15 @@
-"""Labels: a log of events, and the labels that follow from it."""
+"""Labels: a log of events, and the labels that follow from it.
+
+Copies of an episode meet without a master: their logs are sets of events, each with an id that follows
+from its content, in the order of stamp and id. A new event is stamped after all that its log holds, so
+that this order keeps cause before effect although clocks differ (Lamport's rule).
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import IntEnum
 from typing import Any
@@ -51,6 +57,9 @@ class LabelEvent:
         cause: cause of a failure.
         name: name of the annotation.
         start_ns, end_ns: the annotated segment, robot clock; equal for an instant.
+
+    The annotation of a take, an attempt within a long episode, also has the task, instruction, operator,
+    outcome and cause of that attempt; empty: those that were labelled while it ran.
     """
 
     stamp_ns: int
@@ -73,7 +82,7 @@ class LabelEvent:
         plain = {k: v for k, v in asdict(self).items() if v not in ("", 0)}
         plain["kind"] = self.kind.name.lower()
         plain.pop("outcome", None)
-        if self.kind is LabelKind.OUTCOME:
+        if self.kind is LabelKind.OUTCOME or self.outcome is not Outcome.UNLABELLED:
             plain["outcome"] = self.outcome.text
         return plain
 
@@ -98,7 +107,13 @@ class LabelEvent:
         return cls(**known)
 
 
+TAKE = "take"  # the annotation of an attempt within a long episode
+TAKE_BEGIN = "take_begin"  # an instant at which one begins; the next instant "take" is its end
 _END_NS = 1 << 63  # limit of a time in ns
+_LATEST_NS = 1 << 62  # in 2116: no clock says so, and the events after it need later stamps
+_STEP_NS = (
+    1_000_000  # an event is stamped 1 ns after those before it: of more events than a log has
+)
 _WHOLE = ("stamp_ns", "kind", "outcome", "start_ns", "end_ns")
 
 
@@ -154,19 +169,29 @@ def _segment(event: LabelEvent) -> tuple[str, int, int]:
 
 
 def appended(log: Sequence[LabelEvent], *events: LabelEvent) -> list[LabelEvent]:
-    """Return a log with more events, and set what each of them replaces.
+    """Return a log with more events, set what each of them replaces, and stamp it after those before.
 
     This needs the current log: whoever gave the label may have seen an older one.
+
+    Raises:
+        ValueError: an event would be stamped out of range.
     """
     grown = list(log)
     for event in events:
-        now, previous = fold(grown), ""
-        if event.kind is LabelKind.TASK:
-            previous = now.task
-        elif event.kind is LabelKind.OUTCOME:
-            previous = now.outcome_text
-        grown.append(replace(event, previous=previous))
+        if grown:
+            least_ns = max(e.stamp_ns for e in grown) + 1
+            event = replace(event, stamp_ns=max(event.stamp_ns, least_ns))
+        if event.stamp_ns >= _END_NS:
+            raise ValueError(f"it would be stamped {event.stamp_ns} ns, which is out of range")
+        grown.append(replace(event, previous=_replaced(fold(grown), event.kind)))
     return grown
+
+
+def _replaced(now: Labels, kind: LabelKind) -> str:
+    """Return what an event of a kind replaces."""
+    if kind is LabelKind.TASK:
+        return now.task
+    return now.outcome_text if kind is LabelKind.OUTCOME else ""
 
 
 def append_text(text: str, events: Iterable[LabelEvent]) -> str:
@@ -175,15 +200,97 @@ def append_text(text: str, events: Iterable[LabelEvent]) -> str:
     Raises:
         ValueError: the text is not JSON.
     """
-    return _dump([*load_json(text or "[]"), *(event.to_dict() for event in events)])
+    return dump_plain([*load_json(text or "[]"), *(event.to_dict() for event in events)])
+
+
+def event_id(plain: Mapping[str, Any]) -> str:
+    """Return the id of an event within its episode, from its plain form: 32 hexadecimal digits.
+
+    The id of an event is the same wherever it is known; what it replaced there does not count.
+    """
+    own = {k: v for k, v in plain.items() if k not in ("previous", "episode_id")}
+    text = json.dumps(own, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def merged(*logs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the union of logs of one episode, in plain form, the same whatever their order.
+
+    Events of kinds that only newer versions know are kept.
+
+    Raises:
+        ValueError: an event has no valid stamp.
+    """
+    union: dict[str, dict[str, Any]] = {}
+    for plain in (event for log in logs for event in log):
+        stamp_ns = plain.get("stamp_ns", 0)
+        if type(stamp_ns) is not int or not -_END_NS <= stamp_ns < _END_NS:
+            raise ValueError(f"'stamp_ns' of a label event is {stamp_ns!r:.60}")
+        known = union.setdefault(id := event_id(plain), dict(plain))
+        if str(known.get("episode_id", "")) < str(plain.get("episode_id", "")):
+            union[id] = dict(
+                plain
+            )  # an episode that was renamed: any rule will do that has no order
+    ordered = sorted(union, key=lambda id: (union[id].get("stamp_ns", 0), id))
+    replaced = {LabelKind.TASK: "", LabelKind.OUTCOME: Outcome.UNLABELLED.text}
+    for id in ordered:
+        try:
+            event = LabelEvent.from_dict(union[id])
+        except KeyError:
+            continue
+        union[id].pop("previous", None)
+        if previous := replaced.get(event.kind, ""):
+            union[id]["previous"] = previous
+        if event.kind is LabelKind.TASK:
+            replaced[event.kind] = event.task
+        elif event.kind is LabelKind.OUTCOME:
+            replaced[event.kind] = outcome_text(event.outcome, event.cause)
+    return [union[id] for id in ordered]
+
+
+def stamps_problem(log: Sequence[Mapping[str, Any]], events: Sequence[Mapping[str, Any]]) -> str:
+    """Return why events from elsewhere are not to enter a log; empty: they may.
+
+    One that is stamped too late would leave no stamps for the events after it.
+
+    Args:
+        log: in plain form.
+        events: in plain form, from anybody.
+    """
+    newest_ns = _newest_ns(log)
+    if _newest_ns(events) > max(_LATEST_NS, newest_ns) + _STEP_NS:
+        return "one is stamped after the year 2116"
+    return ""
+
+
+def is_full(log: Iterable[LabelEvent]) -> bool:
+    """Return whether a log has no stamps left for further events."""
+    return any(event.stamp_ns >= _END_NS - 1 for event in log)
+
+
+def _newest_ns(log: Sequence[Mapping[str, Any]]) -> int:
+    stamps = (event.get("stamp_ns", 0) for event in log)
+    return max((stamp_ns for stamp_ns in stamps if isinstance(stamp_ns, int)), default=0)
 
 
 def dump_events(events: Iterable[LabelEvent]) -> str:
     """Return a log as one line of JSON."""
-    return _dump([event.to_dict() for event in events])
+    return dump_plain([event.to_dict() for event in events])
 
 
-def _dump(plain: list[dict[str, Any]]) -> str:
+def load_plain(text: str) -> list[dict[str, Any]]:
+    """Read a log in plain form, events of unknown kinds included.
+
+    Raises:
+        ValueError, TypeError: the text is not a log.
+    """
+    plain = load_json(text or "[]")
+    if not isinstance(plain, list) or not all(isinstance(p, dict) for p in plain):
+        raise TypeError("it is not a list of label events")
+    return plain
+
+
+def dump_plain(plain: Sequence[Mapping[str, Any]]) -> str:
     return json.dumps(plain, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -194,10 +301,7 @@ def load_events(text: str) -> list[LabelEvent]:
         ValueError, TypeError: the text is not a log.
     """
     events = []
-    plain = load_json(text or "[]")
-    if not isinstance(plain, list) or not all(isinstance(p, dict) for p in plain):
-        raise TypeError("it is not a list of label events")
-    for entry in plain:
+    for entry in load_plain(text):
         try:
             events.append(LabelEvent.from_dict(entry))
         except KeyError:

@@ -13,18 +13,19 @@ class Place(IntEnum):
     """Where a message was lost, as Dropout.PLACE_*.
 
     Found by ``nodes/topic_reader.py`` (DDS: gaps in the publishers' message numbers),
-    ``recorder/ring.py`` (RING), ``recorder/write_behind.py`` (QUEUE, WRITER) and, after an aborted
-    write, ``recorder/recording.py`` (WRITER).
+    ``recorder/ring.py`` (RING), ``recorder/write_behind.py`` (QUEUE, WRITER), after an aborted write
+    ``recorder/recording.py`` (WRITER), and ``encoding/encoders.py`` (ENCODER).
     """
 
     DDS = 0
     RING = 1
     QUEUE = 2
     WRITER = 3
+    ENCODER = 4
 
     @property
     def text(self) -> str:
-        """Return its name in reports: dds, ring, queue, writer."""
+        """Return its name in reports: dds, ring, queue, writer, encoder."""
         return self.name.lower()
 
 

@@ -6,14 +6,17 @@ import json
 import re
 from typing import Any
 
-import numpy as np
 import yaml
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's: 15 times faster
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 MOST_BYTES = 16_000_000  # of a metadata.yaml, the largest kind of YAML file
 MOST_CONFIGURATION_BYTES = 1_000_000  # of a robot profile or a task registry
 DEEPEST = 300  # nested lists and mappings
 MOST_NODES = 1_000_000  # with all aliases expanded
-_DEEP = re.compile(rf"^[ ]{{{DEEPEST}}}|(?:[-?] ){{{DEEPEST}}}", re.MULTILINE)
+# Block collections nest by what a line begins with: spaces, and indicators that spaces follow. Only one way to
+# match, and only at the beginning of a line: else it would take quadratic time.
+_DEEP = re.compile(rf"(?:\A|[\n\r\x85\u2028\u2029])\ufeff?(?:[-?:]?[ \t]){{{DEEPEST}}}")
 _ALIAS = re.compile(r"(?:^|[\s\[{,])\*\S")
 
 
@@ -29,7 +32,7 @@ def load_yaml(text: str, most_bytes: int = MOST_BYTES) -> Any:
         yaml.YAMLError: it is not YAML.
     """
     check_yaml(text, most_bytes)
-    return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return yaml.load(text, LOADER)
 
 
 def check_yaml(text: str, most_bytes: int = MOST_BYTES) -> None:
@@ -47,8 +50,34 @@ def check_yaml(text: str, most_bytes: int = MOST_BYTES) -> None:
         raise ValueError(f"it is larger than {most_bytes / 1e6:g} MB")
     if _is_deep(text):  # it could overflow libyaml's stack and crash the process
         raise ValueError(f"it is nested deeper than {DEEPEST} levels")
-    if _ALIAS.search(text) and _expanded(text) > MOST_NODES:
-        raise ValueError(f"its aliases stand for more than {MOST_NODES:,} values")
+    if _ALIAS.search(text):
+        nodes, characters = _expanded(text)
+        if nodes > MOST_NODES:
+            raise ValueError(f"its aliases stand for more than {MOST_NODES:,} values")
+        if characters > most_bytes:
+            raise ValueError(f"its aliases stand for more than {most_bytes / 1e6:g} MB")
+
+
+def check_count(text: str, most: int) -> None:
+    """Check that a YAML document has not too many values: reading it would hold up all threads of the process.
+
+    Args:
+        text: the document; what is not YAML passes.
+        most: values, aliases not expanded.
+
+    Raises:
+        ValueError: it has more.
+    """
+    if len(text) <= most:
+        return
+    count = 0
+    try:
+        for event in yaml.parse(text, Loader=LOADER):
+            count += isinstance(event, yaml.NodeEvent)
+            if count > most:
+                raise ValueError(f"it has more than {most:,} values")
+    except yaml.YAMLError:  # whoever reads it says so
+        return
 
 
 def load_json(text: str) -> Any:
@@ -66,33 +95,40 @@ def load_json(text: str) -> Any:
 def _is_deep(text: str) -> bool:
     if _DEEP.search(text):
         return True
+    import numpy as np  # where there is YAML to read: no command needs it before
+
     data = np.frombuffer(text.encode("utf-8", "replace"), np.uint8)
     opening, closing = (data == 91) | (data == 123), (data == 93) | (data == 125)  # [ {  ] }
     depth = np.cumsum(opening.astype(np.int32) - closing)
     return bool(len(depth)) and int(depth.max()) > DEEPEST
 
 
-def _expanded(text: str) -> int:
-    """Return the number of values with all aliases expanded."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    sizes: dict[str, int] = {}
-    open_: list[tuple[str | None, int]] = [
-        (None, 0)
-    ]  # anchor and size so far of the open collections, outermost first
-    for event in yaml.parse(text, Loader=loader):
+def _expanded(text: str) -> tuple[int, int]:
+    """Return the numbers of values and of characters with all aliases expanded.
+
+    Raises:
+        ValueError: a value holds itself.
+        yaml.YAMLError: it is not YAML.
+    """
+    sizes: dict[str, tuple[int, int]] = {}
+    # Anchor, values and characters so far of the open collections, outermost first.
+    open_: list[tuple[str | None, int, int]] = [(None, 0, 0)]
+    for event in yaml.parse(text, Loader=LOADER):
         if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
-            open_.append((event.anchor, 1))
+            open_.append((event.anchor, 1, 1))
             continue
         if isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
-            anchor, size = open_.pop()
+            anchor, nodes, characters = open_.pop()
         elif isinstance(event, yaml.AliasEvent):
-            anchor, size = None, sizes.get(str(event.anchor), 1)
+            if any(event.anchor == anchor for anchor, _, _ in open_):
+                raise ValueError(f"the value {event.anchor[:60]} holds itself")
+            anchor, (nodes, characters) = None, sizes.get(str(event.anchor), (1, 1))
         elif isinstance(event, yaml.ScalarEvent):
-            anchor, size = event.anchor, 1
+            anchor, nodes, characters = event.anchor, 1, 1 + len(event.value)
         else:
             continue
         if anchor is not None:
-            sizes[anchor] = size
-        outer, before = open_[-1]
-        open_[-1] = outer, before + size
-    return open_[-1][1]
+            sizes[anchor] = nodes, characters
+        outer, before, before_characters = open_[-1]
+        open_[-1] = outer, before + nodes, before_characters + characters
+    return open_[-1][1:]

@@ -32,6 +32,15 @@ class Qos:
     deadline_ns: int = INFINITE_NS
 
 
+# The policies' names by their numbers, as bags up to metadata version 8 have them (rmw/types.h).
+POLICY_NAMES = {
+    "history": ("system_default", "keep_last", "keep_all", "unknown"),
+    "reliability": ("system_default", "reliable", "best_effort", "unknown"),
+    "durability": ("system_default", "transient_local", "volatile", "unknown"),
+    "liveliness": ("system_default", "automatic", "manual_by_node", "manual_by_topic", "unknown"),
+}
+
+
 @dataclass(frozen=True)
 class OfferedQos:
     """A publisher's QoS as rosbag2 stores it; policies by their rmw names.

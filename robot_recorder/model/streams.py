@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
+from robot_recorder.model.encode_settings import EncodeSettings
 from robot_recorder.model.mapping import AUTOMATIC, StampRule, StreamMapping
 from robot_recorder.model.qos import Durability, Qos, Reliability
 from robot_recorder.model.quality_settings import NO_SETTINGS, QualitySettings
@@ -50,6 +51,7 @@ class StreamHealth(IntEnum):
     UNHEARD = 5
     CLOCK = 6
     STILL = 7
+    NOT_ENCODED = 8
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class StreamConfig:
             unit of all its numbers.
         mapping: which fields of the messages are its values; None: as its message type says.
         stamp: where its timestamps come from.
+        encode: how its raw pictures are encoded before they are recorded; None: they are not.
     """
 
     name: str
@@ -102,6 +105,7 @@ class StreamConfig:
     units: tuple[JointUnit, ...] = ()
     mapping: StreamMapping | None = None
     stamp: StampRule = AUTOMATIC
+    encode: EncodeSettings | None = None
 
 
 @dataclass(frozen=True)

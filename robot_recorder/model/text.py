@@ -47,6 +47,9 @@ TEXT_LIMITS = {
     "instruction": _SENTENCE,
     "note": _NOTE,
     "root": TextLimit(4000),
+    "station": _NAME,
+    "command": _ID,
+    "key": _NAME,
 }
 
 
@@ -56,6 +59,11 @@ def visible(text: str) -> str:
     The result is one line that cannot control a terminal or look like another line of a log.
     """
     return _HIDDEN.sub(lambda found: _escaped(found[0]), text)
+
+
+def storable(text: str) -> str:
+    """Return a text without NUL and lone surrogates, which databases and sockets refuse; each becomes ``?``."""
+    return text.replace("\0", "?").encode("utf-8", "replace").decode()
 
 
 def visible_lines(text: str) -> str:

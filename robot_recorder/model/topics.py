@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
@@ -9,6 +10,8 @@ from typing import NamedTuple
 
 from robot_recorder.model.losses import Dropout
 from robot_recorder.model.qos import OfferedQos, QosEvents
+
+RAW_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/PointCloud2")  # about 1 MB a message
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Channel:
         publishers: current number of publishers.
         unheard: number of publishers that the profile's QoS is incompatible with.
         alive: ids of the current publishers that have sent a message.
+        processes: low 16 bits of the numbers of its publishers' processes on this machine, as they see
+            themselves, where the middleware tells them.
         numbered: whether messages carry sequence numbers, so that losses in DDS are known.
         events: counts of QoS events.
     """
@@ -51,6 +56,7 @@ class Channel:
     publishers: int = 0
     unheard: int = 0
     alive: frozenset[bytes] = frozenset()
+    processes: frozenset[int] = frozenset()
     numbered: bool = False
     events: QosEvents = field(default_factory=QosEvents)
 
@@ -88,12 +94,14 @@ class Batch:
         shift_ns: by how much the robot clock was set; add it to earlier times to compare them with
             times from this batch on. 0: it was not set.
         until_ns: everything received before is in this batch or an earlier one.
+        hurry: whether somebody waits for what is published because of it.
     """
 
     samples: list[Sample]
     dropouts: list[Dropout] = field(default_factory=list)
     shift_ns: int = 0
     until_ns: int = 0
+    hurry: bool = False
 
     @cached_property
     def bytes(self) -> int:
@@ -101,4 +109,9 @@ class Batch:
         return sum(map(len, map(_DATA, self.samples)))
 
 
-_DATA = itemgetter(1)
+_DATA, by_receipt, _SENT = map(itemgetter, (1, 2, 3))  # fields of a Sample
+
+
+def columns(samples: Sequence[Sample]) -> tuple[list[bytes], list[int], list[int]]:
+    """Return messages, times of receipt and times of sending of samples, ns."""
+    return list(map(_DATA, samples)), list(map(by_receipt, samples)), list(map(_SENT, samples))

@@ -11,6 +11,7 @@ _NAME = re.compile(r"^(?P<path>.*?)(?: \((?P<unit>[^()]*)\))?$", re.DOTALL)
 _UNKNOWN = "?"
 
 
+@lru_cache(maxsize=4096)  # every episode asks for the same names again, many times
 def split_name(name: str) -> tuple[str, str]:
     """Return path and unit of a value; empty unit: unknown.
 

@@ -15,9 +15,11 @@ from typing import Any
 import rclpy
 import yaml
 from rclpy.exceptions import NameValidationException
+from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import SetBool, Trigger
 
-from robot_recorder.cli.console import say, say_error
+from robot_recorder.cli.exit_codes import ExitCode
+from robot_recorder.cli.terminal import say, say_error
 from robot_recorder.configuration.yaml_source import did_you_mean
 from robot_recorder.nodes.checked_services import message_problem
 from robot_recorder.srv import (
@@ -51,7 +53,7 @@ def main() -> int:
     """Run ``ros2 run robot_recorder call``.
 
     Returns:
-        Exit code: 0: the service succeeded; 1: it failed; 2: it could not be called.
+        Exit code: 0: the service succeeded; 1: it failed; 2: it could not be called; 130: Ctrl-C.
     """
     listed = "\n".join(f"  {name:13} {topic}" for name, (topic, _) in SERVICES.items())
     parser = argparse.ArgumentParser(
@@ -71,9 +73,13 @@ def main() -> int:
         known = ", ".join(kind.Request.get_fields_and_field_types()) or "none"
         say_error(f"error: {error}; fields of {options.service}: {known}")
         return 2
-    rclpy.init(args=["--ros-args", "--enclave", options.enclave] if options.enclave else [])
+    enclave = ["--ros-args", "--enclave", options.enclave] if options.enclave else []
+    rclpy.init(args=enclave, signal_handler_options=SignalHandlerOptions.NO)
     try:
         return _call(kind, name, options.namespace, request)
+    except KeyboardInterrupt:
+        say_error(f"interrupted before {name} answered")
+        return ExitCode.INTERRUPTED
     except NameValidationException as error:
         say_error(f"error: --namespace '{options.namespace}' is invalid: {error}")
         return 2

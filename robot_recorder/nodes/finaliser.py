@@ -6,13 +6,16 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rclpy.task import Future
 
 from robot_recorder.model.answers import Answer
 from robot_recorder.recorder.recorder import Recorder
-from robot_recorder.recorder.recording import Recording, StopReason
+from robot_recorder.recorder.stop_reason import StopReason
+
+if TYPE_CHECKING:
+    from robot_recorder.recorder.recording import Recording
 
 
 class Finaliser:

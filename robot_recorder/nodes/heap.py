@@ -13,7 +13,9 @@ from typing import Any
 
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # from malloc.h
 _HEAPS = 2
-_OWN_PAGES_BYTES = 512 << 10  # larger blocks get their own pages, which are returned when freed
+# Larger blocks get their own pages, which are returned when freed and cleared when taken: for every raw
+# picture, that would cost as much as all the rest of recording it (docs/robots.md).
+_OWN_PAGES_BYTES = 4 << 20
 
 
 @cache

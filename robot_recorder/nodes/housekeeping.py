@@ -1,4 +1,4 @@
-"""Recover leftovers of crashes and empty the trash, in the background."""
+"""Recover leftovers of crashes, free shared memory of killed processes, and empty the trash, in the background."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from robot_recorder.episodes.recovery import RecoveryResult, recover_all
 from robot_recorder.episodes.store import EpisodeStore
 from robot_recorder.episodes.trash import TrashLimits
 from robot_recorder.model.errors import RecorderError
 from robot_recorder.model.streams import NS_PER_S
+from robot_recorder.nodes.dds_leftovers import remove_leftovers
+
+if TYPE_CHECKING:
+    from robot_recorder.episodes.recovery import RecoveryResult
 
 _PERIOD_S = 600.0
 _JUMP_NS = 60 * NS_PER_S
@@ -52,12 +56,22 @@ class Housekeeping:
         while True:
             try:
                 # Repeated, because a full disk may have room later.
-                recover_all(self._store, self._report)
+                self._recover()
                 self._empty_trash()
+                if freed := remove_leftovers():
+                    self._say(
+                        f"{freed / 1e6:.1f} MB of shared memory of killed processes were freed"
+                    )
             except (RecorderError, OSError) as error:
                 self._say(f"housekeeping: {error}; trying again in {_PERIOD_S / 60:.0f} min")
             if self._closing.wait(_PERIOD_S):
                 return
+
+    def _recover(self) -> None:
+        if self._store.unfinished():  # seldom; else what repairs files is not even imported
+            from robot_recorder.episodes.recovery import recover_all
+
+            recover_all(self._store, self._report)
 
     def _empty_trash(self) -> None:
         trash, now_ns = self._store.trash, time.time_ns()

@@ -15,7 +15,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import replace
-from operator import itemgetter
+from functools import partial
 from typing import Any
 
 import rclpy
@@ -31,9 +31,10 @@ from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.losses import Dropout, Place
 from robot_recorder.model.qos import Durability, Qos
 from robot_recorder.model.streams import follow_publishers, hears
-from robot_recorder.model.topics import BagTopic, Batch, Channel, Sample
+from robot_recorder.model.topics import BagTopic, Batch, Channel, Sample, by_receipt
+from robot_recorder.nodes.endpoint_ids import machine_of, processes_on
 from robot_recorder.nodes.log import NodeLog
-from robot_recorder.nodes.qos import core_qos, offered_qos, subscription_qos
+from robot_recorder.nodes.qos import core_qos, depth_of, offered_qos, subscription_qos
 from robot_recorder.nodes.topic_reader import TopicReader
 
 Sink = Callable[[Batch], None]
@@ -44,9 +45,10 @@ _DEPTH = 2000  # messages DDS keeps per topic while this thread is busy: two sec
 # so that samples stay in order of receipt across batches and flush() misses none.
 _SETTLE_NS = 1_000_000
 _GRAPH_PERIOD_S = 0.5
-_GRAPH_PERIOD_FULL_S = 2.0  # asking for QoS is slow; in between only publishers are counted
+_GRAPH_PERIOD_FIRST_S = 0.1  # in the first seconds, when publishers are being found
+_FIRST_S = 3.0
+_GRAPH_PERIOD_FULL_S = 4.0  # asking for QoS is slow; in between only publishers are counted
 _CLOCK = struct.Struct("<iI")
-_by_receipt = itemgetter(2)
 
 
 class Ingest:
@@ -69,8 +71,10 @@ class Ingest:
         self._held: list[Sample] = []  # received, but not settled yet
         self._taken: list[Sample] = []  # from subscriptions that were replaced
         self._dropouts: list[Dropout] = []
+        self._machine = b""
         self.clock = RobotClock()
         self.failed = False  # the thread ended with an error; the process ends
+        self._hurried_ns = 0  # when ``flush`` was called last, monotonic
         self._settled_ns = 0  # monotonic
         self._settled = threading.Condition()
         self._stopping = threading.Event()
@@ -99,11 +103,16 @@ class Ingest:
             bag_topic = BagTopic(name, type_name, (), type_hash(type_name), definition)
             channel = Channel(bag_topic)
             known = self._readers[name] = TopicReader(channel, message_type, qos)
+            known.ask_graph = partial(self._publishers, name, type_name)
         elif known.channel.bag_topic.type != type_name:
             raise ConfigError(
                 f"{name} is subscribed as {known.channel.bag_topic.type} already, not {type_name}"
             )
         return known.channel
+
+    def reads(self, topic: str) -> bool:
+        """Tell whether a topic is subscribed here, by its full name."""
+        return topic in self._readers
 
     def add_sink(self, sink: Sink) -> None:
         """Register a function to be called with every batch, in the ingest's thread, before ``start``."""
@@ -121,7 +130,16 @@ class Ingest:
         self._node.destroy_node()
 
     def flush(self, timeout_s: float = 5.0) -> bool:
-        """Wait until all samples received so far are delivered; return False after the timeout."""
+        """Wait until all samples received so far are delivered, and what sinks publish because of them.
+
+        Returns:
+            Whether they were, before the timeout.
+        """
+        self._hurried_ns = time.monotonic_ns()
+        return self._passed(timeout_s) and self._passed(timeout_s)
+
+    def _passed(self, timeout_s: float) -> bool:
+        """Wait until all samples received so far are delivered."""
         until_ns = time.monotonic_ns()
         with self._settled:
             return self._settled.wait_for(
@@ -138,12 +156,13 @@ class Ingest:
 
     def _loop(self) -> None:
         next_graph = next_full = 0.0
+        first_until = time.monotonic() + _FIRST_S
         while not self._stopping.is_set():
             now = time.monotonic()
             if now >= next_graph:
                 full = now >= next_full
                 self._follow_graph(full)
-                next_graph = now + _GRAPH_PERIOD_S
+                next_graph = now + (_GRAPH_PERIOD_FIRST_S if now < first_until else _GRAPH_PERIOD_S)
                 next_full = now + _GRAPH_PERIOD_FULL_S if full else next_full
             time.sleep(_PERIOD_S)
             self._drain(_SETTLE_NS)
@@ -163,15 +182,17 @@ class Ingest:
             fresh = self._restamp(fresh)
         samples, self._held = self._held + fresh, []
         if not self.clock.simulated:
-            samples.sort(key=_by_receipt)
-            settled = bisect_right(samples, now_ns - settle_ns, key=_by_receipt)
+            samples.sort(key=by_receipt)
+            settled = bisect_right(samples, now_ns - settle_ns, key=by_receipt)
             self._held = samples[settled:]
             del samples[settled:]
         until_ns = self.clock.now_ns() if self.clock.simulated else now_ns - settle_ns
         dropouts: list[Dropout] = []
         if samples or shift_ns:
             dropouts, self._dropouts = self._dropouts, []
-        batch = Batch(samples, dropouts, shift_ns, until_ns)
+        # Until all that was received before the call of ``flush`` is delivered.
+        hurry = self._settled_ns < self._hurried_ns
+        batch = Batch(samples, dropouts, shift_ns, until_ns, hurry)
         for sink in self._sinks:  # also an empty batch: it carries the time
             sink(batch)
         with self._settled:
@@ -186,7 +207,7 @@ class Ingest:
             return [s._replace(receive_ns=clock.stamp(s.receive_ns)) for s in samples]
         # As in rosbag2: a message's receive time is that of the last message of /clock.
         stamped = []
-        for sample in sorted(samples, key=_by_receipt):
+        for sample in sorted(samples, key=by_receipt):
             if sample.channel is self._clock_channel:
                 self._follow_clock(sample.data)
             stamped.append(sample._replace(receive_ns=clock.now_ns()))
@@ -226,7 +247,9 @@ class Ingest:
             channel.publishers = len(fitting)
             if not fitting:
                 continue  # keep the subscription, for publishers that restart
-            channel.alive = reader.see([bytes(o.endpoint_gid) for o in fitting])
+            ids = [bytes(o.endpoint_gid) for o in fitting]
+            reader.take_all(self._taken, self._dropouts)  # what the publishers before sent
+            channel.alive = reader.see(ids)
             offered = tuple(offered_qos(o.qos_profile) for o in fitting)
             if offered != channel.bag_topic.offered_qos:
                 channel.bag_topic = replace(channel.bag_topic, offered_qos=offered)
@@ -235,6 +258,21 @@ class Ingest:
             channel.unheard = sum(not hears(wanted, offer) for offer in offers_qos)
             if wanted != reader.qos:
                 self._resubscribe(name, reader, wanted)
+            channel.processes = self._processes(name, ids)
+
+    def _publishers(self, name: str, type_name: str) -> list[bytes]:
+        """Return the ids of a topic's publishers as the graph has them now."""
+        offers = self._node.get_publishers_info_by_topic(name)
+        return [bytes(o.endpoint_gid) for o in offers if o.topic_type == type_name]
+
+    def _processes(self, name: str, publishers: list[bytes]) -> frozenset[int]:
+        """Return the processes of publishers on this machine; see ``Channel.processes``."""
+        if not self._machine:  # how ids of this machine begin is known from our own subscription
+            ours = self._node.get_name(), self._node.get_namespace()
+            infos = self._node.get_subscriptions_info_by_topic(name)
+            own = [bytes(i.endpoint_gid) for i in infos if (i.node_name, i.node_namespace) == ours]
+            self._machine = machine_of(own, os.getpid())
+        return processes_on(self._machine, publishers)
 
     def _not_recorded(self, name: str, other: str) -> None:
         """Note an unknown loss: a publisher of another type whose messages are not recorded."""
@@ -247,12 +285,13 @@ class Ingest:
             reader.since = time.monotonic()
         else:
             reader.take_all(self._taken, self._dropouts)
-            reader.events.detach()
+            reader.detach()
             self._node.destroy_subscription(old)
-        reader.subscription = self._node.create_subscription(
-            reader.message_type, name, _ignore, subscription_qos(qos, _DEPTH), raw=True
+        depth = depth_of(reader.channel.bag_topic.type, _DEPTH)
+        subscription = self._node.create_subscription(
+            reader.message_type, name, _ignore, subscription_qos(qos, depth), raw=True
         )
-        reader.events.attach(reader.subscription)
+        reader.attach(subscription)
         reader.qos = qos
         reader.channel.latched = qos.durability is Durability.TRANSIENT_LOCAL
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from robot_recorder.episodes.labelling import LabelledEpisode, decide, look_up
 from robot_recorder.episodes.store import EpisodeStore
 from robot_recorder.model.answers import Answer
 from robot_recorder.model.errors import BagError, ConfigError
-from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome, outcome_text
+from robot_recorder.model.labels import TAKE, LabelEvent, LabelKind, Outcome, outcome_text
 from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.msg import EpisodeStatus, Label, Task
 from robot_recorder.nodes.checked_services import serve
@@ -172,15 +173,33 @@ class LabellerNode(Node):
             note=request.note, outcome=Outcome(request.outcome), cause=request.cause,
         )  # fmt: skip
 
-    def _annotation(self, request: Any, now: LabelledEpisode) -> LabelEvent:
+    def _annotation(self, request: Any, now: LabelledEpisode) -> LabelEvent | Answer:
+        if request.outcome not in tuple(Outcome):
+            return Answer(False, f"outcome {request.outcome} is not 0, 1 or 2")
         stamp_ns, start_ns = self._stamp_ns(), to_ns(request.start)
         kind = LabelKind.RETRACTION if request.retract else LabelKind.ANNOTATION
         if not request.retract:
             start_ns = start_ns or stamp_ns
-        return LabelEvent(
+        event = LabelEvent(
             stamp_ns, now.id, kind, by=self._who(request, now), note=request.note,
             name=request.name, start_ns=start_ns, end_ns=to_ns(request.end) or start_ns,
         )  # fmt: skip
+        if request.retract or request.name != TAKE:
+            return event
+        return replace(
+            self._of_take(event, request, now),
+            outcome=Outcome(request.outcome),
+            cause=request.cause,
+        )
+
+    def _of_take(self, event: LabelEvent, request: Any, now: LabelledEpisode) -> LabelEvent:
+        """Add the task of a take: the one asked for; or else, of a running episode, the one set last."""
+        if request.task or now.span.to_ns is not None:
+            return replace(event, task=request.task)
+        own = self._assignment
+        return replace(
+            event, task=own.task, instruction=own.instruction, operator_name=own.operator_name
+        )
 
     def _admitted(self, asked: LabelEvent | Answer, now: LabelledEpisode) -> LabelEvent | Answer:
         """Return the event that the recorder will store, or why it will reject it."""

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from robot_recorder.messages.installed_types import readable_definition
+from dataclasses import replace
+
+from robot_recorder.encoding.encoders import EncodedStream
+from robot_recorder.messages.encoded import VIDEO_DEFINITION, recorded_stream, recorded_topic
+from robot_recorder.messages.installed_types import (
+    message_definition,
+    readable_definition,
+    type_hash,
+)
 from robot_recorder.messages.kinds import (
     has_header,
     needs_definition,
@@ -10,8 +18,10 @@ from robot_recorder.messages.kinds import (
     values_problem,
 )
 from robot_recorder.messages.stamps import StampReader
+from robot_recorder.messages.video_messages import VIDEO
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.streams import Policy, StreamConfig
+from robot_recorder.model.topics import BagTopic, Channel
 from robot_recorder.nodes.ingest import Ingest
 from robot_recorder.recorder.live_stream import LiveStream
 
@@ -35,3 +45,29 @@ def live_stream(ingest: Ingest, stream: StreamConfig) -> LiveStream:
         prefix = f"stream '{stream.name}': "
         text = str(error)
         raise ConfigError(text if text.startswith(prefix) else prefix + text) from error
+
+
+def recorded_live_stream(ingest: Ingest, stream: StreamConfig) -> LiveStream:
+    """Subscribe to a stream's topic, and return the stream as it is recorded.
+
+    Raises:
+        ConfigError: as ``live_stream``.
+    """
+    received = live_stream(ingest, stream)
+    if stream.encode is None:
+        return received
+    config = recorded_stream(stream)
+    topic = BagTopic(
+        recorded_topic(received.channel.topic, stream.encode.codec),
+        config.type,
+        type_hash=type_hash(config.type),
+        definition=message_definition(config.type) or _definition(config.type),
+    )
+    encoded = EncodedStream(stream, received.channel, Channel(topic))
+    reader = StampReader(config, True, topic.definition)
+    return replace(received, channel=encoded.channel, config=config, reader=reader, encoded=encoded)
+
+
+def _definition(type_name: str) -> str:
+    """Return the definition of a type that need not be installed to be recorded."""
+    return VIDEO_DEFINITION if type_name == VIDEO else ""

@@ -6,7 +6,7 @@ import traceback
 
 from rclpy.node import Node
 
-from robot_recorder.cli.console import indented
+from robot_recorder.cli.terminal import indented
 from robot_recorder.model.text import visible
 
 _SELDOM_S = 5.0

@@ -18,7 +18,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from std_srvs.srv import Trigger
 
-from robot_recorder.cli.console import say_error, say_while_read
+from robot_recorder.cli.terminal import say_error, say_while_read
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.model.answers import Answer
 from robot_recorder.model.errors import ConfigError

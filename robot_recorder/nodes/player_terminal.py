@@ -10,7 +10,7 @@ import sys
 import termios
 import threading
 import tty
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from robot_recorder.model.text import visible
@@ -26,17 +26,21 @@ KEYS = {
 }
 # The same keys of a terminal in application mode.
 KEYS.update({key.replace(b"[", b"O"): name for key, name in KEYS.items() if len(key) > 1})
-_LONGEST = max(map(len, KEYS))
 
 
-def pressed(data: bytes) -> tuple[list[str], bytes]:
-    """Return the names of the pressed keys, and the bytes of a key that is not complete yet."""
+def pressed(data: bytes, keys: Mapping[bytes, str] = KEYS) -> tuple[list[str], bytes]:
+    """Return the names of the pressed keys, and the bytes of a key that is not complete yet.
+
+    Args:
+        data: that was read.
+        keys: names by the bytes that a terminal sends.
+    """
     found = []
     while data:
-        key = next((k for k in KEYS if data.startswith(k)), None)
+        key = next((k for k in keys if data.startswith(k)), None)
         if key is not None:
-            found.append(KEYS[key])
-        elif any(k.startswith(data) for k in KEYS):
+            found.append(keys[key])
+        elif any(k.startswith(data) for k in keys):
             return found, data
         data = data[len(key) if key else 1 :]
     return found, b""
@@ -48,13 +52,14 @@ class Keyboard:
     It cannot do so after ``kill -9``; the shell does then.
     """
 
-    def __init__(self, on_key: Callable[[str], None]) -> None:
+    def __init__(self, on_key: Callable[[str], None], keys: Mapping[bytes, str] = KEYS) -> None:
         """Start to read keys.
 
         Args:
-            on_key: called with a name of ``KEYS``, in the keyboard's thread.
+            on_key: called with a name of ``keys``, in the keyboard's thread.
+            keys: names by the bytes that a terminal sends.
         """
-        self._on_key = on_key
+        self._on_key, self._keys = on_key, keys
         self._input = sys.stdin.fileno()
         self._before = termios.tcgetattr(self._input)
         self._wake, self._end = os.pipe()
@@ -93,7 +98,7 @@ class Keyboard:
                 return
             if self._wake in ready or not data:
                 return
-            keys, rest = pressed(rest + data)
+            keys, rest = pressed(rest + data, self._keys)
             for key in keys:
                 self._on_key(key)
 

@@ -17,6 +17,20 @@ from robot_recorder.model.qos import (
     QosEvents,
     Reliability,
 )
+from robot_recorder.model.topics import RAW_TYPES
+
+# Messages that DDS keeps per topic while the reader is busy, by type; others take little memory.
+_DEPTHS = {**dict.fromkeys(RAW_TYPES, 60), "sensor_msgs/msg/CompressedImage": 300}
+
+
+def depth_of(type_name: str, usual: int) -> int:
+    """Return how many messages DDS may keep for a subscription, so that its memory is bounded.
+
+    Args:
+        type_name: of the messages.
+        usual: how many for messages of some kB.
+    """
+    return min(usual, _DEPTHS.get(type_name, usual))
 
 
 def subscription_qos(qos: Qos, depth: int) -> QoSProfile:
@@ -68,8 +82,12 @@ def offered_qos(profile: QoSProfile) -> OfferedQos:
     )
 
 
-# The second name is that of Humble.
-_EventHandle: Any = getattr(_rclpy, "EventHandle", getattr(_rclpy, "QoSEvent", None))
+def event_handle(implementation: Any) -> Any:
+    """Return rclpy's class of handles of events; None: it has none."""
+    return getattr(implementation, "EventHandle", getattr(implementation, "QoSEvent", None))
+
+
+_EventHandle = event_handle(_rclpy)  # the second name is that of Humble
 _EVENT_TYPES = _rclpy.rcl_subscription_event_type_t
 _EVENTS = {
     "deadline": _EVENT_TYPES.RCL_SUBSCRIPTION_REQUESTED_DEADLINE_MISSED,

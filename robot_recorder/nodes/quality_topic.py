@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import nan
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rclpy.node import Node
 from std_msgs.msg import Header
@@ -15,7 +15,9 @@ from robot_recorder.nodes.conversions import to_time
 from robot_recorder.nodes.runtime import LATCHED
 from robot_recorder.quality.picture_worker import PictureWorker
 from robot_recorder.quality.verdict import QualityReport
-from robot_recorder.recorder.recording import Recording
+
+if TYPE_CHECKING:
+    from robot_recorder.recorder.recording import Recording
 
 
 class QualityTopic:

@@ -6,13 +6,16 @@ from typing import Any
 
 from rclpy.node import Node
 
+from robot_recorder.messages.encoded import recorded_profile
 from robot_recorder.nodes.ingest import Ingest
 from robot_recorder.nodes.labeller import LabellerNode
-from robot_recorder.nodes.live_streams import live_stream
+from robot_recorder.nodes.live_streams import recorded_live_stream
 from robot_recorder.nodes.quality_topic import QualityTopic
 from robot_recorder.nodes.recorder import RecorderNode
 from robot_recorder.nodes.recorder_setup import (
     claim,
+    compresses,
+    encoders_of,
     episode_store,
     own_channels,
     recorder_settings,
@@ -39,11 +42,16 @@ def recorder_node(ingest: Ingest) -> RecorderNode:
     robot = robot_name(node, profile)
     settings = recorder_settings(node, tasks, quality.pictures)
     own = own_channels(node, ingest)
-    recorder = Recorder(robot, profile, store, settings, ingest.clock, own, node.get_namespace())
+    streams = [recorded_live_stream(ingest, stream) for stream in profile.streams]
+    recorder = Recorder(
+        robot, recorded_profile(profile), store, settings, ingest.clock, own, node.get_namespace(),
+        encoders_of(node, streams),
+    )  # fmt: skip
     recorder.claim = claim(node, store, robot)
-    for stream in profile.streams:
-        recorder.streams.watch(live_stream(ingest, stream))
+    for stream in streams:
+        recorder.streams.watch(stream)
     ingest.add_sink(recorder.on_batch)
+    node.compress = compresses(node)
     node.start(recorder, ingest, quality)
     return node
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import threading
+from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.callback_groups import ReentrantCallbackGroup
@@ -27,11 +28,15 @@ from robot_recorder.nodes.runtime import (
     log_answer,
 )
 from robot_recorder.nodes.status import diagnostics_message, fill_stop, status_message
-from robot_recorder.recorder.recorder import NOTHING, Assignment, Recorder
-from robot_recorder.recorder.recording import StopReason
+from robot_recorder.recorder.recorder import NOTHING, Assignment, Recorder, RecorderState
+from robot_recorder.recorder.stop_reason import StopReason
 from robot_recorder.srv import DiscardEpisode, RestoreEpisode, StartEpisode, StopEpisode
 
+if TYPE_CHECKING:  # off unless it is wanted
+    from robot_recorder.nodes.idle_compression import IdleCompression
+
 _WATCH_S = 0.5
+_PREPARE_S = 1.0  # after the start, when the services answer and the streams are heard
 _GIVE_BACK_S = 20.0  # costs some milliseconds
 
 
@@ -47,6 +52,7 @@ class RecorderNode(Node):
         self._assignment = Assignment()
         self._message = ""
         self._last_label = (0, "")
+        self.compress = False  # whether finished episodes are compressed while nothing is recorded
 
     def start(self, recorder: Recorder, ingest: Ingest, quality: QualityTopic) -> None:
         """Start the services, topics and timers.
@@ -61,8 +67,18 @@ class RecorderNode(Node):
             recorder, ingest.flush, self._report, quality.publish, self._wake
         )
         self._housekeeping = Housekeeping(recorder.store, recorder.settings.trash, self._say)
+        self._compression = self._idle_compression() if self.compress else None
+        self._preparing = threading.Thread(target=self._prepare, name="prepare", daemon=True)
         self._serve()
         self._publish_status()
+
+    def _idle_compression(self) -> IdleCompression:
+        from robot_recorder.nodes.idle_compression import IdleCompression
+
+        recorder = self._recorder
+        return IdleCompression(
+            recorder.store, lambda: recorder.state is RecorderState.IDLE, self._say
+        )
 
     def _serve(self) -> None:
         self._status = self.create_publisher(EpisodeStatus, "recorder/status", LATCHED)
@@ -82,6 +98,7 @@ class RecorderNode(Node):
         self.create_timer(_WATCH_S, self._watch, clock=STEADY)
         self.create_timer(1.0, self._every_second, clock=STEADY)
         self.create_timer(_GIVE_BACK_S, heap.give_back, clock=STEADY)
+        self._soon = self.create_timer(_PREPARE_S, self._prepare_once, clock=STEADY)
 
     def close(self) -> None:
         """Finalise all episodes and stop the background threads."""
@@ -89,7 +106,12 @@ class RecorderNode(Node):
         if recording is not None:
             self._finaliser.finalise(recording)
         self._finaliser.close()
+        self._recorder.encoders.close()
         self._housekeeping.close()
+        if self._preparing.is_alive():
+            self._preparing.join()
+        if self._compression is not None:
+            self._compression.close()
         self._quality.close()
         if self._recorder.claim is not None:
             self._recorder.claim.release()
@@ -127,7 +149,10 @@ class RecorderNode(Node):
         if answer.value is not None:
             task_text = f"task {assignment.task}" if assignment.task else "no task set"
             warning = f"; warning: {answer.reason}" if answer.reason else ""
-            sentence = f"recording {answer.value.name.removesuffix(PARTIAL)} ({task_text}){warning}"
+            uncounted = ", ".join(self._recorder.uncounted(now_ns))
+            unknown = f"; losses on the way are unknown: {uncounted}" if uncounted else ""
+            name = answer.value.name.removesuffix(PARTIAL)
+            sentence = f"recording {name} ({task_text}){unknown}{warning}"
             answer = Answer(True, sentence, answer.value)
         return self._report(answer)
 
@@ -221,6 +246,16 @@ class RecorderNode(Node):
         elif text and text != self._message:
             self._message = text
             NodeLog(self).seldom_warning(text)
+
+    def _prepare_once(self) -> None:
+        self.destroy_timer(self._soon)
+        self._preparing.start()
+
+    def _prepare(self) -> None:
+        """Load what the first episode needs and this node did not need to answer and to listen."""
+        self._recorder.prepare()
+        if self._recorder.settings.check:
+            self._quality.pictures.warm_up()
 
     def _every_second(self) -> None:
         self._publish_status()

@@ -22,7 +22,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.signals import SignalHandlerOptions
 
-from robot_recorder.cli.console import log_visibly, say_error
+from robot_recorder.cli.terminal import log_visibly, say_error
 from robot_recorder.configuration.find import load_profile, load_tasks
 from robot_recorder.configuration.tasks import TaskRegistry
 from robot_recorder.model.answers import Answer
@@ -39,6 +39,8 @@ LATCHED_ALL = QoSProfile(depth=50, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 _MOST = 1e9  # maximum of number parameters; about 30 years in seconds
+
+SILENT_S = 3.0  # a status, published once a second, that is older tells that its node is gone
 
 # Clock for timers: a node's own clock, wall clock or /clock, may stand still or be set.
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)

@@ -16,7 +16,7 @@ from robot_recorder.msg import EpisodeStatus, Label, Task
 from robot_recorder.nodes.checked_services import message_problem
 from robot_recorder.nodes.conversions import from_label, to_ns
 from robot_recorder.nodes.log import NodeLog
-from robot_recorder.nodes.runtime import LATCHED
+from robot_recorder.nodes.runtime import LATCHED, SILENT_S
 from robot_recorder.quality.verdict import Verdict
 from robot_recorder.rviz.overlay import Situation, State
 from robot_recorder.rviz.placement import Placement, placement
@@ -31,8 +31,8 @@ _WORDS = {
     StreamHealth.STALE: "silent",
     StreamHealth.NEVER: "missing",
     StreamHealth.UNHEARD: "incompatible QoS",
+    StreamHealth.NOT_ENCODED: "not encoded",
 }
-_QUIET_S = 3.0  # the recorder publishes once a second
 _LABELS = 500  # kept, for the running episode and some before
 
 
@@ -66,7 +66,7 @@ class Live:
     def situation(self) -> Situation:
         """Return the content of the overlay."""
         status = self._status
-        if status is None or self.now_s() - self._heard_s > _QUIET_S:
+        if status is None or self.now_s() - self._heard_s > SILENT_S:
             return Situation(State.WAITING)
         state = _STATES.get(status.state, State.IDLE)
         recording = state is State.RECORDING

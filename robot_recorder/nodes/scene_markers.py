@@ -12,6 +12,7 @@ from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
 from robot_recorder.rviz.shapes import Arrow, Ball, Cells, Colour, Key, Lines, Point, Shape
+from robot_recorder.rviz.text import BLANK, drawable
 
 _ALL_AFTER = 20  # arrays until all markers are sent again, for late viewers and before they expire
 
@@ -85,8 +86,8 @@ class Markers:
         else:
             marker.type = Marker.TEXT_VIEW_FACING
             marker.pose.position = _point(shape.at)
-            marker.scale.z = shape.height
-            marker.text = shape.text
+            marker.scale = Vector3(x=BLANK * shape.height, z=shape.height)
+            marker.text = drawable(shape.text)
         return marker
 
 

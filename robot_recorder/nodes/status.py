@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import nan
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import Header
@@ -14,7 +14,9 @@ from robot_recorder.msg import EpisodeStatus, StreamStatus
 from robot_recorder.nodes.conversions import to_time
 from robot_recorder.recorder.health import HealthMonitor, HealthReport
 from robot_recorder.recorder.recorder import Recorder
-from robot_recorder.recorder.recording import Recording
+
+if TYPE_CHECKING:
+    from robot_recorder.recorder.recording import Recording
 
 
 def status_message(recorder: Recorder, now_ns: int, last_event: str) -> EpisodeStatus:
@@ -58,9 +60,9 @@ def status_message(recorder: Recorder, now_ns: int, last_event: str) -> EpisodeS
         status.limping = [f"{name}: {why}" for name, why in last.limping.reported.items()]
     for monitor, report in recorder.health(now_ns):
         stream = _stream_status(monitor, report)
-        stream.written = counts.get(monitor.topic, 0)
+        stream.written = counts.get(monitor.recorded_topic, 0)
         if last is not None:
-            _add_losses(stream, last.losses)
+            _add_losses(stream, monitor.recorded_topic, last.losses)
         status.streams.append(stream)
     return status
 
@@ -96,8 +98,8 @@ def _stream_status(monitor: HealthMonitor, report: HealthReport) -> StreamStatus
     )
 
 
-def _add_losses(stream: StreamStatus, losses: LossLedger) -> None:
-    counts = {place: losses.count(stream.topic, place) for place in Place}
+def _add_losses(stream: StreamStatus, topic: str, losses: LossLedger) -> None:
+    counts = {place: losses.count(topic, place) for place in Place}
     on_the_way = counts[Place.DDS]
     if stream.lost_dds >= 0:
         stream.lost_dds = -1 if on_the_way is None else on_the_way
@@ -105,6 +107,7 @@ def _add_losses(stream: StreamStatus, losses: LossLedger) -> None:
     stream.lost_ring = counts[Place.RING] or 0
     stream.lost_queue = counts[Place.QUEUE] or 0
     stream.lost_writer = counts[Place.WRITER] or 0
+    stream.lost_encoder = counts[Place.ENCODER] or 0
 
 
 def diagnostics_message(

@@ -13,11 +13,12 @@ from std_msgs.msg import Header
 
 from robot_recorder.alignment.aligner import Aligner
 from robot_recorder.alignment.frame_messages import encode_frame
-from robot_recorder.alignment.frames import Frames
+from robot_recorder.alignment.frames import Frame, Frames
 from robot_recorder.alignment.lane import Lane
+from robot_recorder.messages.encoded import recorded_stream
 from robot_recorder.messages.stamps import LazyStamps, StampReader
 from robot_recorder.model.streams import NS_PER_MS
-from robot_recorder.model.topics import Batch, Channel, Sample
+from robot_recorder.model.topics import Batch, Channel, Sample, columns
 from robot_recorder.msg import AlignedFrame, ClockModels, FrameLayout
 from robot_recorder.nodes.conversions import to_time
 from robot_recorder.nodes.ingest import Ingest
@@ -32,6 +33,10 @@ _TROUBLE = (
     "duplicate", "ahead", "overflow", "late", "tickless", "out_of_order", "undecodable", "mismatched",
 )  # fmt: skip
 _REPORT_S = 1.0  # between two diagnostics
+# While nobody but this process's recorder listens, frames are aligned many at once, which costs a
+# quarter, and published this much later, evenly; at the end of an episode at once.
+_HELD_NS = 500 * NS_PER_MS
+_EVER_NS = 2**63
 _LATENCIES = 300  # frames that the reported latency covers
 
 
@@ -56,13 +61,19 @@ class SynchronizerNode(Node):
         for index, found in enumerate(live):
             self._channels.setdefault(found.channel, []).append((index, found.reader))
         self._names = [s.name.encode() + b"\0" for s in self._streams]
-        self._topics = [self.resolve_topic_name(s.topic) for s in self._streams]
+        self._recorded = [recorded_stream(stream) for stream in self._streams]
+        self._topics = [self.resolve_topic_name(s.topic) for s in self._recorded]
         self._frames = self.create_publisher(AlignedFrame, "synchronizer/frames", 100)
         self._layout = self.create_publisher(FrameLayout, "synchronizer/layout", LATCHED)
         self._clocks = self.create_publisher(ClockModels, "synchronizer/clocks", LATCHED)
         self._layout_names: list[tuple[str, ...] | None] = []
+        self._fresh: dict[Channel, list[Sample]] = {}  # not given to the aligner yet
+        self._aligned_ns = 0  # when it was given some
+        self._until_ns = 0  # of the batch before
+        self._ready: deque[tuple[int, Frame]] = deque()  # with the time when each was complete
         self._latencies: deque[tuple[int, int]] = deque(maxlen=_LATENCIES)
         self._robot_clock = ingest.clock
+        self._ingest = ingest
         self._aligner = self._new_aligner()
         self._failed = 0  # batches that were not aligned
         self._reported_at = 0.0
@@ -72,7 +83,7 @@ class SynchronizerNode(Node):
 
     def _new_aligner(self) -> Aligner:
         return Aligner(
-            self._streams, self._profile.frame_clock, self._profile.deadline_ns, self._publish,
+            self._streams, self._profile.frame_clock, self._profile.deadline_ns, self._take,
             decoders=self._decoders,
         )  # fmt: skip
 
@@ -80,35 +91,60 @@ class SynchronizerNode(Node):
 
     def _on_batch(self, batch: Batch) -> None:
         try:
-            if batch.shift_ns:  # the clock was set: drop the samples from before
-                self._aligner = self._new_aligner()
-                self._events_reported = {}
-            self._aligner.set_restamp(self._robot_clock.restamp())
-            self._push(batch.samples)
-            self._aligner.advance(batch.until_ns)
+            if batch.shift_ns:
+                self._begin_anew()
+            self._collect(batch.samples)
+            held_ns = 0 if batch.hurry or self._others_listen() else _HELD_NS
+            if batch.until_ns >= self._aligned_ns + held_ns:
+                self._aligner.set_restamp(self._robot_clock.restamp())
+                self._align(batch.until_ns)
+            self._publish(batch.until_ns - held_ns)
+            self._until_ns = batch.until_ns
             self._report(batch.until_ns)
         except Exception:  # can be aligned again from the bag; the recording must go on
             self._failed += 1
+            self._fresh = {}
             NodeLog(self).seldom_failure(
                 "a batch was not aligned; robot-recorder align can do it later"
             )
 
-    def _push(self, samples: list[Sample]) -> None:
-        parts: dict[Channel, tuple[list[int], list[int], list[bytes]]] = {}
-        for channel, data, receive_ns, send_ns, *_ in samples:
-            if channel in self._channels:
-                part = parts.get(channel)
-                if part is None:
-                    part = parts[channel] = [], [], []
-                part[0].append(receive_ns)
-                part[1].append(send_ns)
-                part[2].append(data)
-        for channel, (receives, sends, payloads) in parts.items():
+    def _begin_anew(self) -> None:
+        """Publish what was complete before the clock was set, and drop the other samples from before."""
+        try:
+            self._align(self._until_ns)
+            self._publish(_EVER_NS)
+        finally:
+            self._aligner = self._new_aligner()
+            self._events_reported = {}
+            self._fresh, self._aligned_ns = {}, 0
+            self._ready.clear()
+
+    def _others_listen(self) -> bool:
+        """Tell whether anybody but this process's recorder subscribes to the frames."""
+        own = self._ingest.reads(self._frames.topic_name)
+        return self._frames.get_subscription_count() > own
+
+    def _collect(self, samples: list[Sample]) -> None:
+        fresh, aligned = self._fresh, self._channels
+        for sample in samples:
+            channel = sample[0]
+            if channel in fresh:
+                fresh[channel].append(sample)
+            elif channel in aligned:
+                fresh[channel] = [sample]
+
+    def _align(self, until_ns: int) -> None:
+        """Give the collected samples to the aligner, which calls back with frames."""
+        fresh, self._fresh, self._aligned_ns = self._fresh, {}, until_ns
+        for channel, samples in fresh.items():
+            payloads, receives, sends = columns(samples)
             for index, reader in self._channels[channel]:
                 stamps = LazyStamps(reader, payloads, sends, receives)
                 self._aligner.push(index, stamps, receives, payloads)
+        self._aligner.advance(until_ns)
 
-    def _publish(self, frames: Frames) -> None:
+    def _take(self, frames: Frames) -> None:
+        """Take frames from the aligner."""
         names = self._aligner.value_names
         if names != self._layout_names:
             self._layout_names = names
@@ -118,7 +154,12 @@ class SynchronizerNode(Node):
                     names,
                 )
             )  # fmt: skip
-        for frame, due_ns in zip(frames, frames.due.tolist()):
+        self._ready.extend(zip(frames.due.tolist(), frames))
+
+    def _publish(self, until_ns: int) -> None:
+        """Publish the frames that were complete at a time."""
+        while self._ready and self._ready[0][0] <= until_ns:
+            due_ns, frame = self._ready.popleft()
             self._frames.publish(encode_frame(frame, self._names))
             now_ns = self._robot_clock.now_ns()
             self._latencies.append((now_ns - frame.tick_ns, now_ns - due_ns))

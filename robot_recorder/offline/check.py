@@ -10,6 +10,8 @@ from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.configuration.tasks import Task, TaskRegistry, parse_tasks
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.episodes.facts import incompleteness
+from robot_recorder.messages.encoded import recorded_profile
+from robot_recorder.messages.image_messages import RAW
 from robot_recorder.model.errors import BagError, ConfigError, RecorderError
 from robot_recorder.model.streams import NS_PER_S, RobotProfile
 from robot_recorder.offline.align import align_episode
@@ -17,8 +19,8 @@ from robot_recorder.offline.guess import is_about
 from robot_recorder.offline.plan import Plan, make_plan
 from robot_recorder.offline.structure import recording_problems, structure_of
 from robot_recorder.quality.audit import EpisodeAudit
-from robot_recorder.quality.checks.camera_watch import Tell, TellVideo
 from robot_recorder.quality.checks.cameras import VideoPackets
+from robot_recorder.quality.checks.looker import Tell, TellVideo
 from robot_recorder.quality.inspector import Inspector
 from robot_recorder.quality.pictures import look_at
 from robot_recorder.quality.verdict import UNCHECKED, QualityReport
@@ -187,7 +189,9 @@ def _whole_profile(plan: Plan) -> RobotProfile:
     """Return the plan's profile with the streams that are missing from the bag."""
     if not plan.absent:
         return plan.profile
-    return parse_profile(plan.profile.text, "the episode's profile")
+    whole = parse_profile(plan.profile.text, "the episode's profile")
+    as_sent = [s.name for s in plan.profile.streams if s.type == RAW]
+    return recorded_profile(whole, as_sent)
 
 
 def _task(episode: Episode, tasks: TaskRegistry | None) -> tuple[Task | None, str]:

@@ -17,6 +17,7 @@ from robot_recorder.clocks.source_clock import ClockSetting, Restamp
 from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.messages.decoders import Decoded
+from robot_recorder.messages.encoded import recorded_profile
 from robot_recorder.messages.kinds import has_header
 from robot_recorder.messages.stamps import StampReader
 from robot_recorder.model.arrays import Int64s
@@ -171,8 +172,10 @@ def make_plan(
     recorded, guess = episode.facts.get("profile_yaml", ""), None
     if profile is None:
         profile, guess = _own_profile(episode, definitions)
-    exact = _exact(profile, set(definitions), episode.facts.get("namespace"))
-    topics = _resolve(profile, set(definitions), exact, "namespace" not in episode.facts)
+    namespace, anywhere = episode.facts.get("namespace"), "namespace" not in episode.facts
+    profile = _as_recorded(profile, set(definitions), namespace, anywhere)
+    exact = _exact(profile, set(definitions), namespace)
+    topics = _resolve(profile, set(definitions), exact, anywhere)
     there = set(topics)
     same = bool(recorded) and profile.text == recorded
     if same:
@@ -196,6 +199,25 @@ def make_plan(
         tuple(s.topic for s in profile.streams if s.name not in there),
         guess.left_out if guess else {}, unread, known, _stamp_span(episode, definitions), unseeded,
     )  # fmt: skip
+
+
+def _as_recorded(
+    profile: RobotProfile, there: set[str], namespace: str | None, anywhere: bool
+) -> RobotProfile:
+    """Return a profile whose encoded streams are as a bag has them: encoded, or as they were sent.
+
+    Args:
+        profile: as it was read.
+        there: topics of the bag.
+        namespace: the robot's; None: unknown.
+        anywhere: whether streams may be in another namespace.
+    """
+    encoded = tuple(s for s in profile.streams if s.encode is not None)
+    if not encoded:
+        return profile
+    raw = replace(profile, streams=encoded)
+    as_sent = _resolve(raw, there, _exact(raw, there, namespace), anywhere)
+    return recorded_profile(profile, raw=as_sent.keys())
 
 
 def _own_profile(

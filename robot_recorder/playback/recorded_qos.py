@@ -10,14 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from robot_recorder.bags.metadata import parse_qos
-from robot_recorder.model.qos import INFINITE_NS, OfferedQos
+from robot_recorder.model.qos import INFINITE_NS, POLICY_NAMES, OfferedQos
 from robot_recorder.model.streams import NS_PER_S
-
-# Up to metadata version 8, policies are indices into these lists (rmw/types.h).
-_HISTORIES = ("system_default", "keep_last", "keep_all", "unknown")
-_RELIABILITIES = ("system_default", "reliable", "best_effort", "unknown")
-_DURABILITIES = ("system_default", "transient_local", "volatile", "unknown")
-_LIVELINESSES = ("system_default", "automatic", "manual_by_node", "manual_by_topic", "unknown")
 
 # Offers from weak to strong: a subscriber that matches a weak one also matches a stronger one.
 _STRENGTH = {
@@ -63,27 +57,28 @@ def _strongest(policy: str, values: Iterable[str]) -> str:
 
 
 def _offer(given: dict[str, Any]) -> OfferedQos:
-    default, history = OfferedQos(), _name(given.get("history"), _HISTORIES, "unknown")
+    default, history = OfferedQos(), _name("history", given, "unknown")
     depth = given.get("depth")
     # The system's default at that time is unknown, so assume the default of ROS 2.
     return OfferedQos(
-        reliability=_known("reliability", given, _RELIABILITIES, default.reliability),
-        durability=_known("durability", given, _DURABILITIES, default.durability),
+        reliability=_known("reliability", given, default.reliability),
+        durability=_known("durability", given, default.durability),
         history=history,
         depth=depth if history == "keep_last" and isinstance(depth, int) else 0,
         deadline_ns=_duration_ns(given.get("deadline")),
         lifespan_ns=_duration_ns(given.get("lifespan")),
-        liveliness=_known("liveliness", given, _LIVELINESSES, default.liveliness),
+        liveliness=_known("liveliness", given, default.liveliness),
         liveliness_lease_ns=_duration_ns(given.get("liveliness_lease_duration")),
     )
 
 
-def _known(policy: str, given: dict[str, Any], names: Sequence[str], default: str) -> str:
-    name = _name(given.get(policy), names, default)
+def _known(policy: str, given: dict[str, Any], default: str) -> str:
+    name = _name(policy, given, default)
     return name if name in _STRENGTH[policy] else default
 
 
-def _name(value: Any, names: Sequence[str], default: str) -> str:
+def _name(policy: str, given: dict[str, Any], default: str) -> str:
+    value, names = given.get(policy), POLICY_NAMES[policy]
     if isinstance(value, int) and 0 <= value < len(names):
         return names[value]
     return value if isinstance(value, str) else default

@@ -31,8 +31,9 @@ from robot_recorder.model.quality_settings import (
 )
 from robot_recorder.model.streams import NS_PER_S, RobotProfile, Role, StreamConfig
 from robot_recorder.model.text import plural
-from robot_recorder.quality.checks.camera_watch import CameraWatch, Looker, NullLooker
+from robot_recorder.quality.checks.camera_watch import CameraWatch
 from robot_recorder.quality.checks.check import Check, EpisodeSummary, Limits, ValueCheck
+from robot_recorder.quality.checks.looker import Looker, NullLooker
 from robot_recorder.quality.checks.motion import STEP_NS
 from robot_recorder.quality.checks.number_watch import NumberWatch
 from robot_recorder.quality.checks.registry import (

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor, CancelledError, Future
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from robot_recorder.quality.checks.camera_watch import Tell, TellVideo
-from robot_recorder.quality.checks.cameras import VideoPackets
-from robot_recorder.quality.pictures import look_at
-from robot_recorder.quality.video_watch import follow_video, leave_video
+from robot_recorder.quality.checks.looker import Tell, TellVideo
+
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
+
+    from robot_recorder.quality.checks.cameras import VideoPackets
 
 _MOST_WAITING = 16  # pictures; when more wait, the machine is too busy for them
 _MOST_BYTES = 32_000_000  # of video that waits: 30 s of a megabyte a second
@@ -45,6 +45,7 @@ class PictureWorker:
         self._lock = threading.Lock()
         self._settled = threading.Condition(self._lock)
         self._pool: ProcessPoolExecutor | None = None
+        self._ending: list[threading.Thread] = []  # managers of processes that were killed
         self._waiting = self._pictures = self._bytes = 0  # jobs; of them, pictures; bytes of video
         self._progress = 0.0  # monotonic clock: when a picture was last started or finished
         self.problem = ""
@@ -62,6 +63,8 @@ class PictureWorker:
             message: the whole message, CDR.
             tell: called with the figures from another thread; never called for a dropped picture.
         """
+        from robot_recorder.quality.pictures import look_at
+
         if self._is_stuck() or self._pictures < _MOST_WAITING:
             self._submit(_Job(1, 0), tell, look_at, type_name, time_ns, message)
 
@@ -72,12 +75,16 @@ class PictureWorker:
             packets: the packets.
             tell: called with what was found from another thread; never called for dropped packets.
         """
+        from robot_recorder.quality.video_watch import follow_video
+
         job = _Job(0, sum(map(len, packets.messages)))
         if self._is_stuck() or self._bytes + job.bytes <= _MOST_BYTES:
             self._submit(job, tell, follow_video, packets)
 
     def leave(self, video: int) -> None:
         """Forget a video, unless the process that followed it has ended."""
+        from robot_recorder.quality.video_watch import leave_video
+
         if self._pool is not None:
             self._submit(_Job(0, 0), lambda _: None, leave_video, video)
 
@@ -104,7 +111,7 @@ class PictureWorker:
         try:
             pool = self._running()
             future = pool.submit(work, *arguments)
-        except BrokenProcessPool:
+        except BrokenExecutor:
             self._give_up(_DIED, pool)
             self._done(job)
             return
@@ -123,7 +130,7 @@ class PictureWorker:
     ) -> None:
         try:
             tell(done.result())
-        except BrokenProcessPool:
+        except BrokenExecutor:
             self._give_up(_DIED, pool)
         except (Exception, CancelledError) as error:
             self._say(f"a picture could not be checked: {type(error).__name__}: {error}")
@@ -139,6 +146,9 @@ class PictureWorker:
             self._settled.notify_all()
 
     def _running(self) -> ProcessPoolExecutor:
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+
         with self._lock:
             if self._pool is None:
                 # spawn, because threads of the middleware do not survive a fork
@@ -174,23 +184,27 @@ class PictureWorker:
 
     def close(self) -> None:
         """Kill the process, even if it is busy; the next picture starts another."""
-        manager = self._end()
-        if manager is not None:
+        self._end()
+        with self._lock:
+            managers, self._ending = self._ending, []
+        for manager in managers:
             # Otherwise it may close the pool's pipe just when Python, on exit, writes to it.
             manager.join(_PATIENCE_S)
 
-    def _end(self) -> threading.Thread | None:
-        """Kill the process and return the thread that manages it; that thread may be the caller."""
+    def _end(self) -> None:
+        """Kill the process; the thread that manages it, which may be the caller, ends later."""
         with self._lock:
             pool, self._pool = self._pool, None
-        if pool is None:
-            return None
+            self._ending = [thread for thread in self._ending if thread.is_alive()]
+            if pool is None:
+                return
+            manager: threading.Thread | None = pool._executor_manager_thread  # type: ignore[assignment]
+            if manager is not None:
+                self._ending.append(manager)
         processes = list((pool._processes or {}).values())
-        manager: threading.Thread | None = pool._executor_manager_thread  # type: ignore[assignment]
         pool.shutdown(wait=False, cancel_futures=True)
         for process in processes:
             process.kill()
-        return manager
 
 
 def _stand_back() -> None:
@@ -205,7 +219,9 @@ def _end_with_parent() -> None:
 
     Otherwise it would hold the recorder's terminal open.
     """
-    parent = multiprocessing.parent_process()
+    from multiprocessing import parent_process
+
+    parent = parent_process()
     if parent is not None:
         parent.join()
         os._exit(0)

@@ -23,6 +23,7 @@ _BUCKET_NS = NS_PER_S // 10
 _JUDGED = ("rate", "clock_future", "clock_delay")
 _BY_CHECK = (StreamHealth.OK, StreamHealth.SLOW, StreamHealth.CLOCK)
 _BUCKETS = WINDOW_NS // _BUCKET_NS
+ARRIVES = (StreamHealth.OK, StreamHealth.SLOW)  # of a stream whose messages can be judged further
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class HealthMonitor:
         self.stamp = stamp
         self.config = config
         self.channel = channel
-        self.topic = channel.topic
+        self.topic = self.recorded_topic = channel.topic  # differ if its pictures are encoded
         self.received = 0
         self._profile = profile
         settings = [profile.quality, config.quality]

@@ -15,7 +15,7 @@ from robot_recorder.alignment.frames import Frame
 from robot_recorder.clocks.source_clock import Restamp
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.model.streams import NS_PER_S, RobotProfile
-from robot_recorder.model.topics import Channel, Sample
+from robot_recorder.model.topics import Channel, Sample, columns
 from robot_recorder.quality.audit import AuditedStream, EpisodeAudit, Lost
 from robot_recorder.quality.inspector import Inspector
 from robot_recorder.quality.verdict import QualityReport
@@ -35,9 +35,7 @@ class _Waiting:
 
     streams: list[LiveStream] = field(default_factory=list)
     at_once: int = _LEAST_AT_ONCE
-    receives: list[int] = field(default_factory=list)
-    sends: list[int] = field(default_factory=list)
-    messages: list[bytes] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
 
 
 class _OwnMessages:
@@ -147,16 +145,16 @@ class LiveAudit:
         """Take samples in order of receipt."""
         waiting = self._waiting
         receive_ns = self._looked_ns
-        for channel, data, receive_ns, send_ns, *_ in samples:
-            stream = waiting.get(channel)
+        for sample in samples:
+            stream = waiting.get(sample[0])
             if stream is not None:
-                stream.receives.append(receive_ns)
-                stream.sends.append(send_ns)
-                stream.messages.append(data)
-                if len(stream.messages) >= stream.at_once:
-                    self._count(stream)
+                stream.samples.append(sample)
             else:
-                self._own.add(channel, data, receive_ns)
+                self._own.add(*sample[:3])
+            receive_ns = sample[2]
+        for stream in waiting.values():
+            if len(stream.samples) >= stream.at_once:
+                self._count(stream)
         if receive_ns >= self._looked_ns + _WAIT_NS:
             self._look(receive_ns)
 
@@ -164,14 +162,14 @@ class LiveAudit:
         """Count all waiting samples."""
         self._looked_ns = now_ns
         for waiting in self._waiting.values():
-            if waiting.messages:
+            if waiting.samples:
                 self._count(waiting)
         self._audit.advance(self._from_ns, now_ns)
 
     def _count(self, waiting: _Waiting) -> None:
-        receives, messages = np.array(waiting.receives, dtype=np.int64), waiting.messages
-        sends = waiting.sends
-        waiting.receives, waiting.sends, waiting.messages = [], [], []
+        samples, waiting.samples = waiting.samples, []
+        messages, received, sends = columns(samples)
+        receives = np.array(received, dtype=np.int64)
         waiting.at_once = max(
             min(_AT_ONCE, _BYTES_AT_ONCE // (len(messages[0]) + 1)), _LEAST_AT_ONCE
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from robot_recorder.encoding.encoders import EncodedStream
 from robot_recorder.messages.decoders import Decoded
 from robot_recorder.messages.stamps import StampReader
 from robot_recorder.model.streams import StreamConfig
@@ -22,6 +23,8 @@ class LiveStream:
         decode: decodes its messages, if that takes the definition of their type; None: it does
             not, or it has no values.
         no_values: why its messages have no values, although they could; empty: they have.
+        encoded: what its messages are encoded from; channel and config are those of the encoded
+            ones. None: they are recorded as they arrive.
     """
 
     channel: Channel
@@ -29,6 +32,14 @@ class LiveStream:
     reader: StampReader
     decode: Callable[[bytes], Decoded] | None = None
     no_values: str = ""
+    encoded: EncodedStream | None = None
+
+    @property
+    def received(self) -> tuple[Channel, StreamConfig]:
+        """Return channel and entry in the profile as its messages arrive."""
+        if self.encoded is None:
+            return self.channel, self.config
+        return self.encoded.source, self.encoded.config
 
 
 def decoders_by_name(

@@ -10,10 +10,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from robot_recorder.bags.writer import BagWriter
 from robot_recorder.clocks.robot_clock import RobotClock
 from robot_recorder.configuration.tasks import Task, TaskRegistry
+from robot_recorder.configuration.version import software_version
+from robot_recorder.encoding.encoders import Encoders
 from robot_recorder.episodes.episode import episode_id
 from robot_recorder.episodes.labelling import LabelledEpisode, decide, label_finished
 from robot_recorder.episodes.locks import Claim
@@ -23,10 +26,9 @@ from robot_recorder.model.answers import Answer
 from robot_recorder.model.errors import BagError, ConfigError
 from robot_recorder.model.ids import PARTIAL
 from robot_recorder.model.labels import LabelEvent, LabelKind
-from robot_recorder.model.streams import NS_PER_S, RobotProfile
+from robot_recorder.model.streams import NS_PER_S, RobotProfile, StreamHealth
 from robot_recorder.model.topics import Batch
-from robot_recorder.quality.checks.camera_watch import Looker, NullLooker
-from robot_recorder.quality.inspector import Inspector, NullInspector
+from robot_recorder.quality.checks.looker import Looker, NullLooker
 from robot_recorder.recorder.disk_space import (
     DiskLimits,
     episodes_left,
@@ -35,14 +37,18 @@ from robot_recorder.recorder.disk_space import (
     running_out,
     shortage,
 )
-from robot_recorder.recorder.health import HealthMonitor, HealthReport
-from robot_recorder.recorder.live_audit import LiveAudit
+from robot_recorder.recorder.health import ARRIVES, HealthMonitor, HealthReport
 from robot_recorder.recorder.live_stream import decoders_by_name
-from robot_recorder.recorder.recording import EpisodeStart, OwnChannels, Recording, StopReason
+from robot_recorder.recorder.own_channels import OwnChannels
 from robot_recorder.recorder.ring import Ring
+from robot_recorder.recorder.shared_memory import SharedMemoryWatch
 from robot_recorder.recorder.start_gate import judge_start
+from robot_recorder.recorder.stop_reason import StopReason
 from robot_recorder.recorder.stream_watch import StreamWatch
-from robot_recorder.recorder.sure_failures import foresee
+
+if TYPE_CHECKING:  # only episodes need them; see ``Recorder.prepare``
+    from robot_recorder.quality.inspector import Inspector
+    from robot_recorder.recorder.recording import Recording
 
 _MOST_FINALISING = 3  # each has its own queue in memory
 
@@ -78,17 +84,19 @@ class Settings:
         tasks: the task registry.
         looker: inspects pictures.
         trash: limits of the trash.
+        dds_profile: DDS profile for large messages, named where the shared memory is too small.
     """
 
     new_writer: Callable[[], BagWriter]
     pre_roll_s: float = 2.0
-    max_ring_bytes: int = 256_000_000
-    max_queue_bytes: int = 256_000_000
+    max_ring_bytes: int = 512_000_000
+    max_queue_bytes: int = 512_000_000
     disk: DiskLimits = field(default_factory=DiskLimits)
     check: bool = True
     tasks: TaskRegistry = field(default_factory=lambda: TaskRegistry({}))
     looker: Looker = field(default_factory=NullLooker)
     trash: TrashLimits = field(default_factory=TrashLimits)
+    dds_profile: str = ""
 
 
 class Recorder:
@@ -107,17 +115,19 @@ class Recorder:
         clock: RobotClock,
         own: OwnChannels,
         namespace: str = "/",
+        encoders: Encoders | None = None,
     ) -> None:
         """Create the recorder; nothing is recorded yet.
 
         Args:
             robot: name of the robot, part of every episode id.
-            profile: its profile.
+            profile: its profile, with the streams as they are in bags.
             store: where episodes are kept.
             settings: how to record.
             clock: clock of the receive times in the batches.
             own: channels of the recorder's own messages.
             namespace: namespace of the profile's relative topics.
+            encoders: encode raw pictures before they are recorded; None: there are none to encode.
         """
         self.robot = robot
         self.namespace = namespace
@@ -129,7 +139,8 @@ class Recorder:
             None  # the running episode, or the one before if none is running
         )
         self.finalised = 0
-        self.streams = StreamWatch(profile, clock)
+        self.encoders = encoders or Encoders(())
+        self.streams = StreamWatch(profile, clock, self.encoders.sources)
         # At least 1 s: the data rate is measured over it, and it bridges the opening of a bag.
         span_s = max(settings.pre_roll_s, 1.0)
         self.ring = Ring(round(span_s * NS_PER_S), settings.max_ring_bytes)
@@ -140,23 +151,40 @@ class Recorder:
         self._finalising: list[Recording] = []  # stopped, not on disk yet
         self._starting_ns = 0  # the ring keeps all samples since then
         self._sizes: deque[int] = deque(maxlen=20)  # of the last episodes, bytes
+        self._shared_memory = SharedMemoryWatch(settings.dds_profile)
         self._free = (0.0, 0)  # time of the last look at the disk (s), free bytes
         self.claim: Claim | None = None  # None: a second recorder of this robot is allowed
+
+    def prepare(self) -> None:
+        """Import what only episodes need, so that the first one starts like all others; any thread may.
+
+        The services that answer and the streams that are heard do not wait for it.
+        """
+        import robot_recorder.quality.inspector
+        import robot_recorder.recorder.recording
+        import robot_recorder.recorder.sure_failures  # noqa: F401
+
+        self.settings.new_writer()  # imports it
+        software_version()  # is looked for among all installed packages, once
 
     # -- samples
 
     def on_batch(self, batch: Batch) -> None:
         """Take samples in order of receipt."""
-        with self._lock:
+        with self._lock:  # whoever waited for an encoded picture finds it in the recordings
+            received, batch = batch.samples, self.encoders.exchange(batch)
             if batch.shift_ns:
                 self.ring.shift(batch.shift_ns)
                 self.streams.shift(batch.shift_ns)
             for recording in self._fed:
                 recording.offer(batch)
-            if not batch.samples:
-                return
-            self.ring.push(batch, self._starting_ns)
-            self.streams.add(batch.samples)
+            if batch.samples:
+                self.ring.push(batch, self._starting_ns)
+            else:
+                self.ring.note(batch.dropouts)
+            if received:
+                self.streams.add(received)
+            self.streams.keep_encoded(batch.samples)
 
     # -- state
 
@@ -175,7 +203,14 @@ class Recorder:
     def health(self, now_ns: int) -> list[tuple[HealthMonitor, HealthReport]]:
         """Return the state of every stream, in the order of the profile."""
         with self._lock:
-            return self.streams.health(now_ns)
+            found = self.streams.health(now_ns)
+        problems = self.encoders.problems()
+        return [
+            (monitor, replace(report, health=StreamHealth.NOT_ENCODED, remedy=problem))
+            if (problem := problems.get(monitor.config.name)) and report.health in ARRIVES
+            else (monitor, report)
+            for monitor, report in found
+        ]
 
     def duration_s(self) -> float:
         """Return the duration of the running or last episode by the monotonic clock, s."""
@@ -230,7 +265,26 @@ class Recorder:
         """Return problems to solve soon, each with what to do."""
         rival = self.claim.problem() if self.claim is not None else ""
         excess = self.store.trash.excess(self.settings.trash)
-        return list(filter(None, [rival, excess, *self.streams.lacking]))
+        shared = self._shared_memory
+        small = self._look_at_shared_memory() if shared.due() else shared.sentences
+        forgotten = self.ring.shortage(self.settings.pre_roll_s)
+        mine = [rival, excess, *self.streams.lacking, *small, forgotten]
+        return list(filter(None, [*mine, *self.encoders.warnings()]))
+
+    def uncounted(self, now_ns: int) -> list[str]:
+        """Return the streams whose losses on the way are unknown, because messages have no numbers."""
+        return [
+            monitor.config.name
+            for monitor, report in self.health(now_ns)
+            if report.health in ARRIVES and not monitor.channel.numbered
+        ]
+
+    def _look_at_shared_memory(self) -> list[str]:
+        """Return whose shared memory is too small for what it sends."""
+        with self._lock:
+            received = self.streams.received()
+            recent = [*self.ring.newest(NS_PER_S), *self.encoders.newest()]
+        return self._shared_memory.look(received, recent)
 
     # -- commands
 
@@ -290,7 +344,8 @@ class Recorder:
         disk = self.free_bytes(), self.bytes_per_s, waiting + self._waiting_bytes(), limits, root
         if reached := reserve_reached(*disk):
             return Answer(False, f"not started: {reached}")
-        answer = judge_start(reports, shortage(*disk), force, self._foreseen(task, now_ns))
+        foreseen, small = self._foreseen(task, now_ns), self._look_at_shared_memory()
+        answer = judge_start(reports, shortage(*disk), force, foreseen, small)
         if not answer.ok:
             return answer
         return replace(answer, reason="; ".join(filter(None, [answer.reason, *self.warnings()])))
@@ -303,6 +358,8 @@ class Recorder:
             streams = list(self.streams.streams)
             samples = self.ring.since(now_ns - NS_PER_S).samples
         try:
+            from robot_recorder.recorder.sure_failures import foresee
+
             known = self.settings.tasks.tasks.get(task)
             results = foresee(self._profile, known, streams, samples)
         except Exception:  # a failed forecast must not prevent a recording
@@ -311,6 +368,9 @@ class Recorder:
         return [f"{result.stream} {result.sentence}" for result in results]
 
     def _open(self, assignment: Assignment, now_ns: int, from_ns: int, forced: bool) -> None:
+        from robot_recorder.recorder.live_audit import LiveAudit
+        from robot_recorder.recorder.recording import EpisodeStart, Recording
+
         partial = self.store.new_partial(episode_id(self.robot, assignment.task, now_ns))
         id, by = partial.with_suffix("").name, assignment.operator_name
         task = self.settings.tasks.tasks.get(assignment.task)
@@ -323,6 +383,7 @@ class Recorder:
                 "profile": self._profile.robot,
                 "profile_yaml": self._profile.text,
                 **({"task_yaml": task.text} if task else {}),
+                **self.encoders.note(),
             },
         )  # fmt: skip
         clock, followed = self.clock, self.clock.followed
@@ -341,6 +402,8 @@ class Recorder:
             self.running = self.last = recording
 
     def _inspector(self, task: Task | None) -> Inspector | None:
+        from robot_recorder.quality.inspector import Inspector, NullInspector
+
         try:
             if not self.settings.check:
                 return None
@@ -387,6 +450,10 @@ class Recorder:
             The answer; its value is the episode's directory.
         """
         delivered = flush()
+        delivered = self.encoders.flush() and delivered
+        recording.add_facts(self.encoders.note())  # a process that died may use another encoder
+        with self._lock:
+            recording.closing = True
 
         def detach() -> None:
             with self._lock:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from robot_recorder.bags.writer import BagWriter
 from robot_recorder.clocks.robot_clock import ClockStep
 from robot_recorder.configuration.version import software_version
 from robot_recorder.episodes.facts import (
+    encoded_topics,
     incompleteness,
     label_facts,
     lost_of,
@@ -28,49 +29,21 @@ from robot_recorder.episodes.label_rules import Span
 from robot_recorder.episodes.labelling import LabelledEpisode
 from robot_recorder.episodes.recovery import RecordingLock, recover
 from robot_recorder.episodes.store import EpisodeStore, Note
+from robot_recorder.messages.cdr import HEAD, header_stamp_ns
 from robot_recorder.model.answers import Answer
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.labels import LabelEvent, Labels, appended, fold
 from robot_recorder.model.losses import Dropout, LossLedger, Place
 from robot_recorder.model.streams import NS_PER_S
-from robot_recorder.model.topics import Batch, Channel, Sample
+from robot_recorder.model.topics import Batch, Sample
 from robot_recorder.quality.verdict import UNCHECKED, unchecked
 from robot_recorder.recorder.limping import Limping
 from robot_recorder.recorder.live_audit import LiveAudit
+from robot_recorder.recorder.own_channels import OwnChannels
+from robot_recorder.recorder.stop_reason import StopReason
 from robot_recorder.recorder.write_behind import EpisodeWriter
 
-
-class StopReason(str, Enum):
-    """Why an episode ended."""
-
-    REQUEST = "request"
-    MAX_LENGTH = "max_length"
-    DISK_FULL = "disk_full"
-    WRITE_ERROR = "write_error"
-    SHUTDOWN = "shutdown"
-
-
-@dataclass(frozen=True)
-class OwnChannels:
-    """Channels and encoders of the messages that the recorder itself writes into every bag.
-
-    Attributes:
-        labels: channel of the labels.
-        frames: channel of the aligned frames.
-        dropouts: channel of the losses.
-        task: channel of the task, written once at the start.
-        encode_label: encodes a label.
-        encode_dropout: encodes a loss.
-        encode_task: encodes the task of a task label.
-    """
-
-    labels: Channel
-    frames: Channel
-    dropouts: Channel
-    task: Channel
-    encode_label: Callable[[LabelEvent], bytes]
-    encode_dropout: Callable[[Dropout], bytes]
-    encode_task: Callable[[LabelEvent], bytes]
+_LATEST_NS = 2 * NS_PER_S  # that frames arrive after their tick
 
 
 @dataclass
@@ -123,6 +96,7 @@ class Recording:
         self.started_at = begin.started_at
         self.stop_ns = 0
         self.stopped_at = 0
+        self.closing = False  # whether frames that arrive after the stop are too late
         self.stop_reason = StopReason.REQUEST
         self.events = [begin.label]
         self.losses = LossLedger()
@@ -138,9 +112,11 @@ class Recording:
         self._begin = begin
         self._store = store
         self._own = own
+        self._encoded = encoded_topics(begin.facts)
         self._channels = audit.channels  # losses are also counted on topics without messages
         self._audit: LiveAudit | None = audit
         self._certificate: Certificate | None = None
+        self._settled_ns = begin.from_ns + _LATEST_NS
         self._last_ns = begin.from_ns
         self._noted = (0, 0)
         self._labels_to_write: list[LabelEvent] = []
@@ -193,10 +169,9 @@ class Recording:
         """
         samples = batch.samples
         if samples and (
-            samples[0].receive_ns < self.from_ns
+            samples[0].receive_ns < self._settled_ns
             or (self.stop_ns and samples[-1].receive_ns > self.stop_ns)
         ):
-            end_ns = self.stop_ns or samples[-1].receive_ns
             # Latched messages that arrived while the latched ones were collected.
             samples = [
                 s._replace(receive_ns=self.from_ns)
@@ -204,7 +179,7 @@ class Recording:
                 else s
                 for s in samples
             ]
-            samples = [s for s in samples if self.from_ns <= s.receive_ns <= end_ns]
+            samples = list(filter(self._has, samples))
             batch = replace(batch, samples=samples)
         for loss in batch.dropouts:
             # Losses around the start or the stop may belong to the episode: count them.
@@ -212,6 +187,17 @@ class Recording:
                 self.losses.add(loss)
         if samples:
             self._writer.offer(batch, free)
+
+    def _has(self, sample: Sample) -> bool:
+        """Tell whether a sample belongs to the episode: a frame by its tick, all others by their receipt.
+
+        The synchronizer waits for late samples, and holds frames that nobody waits for.
+        """
+        at_ns, stop_ns = sample.receive_ns, self.stop_ns
+        in_time = not (self.closing and at_ns > stop_ns)
+        if in_time and sample.channel is self._own.frames and len(sample.data) >= HEAD:
+            at_ns = header_stamp_ns(sample.data)
+        return self.from_ns <= at_ns and (not stop_ns or at_ns <= stop_ns)
 
     def add_event(self, decide: Callable[[LabelledEpisode], LabelEvent]) -> bool:
         """Append a label and write it to disk; return False if the episode is finalised already.
@@ -330,7 +316,8 @@ class Recording:
         try:
             return folder_bytes(self.path)
         except OSError:
-            files = [self.path / METADATA_FILE, self.path / f"{self.path.name}_0.mcap"]
+            data = (self.path / f"{self.path.name}_{number}.mcap" for number in itertools.count())
+            files = [self.path / METADATA_FILE, *itertools.takewhile(is_regular, data)]
             return sum(path.stat().st_size for path in files if is_regular(path))
 
     def _abort(self) -> Answer:
@@ -354,7 +341,8 @@ class Recording:
             lost = count - in_file.get(topic, 0) - self._counted_lost.get(topic, 0)
             if lost > 0:  # called again if the repair fails: count only once
                 now = self.stop_ns or self._last_ns
-                self.losses.add(Dropout(topic, Place.WRITER, lost, self._last_ns, now))
+                since = min(self._last_ns, now)
+                self.losses.add(Dropout(topic, Place.WRITER, lost, since, now))
                 self._counted_lost[topic] = self._counted_lost.get(topic, 0) + lost
         return {**self.facts(), "aborted": "true", "error": self.error}
 
@@ -420,6 +408,10 @@ class Recording:
 
     # -- metadata
 
+    def add_facts(self, facts: Mapping[str, str]) -> None:
+        """Add or change custom_data that is not known before the end."""
+        self._begin.facts.update(facts)
+
     def facts(self) -> dict[str, str]:
         """Return the current custom_data."""
         facts = {
@@ -448,7 +440,8 @@ class Recording:
         unknown = self.losses.unknown
         streams: dict[str, dict[str, Any]] = {}
         for topic in sorted({*numbered, *counts, *self.losses.topics}):
-            lost: dict[str, int | None] = {p.text: self.losses.count(topic, p) for p in Place}
+            places = [p for p in Place if p is not Place.ENCODER or topic in self._encoded]
+            lost: dict[str, int | None] = {p.text: self.losses.count(topic, p) for p in places}
             if not numbered.get(topic, True):
                 lost[Place.DDS.text] = None
             streams[topic] = {"written": counts.get(topic, 0), "lost": lost}

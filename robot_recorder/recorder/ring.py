@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import replace
 
 from robot_recorder.model.losses import Dropout, Place
@@ -32,6 +33,7 @@ class Ring:
         self._max_bytes = max_bytes
         self._batches: deque[Batch] = deque()
         self._evicted: deque[Batch] = deque(maxlen=_EVICTED_MOST)  # without data
+        self._noted: deque[Dropout] = deque(maxlen=_EVICTED_MOST)  # that came without samples
 
     def push(self, batch: Batch, held_ns: int = 0) -> None:
         """Add the newest batch and drop the oldest ones above the limits.
@@ -57,20 +59,30 @@ class Ring:
             emptied = [s._replace(data=b"") for s in out.samples]
             self._evicted.append(Batch(emptied, out.dropouts))
 
+    def note(self, dropouts: list[Dropout]) -> None:
+        """Add losses that were found without a sample coming."""
+        self._noted.extend(dropouts)
+
     def since(self, from_ns: int) -> Batch:
         """Return the samples received at or after a time, and the dropped ones as dropouts."""
         samples: list[Sample] = []
         dropouts: list[Dropout] = []
         for batch in self._batches:
             samples += _since(batch, from_ns)
-        for batch in (*self._evicted, *self._batches):
-            dropouts += [d for d in batch.dropouts if d.end_ns >= from_ns]
+        for found in (*(b.dropouts for b in (*self._evicted, *self._batches)), self._noted):
+            dropouts += [d for d in found if d.end_ns >= from_ns]
         gone: dict[str, list[int]] = {}
         for batch in self._evicted:
             for sample in _since(batch, from_ns):
                 gone.setdefault(sample.channel.topic, []).append(sample.receive_ns)
         dropouts += [Dropout(t, Place.RING, len(at), at[0], at[-1]) for t, at in gone.items()]
         return Batch(samples, dropouts)
+
+    def newest(self, span_ns: int) -> list[Sample]:
+        """Return the samples of the last ``span_ns`` that the ring has."""
+        if not self._batches:
+            return []
+        return self.since(self._batches[-1].samples[-1].receive_ns - span_ns).samples
 
     @property
     def bytes_per_s(self) -> float:
@@ -80,6 +92,17 @@ class Ring:
         span_ns = self._batches[-1].samples[-1].receive_ns - self._batches[0].samples[0].receive_ns
         return self.bytes * NS_PER_S / span_ns if span_ns > _SHORTEST_NS else 0.0
 
+    def shortage(self, pre_roll_s: float) -> str:
+        """Return that a pre-roll has more data than the ring may keep, and what to do; empty: it has not."""
+        rate = self.bytes_per_s
+        if rate * pre_roll_s <= self._max_bytes:
+            return ""
+        return (
+            f"the pre-roll of {pre_roll_s:g} s has {rate * pre_roll_s / 1e6:.0f} MB, of which "
+            f"{self._max_bytes / 1e6:.0f} MB are kept: raise max_ring_mb, or lower pre_roll_s to "
+            f"{int(10 * self._max_bytes / rate) / 10:g}"
+        )
+
     def shift(self, by_ns: int) -> None:
         """Shift all receive times after the robot clock was set by ``by_ns``."""
         for batches in (self._batches, self._evicted):
@@ -87,15 +110,19 @@ class Ring:
                 replace(
                     batch,
                     samples=[s._replace(receive_ns=s.receive_ns + by_ns) for s in batch.samples],
-                    dropouts=[
-                        replace(d, start_ns=d.start_ns + by_ns, end_ns=d.end_ns + by_ns)
-                        for d in batch.dropouts
-                    ],
+                    dropouts=_shifted(batch.dropouts, by_ns),
                 )
                 for batch in batches
             ]
             batches.clear()
             batches.extend(moved)
+        noted = _shifted(self._noted, by_ns)
+        self._noted.clear()
+        self._noted.extend(noted)
+
+
+def _shifted(dropouts: Iterable[Dropout], by_ns: int) -> list[Dropout]:
+    return [replace(d, start_ns=d.start_ns + by_ns, end_ns=d.end_ns + by_ns) for d in dropouts]
 
 
 def _since(batch: Batch, from_ns: int) -> list[Sample]:

@@ -16,6 +16,7 @@ _WORDS = {
     StreamHealth.UNHEARD: "published with an incompatible QoS",
     StreamHealth.CLOCK: "stamped by another clock",
     StreamHealth.STILL: "still",
+    StreamHealth.NOT_ENCODED: "not encoded",
 }
 
 
@@ -24,6 +25,7 @@ def judge_start(
     shortage: str,
     force: bool,
     foreseen: Iterable[str] = (),
+    causes: Iterable[str] = (),
 ) -> Answer:
     """Refuse a start if a required stream has a problem, the disk is short, or rejection is certain.
 
@@ -32,6 +34,7 @@ def judge_start(
         shortage: what the disk lacks; empty: nothing.
         force: allow the start, and return the problems as a warning.
         foreseen: sentences of checks that the last messages fail already.
+        causes: sentences that block nothing, but may be why something does; told in a refusal only.
     """
     blocking = [
         f"{config.name} is {_WORDS.get(report.health, 'too fast')} ({report.remedy})"
@@ -42,7 +45,8 @@ def judge_start(
     if shortage:
         blocking.append(shortage)
     if blocking and not force:
-        return Answer(False, "not started: " + "; ".join(blocking) + "; or start with force: true")
+        reasons = "; ".join([*blocking, *causes])
+        return Answer(False, f"not started: {reasons}; or start with force: true")
     return Answer(True, "; ".join(blocking), forced=bool(blocking))
 
 

@@ -7,21 +7,20 @@ from collections.abc import Iterator
 from dataclasses import replace
 from operator import itemgetter
 
+from robot_recorder.bags.latched import LatchedCache
 from robot_recorder.clocks.robot_clock import RobotClock
 from robot_recorder.messages.decoders import NO_VALUES
 from robot_recorder.messages.kinds import MAP_IT, lacks_values
 from robot_recorder.messages.stamps import StampReader
 from robot_recorder.model.streams import NS_PER_MS, RobotProfile, StreamHealth
 from robot_recorder.model.topics import Channel, Sample
-from robot_recorder.recorder.health import HealthMonitor, HealthReport
-from robot_recorder.recorder.latched import LatchedCache
+from robot_recorder.recorder.health import ARRIVES, HealthMonitor, HealthReport
 from robot_recorder.recorder.live_stream import LiveStream
 from robot_recorder.recorder.still_poses import StillPoses
 
 _channel = itemgetter(0)
 _PERIOD_NS = 50 * NS_PER_MS
 _MOST = 5000  # samples
-_ARRIVES = (StreamHealth.OK, StreamHealth.SLOW)
 
 
 class StreamWatch:
@@ -33,13 +32,17 @@ class StreamWatch:
         lacking: a sentence for each required stream that has no values although it could.
     """
 
-    def __init__(self, profile: RobotProfile, clock: RobotClock) -> None:
+    def __init__(
+        self, profile: RobotProfile, clock: RobotClock, raw: frozenset[Channel] = frozenset()
+    ) -> None:
         """Create it without streams.
 
         Args:
             profile: gives the limits of health.
             clock: clock of the samples' receive times.
+            raw: channels whose messages are recorded only as they are encoded.
         """
+        self._raw = raw
         self.streams: list[LiveStream] = []
         self._monitors: dict[Channel, list[tuple[HealthMonitor, StampReader]]] = {}
         self.latched = LatchedCache()
@@ -57,8 +60,10 @@ class StreamWatch:
         if lacks_values(stream.config, why):
             reason = why.removeprefix(NO_VALUES)
             self.lacking.append(f"stream '{stream.config.name}' has no values ({reason}): {MAP_IT}")
-        monitor = HealthMonitor(stream.config, stream.channel, self._profile, stream.reader.text)
-        self._monitors.setdefault(stream.channel, []).append((monitor, stream.reader))
+        channel, config = stream.received
+        monitor = HealthMonitor(config, channel, self._profile, stream.reader.text)
+        monitor.recorded_topic = stream.channel.topic
+        self._monitors.setdefault(channel, []).append((monitor, stream.reader))
         self._still.watch(stream)
 
     def add(self, samples: list[Sample]) -> None:
@@ -66,6 +71,14 @@ class StreamWatch:
         self._waiting += samples
         if len(self._waiting) > _MOST or self._looked_ns + _PERIOD_NS < samples[-1].receive_ns:
             self.look()
+
+    def keep_encoded(self, samples: list[Sample]) -> None:
+        """Keep latched messages among those that are recorded, if they were encoded."""
+        if any(channel.latched for channel in self._raw):
+            encoded = {s.channel for s in self.streams if s.encoded is not None}
+            for sample in samples:
+                if sample.channel in encoded and sample.channel.latched:
+                    self.latched.keep(sample)
 
     def look(self) -> None:
         """Process all samples added so far."""
@@ -79,10 +92,12 @@ class StreamWatch:
             self._still.see(newest[channel])
             for monitor, reader in self._monitors.get(channel, ()):
                 monitor.on_samples(count, newest[channel].receive_ns)
-                self._compare_stamp(monitor, reader, newest[channel])
+                # A latched message is as old as it likes: its stamp says nothing about the clock.
+                if not channel.latched or monitor.config.rate_hz is not None:
+                    self._compare_stamp(monitor, reader, newest[channel])
         if any(channel.latched for channel in counts):
             for sample in samples:
-                if sample.channel.latched:
+                if sample.channel.latched and sample.channel not in self._raw:
                     self.latched.keep(sample)
 
     def _compare_stamp(self, monitor: HealthMonitor, reader: StampReader, sample: Sample) -> None:
@@ -107,10 +122,15 @@ class StreamWatch:
         for monitor in self._every():
             report = monitor.report(now_ns)
             remedy = still.get(monitor.config.name, "")
-            if remedy and report.health in _ARRIVES:
+            if remedy and report.health in ARRIVES:
                 report = replace(report, health=StreamHealth.STILL, remedy=remedy)
             found.append((monitor, report))
         return found
+
+    def received(self) -> dict[Channel, int]:
+        """Return how many messages each monitored channel has received."""
+        self.look()
+        return {channel: part[0][0].received for channel, part in self._monitors.items()}
 
     def _every(self) -> Iterator[HealthMonitor]:
         yield from (monitor for part in self._monitors.values() for monitor, _ in part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import Counter, deque
@@ -19,6 +20,7 @@ from robot_recorder.model.topics import Batch, Channel, Sample
 SYNC_PERIOD_S = 0.5  # plus the longest measured flush well below the promised 1 s
 _DRAIN_PERIOD_S = 0.1  # waking once for many messages keeps writing cheap
 _DRAIN_MOST = 100  # batches between two looks at the clock
+_DRAIN_BYTES = 16_000_000  # as well; what is taken off the queue counts no more against its limit
 _GROW_BYTES = 4_000_000  # more than any writer buffers: if the file has not grown, it is gone
 _channel = itemgetter(0)
 
@@ -80,7 +82,6 @@ class EpisodeWriter:
         self._queue: deque[tuple[Batch, int]] = deque()
         self._written: Counter[Channel] = Counter()
         self._offered_bytes = self._taken_bytes = self._written_bytes = 0
-        self._files: list[Path] = []  # the data files, once known
         self._grown = (0, 0)  # size of the files and bytes written when they last grew
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="episode_writer", daemon=True)
@@ -185,11 +186,14 @@ class EpisodeWriter:
     def _drain(self) -> None:
         # Not until it is empty: on a slow disk it never is, and sync would never run.
         samples: list[Sample] = []
+        most = self._written_bytes + _DRAIN_BYTES
         for _ in range(min(len(self._queue), _DRAIN_MOST)):
             batch, cost = self._queue.popleft()
             self._taken_bytes += cost
             self._written_bytes += batch.bytes
             samples += batch.samples
+            if self._written_bytes > most:
+                break
         self._write(samples)
 
     def _write(self, samples: list[Sample]) -> None:
@@ -211,8 +215,8 @@ class EpisodeWriter:
 
     def _see_it_grow(self) -> None:
         try:
-            self._files = self._files or list(self.directory.glob("*.mcap"))
-            size = sum(p.stat().st_size for p in self._files)
+            with os.scandir(self.directory) as files:  # each time: a writer may begin new ones
+                size = sum(file.stat().st_size for file in files if file.name.endswith(".mcap"))
         except OSError as error:
             if error.errno in OUT_OF_FILES:
                 return

@@ -201,7 +201,9 @@ def _lost(by_place: dict[str, int | None] | None) -> str:
     """Return losses by place; a number that is not known is shown as unknown."""
     if by_place is None:
         return UNKNOWN
-    counts = {place.text: by_place.get(place.text) for place in Place}
+    # Only topics that are encoded can lose messages there.
+    places = [p for p in Place if p is not Place.ENCODER or p.text in by_place]
+    counts = {place.text: by_place.get(place.text) for place in places}
     if not any(counts.values()) and None not in counts.values():
         return "0"
     return ", ".join(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -23,11 +22,12 @@ from robot_recorder.rviz.shapes import (
     Key,
     Text,
 )
+from robot_recorder.rviz.text import drawable, lines_of
 
 _LETTER_M = 0.032
 _TITLE_M = 0.045
 _LINE = 1.5  # distance between lines, in letter heights
-_WIDTH = 56  # letters
+_MOST_LINES = 6  # of an instruction
 _NAMES = 4  # most streams in trouble that are named; the rest are counted
 _REMEMBER_S = 0.7  # a problem of a single frame stays readable this long
 
@@ -95,19 +95,23 @@ _VERDICTS = {
 def overlay_lines(now: Situation) -> list[Line]:
     """Return the lines from top to bottom; unknown facts are left out."""
     who = f" - {now.operator}" if now.operator and now.task else ""
-    lines = [Line(now.task + who, WHITE, _TITLE_M)] if now.task else []
-    lines += [Line(text, WHITE) for text in textwrap.wrap(now.instruction, _WIDTH)]
-    lines.append(Line(_when(now), _STATES.get(now.state, GREY)))
+    lines = _lines(now.task + who if now.task else "", WHITE, height=_TITLE_M)
+    lines += _lines(now.instruction, WHITE, _MOST_LINES)
+    lines += _lines(_when(now), _STATES.get(now.state, GREY))
     if now.at_s is not None or now.duration_s is not None:
-        lines.append(Line(outcome_text(now.outcome, now.cause), _OUTCOMES[now.outcome]))
+        lines += _lines(outcome_text(now.outcome, now.cause), _OUTCOMES[now.outcome])
     if now.verdict in _VERDICTS:
-        lines.append(Line(f"recording: {now.verdict.text}", _VERDICTS[now.verdict]))
+        lines += _lines(f"recording: {now.verdict.text}", _VERDICTS[now.verdict])
         if now.verdict is not Verdict.ACCEPT:
-            wrapped = textwrap.wrap(now.sentence, _WIDTH, max_lines=2, placeholder=" ...")
-            lines += [Line(text, _VERDICTS[now.verdict]) for text in wrapped]
-    lines += _mark_lines(now.marks, now.at_s)
-    lines += _stream_lines(now.trouble, now.streams)
-    return lines
+            lines += _lines(now.sentence, _VERDICTS[now.verdict], 2)
+    lines += _lines(_marks(now.marks, now.at_s), YELLOW)
+    if now.trouble:
+        return lines + _lines(_troubles(now.trouble), ORANGE, _NAMES + 2)
+    return lines + _lines(f"all {now.streams} streams fine" if now.streams else "", GREY)
+
+
+def _lines(text: str, colour: Colour, most: int = 2, height: float = _LETTER_M) -> list[Line]:
+    return [Line(part, colour, height) for part in lines_of(text, most)]
 
 
 def overlay_shapes(lines: Sequence[Line], frame: str, x: float, y: float, z: float) -> list[Text]:
@@ -136,23 +140,20 @@ def _when(now: Situation) -> str:
     return f"{now.state.value}   {round(now.at_s, 1) + 0.0:.1f}{of} s{before}"
 
 
-def _mark_lines(marks: Iterable[Mark], at_s: float | None) -> list[Line]:
+def _marks(marks: Iterable[Mark], at_s: float | None) -> str:
     """Return the annotations that cover this time, or else the last one."""
     if at_s is None:
-        return []
+        return ""
     begun = sorted((m for m in marks if m.start_s <= at_s), key=lambda m: (m.start_s, m.end_s))
     running = [m for m in begun if at_s <= m.end_s and m.end_s > m.start_s]
     if running:
-        return [Line(", ".join(m.name for m in running), YELLOW)]
-    return [Line(f"{m.name} at {m.start_s:.1f} s", YELLOW) for m in begun[-1:]]
+        return ", ".join(m.name for m in running)
+    return f"{begun[-1].name} at {begun[-1].start_s:.1f} s" if begun else ""
 
 
-def _stream_lines(trouble: Sequence[str], streams: int) -> list[Line]:
-    if trouble:
-        more = f" and {len(trouble) - _NAMES} more" if len(trouble) > _NAMES else ""
-        text = ", ".join(trouble[:_NAMES]) + more
-        return [Line(part, ORANGE) for part in textwrap.wrap(text, _WIDTH)]
-    return [Line(f"all {streams} streams fine", GREY)] if streams else []
+def _troubles(trouble: Sequence[str]) -> str:
+    more = f" and {len(trouble) - _NAMES} more" if len(trouble) > _NAMES else ""
+    return ", ".join(drawable(one) for one in trouble[:_NAMES]) + more
 
 
 class FrameTrouble:

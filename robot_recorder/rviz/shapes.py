@@ -51,6 +51,7 @@ class Text:
     Attributes:
         at: its centre, m, in ``frame``.
         height: of a capital letter, m.
+        text: what is drawn of it, ``rviz/text.py`` tells.
     """
 
     key: Key

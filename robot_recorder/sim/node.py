@@ -25,7 +25,7 @@ from sensor_msgs.msg import Imu, JointState
 from std_msgs.msg import String
 from std_srvs.srv import SetBool
 
-from robot_recorder.cli.console import log_visibly, say_error
+from robot_recorder.cli.terminal import log_visibly, say_error
 from robot_recorder.configuration.find import config_directory
 from robot_recorder.model.errors import ConfigError, RecorderError
 from robot_recorder.model.streams import NS_PER_MS, NS_PER_S

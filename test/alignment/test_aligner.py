@@ -54,7 +54,7 @@ arrivals = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(arrivals)
 def test_any_stamps_and_delays_give_consistent_frames(events: list[tuple[int, int, int]]) -> None:
     """Ticks rise by one, skews fit the stamps, every sample is accounted for."""
@@ -85,7 +85,7 @@ def test_any_stamps_and_delays_give_consistent_frames(events: list[tuple[int, in
 lanes = st.lists(st.integers(0, 1000), min_size=1, max_size=40, unique=True).map(sorted)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=40)
 @given(lanes, lanes, st.randoms(use_true_random=False))
 def test_how_streams_interleave_within_the_deadline_does_not_matter(first, second, random) -> None:
     """Each stream in its own order, but interleaved at random: the same frames."""
@@ -122,7 +122,7 @@ def same(one: list[Frame], other: list[Frame]) -> None:
             assert x.window_values.tobytes() == y.window_values.tobytes()
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=40)
 @given(arrivals, st.randoms(use_true_random=False))
 def test_any_order_of_arrival_within_the_deadline_gives_the_same_frames(events, random) -> None:
     """Also within streams, as far as their profile allows disorder."""
@@ -140,7 +140,7 @@ def test_any_order_of_arrival_within_the_deadline_gives_the_same_frames(events, 
     same(*results)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(arrivals, st.lists(st.integers(1, 30), min_size=1), st.sampled_from(["", "s_nearest"]))
 def test_frames_do_not_depend_on_batches(events, sizes, reference) -> None:
     """Sample by sample as live, or in batches as from a bag: the same frames to the last bit."""
@@ -168,7 +168,7 @@ def test_frames_do_not_depend_on_batches(events, sizes, reference) -> None:
     accounted(many)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=40)
 @given(arrivals)
 def test_windows_contain_every_sample_once(events) -> None:
     run = Run(*three(), rate_hz=50)

@@ -1,6 +1,6 @@
 """Streams whose messages name different joints: each group of joints has its own samples.
 
-Holds also: layouts.py, template.py.
+Holds also: layouts.py.
 """
 
 from __future__ import annotations
@@ -220,7 +220,7 @@ def odd_drivers(draw: st.DrawFn) -> list[Sent]:
     return sent
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=40)
 @given(
     odd_drivers(),
     st.sampled_from([Policy.LINEAR, Policy.NEAREST, Policy.PREVIOUS]),

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.aligned import T0, Run, accounted, stream
 from support.samples import wrench
 
 from robot_recorder.alignment.frames import SampleStatus
 from robot_recorder.alignment.lane import MAX_AHEAD_NS
+from robot_recorder.alignment.seen_stamps import SeenStamps
+from robot_recorder.alignment.stream_decoder import StreamCounts
 from robot_recorder.model.streams import Policy, SourceClockKind
 
 MS = 1_000_000
@@ -119,3 +123,22 @@ def test_a_restarted_source_clock_is_reported_and_tolerated(clock: SourceClockKi
     assert len(events) == 2 and all("jumped by" in e for e in events)
     during = [f for f in run.frames if 10_000 * MS < f.tick_ns - T0 < 13_500 * MS]
     assert all(f.complete for f in during) == (clock is SourceClockKind.DEVICE)
+
+
+@given(st.lists(st.sampled_from([1, 2, 3, 70, 5000]), min_size=1, max_size=8), st.integers(1, 40))
+def test_the_last_4096_stamps_are_remembered_in_few_arrays(sizes: list[int], rounds: int) -> None:
+    """A camera gives one stamp at a time: kept one by one, they take megabytes."""
+    counts = StreamCounts()
+    seen, now = SeenStamps(counts), 0
+    for size in (s for _ in range(rounds) for s in (*sizes, *[1] * 100)):
+        stamps = np.arange(now, now + size)
+        seen.add(stamps, np.zeros(size, np.intp))
+        seen.forget()
+        now += size
+    assert len(seen._seen) < 300
+    assert min(now, 4096) <= seen._count < 4096 + 5000 + 64
+    oldest = max(0, now - 4000)
+    again = np.array([oldest, now])
+    seen.add(again, np.zeros(2, np.intp))
+    assert seen.first_of_each(again, np.zeros(2, np.intp), {}).tolist() == [False, True]
+    assert counts.duplicate == 1

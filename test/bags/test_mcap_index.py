@@ -58,7 +58,7 @@ def test_a_file_without_its_end_is_read_up_to_there_and_the_rest_named(tmp_path:
     index = McapIndex.open(cut_off(tmp_path))
     assert len(found(index)) == 300
     assert "is cut off or damaged at byte" in index.problem
-    assert "`robot-recorder recover`" in index.problem
+    assert f"`robot-recorder recover {index.path}`" in index.problem
 
 
 def test_without_walking_an_unindexed_file_has_no_chunks(tmp_path: Path) -> None:

@@ -5,6 +5,10 @@ Holds also: mcap_scan.py.
 
 from __future__ import annotations
 
+import struct
+import time
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -97,3 +101,43 @@ def test_a_file_without_messages_cannot_be_repaired(whole: bytes, tmp_path: Path
         with pytest.raises(BagError, match="cannot be repaired: it has no messages"):
             repair(path, Declarations())
         assert path.read_bytes() == content
+
+
+def heads_that_do_not_fit(size: int) -> bytes:
+    """Return opcodes of chunks with lengths that stay within the file."""
+    return struct.pack("<BQ", 6, size // 2) * (size // 9)
+
+
+def chunks_within_chunks(size: int) -> bytes:
+    """Return chunks whose sizes fit, each around all that follow, and whose CRC is wrong."""
+    made = bytearray(size)
+    for at in range(0, size - 49, 49):
+        length = size - at - 9
+        struct.pack_into("<BQQQQIIQ", made, at, 6, length, 0, 0, length - 40, 1, 0, length - 40)
+    return bytes(made)
+
+
+def good_chunks_around_bad_records(size: int) -> bytes:
+    """Return chunks with right CRCs, each around all that follow, whose first record is broken."""
+    broken, made = struct.pack("<BQ", 3, 0), b""
+    while len(made) < size:
+        records = broken + made
+        head = struct.pack("<QQQIIQ", 0, 0, len(records), zlib.crc32(records), 0, len(records))
+        made = struct.pack("<BQ", 6, len(head) + len(records)) + head + records
+    return made
+
+
+@pytest.mark.parametrize(
+    "made", [heads_that_do_not_fit, chunks_within_chunks, good_chunks_around_bad_records]
+)
+def test_a_file_that_was_made_to_take_long_is_scanned_quickly(
+    made: Callable[[int], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("robot_recorder.bags.mcap_scan._SEARCHED_BYTES", 10_000_000)
+    path, took_s = tmp_path / "a.mcap", []
+    for size in (250_000, 2_000_000) if made is not good_chunks_around_bad_records else (500_000,):
+        path.write_bytes(b"\x89MCAP0\r\n" + made(size))
+        begun_s = time.process_time()
+        assert not scan(path).sound
+        took_s.append(time.process_time() - begun_s)
+    assert took_s[-1] < 2.0, "quadratic: ten times as long"

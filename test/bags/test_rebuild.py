@@ -1,4 +1,7 @@
-"""Data files without ``metadata.yaml`` become bags that another library reads."""
+"""Data files without ``metadata.yaml`` become bags that another library reads.
+
+Holds also: incomplete.py.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ import pytest
 from rosbags.rosbag2 import Reader
 from support import cases
 
-from robot_recorder.bags.rebuild import complete, incomplete, is_whole
+from robot_recorder.bags.incomplete import incomplete
+from robot_recorder.bags.rebuild import complete, is_whole
 from robot_recorder.model.errors import BagError
 
 FILES = [cases.no_metadata, cases.file_alone, cases.db3_alone, cases.no_message_indexes,

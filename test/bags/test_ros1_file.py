@@ -184,7 +184,7 @@ def types_and_messages(draw) -> tuple[str, list[tuple[bytes, Any]]]:
     return text, draw(st.lists(a_value("Whole", parts), min_size=1, max_size=4))
 
 
-@settings(BAGS, max_examples=300)
+@settings(BAGS, max_examples=100)
 @given(types_and_messages())
 def test_any_message_of_any_type_keeps_its_values(made) -> None:
     text, messages = made
@@ -204,7 +204,7 @@ def sent_messages(draw) -> list[ros1.Sent]:
     return [(topic, T0 + number * STEP, makers[topic](number)) for topic, number in found]
 
 
-@settings(BAGS, max_examples=60)
+@settings(BAGS, max_examples=25)
 @given(sent_messages(), st.sampled_from(["none", "bz2", "lz4"]), st.integers(1, 4000))
 def test_a_bag_has_the_messages_that_rosbags_reads(
     tmp_path, sent, compression, chunk_bytes

@@ -110,19 +110,52 @@ def test_a_later_publisher_does_not_hide_the_topic(writer, tmp_path: Path) -> No
     assert [m.receive_ns for m in read_messages(path)] == [T0, T0 + 1]
 
 
-def test_the_first_chunk_has_messages_even_if_they_are_huge(writer, tmp_path: Path) -> None:
-    """rosbag2's reader stops at a first chunk that holds only schemas and channels."""
+HUGE = [(topic, bytes(3_000_000), T0 + at) for at, topic in enumerate(("/a", "/b", "/a"))]
+
+
+def test_huge_messages_are_read_by_every_reader(writer, tmp_path: Path) -> None:
+    """Each is larger than a chunk.
+
+    rosbag2 on the mcap library 2.x (Lyrical) closes the chunk before, which may then have schemas and
+    channels only. The format allows that, and every reader has to go on after it.
+    """
     from mcap.reader import make_reader
 
     path = tmp_path / "bag"
-    huge = [(topic, bytes(3_000_000), T0 + at) for at, topic in enumerate(("/a", "/b", "/a"))]
-    write_bag(writer, path, huge)
-    assert [(m.topic, len(m.data)) for m in read_messages(path)] == [
-        (topic, 3_000_000) for topic in ("/a", "/b", "/a")
-    ]
-    with open(next(path.glob("*.mcap")), "rb") as file:
-        chunks = make_reader(file).get_summary().chunk_indexes
-    assert all(chunk.message_index_offsets for chunk in chunks)
+    write_bag(writer, path, HUGE)
+    assert [(m.topic, m.data, m.receive_ns) for m in read_messages(path)] == HUGE
+    with open(path / "bag_0.mcap", "rb") as file:
+        found = [(c.topic, m.data, m.log_time) for _, c, m in make_reader(file).iter_messages()]
+    assert found == HUGE
+    with Reader(path) as reader:
+        assert [(c.topic, bytes(data), at) for c, at, data in reader.messages()] == HUGE
+    if importlib.util.find_spec("rosbag2_py"):
+        assert read_by_rosbag2(path) == HUGE
+
+
+def read_by_rosbag2(path: Path) -> list[tuple[str, bytes, int]]:
+    """Return a bag's messages as ``ros2 bag play`` reads them."""
+    import rosbag2_py
+
+    reader = rosbag2_py.SequentialReader()
+    storage = rosbag2_py.StorageOptions(uri=str(path), storage_id="mcap")
+    reader.open(storage, rosbag2_py.ConverterOptions("cdr", "cdr"))
+    found = []
+    while reader.has_next():
+        topic, data, at = reader.read_next()
+        found.append((topic, bytes(data), at))
+    return found
+
+
+def test_every_chunk_of_our_own_writer_has_messages(tmp_path: Path) -> None:
+    """The mcap libraries 0.8 and 1.4 (rosbag2 of Humble and Kilted) read nothing if the first has none."""
+    from mcap.reader import make_reader
+
+    write_bag(McapWriter(), tmp_path / "bag", HUGE)
+    with open(tmp_path / "bag" / "bag_0.mcap", "rb") as file:
+        summary = make_reader(file).get_summary()
+    assert summary is not None and len(summary.chunk_indexes) == 3
+    assert all(chunk.message_index_offsets for chunk in summary.chunk_indexes)
 
 
 def test_an_existing_directory_is_refused(writer, tmp_path: Path) -> None:

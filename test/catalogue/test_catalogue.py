@@ -13,9 +13,9 @@ from support.catalogued import content, from_the_bags
 from support.episodes import make_episode
 
 from robot_recorder.catalogue.catalogue import Catalogue
-from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.catalogue.schema import FILE
 from robot_recorder.catalogue.stats import count_up
+from robot_recorder.floor.store import open_store
 from robot_recorder.model.labels import Outcome
 
 WRITER = """
@@ -24,7 +24,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from support.episodes import make_episode
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
-from robot_recorder.catalogue.keeper import open_store
+from robot_recorder.floor.store import open_store
 store = open_store(Path(sys.argv[1]))
 for i in range(40):
     path = make_episode(store, 20.0 * i, robot=sys.argv[2])

@@ -13,9 +13,9 @@ from support.samples import T0
 
 from robot_recorder.catalogue.catalogue import Catalogue
 from robot_recorder.catalogue.entry import entry_of, read_entry
-from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.catalogue.stats import count_up
 from robot_recorder.episodes.episode import Episode
+from robot_recorder.floor.store import open_store
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.labels import Outcome
 from robot_recorder.quality.verdict import Verdict

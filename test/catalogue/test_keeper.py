@@ -11,10 +11,10 @@ from support.catalogued import content, event
 from support.episodes import make_episode
 
 from robot_recorder.catalogue.catalogue import Catalogue
-from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.catalogue.query import Filter, Query
 from robot_recorder.catalogue.schema import FILE
 from robot_recorder.episodes.trash import TRASH
+from robot_recorder.floor.store import open_store
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.labels import Outcome
 

@@ -22,7 +22,7 @@ from robot_recorder.quality.verdict import Verdict
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Catalogue, list[Entry]]:
     root = tmp_path_factory.mktemp("filled")
-    entries = floor(7, 3000, root)
+    entries = floor(7, 1000, root)
     catalogue = Catalogue(root)
     with catalogue.writing():
         for entry in entries:
@@ -49,7 +49,7 @@ filters = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(filter=filters, limit=st.integers(1, 60), few=st.sampled_from([0, 20, 50_000]))
 def test_every_filter_finds_the_same_as_a_naive_search(
     filled, filter: Filter, limit: int, few: int

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 from support.catalogued import content
 from support.episodes import make_episode
+from support.write_ahead import log_bytes, long_reader
 
+from robot_recorder.bags.files import KEPT_LOG_BYTES
 from robot_recorder.catalogue.catalogue import Catalogue
-from robot_recorder.catalogue.keeper import open_store
+from robot_recorder.catalogue.query import Filter, Query
 from robot_recorder.catalogue.schema import FILE, VERSION
+from robot_recorder.floor.store import open_store
 from robot_recorder.model.errors import ConfigError
 
 
@@ -67,3 +70,31 @@ def test_a_file_removed_while_open_is_noticed(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / FILE.parent)
     make_episode(store, 120)
     assert len(content(tmp_path)[0]) == 3
+
+
+def test_the_log_shrinks_after_a_reader_for_whom_it_had_to_grow(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    make_episode(store, 0)
+    with long_reader(tmp_path / FILE), Catalogue(tmp_path) as catalogue:
+        for number in range(3000):  # as an hour or two of episodes write
+            with catalogue.writing():
+                catalogue.set_fact("n", number)
+        assert log_bytes(tmp_path / FILE) > 2 * KEPT_LOG_BYTES
+    make_episode(store, 60)  # the recorder, which has it open all the time
+    make_episode(store, 120)
+    assert log_bytes(tmp_path / FILE) <= KEPT_LOG_BYTES
+
+
+def test_the_log_stays_small_beside_readers_that_come_and_go(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    make_episode(store, 0)
+    most = 0
+    with Catalogue(tmp_path) as catalogue:
+        for number in range(4000):
+            with catalogue.writing():
+                catalogue.set_fact("n", number)
+            if number % 100 == 0:
+                with Catalogue(tmp_path) as reader:  # as the console does for every page
+                    assert len(list(Query(reader, Filter()).all())) == 1
+            most = max(most, log_bytes(tmp_path / FILE))
+    assert most <= KEPT_LOG_BYTES + 1_000_000

@@ -13,11 +13,11 @@ from support.samples import T0
 
 from robot_recorder.catalogue.catalogue import Catalogue
 from robot_recorder.catalogue.entry import Entry
-from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.catalogue.query import Filter
 from robot_recorder.catalogue.schema import DAY_NS, HOUR_NS
 from robot_recorder.catalogue.stats import Side, count_up, together
 from robot_recorder.configuration.tasks import Task, TaskRegistry
+from robot_recorder.floor.store import open_store
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.labels import Outcome
 from robot_recorder.quality.verdict import Verdict

@@ -16,9 +16,9 @@ from support.episodes import make_episode
 
 from robot_recorder.catalogue.catalogue import Catalogue
 from robot_recorder.catalogue.entry import Entry, read_entry
-from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.catalogue.query import Filter, Query
 from robot_recorder.catalogue.sync import refresh, sync
+from robot_recorder.floor.store import open_store
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.labels import Outcome
 from robot_recorder.quality.verdict import Verdict

@@ -11,9 +11,9 @@ from support.episodes import make_episode
 from support.samples import T0, wrench, write_bag
 
 from robot_recorder.bags.mcap_writer import McapWriter
-from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.cli.main import main
 from robot_recorder.episodes.facts import label_facts
+from robot_recorder.floor.store import open_store
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
 
 DAY_S = 86_400

@@ -11,8 +11,8 @@ from pathlib import Path
 import yaml
 from support.pictures import pixels
 
-from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.cli.main import main
+from robot_recorder.floor.store import open_store
 
 
 def test_a_certificate_is_read_and_drawn(small_bag: Path, tmp_path: Path, capsys) -> None:

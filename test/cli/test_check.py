@@ -10,9 +10,9 @@ import yaml
 from support.bags import PROFILE, small_robot
 from support.cases import T0, TYPES, write_bag
 
-from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.cli.main import main
 from robot_recorder.episodes.episode import Episode
+from robot_recorder.floor.store import open_store
 from robot_recorder.quality.verdict import Verdict
 
 STEADY = PROFILE.replace("streams:", "quality: {camera_blurred: off}\nstreams:", 1)

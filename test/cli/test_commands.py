@@ -108,7 +108,7 @@ def test_the_list_of_commands_has_all_of_them_and_their_summaries(capsys, monkey
         ("align x --rte=3", "unknown option '--rte'; did you mean '--rate'"),
         ("stats --by taks", "unknown 'taks'; did you mean 'task'?"),
         ("completion bsh", "unknown 'bsh'; did you mean 'bash'"),
-        ("xyzzy", "unknown command 'xyzzy'; known: align, "),
+        ("xyzzy", "unknown command 'xyzzy'; known: agent, align, "),
         ("recover a b", "unexpected argument 'b'"),
         ("label x -j", "unknown option '-j'"),
         ("align x --rate fast", "'fast' is not a number above "),
@@ -181,7 +181,7 @@ def test_a_command_of_another_package_is_one_of_ours(toy: Path) -> None:
     help = run_with(toy, "greet", "--help").stdout
     assert "say hello" in help and help.endswith("examples:\n  robot-recorder greet ann\n")
     assert "say hello" in run_with(toy, "--help").stdout
-    assert "did you mean 'greet'?" in run_with(toy, "gret").stderr
+    assert "did you mean 'greet'" in run_with(toy, "gret").stderr
     assert "|greet)" in run_with(toy, "completion", "bash").stdout
 
 

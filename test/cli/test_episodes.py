@@ -13,8 +13,8 @@ import pytest
 from support.episodes import make_episode
 from support.samples import T0
 
-from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.cli.main import main
+from robot_recorder.floor.store import open_store
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from support.bags import PROFILE, small_robot
 
-from robot_recorder.catalogue.keeper import open_store
-from robot_recorder.cli.console import say_json
 from robot_recorder.cli.main import main
+from robot_recorder.cli.terminal import say_json
+from robot_recorder.floor.store import open_store
 
 PAGE = (Path(__file__).parents[2] / "docs/commands.md").read_text()
 

@@ -14,11 +14,11 @@ import pytest
 from support.samples import T0, wrench, write_bag
 
 from robot_recorder.bags.mcap_writer import McapWriter
-from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.cli.main import main
 from robot_recorder.configuration.tasks import parse_tasks
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.episodes.facts import label_facts
+from robot_recorder.floor.store import open_store
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
 
 OWN = parse_tasks(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.cli.main import main
+from robot_recorder.floor.store import open_store
 
 NO_ROS = """
 import importlib.abc, sys

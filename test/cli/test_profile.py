@@ -5,6 +5,7 @@ Holds also: live_topics.py, profile_live.py, profile_rows.py
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 import threading
@@ -272,3 +273,29 @@ def test_a_mapping_that_does_not_fit_is_an_error_with_its_line(
     assert main(["profile", "check", str(path)]) == 2
     error = capsys.readouterr().err
     assert f"error: {path}:6: stream 'ft': " in error and why in error
+
+
+def test_an_encoded_camera_is_shown_with_its_topic_and_what_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "arm.yaml"
+    path.write_text(
+        "robot: arm\nstreams:\n  head: {topic: head/image, type: sensor_msgs/msg/Image, "
+        "role: observation, rate_hz: 30, encode: h264}\n"
+    )
+    there = importlib.util.find_spec
+    for missing in (False, True):
+        hidden = "av" if missing else ""
+        monkeypatch.setattr(
+            importlib.util,
+            "find_spec",
+            lambda name, off=hidden: None if name == off else there(name),
+        )
+        assert main(["profile", "check", str(path), "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        (row,) = found["rows"]
+        assert row["values"] == "pictures, recorded as h264: head/image/foxglove"
+        assert row["recorded_type"] == "foxglove_msgs/msg/CompressedVideo"
+        assert row["type"] == "sensor_msgs/msg/Image"
+        warnings = " ".join(found["warnings"])
+        assert ("needs PyAV, which is not installed: apt install python3-av" in warnings) == missing

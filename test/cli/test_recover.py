@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.bags import small_robot
 from support.samples import T0, wrench, write_messages
 
 from robot_recorder.bags.mcap_writer import McapWriter
@@ -31,3 +32,17 @@ def test_recover_repairs_leftovers_and_names_those_it_cannot_repair(
     assert main(["check", str(crashed_root / "arm_killed")]) == 1
     assert "recovered after a crash" in capsys.readouterr().out
     assert main(["recover", str(crashed_root / "nowhere")]) == 2
+
+
+def test_a_damaged_file_of_a_described_bag_is_told_with_what_saves_the_rest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bag = small_robot(tmp_path / "bag", 1)
+    assert main(["recover", str(bag)]) == 0 and "nothing to recover" in capsys.readouterr().out
+    file = bag / "bag_0.mcap"
+    file.write_bytes(file.read_bytes()[:-100])
+    assert main(["recover", str(bag)]) == 1
+    assert f"`robot-recorder recover {file}` makes a bag of" in capsys.readouterr().out
+    assert main(["recover", str(file)]) == 0
+    out = capsys.readouterr().out
+    assert "recovered bag_0: 220 messages" in out and "`robot-recorder recover" not in out

@@ -1,7 +1,4 @@
-"""What the command line prints of bags, names and labels that want to steer a terminal or forge its lines.
-
-Holds also: console.py.
-"""
+"""What the command line prints of bags, names and labels that want to steer a terminal or forge its lines."""
 
 from __future__ import annotations
 
@@ -20,9 +17,9 @@ from support.bags import small_robot
 from support.samples import T0, wrench, write_bag
 
 from robot_recorder.bags.mcap_writer import McapWriter
-from robot_recorder.cli.console import VisibleFormatter
 from robot_recorder.cli.main import main
 from robot_recorder.cli.tables import PlainText, Table, table_console
+from robot_recorder.cli.terminal import VisibleFormatter
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome, dump_events
 from robot_recorder.model.text import visible_lines
 
@@ -55,10 +52,11 @@ def test_everything_is_printed_in_one_place() -> None:
         if "rich" in imports(path):
             rich.add(name)
     assert printing <= {
-        "cli/console.py",
+        "cli/terminal.py",
         "nodes/player_terminal.py",
         "cli/tables.py",
         "cli/play.py",
+        "cli/console.py",
     }
     assert rich == {"cli/tables.py", "cli/progress.py"}
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.cli.main import main
+from robot_recorder.floor.store import open_store
 
 
 def test_the_trash_is_listed_and_given_back(

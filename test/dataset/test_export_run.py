@@ -234,7 +234,7 @@ from robot_recorder.dataset.pool import LocalPool
 target, *paths = map(Path, sys.argv[1:])
 ExportRun(target, ExportSettings(shard_bytes=60_000), LocalPool(2)).run(paths, {}, {})
 """
-KILLS = int(os.environ.get("FAULTS", "6"))
+KILLS = int(os.environ.get("FAULTS", "3"))
 
 
 def test_a_killed_export_goes_on_where_it_was_and_gives_the_same_bytes(

@@ -10,9 +10,9 @@ import pytest
 from support.episodes import make_episode
 from support.samples import T0
 
-from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.episodes.episode import Episode, episode_id, robot_in
 from robot_recorder.episodes.store import EpisodeStore
+from robot_recorder.floor.store import open_store
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.labels import Outcome
 from robot_recorder.quality.verdict import UNCHECKED

@@ -9,6 +9,7 @@ import pytest
 
 from robot_recorder.alignment.certificate import Certificate
 from robot_recorder.episodes.facts import (
+    encoded_topics,
     incompleteness,
     label_facts,
     lost_of,
@@ -71,3 +72,11 @@ def test_losses_are_a_sum_or_unknown_with_the_reason(
     stream: dict[str, Any], lost: tuple[int | None, str]
 ) -> None:
     assert lost_of(stream) == lost
+
+
+@pytest.mark.parametrize(
+    ("text", "topics"),
+    [('{"/a/compressed": {"topic": "/a"}}', {"/a/compressed"}), ("{}", set()), ("[1]", set()), ("{", set())],
+)  # fmt: skip
+def test_encoded_topics_are_read_from_their_note(text: str, topics: set[str]) -> None:
+    assert encoded_topics({"encoded": text}) == topics and encoded_topics({}) == frozenset()

@@ -13,10 +13,10 @@ from support.bench import Bench
 from support.episodes import make_episode
 from support.others import GRAB, another
 
-from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.episodes.locks import LOCKS, SERVICE_WAIT_S, Claim, HeldError, Lock
 from robot_recorder.episodes.recovery import recover_all
 from robot_recorder.episodes.store import EpisodeStore
+from robot_recorder.floor.store import open_store
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
 

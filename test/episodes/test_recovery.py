@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcap.reader import make_reader
+from rosbags.rosbag2 import Reader
 from support.leftovers import (
     EVENTS,
     ID,
@@ -28,6 +29,7 @@ from robot_recorder.bags import read_back
 from robot_recorder.bags.mcap_scan import scan
 from robot_recorder.bags.metadata import channel_metadata, topic_metadata
 from robot_recorder.bags.reader import read_messages
+from robot_recorder.bags.splitting import FileLimits
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.episodes.facts import label_facts
 from robot_recorder.episodes.recovery import RecordingLock, recover, recover_all
@@ -299,3 +301,111 @@ def test_recovery_keeps_the_facts_that_finalising_had_written(tmp_path: Path) ->
     assert result.ok and kept(result.path) == sent and episode.is_recovered
     assert episode.facts["sync"] == "{}" and episode.facts["stop_ns"] == str(T0 + 5)
     assert episode.labels.cause == "slip"
+
+
+# -- several files
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[bytes]]]:
+    """Four files of two synced chunks each, the last unfinished."""
+    limits = FileLimits(max_ns=2 * PER_ROUND * 1_000_000)
+    partial, sent = record(tmp_path_factory.mktemp("split"), limits=limits)
+    assert len(data_files(partial)) == 4
+    return partial, sent
+
+
+def data_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.mcap"))
+
+
+def per_topic(path: Path) -> dict[str, list[bytes]]:
+    messages: dict[str, list[bytes]] = {topic: [] for topic in TOPICS}
+    for message in read_messages(path):
+        messages[message.topic].append(message.data)
+    return messages
+
+
+def test_an_episode_of_several_files_is_recovered_with_all_that_was_synced(
+    split, tmp_path: Path
+) -> None:
+    partial = copied(split, tmp_path / "root")
+    result = recover(EpisodeStore(partial.parent), partial)
+    assert result.ok and result.messages == ROUNDS * PER_ROUND, result.message
+    assert "read back by rosbags" in result.message
+    assert per_topic(result.path) == split[1]
+    episode = Episode.open(result.path)
+    assert [f["path"] for f in episode.metadata["files"]] == [f"{ID}_{n}.mcap" for n in range(4)]
+    assert {t: s["written"] for t, s in episode.streams.items()} == {t: 800 for t in TOPICS}
+    assert json.loads(episode.facts["repeated"]) == [{}, {"/c": 1}, {"/c": 1}, {"/c": 1}]
+    assert episode.counts == {t: 800 for t in TOPICS}
+    with Reader(result.path) as reader:
+        assert sum(1 for _ in reader.messages()) == ROUNDS * PER_ROUND + 3
+    assert [p for p in structure_problems(episode) if "recovered" not in p] == []
+
+
+@settings(max_examples=12, deadline=None)
+@given(files=st.integers(1, 4), share=st.floats(0, 1), finished=st.booleans())
+def test_a_kill_at_any_point_keeps_every_whole_message_of_every_file(
+    split,
+    tmp_path_factory: pytest.TempPathFactory,
+    files: int,
+    share: float,
+    finished: bool,
+) -> None:
+    """The last file is torn; the one before may not have got its index yet."""
+    root = tmp_path_factory.getbasetemp() / "kill"
+    partial = copied(split, root)
+    every = data_files(partial)
+    for later in every[files:]:
+        later.unlink()
+    torn = every[files - 1]
+    size = int(torn.stat().st_size * share)
+    whole = max(count_before(torn, size) - (files > 1), 0)  # without the repeated message
+    with open(torn, "r+b") as file:
+        file.truncate(size)
+    if not finished and files > 1:
+        before = every[files - 2]
+        with open(before, "r+b") as file:
+            file.truncate(scan(before).end)
+    expected = (files - 1) * 2 * PER_ROUND + whole
+    result = recover(EpisodeStore(root), partial)
+    assert result.ok == bool(expected), result.message
+    if not expected:
+        return
+    assert result.messages == expected
+    for topic, data in per_topic(result.path).items():
+        assert data == split[1][topic][: len(data)]
+    assert [p for p in structure_problems(Episode.open(result.path)) if "recovered" not in p] == []
+
+
+def test_a_file_that_cannot_be_repaired_is_put_aside_and_the_others_kept(
+    split, tmp_path: Path
+) -> None:
+    partial = copied(split, tmp_path / "root")
+    bad = data_files(partial)[1]
+    bad.write_bytes(random.Random(3).randbytes(bad.stat().st_size))
+    result = recover(EpisodeStore(partial.parent), partial)
+    assert result.ok and result.messages == 6 * PER_ROUND, result.message
+    episode = Episode.open(result.path)
+    assert json.loads(episode.facts["missing"])["unreadable_files"] == [bad.name]
+    assert (result.path / f"{bad.name}.unreadable").is_file(), "it is not thrown away"
+    assert len(per_topic(result.path)["/a"]) == 600
+    assert [f["path"] for f in episode.metadata["files"]] == [f"{ID}_{n}.mcap" for n in (0, 2, 3)]
+
+
+def test_a_crash_between_two_renames_of_finalising_is_recovered(tmp_path: Path) -> None:
+    partial, sent = record(tmp_path, close=True, limits=FileLimits(max_ns=150_000_000))
+    for number in range(3):  # of more than ten files: the order is by number
+        (partial / f"{partial.name}_{number}.mcap").rename(partial / f"{ID}_{number}.mcap")
+    result = recover(EpisodeStore(tmp_path), partial)
+    assert result.ok and per_topic(result.path) == sent, result.message
+    names = Episode.open(result.path).metadata["relative_file_paths"]
+    assert names == [f"{ID}_{number}.mcap" for number in range(16)]
+
+
+def test_a_file_of_another_bag_among_them_is_not_mixed_in(split, tmp_path: Path) -> None:
+    partial = copied(split, tmp_path / "root")
+    shutil.copy(data_files(partial)[0], partial / "copy.mcap")
+    result = recover(EpisodeStore(partial.parent), partial)
+    assert not result.ok and "copy.mcap is not one of its data files" in result.message

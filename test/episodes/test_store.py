@@ -6,14 +6,19 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.episodes import make_episode
 
+from robot_recorder.bags.files import move_into
+from robot_recorder.configuration.tasks import TaskRegistry
+from robot_recorder.episodes import store as store_module
 from robot_recorder.episodes.episode import Episode
+from robot_recorder.episodes.labelling import label_finished
 from robot_recorder.episodes.recovery import recover_all
-from robot_recorder.episodes.store import EpisodeStore
-from robot_recorder.model.errors import BagError
+from robot_recorder.episodes.store import FREED, EpisodeStore
+from robot_recorder.model.errors import BagError, ConfigError
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
 
 
@@ -154,3 +159,135 @@ def test_pipes_in_place_of_files_block_nothing(tmp_path: Path) -> None:
         store.restore("", robot="arm")
     with pytest.raises(BagError):
         store.find("finished")
+
+
+def outcome(stamp_ns: int, by: str, outcome: str) -> dict[str, Any]:
+    return {"kind": "outcome", "stamp_ns": stamp_ns, "by": by, "outcome": outcome}
+
+
+def test_labels_of_another_copy_are_merged_once_and_invalid_ones_change_nothing(
+    tmp_path: Path,
+) -> None:
+    store = EpisodeStore(tmp_path)
+    path = make_episode(store, 100.0)
+    before = Episode.open(path).events
+    late = max(e.stamp_ns for e in before) if before else 0
+    theirs = [outcome(late + 10, "ben", "failure"), outcome(late + 20, "eve", "success")]
+    assert store.merge_labels(path, theirs).labels.outcome is Outcome.SUCCESS
+    text = (path / "metadata.yaml").read_text()
+    assert store.merge_labels(path, theirs[::-1]).labels.outcome is Outcome.SUCCESS
+    assert (path / "metadata.yaml").read_text() == text
+    assert [e.by for e in Episode.open(path).events][-2:] == ["ben", "eve"]
+    for bad in ([{"kind": "outcome", "stamp_ns": "x"}], [{"kind": "outcome", "cause": 7}],
+                [outcome(n, "eve", "success") for n in range(1, 4100)]):  # fmt: skip
+        with pytest.raises(BagError, match="refused"):
+            store.merge_labels(path, bad)
+        assert (path / "metadata.yaml").read_text() == text
+
+
+def test_an_episode_is_freed_only_if_nothing_refuses_and_listeners_hear_of_it(
+    tmp_path: Path,
+) -> None:
+    heard: list[str] = []
+    store = EpisodeStore(tmp_path, on_change=[lambda path, _: heard.append(path.name)])
+    path = make_episode(store, 100.0)
+    names = [f"{path.name}_0.mcap"]
+    heard.clear()
+    assert (
+        store.free(path, lambda episode: f"{episode.id} is labelled", names)
+        == f"{path.name} is labelled"
+    )
+    assert path.exists() and heard == []
+    assert store.free(path, lambda _: "", names) == ""
+    assert not path.exists() and heard == [path.name] and store.paths() == []
+    left = store.root / FREED / "half"
+    left.mkdir()
+    store.clear_freed()
+    assert not left.exists()
+    elsewhere = make_episode(EpisodeStore(tmp_path / "other"), 100.0)
+    with pytest.raises(BagError):
+        store.free(elsewhere, lambda _: "", names)
+    assert elsewhere.exists()
+
+
+@pytest.mark.parametrize("what", ["folder", "hidden", "link", "file", "link in place of data"])
+@pytest.mark.parametrize("is_late", [False, True])
+def test_an_episode_that_holds_what_is_not_stored_elsewhere_is_not_freed(
+    tmp_path: Path, what: str, is_late: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = EpisodeStore(tmp_path)
+    path = make_episode(store, 100.0)
+    names = [f"{path.name}_0.mcap"]
+    (path / "metadata.yaml.tmp").write_text("left by a crash")
+
+    def add() -> None:
+        if what == "folder":
+            (path / "images").mkdir()
+            (path / "images/a.png").write_bytes(b"precious")
+        elif what == "link in place of data":
+            (path / names[0]).rename(tmp_path / "aside")
+            (path / names[0]).symlink_to(tmp_path / "aside")
+        elif what == "link":
+            (path / "link").symlink_to("/etc/hostname")
+        else:
+            (path / {"hidden": ".notes", "file": "notes"}[what]).write_text("precious")
+
+    if is_late:  # somebody who takes no lock writes when all has been looked at
+
+        def moved(*given: Any, **named: Any) -> Path:
+            add()
+            return move_into(*given, **named)
+
+        monkeypatch.setattr(store_module, "move_into", moved)
+    else:
+        add()
+    before = {p.name for p in path.iterdir()}
+    assert "is not stored elsewhere" in store.free(path, lambda _: "", names)
+    assert {p.name for p in path.iterdir()} >= before and store.paths() == [path]
+    assert not is_late or not list((tmp_path / FREED).iterdir())
+
+
+def test_a_root_that_cannot_be_listed_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    store = EpisodeStore(tmp_path / "root")
+    with pytest.raises(BagError, match="cannot be listed"):
+        store.all_paths()
+    path = make_episode(store, 100.0)
+    assert store.all_paths() == store.paths() == [path]
+
+
+def test_a_label_of_another_copy_from_beyond_all_clocks_leaves_the_log_usable(
+    tmp_path: Path,
+) -> None:
+    store = EpisodeStore(tmp_path)
+    path = make_episode(store, 100.0)
+    text = (path / "metadata.yaml").read_text()
+    for stamp_ns in (2**63 - 1, 2**62 + 10**7, 2**70):
+        with pytest.raises(BagError, match="refused"):
+            store.merge_labels(path, [outcome(stamp_ns, "eve", "success")])
+        assert (path / "metadata.yaml").read_text() == text
+    store.merge_labels(path, [outcome(2**62 - 1, "eve", "success")])
+    event = LabelEvent(1, path.name, LabelKind.OUTCOME, outcome=Outcome.FAILURE)
+    assert store.append_label(event).events[-1].stamp_ns == 2**62
+    later = store.append_label(event).events
+    copy = make_episode(EpisodeStore(tmp_path / "copy"), 100.0)
+    merged = EpisodeStore(tmp_path / "copy").merge_labels(copy, [e.to_dict() for e in later])
+    assert merged.events == later, "what was stamped after it is no less welcome elsewhere"
+
+
+def test_a_label_that_would_be_stamped_out_of_range_is_refused_and_nothing_written(
+    tmp_path: Path,
+) -> None:
+    store = EpisodeStore(tmp_path)
+    path = make_episode(store, 100.0)
+    text = (path / "metadata.yaml").read_text()
+    last = str(Episode.open(path).events[0].stamp_ns)
+    text = text.replace(f'"stamp_ns":{last}', f'"stamp_ns":{2**63 - 1}')
+    (path / "metadata.yaml").write_text(text)
+    assert Episode.open(path).events[0].stamp_ns == 2**63 - 1
+    event = LabelEvent(1, path.name, LabelKind.OUTCOME, outcome=Outcome.FAILURE)
+    with pytest.raises(BagError, match="refused"):
+        store.append_label(event)
+    now_ns = Episode.open(path).stop_ns or 0
+    with pytest.raises(ConfigError, match="none can follow"):
+        label_finished(store, path, lambda _: [event], TaskRegistry({}), now_ns)
+    assert (path / "metadata.yaml").read_text() == text and Episode.open(path).events

@@ -16,9 +16,16 @@ from support.episodes import make_episode
 from robot_recorder.episodes.store import EpisodeStore
 from robot_recorder.episodes.trash import MOMENT_FILE, TrashLimits
 from robot_recorder.model.errors import BagError
+from robot_recorder.nodes import housekeeping as housekeeping_module
 from robot_recorder.nodes.housekeeping import Housekeeping
 
 DAY_NS = 86_400 * 10**9
+
+
+@pytest.fixture(autouse=True)
+def no_killed_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Report nothing of the shared memory that other processes of this machine have left."""
+    monkeypatch.setattr(housekeeping_module, "remove_leftovers", lambda: 0)
 
 
 def keep(store: EpisodeStore, limits: TrashLimits) -> list[str]:

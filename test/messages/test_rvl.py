@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.pictures import rvl
 
-from robot_recorder.messages.rvl import decompressed
+from robot_recorder.messages.rvl import compressed, decompressed
 from robot_recorder.model.errors import DecodeError
 
 DEPTHS = st.lists(st.one_of(st.just(0), st.integers(0, 65_535)), max_size=200)
@@ -18,6 +18,22 @@ DEPTHS = st.lists(st.one_of(st.just(0), st.integers(0, 65_535)), max_size=200)
 def test_every_picture_comes_back(depths: list[int]) -> None:
     pixels = np.array(depths, dtype=np.uint16)
     assert (decompressed(rvl(pixels), len(pixels)) == pixels).all()
+
+
+@given(DEPTHS)
+def test_pictures_are_compressed_as_by_its_authors(depths: list[int]) -> None:
+    pixels = np.array(depths, dtype=np.uint16)
+    assert compressed(pixels) == rvl(pixels)
+    assert (decompressed(compressed(pixels), len(pixels)) == pixels).all()
+
+
+@pytest.mark.parametrize("edge", [0, 1])
+def test_long_runs_and_large_steps_are_compressed(edge: int) -> None:
+    pixels = np.zeros((200, 300), dtype=np.uint16)
+    pixels[50 * edge : 100] = 65_535
+    pixels[120:, ::7] = 1
+    assert compressed(pixels) == rvl(pixels)
+    assert (decompressed(compressed(pixels), pixels.size) == pixels.ravel()).all()
 
 
 @given(st.binary(max_size=300), st.integers(0, 5000))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,8 +17,13 @@ from robot_recorder.model.labels import (
     append_text,
     appended,
     dump_events,
+    event_id,
     fold,
+    is_full,
     load_events,
+    load_plain,
+    merged,
+    stamps_problem,
 )
 
 text = st.text(max_size=20)
@@ -85,8 +91,88 @@ def test_an_appended_event_names_what_it_replaces(given: list[LabelEvent]) -> No
             LabelKind.TASK: before.task,
             LabelKind.OUTCOME: before.outcome_text,
         }.get(event.kind, "")
-        assert event == replace(given[number], previous=expected)
+        assert event == replace(given[number], previous=expected, stamp_ns=event.stamp_ns)
+        later = max((e.stamp_ns + 1 for e in log[:number]), default=0)
+        assert event.stamp_ns == max(given[number].stamp_ns, later), "effects come after causes"
     assert fold(log) == fold(appended(log[:3], *given[3:]))
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[list[dict[str, Any]]]]:
+    """What two copies shared, and what three of them added, each with a clock of its own."""
+    shared = appended([], *draw(st.lists(events, max_size=3)))
+    copies = [appended(shared, *draw(st.lists(events, max_size=3))) for _ in range(3)]
+    return plain(shared), [plain(copy) for copy in copies]
+
+
+def plain(log: list[LabelEvent]) -> list[dict[str, Any]]:
+    return load_plain(dump_events(log))
+
+
+@given(histories(), st.permutations([0, 1, 2]))
+def test_copies_that_meet_in_any_order_end_alike(
+    history: tuple[list[dict[str, Any]], list[list[dict[str, Any]]]], order: list[int]
+) -> None:
+    shared, copies = history
+    whole = merged(*copies)
+    a, b, c = (copies[number] for number in order)
+    assert merged(merged(a, b), c) == merged(c, merged(b, a), shared) == whole
+    assert merged(whole, a) == merged(whole) == whole
+    ids = {event_id(e) for copy in copies for e in copy}
+    assert {event_id(e) for e in whole} == ids and len(whole) == len(ids)
+    for copy in copies:  # what one copy saw happens in the union in the same order
+        own = [event_id(e) for e in copy]
+        assert [id for id in map(event_id, whole) if id in own] == own
+
+
+@given(st.lists(events, max_size=5))
+def test_a_log_that_met_nobody_stays_as_it_is(given: list[LabelEvent]) -> None:
+    log = plain(appended([], *given))
+    assert merged(log) == log
+
+
+def test_a_union_keeps_events_of_newer_versions_and_refuses_invalid_stamps() -> None:
+    newer = {"kind": "smell", "stamp_ns": 5, "strength": 3}
+    outcome = {"kind": "outcome", "stamp_ns": 9, "outcome": "success"}
+    later = {"kind": "outcome", "stamp_ns": 10, "outcome": "failure", "cause": "slip"}
+    union = merged([later, newer], [outcome])
+    assert union == [newer, {**outcome, "previous": "unlabelled"}, {**later, "previous": "success"}]
+    for stamp in ("5", None, 1.5, True, 1 << 63, -(1 << 63) - 1):
+        for kind in ("outcome", "smell"):
+            with pytest.raises(ValueError, match="stamp_ns"):
+                merged([{"kind": kind, "stamp_ns": stamp}])
+
+
+@given(st.integers(-(2**70), 2**70), st.lists(st.integers(0, 2**62), max_size=3))
+def test_no_event_from_elsewhere_takes_the_stamps_of_those_after_it(
+    stamp_ns: int, own: list[int]
+) -> None:
+    log = [outcome_at(ns) for ns in own]
+    if stamps_problem(log, [outcome_at(stamp_ns)]):
+        assert stamp_ns > 2**62
+        return
+    try:
+        union = load_events(json.dumps(merged(log, [outcome_at(stamp_ns)])))
+    except ValueError:
+        assert stamp_ns < -(2**63)
+        return
+    later = [LabelEvent(1, "e", LabelKind.OUTCOME) for _ in range(50)]
+    grown = appended(union, *later)
+    assert load_events(dump_events(grown)) == grown and not is_full(grown)
+    assert not stamps_problem(log, plain(grown)), "all of it may go to other copies"
+
+
+def outcome_at(stamp_ns: int) -> dict[str, Any]:
+    return {"kind": "outcome", "stamp_ns": stamp_ns, "outcome": "success"}
+
+
+def test_a_log_without_stamps_for_further_events_says_so() -> None:
+    last = LabelEvent(2**63 - 2, "e", LabelKind.OUTCOME)
+    assert not is_full([last])
+    full = appended([last], last)
+    assert is_full(full) and load_events(dump_events(full)) == full
+    with pytest.raises(ValueError, match="out of range"):
+        appended(full, last)
 
 
 @given(st.lists(events, max_size=5), st.lists(events, max_size=3))

@@ -58,7 +58,7 @@ def test_an_unknown_number_stays_unknown_with_its_first_reason() -> None:
     ledger.add(Dropout("/a", Place.DDS, None, 0, 1, "another reason"))
     assert ledger.count("/a", Place.DDS) is None and ledger.count("/a", Place.RING) == 0
     assert ledger.unknown == {"/a": "no numbers"} and ledger.total() == 3
-    assert [place.text for place in Place] == ["dds", "ring", "queue", "writer"]
+    assert [place.text for place in Place] == ["dds", "ring", "queue", "writer", "encoder"]
 
 
 def test_losses_add_up_and_are_reported_once() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from robot_recorder.model.text import (
     TEXT_LIMITS,
     json_visible,
+    storable,
     text_problem,
     visible,
     visible_lines,
@@ -88,3 +89,10 @@ def test_every_limit_is_enforced_and_named_in_the_error(field: str) -> None:
         problem = text_problem(field, f"a{character}", "--it")
         assert problem.startswith(f"--it contains the character {visible(character)}")
     assert bool(text_problem(field, "a\nb")) == (not TEXT_LIMITS[field].lines)
+
+
+@given(st.text(st.characters()))
+def test_a_storable_text_has_no_nul_and_no_half_of_a_character(text: str) -> None:
+    found = storable(text + "\0\ud800")
+    assert "\0" not in found and found.encode().decode() == found and len(found) == len(text) + 2
+    assert storable(found) == found

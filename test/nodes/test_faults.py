@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from mcap.reader import make_reader
 from support.disks import small_disk
 from support.robot import PROFILE, Bench, ShiftedClock, process
 
@@ -27,10 +28,12 @@ from sensor_msgs.msg import CompressedImage, JointState
 from std_msgs.msg import String
 
 from robot_recorder.bags.reader import read_messages
-from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.episodes.episode import Episode
+from robot_recorder.episodes.recovery import recover_all
+from robot_recorder.floor.store import open_store
 from robot_recorder.model.streams import StreamHealth
 from robot_recorder.msg import Dropout
+from robot_recorder.offline.structure import structure_problems
 from robot_recorder.srv import StartEpisode
 
 KILLS = int(os.environ.get("FAULTS", "3"))
@@ -113,6 +116,55 @@ def test_a_recorder_killed_at_any_moment_loses_at_most_the_last_second(
                 found = (number, topic, len(got), last, must)
                 assert len(set(got)) == len(got) and last >= must, found
                 assert len(missing) == reported, (found, reported)
+
+
+def test_an_episode_of_several_files_is_complete_and_survives_a_kill(
+    profile: Path, tmp_path: Path
+) -> None:
+    with Bench("split") as bench:
+        with process(
+            "recorder", "split", NO_SHARED_MEMORY, profile=profile, root=tmp_path, max_file_s=1.0
+        ) as running:
+            bench.publish_until("all streams", bench.ready)
+            bench.start(pre_roll_s=0.0)
+            bench.publish_for(2.3)
+            bench.settle()
+            stopped = bench.stop()
+            assert stopped.success and stopped.dropped == 0, stopped.message
+            episode = Episode.open(Path(stopped.path))
+            balance(bench, episode, "/split")
+            assert structure_problems(episode) == []
+            assert [f["path"] for f in episode.metadata["files"]][:3] == [
+                f"{episode.id}_{number}.mcap" for number in range(3)
+            ]
+            task = "/split/labeller/task"  # latched, written by the recorder itself
+            assert len(in_bag(episode.path, task)) == episode.streams[task]["written"] == 1
+            alone = [in_bag_file(path, task) for path in sorted(episode.path.glob("*.mcap"))]
+            assert len(alone) >= 3 and len(set(alone)) == 1, "each file can be played alone"
+
+            bench.forget()
+            id = bench.start(pre_roll_s=0.0).episode_id
+            bench.publish_for(2.3)
+            bench.settle()
+            partial = tmp_path / f"{id}.partial"
+            bench.wait("the third file", lambda: len(list(partial.glob("*.mcap"))) >= 3)
+            time.sleep(1.0)  # the promise: what arrived a second ago is on the disk
+            running.kill()
+            running.wait(20)
+        assert len(list(partial.glob("*.mcap"))) >= 3
+        (result,) = recover_all(open_store(tmp_path))
+        assert result.ok, result.message
+        recovered = Episode.open(result.path)
+        for topic, sent in bench.sent.items():
+            assert in_bag(recovered.path, f"/split{topic}") == sent
+            assert recovered.streams[f"/split{topic}"]["written"] == len(sent)
+        assert [p for p in structure_problems(recovered) if "recovered" not in p] == []
+
+
+def in_bag_file(path: Path, topic: str) -> bytes:
+    """Return the first message of a topic in a file, opened by itself, which has one."""
+    with open(path, "rb") as file:
+        return next(m.data for _, _, m in make_reader(file).iter_messages([topic]))
 
 
 def test_an_episode_whose_file_cannot_grow_is_aborted(profile: Path, tmp_path: Path) -> None:
@@ -396,6 +448,6 @@ def test_messages_dropped_by_the_queue_are_reported_in_the_bag(
         dropouts = in_bag(episode.path, "/drops/recorder/dropouts")
         losses = [deserialize_message(data, Dropout) for data in dropouts]
         assert lost(episode.path, "/drops", "/joint_states") == 3
-        assert {(x.topic, x.place) for x in losses} == {
-            ("/drops/joint_states", Dropout.PLACE_QUEUE)
-        }
+        # The camera is best effort: DDS may lose a picture beside 2 MB of joints.
+        by_queue = {x.topic for x in losses if x.place == Dropout.PLACE_QUEUE}
+        assert by_queue == {"/drops/joint_states"}

@@ -20,9 +20,9 @@ pytest.importorskip("rclpy")
 
 from sensor_msgs.msg import CompressedImage
 
-from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.episodes.trash import TRASH
+from robot_recorder.floor.store import open_store
 from robot_recorder.srv import DiscardEpisode, RestoreEpisode, StartEpisode
 
 

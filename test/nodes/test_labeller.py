@@ -210,3 +210,22 @@ def test_after_a_restart_the_last_episode_is_the_newest_of_this_robot(
         bench.publish_until("the status", lambda: bench.status is not None)
         nothing = bench.call(Trigger, "labeller/mark_success")
         assert not nothing.success and "there is no episode yet" in nothing.message
+
+
+def test_a_take_has_the_task_that_was_set_last_and_its_own_outcome(bench: Bench) -> None:
+    """A long episode with several attempts, each with its task and outcome."""
+    id = start(bench)
+    assert bench.call(Annotate, "labeller/annotate", name="take_begin").success
+    assert bench.call(SetTask, "labeller/set_task", task="carry_tray").success
+    told = bench.call(Annotate, "labeller/annotate", name="take", outcome=2, cause="slip")
+    assert told.success, told.message
+    assert not bench.call(Annotate, "labeller/annotate", name="take", outcome=7).success
+    assert not bench.call(Annotate, "labeller/annotate", name="take", task="no_such").success
+    assert bench.call(SetTask, "labeller/set_task", task="lift_box").success
+    assert bench.call(Annotate, "labeller/annotate", name="take", outcome=1).success
+    path = stop(bench)
+    takes = [a for a in Episode.open(path).labels.annotations if a.name == "take"]
+    assert [(a.task, a.outcome, a.cause) for a in takes] == [
+        ("carry_tray", Outcome.FAILURE, "slip"), ("lift_box", Outcome.SUCCESS, ""),
+    ]  # fmt: skip
+    assert Episode.open(path).labels.task == "lift_box" and path.name == id

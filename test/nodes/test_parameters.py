@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,6 +74,27 @@ def test_the_parameters_of_recorder_synchronizer_and_labeller_are_documented(
             listed = documented("interfaces.md", name)
             assert listed
             compare(listed, declared(bench, name), set())
+
+
+def test_all_parameters_of_the_recorder_can_be_given_at_launch() -> None:
+    """ROS ignores unknown launch arguments, so that a missing one would be no error."""
+    tree = ast.parse((DOCS.parent / "launch/record.launch.py").read_text())
+    assigned = {
+        n.targets[0].id: n.value
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Name)
+    }
+    arguments, recorder = (ast.literal_eval(assigned[n]) for n in ("ARGUMENTS", "recorder"))
+    types = assigned["TYPES"]
+    assert isinstance(types, ast.Dict)
+    typed = {ast.literal_eval(k): ast.unparse(v) for k, v in zip(types.keys, types.values) if k}
+    listed = documented("interfaces.md", "recorder")
+    assert set(listed) == set(recorder) and set(recorder) <= set(arguments)
+    for name, text in listed.items():
+        if re.fullmatch(r"`?\w+`?|[\d.]+", text):
+            default = yaml.safe_load(text.strip("`"))
+            assert yaml.safe_load(arguments[name][0]) == default, name
+            assert typed.get(name, "str") == type(default).__name__, name
 
 
 def test_the_parameters_of_the_player_are_documented(bench: Bench, tmp_path: Path) -> None:

@@ -6,26 +6,32 @@ Holds also: synchronizer.py, layout_messages.py, live_streams.py.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 pytest.importorskip("rclpy")
 
+import rclpy
 from support.robot import Bench, process
 from support.rough_robot import PROFILE, ROUGH, RoughRobot
+from support.samples import T0, wrench
 
 from robot_recorder.alignment.certificate import Certificate
 from robot_recorder.alignment.frame_messages import decode_frame
 from robot_recorder.alignment.frames import Frame, SampleStatus
 from robot_recorder.bags.reader import read_messages
 from robot_recorder.episodes.episode import Episode
+from robot_recorder.model.topics import Batch, Sample
+from robot_recorder.nodes.ingest import Ingest
+from robot_recorder.nodes.synchronizer import SynchronizerNode
 from robot_recorder.offline.align import Alignment, align_episode
 from robot_recorder.offline.plan import make_plan
-
-pytestmark = pytest.mark.alone
 
 LATE_S = 9.0  # until the wrench's clock is known and the silence is over
 
@@ -36,7 +42,7 @@ def record(tmp_path: Path, clock: str) -> Episode:
     with (
         Bench("rough") as bench,
         RoughRobot("rough") as robot,
-        process("record", "rough", profile=profile, root=tmp_path / "root"),
+        process("record", "rough", profile=profile, root=tmp_path / "root", max_file_s=2.0),
     ):
         bench.wait("all streams", lambda: bench.status is not None and bench.ready(), 30)
         robot.mark()
@@ -78,9 +84,11 @@ def differ(live: np.ndarray, again: np.ndarray) -> bool:
     return live.tobytes() != again[..., :known].tobytes() or not np.isnan(again[..., known:]).all()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("clock", ["frame_rate_hz: 30", "frame_clock: head"])
 def test_a_bag_aligned_again_gives_the_live_frames(tmp_path: Path, clock: str) -> None:
     episode = record(tmp_path, clock)
+    assert len(episode.metadata["files"]) >= 4, "also across the cuts of a split episode"
     plan = make_plan(episode)
     aligned = align_episode(episode, plan, plan.frame_clock(None, ""))
     assert not aligned.problem and not plan.guessed
@@ -141,3 +149,106 @@ def assert_certified(live: Certificate | None, again: Certificate) -> None:
     assert any("left/x" in note for note in bodies.layout_notes)
     assert bodies.missing < 0.1 * live.frames
     assert finger.count > 0 and finger.held + finger.missing < 0.5 * live.frames
+
+
+MS = 1_000_000
+SMALL = """
+robot: arm
+frame_rate_hz: 50
+deadline_ms: 100
+streams:
+  wrench: {topic: wrench, type: geometry_msgs/msg/WrenchStamped, role: observation, rate_hz: 100}
+"""
+
+
+class Frames:
+    """Stands for the publisher of frames: notes when each was published, by the time of batches.
+
+    Attributes:
+        listeners: how many subscribe, the recorder of the same process included.
+    """
+
+    topic_name = "/synchronizer/frames"
+
+    def __init__(self) -> None:
+        self.now_ns, self.listeners = 0, 1
+        self.ticks: list[int] = []
+        self.data: list[bytes] = []
+        self.delays: list[int] = []
+
+    def publish(self, data: bytes) -> None:
+        tick_ns = decode_frame(data)[0].tick_ns
+        self.ticks.append(tick_ns)
+        self.data.append(data)
+        self.delays.append(self.now_ns - tick_ns)
+
+    def get_subscription_count(self) -> int:
+        return self.listeners
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    profile = tmp_path_factory.mktemp("small") / "small.yaml"
+    profile.write_text(SMALL)
+    rclpy.init(args=["--ros-args", "-p", f"profile:={profile}"])
+    yield
+    rclpy.shutdown()
+
+
+def published(steps: list[tuple[int, bool, int]]) -> Frames:
+    """Return what is published in 2 s of batches of 10 ms: (other listeners, hurry, clock set by ns) of each."""
+    ingest = Ingest("holding")
+    ingest.reads = lambda topic: True  # type: ignore[method-assign]
+    node, frames = SynchronizerNode(ingest), Frames()
+    node._frames = frames  # type: ignore[assignment]
+    (channel,) = (reader.channel for reader in ingest._readers.values())
+    now = T0
+    for others, hurry, shift_ns in steps:
+        now += 10 * MS + shift_ns
+        frames.now_ns, frames.listeners = now, 1 + others
+        at = now - 5 * MS
+        sample = Sample(channel, wrench(at), at, at)
+        for sink in ingest._sinks:
+            sink(Batch([sample], shift_ns=shift_ns, until_ns=now, hurry=hurry))
+    assert node._failed == 0
+    node.destroy_node()
+    ingest.close()
+    return frames
+
+
+LISTENED = (1, False, 0)
+
+
+@settings(
+    deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 1), st.sampled_from([False] * 9 + [True]), st.just(0)),
+        min_size=150,
+        max_size=150,
+    )
+)
+def test_who_listens_and_who_hurries_changes_no_frame(
+    small: None, steps: list[tuple[int, bool, int]]
+) -> None:
+    """None is lost or doubled; while others listen none is held, and none longer than half a second."""
+    alone = [(0, False, 0)] * 70
+    found = published([*alone, *steps, *alone, LISTENED])
+    usual = published([LISTENED] * (2 * len(alone) + len(steps) + 1))
+    assert found.ticks == usual.ticks and len(usual.ticks) > 100
+    assert found.data == usual.data
+    assert max(found.delays) <= max(usual.delays) + 520 * MS
+    held = published([(0, False, 0)] * 200)
+    assert held.ticks == usual.ticks[: len(held.ticks)]
+    assert min(held.delays[5:]) >= 480 * MS
+
+
+@pytest.mark.parametrize("by_s", [-20, 20])
+def test_frames_from_before_the_clock_was_set_are_published(small: None, by_s: int) -> None:
+    before, after = [(0, False, 0)] * 140, [(0, False, 0)] * 140
+    frames = published([*before, (0, False, by_s * 10**9), *after])
+    usual = published([LISTENED] * len(before))
+    assert frames.ticks[: len(usual.ticks)] == usual.ticks
+    later = frames.ticks[len(usual.ticks) :]
+    assert len(later) > 20 and all(t > T0 + by_s * 10**9 + 1400 * MS for t in later)

@@ -25,9 +25,9 @@ from robot_recorder.alignment.certificate import TickSpan
 from robot_recorder.alignment.frame_messages import decode_frame
 from robot_recorder.alignment.frames import SampleStatus
 from robot_recorder.bags.reader import read_messages
-from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.episodes.trash import TRASH
+from robot_recorder.floor.store import open_store
 from robot_recorder.model.labels import LabelKind, Outcome
 from robot_recorder.model.streams import StreamHealth
 from robot_recorder.msg import Label

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from support.bags import PROFILE, T0, small_robot
+from support.pictures import raw
 from support.samples import wrench, write_bag
 
 from robot_recorder.alignment.frames import SampleStatus
 from robot_recorder.bags.mcap_writer import McapWriter
 from robot_recorder.configuration.profile import parse_profile
+from robot_recorder.encoding.picture_encoder import new_encoder
 from robot_recorder.episodes.episode import Episode
+from robot_recorder.messages.image_messages import COMPRESSED, RAW
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.streams import FrameClock, Policy
+from robot_recorder.model.topics import BagTopic, Channel, Sample
 from robot_recorder.offline.align import align_episode
 from robot_recorder.offline.guess_bag import profile_yaml
 from robot_recorder.offline.plan import make_plan
@@ -124,3 +129,30 @@ def test_no_rate_is_guessed_from_a_very_short_bag(tmp_path: Path) -> None:
         ConfigError, match="/w: its 2 messages are too close together to tell a rate"
     ):
         make_plan(Episode.open(tmp_path / "bag"))
+
+
+ENCODED = """
+robot: arm
+streams:
+  head: {topic: head/image, type: sensor_msgs/msg/Image, role: observation, rate_hz: 30, encode: jpeg}
+"""
+
+
+@pytest.mark.parametrize("encoded", [True, False])
+@pytest.mark.parametrize("topic", ["/head/image", "/robot_7/head/image"])
+def test_a_camera_is_found_as_it_was_recorded(tmp_path: Path, topic: str, encoded: bool) -> None:
+    pixels = np.zeros((4, 6, 3), np.uint8)
+    message, name, kind = raw(pixels, "rgb8"), topic, RAW
+    if encoded:
+        profile = parse_profile(ENCODED, "arm.yaml")
+        assert profile.streams[0].encode is not None
+        message = new_encoder(profile.streams[0].encode, 30.0).encode(message)
+        name, kind = f"{topic}/compressed", COMPRESSED
+    channel, writer = Channel(BagTopic(name, kind)), McapWriter()
+    writer.open(tmp_path / "bag", {})
+    writer.add_topic(channel)
+    writer.write([Sample(channel, message, T0 + n, T0 + n) for n in range(5)])
+    writer.close()
+    plan = make_plan(Episode.open(tmp_path / "bag"), parse_profile(ENCODED, "arm.yaml"))
+    (stream,) = plan.aligned
+    assert stream.type == kind and plan.topics == {"head": name} and plan.absent == ()

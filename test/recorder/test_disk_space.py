@@ -17,7 +17,7 @@ from robot_recorder.recorder.disk_space import (
     running_out,
     shortage,
 )
-from robot_recorder.recorder.recording import StopReason
+from robot_recorder.recorder.stop_reason import StopReason
 
 
 def test_a_start_is_refused_if_the_disk_is_short(tmp_path: Path, monkeypatch) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import struct
 
 import pytest
-from support.samples import T0, WRENCH, wrench
+from support.samples import T0, WRENCH, frame, wrench
 from support.streams import live
 
 from robot_recorder.alignment.certificate import Certificate
-from robot_recorder.alignment.frame_messages import encode_frame
-from robot_recorder.alignment.frames import NO_FLOATS, NO_INTS, Frame, FrameSample, SampleStatus
+from robot_recorder.alignment.frames import SampleStatus
 from robot_recorder.model.streams import FrameClock, Policy, RobotProfile, Role, StreamConfig
 from robot_recorder.model.topics import BagTopic, Channel, Sample
 from robot_recorder.quality.inspector import Inspector
@@ -29,13 +28,6 @@ STOP = T0 + 5 * S
 
 def own(topic: str, kind: str) -> Channel:
     return Channel(BagTopic(topic, f"robot_recorder/msg/{kind}"))
-
-
-def frame(
-    tick_ns: int, name: bytes = b"wrench\0", status: SampleStatus = SampleStatus.FRESH
-) -> bytes:
-    sample = FrameSample(status, tick_ns, 0, NO_FLOATS, NO_INTS, NO_FLOATS)
-    return encode_frame(Frame(tick_ns // (100 * MS), tick_ns, (sample,)), [name])
 
 
 def good_frames() -> list[tuple[Channel, bytes]]:

@@ -18,13 +18,14 @@ from support.streams import live
 from robot_recorder.alignment.frame_messages import encode_frame
 from robot_recorder.alignment.frames import NO_FLOATS, NO_INTS, Frame, FrameSample, SampleStatus
 from robot_recorder.bags.mcap_writer import McapWriter
-from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.clocks.robot_clock import RobotClock
 from robot_recorder.configuration.profile import parse_profile
+from robot_recorder.floor.store import open_store
 from robot_recorder.model.topics import BagTopic, Batch, Channel, Sample
 from robot_recorder.recorder.disk_space import DiskLimits
+from robot_recorder.recorder.own_channels import OwnChannels
 from robot_recorder.recorder.recorder import Assignment, Recorder, Settings
-from robot_recorder.recorder.recording import OwnChannels, Recording
+from robot_recorder.recorder.recording import Recording
 
 NS = 1_000_000_000
 HZ = 25
@@ -128,7 +129,7 @@ def parts_of(recording: Recording) -> dict[str, weakref.ref]:
     writer: Any = recording._writer._writer
     parts = {
         "audit": audit, "inspector": inspector, "frames": audit._own._stats,
-        "traces": inspector._numbers["joints"], "bag": writer, "file": writer._file,
+        "traces": inspector._numbers["joints"], "bag": writer, "file": writer._data.file,
     }  # fmt: skip
     return {name: weakref.ref(part) for name, part in parts.items()}
 

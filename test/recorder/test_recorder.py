@@ -7,20 +7,21 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-from support.bench import STREAM, Bench, recorded
-from support.samples import wrench
+from support.bench import MS, STREAM, Bench, recorded
+from support.samples import frame, wrench
 
 from robot_recorder.bags.mcap_writer import McapWriter
 from robot_recorder.bags.reader import read_messages
-from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.episodes.trash import TRASH
+from robot_recorder.floor.store import open_store
 from robot_recorder.messages.stamps import StampReader
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome, load_events
 from robot_recorder.model.streams import Policy
+from robot_recorder.model.topics import Batch, Sample
 from robot_recorder.recorder.live_stream import LiveStream
 from robot_recorder.recorder.recorder import RecorderState
-from robot_recorder.recorder.recording import StopReason
+from robot_recorder.recorder.stop_reason import StopReason
 
 
 def test_an_episode_has_exactly_the_samples_between_start_and_stop(tmp_path: Path) -> None:
@@ -42,6 +43,85 @@ def test_an_episode_has_exactly_the_samples_between_start_and_stop(tmp_path: Pat
     assert not open_store(tmp_path).unfinished()
 
 
+def test_frames_that_arrive_after_the_stop_belong_to_the_episode_of_their_tick(
+    tmp_path: Path,
+) -> None:
+    bench = Bench(tmp_path)
+    bench.feed(300)
+    assert bench.start().ok
+    bench.feed(100)
+    stopped = bench.now
+    wanted = []
+
+    def flush() -> bool:
+        for tick in (stopped - 200 * MS, stopped, stopped + 1):
+            data = frame(tick)
+            bench.now += MS
+            samples = [
+                Sample(channel, data, bench.now, bench.now)
+                for channel in (bench.own.frames, bench.channel)
+            ]
+            bench.recorder.on_batch(Batch(samples))
+            if tick <= stopped:
+                wanted.append(data)
+        short = Sample(bench.own.frames, b"\0\1\0\0", bench.now, bench.now)
+        bench.recorder.on_batch(Batch([short]))
+        return True
+
+    assert bench.recorder.stop_and_finalise(stopped, flush).ok
+    path = bench.last.path
+    assert recorded(path, "/synchronizer/frames") == wanted
+    assert len(recorded(path)) == 100
+
+
+def test_frames_of_ticks_before_the_start_belong_to_the_episode_before(tmp_path: Path) -> None:
+    """Also in both episodes, if the pre-roll of the second begins in the first."""
+
+    def feed(bench: Bench, tick: int, at: int) -> None:
+        bench.recorder.on_batch(Batch([Sample(bench.own.frames, frame(tick), at, at)]))
+
+    for pre_roll_s, shared in ((0.0, 0), (0.1, 1)):
+        bench = Bench(tmp_path / str(shared))
+        bench.feed(300)
+        assert bench.start().ok
+        bench.feed(100)
+        stopped = bench.now
+        first = bench.recorder.stop(stopped, StopReason.REQUEST)
+        assert first is not None
+        bench.now += 40 * MS
+        assert bench.start(pre_roll_s=pre_roll_s).ok
+        began = bench.now
+        for tick in (stopped - 200 * MS, stopped - 10 * MS, stopped + 5 * MS, began, began + 100):
+            bench.now += 10 * MS
+            feed(bench, tick, bench.now)
+        assert bench.recorder.finalise(first, lambda: True).ok
+        second = bench.last
+        assert bench.stop().ok
+        frames = [recorded(r.path, "/synchronizer/frames") for r in (first, second)]
+        assert frames[0] == [frame(stopped - 200 * MS), frame(stopped - 10 * MS)]
+        both = [frame(stopped - 10 * MS), frame(stopped + 5 * MS)] if shared else []
+        assert frames[1] == [*both, frame(began), frame(began + 100)]
+
+
+def test_frames_that_arrive_while_the_bag_is_closed_are_not_called_lost(tmp_path: Path) -> None:
+    holder: list[Bench] = []
+
+    class SlowToClose(McapWriter):
+        def close(self) -> None:
+            bench = holder[0]
+            late = Sample(bench.own.frames, frame(bench.now - MS), bench.now + MS, bench.now + MS)
+            bench.recorder.on_batch(Batch([late]))
+            super().close()
+
+    bench = Bench(tmp_path, SlowToClose)
+    holder.append(bench)
+    bench.feed(300)
+    assert bench.start().ok
+    bench.feed(100)
+    assert bench.stop().ok
+    assert bench.last.lost() == 0 and not recorded(bench.last.path, "/synchronizer/frames")
+
+
 def test_samples_received_while_the_bag_is_opened_are_in_it(tmp_path: Path) -> None:
     """Their batch arrives before the start is done, but they were received after the request."""
     sent: list[bytes] = []
@@ -59,6 +139,16 @@ def test_samples_received_while_the_bag_is_opened_are_in_it(tmp_path: Path) -> N
     sent += bench.feed(3)
     bench.stop()
     assert recorded(bench.last.path) == sent
+
+
+def test_streams_whose_messages_have_no_numbers_are_named(tmp_path: Path) -> None:
+    """Their losses on the way are unknown, which the answer to a start says."""
+    bench = Bench(tmp_path)
+    assert bench.recorder.uncounted(bench.now) == [], "nothing arrives yet, so nothing is known"
+    bench.feed(300)
+    assert bench.recorder.uncounted(bench.now) == ["wrench"]
+    bench.channel.numbered = True
+    assert bench.recorder.uncounted(bench.now) == []
 
 
 def test_refused_commands_change_nothing(tmp_path: Path) -> None:

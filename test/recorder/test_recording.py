@@ -1,4 +1,7 @@
-"""One running episode: its end, its losses and what is noted of it."""
+"""One running episode: its end, its losses and what is noted of it.
+
+Holds also: own_channels.py, stop_reason.py.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ from robot_recorder.quality.verdict import Verdict
 from robot_recorder.recorder.disk_space import DiskLimits
 from robot_recorder.recorder.live_audit import LiveAudit
 from robot_recorder.recorder.recorder import RecorderState
-from robot_recorder.recorder.recording import StopReason
+from robot_recorder.recorder.stop_reason import StopReason
 
 
 def test_a_forced_start_is_noted_in_the_episode(tmp_path: Path) -> None:

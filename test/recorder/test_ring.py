@@ -8,9 +8,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from robot_recorder.bags.latched import LatchedCache
 from robot_recorder.model.losses import Dropout, Place
 from robot_recorder.model.topics import BagTopic, Batch, Channel, Sample
-from robot_recorder.recorder.latched import LatchedCache
 from robot_recorder.recorder.ring import Ring
 
 T0 = 1_700_000_000_000_000_000
@@ -77,3 +77,32 @@ def test_the_data_rate_is_measured() -> None:
     for batch in batches([10] * 60, [1000] * 60):
         ring.push(batch)
     assert abs(ring.bytes_per_s - 100_000) < 2_000
+
+
+def test_a_pre_roll_that_the_ring_cannot_keep_is_told_with_what_fits() -> None:
+    ring = Ring(2000 * MS, 25_000)
+    assert ring.shortage(2.0) == "", "nothing is known yet"
+    for batch in batches([10] * 20, [500] * 20):
+        ring.push(batch)
+    sentence = ring.shortage(2.0)
+    assert "raise max_ring_mb" in sentence
+    least = float(sentence.rpartition(" ")[2])
+    assert 0 < least < 1 and ring.shortage(least) == ""
+
+
+def test_the_newest_samples_are_those_of_the_last_time() -> None:
+    ring = Ring(2000 * MS, 10**6)
+    assert ring.newest(MS) == []
+    for batch in batches([10] * 20, [5] * 20):
+        ring.push(batch)
+    newest = ring.newest(95 * MS)
+    assert len(newest) == 10 and newest == ring.since(T0).samples[-10:]
+
+
+def test_losses_that_come_without_samples_are_kept_and_shifted() -> None:
+    ring = Ring(1000 * MS, 10**9)
+    old, new = (Dropout("/a", Place.ENCODER, 2, T0, T0 + at) for at in (0, 5 * MS))
+    ring.note([old, new])
+    assert ring.since(T0 + 1) == Batch([], [new]) and ring.since(T0) == Batch([], [old, new])
+    ring.shift(-MS)
+    assert [d.end_ns for d in ring.since(0).dropouts] == [T0 - MS, T0 + 4 * MS]

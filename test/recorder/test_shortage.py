@@ -20,10 +20,10 @@ from support.disks import fill, small_disk
 from support.episodes import make_episode
 
 from robot_recorder.catalogue.catalogue import Catalogue
-from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.catalogue.query import Filter, Query
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.episodes.recovery import recover_all
+from robot_recorder.floor.store import open_store
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
 

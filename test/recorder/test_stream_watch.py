@@ -13,7 +13,9 @@ from support.samples import T0, wrench, wrench_topic
 from support.streams import live
 
 from robot_recorder.clocks.robot_clock import RobotClock
+from robot_recorder.encoding.encoders import EncodedStream
 from robot_recorder.messages.stamps import StampReader
+from robot_recorder.model.encode_settings import Codec, EncodeSettings
 from robot_recorder.model.streams import Policy, StreamHealth
 from robot_recorder.model.topics import Channel, Sample
 from robot_recorder.recorder.live_stream import LiveStream
@@ -53,6 +55,17 @@ def test_stamps_are_compared_only_where_messages_have_them() -> None:
         assert (report.health is StreamHealth.CLOCK) == stamped
 
 
+@pytest.mark.parametrize("late_ms", [700, 3000])
+def test_the_age_of_a_latched_message_is_no_offset_of_its_clock(late_ms: int) -> None:
+    for stamped in (True, False):  # by its header, or when DDS says it was sent
+        config = replace(STREAM, rate_hz=None, policy=Policy.PREVIOUS)
+        watch, channel = StreamWatch(PROFILE, RobotClock()), Channel(wrench_topic(), latched=True)
+        watch.watch(LiveStream(channel, config, StampReader(config, stamped)))
+        watch.add([Sample(channel, wrench(T0 - late_ms * MS), T0, T0 - late_ms * MS)])
+        ((_, report),) = watch.health(T0 + MS)
+        assert report.clock_offset_s is None and report.health is StreamHealth.OK
+
+
 def test_latched_messages_are_kept_and_shifted_with_the_clock() -> None:
     watch = StreamWatch(PROFILE, RobotClock())
     latched, other = (Channel(wrench_topic(name), latched=name == "/tf") for name in ("/tf", "/a"))
@@ -61,6 +74,21 @@ def test_latched_messages_are_kept_and_shifted_with_the_clock() -> None:
     assert watch.latched.before(T0 + 500 * MS) == []
     (kept,) = watch.latched.before(T0 + 2000 * MS)
     assert kept.channel is latched
+
+
+def test_an_encoded_stream_is_watched_as_it_arrives_and_kept_as_it_is_recorded() -> None:
+    source, channel = (Channel(wrench_topic(n), latched=True) for n in ("/map", "/map/compressed"))
+    config = replace(STREAM, encode=EncodeSettings(Codec.JPEG))
+    encoded = EncodedStream(config, source, channel)
+    watch = StreamWatch(PROFILE, RobotClock(), frozenset([source]))
+    watch.watch(replace(live(channel, STREAM), encoded=encoded))
+    watch.add([sample(source, T0)])
+    watch.keep_encoded([sample(channel, T0)])
+    ((monitor, report),) = watch.health(T0 + MS)
+    assert (monitor.topic, monitor.recorded_topic) == ("/map", "/map/compressed")
+    assert monitor.config is config and monitor.received == 1 and report.health is StreamHealth.OK
+    (kept,) = watch.latched.before(T0 + MS)
+    assert kept.channel is channel, "the raw one is not written into every episode"
 
 
 def test_a_required_stream_that_could_have_values_is_named_with_what_to_do() -> None:

@@ -11,8 +11,8 @@ from support.samples import wrench, wrench_topic
 
 from robot_recorder.bags.mcap_writer import McapWriter
 from robot_recorder.bags.reader import read_messages
-from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.episodes.episode import Episode
+from robot_recorder.floor.store import open_store
 from robot_recorder.model.losses import Place
 from robot_recorder.model.topics import Batch, Channel, Sample
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -96,6 +98,62 @@ def test_a_given_description_replaces_the_bags_and_an_invalid_one_is_an_error(
 def test_the_simulated_robots_layout_is_the_template() -> None:
     assert yaml.safe_load(layout_for(G1, TEMPLATE)) == yaml.safe_load(TEMPLATE)
     assert {"Displays", "Views", "Time", HEAD.name, WRIST.name} <= set(docks(TEMPLATE))
+
+
+_TOPIC = (
+    "Topic/Depth Topic/Durability_Policy Topic/History_Policy Topic/Reliability_Policy Topic/Value"
+)
+_SHOWN = "Class Enabled Name Value"
+# What the sources of rviz 14.1.22 (Jazzy), 15.0.13 (Kilted) and 15.2.4 (Lyrical) read alike, by class, of
+# what a layout here needs; a name that rviz does not know it ignores in silence.
+READ = {
+    "Grid": f"{_SHOWN} Alpha Cell_Size Color Line_Style/Line_Width Line_Style/Value Normal_Cell_Count "
+            "Offset/X Offset/Y Offset/Z Plane Plane_Cell_Count Reference_Frame",
+    "RobotModel": f"{_SHOWN} Alpha Collision_Enabled Description_File Description_Source TF_Prefix "
+                  f"Update_Interval Visual_Enabled {_TOPIC.replace('Topic/', 'Description_Topic/')}",
+    "TF": f"{_SHOWN} Filter_(blacklist) Filter_(whitelist) Frame_Timeout Frames/All_Enabled "
+          "Marker_Scale Show_Arrows Show_Axes Show_Names Update_Interval",
+    "MarkerArray": f"{_SHOWN} {_TOPIC} " + " ".join(
+        f"Namespaces/{kind}" for kind in ("episode", "force", "operator", "torque", "touch")
+    ),
+    "Image": f"{_SHOWN} Max_Value Median_window Min_Value Normalize_Range {_TOPIC}",
+    "MoveCamera": "Class", "Select": "Class", "FocusCamera": "Class",
+    "Interact": "Class Hide_Inactive_Objects",
+    "Measure": "Class Line_color",
+    "Orbit": "Class Distance Focal_Point/X Focal_Point/Y Focal_Point/Z Focal_Shape_Fixed_Size "
+             "Focal_Shape_Size Invert_Z_Axis Name Near_Clip_Distance Pitch Target_Frame Value Yaw "
+             + " ".join(f"Enable_Stereo_Rendering/{name}" for name in (
+                 "Stereo_Eye_Separation", "Stereo_Focal_Distance", "Swap_Stereo_Eyes", "Value")),
+}  # fmt: skip
+CHOICES = {
+    "Durability Policy": {"Volatile", "Transient Local"}, "History Policy": {"Keep Last"},
+    "Reliability Policy": {"Reliable", "Best Effort"}, "Description Source": {"Topic", "File"},
+    "Plane": {"XY"},
+}  # fmt: skip
+
+
+def leaves(settings: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield settings by their path."""
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{above}{name}/")
+        else:
+            yield above + name, value
+
+
+def test_every_setting_is_one_that_rviz_reads(tmp_path: Path) -> None:
+    cameras = tuple(Camera(name, f"/{name}") for name in "abcde")
+    for text in (TEMPLATE, layout_for(replace(G1, cameras=cameras), TEMPLATE, tmp_path / "a.urdf")):
+        manager = yaml.safe_load(text)["Visualization Manager"]
+        parts = [*manager["Displays"], *manager["Tools"], manager["Views"]["Current"]]
+        for part in parts:
+            kind = part["Class"].removeprefix("rviz_default_plugins/")
+            known = {name.replace("_", " ") for name in READ[kind].split()}
+            for name, value in leaves(part):
+                assert name in known, f"{kind}: {name}"
+                assert value in CHOICES.get(name.rpartition("/")[2], {value}), f"{kind}: {name}"
+        assert manager["Transformation"]["Current"]["Class"] == "rviz_default_plugins/TF"
+        assert manager["Global Options"].keys() == {"Background Color", "Fixed Frame", "Frame Rate"}
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from robot_recorder.rviz.overlay import (
     overlay_shapes,
 )
 from robot_recorder.rviz.shapes import BLUE, GREEN, GREY, ORANGE, RED, YELLOW
+from robot_recorder.rviz.text import LONGEST, drawable
 
 MARKS = (Mark("reach", 0.5, 2.0), Mark("slip", 1.5, 2.5), Mark("touch", 3.0, 3.0))
 
@@ -94,6 +95,18 @@ def test_only_a_few_streams_in_trouble_are_named(names: list[str]) -> None:
     orange = " ".join(line.text for line in lines if line.colour == ORANGE)
     assert bool(names) == bool(orange)
     assert ("more" in orange.split()[-1:]) >= (len(names) > 4)
+
+
+@given(st.text(), st.text(), st.text(), st.lists(st.text(min_size=1), max_size=6))
+def test_every_line_is_one_that_rviz_draws(
+    task: str, person: str, sentence: str, names: list[str]
+) -> None:
+    now = Situation(
+        State.RECORDING, task, sentence, person, 2.0, 8.0, Outcome.FAILURE, sentence, Verdict.REJECT,
+        sentence, tuple(Mark(name, 1.0, 3.0) for name in names), tuple(names), 9,
+    )  # fmt: skip
+    for line in overlay_lines(now):
+        assert line.text == drawable(line.text) and len(line.text) <= LONGEST
 
 
 @given(st.lists(st.floats(0.01, 0.1), min_size=1, max_size=10), st.floats(-1, 2))

@@ -7,15 +7,16 @@ from pathlib import Path
 
 from robot_recorder.bags.mcap_writer import McapWriter
 from robot_recorder.bags.reader import read_messages
-from robot_recorder.catalogue.keeper import open_store
 from robot_recorder.clocks.robot_clock import RobotClock
 from robot_recorder.episodes.episode import Episode
+from robot_recorder.floor.store import open_store
 from robot_recorder.model.streams import FrameClock, RobotProfile, Role, StreamConfig
 from robot_recorder.model.topics import BagTopic, Batch, Channel, Sample
 from robot_recorder.quality.verdict import Verdict
 from robot_recorder.recorder.disk_space import DiskLimits
+from robot_recorder.recorder.own_channels import OwnChannels
 from robot_recorder.recorder.recorder import Assignment, Recorder, Settings
-from robot_recorder.recorder.recording import OwnChannels, Recording
+from robot_recorder.recorder.recording import Recording
 from support.samples import WRENCH, wrench, wrench_topic
 from support.streams import live
 

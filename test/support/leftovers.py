@@ -9,6 +9,7 @@ from rosbags.rosbag2 import Reader
 
 from robot_recorder.bags.mcap_writer import McapWriter
 from robot_recorder.bags.metadata import topic_metadata
+from robot_recorder.bags.splitting import NO_LIMITS, FileLimits
 from robot_recorder.episodes.facts import label_facts
 from robot_recorder.episodes.store import EpisodeStore, Note
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
@@ -24,13 +25,18 @@ TOPICS = ("/a", "/b", "/c")
 ROUNDS, PER_ROUND = 8, 300
 
 
-def record(root: Path, close: bool = False) -> tuple[Path, dict[str, list[bytes]]]:
-    """A ``.partial`` with eight synced chunks of three topics, as a killed recorder leaves it."""
+def record(
+    root: Path, close: bool = False, limits: FileLimits = NO_LIMITS
+) -> tuple[Path, dict[str, list[bytes]]]:
+    """A ``.partial`` with eight synced chunks of three topics, as a killed recorder leaves it.
+
+    /c is latched. Cut into files, only the last of them is unfinished.
+    """
     store = EpisodeStore(root)
     partial = root / f"{ID}.partial"
-    writer = McapWriter()
+    writer = McapWriter(limits)
     sent: dict[str, list[bytes]] = {topic: [] for topic in TOPICS}
-    channels = [Channel(wrench_topic(topic)) for topic in TOPICS]
+    channels = [Channel(wrench_topic(topic), latched=topic == "/c") for topic in TOPICS]
     writer.open(partial, {})
     for channel in channels:
         writer.add_topic(channel)

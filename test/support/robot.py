@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import struct
 import subprocess
 import time
@@ -85,6 +86,7 @@ def process(
     )  # fmt: skip
     with ended(running):
         yield running
+    assert running.returncode not in (-signal.SIGINT, -signal.SIGTERM), "it must take signals"
 
 
 Client = TypeVar("Client", bound="RecorderClient")
@@ -241,20 +243,21 @@ class Bench(RecorderClient):
         noticed with the next message.
         """
 
-        def arrived() -> bool:
+        def missing() -> list[Any]:
+            streams = []
             for status in self.status.streams if self.status else []:
                 sent = len(self.sent.get(status.topic.removeprefix(self.prefix), []))
                 lost = (status.lost_dds, status.lost_ring, status.lost_queue, status.lost_writer)
                 if status.written + sum(n for n in lost if n > 0) < sent:
-                    return False
-            return True
+                    streams.append(status)
+            return streams
 
         for _ in range(5):
             end = time.monotonic() + 4.0
-            while not arrived() and time.monotonic() < end:
+            while missing() and time.monotonic() < end:
                 self.executor.spin_once(timeout_sec=0.05)
-            if arrived():
-                return
+            if all(status.lost_dds < 0 for status in missing()):
+                return  # nothing is missing, or it is unknown here whether it was lost
             self.publish()
         raise AssertionError(f"not all that was sent arrived; status: {self.status}")
 

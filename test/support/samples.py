@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from robot_recorder.alignment.frame_messages import encode_frame
+from robot_recorder.alignment.frames import NO_FLOATS, NO_INTS, Frame, FrameSample, SampleStatus
 from robot_recorder.bags.writer import BagWriter
 from robot_recorder.model.qos import OfferedQos
 from robot_recorder.model.topics import BagTopic, Channel, Sample
@@ -24,6 +26,14 @@ def wrench(
     head = struct.pack("<iII", stamp_ns // 10**9, stamp_ns % 10**9, len(text)) + text
     head += b"\0" * (-len(head) % 8)
     return b"\0\1\0\0" + head + np.array(values, "<f8").tobytes()
+
+
+def frame(
+    tick_ns: int, name: bytes = b"wrench\0", status: SampleStatus = SampleStatus.FRESH
+) -> bytes:
+    """Return an AlignedFrame of one stream without values, at 10 Hz."""
+    sample = FrameSample(status, tick_ns, 0, NO_FLOATS, NO_INTS, NO_FLOATS)
+    return encode_frame(Frame(tick_ns // 100_000_000, tick_ns, (sample,)), [name])
 
 
 def joint_state(

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import termios
@@ -37,6 +38,7 @@ class Typist:
 
         def own() -> None:  # or Ctrl-C would not be for it
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup ignores, for tests, too
 
         ends: dict[str, Any] = {"stdin": self._slave, "stdout": self._slave, "stderr": self._slave}
         self.running = subprocess.Popen(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from visualization_msgs.msg import Marker, MarkerArray
 
+from robot_recorder.rviz.text import BLANK, LONGEST
 from support.robot import RecorderClient
 
 
@@ -30,6 +31,7 @@ class Watcher:
             key = (marker.ns, marker.id)
             if marker.action == Marker.ADD:
                 self.markers[key] = marker
+                _check_text(marker)
             elif marker.action == Marker.DELETE:
                 self.markers.pop(key, None)
             else:
@@ -50,6 +52,14 @@ class Watcher:
     def says(self, part: str, kind: str = "episode") -> Callable[[], bool]:
         """Return a condition: whether a text contains a part."""
         return lambda: any(part in text for text in self.texts(kind))
+
+
+def _check_text(marker: Marker) -> None:
+    """Check that rviz draws a text as it is, with blanks of the width of its font's."""
+    if marker.type == Marker.TEXT_VIEW_FACING:
+        text = marker.text
+        assert text.strip() and text.isascii() and text.isprintable() and len(text) <= LONGEST, text
+        assert marker.scale.x == BLANK * marker.scale.z > 0
 
 
 def colour(marker: Marker) -> tuple[float, float, float]:

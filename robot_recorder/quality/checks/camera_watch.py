@@ -6,7 +6,6 @@ import itertools
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 
@@ -25,59 +24,7 @@ from robot_recorder.quality.checks.cameras import (
 )
 from robot_recorder.quality.checks.check import Check
 from robot_recorder.quality.checks.look_times import LookTimes
-
-# Called with the figures of a picture; None: its encoding is unsupported.
-Tell = Callable[[PictureFigures | None], None]
-TellVideo = Callable[[VideoFigures], None]
-
-
-class Looker(Protocol):
-    """The part that decodes and measures pictures: a protocol, because decoding needs OpenCV."""
-
-    def look(self, type_name: str, time_ns: int, message: bytes, tell: Tell) -> None:
-        """Measure a picture, now or later, without waiting.
-
-        Args:
-            type_name: sensor_msgs/msg/Image or CompressedImage.
-            time_ns: time of the picture, robot clock.
-            message: the whole message, CDR.
-            tell: called with the figures, from any thread; never called when there was no time.
-        """
-
-    def follow(self, packets: VideoPackets, tell: TellVideo) -> None:
-        """Decode the next packets of a video, now or later, without waiting.
-
-        Args:
-            packets: the packets; the video begins with number 0.
-            tell: called with what was found, from any thread, in order; never called when there was
-                no time.
-        """
-
-    def leave(self, video: int) -> None:
-        """Forget a video, which has ended."""
-
-    def settle(self, timeout_s: float) -> bool:
-        """Wait until all pictures are measured; return False if the timeout came first."""
-
-
-class NullLooker:
-    """A looker that measures nothing, so that the checks of pictures report nothing."""
-
-    def look(self, type_name: str, time_ns: int, message: bytes, tell: Tell) -> None:
-        """Report the picture as unsupported."""
-        tell(None)
-
-    def follow(self, packets: VideoPackets, tell: TellVideo) -> None:
-        """Report the packets as not decoded."""
-        tell(VideoFigures(problem="pictures are not looked at"))
-
-    def leave(self, video: int) -> None:
-        """Do nothing."""
-
-    def settle(self, timeout_s: float) -> bool:
-        """Return True: nothing is ever waiting."""
-        return True
-
+from robot_recorder.quality.checks.looker import Looker
 
 _LEAP = 1.5  # a picture larger or smaller than usual by this factor is worth a look
 _USUAL_SHARE = 0.1  # weight of a new picture in the usual size

@@ -1,6 +1,6 @@
 """Which pictures of a camera are looked at, and what is said of the others.
 
-Holds also: look_times.py.
+Holds also: look_times.py, looker.py.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ from pathlib import Path
 from support.bench import Bench, recorded
 from support.samples import wrench, wrench_topic
 
+from robot_recorder.bags.latched import LatchedCache
 from robot_recorder.model.topics import BagTopic, Batch, Channel, Sample
-from robot_recorder.recorder.latched import LatchedCache
 
 
 def test_every_episode_begins_with_the_latched_messages(tmp_path: Path) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from robot_recorder.model.topics import Channel, Sample
 
-_MOST = 64  # messages kept per topic, to bound the memory
+MOST_LATCHED = 64  # messages kept per topic, to bound the memory
 
 
 class LatchedCache:
-    """The latched messages that are written at the begin of every episode."""
+    """The latched messages that are written at the begin of every episode, and of every file of one."""
 
     def __init__(self) -> None:
         self._kept: dict[Channel, dict[bytes, Sample]] = {}
@@ -21,7 +21,7 @@ class LatchedCache:
         key = sample.publisher or sample.data
         kept.pop(key, None)
         kept[key] = sample
-        if len(kept) > _MOST:
+        if len(kept) > MOST_LATCHED:
             kept.pop(next(iter(kept)))
 
     def before(self, time_ns: int) -> list[Sample]:

@@ -1,0 +1,1 @@
+"""The operator's console: pages for a browser, served beside the recorder. Entrance: `main.main`."""

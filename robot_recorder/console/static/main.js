@@ -1,0 +1,107 @@
+// Starts the page: who is there, which language, which page.
+
+import { api, get, Refusal } from "./api.js";
+import { find, make, setHidden } from "./dom.js";
+import { setUpHeader, showPage } from "./header.js";
+import { link } from "./link.js";
+import { login } from "./login.js";
+import * as operate from "./operate.js";
+import * as prepare from "./prepare.js";
+import { setUpRegain } from "./regain.js";
+import * as review from "./review.js";
+import { hear, setUpSound } from "./sound.js";
+import * as today from "./today.js";
+import { keepAwake } from "./wake.js";
+import { firstLanguage, onLanguage, word } from "./words.js";
+
+const PAGES = { operate, prepare, review, today };
+let current = "";
+
+async function boot() {
+  await firstLanguage(document.documentElement.dataset.language);
+  let me = await who();
+  if (!me) {
+    await login();
+    location.reload(); // everything is asked again as this user
+    return;
+  }
+  await firstLanguage(me.language);
+  setUpSound(me);
+  setUpRegain(); // before the header and the buttons, which show what it found
+  setUpHeader(me);
+  operate.setUpOperate(me);
+  prepare.setUpPrepare(me);
+  review.setUpReview();
+  today.setUpToday();
+  keepAwake();
+  api.on("login", () => location.reload());
+  link.on("said", ({ event, values }) => hear(event, values ?? {}));
+  link.on("state", title);
+  link.on("closed", stillKnown);
+  onLanguage(() => link.state && title(link.state));
+  addEventListener("hashchange", route);
+  addEventListener("click", letGo);
+  route();
+  link.on("state", () => {
+    document.documentElement.dataset.ready = "yes";
+  });
+  link.open();
+}
+
+/** The answer of /api/me; null: the server wants a login. */
+async function who() {
+  for (;;) {
+    try {
+      return await get("/api/me");
+    } catch (error) {
+      if (error instanceof Refusal && error.status === 401) return null;
+      await new Promise((done) => setTimeout(done, 1000)); // the server is still starting
+    }
+  }
+}
+
+/** A connection that cannot be opened may mean that the login has run out. */
+function stillKnown() {
+  get("/api/me").catch(() => {}); // 401 is told by the api, anything else is a lost connection
+}
+
+function route() {
+  const name = location.hash.slice(1) in PAGES ? location.hash.slice(1) : "operate";
+  if (name === current) return;
+  PAGES[current]?.leave();
+  for (const page of Object.keys(PAGES)) setHidden(find(`#page-${page}`), page !== name);
+  const moved = current !== "";
+  current = name;
+  document.body.dataset.page = name;
+  showPage(name);
+  if (moved) find("#main").focus({ preventScroll: true });
+  PAGES[name].enter();
+  if (link.state) title(link.state);
+}
+
+/** A clicked button lets the focus go: the next Space is the operator's, not the button's. */
+function letGo(event) {
+  if (event.detail > 0 && current === "operate")
+    event.target.closest?.("button:not(.lamp)")?.blur();
+}
+
+function title({ shift, robot }) {
+  const parts = [word(`nav.${current}`), robot];
+  if (shift && shift.state !== "idle")
+    parts.unshift(
+      `${word(`state.${shift.state}`)} ${shift.counted}${shift.target ? `/${shift.target}` : ""}`,
+    );
+  const text = parts.filter(Boolean).join(" · ");
+  if (document.title !== text) document.title = text;
+}
+
+boot().catch((error) => {
+  // without its texts the page can only speak English
+  document.body.prepend(
+    make("p", {
+      role: "alert",
+      class: "banner",
+      text: `This page cannot start: ${error.message}. Reload it.`,
+    }),
+  );
+});

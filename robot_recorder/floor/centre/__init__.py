@@ -1,0 +1,1 @@
+"""The centre: takes episodes in, signs receipts, keeps catalogue and reviews. Entrance: `app.application`."""

@@ -1,0 +1,1 @@
+"""The centre's index of all sites' episodes. Entrance: `catalogue.CentreCatalogue`."""

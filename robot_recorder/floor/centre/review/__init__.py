@@ -1,0 +1,1 @@
+"""What people judge at the centre: queue, decisions, agreement, recalls, film. Entrance: `queue.Reviews`."""

@@ -1,0 +1,1 @@
+"""Quality over weeks: rates, drifts, alarms. Entrance: `trends.on_episode`."""

@@ -1,0 +1,1 @@
+"""Episodes given to other sites and taken from them. Entrance: `exchange.push`."""

@@ -1,0 +1,1 @@
+"""Where the centre keeps episodes: a port, a bucket, a directory. Entrance: `open.open_storage`."""

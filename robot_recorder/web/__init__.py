@@ -1,0 +1,1 @@
+"""What the pages of the console and of the centre share: users, guard, connections. Entrance: `guard.Guard`."""

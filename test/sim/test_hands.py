@@ -1,0 +1,40 @@
+"""The simulated robot's hands perform a task for every take of a shift."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.robot import LATCHED, RecorderClient, process
+
+pytest.importorskip("rclpy")
+
+from robot_recorder.msg import ShiftStatus
+from robot_recorder.srv import PerformTask
+
+
+def test_a_task_is_performed_for_every_take_and_the_scene_is_another_one_next_time() -> None:
+    asked: list[tuple[str, int, bool]] = []
+
+    def perform(request: Any, response: Any) -> Any:
+        asked.append((request.task, request.seed, request.only_reset))
+        response.success = request.task == "lift_box"
+        return response
+
+    with RecorderClient("hands_test") as client, process("sim_hands"):
+        client.node.create_service(PerformTask, "sim/perform", perform)
+        shift = client.node.create_publisher(ShiftStatus, "shift/status", LATCHED)
+        client.wait("the hands", lambda: shift.get_subscription_count() > 0)
+        client.wait("their client", lambda: client.node.count_clients("/sim/perform") > 0)
+        for task in ("lift_box", "wash_up", "lift_box"):
+            for state in (ShiftStatus.STATE_RECORDING, ShiftStatus.STATE_VERDICT):
+                count = len(asked)
+                shift.publish(ShiftStatus(state=state, task=task))
+                client.wait("a request", lambda n=count: len(asked) > n)  # type: ignore[misc]
+                shift.publish(
+                    ShiftStatus(state=state, task=task)
+                )  # the same again asks for nothing
+    assert asked == [
+        ("lift_box", 0, False), ("lift_box", 1, True), ("wash_up", 1, False), ("wash_up", 2, True),
+        ("lift_box", 2, False), ("lift_box", 3, True),
+    ]  # fmt: skip

@@ -1,0 +1,114 @@
+"""A program that ends while a pool of processes ends prints no exception: Python's own exit races with it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("fastapi")
+
+PACKAGE = Path(__file__).parents[1] / "robot_recorder"
+
+# Python, on exit, writes to the pipe of each pool whose thread is alive; that thread closes it, unguarded,
+# when its pool ends. Here the one always meets the other: if that thread still lives when Python exits.
+RACE = """
+import threading, time
+from concurrent.futures import process
+from multiprocessing.connection import Connection
+send, close = Connection._send, process._ThreadWakeup.close
+writes = threading.Event()
+def late_send(self, *rest):
+    if threading._SHUTTING_DOWN and threading.current_thread() is threading.main_thread():
+        writes.set()
+        time.sleep(0.3)
+    return send(self, *rest)
+def late_close(self):
+    writes.wait(0.6)
+    close(self)
+Connection._send, process._ThreadWakeup.close = late_send, late_close
+"""
+ENDS = {  # programs that end pools, by the module that has them; each prints what ended them
+    "dataset/pool.py": """
+from robot_recorder.dataset.pool import ExportJob, LocalPool
+jobs = [ExportJob(str(n), 1.0, int, ()) for n in range(3)]
+print(len(list(LocalPool(2).run(jobs))), "done")
+stopped, failed = LocalPool(2), LocalPool(2)
+ran = stopped.run([*jobs, ExportJob("long", 1.0, time.sleep, (60,))])
+print(next(ran)[0].name, "is first")
+ran.close()
+try:
+    list(failed.run([ExportJob("odd", 1.0, divmod, (1, 0)), *jobs]))
+except ZeroDivisionError:
+    print("raised")
+""",
+    "quality/picture_worker.py": """
+from robot_recorder.quality.picture_worker import PictureWorker
+worker = PictureWorker()
+worker.warm_up()
+for process in list(worker._pool._processes.values()):
+    process.kill()
+print("settled", worker.settle(20))
+worker.close()
+""",
+    "web/workers.py": """
+import asyncio
+from robot_recorder.web.workers import Workers
+from support.slow_work import die, stall
+async def make(work, most_s):
+    workers = Workers(most_s)
+    try:
+        await workers.make("film", ".txt", work, most=9)
+    except Exception as error:
+        print(error)
+    workers.close()
+asyncio.run(make(die, 60))
+asyncio.run(make(stall, 0.5))
+""",
+    "floor/centre/ingest/checkers.py": """
+from robot_recorder.floor.centre.ingest.checkers import BagCheckers
+from support.slow_work import die, stall
+for most_s, work in ((60, die), (0.5, stall)):
+    checkers = BagCheckers()
+    try:
+        checkers.run(most_s, work)
+    except Exception as error:
+        print(error)
+    checkers.close()
+""",
+}
+PRINTED = {
+    "dataset/pool.py": ["3 done", "is first", "raised"],
+    "quality/picture_worker.py": ["settled True"],
+    "web/workers.py": ["ended: try again", "longer than 0.5 s"],
+    "floor/centre/ingest/checkers.py": ["died", "longer than 0.5 s"],
+}
+WAITING = {"cli/check.py", "catalogue/sync.py", "dataset/remote.py"}  # end theirs only by waiting
+
+
+def test_every_module_that_has_pools_is_tried_here_or_waits() -> None:
+    texts = {str(p.relative_to(PACKAGE)): p.read_text() for p in PACKAGE.rglob("*.py")}
+    assert {
+        name for name, text in texts.items() if "ProcessPoolExecutor(" in text
+    } == ENDS.keys() | WAITING
+    assert not {name for name in WAITING if "wait=" in texts[name]}
+
+
+def test_python_ends_without_an_exception_however_a_pool_has_ended() -> None:
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ["PYTHONPATH"]])
+    }
+    running = {
+        name: subprocess.Popen(
+            [sys.executable, "-c", RACE + program],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment,
+        )
+        for name, program in ENDS.items()
+    }  # fmt: skip
+    for name, process in running.items():
+        printed = process.communicate(timeout=90)[0]
+        assert "Exception ignored" not in printed, f"{name}: {printed}"
+        assert all(text in printed for text in PRINTED[name]), (name, printed)
