@@ -29,6 +29,9 @@ IN := . tools/env.sh &&
 VENV := .venv$(patsubst %,-%,$(filter-out kilted,$(DISTRO)))
 # What runs on another distribution than Kilted, which runs everything.
 MEETS_ROS := test/nodes test/bags test/messages/test_installed_types.py test/robots/test_live.py test/test_interfaces.py test/test_distributions.py
+PYTEST := pytest --basetemp=.cache/pytest
+# Tests of real nodes wait for other processes, and a busy machine fails some: a second failure, by itself, counts.
+AGAIN = { echo "== what failed, once more by itself" && $(PYTEST) --last-failed --last-failed-no-failures none; }
 SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder -m "not alone and not floor"
 
 .PHONY: console demo dataset floor test test-datasets test-floor docs faults bench-alignment bench-catalogue bench-compress bench-console bench-datasets bench-floor bench-memory bench-quality bench-playback bench-recorder bench-robots bench-startup bench-writers soak setup setup-tests lint clean
@@ -45,13 +48,12 @@ console:
 	$(IN) python $(VENV)/lib/robot_recorder/demo --console $(ARGS)
 
 test: setup-tests
-	$(IN) $(if $(ARGS),pytest --basetemp=.cache/pytest $(ARGS),\
-	  pytest --basetemp=.cache/pytest $(SIDE_BY_SIDE) $(if $(filter-out kilted,$(DISTRO)),$(MEETS_ROS),; side=$$?; \
-	  pytest --basetemp=.cache/pytest -m alone && exit $$side))
+	$(IN) $(if $(ARGS),$(PYTEST) $(ARGS),\
+	  $(PYTEST) --cache-clear $(SIDE_BY_SIDE) $(if $(filter-out kilted,$(DISTRO)),$(MEETS_ROS),; side=$$?; $(PYTEST) -m alone && [ $$side = 0 ]) || $(AGAIN))
 
 test-floor:
 	@$(PYTHON) tools/bootstrap.py --tests --floor
-	$(IN) pytest --basetemp=.cache/pytest test/floor $(ARGS)
+	$(IN) $(PYTEST) --cache-clear -m floor test/floor $(ARGS) || $(AGAIN)
 
 floor:
 	@$(PYTHON) tools/bootstrap.py --floor
@@ -59,7 +61,7 @@ floor:
 
 test-datasets:
 	@$(PYTHON) tools/bootstrap.py --tests --datasets
-	$(IN) pytest --basetemp=.cache/pytest test/datasets test/dataset/formats test/dataset/test_ray_pool.py test/dataset/test_remote.py $(ARGS)
+	$(IN) $(PYTEST) --cache-clear test/datasets test/dataset/formats test/dataset/test_ray_pool.py test/dataset/test_remote.py $(ARGS) || $(AGAIN)
 
 docs:
 	@$(PYTHON) tools/bootstrap.py --docs

@@ -140,7 +140,7 @@ class LabellerNode(Node):
         answer = event if isinstance(event, Answer) else Answer(True)
         if isinstance(event, LabelEvent):
             answer, now = await self._store(event, now)
-            previous = next((e.previous for e in now.events if _same(e, event)), previous)
+            previous = next((e.previous for e in now.events if _stored(e, event)), previous)
             if answer.ok:
                 marked = f"{target} marked as {outcome_text(event.outcome, event.cause)}"
                 missing = to_be_annotated(now.labels, now.task(self._tasks))
@@ -255,5 +255,7 @@ class LabellerNode(Node):
         return find_target(self._status, episode_id)
 
 
-def _same(one: LabelEvent, other: LabelEvent) -> bool:
-    return (one.stamp_ns, one.kind, one.by) == (other.stamp_ns, other.kind, other.by)
+def _stored(one: LabelEvent, asked: LabelEvent) -> bool:
+    """Return whether an event of a log is the one asked for, which is stamped after all before it."""
+    same = replace(one, stamp_ns=asked.stamp_ns, previous=asked.previous) == asked
+    return same and one.stamp_ns >= asked.stamp_ns

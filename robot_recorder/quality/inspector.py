@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from robot_recorder.alignment.camera_pairing import info_topics
@@ -70,6 +70,7 @@ class Inspector:
         decoders: Mapping[str, Callable[[bytes], Decoded]] | None = None,
         guessed: bool = False,
         unread: Mapping[str, str] | None = None,
+        only: Collection[str] | None = None,
     ) -> None:
         """Build all checks that the profile and the task ask for.
 
@@ -81,9 +82,11 @@ class Inspector:
             guessed: the profile was guessed, so deviations from its rates and clocks are warnings
                 at most.
             unread: why a stream has no values, by stream.
+            only: names of the checks to run; None: all.
         """
         self.broken: list[str] = []
         self._unread = unread or {}
+        self._only = only
         self._profile = profile
         self._task = task
         self._guessed = guessed
@@ -125,7 +128,7 @@ class Inspector:
 
     def _build(self, kind: type[Check], stream: StreamConfig | None) -> list[Check]:
         threshold = threshold_of(kind.name, self._settings(stream))
-        if threshold.most is None:
+        if threshold.most is None or (self._only is not None and kind.name not in self._only):
             return []  # switched off
         if issubclass(kind, ValueCheck):
             assert stream is not None

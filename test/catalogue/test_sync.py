@@ -53,7 +53,7 @@ def test_an_updated_catalogue_equals_a_rebuilt_one(
             make_episode(store, *kind)
         elif action == "copy":
             path = make_episode(elsewhere, *kind)
-            path.rename(root / f"{path.name}-{number}")
+            path.rename(root / f"{path.name}-copy{number}")
         elif action == "late":  # a directory being copied: its metadata comes last
             (root / f"late{number}").mkdir()
             with Catalogue(root) as catalogue:

@@ -110,6 +110,7 @@ def test_what_is_left_of_an_episode_of_several_files_is_told(
     assert f"; {names[3]}: {path / names[3]} is cut off or damaged" in line
 
 
+@pytest.mark.alone
 def test_idle_lets_everybody_else_go_first(root: Path) -> None:
     program = (
         "import os, sys; from robot_recorder.cli.main import main; main(); "

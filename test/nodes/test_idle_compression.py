@@ -18,6 +18,9 @@ from robot_recorder.episodes.store import EpisodeStore
 from robot_recorder.nodes import idle_compression
 from robot_recorder.nodes.idle_compression import IdleCompression
 
+# What runs only when nothing else wants to does not get far beside other tests.
+pytestmark = pytest.mark.alone
+
 
 def wait(what: str, until: Callable[[], bool], seconds: float = 30) -> None:
     ends = time.monotonic() + seconds

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from struct import unpack_from
 from typing import Any
 
 import pytest
@@ -108,16 +109,36 @@ def test_other_libraries_read_the_episode(bench: Bench) -> None:
     assert count == len(messages) == sum(episode.counts.values())
 
 
+def in_time(bench: Bench, episode: Episode) -> Callable[[int], bool]:
+    """Tell of a tick whether every stream was sent near it and received before its frame was due.
+
+    The robot of these tests is a thread of Python, which a busy machine lets stand still.
+    """
+    offsets = {}
+    for topic in bench.sent:
+        received = [m.receive_ns for m in read_messages(episode.path, {topic})]
+        stamps = [
+            s * 10**9 + ns for s, ns in (unpack_from("<iI", d, 4) for d in in_bag(episode, topic))
+        ]
+        offsets[topic] = [s for s, r in zip(stamps, received, strict=True) if r - s < 100_000_000]
+    return lambda tick: all(
+        any(abs(s - tick) <= 25_000_000 for s in stamps) for stamps in offsets.values()
+    )
+
+
 @pytest.mark.alone
 def test_frames_are_aligned_and_recorded(bench: Bench) -> None:
     episode = record(bench, 1.5)
+    due = in_time(bench, episode)
     frames = [decode_frame(data) for data in in_bag(episode, "/synchronizer/frames")]
     assert len(frames) > 20
     assert frames[0][1] == ("joints", "command", "wrench", "camera")
     ticks = [f.tick_ns for f, _ in frames]
     assert {b - a for a, b in pairwise(ticks)} == {50_000_000}
-    late = [f for f in frames if f[0].tick_ns > episode.start_ns + 100_000_000]
-    assert all(f.complete for f, _ in late)
+    late = [
+        f for f in frames if f[0].tick_ns > episode.start_ns + 100_000_000 and due(f[0].tick_ns)
+    ]
+    assert len(late) > 5 and all(f.complete for f, _ in late)
     joints = late[0][0].samples[0]
     assert joints.status in (SampleStatus.INTERPOLATED, SampleStatus.FRESH)
     assert list(joints.values) == pytest.approx([0.1, 0.2, 0, 0, 1, 2])

@@ -181,8 +181,14 @@ class Tab:
 
     def told(self) -> str:
         """Return what the page says, for messages of tests that fail."""
-        shown = {"#state": "state", "#answer": "answer", "#connection": "link"}
-        return ", ".join(f"{s} {self.data(s, n)} {self.text(s)!r}" for s, n in shown.items())
+        shown = {
+            "#state": "state",
+            "#answer": "answer",
+            "#connection": "link",
+            "#take-said": "take",
+        }
+        there = [(s, n) for s, n in shown.items() if self.page.locator(s).count()]
+        return ", ".join(f"{s} {self.data(s, n)} {self.text(s)!r}" for s, n in there)
 
     # -- what an operator does
 

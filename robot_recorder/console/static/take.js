@@ -8,6 +8,7 @@ import { causeName } from "./operate.js";
 import { bytes, clock, dateAndTime, number, onLanguage, word } from "./words.js";
 
 const WAIT_MS = 120; // before asking for a take that may only be passed on the way to the next
+const AGAIN_MS = 2000; // after an answer that failed
 
 let heard = { changed: () => {}, marked: () => {} };
 let episode = null; // as in the list
@@ -52,7 +53,9 @@ async function read() {
     whole = answer;
     draw();
   } catch (error) {
-    if (episode?.id === id) say(error.message);
+    if (episode?.id !== id) return;
+    say(error.message);
+    later = setTimeout(read, AGAIN_MS);
   }
 }
 

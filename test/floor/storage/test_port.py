@@ -75,6 +75,7 @@ def bucket(server: S3Server) -> StoragePlace:
     return s3_place(server, server.bucket(), strict=False)
 
 
+@pytest.mark.floor
 class TestMoto(StorageSuite):
     @pytest.fixture
     def place(self, bucket: StoragePlace) -> StoragePlace:
