@@ -22,7 +22,7 @@ from typing import Any
 import rclpy
 import yaml
 from encode import measure_encoding
-from figures import RESULTS, SCRATCH, write_results
+from figures import RESULTS, SCRATCH, machine, write_results
 from load import load
 from processes import child, cpu_s, publishing, reading, recording, rss_mb
 from raw_cameras import measure_raw_cameras
@@ -358,6 +358,8 @@ def main() -> None:
     options = parser.parse_args()
     rclpy.init()
     known = json.loads(options.out.read_text()) if options.out.exists() else {}
+    if known.get("machine") != machine():
+        known = {}  # figures of two machines would not be comparable
     figures, data = known.get("figures", {}), known.get("parts", {})
     for part in options.parts:
         load_before = os.getloadavg()[0]

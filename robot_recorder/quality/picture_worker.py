@@ -132,7 +132,9 @@ class PictureWorker:
             tell(done.result())
         except BrokenExecutor:
             self._give_up(_DIED, pool)
-        except (Exception, CancelledError) as error:
+        except CancelledError:
+            pass  # whoever gave its process up has said why
+        except Exception as error:
             self._say(f"a picture could not be checked: {type(error).__name__}: {error}")
         finally:
             self._done(job)

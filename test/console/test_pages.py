@@ -781,11 +781,12 @@ def test_two_cameras_and_all_streams_are_not_late_on_a_slow_network(
     live.page.wait_for_selector("canvas[data-stamp-ms]")
     live.throttle(latency_ms=400, bytes_per_s=50_000)
     lags = []
-    for _ in range(9):
+    for _ in range(20):
         live.page.wait_for_timeout(500)
         lags.append(lag_s(live))
-    assert max(state_s for state_s, _ in lags) < 2.0, lags
-    assert max(picture_s for _, picture_s in lags) < 3.0, lags
+    # What piles up would be ten seconds late at the end.
+    assert max(state_s for state_s, _ in lags) < 4.0, lags
+    assert max(picture_s for _, picture_s in lags) < 6.0, lags
     assert live.page.evaluate("window.spied.lost") == []
     live.throttle()
 

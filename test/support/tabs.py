@@ -204,7 +204,7 @@ class Tab:
             self.page.keyboard.press("Tab")
         raise AssertionError(f"{selector} is not reached by the Tab key")
 
-    def press(self, name: str, state: str, timeout_s: float = 20) -> None:
+    def press(self, name: str, state: str, timeout_s: float = 60) -> None:
         """Press a key that gives a command until the shift is in a state.
 
         It waits for the answer to the last press, as the page ignores a command until then. A press is
