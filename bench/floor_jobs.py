@@ -12,6 +12,7 @@ import signal
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +47,7 @@ def worked(jobs: Jobs, batch: int, workers: int, kind: JobKind) -> float:
                 jobs.done(job, {"files": []})
             ended.append(len(taken))
 
-    threads = [threading.Thread(target=work, args=(f"w{n}",)) for n in range(workers)]
-    began = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sum(ended) / (time.perf_counter() - began)
+    return sum(ended) / _at_once(work, workers)
 
 
 def leased(jobs: Jobs, batch: int, workers: int, kind: JobKind) -> float:
@@ -63,13 +58,18 @@ def leased(jobs: Jobs, batch: int, workers: int, kind: JobKind) -> float:
         while taken := jobs.lease(name, batch, 600, [kind]):
             counts.append(len(taken))
 
+    return sum(counts) / _at_once(work, workers)
+
+
+def _at_once(work: Callable[[str], None], workers: int) -> float:
+    """Let so many threads work, each with a name of its own; return how long the last one took, s."""
     threads = [threading.Thread(target=work, args=(f"w{n}",)) for n in range(workers)]
     began = time.perf_counter()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return sum(counts) / (time.perf_counter() - began)
+    return time.perf_counter() - began
 
 
 def _take_and_wait(url: str, ready: Any) -> None:

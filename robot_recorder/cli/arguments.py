@@ -95,6 +95,23 @@ def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
     return parse
 
 
+def add_centre_place(parser: argparse.ArgumentParser) -> None:
+    """Add the options of where a centre keeps things: ``--folder``, ``--database``, ``--storage``."""
+    parser.add_argument(
+        "--folder", type=Path, default=Path("centre"), metavar="DIR",
+        help="of the centre's key and, without the next two, of all it keeps; default: centre",
+    )  # fmt: skip
+    parser.add_argument(
+        "--database", default="", metavar="URL",
+        help="postgresql://USER@HOST/NAME or sqlite:///FILE; a password belongs into the variable "
+        "ROBOT_RECORDER_DATABASE, which holds the whole address",
+    )  # fmt: skip
+    parser.add_argument(
+        "--storage", default="", metavar="URL",
+        help="a directory, or s3://BUCKET/PREFIX?endpoint=URL; or the variable ROBOT_RECORDER_STORAGE",
+    )  # fmt: skip
+
+
 def add_https(parser: argparse.ArgumentParser) -> None:
     """Add the options of a server of pages: ``--certificate``, ``--key``, ``--allowed-host``."""
     parser.add_argument("--certificate", type=Path, metavar="PEM", help="for HTTPS")

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from robot_recorder.cli.arguments import add_https
+from robot_recorder.cli.arguments import add_centre_place, add_https
 from robot_recorder.cli.command import Command
 from robot_recorder.cli.exit_codes import ExitCode
 from robot_recorder.model.errors import ConfigError
@@ -19,24 +19,8 @@ _NEEDED = (
 )  # fmt: skip
 
 
-def _add_place(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--folder", type=Path, default=Path("centre"), metavar="DIR",
-        help="of the centre's key and, without the next two, of all it keeps; default: centre",
-    )  # fmt: skip
-    parser.add_argument(
-        "--database", default="", metavar="URL",
-        help="postgresql://USER@HOST/NAME or sqlite:///FILE; a password belongs into the variable "
-        "ROBOT_RECORDER_DATABASE, which holds the whole address",
-    )  # fmt: skip
-    parser.add_argument(
-        "--storage", default="", metavar="URL",
-        help="a directory, or s3://BUCKET/PREFIX?endpoint=URL; or the variable ROBOT_RECORDER_STORAGE",
-    )  # fmt: skip
-
-
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    _add_place(parser)
+    add_centre_place(parser)
     parser.add_argument(
         "--name", default="centre", help="of the centre, in receipts; default: centre"
     )
@@ -116,7 +100,7 @@ def _run(options: argparse.Namespace) -> int:
 def _robot_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("site", help="where the robot is, such as berlin")
     parser.add_argument("robot", help="its name, as in the ids of its episodes")
-    _add_place(parser)
+    add_centre_place(parser)
 
 
 def _revoke_arguments(parser: argparse.ArgumentParser) -> None:
@@ -209,14 +193,14 @@ def _say_key(options: argparse.Namespace) -> int:
 
 def _backup_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", type=Path, help="folder of all backups")
-    _add_place(parser)
+    add_centre_place(parser)
 
 
 def _restore_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "backup", type=Path, help="folder of one backup, such as backups/centre_20260131T101500Z"
     )
-    _add_place(parser)
+    add_centre_place(parser)
 
 
 def _back_up(options: argparse.Namespace) -> int:
@@ -264,7 +248,7 @@ def _rebuild_arguments(parser: argparse.ArgumentParser) -> None:
         "--sizes-only", action="store_true",
         help="compare only the size of an episode's data with its receipt, instead of reading all back",
     )  # fmt: skip
-    _add_place(parser)
+    add_centre_place(parser)
 
 
 def _rebuild(options: argparse.Namespace) -> int:
@@ -317,7 +301,7 @@ _TOKEN = Command(
             name="list",
             summary="list the tokens, without their secrets",
             examples=("robot-recorder centre token list --folder /srv/centre",),
-            add_arguments=_add_place,
+            add_arguments=add_centre_place,
             run=_list_tokens,
         ),
         Command(
@@ -350,7 +334,7 @@ COMMAND = Command(
             name="key",
             summary="print the public key by which robots check receipts",
             examples=("robot-recorder centre key --folder /srv/centre",),
-            add_arguments=_add_place,
+            add_arguments=add_centre_place,
             run=_say_key,
         ),
         Command(

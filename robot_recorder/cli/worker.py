@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from robot_recorder.cli.arguments import number, whole_number
+from robot_recorder.cli.arguments import add_centre_place, number, whole_number
 from robot_recorder.cli.command import Command
 from robot_recorder.cli.exit_codes import ExitCode
 from robot_recorder.cli.terminal import say
@@ -17,12 +17,7 @@ _MOST_GB = 1e6
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     from robot_recorder.floor.centre.jobs.kinds import JobKind
 
-    parser.add_argument(
-        "--folder", type=Path, default=Path("centre"), metavar="PATH",
-        help="of the centre, if its database and storage are in it; default: centre",
-    )  # fmt: skip
-    parser.add_argument("--database", default="", metavar="URL", help="of the centre")
-    parser.add_argument("--storage", default="", metavar="URL", help="of the centre")
+    add_centre_place(parser)
     parser.add_argument(
         "--kind", action="append", default=[], choices=[kind.value for kind in JobKind],
         help="only jobs of this kind; may be repeated; default: all",

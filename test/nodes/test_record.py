@@ -115,16 +115,16 @@ def in_time(bench: Bench, episode: Episode) -> Callable[[int], bool]:
     The robot of these tests is a thread of Python, which waits for the answer to a start, and which a busy
     machine lets stand still.
     """
-    offsets = {}
+    sent = {}
     for topic in bench.sent:
         received = [m.receive_ns for m in read_messages(episode.path, {topic})]
         stamps = [
             s * 10**9 + ns for s, ns in (unpack_from("<iI", d, 4) for d in in_bag(episode, topic))
         ]
-        offsets[topic] = [s for s, r in zip(stamps, received, strict=True) if r - s < 100_000_000]
+        sent[topic] = [s for s, r in zip(stamps, received, strict=True) if r - s < 100_000_000]
     return lambda tick: all(
         any(0 <= side * (s - tick) <= 25_000_000 for s in stamps)
-        for stamps in offsets.values()
+        for stamps in sent.values()
         for side in (-1, 1)
     )
 

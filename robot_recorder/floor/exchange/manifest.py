@@ -26,7 +26,7 @@ MOST_MANIFEST_BYTES = 256_000_000
 _MOST_HOPS = 100
 _VERSION = 1
 _LATEST_NS = 1 << 63
-_MANIFEST = b"robot_recorder exchange manifest\n"  # a signature of one kind is none of the other
+_MANIFEST = b"robot_recorder exchange manifest\n"  # so a signature is valid for one kind only
 _HOP = b"robot_recorder exchange hop\n"
 
 

@@ -15,23 +15,15 @@ import pytest
 for needed in ("alembic", "psycopg"):
     pytest.importorskip(needed)
 
-from support.centre_engines import engine_url, server  # noqa: F401
 
 from robot_recorder.floor.centre.alarms import AlarmBook, FloorAlarmKind, raise_alarm
 from robot_recorder.floor.centre.audit import AuditBook, FloorAudit
-from robot_recorder.floor.centre.database.database import open_database
 from robot_recorder.floor.centre.json_log import JsonFormatter, log_event
 from robot_recorder.floor.centre.settings import CentreSettings
 from robot_recorder.floor.centre.tokens import Station, TokenBook
 from robot_recorder.model.errors import ConfigError
 
 ARM, LEG = Station("berlin", "arm"), Station("berlin", "leg")
-
-
-@pytest.fixture
-def db(engine_url: str) -> Any:  # noqa: F811
-    with open_database(engine_url) as opened:
-        yield opened
 
 
 def whose(db: Any, token: str) -> Station | None:
@@ -52,7 +44,7 @@ def test_a_token_is_known_until_it_is_revoked(db: Any) -> None:
     assert book.revoke(ARM, "", 4) == 0
 
 
-def test_no_secret_is_kept(db: Any, engine_url: str) -> None:  # noqa: F811
+def test_no_secret_is_kept(db: Any, engine_url: str) -> None:
     secret = TokenBook(db).add(ARM, "root", 1)
     with db.reading() as tx:
         kept = str(tx.run("SELECT * FROM robot_tokens"))

@@ -47,7 +47,7 @@ class JobFilter(RequestBody):
         """Return the catalogue's filter.
 
         Raises:
-            Refused: a date is none (422).
+            Refused: a date is invalid (422).
         """
         return FloorFilter(
             Filter(

@@ -193,7 +193,7 @@ class JobWorker:
 
 
 def left_name(left: Mapping[str, LeasedJob]) -> str:
-    """Return the name of a job that is still to be done; empty: there is none."""
+    """Return the name of a job that is still to be done; empty: all are done."""
     return next((job.name for job in left.values()), "")
 
 

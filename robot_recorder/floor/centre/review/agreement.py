@@ -37,7 +37,7 @@ class RaterAgreement:
 
     Attributes:
         n: number of episodes.
-        agree: share that was judged alike; None: there are none.
+        agree: share that was judged alike; None: there are no episodes.
         kappa: Cohen's kappa; None: undefined, as there are no episodes, or both judges gave one and the
             same class to all.
         low, high: 95 % interval of kappa: Wilson's of ``agree``, with the agreement by chance as it

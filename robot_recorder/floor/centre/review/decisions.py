@@ -228,7 +228,7 @@ def _repeated(tx: Transaction, user: str, site: str, id: str, claim: str) -> Rev
     """Return the decision that a claim has led to.
 
     Raises:
-        ReviewConflict: there is none of this user.
+        ReviewConflict: the claim has led to no decision of this user.
     """
     row = tx.one(
         f"SELECT {_COLUMNS} FROM review_decisions d WHERE claim = ? AND claim <> '' AND site = ? "
@@ -241,7 +241,7 @@ def _repeated(tx: Transaction, user: str, site: str, id: str, claim: str) -> Rev
 
 
 def _standing(tx: Transaction, site: str, id: str) -> ReviewDecision | None:
-    """Return the newest decision about an episode that is not undone; None: there is none."""
+    """Return the newest decision about an episode that is not undone; None: no decision stands."""
     row = tx.one(
         f"SELECT {_COLUMNS} FROM review_decisions d WHERE site = ? AND episode = ? "
         f"AND {_STANDS.format('d')} ORDER BY serial DESC LIMIT 1",

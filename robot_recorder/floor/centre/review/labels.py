@@ -24,7 +24,7 @@ def whole(
 
 
 def annotated(labels: Labels, name: str, note: str | None = None) -> LabelEvent | None:
-    """Return the newest annotation of a name, and of a note if given; None: there is none."""
+    """Return the newest annotation of a name, and of a note if given; None: not annotated."""
     for event in reversed(labels.annotations):
         if event.name == name and note in (None, event.note):
             return event

@@ -9,7 +9,6 @@ import random
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +20,6 @@ pytest.importorskip("psycopg")
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.catalogued import floor, make_base, matches
-from support.centre_engines import engine_url, server
 from support.postgres import postgres
 from support.samples import T0
 
@@ -42,16 +40,8 @@ from robot_recorder.model.errors import BagError, ConfigError
 from robot_recorder.model.labels import Outcome
 from robot_recorder.quality.verdict import Verdict
 
-__all__ = ["engine_url", "server"]
-
 SITES = ("zurich", "turin")
 SUMS = ("tally", "whys", "hours")
-
-
-@pytest.fixture
-def db(engine_url: str) -> Iterator[Database]:
-    with open_database(engine_url) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ pytest.importorskip("alembic")
 pytest.importorskip("psycopg")
 
 from support.catalogued import floor
-from support.centre_engines import engine_url, server
 
 from robot_recorder.floor.centre.catalogue.catalogue import CentreCatalogue
 from robot_recorder.floor.centre.database.backup import (
@@ -25,8 +24,6 @@ from robot_recorder.floor.centre.database.backup import (
 from robot_recorder.floor.centre.database.database import DatabaseError, open_database
 from robot_recorder.floor.centre.database.migrate import numbers
 from robot_recorder.model.errors import ConfigError
-
-__all__ = ["engine_url", "server"]
 
 ENTRIES = floor(1, 60)
 

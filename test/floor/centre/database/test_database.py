@@ -22,7 +22,6 @@ psycopg = pytest.importorskip("psycopg")
 
 from hypothesis import given
 from hypothesis import strategies as st
-from support.centre_engines import engine_url, server
 from support.postgres import PostgresServer, postgres
 from support.write_ahead import log_bytes, long_reader
 
@@ -41,8 +40,6 @@ from robot_recorder.floor.centre.database.engines import (
 )
 from robot_recorder.floor.centre.database.migrate import MIGRATIONS, migrate, numbers
 from robot_recorder.model.errors import ConfigError
-
-__all__ = ["engine_url", "server"]
 
 TABLE = "CREATE TABLE things (name TEXT PRIMARY KEY, number BIGINT, truth SMALLINT, data {}, ratio DOUBLE PRECISION)"
 

@@ -17,7 +17,6 @@ import pytest
 for needed in ("fastapi", "alembic", "psycopg", "cryptography"):
     pytest.importorskip(needed)
 
-from support.centre_engines import engine_url, server  # noqa: F401
 from support.centres import DeskRobot, desk_in, take
 
 from robot_recorder.episodes.store import EpisodeStore
@@ -215,7 +214,7 @@ def test_robots_hear_of_a_new_history_when_the_database_may_have_forgotten(tmp_p
 
 
 def test_a_restored_database_has_another_history_on_every_engine(
-    engine_url: str,  # noqa: F811
+    engine_url: str,
     tmp_path: Path,
     request: pytest.FixtureRequest,
 ) -> None:
@@ -244,7 +243,7 @@ time.sleep(600)
 
 
 def test_a_database_has_one_centre_and_a_killed_one_is_followed_at_once(
-    engine_url: str,  # noqa: F811
+    engine_url: str,
 ) -> None:
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, engine_url], stdout=subprocess.PIPE, text=True
@@ -284,7 +283,7 @@ def test_a_second_centre_is_refused_before_it_touches_anything(tmp_path: Path) -
 
 @pytest.mark.floor
 def test_a_lease_that_broke_with_its_connection_is_taken_again_unless_another_has_it(
-    server: Any,  # noqa: F811
+    server: Any,
 ) -> None:
     url = server.new_database()
     lease = CentreLease(url)

@@ -17,7 +17,6 @@ import pytest
 for needed in ("fastapi", "alembic", "psycopg", "cryptography"):
     pytest.importorskip(needed)
 
-from support.centre_engines import server  # noqa: F401
 from support.centres import DeskRobot, desk_in, die, take
 from support.s3_servers import radosgw
 

@@ -15,7 +15,6 @@ for needed in ("alembic", "psycopg"):
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.centre_engines import engine_url, server  # noqa: F401
 
 from robot_recorder.episodes.label_rules import MOST_LABELS
 from robot_recorder.floor.centre.database.database import open_database
@@ -43,7 +42,7 @@ def plain(stamp_ns: int, by: str = "ann", outcome: Outcome = Outcome.SUCCESS) ->
 
 
 @pytest.fixture
-def db(engine_url: str) -> Any:  # noqa: F811
+def db(engine_url: str) -> Any:
     with open_database(engine_url) as opened:
         with opened.transaction() as tx:
             add_robot(tx, STATION)

@@ -20,7 +20,6 @@ pytest.importorskip("alembic")
 from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.centre_engines import engine_url, server
 from support.dataset_takes import TakeOptions, take
 from support.episodes import make_episode
 from support.job_floor import SITE, AsgiClient, know, one_job
@@ -38,8 +37,6 @@ from robot_recorder.model.streams import NS_PER_S
 from robot_recorder.web.access import Right, User
 from robot_recorder.web.replies import Refused, answer_errors
 
-__all__ = ["engine_url", "server"]
-
 
 class Clock:
     """A clock that is set."""
@@ -54,12 +51,6 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-@pytest.fixture
-def db(engine_url: str) -> Iterator[Database]:
-    with open_database(engine_url) as opened:
-        yield opened
 
 
 @pytest.fixture

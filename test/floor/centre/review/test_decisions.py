@@ -6,14 +6,12 @@ Holds also: quotas.py.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 pytest.importorskip("alembic")
 
-from support.centre_engines import engine_url, server  # noqa: F401
 from support.reviewing import (
     ALL_BLIND,
     BAD,
@@ -27,7 +25,7 @@ from support.reviewing import (
     review_next,
 )
 
-from robot_recorder.floor.centre.database.database import Database, open_database
+from robot_recorder.floor.centre.database.database import Database
 from robot_recorder.floor.centre.review.decisions import (
     InspectorJudgement,
     decide,
@@ -46,12 +44,6 @@ from robot_recorder.model.labels import Outcome
 from robot_recorder.quality.verdict import Verdict
 
 ANY = QueueFilter()
-
-
-@pytest.fixture
-def db(engine_url: str) -> Iterator[Database]:  # noqa: F811
-    with open_database(engine_url) as database:
-        yield database
 
 
 def duties(db: Database) -> list[tuple[int, int]]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +16,6 @@ pytest.importorskip("alembic")
 
 from dataclasses import replace
 
-from support.centre_engines import engine_url, server  # noqa: F401
 from support.reviewing import (
     ALL_BLIND,
     EVERYTHING,
@@ -36,12 +34,6 @@ from robot_recorder.floor.centre.review.queue import QueueFilter, ReviewConflict
 from robot_recorder.quality.verdict import Verdict
 
 ANY = QueueFilter()
-
-
-@pytest.fixture
-def db(engine_url: str) -> Iterator[Database]:  # noqa: F811
-    with open_database(engine_url) as database:
-        yield database
 
 
 def ids(reviews: Reviews, user: str, count: int = 5, wanted: QueueFilter = ANY) -> list[str]:

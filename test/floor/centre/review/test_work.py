@@ -5,14 +5,12 @@ Holds also: recalls.py, labels.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 pytest.importorskip("alembic")
 
-from support.centre_engines import engine_url, server  # noqa: F401
 from support.reviewing import (
     ALL_BLIND,
     BAD,
@@ -26,7 +24,7 @@ from support.reviewing import (
     review_next,
 )
 
-from robot_recorder.floor.centre.database.database import Database, open_database
+from robot_recorder.floor.centre.database.database import Database
 from robot_recorder.floor.centre.review import recalls as recalls_module
 from robot_recorder.floor.centre.review.decisions import undo
 from robot_recorder.floor.centre.review.labels import RECALLED, REJECTED
@@ -46,12 +44,6 @@ from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome
 
 QUIET = ReviewPolicy(sample_share=0.0, newcomer_first=0)
-
-
-@pytest.fixture
-def db(engine_url: str) -> Iterator[Database]:  # noqa: F811
-    with open_database(engine_url) as database:
-        yield database
 
 
 def work_off(floor: PaperFloor) -> None:

@@ -5,7 +5,6 @@ Holds also: queries.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,10 +13,9 @@ from hypothesis import strategies as st
 
 pytest.importorskip("alembic")
 
-from support.centre_engines import engine_url, server  # noqa: F401
 from support.reviewing import DAY_NS, SITE, T0, entry, episode, finding
 
-from robot_recorder.floor.centre.database.database import Database, open_database
+from robot_recorder.floor.centre.database.database import Database
 from robot_recorder.floor.centre.trends.alarms import DRIFT_LIMITS
 from robot_recorder.floor.centre.trends.queries import (
     TrendSide,
@@ -33,12 +31,6 @@ from robot_recorder.quality.verdict import QualityReport, Verdict
 DAY0 = T0 // DAY_NS
 EVER = TrendSpan(0, 10**6)
 TABLES = ("trend_counts", "trend_reasons", "trend_points")
-
-
-@pytest.fixture
-def db(engine_url: str) -> Iterator[Database]:  # noqa: F811
-    with open_database(engine_url) as database:
-        yield database
 
 
 def report(verdict: Verdict, *results: Result) -> QualityReport:

@@ -1,4 +1,4 @@
-"""Fresh databases of the centre on both engines; import the fixtures ``server`` and ``engine_url`` to use them."""
+"""Fresh databases of the centre on both engines, for all its tests."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-
 from support.postgres import PostgresServer, postgres
+
+if TYPE_CHECKING:
+    from robot_recorder.floor.centre.database.database import Database
 
 ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.floor)]
 
@@ -33,3 +36,12 @@ def engine_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/centre.sqlite"
     return request.getfixturevalue("server").new_database()
+
+
+@pytest.fixture
+def db(engine_url: str) -> Iterator[Database]:
+    """A new, empty database of the centre."""
+    from robot_recorder.floor.centre.database.database import open_database
+
+    with open_database(engine_url) as opened:
+        yield opened
