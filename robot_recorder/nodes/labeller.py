@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.task import Future
 from std_msgs.msg import Header
@@ -34,6 +35,8 @@ from robot_recorder.nodes.runtime import (
 )
 from robot_recorder.recorder.recorder import Assignment
 from robot_recorder.srv import Annotate, MarkOutcome, SetTask
+
+_HEARD = Duration(seconds=0.5)  # a new task takes milliseconds; longer must not delay labels
 
 
 class LabellerNode(Node):
@@ -107,6 +110,11 @@ class LabellerNode(Node):
             )
         )
 
+    def _heard(self) -> bool:
+        """Wait until the recorder has the task, so that an episode that starts next has it, too."""
+        publisher = self._task
+        return bool(publisher.get_subscription_count() and publisher.wait_for_all_acked(_HEARD))
+
     def _set_task(self, request: Any, response: Any) -> Any:
         response.success, response.message = False, ""
         try:
@@ -114,6 +122,8 @@ class LabellerNode(Node):
             self._publish_task()
             response.success = True
             response.message = f"next episodes: {self._assignment.task or 'no task'}"
+            if not self._heard():
+                response.message += "; no recorder has heard of it yet"
         except ConfigError as error:
             response.message = str(error)
             NodeLog(self).warning(response.message)

@@ -265,7 +265,8 @@ class Recorder:
         """Return problems to solve soon, each with what to do."""
         rival = self.claim.problem() if self.claim is not None else ""
         excess = self.store.trash.excess(self.settings.trash)
-        small = self._look_at_shared_memory()
+        watch = self._shared_memory
+        small = self._look_at_shared_memory() if watch.due() else watch.sentences
         forgotten = self.ring.shortage(self.settings.pre_roll_s)
         mine = [rival, excess, *self.streams.lacking, *small, forgotten]
         return list(filter(None, [*mine, *self.encoders.warnings()]))
@@ -279,9 +280,7 @@ class Recorder:
         ]
 
     def _look_at_shared_memory(self) -> list[str]:
-        """Return whose shared memory is too small for what it sends, looked up every few seconds."""
-        if not self._shared_memory.due():
-            return self._shared_memory.sentences
+        """Return whose shared memory is too small for what it sends."""
         with self._lock:
             received = self.streams.received()
             recent = [*self.ring.newest(NS_PER_S), *self.encoders.newest()]

@@ -177,6 +177,7 @@ class SharedMemoryWatch:
         self._profile = profile
         self._largest: dict[tuple[Channel, frozenset[int]], int] = {}  # of each driver's process
         self._looked = -_PERIOD_S
+        self._topics: list[SharedTopic] = []  # at the last look
         self._sentences: list[str] = []
 
     def due(self) -> bool:
@@ -184,13 +185,12 @@ class SharedMemoryWatch:
         return time.monotonic() - self._looked >= _PERIOD_S
 
     def look(self, channels: Mapping[Channel, int], recent: Sequence[Sample]) -> list[str]:
-        """Return what is wrong now.
+        """Return what is wrong now; look again only if it is due or there are other drivers or messages.
 
         Args:
             channels: messages received so far, by channel.
             recent: the last messages.
         """
-        self._looked = time.monotonic()
         largest = self._largest
         for sample in recent:
             if len(sample.data) > _PIECE:
@@ -203,7 +203,9 @@ class SharedMemoryWatch:
             size = largest.get((channel, channel.processes))
             if size or (not received and channel.bag_topic.type in RAW_TYPES):
                 topics.append(SharedTopic(channel.topic, size, channel.processes))
-        self._sentences = too_small(topics, mapped_segments(), self._profile) if topics else []
+        if topics != self._topics or self.due():
+            self._looked, self._topics = time.monotonic(), topics
+            self._sentences = too_small(topics, mapped_segments(), self._profile) if topics else []
         return self._sentences
 
     @property

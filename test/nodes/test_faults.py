@@ -197,7 +197,8 @@ def test_an_episode_stops_before_the_disk_is_full(profile: Path, tmp_path: Path)
         process("recorder", "disk", profile=profile, root=disk, min_free_mb=4, max_episode_s=2.0),
     ):  # fmt: skip
         bench.publish_until("all streams", bench.ready)
-        assert bench.status.episodes_left > 0
+        # -1, unknown, until the data rate is known
+        bench.publish_until("how many fit", lambda: bench.status.episodes_left > 0)
         bench.start()
         ballast = disk / "somebody_else"
         bench.publish_for(0.5)
@@ -331,7 +332,8 @@ def test_setting_the_wall_clock_during_an_episode_changes_no_timestamps(
         assert 0.5 < (at_ns - episode.start_ns) / 1e9 < 2.0
         stamps = [m.receive_ns for m in read_messages(episode.path)]
         assert stamps == sorted(stamps) and (stamps[-1] - stamps[0]) / 1e9 < took + 0.5
-        assert episode.duration_s == pytest.approx(stopped.duration_s, abs=0.3)
+        # What is written while it stops, on a busy machine, belongs to the bag.
+        assert stopped.duration_s - 0.3 < episode.duration_s < took + 0.5
         # the next episode uses the new time, as the robot's drivers would
         bench.shift_s = jump_s
         bench.publish_until("all streams", bench.ready)

@@ -350,8 +350,14 @@ def test_each_node_runs_on_its_own(profile: Path, tmp_path: Path) -> None:
     ):
         bench.publish_until("all streams", bench.ready)
         bench.publish_until("frames", lambda: len(bench.frames) > 5)
-        assert bench.call(SetTask, "labeller/set_task", instruction="Lift it gently.").success
-        bench.publish_for(0.5)  # time for delivery between processes
+        gently = {"instruction": "Lift it gently."}
+        bench.wait(
+            "the recorder to have the task",
+            lambda: (
+                bench.call(SetTask, "labeller/set_task", **gently).message
+                == "next episodes: lift_box"
+            ),
+        )
         # forced: streams may become stale while the service is discovered
         started = bench.call(StartEpisode, "recorder/start_episode", force=True, pre_roll_s=0.0)
         assert started.success
