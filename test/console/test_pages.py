@@ -726,7 +726,9 @@ def in_real_time(test: Callable[..., None]) -> Callable[..., None]:
         except (AssertionError, Error) as error:
             live.page.wait_for_timeout(1500)
             if (lost := robot.given_up_ms() - before) > 200:
-                pytest.skip(f"too slow a machine for {test.__name__}: {lost} ms given up; {error}"[:300])
+                pytest.skip(
+                    f"too slow a machine for {test.__name__}: {lost} ms given up; {error}"[:300]
+                )
             raise
 
     return run
