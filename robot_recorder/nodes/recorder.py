@@ -24,6 +24,7 @@ from robot_recorder.nodes.log import NodeLog
 from robot_recorder.nodes.quality_topic import QualityTopic
 from robot_recorder.nodes.runtime import (
     LATCHED,
+    LATCHED_ALL,
     STEADY,
     log_answer,
 )
@@ -83,7 +84,8 @@ class RecorderNode(Node):
     def _serve(self) -> None:
         self._status = self.create_publisher(EpisodeStatus, "recorder/status", LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self.create_subscription(Task, "labeller/task", self._on_task, LATCHED)
+        # All of them: an invalid one must not take the place of a valid one that is not read yet.
+        self.create_subscription(Task, "labeller/task", self._on_task, LATCHED_ALL)
         self.create_subscription(Label, "labeller/labels", self._on_label, 100)
         # Stopping waits for the disk; starting must not wait for that.
         meanwhile = ReentrantCallbackGroup()

@@ -15,7 +15,7 @@ from robot_recorder.episodes.store import EpisodeStore
 from robot_recorder.model.errors import BagError
 from robot_recorder.msg import QualityReport
 from robot_recorder.nodes.conversions import to_time
-from robot_recorder.nodes.runtime import LATCHED, STEADY
+from robot_recorder.nodes.runtime import LATCHED_ALL, STEADY
 from robot_recorder.quality.verdict import Verdict
 from robot_recorder.recorder.shift_steps import (
     AssignTask,
@@ -76,9 +76,9 @@ class ShiftCalls:
         }
         self._report: QualityReport | None = None
         self._awaited: Future[None] | None = None
-        node.create_subscription(
-            QualityReport, "recorder/quality", self._on_report, LATCHED, callback_group=self._group
-        )
+        # All of them: the report of a later episode must not take the place of the awaited one.
+        reports: Any = {"qos_profile": LATCHED_ALL, "callback_group": self._group}
+        node.create_subscription(QualityReport, "recorder/quality", self._on_report, **reports)
 
     async def reply(self, request: Request) -> Reply:
         """Carry out a request."""

@@ -32,6 +32,7 @@ from robot_recorder.model.text import visible
 from robot_recorder.msg import EpisodeStatus, Label, StreamStatus, Task
 from robot_recorder.nodes.checked_services import make_visible, message_problem, serve
 from robot_recorder.nodes.conversions import to_time
+from robot_recorder.nodes.runtime import LATCHED_ALL
 from robot_recorder.srv import RestoreEpisode, SetTask, StartEpisode, StopEpisode
 
 PACKAGE = Path(__file__).parents[2] / "robot_recorder"
@@ -249,6 +250,20 @@ def test_a_task_on_the_topic_is_checked_like_one_by_service(
     labels = Episode.open(path).labels
     assert (labels.task, labels.operator_name) == ("lift_box", "ann")
     assert labels.instruction.startswith("Lift the box")
+
+
+def test_an_invalid_task_takes_no_place_of_a_valid_one_that_is_not_read_yet(bench: Bench) -> None:
+    publisher = bench.node.create_publisher(Task, "labeller/task", LATCHED_ALL)
+    bench.wait("the recorder", lambda: publisher.get_subscription_count() > 0)
+    for number in range(20):
+        publisher.publish(Task(task="carry_tray", operator_name=f"bob{number}"))
+        for _ in range(3):
+            publisher.publish(Task(task=f"unknown{number}"))
+    bench.wait("the refusal", lambda: "unknown task 'unknown19'" in bench.status.message)
+    bench.start()
+    labels = Episode.open(Path(bench.stop().path)).labels
+    bench.node.destroy_publisher(publisher)
+    assert (labels.task, labels.operator_name) == ("carry_tray", "bob19")
 
 
 def published_label(bench: Bench, **fields: Any) -> Label:
