@@ -261,6 +261,8 @@ class RecorderNode(Node):
 
     def _every_second(self) -> None:
         self._publish_status()
+        if not self._diagnostics.get_subscription_count():
+            return
         now_ns, name = self._ingest.clock.now_ns(), self.get_fully_qualified_name()
         diagnostics = diagnostics_message(self._recorder, now_ns, name, self._message)
         self._diagnostics.publish(make_visible(diagnostics))

@@ -172,7 +172,8 @@ class SynchronizerNode(Node):
         if not due:
             return
         self._reported_at = time.monotonic()
-        self._publish_diagnostics(now_ns)
+        if self._diagnostics.get_subscription_count():
+            self._publish_diagnostics(now_ns)
         for lane in self._aligner.lanes:
             events, name = lane.clock.model.events, lane.config.name
             fresh = events[self._events_reported.get(name, 0) :]
