@@ -1,10 +1,12 @@
-# make demo   set up, then record episodes of a simulated humanoid
+# make demo   set up, then record episodes of a simulated humanoid; make demo SCENE=assembly_line: in another
+#             place; make demo TASKS=all: film strips of all tasks, without recording
 # make test   set up, then run the tests; make test DISTRO=jazzy: those that meet ROS 2, and files, on Jazzy. DISTRO=jazzy makes
 #             every other target run there, too, in an environment of its own
 # make dataset    record, unless there are episodes, and make a LeRobot dataset of them: five minutes from a clone
 # make test-datasets    set up, then let LeRobot, h5py, Zarr and WebDataset read what is exported, and export on Ray and to S3:
 #                       2 GB more, five minutes
 # make console    set up, then start the simulated robot, the recorder and the operator's console, and say where it is
+# make teleop     the same, but a VR headset moves the robot: docs/teleop.md
 # make floor      set up, then start a centre, ten light robots and the wall page, and say where to look
 # make test-floor    set up, then test agents, centre and exchange on real servers (radosgw, PostgreSQL) and with a browser: ten minutes
 # make docs   set up, then build the documentation as a searchable site: .cache/site/index.html
@@ -17,8 +19,10 @@
 # make bench-playback   how soon an episode is seen, how well it is played, with how much memory: five minutes
 # make bench-recorder   what recording costs, loses, and how fast it starts and stops: half an hour
 # make bench-startup    how soon recorder and command line are there, and the CPU it takes: two minutes
+# make bench-teleop   how soon the simulated robot moves after a scripted headset: a minute
 # make bench-memory     what memory recording holds, over one long episode and many short ones, and what grows: an hour and three quarters
 # make bench-robots     which defects are found in takes of all robots and devices, and what their messages cost: ten minutes
+# make bench-sim        how many of 40 attempts at each simulated task succeed, and is real time held: ten minutes
 # make bench-datasets   how fast, true and small in memory exports are, beside LeRobot's own writer: fifteen minutes
 # make bench-console    how fast the console answers and shows, and what it costs the recorder: ten minutes
 # make bench-floor  whether a hundred robots lose anything under twenty faults a minute, what an agent costs, database, review, jobs: an hour
@@ -34,10 +38,11 @@ PYTEST := pytest --basetemp=.cache/pytest
 AGAIN = { echo "== what failed, once more by itself" && $(PYTEST) --last-failed --last-failed-no-failures none; }
 SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder -m "not alone and not floor"
 
-.PHONY: console demo dataset floor test test-datasets test-floor docs faults bench-alignment bench-catalogue bench-compress bench-console bench-datasets bench-floor bench-memory bench-quality bench-playback bench-recorder bench-robots bench-startup bench-writers soak setup setup-tests lint clean
+.PHONY: console teleop demo dataset floor test test-datasets test-floor docs faults bench-alignment bench-catalogue bench-compress bench-console bench-datasets bench-floor bench-memory bench-quality bench-playback bench-recorder bench-robots bench-sim bench-startup bench-teleop bench-writers soak setup setup-tests lint clean
 
 demo: setup
-	$(IN) python $(VENV)/lib/robot_recorder/demo $(if $(EPISODES),--episodes $(EPISODES))
+	$(IN) $(if $(TASKS),python -m robot_recorder.sim.film $(if $(filter-out all,$(TASKS)),--tasks $(TASKS)),\
+	  python $(VENV)/lib/robot_recorder/demo $(if $(EPISODES),--episodes $(EPISODES)) $(if $(SCENE),--place $(SCENE)))
 
 dataset: $(if $(wildcard episodes/*/metadata.yaml),setup,demo)
 	@$(PYTHON) tools/bootstrap.py --export
@@ -46,6 +51,10 @@ dataset: $(if $(wildcard episodes/*/metadata.yaml),setup,demo)
 console:
 	@$(PYTHON) tools/bootstrap.py --console
 	$(IN) python $(VENV)/lib/robot_recorder/demo --console $(ARGS)
+
+teleop:
+	@$(PYTHON) tools/bootstrap.py --console
+	$(IN) python $(VENV)/lib/robot_recorder/demo --teleop --port 8080 $(ARGS)
 
 test: setup-tests
 	$(IN) $(if $(ARGS),$(PYTEST) $(ARGS),\
@@ -102,8 +111,14 @@ bench-quality: setup
 bench-robots: setup-tests
 	$(IN) PYTHONPATH=test python bench/robots.py $(ARGS)
 
+bench-sim: setup-tests
+	$(IN) PYTHONPATH=test python bench/sim.py $(ARGS)
+
 bench-compress: setup-tests
 	$(IN) PYTHONPATH=test python bench/compress.py $(ARGS)
+
+bench-teleop: setup-tests
+	$(IN) PYTHONPATH=test python bench/teleop.py $(ARGS)
 
 bench-startup: setup
 	$(IN) python bench/startup.py $(ARGS)

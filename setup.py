@@ -30,6 +30,7 @@ setup(
         ("share/robot_recorder/config/security", glob("config/security/*.xml")),
         ("share/robot_recorder/config/robots", glob("config/robots/*.yaml")),
         ("share/robot_recorder/config/devices", glob("config/devices/*.yaml")),
+        ("share/robot_recorder/config/places", glob("config/places/*.yaml")),
         ("share/robot_recorder/config/buttons", glob("config/buttons/*.yaml")),
         ("share/robot_recorder/config/words", glob("config/words/*.yaml")),
         ("share/robot_recorder/config/dds", glob("config/dds/*.xml")),

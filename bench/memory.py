@@ -108,8 +108,9 @@ class Demonstrator:
 
     def _perform(self) -> None:
         self.given_up_ms = self._operator.result.get("real_time_given_up_ms", self.given_up_ms)
-        task, seed = ATTEMPTS[self._number % len(ATTEMPTS)]
-        request = PerformTask.Request(task=task, seed=seed + self._number // len(ATTEMPTS))
+        attempts = ATTEMPTS["workbench"]
+        task, seed = attempts[self._number % len(attempts)]
+        request = PerformTask.Request(task=task, seed=seed + self._number // len(attempts))
         self._operator.result = {"state": "asked"}
         self._operator.call(PerformTask, "sim/perform", request)
         self._number += 1

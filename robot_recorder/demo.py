@@ -51,7 +51,12 @@ from robot_recorder.srv import (
 
 PRE_ROLL_S = 0.5
 # Task and seed of each attempt: the seed sets mass, friction and pose, the physics the outcome.
-ATTEMPTS = (("lift_box", 1), ("carry_tray", 3), ("lift_box", 3))
+ATTEMPTS = {
+    "workbench": (("lift_box", 1), ("carry_tray", 3), ("lift_box", 3)),
+    "assembly_line": (("sort_materials", 0), ("kit_parts", 0), ("kit_parts", 1)),
+    "smart_home": (("fetch_from_shelf", 0), ("set_table", 0), ("wipe_table", 0)),
+    "eldercare": (("hand_over_glass", 0), ("serve_tray", 0), ("open_pill_box", 0)),
+}
 
 _PHASES = ("reach", "grasp", "lift", "hold", "carry", "place", "release")
 
@@ -105,9 +110,11 @@ class Operator(Node):
             rclpy.spin_once(self, timeout_sec=0.1)
 
     def all_streams_arrive(self) -> bool:
-        """Return whether every required stream is OK."""
+        """Return whether every required stream is OK, except those of a headset that drives."""
         return self.status is not None and all(
-            s.health == StreamHealth.OK for s in self.status.streams if s.required
+            s.health == StreamHealth.OK
+            for s in self.status.streams
+            if s.required and not s.name.startswith("teleop_")
         )
 
     def attempt(self, task: str, seed: int, console: Console) -> Path:
@@ -202,8 +209,10 @@ def robot(options: argparse.Namespace, logs: Path, console: Console) -> Iterator
     """
     cache, root = str((options.cache / "sim").absolute()), str(options.root.absolute())
     with (
-        node_process("sim_robot", logs / "sim_robot.log", {"cache": cache}) as sim,
-        node_process("record", logs / "record.log", {"root": root}) as record,
+        node_process(
+            "sim_robot", logs / "sim_robot.log", {"cache": cache, "place": options.place}
+        ) as sim,
+        node_process("record", logs / "record.log", {"root": root, **_profile(options)}) as record,
     ):
         operator = Operator()
         with console.status("waiting for all streams (the first run prepares the 3D model)"):
@@ -218,6 +227,11 @@ def robot(options: argparse.Namespace, logs: Path, console: Console) -> Iterator
         yield operator
 
 
+def _profile(options: argparse.Namespace) -> dict[str, str]:
+    """Return the parameter of who works with the streams: a headset has some of its own."""
+    return {"profile": "g1_teleop"} if options.teleop else {}
+
+
 def serve_console(
     options: argparse.Namespace, logs: Path, operator: Operator, console: Console
 ) -> int:
@@ -227,12 +241,17 @@ def serve_console(
         RecorderError: one of them ended.
     """
     root, language = str(options.root.absolute()), options.language
-    common = {"root": root, "language": language}
+    common = {"root": root, "language": language, **_profile(options)}
     page = {**common, "port": options.port}
+    desk = {**common, "station": "demo"}
+    driver, parameters = "sim_hands", {}
+    if options.teleop:
+        desk["buttons"] = "teleop"
+        driver, parameters = "teleop", {"cache": str((options.cache / "sim").absolute())}
     with (
-        node_process("operator", logs / "operator.log", {**common, "station": "demo"}) as shift,
+        node_process("operator", logs / "operator.log", desk) as shift,
         node_process("console", logs / "console.log", page) as server,
-        node_process("sim_hands", logs / "sim_hands.log", {}),
+        node_process(driver, logs / f"{driver}.log", parameters),
     ):
         log = logs / "console.log"
 
@@ -242,7 +261,10 @@ def serve_console(
 
         operator.wait("the console", lambda: address() or server.poll() or shift.poll(), 30)
         console.print(f"{address()}   open it in a browser; Ctrl-C ends everything")
-        console.print("tasks that the simulated robot performs by itself: lift_box, carry_tray")
+        if options.teleop:
+            console.print(f"the page for a headset: {address().removeprefix('console: ')}teleop")
+        else:
+            console.print("tasks that the simulated robot performs by itself: lift_box, carry_tray")
         while server.poll() is None and shift.poll() is None:
             rclpy.spin_once(operator, timeout_sec=0.2)
         raise ended_early("console" if server.poll() is not None else "operator", logs, console)
@@ -257,12 +279,16 @@ def ended_early(name: str, logs: Path, console: Console) -> RecorderError:
 
 
 def main() -> int:
-    """Entry point of ``make demo`` and ``make console``."""
+    """Entry point of ``make demo``, ``make console`` and ``make teleop``."""
     parser = argparse.ArgumentParser(description="record episodes of a simulated humanoid")
     parser.add_argument("--root", type=Path, default=Path("episodes"), help="where episodes go")
     parser.add_argument("--cache", type=Path, default=Path(".cache"), help="prepared model, logs")
-    parser.add_argument("--episodes", type=int, default=len(ATTEMPTS), help="how many attempts")
+    parser.add_argument("--episodes", type=int, default=0, help="how many attempts; 0: each once")
+    parser.add_argument(
+        "--place", choices=ATTEMPTS, default="workbench", help="where the robot works"
+    )
     parser.add_argument("--console", action="store_true", help="let somebody at a console do it")
+    parser.add_argument("--teleop", action="store_true", help="let somebody with a headset do it")
     parser.add_argument("--port", type=int, default=0, help="of the console; 0: any free one")
     parser.add_argument("--language", default="en", help="of the console: en, zh or de")
     options = parser.parse_args()
@@ -275,12 +301,14 @@ def main() -> int:
     try:
         console.print("starting the simulated robot and the recorder")
         with robot(options, logs, console) as operator:
-            if options.console:
+            if options.console or options.teleop:
                 return serve_console(options, logs, operator, console)
-            for number in range(options.episodes):
-                task, seed = ATTEMPTS[number % len(ATTEMPTS)]
-                seed += number // len(ATTEMPTS) * 4
-                console.print(f"episode {number + 1} of {options.episodes}: {task}")
+            attempts = ATTEMPTS[options.place]
+            episodes = options.episodes or len(attempts)
+            for number in range(episodes):
+                task, seed = attempts[number % len(attempts)]
+                seed += number // len(attempts) * 4
+                console.print(f"episode {number + 1} of {episodes}: {task}")
                 paths.append(operator.attempt(task, seed, console))
                 if number == 0:
                     console.print(f"  first episode after {time.monotonic() - began:.0f} s")

@@ -29,6 +29,7 @@ from robot_recorder.episodes import Episode
 from robot_recorder.episodes.facts import label_facts
 from robot_recorder.floor.store import open_store
 from robot_recorder.model.labels import LabelEvent, LabelKind, Outcome, dump_events, load_events
+from robot_recorder.sim.places import parse_place
 
 EPISODE = "g1_sim_20261122T222642_169_lift_box"  # the example of the documentation
 OTHER = EPISODE.replace("222642", "222801")
@@ -480,6 +481,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "include:": as_profile,
     "features:": lambda text: parse_export_profile(text, "docs"),
     "joys:": lambda text: parse_buttons(text, "docs"),
+    "kinds:": lambda text: parse_place(text, "docs"),
 }
 
 

@@ -29,6 +29,7 @@ VENV = ROOT / f".venv{SUFFIX}"
 BUILD = ROOT / ".cache" / f"build{SUFFIX}"
 INTERFACES = ROOT / "test" / "robots" / "interfaces"
 PYTHON = VENV / "bin" / "python"
+EMULATOR = "iwer@2.5.0"  # a headset for the browser of the tests, from the npm registry
 REQUIREMENTS = (f"ros{SUFFIX}", "run", "sim", "dev")
 ELSEWHERE = """On other machines:
   - with a ROS 2 distribution (Jazzy, Kilted; also on aarch64): build with colcon, see "On a robot" in README.md
@@ -65,6 +66,7 @@ def main() -> int:
         (tests or console or floor) and install_more("console", "the operator's console (15 MB)"),
         (everything or floor) and install_more("floor", "the centre (60 MB)"),
         everything and install_more("browser", "what drives a browser (130 MB)"),
+        everything and install_emulator(),
         docs and install_more("docs", "the generator of the documentation (130 MB)"),
         build_package(),
         tests and build_interfaces(),
@@ -201,6 +203,25 @@ def install_more(name: str, what: str) -> bool:
     pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     run([*pip, "-r", str(file)])
     stamp.write_text(wanted)
+    return True
+
+
+def install_emulator() -> bool:
+    """Install the emulator of a headset into .cache/npm; tests that need it are skipped without."""
+    home = ROOT / ".cache" / "npm"
+    stamp = home / ".installed"
+    if stamp.exists() and stamp.read_text() == EMULATOR:
+        return False
+    if not shutil.which("npm"):
+        say("tests with an emulated headset will be skipped: there is no npm")
+        return False
+    say("installing the emulator of a headset (5 MB)")
+    home.mkdir(parents=True, exist_ok=True)
+    quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--silent", "--fetch-retries=1"]
+    if subprocess.run(["npm", "install", "--prefix", str(home), *quiet, EMULATOR]).returncode:
+        say("tests with an emulated headset will be skipped: npm failed")
+        return False
+    stamp.write_text(EMULATOR)
     return True
 
 

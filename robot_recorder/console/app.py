@@ -7,6 +7,7 @@ from typing import Any
 
 from robot_recorder.console import commands, prepare, review, sessions, today
 from robot_recorder.console.requests import Desk
+from robot_recorder.console.teleop_page import page_routes
 from robot_recorder.web.guard import Guard
 from robot_recorder.web.pages import application_of_pages
 
@@ -16,7 +17,8 @@ STATIC = Path(__file__).resolve().with_name("static")
 
 def application(desk: Desk) -> Any:
     """Return the ASGI application of a console."""
-    routers = (part.routes(desk) for part in (sessions, commands, prepare, review, today))
+    routers = [part.routes(desk) for part in (sessions, commands, prepare, review, today)]
+    routers.append(page_routes(STATIC))
     app = application_of_pages(
         "robot_recorder console", routers, STATIC, desk.access, desk.live.serve
     )

@@ -17,7 +17,8 @@ from robot_recorder.console.agent_line import AgentLine
 from robot_recorder.console.holder import Hold, Holder
 from robot_recorder.console.link import RobotLink
 from robot_recorder.console.previews import Previews
-from robot_recorder.web.access import User
+from robot_recorder.console.teleop_page import HandsFeed
+from robot_recorder.web.access import Right, User
 
 BEAT_S = 0.25  # a page that hears nothing for a second says that the connection is lost
 _LEAST_S = 0.015  # between two states
@@ -85,11 +86,12 @@ class LivePages:
         self.viewers: dict[str, Viewer] = {}
         self._link: RobotLink | None = None
         self._pictures: Previews | None = None
+        self._hands: HandsFeed | None = None
         self._began_s = time.monotonic()
 
-    def connect(self, link: RobotLink, pictures: Previews) -> None:
-        """Say where state and pictures come from."""
-        self._link, self._pictures = link, pictures
+    def connect(self, link: RobotLink, pictures: Previews, hands: HandsFeed) -> None:
+        """Say where state and pictures come from, and where a headset's hands go."""
+        self._link, self._pictures, self._hands = link, pictures, hands
 
     # -- from ROS, through ``loop.call_soon_threadsafe``
 
@@ -187,12 +189,21 @@ class LivePages:
             elif kind == "shown":
                 viewer.owing.discard(str(message["stream"]))
                 viewer.wake.set()
+            elif kind == "hands":
+                if self._drives(viewer) and self._hands is not None:
+                    self._hands.publish(message)
             elif kind == "seen":
                 viewer.seen += 1
                 viewer.wake.set()
         except (ValueError, KeyError, TypeError, RecursionError):
             return False
         return True
+
+    def _drives(self, viewer: Viewer) -> bool:
+        """Return whether a page may move the robot: it has the buttons, and its user still may."""
+        hold = self.holder.now
+        has = hold is not None and hold.client == viewer.id
+        return has and viewer.user.may(Right.DRIVE) and viewer.valid()
 
     async def _write(self, viewer: Viewer) -> None:
         sent_s = checked_s = 0.0
@@ -225,7 +236,7 @@ class LivePages:
             viewer.wake.clear()
 
     def _state(self, viewer: Viewer) -> str:
-        assert self._link is not None and self._pictures is not None
+        assert self._link is not None and self._pictures is not None and self._hands is not None
         hold = self.holder.now
         state = {
             "type": "state",
@@ -234,6 +245,7 @@ class LivePages:
             **self._link.snapshot(),
             "bars": self._pictures.bars,
             "agent_alarms": self._agent.alarms(),
+            "teleop": self._hands.status,
             "holder": self._hold(hold, viewer) if hold is not None else None,
             "viewers": len(self.viewers),
         }

@@ -23,6 +23,7 @@ from robot_recorder.console.live import LivePages
 from robot_recorder.console.previews import Previews
 from robot_recorder.console.requests import Desk
 from robot_recorder.console.settings import ConsoleSettings
+from robot_recorder.console.teleop_page import HandsFeed
 from robot_recorder.model.errors import RecorderError
 from robot_recorder.nodes.runtime import (
     episodes_root,
@@ -95,10 +96,11 @@ async def _serve() -> int:
     token = "" if settings.token is None else load_token(settings.token)
     live = LivePages(Holder(), AgentLine(settings.root))
     changed, said, came = _into(asyncio.get_running_loop(), live.changed, live.say, live.picture)
+    hands = HandsFeed(node, changed)
     link = RobotLink(node, profile, tasks, changed, said)
     pictures = Previews(profile, node.get_namespace(), came, changed)
     workers = Workers()
-    live.connect(link, pictures)
+    live.connect(link, pictures, hands)
     audit = AuditLog(settings.root, robot)
     desk = Desk(settings, Access(users, token), live.holder, live, link, audit, workers, robot)
     try:

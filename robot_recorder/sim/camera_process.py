@@ -32,7 +32,7 @@ class Shot(NamedTuple):
 
 
 def run_cameras(
-    orders: Connection, cache: Path, namespace: str, timings: dict[str, Timing]
+    orders: Connection, cache: Path, place: str, namespace: str, timings: dict[str, Timing]
 ) -> None:
     """Render and publish all requested pictures until the other end closes.
 
@@ -41,6 +41,7 @@ def run_cameras(
     Args:
         orders: connection with requests.
         cache: directory of the prepared model.
+        place: where the robot works.
         namespace: of the node.
         timings: of the cameras, by name.
     """
@@ -54,7 +55,7 @@ def run_cameras(
     cv2.setNumThreads(1)
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("sim_cameras", namespace=namespace)
-    model = build_model(cache)
+    model = build_model(cache, place)
     renderer = CameraRenderer(model)
     delivery, began_ns = Delivery(seed=2), time.time_ns()
     outputs = {name: _Output(node, name, renderer) for name in CAMERAS}

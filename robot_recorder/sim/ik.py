@@ -1,112 +1,181 @@
-"""Inverse kinematics of both arms: palm poses in, arm joint angles out."""
+"""Inverse kinematics of both arms: poses of the hands in, arm joint angles out."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import mujoco
 import numpy as np
-from scipy.optimize import least_squares
 
 from robot_recorder.sim.model import JOINT_NAMES, SIDES
 
+_ARM = ("shoulder", "elbow", "wrist")
 ARM_JOINTS = tuple(
     index
     for side in SIDES
     for index, name in enumerate(JOINT_NAMES)
-    if name.startswith((f"{side}_shoulder", f"{side}_elbow", f"{side}_wrist"))
+    if name.startswith(tuple(f"{side}_{part}" for part in _ARM))
 )
+_EACH = len(ARM_JOINTS) // len(SIDES)
 # Upper arms slightly out and back, elbows bent: solutions are kept near this posture.
 NOMINAL_RAD = np.array([0.1, 0.3, 0.0, 0.6, 0.0, 0.0, 0.0, 0.1, -0.3, 0.0, 0.6, 0.0, 0.0, 0.0])
 _ROTATION_WEIGHT_M = 0.1  # an error of 1 rad weighs as much as one of this many metres
 _POSTURE_WEIGHT_M = 0.004
+_DAMPING_M = 0.003  # of a step of 1 rad
+_WIDEST_RAD = 0.35  # step of a joint, so that a solution stays in the branch of its start
+_STILL_RAD = 1e-5
+_OUT_OF_REACH_M = 0.035
 
 
 class NoSolution(ValueError):
-    """The palms cannot reach the requested poses."""
+    """The hands cannot reach the requested poses."""
+
+
+def hand_rotation(side: str, yaw_rad: float, pitch_rad: float, roll_rad: float = 0.0) -> np.ndarray:
+    """Return the orientation of a wrist frame, float64[3, 3], in the torso's frame.
+
+    The fingers point along x after turning by the yaw about z and then the pitch down; the roll
+    turns the palm, which faces the other hand, down (pi / 2: it faces the table).
+    """
+    cy, sy = math.cos(yaw_rad), math.sin(yaw_rad)
+    cp, sp = math.cos(pitch_rad), math.sin(pitch_rad)
+    roll_rad = roll_rad if side == "left" else -roll_rad
+    cr, sr = math.cos(roll_rad), math.sin(roll_rad)
+    ahead = np.array([[cy * cp, -sy, cy * sp], [sy * cp, cy, sy * sp], [-sp, 0.0, cp]])
+    return ahead @ np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
 
 
 @dataclass(frozen=True)
-class PalmTarget:
-    """Target of a palm's touch surface, in the torso's frame at waist zero (= world axes).
+class HandTarget:
+    """Where a point of a hand is to be, and how the hand is turned.
 
-    The fingers point along x after turning by `yaw_rad` about z and then `pitch_rad` down.
+    Attributes:
+        position_m: of the point, in the torso's frame at waist zero (= world axes).
+        rotation: of the wrist frame, float64[3, 3].
+        point: ``palm``, the middle of its touch surface, or ``grip``, between thumb and fingertips.
     """
 
     position_m: tuple[float, float, float]
-    yaw_rad: float
-    pitch_rad: float
-
-    def rotation(self) -> np.ndarray:
-        """Return the wanted orientation of the wrist frame, float64[3, 3]."""
-        cy, sy = math.cos(self.yaw_rad), math.sin(self.yaw_rad)
-        cp, sp = math.cos(self.pitch_rad), math.sin(self.pitch_rad)
-        return np.array([[cy * cp, -sy, cy * sp], [sy * cp, cy, sy * sp], [-sp, 0.0, cp]])
+    rotation: np.ndarray
+    point: str = "palm"
 
 
 class ArmIk:
-    """Bounded least squares over the 14 arm joints.
+    """Damped Gauss-Newton over the seven joints of each arm, within their limits.
 
-    Joint limits are part of the problem: damped least squares with clipping would end in another
-    branch, with the elbows twisted.
+    A joint that a step would take over its limit is set to it, and the others are solved again:
+    clipping afterwards would end in another branch, with the elbows twisted.
     """
 
     def __init__(self, model: mujoco.MjModel) -> None:
         self._model, self._data = model, mujoco.MjData(model)
-        self._sites = [model.site(f"{side}_palm").id for side in SIDES]
-        self._columns = np.array(ARM_JOINTS)
-        limits = model.jnt_range[self._columns]
-        self._bounds = limits[:, 0] + 0.01, limits[:, 1] - 0.01
+        limits = model.jnt_range[np.array(ARM_JOINTS)]
+        self._low, self._high = limits[:, 0] + 0.01, limits[:, 1] - 0.01
+        self._jacp, self._jacr = np.empty((2, 3, model.nv))
 
     def solve(
-        self, left: PalmTarget, right: PalmTarget, start: np.ndarray = NOMINAL_RAD
+        self, targets: Mapping[str, HandTarget], start_rad: np.ndarray = NOMINAL_RAD
     ) -> np.ndarray:
-        """Return arm joint angles, float64[14] in rad, left arm first, searching from `start`."""
-        targets = [(np.array(t.position_m), t.rotation()) for t in (left, right)]
-        result = least_squares(
-            self._residual,
-            np.clip(start, *self._bounds),
-            self._jacobian,
-            self._bounds,
-            xtol=1e-5,
-            ftol=1e-6,
-            gtol=1e-7,
-            max_nfev=60,
-            args=(targets,),
-        )
-        worst_m = float(np.abs(result.fun[:12]).max())
-        if worst_m > 0.03:
-            raise NoSolution(
-                f"palms {left.position_m} and {right.position_m} are {worst_m:.3f} m out of reach"
+        """Return arm joint angles, float64[14] in rad, left arm first, searching from a start.
+
+        Args:
+            targets: by side; an arm without one stays as it is.
+            start_rad: float64[14].
+
+        Raises:
+            NoSolution: a target is out of reach.
+        """
+        angles, error_m = self.follow(targets, start_rad, 80)
+        if error_m > _OUT_OF_REACH_M:
+            wanted = "; ".join(
+                f"{side} hand to {', '.join(f'{x:.2f}' for x in target.position_m)}"
+                for side, target in targets.items()
             )
-        return result.x
+            raise NoSolution(f"{wanted}: {100 * error_m:.1f} cm out of reach")
+        return angles
 
-    def _residual(self, angles: np.ndarray, targets: list) -> np.ndarray:
-        data = self._data
-        data.qpos[self._columns] = angles
-        mujoco.mj_kinematics(self._model, data)
-        parts = []
-        turn = np.empty(3)
-        quat = np.empty(4)
-        for site, (position, rotation) in zip(self._sites, targets):
-            mujoco.mju_mat2Quat(quat, (rotation @ data.site_xmat[site].reshape(3, 3).T).ravel())
-            mujoco.mju_quat2Vel(turn, quat, 1.0)
-            parts += [position - data.site_xpos[site], _ROTATION_WEIGHT_M * turn]
-        return np.concatenate([*parts, _POSTURE_WEIGHT_M * (NOMINAL_RAD - angles)])
+    def follow(
+        self, targets: Mapping[str, HandTarget], start_rad: np.ndarray, iterations: int = 4
+    ) -> tuple[np.ndarray, float]:
+        """Return arm joint angles nearer to the targets, float64[14], and the largest error that is left.
 
-    def _jacobian(self, angles: np.ndarray, targets: list) -> np.ndarray:
-        # SciPy usually asks for the Jacobian where it last evaluated the residual, but does not
-        # guarantee it, so set the pose again.
-        data = self._data
-        data.qpos[self._columns] = angles
-        mujoco.mj_kinematics(self._model, data)
-        mujoco.mj_comPos(self._model, data)
-        jacobian = np.zeros((26, 14))
-        jacp, jacr = np.empty((3, self._model.nv)), np.empty((3, self._model.nv))
-        for row, site in zip((0, 6), self._sites):
-            mujoco.mj_jacSite(self._model, data, jacp, jacr, site)
-            jacobian[row : row + 3] = -jacp[:, self._columns]
-            jacobian[row + 3 : row + 6] = -_ROTATION_WEIGHT_M * jacr[:, self._columns]
-        jacobian[12:] = -_POSTURE_WEIGHT_M * np.eye(14)
-        return jacobian
+        Args:
+            targets: by side; an arm without one stays as it is.
+            start_rad: float64[14].
+            iterations: most steps of each arm.
+
+        Returns:
+            angles: rad.
+            error_m: m; 0.1 m is also an error of 1 rad.
+        """
+        angles, worst_m = np.clip(start_rad, self._low, self._high), 0.0
+        for side, target in targets.items():
+            worst_m = max(worst_m, self._approach(angles, side, target, iterations))
+        return angles, worst_m
+
+    def place(self, side: str, point: str, angles: np.ndarray) -> np.ndarray:
+        """Return where a point of a hand is with given arm joint angles, float64[3], m."""
+        self._data.qpos[list(ARM_JOINTS)] = angles
+        mujoco.mj_kinematics(self._model, self._data)
+        return self._data.site(f"{side}_{point}").xpos.copy()
+
+    def _approach(
+        self, angles: np.ndarray, side: str, target: HandTarget, iterations: int
+    ) -> float:
+        first = _EACH * SIDES.index(side)
+        own = slice(first, first + _EACH)
+        site = self._model.site(f"{side}_{target.point}").id
+        for _ in range(iterations):
+            error, jacobian = self._error(angles, own, site, target)
+            posture = _POSTURE_WEIGHT_M * (NOMINAL_RAD[own] - angles[own])
+            step = self._step(angles[own], own, jacobian, error, posture)
+            angles[own] += step
+            if np.abs(step).max() < _STILL_RAD:
+                break
+        # Linear algebra differs in the last bits from call to call; the same attempt must not.
+        angles[own] = np.round(angles[own], 8)
+        error, _ = self._error(angles, own, site, target)
+        return float(np.abs(error).max())
+
+    def _error(
+        self, angles: np.ndarray, own: slice, site: int, target: HandTarget
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return what is missing to a target, float64[6] in m, and its Jacobian, float64[6, 7]."""
+        model, data, columns = self._model, self._data, list(ARM_JOINTS[own])
+        data.qpos[columns] = angles[own]
+        mujoco.mj_kinematics(model, data)
+        mujoco.mj_comPos(model, data)
+        mujoco.mj_jacSite(model, data, self._jacp, self._jacr, site)
+        turn, quat = np.empty(3), np.empty(4)
+        mujoco.mju_mat2Quat(quat, (target.rotation @ data.site_xmat[site].reshape(3, 3).T).ravel())
+        mujoco.mju_quat2Vel(turn, quat, 1.0)
+        away = np.array(target.position_m) - data.site_xpos[site]
+        jacobian = np.vstack([self._jacp[:, columns], _ROTATION_WEIGHT_M * self._jacr[:, columns]])
+        return np.concatenate([away, _ROTATION_WEIGHT_M * turn]), jacobian
+
+    def _step(
+        self,
+        angles: np.ndarray,
+        own: slice,
+        jacobian: np.ndarray,
+        error: np.ndarray,
+        posture: np.ndarray,
+    ) -> np.ndarray:
+        """Return the step of seven joints that lessens the error most within the limits."""
+        low = np.maximum(self._low[own] - angles, -_WIDEST_RAD)
+        high = np.minimum(self._high[own] - angles, _WIDEST_RAD)
+        keep = np.eye(_EACH)
+        rows = np.vstack([jacobian, _POSTURE_WEIGHT_M * keep, _DAMPING_M * keep])
+        wanted = np.concatenate([error, posture, np.zeros(_EACH)])
+        step, free = np.zeros(_EACH), np.ones(_EACH, bool)
+        for _ in range(_EACH):
+            left = wanted - rows[:, ~free] @ step[~free]
+            step[free] = np.linalg.lstsq(rows[:, free], left, rcond=None)[0]
+            out = free & ((step < low) | (step > high))
+            if not out.any():
+                break
+            step = np.clip(step, low, high)
+            free &= ~out
+        return np.clip(step, low, high)

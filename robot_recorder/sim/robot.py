@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import mujoco
 import numpy as np
 
-from robot_recorder.sim.ik import ArmIk
-from robot_recorder.sim.judge import AttemptResult, Judge
+from robot_recorder.sim.ik import ArmIk, NoSolution
+from robot_recorder.sim.judge import UNFINISHED, AttemptResult, Glimpse, Judge
 from robot_recorder.sim.model import (
     JOINT_NAMES,
     SIDES,
@@ -18,21 +20,17 @@ from robot_recorder.sim.model import (
     TIMESTEP_S,
 )
 from robot_recorder.sim.scenarios import Scenario
-from robot_recorder.sim.scene import (
-    BOX_HALF_M,
-    CUP_HALF_HEIGHT_M,
-    CUP_ON_TRAY_M,
-    DESK_TOP_M,
-    OBJECTS,
-)
-from robot_recorder.sim.script import Script, plan
+from robot_recorder.sim.script import Script
+from robot_recorder.sim.skills import Person, World
+from robot_recorder.sim.tasks import TASKS
 
 __all__ = ["AttemptResult", "Robot"]
 
 _JOINTS = len(JOINT_NAMES)
 _TAXELS = TAXEL_ROWS * TAXEL_COLS
 _JUDGE_EVERY = 5  # steps
-_CARRIED = ("lift", "hold", "carry")
+_THINK_STEPS = 60  # the operator looks and thinks for 0.12 s between two skills
+_FOLLOW_RAD_S = 6.0  # at most, whatever is asked for
 
 
 class Robot:
@@ -45,16 +43,22 @@ class Robot:
         self._model, self._data = model, mujoco.MjData(model)
         self._ik = ArmIk(model)
         self._to_actuator = model.actuator_trnid[:, 0].copy()  # actuators have another order
-        self._body = {name: model.body(name).id for name in OBJECTS}
-        self._free = {name: int(model.jnt_qposadr[model.joint(name).id]) for name in OBJECTS}
+        free = np.flatnonzero(model.jnt_type == mujoco.mjtJoint.mjJNT_FREE)
+        self._free = {model.joint(j).name: int(model.jnt_qposadr[j]) for j in free}
+        self._body = {name: model.body(name).id for name in self._free}
         self._mass = {name: float(model.body_mass[i]) for name, i in self._body.items()}
         self._inertia = {name: model.body_inertia[i].copy() for name, i in self._body.items()}
         self._wrist = {side: model.body(f"{side}_wrist_yaw_link").id for side in SIDES}
         self._site = {side: model.site(f"{side}_wrist_ft").id for side in SIDES}
-        # Hands and cup have priority over what they touch, so only their friction counts.
-        self._cup_geom = model.geom("cup").id
-        touching = np.flatnonzero(model.geom_priority)
-        self._hand_geoms = touching[touching != self._cup_geom]
+        # Hands have priority over what they touch, so only their friction counts.
+        hands = {
+            body
+            for body in range(model.nbody)
+            if "_hand_" in model.body(body).name or body in self._wrist.values()
+        }
+        geoms = np.flatnonzero(model.geom_priority)
+        self._hand_geoms = geoms[np.isin(model.geom_bodyid[geoms], list(hands))]
+        self._own_friction = model.geom_friction.copy()
         self._qpos = np.empty(model.nq)
         sensors = self._data.sensordata
         self._q, self._v, self._t = (sensors[i * _JOINTS : (i + 1) * _JOINTS] for i in range(3))
@@ -65,59 +69,85 @@ class Robot:
         }
         start += 2 * per_side
         self._imu = sensors[start : start + 10]
+        self._world = World(model)
+        self._planner = ThreadPoolExecutor(1, "operator")  # plans while the physics goes on
         self._script = Script(np.zeros((1, _JOINTS)), ((0, "idle"),))
+        self._plan: Iterator[Script] = iter(())
+        self._next: Future[Script | None] | None = None
+        self._thinking = 0  # steps that are left
+        self._gave_up = ""
         self._row = -1
         self.time_s = 0.0
         self.running = self.done = False
         self.phase = "idle"
         self._command = np.zeros(_JOINTS)
+        self._wanted: np.ndarray | None = None  # joint angles of who drives; None: nobody has yet
         self._phase_starts: dict[int, str] = {}
         self._phases: list[tuple[float, str]] = []
         self._judge: Judge | None = None
 
     def reset(self, scenario: Scenario) -> None:
-        """Put the robot in its home pose and the objects on the desk, and plan the script.
+        """Put the robot in its home pose and the objects in theirs, and plan the first motion.
 
         The same scenario always gives the same motion. `begin` starts it.
+
+        Raises:
+            KeyError: this place does not have what the task needs.
         """
         model, data = self._model, self._data
-        self._script = plan(self._ik, scenario)
+        self._forget_plan()
         mujoco.mj_resetData(model, data)
-        for name, mass_kg in (
-            ("box", scenario.mass_kg),
-            ("tray", scenario.mass_kg),
-            ("cup", scenario.cup_mass_kg),
-        ):
-            body = self._body[name]
+        for name, body in self._body.items():
+            mass_kg = scenario.mass_kg.get(name, self._mass[name])
             model.body_mass[body] = mass_kg
             model.body_inertia[body] = self._inertia[name] * (mass_kg / self._mass[name])
+        model.geom_friction[:] = self._own_friction
         model.geom_friction[self._hand_geoms, 0] = scenario.friction
-        model.geom_friction[self._cup_geom, 0] = scenario.cup_friction
+        for name, friction in scenario.sliding.items():
+            model.geom_friction[model.geom_bodyid == self._body[name], 0] = friction
         mujoco.mj_setConst(model, data)
         mujoco.mj_resetData(model, data)
-        self._phase_starts = dict(self._script.phases)
+        for number, name in enumerate(self._free):
+            # Objects of other tasks float weightless, out of sight below the floor.
+            model.body_gravcomp[self._body[name]] = 0.0 if name in scenario.poses else 1.0
+            self._place(name, *scenario.poses.get(name, (0.0, 0.0, -2.0 - number, 0.0)))
+        self._begin_plan(scenario)
         self._command = self._script.command_rad[0]
         data.qpos[:_JOINTS] = self._command
-        (x, y), yaw = scenario.object_m, scenario.object_yaw_rad
-        placed = ["box"] if scenario.task == "lift_box" else ["tray", "cup"]
-        for name in OBJECTS:
-            # Objects of the other task float weightless, out of sight below the floor.
-            model.body_gravcomp[self._body[name]] = 0.0 if name in placed else 1.0
-            self._place(name, 0.0, 0.0, -2.0 - OBJECTS.index(name), 0.0)
-        if scenario.task == "lift_box":
-            self._place("box", x, y, DESK_TOP_M + BOX_HALF_M[2], yaw)
-        else:
-            self._place("tray", x, y, DESK_TOP_M, yaw)
-            dx, dy = scenario.cup_offset_m
-            cos, sin = math.cos(yaw), math.sin(yaw)
-            cup_z = DESK_TOP_M + CUP_ON_TRAY_M + CUP_HALF_HEIGHT_M
-            self._place("cup", x + cos * dx - sin * dy, y + sin * dx + cos * dy, cup_z, yaw)
         self._row, self.time_s, self.running, self.done, self.phase = -1, 0.0, False, False, "idle"
+        self._wanted = None
         self._phases = [(0.0, "idle")]
-        self._judge = Judge(model, scenario.task)
+        self._judge = TASKS[scenario.task].judge(model, scenario)
         data.ctrl[:] = self._command[self._to_actuator]
         mujoco.mj_forward(model, data)
         self._qpos[:] = data.qpos
+
+    def _begin_plan(self, scenario: Scenario) -> None:
+        random = np.random.default_rng([scenario.seed, 77])
+        person = Person(self._ik, self._world, random, scenario.aim_m, scenario.tempo)
+        self._plan = TASKS[scenario.task].perform(person, scenario)
+        self._world.look(self._data.qpos)
+        script = self._planned()
+        if script is None:
+            raise NoSolution(f"{scenario.task}, seed {scenario.seed}: {self._gave_up}")
+        self._follow_script(script)
+
+    def _planned(self) -> Script | None:
+        """Return the operator's next motion; None: it has finished, or given up."""
+        try:
+            return next(self._plan, None)
+        except NoSolution as error:
+            self._gave_up = str(error)
+            return None
+
+    def _follow_script(self, script: Script) -> None:
+        self._script, self._row = script, -1
+        self._phase_starts = dict(script.phases)
+
+    def _forget_plan(self) -> None:
+        if self._next is not None:
+            self._next.result()
+        self._next, self._thinking, self._gave_up = None, 0, ""
 
     def _place(self, name: str, x: float, y: float, z: float, yaw: float) -> None:
         at = self._free[name]
@@ -125,7 +155,17 @@ class Robot:
 
     def begin(self) -> None:
         """Start the scripted motion with the next step; call `reset` before, also to repeat it."""
-        self.running, self._row = True, -1
+        self.running, self._wanted = True, None
+
+    def follow(self, targets: np.ndarray) -> None:
+        """Move the servo targets to others, as fast as servos may; a running script goes first.
+
+        Args:
+            targets: float64[43] in rad, finite; beyond the limits of a joint it stops there.
+        """
+        if not self.running:
+            limits = self._model.jnt_range[:_JOINTS]
+            self._wanted = np.clip(targets, limits[:, 0], limits[:, 1])
 
     def step(self) -> None:
         """Advance the physics by 2 ms under the servos.
@@ -135,22 +175,47 @@ class Robot:
         data = self._data
         if self.running:
             self._advance_script()
+        elif self._wanted is not None:
+            most_rad = _FOLLOW_RAD_S * TIMESTEP_S
+            way = np.clip(self._wanted - self._command, -most_rad, most_rad)
+            self._command = self._command + way
+            data.ctrl[:] = self._command[self._to_actuator]
         # mj_step senses before it integrates: keep the pose and time that were sensed.
         self._qpos[:] = data.qpos
         self.time_s = data.time
         mujoco.mj_step(self._model, data)
         if self._judge is not None and round(self.time_s / TIMESTEP_S) % _JUDGE_EVERY == 0:
             grip_n = float(self._touch["left"].sum()), float(self._touch["right"].sum())
-            self._judge.update(data, self.time_s, grip_n, self.phase in _CARRIED)
+            self._judge.update(Glimpse(data, self.time_s, grip_n, self.phase))
 
     def _advance_script(self) -> None:
+        if self._thinking:
+            self._think()
+        if self._thinking or not self.running:
+            return
         self._row += 1
         if self._row >= len(self._script.command_rad):
-            self.running, self.done, phase = False, True, "idle"
+            self._thinking = _THINK_STEPS
+            self._world.look(self._data.qpos)
+            self._next = self._planner.submit(self._planned)
+            return
+        self._command = self._script.command_rad[self._row]
+        self._data.ctrl[:] = self._command[self._to_actuator]
+        self._enter(self._phase_starts.get(self._row, self.phase))
+
+    def _think(self) -> None:
+        """Hold still while the next motion is planned."""
+        self._thinking -= 1
+        if self._thinking or self._next is None:
+            return
+        script, self._next = self._next.result(), None
+        if script is None:
+            self.running, self.done = False, True
+            self._enter("idle")
         else:
-            self._command = self._script.command_rad[self._row]
-            self._data.ctrl[:] = self._command[self._to_actuator]
-            phase = self._phase_starts.get(self._row, self.phase)
+            self._follow_script(script)
+
+    def _enter(self, phase: str) -> None:
         if phase != self.phase:
             self.phase = phase
             self._phases.append((float(self._data.time), phase))
@@ -180,7 +245,7 @@ class Robot:
         if not self.running:
             return self._command.copy()
         rows = self._script.command_rad
-        return rows[min(self._row + steps, len(rows) - 1)].copy()
+        return rows[min(max(self._row, 0) + steps, len(rows) - 1)].copy()
 
     @property
     def wrench(self) -> dict[str, np.ndarray]:
@@ -229,9 +294,10 @@ class Robot:
 
     def outcome(self) -> AttemptResult:
         """Judge the attempt by the physics so far; call it once `done`."""
-        if self._judge is None:
-            return AttemptResult(False, "unfinished", "No scenario was set.")
-        return self._judge.outcome()
+        result = self._judge.outcome() if self._judge else UNFINISHED
+        if self._gave_up and not result.success:
+            return AttemptResult(False, "unfinished", f"The operator gave up: {self._gave_up}.")
+        return result
 
     def snapshot(self) -> np.ndarray:
         """Return the pose of everything at `time_s`, float64[nq], for `CameraRenderer.render`."""

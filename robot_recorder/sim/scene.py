@@ -1,4 +1,4 @@
-"""The robot's surroundings: light, floor, an L-shaped desk, the objects and the marked spot."""
+"""The robot's surroundings: light, floor, and the bodies of a place."""
 
 from __future__ import annotations
 
@@ -6,27 +6,18 @@ import math
 
 import mujoco
 
+from robot_recorder.sim.places import PlaceBody, PlaceShape, Workplace
+
 # Objects touch everything; hands touch furniture and objects but not each other.
 FURNITURE_BITS = {"contype": 1, "conaffinity": 0}
 OBJECT_BITS = {"contype": 2, "conaffinity": 3}
 HAND_BITS = {"contype": 2, "conaffinity": 1}
 NO_CONTACT = {"contype": 0, "conaffinity": 0}
 
-DESK_TOP_M = 0.76
-BOX_HALF_M = (0.05, 0.11, 0.08)
-TRAY_HALF_WIDTH_M = 0.152  # to the outer face of a handle
-TRAY_GRIP_M = (0.0, 0.0, 0.06)  # midpoint of the two handles in the tray's frame
-CUP_HALF_HEIGHT_M = 0.045
-CUP_ON_TRAY_M = 0.012  # height of the tray's floor above its underside
-SPOT_RADIUS_M = 0.37  # from the waist's axis
-SPOT_ANGLE_RAD = math.radians(52.0)  # turned left from straight ahead
-SPOT_M = (SPOT_RADIUS_M * math.cos(SPOT_ANGLE_RAD), SPOT_RADIUS_M * math.sin(SPOT_ANGLE_RAD))
-OBJECTS = ("box", "tray", "cup")
-
 _BOX, _CYLINDER = mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_CYLINDER
 
 
-def add_scene(spec: mujoco.MjSpec) -> None:
+def add_scene(spec: mujoco.MjSpec, place: Workplace) -> None:
     """Add everything but the robot to `spec`. World frame: x ahead, y left, z up, floor at 0."""
     _add_looks(spec)
     world = spec.worldbody
@@ -46,36 +37,71 @@ def add_scene(spec: mujoco.MjSpec) -> None:
         rgba=[0, 0, 0, 0],
         **FURNITURE_BITS,
     )
-    for name, x0, x1, y0, y1 in (("front", 0.2, 0.62, -0.5, 0.2), ("side", -0.3, 0.62, 0.2, 0.62)):
-        size = [(x1 - x0) / 2, (y1 - y0) / 2, 0.02]
-        centre = [(x0 + x1) / 2, (y0 + y1) / 2, DESK_TOP_M - 0.02]
-        world.add_geom(
-            name=f"desk_{name}", type=_BOX, size=size, pos=centre, material="wood", **FURNITURE_BITS
-        )
-    for x, y in ((0.58, -0.46), (0.58, 0.58), (-0.26, 0.58)):
-        half = (DESK_TOP_M - 0.04) / 2
-        world.add_geom(
-            type=_BOX, size=[0.025, 0.025, half], pos=[x, y, half], material="steel", **NO_CONTACT
-        )
-    spot = world.add_body(
-        name="spot",
-        pos=[*SPOT_M, DESK_TOP_M],
-        quat=[math.cos(SPOT_ANGLE_RAD / 2), 0, 0, math.sin(SPOT_ANGLE_RAD / 2)],
+    for body in place.bodies.values():
+        _add_body(world, body)
+
+
+def _add_body(world: mujoco.MjsBody, body: PlaceBody) -> None:
+    x, y, z, yaw = body.at
+    made = world.add_body(
+        name=body.name, pos=[x, y, z], quat=[math.cos(yaw / 2), 0, 0, math.sin(yaw / 2)]
     )
-    for half_x, half_y, height, colour in (
-        (0.135, 0.175, 0.0006, [1, 1, 1, 1]),
-        (0.12, 0.16, 0.0012, [0.10, 0.72, 0.30, 1]),
-    ):
-        spot.add_geom(
-            type=_BOX,
-            size=[half_x, half_y, height / 2],
-            pos=[0, 0, height / 2],
-            rgba=colour,
-            **NO_CONTACT,
+    if body.free:
+        made.add_freejoint(name=body.name)
+    elif body.hinge:
+        made.add_joint(
+            name=body.name,
+            type=mujoco.mjtJoint.mjJNT_HINGE,
+            axis=body.hinge.axis,
+            range=body.hinge.range_rad,
+            limited=True,
+            frictionloss=body.hinge.friction_nm,
+            damping=0.01,
         )
-    _add_box(world)
-    _add_tray(world)
-    _add_cup(world)
+    moves = body.free or body.hinge is not None
+    boxes = [(shape, *box) for shape in body.shapes for box in _boxes(shape)]
+    volume = sum(float(_volume(shape, size)) for shape, size, _ in boxes if shape.touches)
+    for number, (shape, size, at) in enumerate(boxes):
+        bits = (OBJECT_BITS if moves else FURNITURE_BITS) if shape.touches else NO_CONTACT
+        share = _volume(shape, size) / volume if shape.touches and moves else 0.0
+        look = {"material": shape.look} if shape.look else {"rgba": shape.rgba}
+        geom = made.add_geom(
+            name=(shape.name or f"{body.name}/{number}"),
+            type=_CYLINDER if shape.kind == "cylinder" else _BOX,
+            size=size,
+            pos=at,
+            mass=share * body.kg,
+            **look,
+            **bits,
+        )
+        if body.friction is not None:
+            geom.priority = 1  # so that its friction counts, not that of what it touches
+            geom.friction[0] = body.friction
+
+
+def _volume(shape: PlaceShape, half: list[float]) -> float:
+    """Return the volume of a geometry, m^3."""
+    a, b, c = half
+    return math.pi * a * a * 2 * b if shape.kind == "cylinder" else 8 * a * b * c
+
+
+def _boxes(shape: PlaceShape) -> list[tuple[list[float], list[float]]]:
+    """Return size and position of the geometries that make a shape, as MuJoCo wants them."""
+    x, y, z = shape.at_m
+    if shape.kind == "cylinder":
+        diameter, height = shape.size_m
+        return [([diameter / 2, height / 2, 0], [x, y, z])]
+    a, b, c = (length / 2 for length in shape.size_m)
+    if shape.kind == "box":
+        return [([a, b, c], [x, y, z])]
+    w = shape.wall_m / 2
+    return [
+        ([a, b, w], [x, y, z + w]),
+        ([w, b, c], [x + a - w, y, z + c]),
+        ([w, b, c], [x - a + w, y, z + c]),
+        ([a, w, c], [x, y + b - w, z + c]),
+        ([a, w, c], [x, y - b + w, z + c]),
+    ]
 
 
 def _add_looks(spec: mujoco.MjSpec) -> None:
@@ -125,65 +151,3 @@ def _add_looks(spec: mujoco.MjSpec) -> None:
     )
     spec.visual.map.zfar = 20
     spec.stat.extent = 2.0
-
-
-def _free_body(world: mujoco.MjsBody, name: str) -> mujoco.MjsBody:
-    body = world.add_body(name=name, pos=[0, 0, -3])
-    body.add_freejoint(name=name)
-    return body
-
-
-def _add_box(world: mujoco.MjsBody) -> None:
-    body = _free_body(world, "box")
-    body.add_geom(
-        name="box",
-        type=_BOX,
-        size=BOX_HALF_M,
-        mass=0.8,
-        rgba=[0.93, 0.42, 0.12, 1],
-        **OBJECT_BITS,
-    )
-    x, y, z = BOX_HALF_M
-    body.add_geom(
-        type=_BOX,
-        size=[0.014, y + 0.0006, z + 0.0006],
-        rgba=[0.97, 0.90, 0.72, 1],
-        mass=0,
-        **NO_CONTACT,
-    )
-
-
-def _add_tray(world: mujoco.MjsBody) -> None:
-    body = _free_body(world, "tray")
-    blue, dark = [0.12, 0.42, 0.78, 1], [0.08, 0.28, 0.55, 1]
-    floor = CUP_ON_TRAY_M / 2
-    parts = [("tray_floor", [0.11, 0.14, floor], [0, 0, floor], 0.3, blue)]
-    for side, sign in (("left", 1), ("right", -1)):
-        parts.append((f"tray_{side}", [0.045, 0.006, 0.05], [0.018, sign * 0.146, 0.05], 0.1, dark))
-    for side, sign in (("front", 1), ("rear", -1)):
-        parts.append((f"tray_{side}", [0.004, 0.14, 0.012], [sign * 0.106, 0, 0.012], 0.05, dark))
-    for name, size, pos, mass, colour in parts:
-        body.add_geom(
-            name=name, type=_BOX, size=size, pos=pos, mass=mass, rgba=colour, **OBJECT_BITS
-        )
-
-
-def _add_cup(world: mujoco.MjsBody) -> None:
-    body = _free_body(world, "cup")
-    body.add_geom(
-        name="cup",
-        type=_CYLINDER,
-        size=[0.032, CUP_HALF_HEIGHT_M, 0],
-        mass=0.2,
-        rgba=[0.97, 0.97, 0.95, 1],
-        priority=1,
-        **OBJECT_BITS,
-    )
-    for z, colour in (
-        (0.0, [0.85, 0.12, 0.18, 1]),
-        (CUP_HALF_HEIGHT_M - 0.004, [0.25, 0.14, 0.08, 1]),
-    ):
-        radius, half = (0.0325, 0.012) if z == 0 else (0.028, 0.005)  # a red band, and the coffee
-        body.add_geom(
-            type=_CYLINDER, size=[radius, half, 0], pos=[0, 0, z], rgba=colour, mass=0, **NO_CONTACT
-        )

@@ -35,7 +35,7 @@ def test_profile_check_names_a_type_that_is_not_installed(tmp_path: Path, capsys
 
 def test_the_shipped_configuration_is_valid() -> None:
     from robot_recorder.configuration.find import config_directory, load_profile, load_tasks
-    from robot_recorder.sim.scenarios import TASKS
+    from robot_recorder.sim.tasks import TASKS
 
     profiles = list((config_directory() / "robots").glob("*.yaml"))
     assert len(profiles) >= 2

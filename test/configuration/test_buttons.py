@@ -106,7 +106,7 @@ def test_a_shipped_file_is_valid_and_its_first_button_does_a_whole_take(name: st
 
 
 def test_the_recipes_are_there_by_name_and_can_be_combined() -> None:
-    assert {"pedal", "quest", "foxglove", "playstation", "keyboard"} == set(SHIPPED)
+    assert {"pedal", "quest", "foxglove", "playstation", "keyboard", "teleop"} == set(SHIPPED)
     both = load_buttons("pedal, quest")
     assert both.joys == load_buttons("quest").joys and both.keys == load_buttons("pedal").keys
     assert load_buttons("") == Bindings()

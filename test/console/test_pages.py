@@ -5,15 +5,13 @@ With RECORD_PICTURES=1 it also records docs/images/console.png.
 
 from __future__ import annotations
 
-import functools
 import json
 import os
-import re
 import shutil
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -31,9 +29,10 @@ if chromium() is None:
     pytest.skip("Chromium is not installed", allow_module_level=True)
 
 from argon2 import PasswordHasher
-from playwright.sync_api import Browser, Error
+from playwright.sync_api import Browser
 from std_srvs.srv import SetBool
 from support.console_floor import RATE_HZ, ConsoleFloor, QuietableBench, write_profile
+from support.real_time import in_real_time
 from support.robot import RecorderClient
 from support.tabs import Tab, browser
 
@@ -679,16 +678,11 @@ class RobotFloor(ConsoleFloor):
     def __init__(self, folder: Path, stack: ExitStack, cache: Path) -> None:
         super().__init__(folder, stack, profile="g1_sim")
         self.client = stack.enter_context(RecorderClient("whoever_moves_the_robot"))
-        _, self._log = self._run("sim_robot", {"cache": cache})
+        self._run("sim_robot", {"cache": cache})
         self.record()
         self.run("operator", tones=False)
         self.address = self.console()
         self.client.wait("the simulated robot", self.client.ready, 90)
-
-    def given_up_ms(self) -> int:
-        """Return how much real time the simulation has given up, which it says every second."""
-        said = re.findall(r"real time: (\d+) ms given up", self._log.read_text(errors="replace"))
-        return int(said[-1]) if said else 0
 
     def perform(self, seed: int, **more: bool) -> None:
         """Let the robot lift the box."""
@@ -712,26 +706,6 @@ def live(robot: RobotFloor, chrome: Browser) -> Iterator[Tab]:
         tab.begin(target=200, station="A1")
         yield tab
         assert tab.problems == []
-
-
-def in_real_time(test: Callable[..., None]) -> Callable[..., None]:
-    """Skip a test that fails while the machine does not simulate in real time: lamps then show that, rightly."""
-
-    @pytest.mark.alone
-    @functools.wraps(test)
-    def run(robot: RobotFloor, live: Tab, **fixtures: Any) -> None:
-        before = robot.given_up_ms()
-        try:
-            test(robot=robot, live=live, **fixtures)
-        except (AssertionError, Error) as error:
-            live.page.wait_for_timeout(1500)
-            if (lost := robot.given_up_ms() - before) > 200:
-                pytest.skip(
-                    f"too slow a machine for {test.__name__}: {lost} ms given up; {error}"[:300]
-                )
-            raise
-
-    return run
 
 
 @in_real_time

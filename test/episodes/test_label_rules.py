@@ -24,7 +24,7 @@ from robot_recorder.episodes.label_rules import (
 from robot_recorder.model.answers import Answer
 from robot_recorder.model.labels import LabelEvent, LabelKind, Labels, Outcome
 from robot_recorder.model.text import text_problem
-from robot_recorder.sim.scenarios import TASKS as SIMULATED
+from robot_recorder.sim.tasks import TASKS as SIMULATED
 
 T0 = 1_700_000_000_000_000_000
 S = 10**9

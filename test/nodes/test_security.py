@@ -27,7 +27,7 @@ HAS_CONSOLE = all(map(find_spec, ("fastapi", "uvicorn", "argon2")))
 if HAS_CONSOLE:
     NODES["/robot_recorder/console"] = ("console", "console_pictures")
 # Topics of buttons and cameras, which nobody publishes or looks at here; names of composed:=false.
-IDLE = ("*/joy", "*/vr/*", "*/buttons/*", "*_ingest/*")
+IDLE = ("*/joy", "*/vr/*", "*/teleop/*_controller", "*/buttons/*", "*_ingest/*")
 RULES = {
     ("topics", "publish"),
     ("topics", "subscribe"),

@@ -27,7 +27,12 @@ from robot_recorder.offline.check import check_episode
 from robot_recorder.quality.verdict import Verdict
 
 DOCS = Path(__file__).parents[2] / "docs"
-NO_TAKE = {"g1_sim", "minimal_arm", "dex3"}  # simulated; to copy; part of the takes of a G1
+NO_TAKE = {
+    "g1_sim",
+    "g1_teleop",
+    "minimal_arm",
+    "dex3",
+}  # simulated, twice; to copy; part of the takes of a G1
 
 
 def test_every_profile_has_a_take_and_is_listed_with_its_page() -> None:

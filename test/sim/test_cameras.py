@@ -9,7 +9,7 @@ import pytest
 
 from robot_recorder.sim.cameras import CAMERAS, CameraRenderer
 from robot_recorder.sim.robot import Robot
-from robot_recorder.sim.scenarios import draw
+from robot_recorder.sim.tasks import draw
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 from support.attempts import attempt
 
-from robot_recorder.sim.scenarios import draw
+from robot_recorder.sim.tasks import draw
 
 
 @pytest.mark.parametrize("task", ["lift_box", "carry_tray"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support.attempts import attempt
 
-from robot_recorder.sim.scenarios import draw
+from robot_recorder.sim.tasks import draw
 
 HOLD = ("hold", "carry")
 

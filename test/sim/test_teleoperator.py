@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from robot_recorder.sim.human import FOREARM_M, UPPER_ARM_M, body
-from robot_recorder.sim.scenarios import draw
+from robot_recorder.sim.tasks import draw
 from robot_recorder.sim.teleoperator import LEAD_STEPS, Teleoperator, Wobble
 
 STEP_S = 0.002

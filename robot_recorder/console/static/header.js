@@ -62,7 +62,9 @@ function drawLink(status) {
   setText(find("#lost"), text);
 }
 
-function drawHolder({ holder, viewers }) {
+function drawHolder({ holder, viewers, teleop }) {
+  const there = find("#to-teleop"); // not on the page that it leads to
+  if (there) setHidden(there, !teleop);
   const box = find("#holder"),
     commands = ["operator", "admin"].includes(me.role);
   const who = regains() ? "returning" : !holder ? "nobody" : holder.me ? "me" : "other";

@@ -45,6 +45,11 @@ class Link extends Events {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
   }
 
+  /** Bytes that have not left yet: what is of use only now need not be added to them. */
+  get backlog() {
+    return this.#socket?.bufferedAmount ?? 0;
+  }
+
   /** After sleep: what was last heard is old, so say so, and do not wait for the next attempt. */
   #atOnce() {
     if (!this.#wanted) return;

@@ -1,0 +1,164 @@
+// The page for a headset: who may drive, what the robot does with each hand, and the button into VR.
+
+import { api, get, Refusal } from "./api.js";
+import { hold, takeOver } from "./commands.js";
+import { find, make, setData, setText } from "./dom.js";
+import { setUpHeader, showPage } from "./header.js";
+import { endSession, inSession, setUpHeadset, startSession, vrProblem } from "./headset.js";
+import { keep, kept } from "./keep.js";
+import { link } from "./link.js";
+import { login } from "./login.js";
+import { regains, setUpRegain } from "./regain.js";
+import { hear, setUpSound } from "./sound.js";
+import { setUpView, showCamera, showLine } from "./view.js";
+import { firstLanguage, number, onLanguage, word } from "./words.js";
+
+const SIDES = ["left", "right"];
+
+let me = null;
+let problem = "unknown"; // why there is no VR; empty: there is
+let failed = ""; // the last attempt's error
+let cameras = "";
+
+async function boot() {
+  await firstLanguage(document.documentElement.dataset.language);
+  me = await who();
+  if (!me) {
+    await login();
+    location.reload(); // everything is asked again as this user
+    return;
+  }
+  await firstLanguage(me.language);
+  setUpSound(me);
+  setUpRegain();
+  setUpHeader(me);
+  showPage("teleop");
+  setUpView(find("#view"));
+  setUpHeadset({ canvas: find("#view"), mayDrive, changed: draw });
+  find("#enter-vr").addEventListener("click", enter);
+  find("#answer-take").addEventListener("click", takeOver);
+  find("#teleop-camera").addEventListener("change", ({ target }) => {
+    keep("teleop_camera", target.value);
+    showCamera(target.value);
+  });
+  api.on("login", () => location.reload());
+  link.on("said", ({ event, values }) => hear(event, values ?? {}));
+  link.on("state", draw);
+  link.on("link", draw);
+  onLanguage(() => {
+    cameras = "";
+    draw();
+  });
+  link.on("closed", () => get("/api/me").catch(() => {})); // 401 is told by the api
+  link.on("state", () => {
+    document.documentElement.dataset.ready = "yes";
+  });
+  link.open();
+  problem = await vrProblem();
+  draw();
+}
+
+/** The answer of /api/me; null: the server wants a login. */
+async function who() {
+  for (;;) {
+    try {
+      return await get("/api/me");
+    } catch (error) {
+      if (error instanceof Refusal && error.status === 401) return null;
+      await new Promise((done) => setTimeout(done, 1000)); // the server is still starting
+    }
+  }
+}
+
+const isDriver = () => ["operator", "admin"].includes(me.role);
+
+/** Whether what the headset measures moves the robot: the server asks the same. */
+const mayDrive = () => link.status === "ok" && Boolean(link.state?.holder?.me);
+
+async function enter() {
+  failed = "";
+  if (inSession()) return endSession();
+  const { holder } = link.state ?? {};
+  if (holder && !holder.me) return takeOver(); // asks first; then the button is pressed again
+  try {
+    if (!holder) await hold(true);
+    await startSession();
+  } catch (error) {
+    failed = error.message;
+  }
+  draw();
+}
+
+function draw() {
+  if (!link.state) return;
+  const { teleop, streams, robot } = link.state,
+    state = vrState();
+  document.title = [word("nav.teleop"), robot].filter(Boolean).join(" · ");
+  setData(find("#vr-state"), "vr", state);
+  setText(find("#vr-state"), word(`teleop.vr_${state}`, { why: failed }));
+  const button = find("#enter-vr");
+  setText(button, word(inSession() ? "teleop.leave" : "teleop.enter"));
+  button.disabled = problem !== "" || !isDriver() || regains() || link.status !== "ok";
+  for (const side of SIDES) {
+    const does = teleop?.hands[side] ?? "no_teleop";
+    setData(find(`#hand-${side}`), "hand", does);
+    setText(find(`#hand-${side}`), word(`teleop.${does}`));
+  }
+  const p95 = teleop?.p95_ms ?? null;
+  setText(
+    find("#teleop-latency"),
+    p95 === null ? word("unknown") : word("milliseconds", { value: number(p95) }),
+  );
+  drawCameras(streams);
+  showLine(line());
+}
+
+function vrState() {
+  if (inSession()) return "in";
+  if (failed) return "failed";
+  if (!isDriver()) return "only_looks";
+  return problem === "" ? "ready" : problem;
+}
+
+/** What is shown below the picture, also in the headset: [colour, text]s. */
+function line() {
+  const { shift, teleop, holder } = link.state;
+  if (link.status !== "ok") return [["bad", word(`link.${link.status}`)]];
+  if (!holder?.me)
+    return [["bad", holder ? word("holder.other", { user: holder.user || word("holder.someone") }) : word("holder.nobody")]];
+  const of = shift?.target ? ` ${shift.counted}/${shift.target}` : "",
+    state = shift?.state ?? "unheard";
+  const hand = (side) => {
+    const does = teleop?.hands[side] ?? "no_teleop";
+    return [does === "follows" ? "good" : "soft", `${word(`teleop.${side}`)}: ${word(`teleop.${does}`)}`];
+  };
+  return [
+    [state === "recording" ? "live" : "soft", `${word(`state.${state}`)}${of}`],
+    hand("left"),
+    hand("right"),
+  ];
+}
+
+function drawCameras(streams) {
+  const names = streams.filter((stream) => stream.camera).map((stream) => stream.name);
+  if (names.join("\n") === cameras) return;
+  cameras = names.join("\n");
+  const wanted = kept("teleop_camera", ""),
+    head = names.find((name) => name.includes("head")) ?? names[0] ?? "",
+    chosen = names.includes(wanted) ? wanted : head;
+  find("#teleop-camera").replaceChildren(
+    ...names.map((name) => make("option", { value: name, text: name, selected: name === chosen })),
+  );
+  showCamera(chosen);
+}
+
+boot().catch((error) => {
+  // without its texts the page can only speak English
+  document.body.prepend(
+    make("p", {
+      role: "alert",
+      class: "banner",
+      text: `This page cannot start: ${error.message}. Reload it.`,
+    }),
+  );
+});
