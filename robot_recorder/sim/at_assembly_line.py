@@ -53,11 +53,11 @@ def _draw_sorting(seed: int) -> Scenario:
     friction, aim_m, tempo = rng.uniform(0.6, 0.95), 0.004, rng.uniform(0.95, 1.15)
     # Some attempts are hard; the physics decides whether they fail.
     trouble = rng.random()
-    if trouble < 0.08:
+    if trouble < 0.04:
         friction = rng.uniform(0.05, 0.14)
-    elif trouble < 0.22:
+    elif trouble < 0.10:
         aim_m = rng.uniform(0.02, 0.035)
-    elif trouble < 0.30:
+    elif trouble < 0.16:
         name = names[int(rng.integers(len(names)))]
         bins[name] = f"{rng.choice([c for c in _COLOURS if c not in name])}_bin"
     hands = {"friction": friction, "aim_m": aim_m, "tempo": tempo}
