@@ -10,8 +10,16 @@ import mujoco
 import numpy as np
 
 from robot_recorder.sim.both_hands import BothHands, Grip, TwoPalms, carry_legs
-from robot_recorder.sim.judge import TABLE_M, UNFINISHED, AttemptResult, Glimpse, Judge, Watch
-from robot_recorder.sim.model import SIDES
+from robot_recorder.sim.judge import (
+    TABLE_M,
+    UNFINISHED,
+    AttemptResult,
+    Events,
+    Glimpse,
+    Judge,
+    Watch,
+)
+from robot_recorder.sim.model import SIDES, bodies_of_hands
 from robot_recorder.sim.scenarios import Scenario
 from robot_recorder.sim.script import Script, sample
 from robot_recorder.sim.skills import WIDE, Bend, Person
@@ -119,7 +127,7 @@ class GlassJudge:
         self.events = self._watch.events
         self._glass = model.body("glass").id
         self._palm_m = model.body("open_hand").pos.copy()
-        self._hands = _bodies_of_hands(model)
+        self._hands = bodies_of_hands(model)
         self._most_rad = self._let_go_m = self._off_m = 0.0
         self._held = self._holding = False
 
@@ -133,13 +141,9 @@ class GlassJudge:
         if was and not self._holding and self._over_palm(0.03):
             self._off_m = float(np.linalg.norm(watch.at("glass")[:2] - self._palm_m[:2]))
             self._let_go_m = float(watch.at("glass")[2] - GLASS_HALF_M - self._palm_m[2])
-            self._say(moment.time_s, "let_go")
+            self.events.once(moment.time_s, "let_go")
         if self._most_rad > _SPILL_RAD:
-            self._say(moment.time_s, "spill")
-
-    def _say(self, time_s: float, name: str) -> None:
-        if all(name != known for _, known in self.events):
-            self.events.append((time_s, name))
+            self.events.once(moment.time_s, "spill")
 
     def outcome(self) -> AttemptResult:
         """Return the result so far."""
@@ -282,12 +286,12 @@ class TrayJudge:
             self._follow(moment)
         elif self._released and height_m > 0.03:
             self._dropped = True
-            self._say(moment.time_s, "drop")
+            self.events.once(moment.time_s, "drop")
         if self._tea_rad > _TEA_RAD or not all(self._inside.values()):
-            self._say(moment.time_s, "spill")
+            self.events.once(moment.time_s, "spill")
 
     def _follow(self, moment: Glimpse) -> None:
-        """See whether the tray slides between the palms."""
+        """Measure how far the tray slides between the palms."""
         data = moment.data
         palms_m = data.site_xpos[self._palms].mean(axis=0)
         at_m = data.xmat[self._torso].reshape(3, 3).T @ (self._watch.at("meal_tray") - palms_m)
@@ -295,11 +299,7 @@ class TrayJudge:
             self._held_at_m = at_m
         self._slid_m = max(self._slid_m, float(np.linalg.norm(at_m - self._held_at_m)))
         if self._slid_m > _SLIP_M:
-            self._say(moment.time_s, "slip")
-
-    def _say(self, time_s: float, name: str) -> None:
-        if all(name != known for _, known in self.events):
-            self.events.append((time_s, name))
+            self.events.once(moment.time_s, "slip")
 
     def outcome(self) -> AttemptResult:
         """Return the result so far."""
@@ -392,8 +392,8 @@ class LidJudge:
 
     def __init__(self, model: mujoco.MjModel, scenario: Scenario) -> None:
         """Follow the lid."""
-        self.events: list[tuple[float, str]] = []
-        self._lid, self._hands = model.body("pill_box_lid").id, _bodies_of_hands(model)
+        self.events = Events()
+        self._lid, self._hands = model.body("pill_box_lid").id, bodies_of_hands(model)
         self._angle = self._most_rad = self._open_s = self._before_s = 0.0
         self._looked = False
 
@@ -405,15 +405,11 @@ class LidJudge:
         self._most_rad = max(self._most_rad, self._angle)
         self._open_s = self._open_s + elapsed_s if self._angle > _OPEN_RAD else 0.0
         if touched(moment.data, self._lid, self._hands):
-            self._say(moment.time_s, "contact")
+            self.events.once(moment.time_s, "contact")
         if self._open_s:
-            self._say(moment.time_s, "opened")
+            self.events.once(moment.time_s, "opened")
         if self._most_rad > _AJAR_RAD and self._angle < 0.5 * _AJAR_RAD:
-            self._say(moment.time_s, "fell_shut")
-
-    def _say(self, time_s: float, name: str) -> None:
-        if all(name != known for _, known in self.events):
-            self.events.append((time_s, name))
+            self.events.once(moment.time_s, "fell_shut")
 
     def outcome(self) -> AttemptResult:
         """Return the result so far."""
@@ -434,15 +430,6 @@ class LidJudge:
 
 
 # -- what the judges need
-
-
-def _bodies_of_hands(model: mujoco.MjModel) -> set[int]:
-    names = ("_hand_", "wrist_yaw")
-    return {
-        body
-        for body in range(model.nbody)
-        if any(part in model.body(body).name for part in names)
-    }  # fmt: skip
 
 
 def touched(data: mujoco.MjData, body: int, others: set[int]) -> bool:

@@ -117,10 +117,10 @@ class GraspWatch(Watch):
         moved_m = float(np.linalg.norm(self._inside(name, side, moment) - before))
         if moved_m > _SLIP_M:
             self.slid.add(name)
-            self._happened(moment.time_s, "slip")
+            self.events.once(moment.time_s, "slip")
         if moved_m > _HELD_M:
             self.lost.add(name)
-            self._happened(moment.time_s, "drop")
+            self.events.once(moment.time_s, "drop")
             del self._holding[name]
 
     def _inside(self, name: str, side: str, moment: Glimpse) -> np.ndarray:

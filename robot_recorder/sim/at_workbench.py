@@ -10,7 +10,7 @@ import mujoco
 import numpy as np
 
 from robot_recorder.sim.both_hands import BothHands, Grip, TwoPalms, carry_legs, lift_legs
-from robot_recorder.sim.judge import TABLE_M, UNFINISHED, AttemptResult, Glimpse
+from robot_recorder.sim.judge import TABLE_M, UNFINISHED, AttemptResult, Events, Glimpse
 from robot_recorder.sim.model import SIDES
 from robot_recorder.sim.scenarios import Scenario
 from robot_recorder.sim.script import Script, sample
@@ -115,8 +115,7 @@ class PalmsJudge:
         self._cup = model.body("cup").id
         self._palms = [model.site(f"{side}_palm").id for side in SIDES]
         self._torso = model.body("torso_link").id
-        self.events: list[tuple[float, str]] = []
-        self._seen: set[str] = set()
+        self.events = Events()
         self._start_m: np.ndarray | None = None
         self._held_at_m: np.ndarray | None = None
         self._before_s = 0.0
@@ -138,7 +137,7 @@ class PalmsJudge:
         self._lifted_s = self._lifted_s + elapsed_s if height > _LIFT_M[self._task] else 0.0
         self._best_lift_s = max(self._best_lift_s, self._lifted_s)
         if touching:
-            self._happened(time_s, "contact")
+            self.events.once(time_s, "contact")
         if carried:
             palms = data.site_xpos[self._palms]
             held_at = data.xmat[self._torso].reshape(3, 3).T @ (at - palms.mean(axis=0))
@@ -147,23 +146,18 @@ class PalmsJudge:
             moved_m = float(np.linalg.norm(held_at - self._held_at_m))
             self._slid_m = max(self._slid_m, moved_m)
             if moved_m > _SLIP_M and max(grip_n) > 0:
-                self._happened(time_s, "slip")
+                self.events.once(time_s, "slip")
             if self._top_m > 0.03 and (moved_m > _DROP_M or max(grip_n) == 0.0):
-                self._happened(time_s, "drop")
+                self.events.once(time_s, "drop")
         tilt = _tilt_rad(data, self._object)
         cup_tilt = _tilt_rad(data, self._cup) if self._task == "carry_tray" else 0.0
         if tilt > math.radians(35) or cup_tilt > math.radians(45):
-            self._happened(time_s, "tipped")
+            self.events.once(time_s, "tipped")
         matrix = data.xmat[self._object]
         yaw = math.atan2(matrix[3], matrix[0])
         cup = matrix.reshape(3, 3).T @ (data.xpos[self._cup] - at)
         self._final = at, cup, yaw, max(tilt, cup_tilt)
         self._released = max(grip_n) == 0.0
-
-    def _happened(self, time_s: float, name: str) -> None:
-        if name not in self._seen:
-            self._seen.add(name)
-            self.events.append((time_s, name))
 
     def outcome(self) -> AttemptResult:
         """Return the result so far; final once the script is done."""
@@ -175,15 +169,15 @@ class PalmsJudge:
         goal = self._start_m[:2] if name == "box" else np.array(SPOT_M)
         miss_m = float(np.linalg.norm(at[:2] - goal))
         turn_rad = 0.0 if name == "box" else abs(math.remainder(yaw - SPOT_ANGLE_RAD, 2 * math.pi))
-        if "contact" not in self._seen and self._top_m < 0.02:
+        if not self.events.had("contact") and self._top_m < 0.02:
             return AttemptResult(
                 False, "missed_grasp", f"Both palms never touched the {name} together."
             )
-        if "drop" in self._seen or at[2] < TABLE_M - 0.05:
+        if self.events.had("drop") or at[2] < TABLE_M - 0.05:
             return AttemptResult(
                 False, "drop", f"The {name} fell after it was raised {top_cm:.0f} cm."
             )
-        if "tipped" in self._seen or tilt > math.radians(10):
+        if self.events.had("tipped") or tilt > math.radians(10):
             what = "cup" if name == "tray" else "box"
             return AttemptResult(False, "tipped", f"The {what} did not stay upright.")
         if self._best_lift_s < _LIFT_S:

@@ -269,7 +269,7 @@ class HandCommand:
 
 
 def _pose_of(position_m: np.ndarray, quaternion: np.ndarray) -> HandPose | None:
-    """Return a pose; None: its numbers are none."""
+    """Return a pose; None: its numbers are invalid."""
     length = float(np.linalg.norm(quaternion))
     if not (np.isfinite(position_m).all() and math.isfinite(length) and length > 1e-3):
         return None

@@ -41,10 +41,23 @@ class Glimpse:
     phase: str
 
 
-class Judge(Protocol):
-    """The judge of one attempt; `events` are (time_s, name)."""
+class Events(list[tuple[float, str]]):
+    """What happened in an attempt: (time_s, name) of the first time of each."""
 
-    events: list[tuple[float, str]]
+    def once(self, time_s: float, name: str) -> None:
+        """Note that something happens, unless it has happened before."""
+        if not self.had(name):
+            self.append((time_s, name))
+
+    def had(self, name: str) -> bool:
+        """Return whether something has happened."""
+        return any(name == known for _, known in self)
+
+
+class Judge(Protocol):
+    """The judge of one attempt."""
+
+    events: Events
 
     def update(self, moment: Glimpse) -> None:
         """Look at the world."""
@@ -62,12 +75,11 @@ class Watch:
 
     def __init__(self, model: mujoco.MjModel, names: list[str]) -> None:
         """Follow some bodies."""
-        self.events: list[tuple[float, str]] = []
+        self.events = Events()
         self._ids = {name: model.body(name).id for name in names}
         self._start: dict[str, np.ndarray] = {}
         self._top: dict[str, float] = {}
         self._now: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        self._seen: set[str] = set()
 
     def update(self, moment: Glimpse) -> None:
         """Look at the world."""
@@ -77,16 +89,11 @@ class Watch:
             self._now[name] = at, turn
             self._top[name] = max(self._top.get(name, 0.0), float(at[2] - self._start[name][2]))
             if self.raised(name):
-                self._happened(moment.time_s, "contact")
+                self.events.once(moment.time_s, "contact")
             if at[2] < TABLE_M - FALLEN_M:
-                self._happened(moment.time_s, "drop")
+                self.events.once(moment.time_s, "drop")
             if self.tilt(name) > _TIPPED_RAD:
-                self._happened(moment.time_s, "tipped")
-
-    def _happened(self, time_s: float, name: str) -> None:
-        if name not in self._seen:
-            self._seen.add(name)
-            self.events.append((time_s, name))
+                self.events.once(moment.time_s, "tipped")
 
     def at(self, name: str) -> np.ndarray:
         """Return where a body is, float64[3], m."""

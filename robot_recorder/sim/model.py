@@ -93,6 +93,12 @@ def build_model(cache_dir: Path, place: str = PLACES[0]) -> mujoco.MjModel:
     return model
 
 
+def bodies_of_hands(model: mujoco.MjModel) -> set[int]:
+    """Return the numbers of all bodies from the wrists to the fingertips."""
+    names = [model.body(body).name for body in range(model.nbody)]
+    return {n for n, name in enumerate(names) if "_hand_" in name or "wrist_yaw" in name}
+
+
 def _compile(place: Workplace) -> mujoco.MjModel:
     spec = mujoco.MjSpec.from_file(str(asset_path() / _G1))
     spec.option.timestep = TIMESTEP_S

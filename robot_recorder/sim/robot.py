@@ -18,6 +18,7 @@ from robot_recorder.sim.model import (
     TAXEL_COLS,
     TAXEL_ROWS,
     TIMESTEP_S,
+    bodies_of_hands,
 )
 from robot_recorder.sim.scenarios import Scenario
 from robot_recorder.sim.script import Script
@@ -51,13 +52,8 @@ class Robot:
         self._wrist = {side: model.body(f"{side}_wrist_yaw_link").id for side in SIDES}
         self._site = {side: model.site(f"{side}_wrist_ft").id for side in SIDES}
         # Hands have priority over what they touch, so only their friction counts.
-        hands = {
-            body
-            for body in range(model.nbody)
-            if "_hand_" in model.body(body).name or body in self._wrist.values()
-        }
-        geoms = np.flatnonzero(model.geom_priority)
-        self._hand_geoms = geoms[np.isin(model.geom_bodyid[geoms], list(hands))]
+        geoms, hands = np.flatnonzero(model.geom_priority), list(bodies_of_hands(model))
+        self._hand_geoms = geoms[np.isin(model.geom_bodyid[geoms], hands)]
         self._own_friction = model.geom_friction.copy()
         self._qpos = np.empty(model.nq)
         sensors = self._data.sensordata

@@ -24,7 +24,6 @@ RELAXED: Bend = (0.35, 0.35, 0.0, -0.5, 0.0)
 OPEN: Bend = (1.0, 0.35, 0.0, -0.4, 0.0)
 PINCH: Bend = (1.35, 0.75, 0.0, 0.25, 0.1)
 WIDE: Bend = (0.05, 0.05, 0.0, -0.7, 0.0)
-STRAIGHT: Bend = (0.05, 0.05, 0.0, -0.7, 0.0)
 DOWN = math.pi / 2  # roll of a hand whose palm faces the table
 
 SIGN = {"left": 1.0, "right": -1.0}  # of y
@@ -295,7 +294,7 @@ class Person:
             return np.array([*(tips - fingers), yaw, 0.0, -DOWN])
 
         angles = np.linspace(0, to_rad, 9)[1:]
-        straight = {side: STRAIGHT}
+        straight = {side: WIDE}
         self.move(phase, {side: palm(0, _BACK_M, 0.03)}, bends=straight, point="palm")
         self.move("grasp", {side: palm(0, 0.0, 0.02)}, point="palm", least_s=0.6)
         self.follow("open", side, [palm(a) for a in angles], 0.5 + 0.9 * to_rad)

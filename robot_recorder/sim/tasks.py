@@ -39,18 +39,8 @@ def _tasks(place: str, module: ModuleType, *names: str) -> dict[str, SimulatedTa
 TASKS: dict[str, SimulatedTask] = {
     **_tasks("workbench", at_workbench, "lift_box", "carry_tray"),
     **_tasks("assembly_line", at_assembly_line, "sort_materials", "kit_parts"),
-    **{
-        name: SimulatedTask(
-            "eldercare", at_eldercare.draw, at_eldercare.perform, at_eldercare.judge
-        )
-        for name in ("hand_over_glass", "serve_tray", "open_pill_box")
-    },
-    **{
-        name: SimulatedTask(
-            "smart_home", at_smart_home.draw, at_smart_home.perform, at_smart_home.judge
-        )
-        for name in ("fetch_from_shelf", "set_table", "wipe_table")
-    },
+    **_tasks("eldercare", at_eldercare, "hand_over_glass", "serve_tray", "open_pill_box"),
+    **_tasks("smart_home", at_smart_home, "fetch_from_shelf", "set_table", "wipe_table"),
 }
 
 

@@ -363,7 +363,7 @@ def both(tab: HeadsetTab, **buttons: float) -> None:
 
 
 def clutch(tab: HeadsetTab) -> None:
-    """See that both hands follow: release the grips and press them again, if they do not."""
+    """Make both hands follow: release the grips and press them again until they do."""
 
     def follow() -> bool:
         return all(tab.data(f"#hand-{side}", "hand") == "follows" for side in ("left", "right"))

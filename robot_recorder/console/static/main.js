@@ -1,6 +1,6 @@
 // Starts the page: who is there, which language, which page.
 
-import { api, get, Refusal } from "./api.js";
+import { api, get, who } from "./api.js";
 import { find, make, setHidden } from "./dom.js";
 import { setUpHeader, showPage } from "./header.js";
 import { link } from "./link.js";
@@ -46,18 +46,6 @@ async function boot() {
     document.documentElement.dataset.ready = "yes";
   });
   link.open();
-}
-
-/** The answer of /api/me; null: the server wants a login. */
-async function who() {
-  for (;;) {
-    try {
-      return await get("/api/me");
-    } catch (error) {
-      if (error instanceof Refusal && error.status === 401) return null;
-      await new Promise((done) => setTimeout(done, 1000)); // the server is still starting
-    }
-  }
 }
 
 /** A connection that cannot be opened may mean that the login has run out. */

@@ -1,6 +1,6 @@
 // The page for a headset: who may drive, what the robot does with each hand, and the button into VR.
 
-import { api, get, Refusal } from "./api.js";
+import { api, get, who } from "./api.js";
 import { hold, takeOver } from "./commands.js";
 import { find, make, setData, setText } from "./dom.js";
 import { setUpHeader, showPage } from "./header.js";
@@ -56,18 +56,6 @@ async function boot() {
   link.open();
   problem = await vrProblem();
   draw();
-}
-
-/** The answer of /api/me; null: the server wants a login. */
-async function who() {
-  for (;;) {
-    try {
-      return await get("/api/me");
-    } catch (error) {
-      if (error instanceof Refusal && error.status === 401) return null;
-      await new Promise((done) => setTimeout(done, 1000)); // the server is still starting
-    }
-  }
 }
 
 const isDriver = () => ["operator", "admin"].includes(me.role);

@@ -44,6 +44,18 @@ export async function get(path) {
   return answer;
 }
 
+/** The answer of /api/me; null: the server wants a login. */
+export async function who() {
+  for (;;) {
+    try {
+      return await get("/api/me");
+    } catch (error) {
+      if (error instanceof Refusal && error.status === 401) return null;
+      await new Promise((done) => setTimeout(done, 1000)); // the server is still starting
+    }
+  }
+}
+
 /**
  * Post an order and return the answer, {ok, message, status, ...}.
  *

@@ -1,6 +1,6 @@
 // Starts the pages: who is there, the line at the top, which page.
 
-import { api, get, post, Refusal } from "./api.js";
+import { api, get, post, who } from "./api.js";
 import { all, find, make, setData, setHidden, setText } from "./dom.js";
 import * as episodes from "./episodes.js";
 import { setIcon } from "./icons.js";
@@ -32,18 +32,6 @@ async function boot() {
   route();
   link.open();
   document.documentElement.dataset.ready = "yes";
-}
-
-/** The answer of /api/me; null: the server wants a login. */
-async function who() {
-  for (;;) {
-    try {
-      return await get("/api/me");
-    } catch (error) {
-      if (error instanceof Refusal && error.status === 401) return null;
-      await new Promise((done) => setTimeout(done, 1000)); // the server is still starting
-    }
-  }
 }
 
 function header(me) {
