@@ -40,7 +40,7 @@ from robot_recorder.srv import (
 )
 
 _LOOK_S = 0.25
-_FIND_S, _FIND_LOOK_S = 2.0, 0.05
+_FIND_S, _FIND_LOOK_S, _SETTLE_S = 2.0, 0.05, 0.3
 _PATIENCE_S = 10.0
 _FINALISING_S = 120.0  # a slow disk may take long; the answer comes when the episode is complete
 _REPORT_S = 0.2  # the quality report is published before the stop is answered
@@ -141,15 +141,22 @@ class ShiftCalls:
 
     async def _found(self, client: Any) -> bool:
         """Return whether a service exists; one that was just started takes a moment to be found."""
-        until_s = time.monotonic() + _FIND_S
+        until_s, new = time.monotonic() + _FIND_S, False
         while not (client.service_is_ready() and self._heard()):
             if time.monotonic() > until_s:
                 return False
-            pause: Future[None] = Future()
-            timer = self._timer(_FIND_LOOK_S, pause)
-            await pause
-            self._node.destroy_timer(timer)
+            new = True
+            await self._pause(_FIND_LOOK_S)
+        if new:
+            # It must find this client, too: an answer to somebody it does not know is lost.
+            await self._pause(_SETTLE_S)
         return True
+
+    async def _pause(self, seconds: float) -> None:
+        pause: Future[None] = Future()
+        timer = self._timer(seconds, pause)
+        await pause
+        self._node.destroy_timer(timer)
 
     async def _call(self, kind: Any, request: Any, patience_s: float = _PATIENCE_S) -> Any:
         """Return the service's response, or a sentence that says why it did not come."""

@@ -20,6 +20,8 @@ class HandsNode(Node):
         super().__init__("sim_hands")
         self._state, self._seed = ShiftStatus.STATE_IDLE, 0
         self._perform: Any = self.create_client(PerformTask, "sim/perform")
+        self._asked: list[PerformTask.Request] = []  # until there is a robot to ask
+        self.create_timer(0.1, self._ask)
         self.create_subscription(ShiftStatus, "shift/status", self._on_shift, LATCHED_ALL)
 
     def _on_shift(self, shift: ShiftStatus) -> None:
@@ -30,7 +32,19 @@ class HandsNode(Node):
         begins = shift.state == recording
         self._seed += not begins  # the next take finds another scene
         request = PerformTask.Request(task=shift.task, seed=self._seed, only_reset=not begins)
-        self._perform.call_async(request).add_done_callback(self._answered)
+        self._asked = [request]
+        self._ask()
+
+    def _ask(self) -> None:
+        """Ask for what was wanted last, once the robot can hear it."""
+        if not self._asked:
+            return
+        if not self._perform.service_is_ready():
+            NodeLog(self).seldom_warning(
+                "no simulated robot answers on sim/perform; waiting for one"
+            )
+            return
+        self._perform.call_async(self._asked.pop()).add_done_callback(self._answered)
 
     def _answered(self, future: Any) -> None:
         if not future.result().success:

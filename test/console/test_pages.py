@@ -29,7 +29,7 @@ if chromium() is None:
     pytest.skip("Chromium is not installed", allow_module_level=True)
 
 from argon2 import PasswordHasher
-from playwright.sync_api import Browser
+from playwright.sync_api import APIResponse, Browser, Route
 from std_srvs.srv import SetBool
 from support.console_floor import RATE_HZ, ConsoleFloor, QuietableBench, write_profile
 from support.real_time import in_real_time
@@ -154,7 +154,10 @@ class Worker:
         self.is_to_be(Outcome.UNLABELLED)
 
     def a_while(self) -> None:
-        self.tab.until("a while", lambda: self.tab.text("#clock") >= "0:00.7")
+        # The clock alone may still be that of the take before.
+        since_s = time.monotonic()
+        self.tab.until("a while", lambda: time.monotonic() > since_s + 0.7)
+        self.tab.until("the clock", lambda: self.tab.text("#clock") >= "0:00.7")
 
     def is_to_be(self, outcome: Outcome, cause: str = "", trashed: bool = False) -> None:
         self.expected[self.tab.newest()["shift"]["episode_id"]] = outcome, cause, trashed
@@ -192,7 +195,6 @@ class Worker:
         self.tab.until("the next take", lambda: self.is_after(first) or self.is_refused())
         if self.is_refused():  # a busy machine may have made the streams slow
             self.tab.press(" ", "recording")
-        self.tab.until("its clock", lambda: self.tab.text("#clock") < "0:00.5")
         self.a_while()
         self.success(after)
 
@@ -272,6 +274,19 @@ def check_numbers(tab: Tab, floor: Floor, expected: dict[str, Any]) -> None:
     tab.go("review")
     tab.until("the list", lambda: tab.page.locator("[data-episode]").count() == len(kept))
     tab.go("operate")
+
+
+def test_a_cause_is_taken_while_the_answer_to_the_failure_is_still_on_its_way(tab: Tab) -> None:
+    held: list[tuple[Route, APIResponse]] = []
+    worker = Worker(tab)
+    worker.start(" ")
+    tab.page.route("**/api/command", lambda route: held.append((route, route.fetch())), times=1)
+    tab.press("f", "ready")
+    tab.page.wait_for_selector("#causes [data-cause=drop]")
+    tab.key("2")
+    tab.until("the cause", lambda: "drop" in tab.text("#outcome"))
+    ((route, response),) = held
+    route.fulfill(response=response)
 
 
 # -- what breaks

@@ -89,11 +89,12 @@ export async function give({ command, cause = "" }) {
     shown.offline = link.status !== "ok";
     return;
   }
-  if (pending.has(command)) return show("waiting", `${name}: ${word("operate.waiting")}`);
+  const given = `${command} ${cause}`.trim(); // a cause may be named before the failure is answered
+  if (pending.has(given)) return show("waiting", `${name}: ${word("operate.waiting")}`);
   if (!shift || shift.state === "idle")
     return show("refused", `${name}: ${word("operate.no_shift")}`);
   if (command === "end" && !(await sure(shift))) return;
-  pending.add(command);
+  pending.add(given);
   show("waiting", `${name}: ${word("operate.waiting")}`);
   draw();
   try {
@@ -108,7 +109,7 @@ export async function give({ command, cause = "" }) {
   } catch (error) {
     show("refused", `${name}: ${error.message}`);
   } finally {
-    pending.delete(command);
+    pending.delete(given);
     draw();
   }
 }
