@@ -1,13 +1,16 @@
 """How well the simulated robot does its tasks, and whether it holds real time meanwhile: `make bench-sim`.
 
 Successes are counted over seeds, with the causes of failures. Real time is measured with all streams and
-three cameras at 15 Hz: the share of it that the simulation did not give up.
+three cameras at 15 Hz: the share of it that the simulation did not give up. Each task is recorded twice, too, and
+the verdicts of takes that succeeded are counted.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -19,6 +22,9 @@ from figures import RESULTS, write_results
 from std_msgs.msg import String
 from support.robot import LATCHED, RecorderClient, process
 
+from robot_recorder.catalogue.entry import entry_of
+from robot_recorder.episodes.episode import Episode
+from robot_recorder.model.labels import Outcome
 from robot_recorder.sim.model import PLACES, build_model
 from robot_recorder.sim.robot import Robot
 from robot_recorder.sim.tasks import TASKS, draw, tasks_of
@@ -76,6 +82,16 @@ def real_time(place: str, cache: str) -> dict[str, float]:
     }
 
 
+def verdicts(place: str, root: Path) -> dict[str, int]:
+    """Record each task of a place twice; return how many successful takes had which verdict and reason."""
+    command = [sys.executable, "-m", "robot_recorder.demo", "--root", str(root), "--place", place]
+    episodes = 2 * len(tasks_of(place))
+    subprocess.run([*command, "--episodes", str(episodes)], check=True, capture_output=True)
+    entries = [entry_of(Episode.open(path.parent)) for path in root.glob("*/metadata.yaml")]
+    good = [entry for entry in entries if entry.outcome is Outcome.SUCCESS]
+    return dict(Counter(f"{e.verdict.text} {e.reason}".strip() for e in good))
+
+
 def main() -> None:
     """Measure, print and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -87,6 +103,7 @@ def main() -> None:
         for place in PLACES:
             build_model(Path(cache), place)
         paces = {place: real_time(place, cache) for place in PLACES}
+        takes = {place: verdicts(place, Path(cache) / "episodes" / place) for place in PLACES}
         with ProcessPoolExecutor(options.processes) as pool:
             seeds = range(options.seeds)
             futures = {task: pool.submit(attempts, task, seeds, cache) for task in TASKS}
@@ -98,10 +115,15 @@ def main() -> None:
     figures["gave_up"] = sum(found["causes"].get("unfinished", 0) for found in done.values())
     for place, pace in paces.items():
         figures |= {f"{name}_{place}": value for name, value in pace.items()}
+    for verdict in ("accept", "review", "reject"):
+        counts = (n for take in takes.values() for v, n in take.items() if v.startswith(verdict))
+        figures[f"good_takes_{verdict}"] = sum(counts)
     for task, found in done.items():
         print(f"{task:18} {found['success']:.0%}  {found['causes']}")
-    print(json.dumps(paces, indent=1))
-    write_results(options.out, f"make bench-sim (seeds {options.seeds})", figures, tasks=done)
+    print(json.dumps({"real_time": paces, "verdicts_of_successes": takes}, indent=1))
+    write_results(
+        options.out, f"make bench-sim (seeds {options.seeds})", figures, tasks=done, verdicts=takes
+    )
 
 
 if __name__ == "__main__":
