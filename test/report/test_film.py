@@ -13,7 +13,8 @@ from support.reviewing import finding
 
 from robot_recorder.content.contents import Contents
 from robot_recorder.content.series import load
-from robot_recorder.floor.centre.review.film import (
+from robot_recorder.model.errors import RecorderError
+from robot_recorder.report.film import (
     MOST_PICTURES,
     MOST_POINTS,
     film_curves,
@@ -22,7 +23,6 @@ from robot_recorder.floor.centre.review.film import (
     finding_times,
     make_film,
 )
-from robot_recorder.model.errors import RecorderError
 
 PRE_ROLL_S = 0.5  # of recorded_facts: time 0 of the episode is half a second into the bag
 

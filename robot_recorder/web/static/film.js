@@ -26,9 +26,6 @@ export function coarseFirst(count) {
   return order;
 }
 
-const path = ({ site, id }, rest) =>
-  `/api/review/${encodeURIComponent(site)}/${encodeURIComponent(id)}/${rest}`;
-
 /** What is shown of one take: tells "told" (cameras are known), "frame", "curves". */
 export class Film extends Events {
   cameras = []; // {name, times_s, width, height, frames: [ImageBitmap|null]}
@@ -40,12 +37,16 @@ export class Film extends Events {
   to_s;
   #stopped = new AbortController();
 
-  constructor(item) {
+  /**
+   * @param source `address` below which its parts are; `duration_s`, until it is known better; `camera`
+   * returns the one of some cameras to be shown alone, and then there are no curves
+   */
+  constructor(source) {
     super();
-    this.item = item;
-    this.to_s = item.duration_s ?? 0;
+    this.source = source;
+    this.to_s = source.duration_s ?? 0;
     this.#load();
-    this.#loadCurves();
+    if (!source.camera) this.#loadCurves();
   }
 
   /** Whether it can be shown: every camera has a picture, or there is none. */
@@ -73,11 +74,12 @@ export class Film extends Events {
 
   async #load() {
     try {
-      const told = await this.#made(path(this.item, "film.json"));
+      const told = await this.#made(`${this.source.address}/film.json`);
       this.from_s = Math.min(0, told.first_s ?? 0);
       this.to_s = Math.max(told.duration_s ?? this.to_s, told.last_s ?? 0);
       this.findings = told.findings ?? null;
-      this.cameras = told.cameras.map((camera) => ({
+      const one = this.source.camera?.(told.cameras);
+      this.cameras = (one ? [one] : told.cameras).map((camera) => ({
         ...camera,
         frames: new Array(camera.times_s.length).fill(null),
       }));
@@ -91,7 +93,7 @@ export class Film extends Events {
 
   async #loadCurves() {
     try {
-      this.curves = (await this.#made(path(this.item, "curves.json"))).groups;
+      this.curves = (await this.#made(`${this.source.address}/curves.json`)).groups;
     } catch (error) {
       this.curves_problem = error.message;
     }
@@ -127,7 +129,7 @@ export class Film extends Events {
 
   async #loadFrame(camera, n) {
     try {
-      const address = path(this.item, `film/${encodeURIComponent(camera.name)}/${n}.jpg`);
+      const address = `${this.source.address}/film/${encodeURIComponent(camera.name)}/${n}.jpg`;
       const answer = await fetch(address, { signal: this.#stopped.signal });
       if (!answer.ok) return;
       const frame = await createImageBitmap(await answer.blob());
@@ -261,7 +263,8 @@ export class Player extends Events {
     const at_s = this.at_s + (this.speed * Math.max(0, ms - this.#drawn_ms)) / 1000;
     this.#drawn_ms = ms;
     this.go(at_s);
-    if (at_s <= this.from_s || at_s >= this.to_s) this.pause();
+    // a frame may be older than the press: at the beginning it has not moved yet
+    if (this.speed > 0 ? at_s >= this.to_s : at_s <= this.from_s) this.pause();
     else if (this.speed) this.#asked = requestAnimationFrame((next) => this.#tick(next));
   }
 

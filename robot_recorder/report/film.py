@@ -1,4 +1,4 @@
-"""A small film of an episode for reviewing: pictures, curves, and when findings happened, in one file.
+"""A small film of an episode for pages: pictures, curves, and when findings happened, in one file.
 
 The file: three lengths, the index as JSON, the curves as JSON, the pictures.
 """
@@ -70,6 +70,16 @@ def film_index(film: Path) -> dict[str, Any]:
         RecorderError: the file is not a film, or is gone.
     """
     return _read(film)[0]
+
+
+def told_of(index: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of an index that pages are told."""
+    told = {key: index[key] for key in ("duration_s", "first_s", "last_s", "problems")}
+    told["cameras"] = [
+        {key: camera[key] for key in ("name", "times_s", "width", "height")}
+        for camera in index["cameras"]
+    ]
+    return told
 
 
 def film_curves(film: Path) -> bytes:
