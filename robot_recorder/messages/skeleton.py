@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from posixpath import commonprefix
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from robot_recorder.messages.urdf import RobotModel
 
 ASIDE_M = 0.9  # from the middle of the robot to its right
+_SHARED, _SIDE = re.compile(r".*[^a-z0-9]"), re.compile(r"left|right|(^|_)[lr]_")
 _AXES = ("x", "y", "z", "w")
 _HEAD = re.compile(r"(^|[_/])(head|hmd|headset)(_|$)")
 _COMPUTED = re.compile(r"target|goal|command|cmd|desired|reference")
@@ -78,7 +80,7 @@ def bones(names: Iterable[str]) -> list[tuple[int, int]]:
     Args:
         names: of the bodies of a person, in any spelling; unknown ones are not joined.
     """
-    there = {re.sub(r"[^a-z0-9]", "", name.lower()): n for n, name in enumerate(names)}
+    there = _plain(names)
     trunk = [there[name] for name in _TRUNK if name in there]
     found = [(lower, upper) for upper, lower in pairwise(trunk)]
     if trunk and "head" in there:
@@ -93,6 +95,27 @@ def bones(names: Iterable[str]) -> list[tuple[int, int]]:
         chest = [there[name] for name in _TRUNK[1 if blade else 0 :] if name in there]
         found += [*pairwise([*chest[:1], *arm]), *pairwise([*trunk[-1:], *leg])]
     return found
+
+
+def arm_links(names: Iterable[str], side: str) -> tuple[int | None, int | None, int | None]:
+    """Return the indexes of upper arm, forearm and hand among bodies of a person; None: it has none."""
+    there = _plain(names)
+    upper, forearm, hand = (_limb_part(there, side, words) for words in _ARM[1:])
+    return upper, forearm, hand
+
+
+def chest_link(names: Iterable[str]) -> int | None:
+    """Return the index of the highest body of a person's trunk, the neck apart; None: it has none."""
+    there = _plain(names)
+    return next((there[name] for name in _TRUNK[1:] if name in there), None)
+
+
+def _plain(names: Iterable[str]) -> dict[str, int]:
+    """Return indexes by names in lower case without signs, and without what all of them begin with."""
+    lower = [name.lower() for name in names]
+    shared = _SHARED.match(commonprefix(lower)) if len(lower) > 1 else None
+    begin = shared.end() if shared and not _SIDE.search(shared[0]) else 0
+    return {re.sub(r"[^a-z0-9]", "", name[begin:]): n for n, name in enumerate(lower)}
 
 
 def _limb_part(there: Mapping[str, int], side: str, words: Sequence[str]) -> int | None:

@@ -46,6 +46,7 @@ SERVICES: dict[str, tuple[str, Any]] = {
     "annotate": ("labeller/annotate", Annotate),
     "perform": ("sim/perform", PerformTask),
     "wear_headset": ("sim/wear_headset", SetBool),
+    "calibrate": ("teleop/calibrate", Trigger),
 }
 
 

@@ -38,6 +38,8 @@ class HandLimits:
         most_m_s, most_rad_s: speeds.
         most_m_s2, most_rad_s2: accelerations, which make every stop a soft one.
         most_bend_s: of the fingers, from open to closed and further, per second.
+        meet_m_s, meet_rad_s: speeds at which the robot's hand comes to where the person's is; 0: it only
+            moves as the person's does, from wherever it was.
     """
 
     low_m: tuple[float, float, float]
@@ -48,6 +50,8 @@ class HandLimits:
     most_m_s2: float = 15.0
     most_rad_s2: float = 60.0
     most_bend_s: float = 4.0
+    meet_m_s: float = 0.0
+    meet_rad_s: float = 0.0
 
 
 class Following(str, Enum):
@@ -128,7 +132,7 @@ class HandCommand:
         self._trigger, self._grip, self._held = 0.0, False, False
         self._broken: Following | None = Following.PRESSED_BEFORE  # until the grip is released
         self.following = Following.UNHEARD
-        self._anchor: tuple[HandPose, HandPose] | None = None  # the person's hand and the robot's
+        self._apart: HandPose | None = None  # what is added to the person's hand
         self._box = np.array([limits.low_m, limits.high_m])
         self._now = HandPose(np.zeros(3), np.eye(3))
         self._velocity, self._spin = np.zeros(3), np.zeros(3)
@@ -154,10 +158,15 @@ class HandCommand:
             stamp_ns: of the device's own clock.
             now_s: when it came, monotonic.
         """
-        pose = _pose_of(position_m, quaternion)
+        pose = pose_of(position_m, quaternion)
+        if pose is not None:
+            self.heard_wish(pose, stamp_ns, now_s)
+
+    def heard_wish(self, pose: HandPose, stamp_ns: int, now_s: float) -> None:
+        """Take a pose that is valid, as `heard_pose` does."""
         late_ns = self._stamp_ns - stamp_ns
         known = self._filter.pose is not None
-        if pose is None or (known and 0 <= late_ns < _STRAGGLER_NS):
+        if known and 0 <= late_ns < _STRAGGLER_NS:
             return
         if known and (now_s - self._pose_s > LOST_S or late_ns >= _STRAGGLER_NS):
             self._broken = Following.LOST
@@ -206,10 +215,10 @@ class HandCommand:
         self._at_s = now_s
         self.following = self._state(now_s)
         if self.following is not Following.FOLLOWS:
-            self._anchor = None
+            self._apart = None
             self._go(np.zeros(3), np.zeros(3), dt_s)
         elif self._filter.pose is not None:
-            if self._anchor is None:
+            if self._apart is None:
                 self._begin(self._filter.pose, hand, bend)
             self._follow(self._filter.pose, dt_s)
         if not self.moves:
@@ -230,7 +239,8 @@ class HandCommand:
         return Following.FOLLOWS if self._grip else Following.RELEASED
 
     def _begin(self, person: HandPose, hand: HandPose, bend: float) -> None:
-        self._anchor, self._now = (person, hand), hand
+        way = hand.position_m - self._limits.scale * person.position_m
+        self._apart, self._now = HandPose(way, person.rotation.T @ hand.rotation), hand
         # A hand that begins outside its workspace is not pulled in, but goes no further out.
         corners = np.array([self._limits.low_m, self._limits.high_m])
         self._box = np.stack([
@@ -240,12 +250,16 @@ class HandCommand:
         self._bend, self._before, self.bend = bend, self._trigger, None
 
     def _follow(self, person: HandPose, dt_s: float) -> None:
-        assert self._anchor is not None
-        began, hand = self._anchor
-        now = self._now
-        wanted = hand.position_m + self._limits.scale * (person.position_m - began.position_m)
+        assert self._apart is not None
+        now, limits = self._now, self._limits
+        if limits.meet_m_s or limits.meet_rad_s:
+            away, turn = self._apart.position_m, rotation_vector(self._apart.rotation)
+            away = away - _no_longer(away, limits.meet_m_s * dt_s)
+            turn = turn - _no_longer(turn, limits.meet_rad_s * dt_s)
+            self._apart = HandPose(away, rotation_of(turn))
+        wanted = limits.scale * person.position_m + self._apart.position_m
         way = np.clip(wanted, *self._box) - now.position_m
-        turned = person.rotation @ began.rotation.T @ hand.rotation
+        turned = person.rotation @ self._apart.rotation
         self._go(way, rotation_vector(turned @ now.rotation.T), dt_s)
         self._bend_fingers(dt_s)
 
@@ -268,8 +282,8 @@ class HandCommand:
         self._now = HandPose(position_m, rotation_of(self._spin * dt_s) @ self._now.rotation)
 
 
-def _pose_of(position_m: np.ndarray, quaternion: np.ndarray) -> HandPose | None:
-    """Return a pose; None: its numbers are invalid."""
+def pose_of(position_m: np.ndarray, quaternion: np.ndarray) -> HandPose | None:
+    """Return a pose of a quaternion x, y, z, w; None: its numbers are invalid."""
     length = float(np.linalg.norm(quaternion))
     if not (np.isfinite(position_m).all() and math.isfinite(length) and length > 1e-3):
         return None
@@ -280,6 +294,13 @@ def _pose_of(position_m: np.ndarray, quaternion: np.ndarray) -> HandPose | None:
         [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
     ])  # fmt: skip
     return HandPose(np.array(position_m, np.float64), rotation)
+
+
+def quaternion_of(rotation: np.ndarray) -> np.ndarray:
+    """Return the quaternion of a rotation, float64[4], x, y, z, w."""
+    vector = rotation_vector(rotation)
+    half = float(np.linalg.norm(vector)) / 2
+    return np.append(vector * (0.5 if half < 1e-9 else math.sin(half) / (2 * half)), math.cos(half))
 
 
 def rotation_vector(rotation: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from robot_recorder.messages.skeleton import ASIDE_M, beside, bodies, bones
+from robot_recorder.messages.skeleton import ASIDE_M, arm_links, beside, bodies, bones, chest_link
 from robot_recorder.messages.urdf import parse_urdf
 
 PLAIN = ("position/x (m)", "position/y (m)", "position/z (m)", "orientation/x (1)",
@@ -47,8 +47,17 @@ def test_other_suits_use_other_words() -> None:
     assert {("T8", "Neck"), ("Neck", "Head"), ("T8", "RightShoulder"), ("L5", "L3"),
             ("Pelvis", "RightUpperLeg")} <= found  # fmt: skip
     assert joined("l_wrist", "l_elbow", "hips") == {("hips", "l_elbow"), ("l_elbow", "l_wrist")}
+    assert joined("l_wrist", "l_elbow") == {("l_elbow", "l_wrist")}
+    assert joined("s/t8", "s/neck", "s/head") == {("s/t8", "s/neck"), ("s/neck", "s/head")}
     assert joined("marker_1", "marker_2") == set()
     assert joined() == set()
+
+
+def test_what_drives_a_robot_is_found_in_any_suit() -> None:
+    names = ("skeleton_t12", "skeleton_t8", "skeleton_left_upper_arm", "skeleton_left_forearm",
+             "skeleton_left_hand", "skeleton_neck")  # fmt: skip
+    assert chest_link(names) == 1 and arm_links(names, "left") == (2, 3, 4)
+    assert arm_links(names, "right") == (None, None, None) and chest_link(("LeftHand",)) is None
 
 
 def test_a_person_stands_beside_the_robot_on_its_floor() -> None:

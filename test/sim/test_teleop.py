@@ -15,12 +15,13 @@ pytest.importorskip("rclpy")
 
 from std_srvs.srv import Trigger
 from support.headset import FRAME_S, HANDS, LIFT_BOX, Headset
+from support.hulls import Hulls
 from support.real_time import in_real_time
 from support.robot import process
 
 from robot_recorder.configuration.find import config_directory
 from robot_recorder.episodes.episode import Episode
-from robot_recorder.sim.ik import ARM_JOINTS
+from robot_recorder.sim.ik import ARM_JOINTS, MARGIN_M, NOMINAL_RAD
 from robot_recorder.sim.model import JOINT_NAMES
 from robot_recorder.sim.tasks import draw
 from robot_recorder.sim.teleop import Drive, finger_angles, finger_bend
@@ -74,6 +75,23 @@ def test_a_hand_beyond_reach_and_limits_is_followed_as_far_as_it_goes(robot, mod
         assert (drive.joints <= limits[:, 1] + 1e-6).all()
         assert np.isfinite(robot.joint_position).all()
     assert np.abs(drive.joints - before).max() > 0.1
+
+
+def test_hands_that_are_driven_through_the_robot_keep_clear_of_it(model) -> None:
+    hulls, random = Hulls(model), np.random.default_rng(0)
+    for _ in range(4):
+        drive, now_s = Drive(model), 1.0
+        drive.joints[list(ARM_JOINTS)] = NOMINAL_RAD
+        ways = {side: random.uniform(-0.5, 0.5, 3) for side in HANDS}
+        for step in range(100):
+            now_s += 0.01
+            for side, way in ways.items():
+                at = np.array([0.4, 0, 1.2]) + way * min(1.0, max(0, step - 20) / 60)
+                drive.hands[side].heard_pose(at, STRAIGHT, round(now_s * 1e9), now_s)
+                drive.hands[side].heard_buttons(0.0, float(step > 5), True, now_s)
+            drive.advance(now_s)
+            if step % 10 == 9:
+                assert hulls.gap_m(drive.joints[list(ARM_JOINTS)]) >= MARGIN_M - 1e-6
 
 
 def test_servos_are_never_faster_than_they_may_be_whatever_is_asked_for(robot) -> None:
@@ -258,7 +276,9 @@ def test_what_the_headset_does_is_recorded_with_its_own_clock(headset) -> None:
     for part in ("head", "left_hand", "right_hand", "left_controller", "right_controller"):
         stream = certificate.streams[f"teleop_{part}"]
         assert stream.clock == "device", part
-        assert stream.drift_ppm == pytest.approx(2000, abs=1000), part  # six seconds, busy machine
+        # Six seconds: how exactly it is known depends on how late a busy machine delivers.
+        assert stream.drift_pm_ppm is not None and stream.drift_pm_ppm < 1000, part
+        assert stream.drift_ppm == pytest.approx(2000, abs=100 + 2 * stream.drift_pm_ppm), part
 
 
 @in_real_time

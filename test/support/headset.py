@@ -82,6 +82,16 @@ class Headset(RecorderClient):
         stamp_ns = OFFSET_NS + round((self.due_s - self._began_s) * DRIFT * 1e9)
         late_s = min(abs(self._random.normal(0, self._jitter_s)), 0.02) if self._jitter_s else 0.0
         self.spin_until(self.due_s + late_s)
+        self.publish_poses(stamp_ns)
+        for publisher in self._joys.values():
+            axes = [self.trigger, self.grip]
+            buttons = Joy(axes=axes, buttons=[int(self.held), 0, 0])
+            buttons.header.stamp.sec, buttons.header.stamp.nanosec = divmod(stamp_ns, 10**9)
+            publisher.publish(buttons)
+        self.due_s = max(self.due_s + FRAME_S, time.monotonic() - 0.02)
+
+    def publish_poses(self, stamp_ns: int) -> None:
+        """Publish where head and hands are."""
         for name in self.tracked:
             message = PoseStamped()
             message.header.frame_id = "operator"
@@ -90,12 +100,6 @@ class Headset(RecorderClient):
             sway = 0.01 * np.sin(self.due_s)  # nobody is ever still
             at.x, at.y, at.z = self.hands.get(name, np.array([sway, 0.0, 1.6])).tolist()
             self._poses[name].publish(message)
-        for publisher in self._joys.values():
-            axes = [self.trigger, self.grip]
-            buttons = Joy(axes=axes, buttons=[int(self.held), 0, 0])
-            buttons.header.stamp.sec, buttons.header.stamp.nanosec = divmod(stamp_ns, 10**9)
-            publisher.publish(buttons)
-        self.due_s = max(self.due_s + FRAME_S, time.monotonic() - 0.02)
 
     def spin_until(self, end_s: float) -> None:
         """Hear what comes until a monotonic time."""
