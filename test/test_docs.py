@@ -482,6 +482,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "features:": lambda text: parse_export_profile(text, "docs"),
     "joys:": lambda text: parse_buttons(text, "docs"),
     "kinds:": lambda text: parse_place(text, "docs"),
+    "cloths:": lambda text: parse_place(text, "docs"),
 }
 
 

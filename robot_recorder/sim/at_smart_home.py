@@ -40,6 +40,7 @@ _TURNED_RAD = 0.72  # of the fingers, inwards from where a thing is seen
 
 _SPONGE_HALF_M = (0.024, 0.045, 0.026)
 _SPOTS = 48
+_RISE_M = 0.0104  # of a spot, out of the table top
 _STAIN_M = (0.048, 0.066)  # half axes of the stain
 _PASSES_M = (-0.045, -0.015, 0.015, 0.045)  # of the sponge's middle, from that of the stain
 _OVER_M = 0.055  # to which side of the stain's middle the sponge goes
@@ -376,8 +377,8 @@ def _wipe(person: Person, scenario: Scenario) -> Iterator[Script]:
 class WipeJudge:
     """The judge of one attempt; `events` are (time_s, name).
 
-    It also carries out what wiping does: a spot is gone, turned into the table top, once the
-    sponge has passed over it with force.
+    It also carries out what wiping does: a spot is gone, sunk into the table top, once the sponge
+    has passed over it with force.
     """
 
     def __init__(self, model: mujoco.MjModel, scenario: Scenario) -> None:
@@ -393,6 +394,7 @@ class WipeJudge:
             if ((sx - x) / a) ** 2 + ((sy - y) / b) ** 2 < 1:
                 self._left[f"spot_{number}"] = float(sx), float(sy)
         self._all = len(self._left)
+        self._spot = {name: int(model.body(name).mocapid[0]) for name in self._left}
         self._shown = False
         self.events = self._watch.events
 
@@ -401,8 +403,7 @@ class WipeJudge:
         data = moment.data
         if not self._shown:
             self._shown = True
-            for name in self._left:
-                data.joint(name).qpos[0] = math.pi
+            data.mocap_pos[list(self._spot.values()), 2] += _RISE_M
         self._watch.update(moment)
         if self._watch.tilt("sponge") > _TIPPED_RAD or self._force_n(data) < _LEAST_N:
             return
@@ -411,7 +412,7 @@ class WipeJudge:
             along, across, _ = np.abs(turn.T @ (np.array([x, y, at[2]]) - at))
             if along < _SPONGE_HALF_M[0] and across < _SPONGE_HALF_M[1]:
                 del self._left[name]
-                data.joint(name).qpos[0] = 0.0
+                data.mocap_pos[self._spot[name], 2] -= _RISE_M
 
     def _force_n(self, data: mujoco.MjData) -> float:
         """Return how hard the sponge is pressed on the table."""

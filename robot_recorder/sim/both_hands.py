@@ -106,7 +106,7 @@ def turned(joints: np.ndarray, waist_rad: float) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class _Taken:
+class Taken:
     """The knots with which an object is taken and lifted."""
 
     home: np.ndarray
@@ -117,6 +117,7 @@ class _Taken:
     lifted: np.ndarray  # pose of the object
 
     def legs(self, reach_s: float) -> list[Leg]:
+        """Return the motion from home."""
         return [
             ("reach", reach_s, [self.home, self.via, self.approach[0]]),
             ("grasp", 0.8, self.grasp),
@@ -124,7 +125,8 @@ class _Taken:
         ]
 
 
-def _take(planner: BothHands, hands: TwoPalms, z_m: float, waist_rad: float) -> _Taken:
+def take(planner: BothHands, hands: TwoPalms, z_m: float, waist_rad: float) -> Taken:
+    """Plan how an object is taken between the palms; the arguments are those of `carry_legs`."""
     depth, seen = -hands.grip_depth_m, hands.seen(z_m)
     lifted = seen + [0, 0, planner.grip.lift_m, 0]
     home = planner.home()
@@ -135,7 +137,7 @@ def _take(planner: BothHands, hands: TwoPalms, z_m: float, waist_rad: float) -> 
     approach, grasp, lift = (
         [turned(q, waist_rad) for q in path] for path in (approach, grasp, lift)
     )
-    return _Taken(home, via, approach, grasp, lift, lifted)
+    return Taken(home, via, approach, grasp, lift, lifted)
 
 
 def lift_legs(planner: BothHands, hands: TwoPalms, z_m: float) -> list[Leg]:
@@ -146,7 +148,7 @@ def lift_legs(planner: BothHands, hands: TwoPalms, z_m: float) -> list[Leg]:
         hands: how it is taken.
         z_m: height of what it stands on.
     """
-    taken = _take(planner, hands, z_m, 0.0)
+    taken = take(planner, hands, z_m, 0.0)
     return [
         *taken.legs(1.6),
         ("hold", 1.2, [taken.lift[-1]] * 2),
@@ -174,11 +176,37 @@ def carry_legs(
         waist_rad: angles of the waist at which it is taken and set down.
         carry_s: how long it turns.
     """
+    taken = take(planner, hands, z_m, waist_rad[0])
+    legs = set_down_legs(planner, hands, taken, radius_m, z_m, waist_rad, carry_s)
+    # Do not turn back all the way, so that the head camera keeps the object in view.
+    back = [legs[-1][2][-1], turned(taken.home, 0.4 * waist_rad[1])]
+    return [*taken.legs(1.6 + 0.6 * abs(waist_rad[0])), *legs, ("retreat", 1.1, back)]
+
+
+def set_down_legs(
+    planner: BothHands,
+    hands: TwoPalms,
+    taken: Taken,
+    radius_m: float,
+    z_m: float,
+    waist_rad: tuple[float, float],
+    carry_s: float,
+) -> list[Leg]:
+    """Return the motion that turns with an object that was lifted, sets it down, and draws back.
+
+    Args:
+        planner: of this object.
+        hands: how it is held.
+        taken: how it was taken.
+        radius_m: distance of the goal from the waist's axis.
+        z_m: height of what it is set down on.
+        waist_rad: angles of the waist at which it was taken and is set down.
+        carry_s: how long it turns.
+    """
     depth, (first, last) = -hands.grip_depth_m, waist_rad
-    taken = _take(planner, hands, z_m, first)
     dx, dy = hands.place_error_m
     spot = np.array([radius_m + dx, dy, z_m, 0.0])
-    above = spot + [0, 0, planner.grip.lift_m, 0]
+    above = np.array([*spot[:2], taken.lifted[2], 0.0])
     carry = [planner.around(p, depth, fingers=CLOSED) for p in blend(taken.lifted, above, 4)]
     place = [planner.around(p, depth, fingers=CLOSED) for p in blend(above, spot, 4)]
     leave = [planner.around(spot, a[0]) for a in blend([depth], [APART_M], 4)]
@@ -186,11 +214,8 @@ def carry_legs(
     place, leave = ([turned(q, last) for q in path] for path in (place, leave))
     carry = [turned(q, w) for q, w in zip(carry, np.linspace(first, last, 4))]
     return [
-        *taken.legs(1.6 + 0.6 * abs(first)),
         ("carry", carry_s, carry),
         ("place", 1.0, place),
         ("release", 0.5, [place[-1], *leave[1:]]),
         ("retreat", 0.7, [leave[-1], away]),  # clear of the object before turning back
-        # Do not turn back all the way, so that the head camera keeps the object in view.
-        ("retreat", 1.1, [away, turned(taken.home, 0.4 * last)]),
     ]

@@ -23,12 +23,14 @@ class Shot(NamedTuple):
     Attributes:
         camera: name of the camera.
         sampled_ns: time of the picture, robot clock.
-        qpos: float64[nq], pose of everything at that time.
+        poses: of everything at that time, from `Robot.snapshot`.
+        look: seed of light and surfaces.
     """
 
     camera: str
     sampled_ns: int
-    qpos: np.ndarray
+    poses: np.ndarray
+    look: int
 
 
 def run_cameras(
@@ -46,10 +48,12 @@ def run_cameras(
         timings: of the cameras, by name.
     """
     import cv2
+    import mujoco
     import rclpy
     from rclpy.signals import SignalHandlerOptions
 
-    from robot_recorder.sim.cameras import CAMERAS, CameraRenderer
+    from robot_recorder.sim.cameras import CAMERAS, CameraRenderer, poses_of
+    from robot_recorder.sim.looks import dress
     from robot_recorder.sim.model import build_model
 
     cv2.setNumThreads(1)
@@ -59,8 +63,9 @@ def run_cameras(
     renderer = CameraRenderer(model)
     delivery, began_ns = Delivery(seed=2), time.time_ns()
     outputs = {name: _Output(node, name, renderer) for name in CAMERAS}
+    rest, look = poses_of(model, mujoco.MjData(model)), -1
     for name in timings.keys() & CAMERAS.keys():
-        renderer.render(name, model.qpos0)  # the first picture of an OpenGL context takes long
+        renderer.render(name, rest)  # the first picture of an OpenGL context takes long
     orders.send("ready")
     try:
         while True:
@@ -70,7 +75,10 @@ def run_cameras(
             shot: Shot | None = orders.recv()
             if shot is None:
                 break
-            image = renderer.render(shot.camera, shot.qpos)
+            if shot.look != look:
+                look = shot.look
+                dress(model, look)
+            image = renderer.render(shot.camera, shot.poses)
             _, jpeg = cv2.imencode(
                 ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90]
             )

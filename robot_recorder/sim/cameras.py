@@ -51,6 +51,24 @@ CAMERAS: dict[str, CameraSpec] = {
 }
 
 
+# What a picture shows: the pose of everything, also of what is not moved by physics.
+_STATE = mujoco.mjtState
+_POSES = _STATE.mjSTATE_QPOS | _STATE.mjSTATE_MOCAP_POS | _STATE.mjSTATE_MOCAP_QUAT
+
+
+def poses_of(model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
+    """Return the pose of everything, float64[n], as `show_poses` takes it."""
+    found = np.empty(mujoco.mj_stateSize(model, int(_POSES)))
+    mujoco.mj_getState(model, data, found, int(_POSES))
+    return found
+
+
+def show_poses(model: mujoco.MjModel, data: mujoco.MjData, poses: np.ndarray) -> None:
+    """Put everything where it was, for a picture."""
+    mujoco.mj_setState(model, data, poses, int(_POSES))
+    mujoco.mj_kinematics(model, data)
+
+
 class CameraRenderer:
     """A renderer of `CAMERAS` on the CPU or GPU that needs no display.
 
@@ -78,16 +96,16 @@ class CameraRenderer:
         self._camera = mujoco.MjvCamera()
         self._perturb = mujoco.MjvPerturb()
 
-    def render(self, name: str, qpos: np.ndarray) -> np.ndarray:
-        """Render camera `name` to uint8[height, width, 3] RGB; `qpos` is from `Robot.snapshot`."""
+    def render(self, name: str, poses: np.ndarray) -> np.ndarray:
+        """Render camera `name` to uint8[height, width, 3] RGB; `poses` are from `Robot.snapshot`."""
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._camera.fixedcamid = self._model.camera(name).id
         spec = CAMERAS[name]
-        return self._draw(qpos, spec.width, spec.height)
+        return self._draw(poses, spec.width, spec.height)
 
     def render_free(
         self,
-        qpos: np.ndarray,
+        poses: np.ndarray,
         lookat_m: tuple[float, float, float],
         distance_m: float,
         azimuth_deg: float,
@@ -98,11 +116,10 @@ class CameraRenderer:
         self._camera.lookat[:] = lookat_m
         self._camera.distance = distance_m
         self._camera.azimuth, self._camera.elevation = azimuth_deg, elevation_deg
-        return self._draw(qpos, 320, 240)
+        return self._draw(poses, 320, 240)
 
-    def _draw(self, qpos: np.ndarray, width: int, height: int) -> np.ndarray:
-        self._data.qpos[:] = qpos
-        mujoco.mj_kinematics(self._model, self._data)
+    def _draw(self, poses: np.ndarray, width: int, height: int) -> np.ndarray:
+        show_poses(self._model, self._data, poses)
         mujoco.mj_camlight(self._model, self._data)
         mujoco.mjv_updateScene(
             self._model,

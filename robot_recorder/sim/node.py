@@ -39,6 +39,7 @@ from robot_recorder.sim.description import robot_description
 from robot_recorder.sim.model import JOINT_NAMES, PLACES, build_model
 from robot_recorder.sim.robot import Robot
 from robot_recorder.sim.scenarios import Scenario
+from robot_recorder.sim.scripted_operator import OperatorProcess
 from robot_recorder.sim.tasks import TASKS, draw, tasks_of
 from robot_recorder.sim.teleoperator import Teleoperator
 from robot_recorder.sim.templates import MessageTemplate, markers
@@ -73,8 +74,8 @@ class SimRobot:
         self._node = node
         self._place = parameter(node, "place", PLACES[0], f"where it works: {', '.join(PLACES)}")
         model = build_model(cache, self._place)
-        self._robot = Robot(model)
-        self._robot.reset(draw(tasks_of(self._place)[0], 0))
+        self._operator = OperatorProcess(cache, self._place)
+        self._robot = Robot(model, self._operator)
         self._lock = threading.Lock()
         self._next: tuple[Scenario, bool] | None = None
         self._scenario: Scenario | None = None
@@ -91,6 +92,7 @@ class SimRobot:
         self._reported = (0, 0)
         if self._cameras:
             self._start_cameras(cache, node.get_namespace())
+        self._robot.reset(draw(tasks_of(self._place)[0], 0))
         self._result = node.create_publisher(String, "sim/result", LATCHED)
         self._description = node.create_publisher(String, "robot_description", LATCHED)
         self._description.publish(String(data=robot_description(model)))
@@ -310,7 +312,7 @@ class SimRobot:
             self.shots_left_out += 1
             return
         self._pending[camera] += 1
-        self._orders.send(Shot(camera, now_ns, self._robot.snapshot()))
+        self._orders.send(Shot(camera, now_ns, self._robot.snapshot(), self._robot.look))
 
     def _publish_result(self, now_ns: int) -> None:
         robot, scenario = self._robot, self._scenario
@@ -346,7 +348,8 @@ class SimRobot:
         self._reported = lost
 
     def close(self) -> None:
-        """Stop the camera process."""
+        """Stop the processes of the cameras and of the operator."""
+        self._operator.close()
         if self._process is not None:
             try:
                 self._orders.send(None)

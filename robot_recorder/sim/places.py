@@ -13,6 +13,7 @@ from typing import Any
 from robot_recorder.configuration.find import config_directory
 from robot_recorder.configuration.yaml_source import YamlMap, did_you_mean
 from robot_recorder.model.errors import ConfigError
+from robot_recorder.sim.looks import CLUTTER
 
 SHAPES = {"box": 3, "cylinder": 2, "tub": 3}  # and how many sizes each has
 LOOKS = ("wood", "steel")
@@ -59,6 +60,19 @@ class Hinge:
 
 
 @dataclass(frozen=True)
+class Belt:
+    """What makes a body a conveyor: its surface moves on and on, and carries what lies on it.
+
+    Attributes:
+        axis: along which it moves, in the body's frame.
+        pitch_m: distance of its marks: moved by it, it looks as before.
+    """
+
+    axis: tuple[float, float, float]
+    pitch_m: float
+
+
+@dataclass(frozen=True)
 class PlaceBody:
     """A piece of furniture, or an object.
 
@@ -69,6 +83,9 @@ class PlaceBody:
         free: whether it can be moved; else it is fixed, or turns on its `hinge`.
         kg: mass of a free body or of one on a hinge.
         friction: sliding friction of its surface; None: what touches it decides.
+        posed: whether it stands where it is put, whatever touches it: a task or a seed may put it elsewhere.
+        belt: of a conveyor; a task says how fast it runs.
+        on: name of the body that carries it, in whose frame `at` is; empty: the world.
     """
 
     name: str
@@ -78,6 +95,36 @@ class PlaceBody:
     kg: float = 0.1
     hinge: Hinge | None = None
     friction: float | None = None
+    posed: bool = False
+    belt: Belt | None = None
+    on: str = ""
+
+
+@dataclass(frozen=True)
+class Cloth:
+    """A soft cloth: a grid of points with springs between them.
+
+    Attributes:
+        name: of it.
+        size_m: along x and along y.
+        points: how many along x and along y.
+        at: x, y, z in m and yaw in rad of its middle, in the world, until a task lays it elsewhere.
+        kg: mass.
+        stiffness_n_m: of a spring between two neighbours along a thread.
+        friction: on what it lies; between it and a hand an attempt's friction counts.
+        rgba: colour of the side that is up, each 0 to 1.
+        back_rgba: of the other side.
+    """
+
+    name: str
+    size_m: tuple[float, ...]
+    points: tuple[int, int]
+    at: tuple[float, ...]
+    kg: float
+    stiffness_n_m: float
+    friction: float
+    rgba: tuple[float, ...]
+    back_rgba: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -86,11 +133,15 @@ class Workplace:
 
     Attributes:
         name: of the file.
-        bodies: by name.
+        bodies: by name; those that only stand around are named ``clutter/...``.
+        spots: x, y and z in m, in the world, where some of those stand in an attempt; at least as many.
+        cloths: by name.
     """
 
     name: str
     bodies: dict[str, PlaceBody] = field(default_factory=dict)
+    spots: tuple[tuple[float, ...], ...] = ()
+    cloths: dict[str, Cloth] = field(default_factory=dict)
 
 
 def place_file(name: str) -> Path:
@@ -127,14 +178,62 @@ def parse_place(text: str, source: str) -> Workplace:
         ConfigError: the text is invalid; names file, line, key and fix.
     """
     top = YamlMap.parse(text, source)
-    top.allow(("kinds", "bodies"))
+    top.allow(("kinds", "bodies", "clutter", "cloths"))
     kinds = {name: entry for name, entry in top.map("kinds").items()} if "kinds" in top else {}
-    bodies = {name: _body(name, entry, kinds) for name, entry in top.map("bodies").items()}
-    return Workplace(Path(source).stem, bodies)
+    entries = top.map("bodies")
+    bodies = {name: _body(name, entry, kinds) for name, entry in entries.items()}
+    for number, (name, entry) in enumerate(entries.items()):
+        if bodies[name].on and bodies[name].on not in list(bodies)[:number]:
+            entry.fail_at("on", f"'{bodies[name].on}' is no body that stands above in the file")
+    clutter, spots = _clutter(top, kinds) if "clutter" in top else ({}, ())
+    cloths = top.map("cloths").items() if "cloths" in top else ()
+    return Workplace(
+        Path(source).stem,
+        {**bodies, **clutter},
+        spots,
+        {name: _cloth(name, entry) for name, entry in cloths},
+    )
+
+
+def _cloth(name: str, entry: YamlMap) -> Cloth:
+    keys = ("size", "points", "at", "kg", "stiffness", "friction", "rgba", "back_rgba")
+    entry.allow(keys)
+    found = {key: entry.number(key, above=0) for key in ("kg", "stiffness", "friction")}
+    lacking = [key for key in keys if key not in entry]
+    if lacking:
+        entry.fail(f"'{lacking[0]}' is missing; add it")
+    x, y, z, yaw_deg = _numbers(entry, "at", 4)
+    rows, columns = (int(count) for count in _numbers(entry, "points", 2))
+    if min(rows, columns) < 3:
+        entry.fail_at("points", "expected 3 or more along each side")
+    return Cloth(
+        name,
+        _numbers(entry, "size", 2),
+        (rows, columns),
+        (x, y, z, math.radians(yaw_deg)),
+        found["kg"] or 0.0,
+        found["stiffness"] or 0.0,
+        found["friction"] or 0.0,
+        _numbers(entry, "rgba", 4),
+        _numbers(entry, "back_rgba", 4),
+    )
+
+
+def _clutter(
+    top: YamlMap, kinds: dict[str, YamlMap]
+) -> tuple[dict[str, PlaceBody], tuple[tuple[float, ...], ...]]:
+    entry = top.map("clutter")
+    entry.allow(("spots", "bodies"))
+    named = {f"{CLUTTER}{name}": one for name, one in entry.map("bodies").items()}
+    found = {name: replace(_body(name, one, kinds), posed=True) for name, one in named.items()}
+    spots = entry.value("spots")
+    if not isinstance(spots, list) or len(spots) < len(found):
+        entry.fail_at("spots", f"expected a list of {len(found)} points or more, one for each body")
+    return found, tuple(_list(entry, "spots", spot, 3) for spot in spots)
 
 
 def _body(name: str, entry: YamlMap, kinds: dict[str, YamlMap]) -> PlaceBody:
-    keys = ("shapes", "at", "free", "kg", "hinge", "friction")
+    keys = ("shapes", "at", "free", "kg", "hinge", "friction", "posed", "belt", "on")
     entry.allow(("kind", "rgba", *keys))
     if "kind" not in entry:
         return _of_kind(name, entry, PlaceBody(name, ()))
@@ -161,12 +260,18 @@ def _of_kind(name: str, entry: YamlMap, body: PlaceBody) -> PlaceBody:
         found["at"] = (x, y, z, math.radians(yaw_deg))
     if "hinge" in entry:
         found["hinge"] = _hinge(entry.map("hinge"))
+    if "belt" in entry:
+        found["belt"] = _belt(entry.map("belt"))
+    found["on"] = entry.text("on", body.on)
     found["free"] = entry.flag("free", body.free)
     found["kg"] = entry.number("kg", body.kg, above=0)
     found["friction"] = entry.number("friction", body.friction, above=0, most=4)
+    found["posed"] = entry.flag("posed", body.posed)
     made = replace(body, **found)
-    if made.free and made.hinge:
-        entry.fail(f"{name} is free and has a hinge; remove one")
+    ways = [("is free", made.free), ("has a hinge", made.hinge), ("is posed", made.posed)]
+    ways += [("has a belt", made.belt), ("is on a body", made.on and not made.hinge)]
+    if sum(bool(way) for _, way in ways) > 1:
+        entry.fail(f"{name} {' and '.join(said for said, way in ways if way)}; remove one")
     return made
 
 
@@ -176,6 +281,15 @@ def _hinge(entry: YamlMap) -> Hinge:
     friction_nm = entry.number("friction_nm", 0.02, most=5) or 0.0
     x, y, z = _numbers(entry, "axis", 3)
     return Hinge((x, y, z), (low, high), friction_nm)
+
+
+def _belt(entry: YamlMap) -> Belt:
+    entry.allow(("axis", "pitch_m"))
+    x, y, z = _numbers(entry, "axis", 3)
+    pitch_m = entry.number("pitch_m", above=0)
+    if pitch_m is None:
+        entry.fail("'pitch_m' is missing; add it")
+    return Belt((x, y, z), pitch_m)
 
 
 def _shape(entry: YamlMap, given: Any) -> PlaceShape:

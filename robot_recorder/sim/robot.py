@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping
 
 import mujoco
 import numpy as np
 
-from robot_recorder.sim.ik import ArmIk, NoSolution
+from robot_recorder.sim.cameras import poses_of
+from robot_recorder.sim.cloth import cloths_of, gripped_geoms, lay_flat
+from robot_recorder.sim.ik import NoSolution
 from robot_recorder.sim.judge import UNFINISHED, AttemptResult, Glimpse, Judge
+from robot_recorder.sim.looks import dress, scatter
 from robot_recorder.sim.model import (
     JOINT_NAMES,
     SIDES,
@@ -22,7 +24,7 @@ from robot_recorder.sim.model import (
 )
 from robot_recorder.sim.scenarios import Scenario
 from robot_recorder.sim.script import Script
-from robot_recorder.sim.skills import Person, World
+from robot_recorder.sim.scripted_operator import PlansMotions, ScriptedOperator
 from robot_recorder.sim.tasks import TASKS
 
 __all__ = ["AttemptResult", "Robot"]
@@ -40,9 +42,10 @@ class Robot:
     Owns the model: `reset` writes the scenario's masses and friction into it.
     """
 
-    def __init__(self, model: mujoco.MjModel) -> None:
+    def __init__(self, model: mujoco.MjModel, operator: PlansMotions | None = None) -> None:
+        """Build the robot of a model; `operator` plans its motions, by default in this thread."""
         self._model, self._data = model, mujoco.MjData(model)
-        self._ik = ArmIk(model)
+        self._operator = operator or ScriptedOperator(model)
         self._to_actuator = model.actuator_trnid[:, 0].copy()  # actuators have another order
         free = np.flatnonzero(model.jnt_type == mujoco.mjtJoint.mjJNT_FREE)
         self._free = {model.joint(j).name: int(model.jnt_qposadr[j]) for j in free}
@@ -55,7 +58,20 @@ class Robot:
         geoms, hands = np.flatnonzero(model.geom_priority), list(bodies_of_hands(model))
         self._hand_geoms = geoms[np.isin(model.geom_bodyid[geoms], hands)]
         self._own_friction = model.geom_friction.copy()
-        self._qpos = np.empty(model.nq)
+        self._hand_geoms = np.concatenate([self._hand_geoms, gripped_geoms(model)])
+        self._cloths = cloths_of(model)
+        slides = np.flatnonzero(
+            (model.jnt_type == mujoco.mjtJoint.mjJNT_SLIDE) & (model.jnt_range[:, 1] > 0)
+        )
+        belts = [model.joint(int(joint)) for joint in slides]
+        self._belts = {
+            belt.name: (int(belt.qposadr[0]), int(belt.dofadr[0]), float(belt.range[1]))
+            for belt in belts
+        }
+        self._belts_m_s: Mapping[str, float] = {}
+        self._belts_ran_s = 0.0
+        self._poses = np.empty(0)
+        self.look = 0  # seed of light and surfaces
         sensors = self._data.sensordata
         self._q, self._v, self._t = (sensors[i * _JOINTS : (i + 1) * _JOINTS] for i in range(3))
         start, per_side = 3 * _JOINTS, 6 + _TAXELS
@@ -65,11 +81,7 @@ class Robot:
         }
         start += 2 * per_side
         self._imu = sensors[start : start + 10]
-        self._world = World(model)
-        self._planner = ThreadPoolExecutor(1, "operator")  # plans while the physics goes on
         self._script = Script(np.zeros((1, _JOINTS)), ((0, "idle"),))
-        self._plan: Iterator[Script] = iter(())
-        self._next: Future[Script | None] | None = None
         self._thinking = 0  # steps that are left
         self._gave_up = ""
         self._row = -1
@@ -103,10 +115,19 @@ class Robot:
             model.geom_friction[model.geom_bodyid == self._body[name], 0] = friction
         mujoco.mj_setConst(model, data)
         mujoco.mj_resetData(model, data)
+        self.look = scenario.seed
+        dress(model, self.look)
+        scatter(model, data, self.look)
         for number, name in enumerate(self._free):
             # Objects of other tasks float weightless, out of sight below the floor.
-            model.body_gravcomp[self._body[name]] = 0.0 if name in scenario.poses else 1.0
+            own = model.body_rootid == self._body[name]
+            model.body_gravcomp[own] = 0.0 if name in scenario.poses else 1.0
             self._place(name, *scenario.poses.get(name, (0.0, 0.0, -2.0 - number, 0.0)))
+        for name, pose in scenario.cloths.items():
+            lay_flat(model, data.qpos, self._cloths[name], pose)
+        for name, angle in scenario.angles.items():
+            data.joint(name).qpos[0] = angle
+        self._belts_m_s, self._belts_ran_s = scenario.belts, 0.0
         self._begin_plan(scenario)
         self._command = self._script.command_rad[0]
         data.qpos[:_JOINTS] = self._command
@@ -116,34 +137,23 @@ class Robot:
         self._judge = TASKS[scenario.task].judge(model, scenario)
         data.ctrl[:] = self._command[self._to_actuator]
         mujoco.mj_forward(model, data)
-        self._qpos[:] = data.qpos
+        self._poses = poses_of(model, data)
 
     def _begin_plan(self, scenario: Scenario) -> None:
-        random = np.random.default_rng([scenario.seed, 77])
-        person = Person(self._ik, self._world, random, scenario.aim_m, scenario.tempo)
-        self._plan = TASKS[scenario.task].perform(person, scenario)
-        self._world.look(self._data.qpos)
-        script = self._planned()
+        self._operator.begin(scenario, self._data.qpos)
+        script, why = self._operator.answer()
         if script is None:
-            raise NoSolution(f"{scenario.task}, seed {scenario.seed}: {self._gave_up}")
+            raise NoSolution(f"{scenario.task}, seed {scenario.seed}: {why}")
         self._follow_script(script)
-
-    def _planned(self) -> Script | None:
-        """Return the operator's next motion; None: it has finished, or given up."""
-        try:
-            return next(self._plan, None)
-        except NoSolution as error:
-            self._gave_up = str(error)
-            return None
 
     def _follow_script(self, script: Script) -> None:
         self._script, self._row = script, -1
         self._phase_starts = dict(script.phases)
 
     def _forget_plan(self) -> None:
-        if self._next is not None:
-            self._next.result()
-        self._next, self._thinking, self._gave_up = None, 0, ""
+        if self._thinking:
+            self._operator.answer()
+        self._thinking, self._gave_up = 0, ""
 
     def _place(self, name: str, x: float, y: float, z: float, yaw: float) -> None:
         at = self._free[name]
@@ -176,13 +186,23 @@ class Robot:
             way = np.clip(self._wanted - self._command, -most_rad, most_rad)
             self._command = self._command + way
             data.ctrl[:] = self._command[self._to_actuator]
+        self._run_belts()
         # mj_step senses before it integrates: keep the pose and time that were sensed.
-        self._qpos[:] = data.qpos
+        self._poses = poses_of(self._model, data)
         self.time_s = data.time
         mujoco.mj_step(self._model, data)
         if self._judge is not None and round(self.time_s / TIMESTEP_S) % _JUDGE_EVERY == 0:
             grip_n = float(self._touch["left"].sum()), float(self._touch["right"].sum())
             self._judge.update(Glimpse(data, self.time_s, grip_n, self.phase))
+
+    def _run_belts(self) -> None:
+        """Hold the speed of conveyors, which run once somebody works, and put them back by a mark."""
+        works = self.running or self.done or self._wanted is not None
+        for name, (at, speed, pitch_m) in self._belts.items():
+            speed_m_s = self._belts_m_s.get(name, 0.0)
+            self._data.qpos[at] = speed_m_s * self._belts_ran_s % pitch_m
+            self._data.qvel[speed] = speed_m_s if works else 0.0
+        self._belts_ran_s += TIMESTEP_S if works else 0.0
 
     def _advance_script(self) -> None:
         if self._thinking:
@@ -192,8 +212,7 @@ class Robot:
         self._row += 1
         if self._row >= len(self._script.command_rad):
             self._thinking = _THINK_STEPS
-            self._world.look(self._data.qpos)
-            self._next = self._planner.submit(self._planned)
+            self._operator.look(self._data.qpos)
             return
         self._command = self._script.command_rad[self._row]
         self._data.ctrl[:] = self._command[self._to_actuator]
@@ -202,9 +221,9 @@ class Robot:
     def _think(self) -> None:
         """Hold still while the next motion is planned."""
         self._thinking -= 1
-        if self._thinking or self._next is None:
+        if self._thinking:
             return
-        script, self._next = self._next.result(), None
+        script, self._gave_up = self._operator.answer()
         if script is None:
             self.running, self.done = False, True
             self._enter("idle")
@@ -296,5 +315,5 @@ class Robot:
         return result
 
     def snapshot(self) -> np.ndarray:
-        """Return the pose of everything at `time_s`, float64[nq], for `CameraRenderer.render`."""
-        return self._qpos.copy()
+        """Return the pose of everything at `time_s`, float64[n], for `CameraRenderer.render`."""
+        return self._poses.copy()

@@ -6,6 +6,8 @@ import math
 
 import mujoco
 
+from robot_recorder.sim.cloth import add_cloth
+from robot_recorder.sim.looks import SPOT, SURFACES, textures
 from robot_recorder.sim.places import PlaceBody, PlaceShape, Workplace
 
 # Objects touch everything; hands touch furniture and objects but not each other.
@@ -13,6 +15,8 @@ FURNITURE_BITS = {"contype": 1, "conaffinity": 0}
 OBJECT_BITS = {"contype": 2, "conaffinity": 3}
 HAND_BITS = {"contype": 2, "conaffinity": 1}
 NO_CONTACT = {"contype": 0, "conaffinity": 0}
+
+_BELT_KG = 20.0  # so that nothing slows it within a step
 
 _BOX, _CYLINDER = mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_CYLINDER
 
@@ -38,14 +42,17 @@ def add_scene(spec: mujoco.MjSpec, place: Workplace) -> None:
         **FURNITURE_BITS,
     )
     for body in place.bodies.values():
-        _add_body(world, body)
+        _add_body(spec.body(body.on) if body.on else world, body)
+    for cloth in place.cloths.values():
+        add_cloth(spec, cloth)
+    for number, spot in enumerate(place.spots):
+        world.add_site(name=f"{SPOT}{number}", pos=spot, group=4)
 
 
 def _add_body(world: mujoco.MjsBody, body: PlaceBody) -> None:
     x, y, z, yaw = body.at
-    made = world.add_body(
-        name=body.name, pos=[x, y, z], quat=[math.cos(yaw / 2), 0, 0, math.sin(yaw / 2)]
-    )
+    turn = [math.cos(yaw / 2), 0, 0, math.sin(yaw / 2)]
+    made = world.add_body(name=body.name, pos=[x, y, z], quat=turn, mocap=body.posed)
     if body.free:
         made.add_freejoint(name=body.name)
     elif body.hinge:
@@ -58,6 +65,16 @@ def _add_body(world: mujoco.MjsBody, body: PlaceBody) -> None:
             frictionloss=body.hinge.friction_nm,
             damping=0.01,
         )
+    elif body.belt:
+        # It slides, and `Robot` holds its speed and puts it back by the pitch: friction does the rest.
+        made.add_joint(
+            name=body.name,
+            type=mujoco.mjtJoint.mjJNT_SLIDE,
+            axis=body.belt.axis,
+            range=[0, body.belt.pitch_m],
+            limited=False,
+        )
+        made.mass, made.inertia, made.explicitinertial = _BELT_KG, [1, 1, 1], True
     moves = body.free or body.hinge is not None
     boxes = [(shape, *box) for shape in body.shapes for box in _boxes(shape)]
     volume = sum(float(_volume(shape, size)) for shape, size, _ in boxes if shape.touches)
@@ -115,18 +132,19 @@ def _add_looks(spec: mujoco.MjSpec) -> None:
         rgb1=[0.82, 0.88, 0.94],
         rgb2=[0.45, 0.58, 0.72],
     )
-    spec.add_texture(
-        name="tiles",
-        type=texture.mjTEXTURE_2D,
-        builtin=builtin.mjBUILTIN_CHECKER,
-        width=128,
-        height=128,
-        rgb1=[0.56, 0.60, 0.64],
-        rgb2=[0.50, 0.54, 0.58],
-    )
-    floor = spec.add_material(name="floor", texrepeat=[2, 2], texuniform=True, specular=0.1)
-    floor.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = "tiles"
-    spec.add_material(name="wood", rgba=[0.72, 0.58, 0.41, 1], specular=0.15, shininess=0.2)
+    for name, picture in textures().items():
+        height, width, channels = picture.shape
+        spec.add_texture(
+            name=name,
+            type=texture.mjTEXTURE_2D,
+            width=width,
+            height=height,
+            nchannel=channels,
+            data=picture.ravel().tolist(),
+        )
+    for name, (surface, *_) in SURFACES.items():
+        made = spec.add_material(name=name, texuniform=True, specular=0.12, shininess=0.2)
+        made.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = surface
     spec.add_material(name="steel", rgba=[0.30, 0.32, 0.35, 1], specular=0.3)
     spec.material("metal").rgba = [0.80, 0.81, 0.83, 1]
     spec.material("black").rgba = [0.17, 0.18, 0.20, 1]

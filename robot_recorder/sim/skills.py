@@ -1,4 +1,4 @@
-"""What a scripted operator can do with one hand: reach, grasp, lift, carry, place, push, wipe.
+"""What a scripted operator can do with one hand: reach, grasp, lift, carry, place, push shut, wipe.
 
 A task is a short list of these. Each skill yields motions and looks at the world in between, so
 that a missed grasp is tried again.
@@ -65,6 +65,14 @@ class World:
         """Return how a body is turned about the vertical, rad."""
         matrix = self._data.body(name).xmat
         return math.atan2(matrix[3], matrix[0])
+
+    def turn(self, name: str) -> np.ndarray:
+        """Return how a body is turned, float64[3, 3]."""
+        return np.array(self._data.body(name).xmat).reshape(3, 3)
+
+    def tilt(self, name: str) -> float:
+        """Return how far a body leans from upright, rad."""
+        return math.acos(max(-1.0, min(1.0, float(self.turn(name)[2, 2]))))
 
     def grip(self, side: str) -> np.ndarray:
         """Return the point between thumb and fingers, float64[3], m."""
@@ -166,13 +174,19 @@ class Person:
         duration_s = max(least_s, turned / _SPEED_RAD_S, *(d / _SPEED_M_S for d in distances))
         self._legs.append((phase, duration_s, knots))
 
-    def follow(self, phase: str, side: str, poses: Sequence[Numbers], seconds: float) -> None:
-        """Add a motion of a palm through several poses, as in `move`, without a stop."""
+    def follow(
+        self,
+        phase: str,
+        poses: Sequence[Mapping[str, Numbers]],
+        seconds: float,
+        point: str = "palm",
+    ) -> None:
+        """Add a motion of the hands through several poses by side, as in `move`, without a stop."""
         knots = [self.joints()]
-        self._points[side] = "palm"
-        for pose in poses:
-            self._at[side] = np.array(pose)
-            self._arms = self.ik.solve(self._targets({side: self._at[side]}), self._arms)
+        for hands in poses:
+            for side, pose in hands.items():
+                self._points[side], self._at[side] = point, np.array(pose)
+            self._arms = self.ik.solve(self._targets({s: self._at[s] for s in hands}), self._arms)
             knots.append(self.joints())
         self._legs.append((phase, seconds, knots))
 
@@ -297,9 +311,53 @@ class Person:
         straight = {side: WIDE}
         self.move(phase, {side: palm(0, _BACK_M, 0.03)}, bends=straight, point="palm")
         self.move("grasp", {side: palm(0, 0.0, 0.02)}, point="palm", least_s=0.6)
-        self.follow("open", side, [palm(a) for a in angles], 0.5 + 0.9 * to_rad)
+        self.follow("open", [{side: palm(a)} for a in angles], 0.5 + 0.9 * to_rad)
         self.wait("hold", 0.6)
         self.move("retreat", {side: palm(to_rad, _BACK_M)}, point="palm", least_s=0.6)
+        yield self.script()
+
+    def push_shut(
+        self,
+        side: str,
+        hinge_m: np.ndarray,
+        inward_m: np.ndarray,
+        from_rad: float,
+        to_rad: float = 0.0,
+        press_m: float = 0.008,
+        phase: str = "reach",
+    ) -> Iterator[Script]:
+        """Turn a flap that stands open about its hinge with the palm, press it down, and leave it.
+
+        Args:
+            side: hand, on the outer side of the flap.
+            hinge_m: point of the hinge, world, m.
+            inward_m: from there to where the palm is when the flap is shut, level, m.
+            from_rad: angle at which the flap stands; shut it is 0.
+            to_rad: angle to which it is pushed.
+            press_m: how far the palm is commanded into the flap.
+            phase: of the first motion.
+        """
+        # The robot faces along the hinge, and so do the fingers.
+        waist = math.atan2(inward_m[1], inward_m[0]) + SIGN[side] * math.pi / 2
+        hinge, inward = _local(hinge_m, waist), _local(inward_m, waist)
+        radius_m = float(np.linalg.norm(inward))
+
+        def palm(angle: float, apart_m: float) -> np.ndarray:
+            """Return the pose of the palm at the flap's outer side, so far from it."""
+            cos, sin = math.cos(angle), math.sin(angle)
+            level, up = radius_m * cos - apart_m * sin, radius_m * sin + apart_m * cos
+            at = hinge + level * inward / radius_m + [0, 0, up]
+            return np.array([*at, 0.0, 0.0, DOWN - angle])
+
+        angles = np.linspace(from_rad, to_rad, 9)
+        self._send_home(_other(side))
+        first = {side: palm(from_rad, _BACK_M)}
+        self.move(phase, first, waist=waist, bends={side: WIDE}, point="palm")
+        self.move("close", {side: palm(from_rad, -press_m)}, point="palm", least_s=0.5)
+        seconds = 0.4 + 0.7 * (from_rad - to_rad)
+        self.follow("close", [{side: palm(a, -press_m)} for a in angles[1:]], seconds)
+        self.wait("close", 0.2)
+        self.move("retreat", {side: palm(to_rad, 0.06)}, point="palm", least_s=0.5)
         yield self.script()
 
     def reach(self, phase: str, side: str, at_m: Numbers) -> None:
@@ -338,12 +396,15 @@ class Person:
         self, phase: str, side: str, at_m: np.ndarray, bend: Bend, least_s: float = 0.35
     ) -> None:
         waist = self._facing(side, at_m)
-        other = next(s for s in SIDES if s != side)
         goal = self._comfortable(side, _local(at_m, waist))
-        if self._points[other] != "palm":  # it has worked before
-            home = {other: _mirrored(_HOME, other)}
-            self.move("retreat", home, bends={other: RELAXED}, point="palm")
+        self._send_home(_other(side))
         self.move(phase, {side: goal}, waist=waist, bends={side: bend}, least_s=least_s)
+
+    def _send_home(self, side: str) -> None:
+        """Draw back a hand that has worked before."""
+        if self._points[side] != "palm":
+            home = {side: _mirrored(_HOME, side)}
+            self.move("retreat", home, bends={side: RELAXED}, point="palm")
 
     def _seen(self, name: str, carelessness: float) -> np.ndarray:
         error = self.random.normal(0, self._aim_m * carelessness, 2)
@@ -390,6 +451,10 @@ class Person:
             )
             for side, pose in at.items()
         }
+
+
+def _other(side: str) -> str:
+    return next(other for other in SIDES if other != side)
 
 
 def _mirrored(left: Numbers, side: str) -> np.ndarray:

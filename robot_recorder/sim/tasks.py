@@ -8,7 +8,14 @@ from types import ModuleType
 
 import mujoco
 
-from robot_recorder.sim import at_assembly_line, at_eldercare, at_smart_home, at_workbench
+from robot_recorder.sim import (
+    at_assembly_line,
+    at_eldercare,
+    at_laundry,
+    at_packing,
+    at_smart_home,
+    at_workbench,
+)
 from robot_recorder.sim.judge import Judge
 from robot_recorder.sim.scenarios import Scenario
 from robot_recorder.sim.script import Script
@@ -39,8 +46,10 @@ def _tasks(place: str, module: ModuleType, *names: str) -> dict[str, SimulatedTa
 TASKS: dict[str, SimulatedTask] = {
     **_tasks("workbench", at_workbench, "lift_box", "carry_tray"),
     **_tasks("assembly_line", at_assembly_line, "sort_materials", "kit_parts"),
+    **_tasks("assembly_line", at_packing, "package_goods", "return_box"),
     **_tasks("eldercare", at_eldercare, "hand_over_glass", "serve_tray", "open_pill_box"),
     **_tasks("smart_home", at_smart_home, "fetch_from_shelf", "set_table", "wipe_table"),
+    **_tasks("laundry", at_laundry, "fold_cloth"),
 }
 
 

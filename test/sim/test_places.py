@@ -19,6 +19,10 @@ bodies:
   bin: {at: [0.3, 0.1, 0.76, 90], shapes: [{tub: [0.2, 0.1, 0.05], wall: 0.01}]}
   lid: {at: [0, 0, 1, 0], kg: 0.2, hinge: {axis: [0, 1, 0], range_deg: [0, 90]}, shapes: [{box: [1, 1, 0.1]}]}
   red: {kind: part, rgba: [1, 0, 0, 1], friction: 0.4}
+clutter:
+  spots: [[0.5, 0.1, 0.76], [0.5, -0.1, 0.76]]
+  bodies:
+    mug: {shapes: [{cylinder: [0.07, 0.09]}]}
 """
 
 
@@ -27,6 +31,7 @@ def test_a_place_is_read() -> None:
     assert [shape.rgba for shape in bodies["red"].shapes] == [(1, 0, 0, 1), (0, 0, 0, 1)]
     assert bodies["red"].free and bodies["red"].friction == 0.4
     assert bodies["bin"].at[3] == pytest.approx(1.5708, abs=1e-4)
+    assert bodies["clutter/mug"].posed and len(parse_place(GOOD, "good.yaml").spots) == 2
     hinge = bodies["lid"].hinge
     assert hinge is not None and hinge.range_rad[1] == pytest.approx(1.5708, abs=1e-4)
 
@@ -39,7 +44,10 @@ def test_a_place_is_read() -> None:
         ("cylinder: [0.05, 0.06]", "ball: [0.05]", "expected one of box, cylinder, tub"),
         ("look: wood", "look: gold", "must be one of wood, steel"),
         ("kind: part", "kind: prat", "is not a known value"),
-        ("free: true, kg", "free: true, hinge: {axis: [0, 1, 0], range_deg: [0, 90]}, kg", "has a hinge"),
+        ("free: true, kg", "free: true, hinge: {axis: [0, 1, 0], range_deg: [0, 90]}, kg", "is free and has a hinge"),
+        ("free: true, kg", "free: true, posed: true, kg", "is free and is posed; remove one"),
+        ("[[0.5, 0.1, 0.76], [0.5, -0.1, 0.76]]", "[]", "expected a list of 1 points or more"),
+        ("[0.5, -0.1, 0.76]]", "[0.5, -0.1]]", "expected a list of 3 numbers"),
         ("0.76, 90]", "0.76]", "expected a list of 4 numbers"),
         ("range_deg: [0, 90]", "range_deg: [0, .inf]", "expected a list of 2 numbers"),
         ("friction: 0.4", "frcition: 0.4", "unknown key 'frcition'"),

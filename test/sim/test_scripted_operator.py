@@ -1,0 +1,65 @@
+"""Motions are planned in a process of their own exactly as they are in the calling one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from robot_recorder.sim.model import build_model
+from robot_recorder.sim.robot import Robot
+from robot_recorder.sim.scripted_operator import OperatorProcess, ScriptedOperator
+from robot_recorder.sim.tasks import draw
+
+
+@pytest.fixture(scope="module")
+def aside(model_cache: Path) -> Iterator[OperatorProcess]:
+    build_model(model_cache)
+    operator = OperatorProcess(model_cache, "workbench")
+    yield operator
+    operator.close()
+
+
+def test_both_plan_the_same(model_cache: Path, aside: OperatorProcess) -> None:
+    model = build_model(model_cache)
+    motions = []
+    for operator in (ScriptedOperator(model), aside):
+        robot = Robot(model, operator)
+        robot.reset(draw("lift_box", 1))
+        robot.begin()
+        rows = []
+        while not robot.done:
+            robot.step()
+            rows.append(robot.joint_command)
+        assert robot.outcome().success
+        motions.append(np.array(rows))
+    np.testing.assert_array_equal(motions[0], motions[1])
+
+
+def test_a_reset_while_the_operator_thinks_starts_anew(
+    model_cache: Path, aside: OperatorProcess
+) -> None:
+    robot = Robot(build_model(model_cache), aside)
+    robot.reset(draw("lift_box", 1))
+    first = robot.later_command(0)
+    robot.begin()
+    while robot.running and not robot._thinking:
+        robot.step()
+    robot.reset(draw("lift_box", 2))
+    robot.reset(draw("lift_box", 1))
+    np.testing.assert_array_equal(robot.later_command(0), first)
+
+
+def test_what_goes_wrong_in_the_process_is_told(model_cache: Path, aside: OperatorProcess) -> None:
+    model = build_model(model_cache)
+    aside.begin(draw("kit_parts", 0), model.qpos0)
+    with pytest.raises(KeyError, match="Invalid name"):
+        aside.answer()
+    ended = OperatorProcess(model_cache, "workbench")
+    ended._process.kill()
+    ended._process.join(10)
+    with pytest.raises((EOFError, OSError)):
+        ended.begin(draw("lift_box", 0), model.qpos0)
+        ended.answer()
