@@ -84,7 +84,8 @@ def real_time(place: str, cache: str) -> dict[str, float]:
 
 def verdicts(place: str, root: Path) -> dict[str, int]:
     """Record each task of a place; return how many successful takes had which verdict and reason."""
-    command = [sys.executable, "-m", "robot_recorder.demo", "--root", str(root), "--place", place]
+    demo = Path(sys.prefix) / "lib/robot_recorder/demo"
+    command = [sys.executable, str(demo), "--root", str(root), "--place", place]
     episodes = len(tasks_of(place))
     subprocess.run([*command, "--episodes", str(episodes)], check=True, capture_output=True)
     entries = [entry_of(Episode.open(path.parent)) for path in root.glob("*/metadata.yaml")]
