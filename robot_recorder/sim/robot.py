@@ -97,7 +97,8 @@ class Robot:
     def reset(self, scenario: Scenario) -> None:
         """Put the robot in its home pose and the objects in theirs, and plan the first motion.
 
-        The same scenario always gives the same motion. `begin` starts it.
+        The same scenario always gives the same motion, except that an operator who plans aside may
+        think longer. `begin` starts it.
 
         Raises:
             KeyError: this place does not have what the task needs.
@@ -219,8 +220,10 @@ class Robot:
         self._enter(self._phase_starts.get(self._row, self.phase))
 
     def _think(self) -> None:
-        """Hold still while the next motion is planned."""
+        """Hold still while the next motion is planned, however long that takes."""
         self._thinking -= 1
+        if not self._thinking and not self._operator.ready():
+            self._thinking = 1
         if self._thinking:
             return
         script, self._gave_up = self._operator.answer()

@@ -21,7 +21,7 @@ from robot_recorder.sim.skills import Person, World
 from robot_recorder.sim.tasks import TASKS
 
 Plan = tuple[Script | None, str]  # the next motion; None: all is done, or the reason why it gave up
-_NICE = 5  # the robot's streams go first; a motion is asked for 0.12 s ahead
+_NICE = 5  # the robot's streams go first
 
 
 class PlansMotions(Protocol):
@@ -32,6 +32,9 @@ class PlansMotions(Protocol):
 
     def look(self, qpos: np.ndarray) -> None:
         """Ask for the next motion, from what the world is like now, float64[nq]."""
+
+    def ready(self) -> bool:
+        """Return whether there is an answer; until then the robot holds still."""
 
     def answer(self) -> Plan:
         """Return what was asked for."""
@@ -62,6 +65,10 @@ class ScriptedOperator:
             self._answer = next(self._plan, None), ""
         except NoSolution as error:
             self._answer = None, str(error)
+
+    def ready(self) -> bool:
+        """Return True: it is planned when it is asked for."""
+        return True
 
     def answer(self) -> Plan:
         """Return what was planned last."""
@@ -95,6 +102,10 @@ class OperatorProcess:
     def look(self, qpos: np.ndarray) -> None:
         """Ask for the next motion, from what the world is like now, float64[nq]."""
         self._orders.send((None, qpos.copy()))
+
+    def ready(self) -> bool:
+        """Return whether the process has answered, or ended."""
+        return self._orders.poll()
 
     def answer(self) -> Plan:
         """Wait for what was asked for last.

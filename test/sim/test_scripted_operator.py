@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,11 +32,30 @@ def test_both_plan_the_same(model_cache: Path, aside: OperatorProcess) -> None:
         robot.begin()
         rows = []
         while not robot.done:
+            while robot._thinking and not operator.ready():  # faster than real time, it would hold still for long
+                time.sleep(0.001)
             robot.step()
             rows.append(robot.joint_command)
         assert robot.outcome().success
         motions.append(np.array(rows))
     np.testing.assert_array_equal(motions[0], motions[1])
+
+
+def test_the_robot_holds_still_until_the_next_motion_is_planned(
+    model_cache: Path, aside: OperatorProcess
+) -> None:
+    robot = Robot(build_model(model_cache), aside)
+    robot.reset(draw("lift_box", 1))
+    robot.begin()
+    while not robot._thinking:
+        robot.step()
+    held, steps = robot.joint_command, 0
+    while not robot.done:
+        robot.step()
+        steps += 1
+        if robot._thinking:
+            np.testing.assert_array_equal(robot.joint_command, held)
+    assert steps >= 60 and robot.outcome().success
 
 
 def test_a_reset_while_the_operator_thinks_starts_anew(
