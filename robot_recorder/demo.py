@@ -53,7 +53,12 @@ PRE_ROLL_S = 0.5
 # Task and seed of each attempt: the seed sets mass, friction and pose, the physics the outcome.
 ATTEMPTS = {
     "workbench": (("lift_box", 1), ("carry_tray", 3), ("lift_box", 3)),
-    "assembly_line": (("sort_materials", 0), ("kit_parts", 0), ("package_goods", 0), ("return_box", 0)),
+    "assembly_line": (
+        ("sort_materials", 0),
+        ("kit_parts", 0),
+        ("package_goods", 0),
+        ("return_box", 0),
+    ),
     "smart_home": (("fetch_from_shelf", 0), ("set_table", 0), ("wipe_table", 0)),
     "laundry": (("fold_cloth", 2), ("fold_cloth", 3), ("fold_cloth", 4)),
     "eldercare": (("hand_over_glass", 0), ("serve_tray", 0), ("open_pill_box", 0)),

@@ -10,7 +10,6 @@ import numpy as np
 
 from robot_recorder.sim.cameras import poses_of
 from robot_recorder.sim.cloth import cloths_of, gripped_geoms, lay_flat
-from robot_recorder.sim.ik import NoSolution
 from robot_recorder.sim.judge import UNFINISHED, AttemptResult, Glimpse, Judge
 from robot_recorder.sim.looks import dress, scatter
 from robot_recorder.sim.model import (
@@ -142,9 +141,8 @@ class Robot:
 
     def _begin_plan(self, scenario: Scenario) -> None:
         self._operator.begin(scenario, self._data.qpos)
-        script, why = self._operator.answer()
-        if script is None:
-            raise NoSolution(f"{scenario.task}, seed {scenario.seed}: {why}")
+        script, self._gave_up = self._operator.answer()
+        assert script is not None
         self._follow_script(script)
 
     def _follow_script(self, script: Script) -> None:
@@ -226,7 +224,8 @@ class Robot:
             self._thinking = 1
         if self._thinking:
             return
-        script, self._gave_up = self._operator.answer()
+        script, why = self._operator.answer()
+        self._gave_up = why or self._gave_up
         if script is None:
             self.running, self.done = False, True
             self._enter("idle")

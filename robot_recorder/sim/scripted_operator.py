@@ -20,7 +20,7 @@ from robot_recorder.sim.script import Script
 from robot_recorder.sim.skills import Person, World
 from robot_recorder.sim.tasks import TASKS
 
-Plan = tuple[Script | None, str]  # the next motion; None: all is done, or the reason why it gave up
+Plan = tuple[Script | None, str]  # the next motion, None: no more; why it gave up, empty: it has not
 _NICE = 5  # the robot's streams go first
 
 
@@ -57,6 +57,11 @@ class ScriptedOperator:
         person = Person(self._ik, self._world, random, scenario.aim_m, scenario.tempo)
         self._plan = TASKS[scenario.task].perform(person, scenario)
         self.look(qpos)
+        script, why = self._answer
+        if script is None:  # it cannot even begin
+            person = Person(self._ik, self._world, random, scenario.aim_m, scenario.tempo)
+            self._plan = person.rest()
+            self._answer = next(self._plan), why
 
     def look(self, qpos: np.ndarray) -> None:
         """Plan the next motion, from what the world is like now, float64[nq]."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +33,9 @@ def test_both_plan_the_same(model_cache: Path, aside: OperatorProcess) -> None:
         robot.begin()
         rows = []
         while not robot.done:
-            while robot._thinking and not operator.ready():  # faster than real time, it would hold still for long
+            while (
+                robot._thinking and not operator.ready()
+            ):  # faster than real time, it would hold still for long
                 time.sleep(0.001)
             robot.step()
             rows.append(robot.joint_command)
@@ -70,6 +73,17 @@ def test_a_reset_while_the_operator_thinks_starts_anew(
     robot.reset(draw("lift_box", 2))
     robot.reset(draw("lift_box", 1))
     np.testing.assert_array_equal(robot.later_command(0), first)
+
+
+def test_who_cannot_even_begin_stands_at_ease_and_says_why(model_cache: Path) -> None:
+    robot, scenario = Robot(build_model(model_cache)), draw("lift_box", 1)
+    _, y, z, yaw = scenario.poses["box"]
+    robot.reset(dataclasses.replace(scenario, poses={"box": (0.75, y, z, yaw)}))
+    robot.begin()
+    while not robot.done:
+        robot.step()
+    outcome = robot.outcome()
+    assert outcome.cause == "unfinished" and "out of reach" in outcome.detail
 
 
 def test_what_goes_wrong_in_the_process_is_told(model_cache: Path, aside: OperatorProcess) -> None:
