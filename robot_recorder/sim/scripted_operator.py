@@ -20,7 +20,9 @@ from robot_recorder.sim.script import Script
 from robot_recorder.sim.skills import Person, World
 from robot_recorder.sim.tasks import TASKS
 
-Plan = tuple[Script | None, str]  # the next motion, None: no more; why it gave up, empty: it has not
+Plan = tuple[
+    Script | None, str
+]  # the next motion, None: no more; why it gave up, empty: it has not
 _NICE = 5  # the robot's streams go first
 
 

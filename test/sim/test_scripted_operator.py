@@ -77,8 +77,8 @@ def test_a_reset_while_the_operator_thinks_starts_anew(
 
 def test_who_cannot_even_begin_stands_at_ease_and_says_why(model_cache: Path) -> None:
     robot, scenario = Robot(build_model(model_cache)), draw("lift_box", 1)
-    _, y, z, yaw = scenario.poses["box"]
-    robot.reset(dataclasses.replace(scenario, poses={"box": (0.75, y, z, yaw)}))
+    far = dataclasses.replace(scenario.more, object_m=(0.75, 0.0))
+    robot.reset(dataclasses.replace(scenario, more=far))
     robot.begin()
     while not robot.done:
         robot.step()
