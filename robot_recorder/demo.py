@@ -64,7 +64,7 @@ ATTEMPTS = {
     "eldercare": (("hand_over_glass", 0), ("serve_tray", 0), ("open_pill_box", 0)),
 }
 
-_PHASES = ("reach", "grasp", "lift", "hold", "carry", "place", "release", "close")
+_BETWEEN = ("idle", "retreat")  # phases that are not part of the task
 
 
 class Operator(Node):
@@ -176,13 +176,12 @@ class Operator(Node):
 
     def _annotate(self) -> None:
         """Annotate each phase of the motion as a segment, and each physical event as an instant."""
-        events = self.result["events"]
-        phases = [(ns, name) for ns, name in events if name in (*_PHASES, "retreat", "idle")]
+        phases = self.result["phases"]
         for (start, name), (end, _) in pairwise(phases):
-            if name in _PHASES:
+            if name not in _BETWEEN:
                 self._note(name, start, end)
-        for ns, name in events:
-            if name in ("contact", "slip", "drop", "tipped"):
+        for ns, name in self.result["events"]:
+            if [ns, name] not in phases:
                 self._note(name, ns, ns)
 
     def _note(self, name: str, start_ns: int, end_ns: int) -> None:
@@ -270,7 +269,8 @@ def serve_console(
         if options.teleop:
             console.print(f"the page for a headset: {address().removeprefix('console: ')}teleop")
         else:
-            console.print("tasks that the simulated robot performs by itself: lift_box, carry_tray")
+            tasks = ", ".join(dict.fromkeys(task for task, _ in ATTEMPTS[options.place]))
+            console.print(f"tasks that the simulated robot performs by itself: {tasks}")
         while server.poll() is None and shift.poll() is None:
             rclpy.spin_once(operator, timeout_sec=0.2)
         raise ended_early("console" if server.poll() is not None else "operator", logs, console)

@@ -23,19 +23,16 @@ def test_every_attempt_is_at_a_known_task() -> None:
 
 def test_phases_become_segments_and_events_instants() -> None:
     noted: list[tuple[str, int, int]] = []
-    events = [
-        (1, "reach"),
-        (4, "contact"),
-        (5, "grasp"),
-        (9, "retreat"),
-        (12, "drop"),
-        (13, "idle"),
-    ]
+    phases = [[1, "reach"], [5, "grasp"], [7, "recovery"], [9, "retreat"], [13, "idle"]]
+    events = sorted([*phases, [4, "contact"], [12, "spilled"]])
     operator: Any = SimpleNamespace(
-        result={"events": events}, _note=lambda *annotation: noted.append(annotation)
+        result={"phases": phases, "events": events},
+        _note=lambda *annotation: noted.append(annotation),
     )
     Operator._annotate(operator)
-    assert noted == [("reach", 1, 5), ("grasp", 5, 9), ("contact", 4, 4), ("drop", 12, 12)]
+    assert noted == [
+        ("reach", 1, 5), ("grasp", 5, 7), ("recovery", 7, 9), ("contact", 4, 4), ("spilled", 12, 12),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -65,11 +65,6 @@ class Viewer:
         """Return whether as many states as may be are on their way."""
         return self.seen > 0 and self.sent - self.seen >= _MOST_UNSEEN
 
-    @property
-    def slow(self) -> bool:
-        """Return whether states are under way so long that pictures must not keep them waiting."""
-        return self.seen > 0 and self.sent - self.seen >= _MOST_UNSEEN // 2
-
 
 class LivePages:
     """All pages that look, and what they are sent. Its methods belong to the server's event loop."""
@@ -108,11 +103,11 @@ class LivePages:
             viewer.wake.set()
 
     def picture(self, name: str, data: bytes) -> None:
-        """Send a picture to every page that shows the last one already; others get the next."""
+        """Send a picture to every page that shows all it was sent; others get a later one."""
         for viewer in self.viewers.values():
             if name in viewer.watching:
                 viewer.fresh[name] = data
-                if name not in viewer.owing:
+                if not viewer.owing:
                     viewer.wake.set()
 
     # -- with a page
@@ -222,7 +217,7 @@ class LivePages:
             while viewer.said:
                 await viewer.socket.send_text(json.dumps(viewer.said.popleft()))
             for name in [n for n in viewer.fresh if n not in viewer.owing]:
-                if viewer.owing and viewer.slow:
+                if viewer.owing:  # two at once would keep a state waiting for too long on a slow network
                     break
                 viewer.owing.add(name)
                 await viewer.socket.send_bytes(viewer.fresh.pop(name))

@@ -232,7 +232,7 @@ def _told(takes: _Takes, known: dict[str, TakeScore | str | None], take: str) ->
     """
     found = {id: score for id, score in known.items() if isinstance(score, TakeScore)}
     waiting = sum(score is None for score in known.values())
-    chosen = _reference(takes, found, waiting)
+    chosen = _reference(takes, found, any(known[entry.id] is None for entry in takes.candidates))
     reference = found.get(chosen.id) if chosen is not None else None
     own = next((e for e in takes.own if e.id == take), takes.own[-1] if takes.own else None)
     mine = found.get(own.id) if own is not None else None
@@ -252,7 +252,7 @@ def _told(takes: _Takes, known: dict[str, TakeScore | str | None], take: str) ->
     }  # fmt: skip
 
 
-def _reference(takes: _Takes, found: dict[str, TakeScore], waiting: int) -> Entry | None:
+def _reference(takes: _Takes, found: dict[str, TakeScore], waiting: bool) -> Entry | None:
     """Return the marked take, else the best one as soon as all are measured."""
     if takes.marked is not None:
         return takes.marked[0]

@@ -219,7 +219,7 @@ class PackingJudge:
             if watch.fell(name):
                 return AttemptResult(False, "drop", f"The {said} fell to the floor.")
             if watch.raised(name):
-                return AttemptResult(False, "drop", f"The {said} lie beside the carton.")
+                return AttemptResult(False, "drop", f"The {said} are not in the carton.")
             return AttemptResult(False, "missed_grasp", f"The {said} were never lifted.")
         if self._angle > _SHUT_RAD:
             open_deg = math.degrees(self._angle)

@@ -79,7 +79,9 @@ def lay_flat(
     bodies = points.ravel()
     home = model.body_pos[bodies]
     away = home - home.mean(axis=0)
-    cos, sin = math.cos(pose[3]), math.sin(pose[3])
+    along = model.body_pos[points[-1, 0]] - model.body_pos[points[0, 0]]
+    yaw = pose[3] - math.atan2(along[1], along[0])
+    cos, sin = math.cos(yaw), math.sin(yaw)
     turned = away @ np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
     first = model.jnt_qposadr[model.body_jntadr[bodies]]
     qpos[first[:, None] + np.arange(3)] = turned + pose[:3] - home

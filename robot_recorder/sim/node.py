@@ -74,6 +74,10 @@ class SimRobot:
         self._node = node
         self._place = parameter(node, "place", PLACES[0], f"where it works: {', '.join(PLACES)}")
         model = build_model(cache, self._place)
+        if not tasks_of(self._place):
+            raise ConfigError(
+                f"no task is done in place '{self._place}': add one to robot_recorder/sim/tasks.py"
+            )
         self._operator = OperatorProcess(cache, self._place)
         self._robot = Robot(model, self._operator)
         self._lock = threading.Lock()
@@ -188,6 +192,7 @@ class SimRobot:
             time.sleep(0.005)
         response.success = self._next is None
         did = "set up" if request.only_reset else "performing"
+        did = did if response.success else "the simulation is too busy to set up"
         response.message = f"{did} {request.task}, seed {request.seed}"
         return response
 
@@ -330,9 +335,8 @@ class SimRobot:
                         "detail": outcome.detail,
                         "real_time_given_up_ms": self.slipped_ns / 1e6,
                         "pictures_left_out": self.shots_left_out,
-                        "events": [
-                            [origin_ns + round(t * NS_PER_S), name] for t, name in robot.events
-                        ],
+                        "phases": _stamped(robot.phases, origin_ns),
+                        "events": _stamped(robot.events, origin_ns),
                     }
                 )
             )
@@ -357,6 +361,10 @@ class SimRobot:
                 pass
             self._process.join(5)
             self._process = None
+
+
+def _stamped(events: list[tuple[float, str]], origin_ns: int) -> list[list[Any]]:
+    return [[origin_ns + round(time_s * NS_PER_S), name] for time_s, name in events]
 
 
 def main() -> int:

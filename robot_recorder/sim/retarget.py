@@ -159,8 +159,9 @@ class Retargeting:
             *(f"{s}_{part}" for s in SIDES for part in ("upper_arm", "forearm", "hand")),
         ]
         if missing := [part for part in needed if part not in there]:
-            if lacks := [part for part in missing if part not in self._rows]:
-                self.why = f"the suit has no {', '.join(lacks)}"
+            lacks = [part for part in missing if part not in self._rows]
+            unseen = f"the suit does not see {', '.join(missing)}"
+            self.why = f"the suit has no {', '.join(lacks)}" if lacks else unseen
             return
         places = np.array([there[part].position_m for part in needed])
         self._still = [*self._still[1 - STILL_FRAMES :], places]

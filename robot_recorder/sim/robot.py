@@ -150,9 +150,9 @@ class Robot:
         self._phase_starts = dict(script.phases)
 
     def _forget_plan(self) -> None:
-        if self._thinking:
+        asked, self._thinking, self._gave_up = self._thinking > 0, 0, ""
+        if asked:
             self._operator.answer()
-        self._thinking, self._gave_up = 0, ""
 
     def _place(self, name: str, x: float, y: float, z: float, yaw: float) -> None:
         at = self._free[name]
@@ -304,8 +304,13 @@ class Robot:
         return np.array([x, y, z, w]), self._imu[4:7].copy(), self._imu[7:].copy()
 
     @property
+    def phases(self) -> list[tuple[float, str]]:
+        """Return (time_s, name) of the start of each phase of the script."""
+        return list(self._phases)
+
+    @property
     def events(self) -> list[tuple[float, str]]:
-        """Return (time_s, name) of the start of each phase, and of contact, slip, drop, tipped."""
+        """Return (time_s, name) of the start of each phase, and of what the judge saw: contact, slip, ..."""
         physical = self._judge.events if self._judge else []
         return sorted([*self._phases, *physical], key=lambda event: event[0])
 

@@ -26,6 +26,7 @@ from robot_recorder.configuration.find import load_profile
 from robot_recorder.messages.installed_types import message_class
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.streams import NS_PER_MS, NS_PER_S
+from robot_recorder.nodes.checked_services import serve
 from robot_recorder.nodes.newest_message import Newest
 from robot_recorder.nodes.runtime import STEADY, parameter, run
 from robot_recorder.sim.hand_commands import (
@@ -249,7 +250,7 @@ class TeleopNode(Node):
         self.create_subscription(
             message_class(suit.stream.type), suit.stream.topic, on_links, _NEWEST, raw=True
         )
-        self.create_service(Trigger, "teleop/calibrate", self._on_calibrate)
+        serve(self, Trigger, "teleop/calibrate", self._on_calibrate)
 
     def _on_calibrate(self, _: Any, answer: Any) -> Any:
         assert self._suit is not None

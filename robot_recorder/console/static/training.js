@@ -255,14 +255,17 @@ const others = () => SIDES.map((side) => players[side]).filter((player) => playe
 
 function showFilm(side, take) {
   const player = players[side];
-  if (take && shown[side] === take.id) return;
+  const none = told.waiting ? "" : word(`training.no_${side}`);
+  if (side in shown && shown[side] === take?.id) {
+    if (!take) setText(find(`#side-${side} .film p`), none);
+    return;
+  }
   for (const each of SIDES) players[each].pause();
   shown[side] = take?.id;
   player.film?.close();
   if (!take) {
     player.show(null);
-    const text = told.waiting ? "" : word(`training.no_${side}`);
-    find(`#side-${side} .film`).replaceChildren(make("p", { text }));
+    find(`#side-${side} .film`).replaceChildren(make("p", { text: none }));
   } else {
     const film = new Film({
       address: `/api/episodes/${encodeURIComponent(take.id)}`,
