@@ -407,7 +407,7 @@ class LidJudge:
         if touched(moment.data, self._lid, self._hands):
             self.events.once(moment.time_s, "contact")
         if self._open_s:
-            self.events.once(moment.time_s, "opened")
+            self.events.once(moment.time_s, "lid_up")
         if self._most_rad > _AJAR_RAD and self._angle < 0.5 * _AJAR_RAD:
             self.events.once(moment.time_s, "fell_shut")
 

@@ -203,7 +203,7 @@ class PackingJudge:
             self._packed[name] = bool(abs(x) < a and abs(y) < b and 0 < z < height)
         self._angle = float(data.joint("carton_flap").qpos[0])
         if self._angle < _SHUT_RAD:
-            self.events.once(moment.time_s, "closed")
+            self.events.once(moment.time_s, "shut")
 
     def outcome(self) -> AttemptResult:
         """Return the result so far."""

@@ -107,7 +107,7 @@ def test_a_flap_that_stands_open_is_pushed_again(line: Line, second_rad: float, 
     attempt(line.robot, dataclasses.replace(scenario, more=plan))
     assert line.robot.outcome().cause == cause, line.robot.outcome()
     names = [name for _, name in line.robot.events]
-    assert "recovery" in names and ("closed" in names) == (not cause)
+    assert "recovery" in names and ("shut" in names) == (not cause)
 
 
 def test_goods_that_slip_do_not_come_into_the_carton(line: Line) -> None:
