@@ -217,7 +217,9 @@ class LivePages:
             while viewer.said:
                 await viewer.socket.send_text(json.dumps(viewer.said.popleft()))
             for name in [n for n in viewer.fresh if n not in viewer.owing]:
-                if viewer.owing:  # two at once would keep a state waiting for too long on a slow network
+                if (
+                    viewer.owing
+                ):  # two at once would keep a state waiting for too long on a slow network
                     break
                 viewer.owing.add(name)
                 await viewer.socket.send_bytes(viewer.fresh.pop(name))
