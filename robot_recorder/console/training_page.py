@@ -44,7 +44,7 @@ _Text = Given[str, Parameter(max_length=200)]
 
 
 class ReferenceMark(RequestBody):
-    """Whether a take becomes the reference, or is none any more."""
+    """Whether a take is made the reference, or withdrawn as one."""
 
     on: bool
 
@@ -55,7 +55,7 @@ class _Takes:
 
     Attributes:
         tasks, operators: of which there are takes.
-        task, operator: of this page; empty: there is none.
+        task, operator: of this page; empty: the catalogue has no take of any.
         own: takes of the operator.
         marked: the take that was marked last as reference, and by whom; None: none is.
         candidates: takes of which the best is the reference if none is marked.
@@ -129,7 +129,7 @@ class _Scores:
         self._making: set[asyncio.Task[Path]] = set()  # asyncio itself keeps none of them alive
 
     async def of(self, entries: Iterable[Entry]) -> dict[str, TakeScore | str | None]:
-        """Return what is known of takes by id: a score, why there is none, or None: it is made."""
+        """Return by id a take's score, why it cannot be measured, or None while it is being measured."""
         tasks = {entry.id: self._task(entry) for entry in {e.id: e for e in entries}.values()}
         if tasks:
             await asyncio.wait(tasks.values(), timeout=_PATIENCE_S)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import mujoco
@@ -16,7 +16,6 @@ from robot_recorder.sim.judge import (
     AttemptResult,
     Events,
     Glimpse,
-    Judge,
     Watch,
 )
 from robot_recorder.sim.model import SIDES, bodies_of_hands
@@ -61,25 +60,11 @@ class HandOver:
     early_m: float
 
 
-def draw(task: str, seed: int) -> Scenario:
-    """Draw attempt number `seed` of a task; the same arguments give the same attempt."""
-    return _DRAW[task](seed)
-
-
-def perform(person: Person, scenario: Scenario) -> Iterator[Script]:
-    """Give the motions of an attempt."""
-    return _PERFORM[scenario.task](person, scenario)
-
-
-def judge(model: mujoco.MjModel, scenario: Scenario) -> Judge:
-    """Give the judge of an attempt."""
-    return _JUDGES[scenario.task](model, scenario)
-
-
 # -- a glass of water
 
 
-def _draw_glass(seed: int) -> Scenario:
+def draw_glass(seed: int) -> Scenario:
+    """Draw attempt number `seed`; the same seed gives the same attempt."""
     rng = np.random.default_rng([300, seed])
     x, y = rng.uniform(0.25, 0.33), rng.uniform(-0.05, 0.12)
     poses = {"glass": (x, y, TABLE_M + GLASS_HALF_M, 0.0)}
@@ -105,7 +90,7 @@ def _draw_glass(seed: int) -> Scenario:
     )  # fmt: skip
 
 
-def _hand_over(person: Person, scenario: Scenario) -> Iterator[Script]:
+def hand_over_glass(person: Person, scenario: Scenario) -> Iterator[Script]:
     """Take the glass by its upper part, hold it out, set it into the open hand, and let go."""
     side, plan = "left", scenario.more
     yield from person.pick(side, "glass", _UPPER_PART_M)
@@ -186,7 +171,8 @@ class GlassJudge:
 # -- a tray with a meal
 
 
-def _draw_tray(seed: int) -> Scenario:
+def draw_tray(seed: int) -> Scenario:
+    """Draw attempt number `seed`; the same seed gives the same attempt."""
     rng = np.random.default_rng([301, seed])
     tray_m, yaw = (rng.uniform(0.355, 0.38), rng.uniform(-0.03, 0.03)), rng.uniform(-0.12, 0.12)
     friction, depth_m, tempo = (
@@ -246,7 +232,7 @@ def _at_trolley(
     )
 
 
-def _serve(person: Person, scenario: Scenario) -> Iterator[Script]:
+def serve_tray(person: Person, scenario: Scenario) -> Iterator[Script]:
     """Take the tray from the trolley between both palms and set it down on the place mat."""
     planner, waist_rad = BothHands(person.ik, _TRAY), (_TROLLEY_RAD, _MAT_RAD)
     legs = carry_legs(planner, scenario.more, _TRAY_RADIUS_M, TABLE_M, waist_rad, carry_s=2.4)
@@ -357,7 +343,8 @@ class Opening:
     to_rad: float
 
 
-def _draw_box(seed: int) -> Scenario:
+def draw_box(seed: int) -> Scenario:
+    """Draw attempt number `seed`; the same seed gives the same attempt."""
     rng = np.random.default_rng([302, seed])
     aim_m, to_rad = 0.003, math.radians(rng.uniform(98, 108))
     friction, tempo = rng.uniform(0.4, 0.95), rng.uniform(0.9, 1.2)
@@ -374,7 +361,7 @@ def _draw_box(seed: int) -> Scenario:
     )  # fmt: skip
 
 
-def _open(person: Person, scenario: Scenario) -> Iterator[Script]:
+def open_pill_box(person: Person, scenario: Scenario) -> Iterator[Script]:
     """Lift the lid by its tab with the fingers, turn it over, and try again if it did not move."""
     hinge_m = person.world.position("pill_box_lid")
     for number, miss_m in enumerate(scenario.more.misses_m):
@@ -436,20 +423,3 @@ def touched(data: mujoco.MjData, body: int, others: set[int]) -> bool:
     """Return whether a body touches one of some others."""
     bodies = data.model.geom_bodyid[data.contact.geom]  # of each contact's two geometries
     return any((a == body and b in others) or (b == body and a in others) for a, b in bodies)
-
-
-_DRAW: dict[str, Callable[[int], Scenario]] = {
-    "hand_over_glass": _draw_glass,
-    "serve_tray": _draw_tray,
-    "open_pill_box": _draw_box,
-}
-_PERFORM: dict[str, Callable[[Person, Scenario], Iterator[Script]]] = {
-    "hand_over_glass": _hand_over,
-    "serve_tray": _serve,
-    "open_pill_box": _open,
-}
-_JUDGES: dict[str, Callable[[mujoco.MjModel, Scenario], Judge]] = {
-    "hand_over_glass": GlassJudge,
-    "serve_tray": TrayJudge,
-    "open_pill_box": LidJudge,
-}

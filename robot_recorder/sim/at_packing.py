@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import mujoco
@@ -21,7 +21,7 @@ from robot_recorder.sim.both_hands import (
     turned,
 )
 from robot_recorder.sim.ik import NoSolution
-from robot_recorder.sim.judge import TABLE_M, UNFINISHED, AttemptResult, Glimpse, Judge, Watch
+from robot_recorder.sim.judge import TABLE_M, UNFINISHED, AttemptResult, Glimpse, Watch
 from robot_recorder.sim.model import SIDES
 from robot_recorder.sim.scenarios import Scenario
 from robot_recorder.sim.script import Leg, Script, sample
@@ -50,21 +50,6 @@ _FREE_M = 0.09  # a crate that nobody holds this high above the table is falling
 _MISS_M, _MISS_RAD = 0.03, math.radians(10)
 
 
-def draw(task: str, seed: int) -> Scenario:
-    """Draw attempt number `seed` of a task; the same arguments give the same attempt."""
-    return _DRAW[task](seed)
-
-
-def perform(person: Person, scenario: Scenario) -> Iterator[Script]:
-    """Give the motions of an attempt."""
-    return _PERFORM[scenario.task](person, scenario)
-
-
-def judge(model: mujoco.MjModel, scenario: Scenario) -> Judge:
-    """Give the judge of an attempt."""
-    return _JUDGES[scenario.task](model, scenario)
-
-
 # -- goods into a carton
 
 
@@ -83,7 +68,8 @@ class Packing:
     shut_rad: tuple[float, float]
 
 
-def _draw_goods(seed: int) -> Scenario:
+def draw_goods(seed: int) -> Scenario:
+    """Draw attempt number `seed`; the same seed gives the same attempt."""
     rng = np.random.default_rng([102, seed])
     goods = ("goods_1", "goods_2")[: int(rng.integers(1, 3))]
     poses: dict[str, Pose] = {}
@@ -120,7 +106,7 @@ def _draw_goods(seed: int) -> Scenario:
     return Scenario("package_goods", seed, poses, more=more, **hands)
 
 
-def _package(person: Person, scenario: Scenario) -> Iterator[Script]:
+def package_goods(person: Person, scenario: Scenario) -> Iterator[Script]:
     """Wait for goods at the end of the conveyor, put each into the carton, and shut its flap."""
     plan = scenario.more
     for number, name in enumerate(plan.goods):
@@ -231,7 +217,8 @@ class PackingJudge:
 # -- an empty crate back on its stack
 
 
-def _draw_crate(seed: int) -> Scenario:
+def draw_crate(seed: int) -> Scenario:
+    """Draw attempt number `seed`; the same seed gives the same attempt."""
     rng = np.random.default_rng([103, seed])
     at_m, yaw = (rng.uniform(0.28, 0.29), rng.uniform(-0.02, 0.02)), rng.uniform(-0.08, 0.08)
     friction, depth_m, tempo = (
@@ -266,7 +253,7 @@ def _draw_crate(seed: int) -> Scenario:
     )  # fmt: skip
 
 
-def _return(person: Person, scenario: Scenario) -> Iterator[Script]:
+def return_box(person: Person, scenario: Scenario) -> Iterator[Script]:
     """Take the crate between both palms, again if it is held badly, and set it on the stack."""
     hands, planner, tempo = scenario.more, BothHands(person.ik, _CRATE), scenario.tempo
     taken = take(planner, hands, TABLE_M, 0.0)
@@ -430,17 +417,3 @@ class StackJudge:
             return AttemptResult(False, "slip", "The crate slid out of the palms on its way.")
         detail = "The crate was held badly, and stands on the table."
         return AttemptResult(False, "missed_grasp", detail)
-
-
-_DRAW: dict[str, Callable[[int], Scenario]] = {
-    "package_goods": _draw_goods,
-    "return_box": _draw_crate,
-}
-_PERFORM: dict[str, Callable[[Person, Scenario], Iterator[Script]]] = {
-    "package_goods": _package,
-    "return_box": _return,
-}
-_JUDGES: dict[str, Callable[[mujoco.MjModel, Scenario], Judge]] = {
-    "package_goods": PackingJudge,
-    "return_box": StackJudge,
-}

@@ -55,9 +55,9 @@ class Robot:
         self._site = {side: model.site(f"{side}_wrist_ft").id for side in SIDES}
         # Hands have priority over what they touch, so only their friction counts.
         geoms, hands = np.flatnonzero(model.geom_priority), list(bodies_of_hands(model))
-        self._hand_geoms = geoms[np.isin(model.geom_bodyid[geoms], hands)]
+        of_hands = geoms[np.isin(model.geom_bodyid[geoms], hands)]
+        self._hand_geoms = np.concatenate([of_hands, gripped_geoms(model)])
         self._own_friction = model.geom_friction.copy()
-        self._hand_geoms = np.concatenate([self._hand_geoms, gripped_geoms(model)])
         self._cloths = cloths_of(model)
         slides = np.flatnonzero(
             (model.jnt_type == mujoco.mjtJoint.mjJNT_SLIDE) & (model.jnt_range[:, 1] > 0)

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 
 import mujoco
 
-from robot_recorder.sim import (
-    at_assembly_line,
-    at_eldercare,
-    at_laundry,
-    at_packing,
-    at_smart_home,
-    at_workbench,
-)
+from robot_recorder.sim import at_assembly_line, at_laundry, at_smart_home, at_workbench
+from robot_recorder.sim import at_eldercare as eldercare
+from robot_recorder.sim import at_packing as packing
 from robot_recorder.sim.judge import Judge
 from robot_recorder.sim.scenarios import Scenario
 from robot_recorder.sim.script import Script
@@ -34,22 +30,39 @@ class SimulatedTask:
     """
 
     place: str
-    draw: Callable[[str, int], Scenario]
+    draw: Callable[[int], Scenario]
     perform: Callable[[Person, Scenario], Iterator[Script]]
     judge: Callable[[mujoco.MjModel, Scenario], Judge]
 
 
-def _tasks(place: str, module: ModuleType, *names: str) -> dict[str, SimulatedTask]:
-    return {name: SimulatedTask(place, module.draw, module.perform, module.judge) for name in names}
+def _alike(place: str, module: ModuleType, *names: str) -> dict[str, SimulatedTask]:
+    """Return tasks whose module draws, performs and judges them by the same functions."""
+    return {
+        name: SimulatedTask(place, partial(module.draw, name), module.perform, module.judge)
+        for name in names
+    }
 
 
 TASKS: dict[str, SimulatedTask] = {
-    **_tasks("workbench", at_workbench, "lift_box", "carry_tray"),
-    **_tasks("assembly_line", at_assembly_line, "sort_materials", "kit_parts"),
-    **_tasks("assembly_line", at_packing, "package_goods", "return_box"),
-    **_tasks("eldercare", at_eldercare, "hand_over_glass", "serve_tray", "open_pill_box"),
-    **_tasks("smart_home", at_smart_home, "fetch_from_shelf", "set_table", "wipe_table"),
-    **_tasks("laundry", at_laundry, "fold_cloth"),
+    **_alike("workbench", at_workbench, "lift_box", "carry_tray"),
+    **_alike("assembly_line", at_assembly_line, "sort_materials", "kit_parts"),
+    "package_goods": SimulatedTask(
+        "assembly_line", packing.draw_goods, packing.package_goods, packing.PackingJudge
+    ),
+    "return_box": SimulatedTask(
+        "assembly_line", packing.draw_crate, packing.return_box, packing.StackJudge
+    ),
+    "hand_over_glass": SimulatedTask(
+        "eldercare", eldercare.draw_glass, eldercare.hand_over_glass, eldercare.GlassJudge
+    ),
+    "serve_tray": SimulatedTask(
+        "eldercare", eldercare.draw_tray, eldercare.serve_tray, eldercare.TrayJudge
+    ),
+    "open_pill_box": SimulatedTask(
+        "eldercare", eldercare.draw_box, eldercare.open_pill_box, eldercare.LidJudge
+    ),
+    **_alike("smart_home", at_smart_home, "fetch_from_shelf", "set_table", "wipe_table"),
+    **_alike("laundry", at_laundry, "fold_cloth"),
 }
 
 
@@ -61,7 +74,7 @@ def draw(task: str, seed: int) -> Scenario:
     """
     if task not in TASKS:
         raise ValueError(f"unknown task {task!r}: choose one of {', '.join(TASKS)}")
-    return TASKS[task].draw(task, seed)
+    return TASKS[task].draw(seed)
 
 
 def tasks_of(place: str) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ def sparc(velocities: Floats, rate_hz: float) -> float:
 def score_motion(
     streams: Sequence[tuple[Sequence[str], Floats, Floats]], duration_s: float
 ) -> MotionScore | None:
-    """Return how joints were moved; None: there are none, or it is too short.
+    """Return how joints were moved; None: the streams have no joints, or the take is too short.
 
     Joints of legs and waist do not count if there are others: they keep the balance, whatever the
     operator does.

@@ -259,7 +259,7 @@ def opened(taught: Taught, chrome: Browser) -> Iterator[TrainingTab]:
 def tab(opened: TrainingTab) -> Iterator[TrainingTab]:
     """The page with all takes; nothing may go wrong in its scripts."""
     yield opened.open_training(takes=2)
-    assert opened.problems == []
+    assert opened.problems == [], opened.problems
     assert opened.page.evaluate("window.hacked") is None
 
 

@@ -1,56 +1,33 @@
 // Starts the page: who is there, which language, which page.
 
-import { api, get, who } from "./api.js";
+import { begin, connect } from "./begin.js";
 import { find, make, setHidden } from "./dom.js";
-import { setUpHeader, showPage } from "./header.js";
+import { showPage } from "./header.js";
 import { link } from "./link.js";
-import { login } from "./login.js";
 import * as operate from "./operate.js";
 import * as prepare from "./prepare.js";
-import { setUpRegain } from "./regain.js";
 import * as review from "./review.js";
-import { hear, setUpSound } from "./sound.js";
 import * as today from "./today.js";
 import { keepAwake } from "./wake.js";
-import { firstLanguage, onLanguage, word } from "./words.js";
+import { onLanguage, word } from "./words.js";
 
 const PAGES = { operate, prepare, review, today };
 let current = "";
 
 async function boot() {
-  await firstLanguage(document.documentElement.dataset.language);
-  let me = await who();
-  if (!me) {
-    await login();
-    location.reload(); // everything is asked again as this user
-    return;
-  }
-  await firstLanguage(me.language);
-  setUpSound(me);
-  setUpRegain(); // before the header and the buttons, which show what it found
-  setUpHeader(me);
+  const me = await begin();
+  if (!me) return;
   operate.setUpOperate(me);
   prepare.setUpPrepare(me);
   review.setUpReview();
   today.setUpToday();
   keepAwake();
-  api.on("login", () => location.reload());
-  link.on("said", ({ event, values }) => hear(event, values ?? {}));
   link.on("state", title);
-  link.on("closed", stillKnown);
   onLanguage(() => link.state && title(link.state));
   addEventListener("hashchange", route);
   addEventListener("click", letGo);
   route();
-  link.on("state", () => {
-    document.documentElement.dataset.ready = "yes";
-  });
-  link.open();
-}
-
-/** A connection that cannot be opened may mean that the login has run out. */
-function stillKnown() {
-  get("/api/me").catch(() => {}); // 401 is told by the api, anything else is a lost connection
+  connect();
 }
 
 function route() {

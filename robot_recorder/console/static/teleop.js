@@ -1,17 +1,15 @@
 // The page for a headset: who may drive, what the robot does with each hand, and the button into VR.
 
-import { api, get, who } from "./api.js";
+import { begin, connect } from "./begin.js";
 import { hold, takeOver } from "./commands.js";
 import { find, make, setData, setText } from "./dom.js";
-import { setUpHeader, showPage } from "./header.js";
+import { showPage } from "./header.js";
 import { endSession, inSession, setUpHeadset, startSession, vrProblem } from "./headset.js";
 import { keep, kept } from "./keep.js";
 import { link } from "./link.js";
-import { login } from "./login.js";
-import { regains, setUpRegain } from "./regain.js";
-import { hear, setUpSound } from "./sound.js";
+import { regains } from "./regain.js";
 import { headFirst, setUpView, showCamera, showLine } from "./view.js";
-import { firstLanguage, number, onLanguage, word } from "./words.js";
+import { number, onLanguage, word } from "./words.js";
 
 const SIDES = ["left", "right"];
 
@@ -21,17 +19,8 @@ let failed = ""; // the last attempt's error
 let cameras = "";
 
 async function boot() {
-  await firstLanguage(document.documentElement.dataset.language);
-  me = await who();
-  if (!me) {
-    await login();
-    location.reload(); // everything is asked again as this user
-    return;
-  }
-  await firstLanguage(me.language);
-  setUpSound(me);
-  setUpRegain();
-  setUpHeader(me);
+  me = await begin();
+  if (!me) return;
   showPage("teleop");
   setUpView(find("#view"));
   setUpHeadset({ canvas: find("#view"), mayDrive, changed: draw });
@@ -41,19 +30,13 @@ async function boot() {
     keep("teleop_camera", target.value);
     showCamera(target.value);
   });
-  api.on("login", () => location.reload());
-  link.on("said", ({ event, values }) => hear(event, values ?? {}));
   link.on("state", draw);
   link.on("link", draw);
   onLanguage(() => {
     cameras = "";
     draw();
   });
-  link.on("closed", () => get("/api/me").catch(() => {})); // 401 is told by the api
-  link.on("state", () => {
-    document.documentElement.dataset.ready = "yes";
-  });
-  link.open();
+  connect();
   problem = await vrProblem();
   draw();
 }

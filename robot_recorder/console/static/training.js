@@ -1,21 +1,19 @@
 // The page for training: the reference take beside one's own, in step, and what to do better.
 
-import { api, get, post, who } from "./api.js";
+import { get, post } from "./api.js";
+import { begin, connect } from "./begin.js";
 import { takeOver } from "./commands.js";
 import { dialogIsOpen } from "./dialog.js";
 import { find, keyed, make, setData, setHidden, setText } from "./dom.js";
 import { Film, Player } from "./film.js";
-import { setUpHeader, showPage } from "./header.js";
+import { showPage } from "./header.js";
 import { icon, setIcon } from "./icons.js";
 import { modified, typing } from "./keys.js";
 import { lane, moveLanes } from "./lanes.js";
 import { link } from "./link.js";
-import { login } from "./login.js";
 import { drawProgress } from "./progress.js";
-import { setUpRegain } from "./regain.js";
-import { hear, setUpSound } from "./sound.js";
 import { headFirst } from "./view.js";
-import { dateAndTime, firstLanguage, number, onLanguage, reason, word } from "./words.js";
+import { dateAndTime, number, onLanguage, reason, word } from "./words.js";
 
 const LATER_MS = 400;
 const AGAIN_MS = 3000; // after an answer that failed
@@ -37,35 +35,20 @@ const players = {};
 const shown = {}; // id of the take in each player
 
 async function boot() {
-  await firstLanguage(document.documentElement.dataset.language);
-  me = await who();
-  if (!me) {
-    await login();
-    location.reload(); // everything is asked again as this user
-    return;
-  }
-  await firstLanguage(me.language);
-  setUpSound(me);
-  setUpRegain();
-  setUpHeader(me);
+  me = await begin();
+  if (!me) return;
   showPage("training");
   setUpPlayers();
   setUpChoice();
   find("#answer-take").addEventListener("click", takeOver);
   addEventListener("keydown", byKey);
-  api.on("login", () => location.reload());
-  link.on("said", ({ event, values }) => hear(event, values ?? {}));
   link.on("state", follow);
   link.on("state", title);
-  link.on("closed", () => get("/api/me").catch(() => {})); // 401 is told by the api
   onLanguage(() => {
     if (told) draw();
     if (link.state) title(link.state);
   });
-  link.on("state", () => {
-    document.documentElement.dataset.ready = "yes";
-  });
-  link.open();
+  connect();
   load();
 }
 
