@@ -1,6 +1,6 @@
 """The ingest: the only place where sensor messages enter the program.
 
-One thread empties all subscriptions every 10 ms. rclpy's executors spend most of a small message's
+One thread empties all subscriptions every 30 ms, or every 10 ms while somebody waits. rclpy's executors spend most of a small message's
 time on scheduling its callback; taking messages directly, in batches, costs a fraction of that. The
 call used is the one that rclpy's own executor makes, unchanged since Humble.
 """
@@ -39,7 +39,10 @@ from robot_recorder.nodes.topic_reader import TopicReader
 
 Sink = Callable[[Batch], None]
 
-_PERIOD_S = 0.010  # between two drains; well below the deadline of frames
+_PERIOD_S = 0.030  # between two drains: few and large batches cost less
+_PROMPT_PERIOD_S = 0.010  # while somebody waits for them; well below the deadline of frames
+# What stamps messages when they arrive; other middlewares stamp them when they are taken.
+_STAMPS_ARRIVAL = ("rmw_fastrtps", "rmw_zenoh")
 _DEPTH = 2000  # messages DDS keeps per topic while this thread is busy: two seconds at 1 kHz
 # A message gets its receive time a moment before it can be taken. Batches end this far in the past,
 # so that samples stay in order of receipt across batches and flush() misses none.
@@ -74,6 +77,11 @@ class Ingest:
         self._machine = b""
         self.clock = RobotClock()
         self.failed = False  # the thread ended with an error; the process ends
+        self.prompt = False  # whether somebody waits for what sinks make of batches
+        stamps_arrival = rclpy.get_rmw_implementation_identifier().startswith(_STAMPS_ARRIVAL)
+        self._stamps_late = not stamps_arrival
+        self._awaited = threading.Event()  # a drain is
+        self._awaited_ns = 0  # since when, monotonic
         self._hurried_ns = 0  # when ``flush`` was called last, monotonic
         self._settled_ns = 0  # monotonic
         self._settled = threading.Condition()
@@ -125,6 +133,7 @@ class Ingest:
     def close(self) -> None:
         """Deliver everything received, end the thread, destroy the subscriptions."""
         self._stopping.set()
+        self._awaited.set()
         if self._thread.is_alive():
             self._thread.join()
         self._node.destroy_node()
@@ -140,7 +149,8 @@ class Ingest:
 
     def _passed(self, timeout_s: float) -> bool:
         """Wait until all samples received so far are delivered."""
-        until_ns = time.monotonic_ns()
+        until_ns = self._awaited_ns = time.monotonic_ns()
+        self._awaited.set()
         with self._settled:
             return self._settled.wait_for(
                 lambda: self._settled_ns >= until_ns or not self._thread.is_alive(), timeout_s
@@ -164,9 +174,14 @@ class Ingest:
                 self._follow_graph(full)
                 next_graph = now + (_GRAPH_PERIOD_FIRST_S if now < first_until else _GRAPH_PERIOD_S)
                 next_full = now + _GRAPH_PERIOD_FULL_S if full else next_full
-            time.sleep(_PERIOD_S)
+            self._awaited.wait(self._period_s())
+            self._awaited.clear()
             self._drain(_SETTLE_NS)
         self._drain(0)
+
+    def _period_s(self) -> float:
+        awaited = self.prompt or self._stamps_late or self.clock.simulated
+        return _PROMPT_PERIOD_S if awaited or self._settled_ns < self._awaited_ns else _PERIOD_S
 
     def _drain(self, settle_ns: int) -> None:
         began_ns = time.monotonic_ns()

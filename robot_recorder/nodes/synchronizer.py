@@ -94,7 +94,8 @@ class SynchronizerNode(Node):
             if batch.shift_ns:
                 self._begin_anew()
             self._collect(batch.samples)
-            held_ns = 0 if batch.hurry or self._others_listen() else _HELD_NS
+            self._ingest.prompt = self._others_listen()
+            held_ns = 0 if batch.hurry or self._ingest.prompt else _HELD_NS
             if batch.until_ns >= self._aligned_ns + held_ns:
                 self._aligner.set_restamp(self._robot_clock.restamp())
                 self._align(batch.until_ns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 from pathlib import Path
@@ -38,6 +39,7 @@ from robot_recorder.model.labels import Outcome
 from robot_recorder.model.qos import OfferedQos
 from robot_recorder.offline.structure import structure_problems
 
+FLIPS = int(os.environ.get("FAULTS", "60"))
 FIXED = len(mcap.MAGIC) + len(mcap.header("ros2", "robot_recorder"))
 
 
@@ -134,7 +136,7 @@ def test_a_flipped_bit_loses_at_most_its_chunk_and_the_loss_is_counted(
     random_ = random.Random(1)
     size = data_file(leftover[0]).stat().st_size
     total = ROUNDS * PER_ROUND
-    for number in range(200):
+    for number in range(FLIPS):
         partial = copied(leftover, tmp_path / "flip")
         path, at = data_file(partial), random_.randrange(size)
         with open(path, "r+b") as file:

@@ -149,6 +149,30 @@ def test_a_flush_hurries_until_all_that_it_waits_for_is_delivered(floor: Floor) 
     floor.until("a batch without hurry", lambda: not floor.batches[-1].hurry)
 
 
+def drains_in(floor: Floor, seconds: float) -> int:
+    """Count the batches of a time; their number is no more than what the period allows."""
+    began, before = time.monotonic(), len(floor.batches)
+    time.sleep(seconds)
+    return round((len(floor.batches) - before) * seconds / (time.monotonic() - began))
+
+
+def test_it_looks_seldom_unless_somebody_waits(floor: Floor) -> None:
+    assert drains_in(floor, 0.6) <= 21
+    floor.ingest.prompt = True
+    floor.until("prompt batches", lambda: drains_in(floor, 0.6) > 21)
+    floor.ingest.prompt = False
+    floor.until("seldom batches", lambda: drains_in(floor, 0.6) <= 21)
+
+
+def test_it_looks_often_where_messages_are_stamped_when_they_are_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rclpy, "get_rmw_implementation_identifier", lambda: "rmw_cyclonedds_cpp")
+    floor = Floor()
+    floor.until("prompt batches", lambda: drains_in(floor, 0.6) > 21)
+    floor.close()
+
+
 @pytest.mark.parametrize("missing", [None, JAZZY], ids=["", "without_ids"])
 def test_losses_in_the_middleware_are_counted(
     floor: Floor, monkeypatch: pytest.MonkeyPatch, missing: frozenset[str] | None

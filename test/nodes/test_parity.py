@@ -210,6 +210,7 @@ def published(steps: list[tuple[int, bool, int]]) -> Frames:
         sample = Sample(channel, wrench(at), at, at)
         for sink in ingest._sinks:
             sink(Batch([sample], shift_ns=shift_ns, until_ns=now, hurry=hurry))
+        assert ingest.prompt == bool(others)
     assert node._failed == 0
     node.destroy_node()
     ingest.close()
