@@ -20,7 +20,7 @@ Pose = tuple[float, float, float, float]
 
 # First no finger presses any more, then all draw back a little: a thing is not pushed over.
 _LOOSE: Bend = (1.25, 0.72, 0.0, 0.06, 0.02)
-_LET_GO = (_LOOSE, (1.15, 0.62, 0.0, -0.7, 0.0))
+LET_GO = (_LOOSE, (1.15, 0.62, 0.0, -0.7, 0.0))
 _AHEAD_M = 0.014
 
 _BOARD_M = 0.90  # height of the shelf's board
@@ -98,7 +98,7 @@ class GraspWatch(Watch):
     def update(self, moment: Glimpse) -> None:
         """Look at the world."""
         super().update(moment)
-        if moment.phase not in ("lift", "carry", "place", "wipe"):
+        if moment.phase not in ("lift", "carry", "place", "wipe", "pour"):
             self._holding.clear()
             return
         for name in self._now:
@@ -275,7 +275,7 @@ def _set(person: Person, scenario: Scenario) -> Iterator[Script]:
         x, y = _mark(person.world.position("setting"), person.world.yaw("setting"), name)
         dx, dy = scenario.more[name]
         at = x + dx, y + dy, TABLE_M + _MAT_M + _LOW_GRIP_M + 0.003
-        yield from person.put(side, at, bends=_LET_GO, ahead_m=_AHEAD_M)
+        yield from person.put(side, at, bends=LET_GO, ahead_m=_AHEAD_M)
 
 
 def _mark(setting_m: np.ndarray, yaw: float, name: str) -> tuple[float, float]:
@@ -371,7 +371,7 @@ def _wipe(person: Person, scenario: Scenario) -> Iterator[Script]:
     yield from person.wipe(side, path)
     if person.holds(side, "sponge"):
         at = *home[:2], TABLE_M + _SPONGE_HALF_M[2] + 0.012
-        yield from person.put(side, at, bends=_LET_GO, ahead_m=_AHEAD_M)
+        yield from person.put(side, at, bends=LET_GO, ahead_m=_AHEAD_M)
 
 
 class WipeJudge:

@@ -113,6 +113,7 @@ def _compile(place: Workplace, cache_dir: Path) -> mujoco.MjModel:
     spec.option.timestep = TIMESTEP_S
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     spec.option.impratio = 5  # with the default, objects held by friction slip slowly
+    spec.option.enableflags |= mujoco.mjtEnableBit.mjENBL_SLEEP
     spec.delete(spec.key("stand"))
     spec.delete(spec.joint("floating_base_joint"))  # the pelvis is fixed to the world
     for geom in list(spec.geoms):
@@ -147,7 +148,10 @@ def _compile(place: Workplace, cache_dir: Path) -> mujoco.MjModel:
         spec.body(camera.body).add_camera(
             name=name, pos=camera.position_m, fovy=camera.fovy_deg, xyaxes=camera.axes()
         )
-    return spec.compile()
+    model = spec.compile()
+    # `Robot` lets those sleep that an attempt does not use: they cost little then.
+    model.tree_sleep_policy[:] = mujoco.mjtSleepPolicy.mjSLEEP_NEVER
+    return model
 
 
 def _coarse_meshes(cache_dir: Path, folder: Path, files: list[str]) -> Mapping[str, np.ndarray]:

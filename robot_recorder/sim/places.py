@@ -15,7 +15,7 @@ from robot_recorder.configuration.yaml_source import YamlMap, did_you_mean
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.sim.looks import CLUTTER
 
-SHAPES = {"box": 3, "cylinder": 2, "tub": 3}  # and how many sizes each has
+SHAPES = {"box": 3, "cylinder": 2, "tub": 3, "ball": 1}  # and how many sizes each has
 LOOKS = ("wood", "steel")
 
 
@@ -24,8 +24,9 @@ class PlaceShape:
     """A part of a body.
 
     Attributes:
-        kind: ``box``; ``cylinder``, upright; ``tub``, a box that is open at the top.
-        size_m: full lengths along x, y and z; diameter and height of a cylinder; the outer ones of a tub.
+        kind: ``box``; ``cylinder``, upright; ``tub``, a box that is open at the top; ``ball``.
+        size_m: full lengths along x, y and z; diameter and height of a cylinder; the outer ones of a tub;
+            diameter of a ball.
         at_m: middle of it, in the body's frame; of a tub: of its underside.
         wall_m: thickness of a tub's walls and floor.
         look: ``wood`` or ``steel``; empty: `rgba`.
@@ -82,7 +83,8 @@ class PlaceBody:
         at: x, y, z in m and yaw in rad, in the world; of a free body: where it is until a task places it.
         free: whether it can be moved; else it is fixed, or turns on its `hinge`.
         kg: mass of a free body or of one on a hinge.
-        friction: sliding friction of its surface; None: what touches it decides.
+        friction: sliding friction of its surface; 0: nothing rubs on it but hands; None: what touches it
+            decides.
         posed: whether it stands where it is put, whatever touches it: a task or a seed may put it elsewhere.
         belt: of a conveyor; a task says how fast it runs.
         on: name of the body that carries it, in whose frame `at` is; empty: the world.
@@ -265,7 +267,9 @@ def _of_kind(name: str, entry: YamlMap, body: PlaceBody) -> PlaceBody:
     found["on"] = entry.text("on", body.on)
     found["free"] = entry.flag("free", body.free)
     found["kg"] = entry.number("kg", body.kg, above=0)
-    found["friction"] = entry.number("friction", body.friction, above=0, most=4)
+    found["friction"] = entry.number("friction", body.friction, most=4)
+    if (found["friction"] or 0) < 0:
+        entry.fail_at("friction", f"must not be less than 0, got {found['friction']}")
     found["posed"] = entry.flag("posed", body.posed)
     made = replace(body, **found)
     ways = [("is free", made.free), ("has a hinge", made.hinge), ("is posed", made.posed)]

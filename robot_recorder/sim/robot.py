@@ -49,6 +49,8 @@ class Robot:
         free = np.flatnonzero(model.jnt_type == mujoco.mjtJoint.mjJNT_FREE)
         self._free = {model.joint(j).name: int(model.jnt_qposadr[j]) for j in free}
         self._body = {name: model.body(name).id for name in self._free}
+        posed = np.flatnonzero(model.body_mocapid >= 0)
+        self._posed = {model.body(b).name: int(model.body_mocapid[b]) for b in posed}
         self._mass = {name: float(model.body_mass[i]) for name, i in self._body.items()}
         self._inertia = {name: model.body_inertia[i].copy() for name, i in self._body.items()}
         self._wrist = {side: model.body(f"{side}_wrist_yaw_link").id for side in SIDES}
@@ -109,6 +111,9 @@ class Robot:
             mass_kg = scenario.mass_kg.get(name, self._mass[name])
             model.body_mass[body] = mass_kg
             model.body_inertia[body] = self._inertia[name] * (mass_kg / self._mass[name])
+            used, policy = name in scenario.poses, mujoco.mjtSleepPolicy
+            sleeps = policy.mjSLEEP_NEVER if used else policy.mjSLEEP_ALLOWED
+            model.tree_sleep_policy[model.body_treeid[body]] = sleeps
         model.geom_friction[:] = self._own_friction
         model.geom_friction[self._hand_geoms, 0] = scenario.friction
         for name, friction in scenario.sliding.items():
@@ -123,6 +128,10 @@ class Robot:
             own = model.body_rootid == self._body[name]
             model.body_gravcomp[own] = 0.0 if name in scenario.poses else 1.0
             self._place(name, *scenario.poses.get(name, (0.0, 0.0, -2.0 - number, 0.0)))
+        for name in self._posed.keys() & scenario.poses.keys():
+            x, y, z, yaw = scenario.poses[name]
+            data.mocap_pos[self._posed[name]] = x, y, z
+            data.mocap_quat[self._posed[name]] = math.cos(yaw / 2), 0, 0, math.sin(yaw / 2)
         for name, pose in scenario.cloths.items():
             lay_flat(model, data.qpos, self._cloths[name], pose)
         for name, angle in scenario.angles.items():
@@ -320,6 +329,11 @@ class Robot:
         if self._gave_up and not result.success:
             return AttemptResult(False, "unfinished", f"The operator gave up: {self._gave_up}.")
         return result
+
+    @property
+    def data(self) -> mujoco.MjData:
+        """Return the state of the physics, only to look at: bodies and geometries are where they were at `time_s`."""
+        return self._data
 
     def snapshot(self) -> np.ndarray:
         """Return the pose of everything at `time_s`, float64[n], for `CameraRenderer.render`."""

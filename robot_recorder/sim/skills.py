@@ -24,6 +24,7 @@ RELAXED: Bend = (0.35, 0.35, 0.0, -0.5, 0.0)
 OPEN: Bend = (1.0, 0.35, 0.0, -0.4, 0.0)
 PINCH: Bend = (1.35, 0.75, 0.0, 0.25, 0.1)
 WIDE: Bend = (0.05, 0.05, 0.0, -0.7, 0.0)
+FIST: Bend = (1.2, 1.45, 0.0, 0.5, 0.9)
 DOWN = math.pi / 2  # roll of a hand whose palm faces the table
 
 SIGN = {"left": 1.0, "right": -1.0}  # of y
@@ -33,6 +34,9 @@ _MOST_WAIST_RAD = 1.7
 _BESIDE_RAD = 0.42  # direction in which a hand works best, from straight ahead
 _COMFORT_M = ((0.24, 0.37), (-0.02, 0.26))  # ahead and outwards: there the waist need not turn
 _YAWS = (-0.3, 0.0, -0.6, 0.3, -0.9)  # of the fingers, in the order in which they are tried
+_BESIDE_DOOR_RAD = (
+    0.3  # by which the waist turns off a door, to the side of the hand that does not work
+)
 _CLOSE_M = 0.004
 _SPEED_RAD_S, _SPEED_M_S = 1.5, 0.36  # usual speeds, on average of a motion
 _ABOVE_M = 0.11
@@ -43,6 +47,21 @@ _KNOTS = 4
 # half the thickness of a finger.
 _FINGERS_M, _FINGER_M = (0.098, 0.029), 0.009
 _BACK_M = 0.08
+_AHEAD_RAD = 0.15  # direction in which a hand whose palm faces the other takes something
+_DEEP_M = 0.028  # that it is nearer to the palm than the grip point
+_FIRST_TILT_RAD = 0.2  # to which a vessel that shall be poured is tilted on its way
+_DRAWN_OFF: Bend = (1.15, 0.6, 0.0, -0.6, 0.0)  # fingers and thumb beside what they held
+BELOW_M = 0.038  # of the grip point below the middle of a level bar in a fist
+# Fingers bent to a hook, and closed about a bar with the thumb before it; where the bar then is from
+# the grip point, ahead and towards the palm; how far aside of it and before it a hook passes.
+_HOOK: Bend = (1.45, 0.25, 0.0, -0.4, 0.0)
+_HOOKED: Bend = (1.5, 0.6, 0.0, 0.25, 0.1)
+_BAR_M = (0.011, 0.030)
+_ASIDE_M, _BEFORE_M = 0.065, 0.025
+_WORST_M = 0.025  # by which a handle is missed ahead and aside
+# Fingers bent to push with their backs, which then are so far ahead of the palm's middle.
+_BACKS: Bend = (1.5, 1.3, 0.0, -0.5, 0.0)
+_BACKS_M = 0.022
 
 
 class World:
@@ -257,6 +276,138 @@ class Person:
         self.move("retreat", {side: self._at[side] + [0, 0, above_m, 0, 0, 0]})
         yield self.script()
 
+    def take_bar(
+        self, bars_m: Mapping[str, Numbers], yaw: float, phase: str = "reach", bend: Bend = FIST
+    ) -> Iterator[Script]:
+        """Take a level bar from above with one hand, or both.
+
+        Args:
+            bars_m: by side: middle of what the hand takes, world, m.
+            yaw: across the bar, in which the fingers point, world, rad.
+            phase: of the first motion.
+            bend: of the fingers that hold it.
+        """
+        x, y, _ = np.mean(list(bars_m.values()), axis=0)
+        waist = math.atan2(y, x)
+        held = self._on_bar(bars_m, yaw, waist)
+        above = {side: pose + [0, 0, _ABOVE_M, 0, 0, 0] for side, pose in held.items()}
+        self.move(phase, above, waist=waist, bends=dict.fromkeys(held, OPEN))
+        self.move("grasp", held, least_s=0.5)
+        self.move("grasp", held, bends=dict.fromkeys(held, bend), least_s=0.6)
+        yield self.script()
+
+    def pull_bar(
+        self, bars_m: Mapping[str, Numbers], yaw: float, waist: float, least_s: float = 0.35
+    ) -> Iterator[Script]:
+        """Draw a bar that was taken elsewhere, and what it belongs to; on an arc if the waist turns.
+
+        Args:
+            bars_m: by side: where the middle of what the hand holds shall be, world, m.
+            yaw: in which the fingers then point, world, rad.
+            waist: its angle at the end, rad.
+            least_s: least duration.
+        """
+        self.move("pull", self._on_bar(bars_m, yaw, waist), waist=waist, least_s=least_s)
+        yield self.script()
+
+    def leave_bar(self, sides: Sequence[str], phase: str = "release") -> Iterator[Script]:
+        """Let go of a bar, and lift the hands off it."""
+        at = {side: self._at[side] for side in sides}
+        self.move(phase, at, bends=dict.fromkeys(sides, OPEN), least_s=0.5)
+        self.move("retreat", {side: pose + [0, 0, _ABOVE_M, 0, 0, 0] for side, pose in at.items()})
+        yield self.script()
+
+    def take_upright(
+        self, side: str, name: str, up_m: float, phase: str = "reach", tries: int = 2
+    ) -> Iterator[Script]:
+        """Take a vessel from its side, as one drinks, and lift it; try again if it is missed.
+
+        Args:
+            side: hand.
+            name: body; its origin is on what it stands on.
+            up_m: height of the grip point above that.
+            phase: of the first motion.
+            tries: how often.
+        """
+        for number in range(tries):
+            seen = self._seen(name, 1 if number == 0 else 0.5) + [0, 0, up_m]
+            if not self.reaches(seen):
+                return
+            waist = _before(side, seen)
+            deep = np.array([0, -SIGN[side] * _DEEP_M, 0])
+            there = np.array([*(_local(seen, waist) + deep), 0.0, 0.0, 0.0])
+            aside = np.array([0, SIGN[side] * _ABOVE_M, 0, 0, 0, 0])
+            first = {side: there + aside}
+            self._send_home(_other(side))
+            self.move("recovery" if number else phase, first, waist=waist, bends={side: OPEN})
+            self.move("grasp", {side: there}, least_s=0.6)
+            self.move("grasp", {side: there}, bends={side: PINCH}, least_s=0.5)
+            self.move("lift", {side: there + [0, 0, _ABOVE_M, 0, 0, 0]})
+            yield self.script()
+            if self.holds(side, name, up_m):
+                return
+            self.move("recovery", {side: self._at[side]}, bends={side: OPEN}, least_s=0.3)
+            self.move("recovery", {side: self._at[side] + aside})
+
+    def pour(
+        self,
+        side: str,
+        name: str,
+        into_m: Numbers,
+        mouth_m: tuple[float, float],
+        to_rad: float,
+        seconds: float = 2.2,
+        phase: str = "carry",
+    ) -> Iterator[Script]:
+        """Tilt a vessel that was taken as by `take_upright` towards the other hand, and back.
+
+        The edge over which it pours sinks meanwhile, so that the vessel clears what it stands beside.
+
+        Args:
+            side: hand that holds it.
+            name: body of the vessel.
+            into_m: where that edge is in the end, world, m.
+            mouth_m: half the width of the vessel, and the height of its edge above its origin.
+            to_rad: how far it is tilted.
+            seconds: how long it is being tilted.
+            phase: of the motion to there.
+        """
+        half_m, height_m = mouth_m
+        away = self.world.position(name) - self.world.grip(side)
+        # From the grip point, in the frame of the hand.
+        edge = _local(away, self._waist) + [0, -SIGN[side] * half_m, height_m]
+        waist = math.atan2(into_m[1], into_m[0])
+        into = _local(into_m, waist)
+
+        def tilted(angle: float) -> np.ndarray:
+            """Return the pose of the hand that tilts the vessel by an angle."""
+            above = into + [0, 0, height_m * max(0.0, math.cos(angle))]
+            grip = above - hand_rotation(side, 0.0, 0.0, angle) @ edge
+            return np.array([*grip, 0.0, 0.0, angle])
+
+        angles = np.linspace(_FIRST_TILT_RAD, to_rad, 9)
+        self.move(phase, {side: tilted(_FIRST_TILT_RAD)}, waist=waist, least_s=1.0)
+        self.follow("pour", [{side: tilted(a)} for a in angles[1:]], seconds, "grip")
+        self.wait("pour", 0.8)
+        self.follow("pour", [{side: tilted(a)} for a in angles[-2::-1]], 1.2, "grip")
+        yield self.script()
+
+    def put_upright(self, side: str, at_m: Numbers) -> Iterator[Script]:
+        """Stand a vessel that was taken as by `take_upright` somewhere, and draw back sideways.
+
+        Args:
+            side: hand that holds it.
+            at_m: where the grip point lets go, world, m.
+        """
+        waist = _before(side, at_m)
+        there = np.array([*_local(at_m, waist), 0.0, 0.0, 0.0])
+        self.move("carry", {side: there + [0, 0, 0.06, 0, 0, 0]}, waist=waist, least_s=0.8)
+        self.move("place", {side: there}, least_s=0.5)
+        self.move("release", {side: there}, bends={side: _DRAWN_OFF}, least_s=0.5)
+        aside = np.array([0, SIGN[side] * _ABOVE_M, 0, 0, 0, 0])
+        self.move("retreat", {side: there + aside}, bends={side: OPEN})
+        yield self.script()
+
     def wipe(self, side: str, path_m: Sequence[Numbers], phase: str = "wipe") -> Iterator[Script]:
         """Rub along a path with what a hand holds, and lift it; the waist faces the path's middle.
 
@@ -360,6 +511,109 @@ class Person:
         self.move("retreat", {side: palm(to_rad, 0.06)}, point="palm", least_s=0.5)
         yield self.script()
 
+    def pull(
+        self,
+        side: str,
+        door: str,
+        handle_m: Numbers,
+        to_rad: float,
+        phase: str = "reach",
+        tries: int = 2,
+    ) -> Iterator[Script]:
+        """Pull a door open by the bar of its handle, and let go; try again if it slid out of the fingers.
+
+        The fingers go in behind the bar from the side of the hinge, which is the hand's side; hand
+        and door turn together.
+
+        Args:
+            side: hand.
+            door: body on an upright hinge, with the hinge at its origin; x points into it.
+            handle_m: middle of the bar in the door's frame, m.
+            to_rad: angle to which it is opened; shut it is 0.
+            phase: of the first motion.
+            tries: how often.
+        """
+        for number in range(tries):
+            error = self.random.normal(0, self._aim_m * (0.5 if number else 1), 2)
+            seen = handle_m + np.array([*np.clip(error, -_WORST_M, _WORST_M), 0])
+            self._pull(side, door, seen, to_rad, "recovery" if number else phase)
+            yield self.script()
+            if self.world.angle(door) > 0.5 * to_rad:
+                return
+
+    def swing_shut(
+        self,
+        side: str,
+        door: str,
+        at_m: Numbers,
+        to_rad: float = 0.0,
+        press_m: float = 0.010,
+        phase: str = "reach",
+    ) -> Iterator[Script]:
+        """Push a door on an upright hinge shut with the backs of bent fingers, and leave it.
+
+        Args:
+            side: hand, on the side of the hinge.
+            door: body, as in `pull`.
+            at_m: where it is pushed, on its outer side, in its frame, m.
+            to_rad: angle to which it is pushed; shut it is 0.
+            press_m: how far the fingers are commanded into the door.
+            phase: of the first motion.
+        """
+        waist, hinge, open_rad = self._before_door(side, door)
+
+        def palm(angle: float, apart_m: float) -> np.ndarray:
+            """Return the pose of the palm with the fingers before the door, so far from it."""
+            return self._at_door(side, hinge, angle, at_m - np.array([_BACKS_M + apart_m, 0, 0]))
+
+        angles = np.linspace(open_rad, to_rad, 9)
+        self._send_home(_other(side))
+        first = {side: palm(open_rad, _BEFORE_M)}
+        self.move(phase, first, waist=waist, bends={side: _BACKS}, point="palm")
+        self.move("close", {side: palm(open_rad, -press_m)}, point="palm", least_s=0.5)
+        seconds = 0.4 + 0.9 * (open_rad - to_rad)
+        self.follow("close", [{side: palm(a, -press_m)} for a in angles[1:]], seconds)
+        self.wait("close", 0.2)
+        self.move("retreat", {side: palm(to_rad, 0.06)}, point="palm", least_s=0.5)
+        yield self.script()
+
+    def put_in(
+        self,
+        side: str,
+        at_m: Numbers,
+        yaw_rad: float,
+        out_m: float,
+        above_m: float = 0.05,
+        bends: Sequence[Bend] = (WIDE,),
+        ahead_m: float = 0.0,
+    ) -> Iterator[Script]:
+        """Put what a hand holds, palm down, into something that is open at its front.
+
+        Args:
+            side: hand.
+            at_m: where the grip point lets go, world, m.
+            yaw_rad: direction straight in, in the world; so the fingers point.
+            out_m: how far out of there the hand is before it goes in, and after.
+            above_m: how much higher it goes in and out.
+            bends: of the fingers that let go, one after the other.
+            ahead_m: how far the fingers then move off, so that they do not lift the thing again.
+        """
+        yaw = SIGN[side] * _BESIDE_DOOR_RAD
+        waist = yaw_rad - yaw
+        into = np.array([math.cos(yaw), math.sin(yaw), 0, 0, 0, 0])
+        up = np.array([0, 0, above_m, 0, 0, 0])
+        there = np.array([*_local(at_m, waist), yaw, 0.0, DOWN])
+        self._send_home(_other(side))
+        self.move("carry", {side: there + up - out_m * into}, waist=waist)
+        self.move("carry", {side: there + up})
+        self.move("place", {side: there})
+        for number, bend in enumerate(bends):
+            goal = there + ahead_m * into * (number + 1 == len(bends))
+            self.move("release", {side: goal}, bends={side: bend}, least_s=0.5)
+        self.move("retreat", {side: self._at[side] + up})
+        self.move("retreat", {side: self._at[side] - out_m * into})
+        yield self.script()
+
     def reach(self, phase: str, side: str, at_m: Numbers) -> None:
         """Add a motion of an open hand to above a point, palm down; the other hand goes home."""
         self._go(phase, side, np.array(at_m) + [0, 0, _ABOVE_M], OPEN)
@@ -376,9 +630,9 @@ class Person:
         )
         yield self.script()
 
-    def holds(self, side: str, name: str) -> bool:
-        """Return whether a thing is in a hand."""
-        away = self.world.position(name) - self.world.grip(side)
+    def holds(self, side: str, name: str, up_m: float = 0.0) -> bool:
+        """Return whether a thing is in a hand, by a point so far above its origin."""
+        away = self.world.position(name) + [0, 0, up_m] - self.world.grip(side)
         return float(np.linalg.norm(away)) < _HELD_M
 
     def reaches(self, at_m: Numbers) -> bool:
@@ -391,6 +645,51 @@ class Person:
         return "left" if self.world.position(name)[1] > 0 else "right"
 
     # -- inside
+
+    def _pull(self, side: str, door: str, handle_m: np.ndarray, to_rad: float, phase: str) -> None:
+        waist, hinge, open_rad = self._before_door(side, door)
+        away = handle_m - [_BAR_M[0], SIGN[side] * _BAR_M[1], 0.0]
+
+        def hook(angle: float, aside_m: float = 0.0, back_m: float = 0.0) -> dict[str, np.ndarray]:
+            """Return the pose of the hooked hand at the handle of the door at an angle."""
+            at = away + [-back_m, SIGN[side] * aside_m, 0.0]
+            return {side: self._at_door(side, hinge, angle, at)}
+
+        self._send_home(_other(side))
+        first = hook(open_rad, _ASIDE_M, _BEFORE_M)
+        self.move(phase, first, waist=waist, bends={side: _HOOK})
+        self.move("grasp", hook(open_rad, _ASIDE_M))
+        self.move("grasp", hook(open_rad))
+        self.move("grasp", hook(open_rad), bends={side: _HOOKED})
+        angles, seconds = np.linspace(open_rad, to_rad, 9)[1:], 0.5 + 0.9 * (to_rad - open_rad)
+        self.follow("open", [hook(a) for a in angles], seconds, "grip")
+        self.move("release", hook(to_rad), bends={side: _HOOK})
+        self.move("retreat", hook(to_rad, _ASIDE_M))
+        home, straight = {side: _mirrored(_HOME, side)}, waist + SIGN[side] * _BESIDE_DOOR_RAD
+        self.move("retreat", home, waist=straight, bends={side: RELAXED}, point="palm")
+
+    def _before_door(self, side: str, door: str) -> tuple[float, np.ndarray, float]:
+        """Return how far the waist turns to a door, where its hinge then is, and how far it is open."""
+        open_rad = self.world.angle(door)
+        shut_yaw = self.world.yaw(door) + SIGN[side] * open_rad
+        waist = shut_yaw - SIGN[side] * _BESIDE_DOOR_RAD
+        return waist, _local(self.world.position(door), waist), open_rad
+
+    def _at_door(self, side: str, hinge: np.ndarray, angle: float, at_m: Numbers) -> np.ndarray:
+        """Return the pose of a hand that points into a door at an angle, at a point of its frame."""
+        yaw = SIGN[side] * (_BESIDE_DOOR_RAD - angle)
+        at = hinge + hand_rotation(side, yaw, 0.0) @ np.array(at_m)
+        return np.array([*at, yaw, 0.0, 0.0])
+
+    def _on_bar(
+        self, bars_m: Mapping[str, Numbers], yaw: float, waist: float
+    ) -> dict[str, np.ndarray]:
+        """Return the poses of hands that hold a bar, in the frame of a torso that is turned."""
+        low = np.array([0, 0, BELOW_M])
+        return {
+            side: np.array([*(_local(at, waist) - low), yaw - waist, 0.0, DOWN])
+            for side, at in bars_m.items()
+        }
 
     def _go(
         self, phase: str, side: str, at_m: np.ndarray, bend: Bend, least_s: float = 0.35
@@ -460,6 +759,11 @@ def _other(side: str) -> str:
 def _mirrored(left: Numbers, side: str) -> np.ndarray:
     x, y, z, yaw, pitch, roll = left
     return np.array([x, SIGN[side] * y, z, SIGN[side] * yaw, pitch, roll])
+
+
+def _before(side: str, at_m: Numbers) -> float:
+    """Return the angle of the waist at which a hand takes something from its side."""
+    return math.atan2(at_m[1], at_m[0]) - SIGN[side] * _AHEAD_RAD
 
 
 def _local(at_m: Numbers, waist: float) -> np.ndarray:

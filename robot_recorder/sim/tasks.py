@@ -10,8 +10,11 @@ from types import ModuleType
 import mujoco
 
 from robot_recorder.sim import at_assembly_line, at_laundry, at_smart_home, at_workbench
+from robot_recorder.sim import at_bedside as bedside
+from robot_recorder.sim import at_cupboard as cupboard
 from robot_recorder.sim import at_eldercare as eldercare
 from robot_recorder.sim import at_packing as packing
+from robot_recorder.sim import at_pouring as pouring
 from robot_recorder.sim.judge import Judge
 from robot_recorder.sim.scenarios import Scenario
 from robot_recorder.sim.script import Script
@@ -61,7 +64,16 @@ TASKS: dict[str, SimulatedTask] = {
     "open_pill_box": SimulatedTask(
         "eldercare", eldercare.draw_box, eldercare.open_pill_box, eldercare.LidJudge
     ),
+    "bring_walker": SimulatedTask(
+        "eldercare", bedside.draw_walker, bedside.bring_walker, bedside.WalkerJudge
+    ),
+    "pour_drink": SimulatedTask(
+        "eldercare", pouring.draw, pouring.pour_drink, pouring.PouringJudge
+    ),
     **_alike("smart_home", at_smart_home, "fetch_from_shelf", "set_table", "wipe_table"),
+    "put_away_cup": SimulatedTask(
+        "smart_home", cupboard.draw, cupboard.put_away_cup, cupboard.CupboardJudge
+    ),
     **_alike("laundry", at_laundry, "fold_cloth"),
 }
 

@@ -196,18 +196,10 @@ def test_the_shipped_registry_fits_the_simulated_robot() -> None:
         task = load_tasks().find(task_id)
         assert set(task.failure_causes) >= {"missed_grasp", "unfinished"}
         phases = {
-            "reach",
-            "grasp",
-            "lift",
-            "hold",
-            "carry",
-            "place",
-            "release",
-            "open",
-            "wipe",
-            "close",
-        }
+            "reach", "grasp", "lift", "hold", "carry", "place", "release", "open", "wipe", "close", "pull",
+            "pour",
+        }  # fmt: skip
         assert set(task.annotations) <= phases, task_id
         assert task.least_s and task.most_s and task.least_s <= 20 and task.most_s >= 15
-        between_palms = task_id in ("lift_box", "carry_tray", "serve_tray", "return_box")
-        assert (task.contact is Contact.ALL) == between_palms, task_id
+        two_hands = ("lift_box", "carry_tray", "serve_tray", "return_box", "bring_walker")
+        assert (task.contact is Contact.ALL) == (task_id in two_hands), task_id

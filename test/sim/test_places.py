@@ -41,7 +41,7 @@ def test_a_place_is_read() -> None:
     [
         ("cylinder: [0.05, 0.06]", "cylinder: [0.05]", "expected a list of 2 numbers"),
         ("cylinder: [0.05, 0.06]", "cylinder: [0.05, -1]", "must be greater than 0"),
-        ("cylinder: [0.05, 0.06]", "ball: [0.05]", "expected one of box, cylinder, tub"),
+        ("cylinder: [0.05, 0.06]", "cone: [0.05]", "expected one of box, cylinder, tub, ball"),
         ("look: wood", "look: gold", "must be one of wood, steel"),
         ("kind: part", "kind: prat", "is not a known value"),
         ("free: true, kg", "free: true, hinge: {axis: [0, 1, 0], range_deg: [0, 90]}, kg", "is free and has a hinge"),
@@ -72,7 +72,9 @@ def test_a_place_has_what_its_tasks_need(place: str) -> None:
     for task in tasks_of(place):
         for seed in range(20):
             scenario = draw(task, seed)
-            for name in (*scenario.poses, *scenario.mass_kg, *scenario.sliding):
+            for name in scenario.poses:
+                assert bodies[name].free or bodies[name].posed, (task, name)
+            for name in (*scenario.mass_kg, *scenario.sliding):
                 assert bodies[name].free, (task, name)
 
 
