@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -305,12 +306,19 @@ def _fit(lows: deque[_Low]) -> ClockEstimate:
     )
 
 
+@lru_cache(4)  # streams have about as many buckets as each other
+def _pairs(n: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return the places of all pairs of n things."""
+    return np.triu_indices(n, 1)
+
+
 def _theil_sen(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> tuple[float, float]:
     """Return the median slope of all pairs, and the half width of its 95 % interval (Kendall)."""
     n = len(x)
-    i, j = np.triu_indices(n, 1)
-    run = x[j] - x[i]
-    slopes = np.sort((y[j] - y[i])[run > 0] / run[run > 0])
+    i, j = _pairs(n)
+    run, rise = x[j] - x[i], y[j] - y[i]
+    later = run > 0
+    slopes = np.sort(rise[later] / run[later])
     if not len(slopes):
         return 0.0, float("inf")
     width = 1.96 * np.sqrt(n * (n - 1) * (2 * n + 5) / 18)

@@ -10,6 +10,7 @@ from rclpy.executors import SingleThreadedExecutor
 from std_msgs.msg import String
 
 from robot_recorder.configuration.find import load_profile
+from robot_recorder.messages.markers import MARKER_ARRAY
 from robot_recorder.messages.urdf import parse_urdf
 from robot_recorder.model.errors import ConfigError, DecodeError
 from robot_recorder.nodes.log import NodeLog
@@ -55,6 +56,7 @@ def look_at_robot(wish: LaunchArguments) -> RvizContent:
         own_tf,
         "",
         without_place=tuple(without_place(profile)),
+        markers=frozenset(topics[s.name] for s in profile.streams if s.type == MARKER_ARRAY),
     )
 
 

@@ -18,6 +18,7 @@ from robot_recorder.messages.cdr import CdrReader, header_frame_id
 from robot_recorder.messages.decoders import decode_joint_state
 from robot_recorder.messages.image_messages import COMPRESSED, RAW
 from robot_recorder.messages.kinds import JOINT_STATE
+from robot_recorder.messages.markers import MARKER_ARRAY
 from robot_recorder.messages.urdf import RobotModel, parse_urdf
 from robot_recorder.messages.video_messages import FFMPEG
 from robot_recorder.model.errors import ConfigError, DecodeError
@@ -29,9 +30,10 @@ from robot_recorder.rviz.scene import SensorStream, sensors, without_place
 
 _TF = "tf2_msgs/msg/TFMessage"
 _TF_MESSAGES = 50  # transforms that are read to find out which links they move
-_IMAGE_DISPLAY, _GRID_DISPLAY, _ROBOT_DISPLAY = (
-    f"rviz_default_plugins/{name}" for name in ("Image", "Grid", "RobotModel")
+_IMAGE_DISPLAY, _GRID_DISPLAY, _ROBOT_DISPLAY, _MARKER_DISPLAY = (
+    f"rviz_default_plugins/{name}" for name in ("Image", "Grid", "RobotModel", "MarkerArray")
 )
+_OWN_MARKERS = "scene/markers"  # of the scene node, which always runs
 # RViz takes the transport from the topic's last part, so that must match the type.
 _ENDS = {RAW: ("",), COMPRESSED: ("/compressed", "/compressedDepth"), FFMPEG: ("/ffmpeg",)}
 _SPARE_DOCK = "camera_"  # prefix of the template's docks for further cameras
@@ -63,6 +65,7 @@ class RvizContent:
         problem: why streams are unknown; empty: they are known.
         without_place: streams of forces and touch whose messages name no frame, which are not
             drawn.
+        markers: topics of marker arrays.
     """
 
     namespace: str
@@ -76,6 +79,7 @@ class RvizContent:
     frames: str
     problem: str = field(default="", compare=False)
     without_place: tuple[str, ...] = ()
+    markers: frozenset[str] = frozenset()
 
     @property
     def notes(self) -> list[str]:
@@ -130,6 +134,7 @@ def look_at(episode: Episode, description: str = "") -> RvizContent:
         next((t for t in types if t.endswith("/synchronizer/frames")), ""),
         problem,
         tuple(without_place(plan.profile)) if plan else (),
+        frozenset(topic for topic, kind in types.items() if kind == MARKER_ARRAY),
     )
 
 
@@ -235,7 +240,9 @@ def layout_for(shown: RvizContent, template: str, description_file: Path | None 
     another = manager["Global Options"]["Fixed Frame"] != shown.frame
     manager["Global Options"]["Fixed Frame"] = shown.frame
     images = [d for d in manager["Displays"] if d["Class"] == _IMAGE_DISPLAY]
-    others = [d for d in manager["Displays"] if d["Class"] != _IMAGE_DISPLAY]
+    others = [
+        d for d in manager["Displays"] if d["Class"] != _IMAGE_DISPLAY and _has_topic(d, shown)
+    ]
     window = layout["Window Geometry"]
     docks = [d["Name"] for d in images] + sorted(k for k in window if k.startswith(_SPARE_DOCK))
     _rename_docks(window, docks, [camera.name for camera in shown.cameras][: len(docks)])
@@ -253,6 +260,14 @@ def layout_for(shown: RvizContent, template: str, description_file: Path | None 
             display["Description Source"] = "File"
             display["Description File"] = str(description_file)
     return dump_yaml(layout)
+
+
+def _has_topic(display: dict[str, Any], shown: RvizContent) -> bool:
+    """Return whether somebody publishes what a display of markers shows; of others True."""
+    if display["Class"] != _MARKER_DISPLAY:
+        return True
+    topic = display["Topic"]["Value"]
+    return topic == _OWN_MARKERS or f"{shown.namespace}/{topic}" in shown.markers
 
 
 def _image_display(

@@ -6,6 +6,8 @@ import atexit
 import importlib
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import mujoco
@@ -51,6 +53,8 @@ CAMERAS: dict[str, CameraSpec] = {
 }
 
 
+_HIDDEN = 5  # a group of geoms that is not drawn
+
 # What a picture shows: the pose of everything, also of what is not moved by physics.
 _STATE = mujoco.mjtState
 _POSES = _STATE.mjSTATE_QPOS | _STATE.mjSTATE_MOCAP_POS | _STATE.mjSTATE_MOCAP_QUAT
@@ -67,6 +71,22 @@ def show_poses(model: mujoco.MjModel, data: mujoco.MjData, poses: np.ndarray) ->
     """Put everything where it was, for a picture."""
     mujoco.mj_setState(model, data, poses, int(_POSES))
     mujoco.mj_kinematics(model, data)
+
+
+def unseen(model: mujoco.MjModel, data: mujoco.MjData, name: str) -> np.ndarray:
+    """Return which geoms are surely out of a camera's sight, bool[ngeom].
+
+    OpenGL would find that out corner by corner. A geom is unseen if the sphere around it lies beyond one
+    of the four planes through the lens and the picture's edges, or behind the lens.
+    """
+    spec, camera = CAMERAS[name], model.camera(name).id
+    axes = data.cam_xmat[camera].reshape(3, 3)
+    right, up, back = ((data.geom_xpos - data.cam_xpos[camera]) @ axes).T
+    radius, tangent = model.geom_rbound, math.tan(math.radians(spec.fovy_deg) / 2)
+    beyond = back > radius
+    for across, slope in ((right, tangent * spec.width / spec.height), (up, tangent)):
+        beyond |= np.abs(across) + slope * back > radius * math.hypot(1, slope)
+    return np.asarray(beyond & (radius > 0))  # a plane has none
 
 
 class CameraRenderer:
@@ -101,7 +121,10 @@ class CameraRenderer:
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._camera.fixedcamid = self._model.camera(name).id
         spec = CAMERAS[name]
-        return self._draw(poses, spec.width, spec.height)
+        show_poses(self._model, self._data, poses)
+        mujoco.mj_camlight(self._model, self._data)
+        with self._hidden(unseen(self._model, self._data, name)):
+            return self._draw(spec.width, spec.height)
 
     def render_free(
         self,
@@ -116,11 +139,22 @@ class CameraRenderer:
         self._camera.lookat[:] = lookat_m
         self._camera.distance = distance_m
         self._camera.azimuth, self._camera.elevation = azimuth_deg, elevation_deg
-        return self._draw(poses, 320, 240)
-
-    def _draw(self, poses: np.ndarray, width: int, height: int) -> np.ndarray:
         show_poses(self._model, self._data, poses)
         mujoco.mj_camlight(self._model, self._data)
+        return self._draw(320, 240)
+
+    @contextmanager
+    def _hidden(self, geoms: np.ndarray) -> Iterator[None]:
+        """Leave out geoms, bool[ngeom]."""
+        groups = self._model.geom_group
+        before = groups[geoms]
+        groups[geoms] = _HIDDEN
+        try:
+            yield
+        finally:
+            groups[geoms] = before
+
+    def _draw(self, width: int, height: int) -> np.ndarray:
         mujoco.mjv_updateScene(
             self._model,
             self._data,

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from bisect import bisect_right
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,11 @@ from robot_recorder.nodes.checked_services import serve
 from robot_recorder.nodes.log import NodeLog
 from robot_recorder.nodes.runtime import LATCHED, parameter, spin_once
 from robot_recorder.sim.camera_process import Shot, run_cameras
+from robot_recorder.sim.cameras import CAMERAS
 from robot_recorder.sim.delivery import Delivery, Timing, parse_timings
 from robot_recorder.sim.description import robot_description
 from robot_recorder.sim.model import JOINT_NAMES, PLACES, build_model
+from robot_recorder.sim.place_markers import RATE_HZ, PlacePublisher
 from robot_recorder.sim.robot import Robot
 from robot_recorder.sim.scenarios import Scenario
 from robot_recorder.sim.scripted_operator import OperatorProcess
@@ -48,12 +51,36 @@ from robot_recorder.srv import PerformTask
 
 STEP_NS = 2 * NS_PER_MS
 _SIDES = ("left", "right")
-_IMU_NS, _TACTILE_NS = NS_PER_S // 200, NS_PER_S // 100
+_IMU_NS, _TACTILE_NS, _OBJECTS_NS = NS_PER_S // 200, NS_PER_S // 100, NS_PER_S // RATE_HZ
 _LATE_NS = 20 * NS_PER_MS  # further behind than this, the physics gives up real time
+_SAME_NS = 1000  # the physics' time is a sum of steps, which rounding makes a little wrong
 _SETTLE_STEPS = 100  # lets objects come to rest before the outcome is judged
 _WRENCH_NOISE = np.repeat([1.0, 0.04], 3)  # noise of torques (N m) relative to forces (N)
 _TAXEL_NOISE = np.ones(16)
 _SHOTS_AHEAD = 2  # pictures that may wait for a camera before the next one is left out
+
+
+class AttemptTimes:
+    """The robot clock's time of an attempt's moments, also when the physics has given up real time."""
+
+    def __init__(self) -> None:
+        self._since_s: list[float] = []
+        self._begins_ns: list[int] = []  # of the attempt, as it seems since then
+
+    def note(self, time_s: float, now_ns: int) -> None:
+        """Take the attempt's time and the robot clock's, of each step."""
+        begin_ns = now_ns - round(time_s * NS_PER_S)
+        if not self._begins_ns or abs(begin_ns - self._begins_ns[-1]) > _SAME_NS:
+            self._since_s.append(time_s)
+            self._begins_ns.append(begin_ns)
+
+    def stamped(self, moments: list[tuple[float, str]]) -> list[list[Any]]:
+        """Return moments (time in the attempt, name) as [robot clock, ns; name]."""
+        return [[self._at_ns(time_s), name] for time_s, name in moments]
+
+    def _at_ns(self, time_s: float) -> int:
+        place = max(bisect_right(self._since_s, time_s) - 1, 0)
+        return self._begins_ns[place] + round(time_s * NS_PER_S)
 
 
 class SimRobot:
@@ -68,7 +95,7 @@ class SimRobot:
             parameter(node, "timings", default, "how each sensor stamps and delivers")
         )
         names = "cameras to render, comma separated; none: no cameras"
-        cameras = parameter(node, "cameras", "head_camera,left_wrist_camera", names)
+        cameras = parameter(node, "cameras", ",".join(CAMERAS), names)
         rate = float(parameter(node, "camera_rate_hz", 15.0, "pictures per second of each camera"))
         self._timings = parse_timings(timing_file.read_text(encoding="utf-8"), str(timing_file))
         self._node = node
@@ -100,6 +127,9 @@ class SimRobot:
         self._result = node.create_publisher(String, "sim/result", LATCHED)
         self._description = node.create_publisher(String, "robot_description", LATCHED)
         self._description.publish(String(data=robot_description(model)))
+        self._times = AttemptTimes()
+        self._surroundings = PlacePublisher(node, model)
+        self._surroundings.begin(self._robot.data)
         self._build_publishers()
         self._devices = WornDevices(
             node, Teleoperator(model), self._timings, self._delivery, self._began_ns
@@ -228,6 +258,8 @@ class SimRobot:
         # Keep the scene if it was set up for exactly this; otherwise set it up now.
         if not (begin and scenario == self._scenario and not self._robot.done):
             self._robot.reset(scenario)
+            self._times = AttemptTimes()
+            self._surroundings.begin(self._robot.data)
         self._scenario = scenario
         if begin:
             self._robot.begin()
@@ -261,12 +293,13 @@ class SimRobot:
             if targets is not None:
                 robot.follow(targets)
             robot.step()
+            self._times.note(robot.time_s, due_ns)
             self._publish(step, due_ns)
             self._delivery.run(time.time_ns())
             if was_running and robot.done:
                 judge_at = step + _SETTLE_STEPS
             if step == judge_at:
-                self._publish_result(due_ns)
+                self._publish_result()
             step += 1
         self.close()
 
@@ -299,6 +332,8 @@ class SimRobot:
         if at_ns % _IMU_NS < STEP_NS:
             orientation, rate, acceleration = robot.imu
             send("imu", self._imu, o=orientation, g=rate, a=acceleration)
+        if at_ns % _OBJECTS_NS < STEP_NS:
+            self._surroundings.publish(robot.data, now_ns)
         self._devices.publish(at_ns, now_ns, robot.later_command)
         for number, camera in enumerate(self._cameras):
             # The cameras expose one after another, so that one core can render them.
@@ -319,10 +354,9 @@ class SimRobot:
         self._pending[camera] += 1
         self._orders.send(Shot(camera, now_ns, self._robot.snapshot(), self._robot.look))
 
-    def _publish_result(self, now_ns: int) -> None:
+    def _publish_result(self) -> None:
         robot, scenario = self._robot, self._scenario
         outcome = robot.outcome()
-        origin_ns = now_ns - round(robot.time_s * NS_PER_S)
         self._result.publish(
             String(
                 data=json.dumps(
@@ -335,8 +369,8 @@ class SimRobot:
                         "detail": outcome.detail,
                         "real_time_given_up_ms": self.slipped_ns / 1e6,
                         "pictures_left_out": self.shots_left_out,
-                        "phases": _stamped(robot.phases, origin_ns),
-                        "events": _stamped(robot.events, origin_ns),
+                        "phases": self._times.stamped(robot.phases),
+                        "events": self._times.stamped(robot.events),
                     }
                 )
             )
@@ -361,10 +395,6 @@ class SimRobot:
                 pass
             self._process.join(5)
             self._process = None
-
-
-def _stamped(events: list[tuple[float, str]], origin_ns: int) -> list[list[Any]]:
-    return [[origin_ns + round(time_s * NS_PER_S), name] for time_s, name in events]
 
 
 def main() -> int:

@@ -22,6 +22,7 @@ from robot_recorder.view.frames import EpisodeFrames, log_frames
 from robot_recorder.view.labels import log_labels
 from robot_recorder.view.layout import Layout
 from robot_recorder.view.log import RerunLog
+from robot_recorder.view.markers import MarkerLog
 from robot_recorder.view.meshes import find_mesh
 from robot_recorder.view.operator import OperatorLog
 from robot_recorder.view.poses import PoseLog
@@ -118,10 +119,13 @@ def log_episode(
         writer.add(batch)
         log.flush()
         progress("reading", batch.share)
+    markers = MarkerLog(log, model.links if model else ())
+    markers.read(contents, lambda share: progress("markers", share))
     late = writer.curves.late
-    if any(late.values()):
-        recording.send_blueprint(layout.blueprint(late))
-    found = [*contents.problems, *filter(None, [frames.problem]), *writer.problems]
+    if any(late.values()) or markers.spaces:
+        recording.send_blueprint(layout.blueprint(late, markers.spaces))
+    problems = [*writer.problems, *markers.problems]
+    found = [*contents.problems, *filter(None, [frames.problem]), *problems]
     viewed.notes += dict.fromkeys(found)
     log_document(log, contents, certificate, viewed.notes, layout.constant(late))
     log.flush()

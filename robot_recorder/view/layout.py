@@ -160,18 +160,24 @@ class Layout:
         ranked = most_moving(values[:, columns], MOST_CURVES)
         return [joint_label(joint_of(names[columns[place]])) for place in ranked]
 
-    def blueprint(self, late: Mapping[str, Collection[str]] | None = None) -> rrb.Blueprint:
+    def blueprint(
+        self,
+        late: Mapping[str, Collection[str]] | None = None,
+        markers: Mapping[str, Collection[str]] | None = None,
+    ) -> rrb.Blueprint:
         """Return the whole layout.
 
         Args:
             late: names of values that have turned out to change, by stream.
+            markers: entities of markers that are not on the robot, by frame.
         """
+        spaces = [*_marker_spaces(markers or {}), *self._spaces()]
         rows = [
-            _row(self._cameras() + (self._robot() or self._spaces()[:1]) + [self._texts()]),
+            _row(self._cameras() + (self._robot() or spaces[:1]) + [self._texts()]),
             rrb.StateTimelineView(
                 origin=labels.ROOT, name="Labels", time_view=self._axis, titlebar=False
             ),
-            _tabs([self._overview(), *self._details(), *self._late(late or {})]),
+            _tabs([self._overview(), *self._details(spaces), *self._late(late or {})]),
         ]
         lanes = 1 + len(labels.annotation_lanes(self.contents))
         middle = _AXIS_SHARE + _LANE_SHARE * min(lanes, _MOST_LANES)
@@ -253,7 +259,7 @@ class Layout:
         sides = [_column(curves), touch]
         return _row([side for side in sides if side is not None], [2, 1], "Overview")
 
-    def _details(self) -> list[_Part | None]:
+    def _details(self, spaces: Sequence[_Part]) -> list[_Part | None]:
         wrenches = self._of_wrenches("force") + self._of_wrenches("torque")
         maps, sums = self._touch()
         return [
@@ -266,7 +272,7 @@ class Layout:
             _row([part for part in (_column(maps), _column(sums)) if part], [3, 1], "Touch")
             if maps
             else None,
-            _grid(self._spaces(), "Poses and points"),
+            _grid(spaces, "Poses and points"),
             *_pages(self._plain(Sort.IMU, Sort.POSE), "IMU and poses"),
             *_pages(self._plain(Sort.NUMBERS, Sort.POINTS, Sort.AUDIO), "Other numbers"),
             _row(self._alignment(), name="Alignment"),
@@ -403,6 +409,14 @@ class Layout:
             for topic in self._topics(*sorts)
             for curves in self._curves(topic)
         ]
+
+
+def _marker_spaces(markers: Mapping[str, Collection[str]]) -> list[_Part]:
+    """Return a 3D view of each frame that markers are in."""
+    return [
+        rrb.Spatial3DView(name=f"Markers in {frame}", contents=[f"+ {path}/**" for path in paths])
+        for frame, paths in markers.items()
+    ]
 
 
 def _pages(parts: Sequence[_Part], name: str) -> list[_Part | None]:

@@ -24,7 +24,11 @@ from robot_recorder.rviz.layout import Camera, RvizContent, layout_for, look_at
 TEMPLATE = (config_directory() / "episode.rviz").read_text()
 HEAD = Camera("head_camera", "/head_camera/image/compressed")
 WRIST = Camera("left_wrist_camera", "/left_wrist_camera/image/compressed")
-G1 = RvizContent("", "", "pelvis", "/joint_states", (), (HEAD, WRIST), False, False, "")
+RIGHT = Camera("right_wrist_camera", "/right_wrist_camera/image/compressed")
+PLACE = frozenset({"/sim/scene", "/sim/objects"})
+G1 = RvizContent(
+    "", "", "pelvis", "/joint_states", (), (HEAD, WRIST, RIGHT), False, False, "", markers=PLACE
+)
 
 
 def at(path: Path) -> RvizContent:
@@ -97,7 +101,14 @@ def test_a_given_description_replaces_the_bags_and_an_invalid_one_is_an_error(
 
 def test_the_simulated_robots_layout_is_the_template() -> None:
     assert yaml.safe_load(layout_for(G1, TEMPLATE)) == yaml.safe_load(TEMPLATE)
-    assert {"Displays", "Views", "Time", HEAD.name, WRIST.name} <= set(docks(TEMPLATE))
+
+
+def test_a_place_is_shown_where_it_is_published() -> None:
+    for topics, wanted in (((), ["Scene"]), (("/robot_07/sim/objects",), ["Objects", "Scene"])):
+        shown = replace(G1, namespace="/robot_07", markers=frozenset(topics))
+        found = displays(layout_for(shown, TEMPLATE), "MarkerArray")
+        assert [display["Name"] for display in found] == wanted
+    assert {"Displays", "Views", "Time", HEAD.name, WRIST.name, RIGHT.name} <= set(docks(TEMPLATE))
 
 
 _TOPIC = (

@@ -46,5 +46,5 @@ def test_every_line_can_be_drawn_and_nothing_is_left_out_in_silence(text: str, m
 
 def test_texts_become_markers_in_one_place() -> None:
     """There they get the width of blanks, and only what can be drawn; the tests' viewer checks it."""
-    places = [p.name for p in PACKAGE.rglob("*.py") if "TEXT_VIEW_FACING" in p.read_text()]
+    places = [p.name for p in PACKAGE.rglob("*.py") if "Marker.TEXT_VIEW_FACING" in p.read_text()]
     assert places == ["scene_markers.py"]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
+import mujoco
 import numpy as np
 import pytest
 
+from robot_recorder.sim import cameras
 from robot_recorder.sim.cameras import CAMERAS, CameraRenderer
 from robot_recorder.sim.robot import Robot
 from robot_recorder.sim.tasks import draw
@@ -49,6 +51,23 @@ def test_the_head_camera_sees_the_objects(renderer, poses):
     )
     tray = (blue > 1.5 * green) & (blue > 2 * red)
     assert tray.mean() > 0.01
+
+
+def test_what_is_out_of_sight_is_left_out_and_changes_no_picture(renderer, model, monkeypatch):
+    robot, rng = Robot(model), np.random.default_rng(5)
+    hinges = model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE
+    places = model.jnt_qposadr[hinges]
+    for seed in range(6):
+        robot.reset(draw(("lift_box", "carry_tray")[seed % 2], seed))
+        robot.data.qpos[places] = rng.uniform(*model.jnt_range[hinges].T)
+        poses = robot.snapshot()
+        seen = [renderer.render(name, poses) for name in CAMERAS]
+        left_out = [cameras.unseen(model, renderer._data, name).sum() for name in CAMERAS]
+        assert min(left_out) > 10
+        with monkeypatch.context() as patch:
+            patch.setattr(cameras, "unseen", lambda model, *_: np.zeros(model.ngeom, bool))
+            for name, picture in zip(CAMERAS, seen, strict=True):
+                np.testing.assert_array_equal(renderer.render(name, poses), picture, name)
 
 
 def test_rendering_a_pose_twice_gives_the_same_picture(renderer, poses):

@@ -25,8 +25,10 @@ from robot_recorder.content.series import load
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.messages.cdr import header_stamp_ns
 from robot_recorder.messages.kinds import KINDS
-from robot_recorder.model.streams import StreamHealth
+from robot_recorder.messages.markers import MarkerAction, read_markers
+from robot_recorder.model.streams import NS_PER_MS, StreamHealth
 from robot_recorder.report.picture import draw
+from robot_recorder.sim.node import STEP_NS, AttemptTimes
 from robot_recorder.srv import PerformTask, StartEpisode, StopEpisode
 
 pytestmark = pytest.mark.alone
@@ -36,6 +38,7 @@ RATES = {
     "/right_wrist/wrench": 500, "/left_palm/tactile": 100, "/right_palm/tactile": 100, "/imu": 200,
     "/head_camera/image/compressed": 15, "/head_camera/camera_info": 15,
     "/left_wrist_camera/image/compressed": 15, "/left_wrist_camera/camera_info": 15,
+    "/right_wrist_camera/image/compressed": 15, "/right_wrist_camera/camera_info": 15,
     "/vr/head": 72, "/vr/left_hand": 72, "/vr/right_hand": 72, "/mocap/body": 60,
 }  # fmt: skip
 SECONDS = 6.5  # a drift takes five seconds to be known
@@ -131,6 +134,26 @@ def test_every_stream_is_recorded_without_losses(episode: Episode) -> None:
         assert len(stamps[topic]) >= 0.9 * rate * moving_s, topic
 
 
+def test_the_place_and_its_things_are_recorded(episode: Episode) -> None:
+    """By markers: the desk once, latched before the start, and the box wherever it is."""
+    found: dict[str, list[bytes]] = {"place": [], "objects": []}
+    topics = {"/simbot/sim/scene": "place", "/simbot/sim/objects": "objects"}
+    for message in read_messages(episode.path, set(topics)):
+        found[topics[message.topic]].append(message.data)
+        kind = message.type
+    (place,) = (read_markers(kind, data) for data in found["place"])
+    assert place[0].action == MarkerAction.DELETEALL
+    assert {m.key[0] for m in place[1:]} == {"desk", "spot"}
+    assert {m.frame for m in place[1:]} == {"pelvis"}
+    boxes = [
+        [m for m in read_markers(kind, data) if m.key == ("box", 0) and m.action == 0]
+        for data in found["objects"]
+    ]
+    assert len(boxes) >= 0.9 * 30 * (SECONDS - given_up_s(episode))
+    assert all(len(box) == 1 for box in boxes)
+    assert np.linalg.norm(boxes[0][0].scale) > 0.2 and abs(boxes[0][0].pose[1]) < 0.2
+
+
 def test_the_robot_moves_and_the_action_leads(episode: Episode) -> None:
     data = load(Contents.open(episode.path))
     assert not data.problems
@@ -138,7 +161,7 @@ def test_the_robot_moves_and_the_action_leads(episode: Episode) -> None:
     states, commands = by_topic["/joint_states"], by_topic["/joint_commands"]
     assert states.values.shape[1] == 3 * 43 and commands.values.shape[1] == 43
     assert np.ptp(states.values[:, :43], axis=0).max() > 0.1
-    assert len(data.pictures) == 2 and all(len(p.times_s) > 20 for p in data.pictures)
+    assert len(data.pictures) == 3 and all(len(p.times_s) > 20 for p in data.pictures)
     imu = by_topic["/imu"]
     assert np.linalg.norm(imu.values[:, 7:], axis=1).mean() == pytest.approx(9.81, abs=0.5)
 
@@ -190,7 +213,18 @@ def test_frames_cover_all_streams(episode: Episode) -> None:
     assert {name for name, s in certificate.streams.items() if s.policy != "none"} == {
         "joint_states", "joint_commands", "left_wrench", "right_wrench", "left_tactile",
         "right_tactile", "imu", "vr_head", "vr_left_hand", "vr_right_hand", "mocap_body",
-        "head_camera", "left_wrist_camera",
+        "head_camera", "left_wrist_camera", "right_wrist_camera",
     }  # fmt: skip
     assert certificate.complete / certificate.frames > 0.7, "complete unless the machine is busy"
     assert sum(filter(None, episode.streams["/simbot/joint_states"]["lost"].values())) == 0
+
+
+def test_moments_are_where_the_streams_show_them_also_if_real_time_was_given_up():
+    moments, now_ns = AttemptTimes(), 10**18
+    shown = {}
+    for step in range(1000):
+        now_ns += STEP_NS + (300 * NS_PER_MS if step in (0, 400, 401, 900) else 0)
+        moments.note(step * STEP_NS / 1e9, now_ns)
+        shown[step * STEP_NS / 1e9] = now_ns
+    asked = [(0.0, "begin"), (0.798, "reach"), (0.8, "grasp"), (0.802, "lift"), (1.9, "release")]
+    assert moments.stamped(asked) == [[shown[at_s], name] for at_s, name in asked]
