@@ -77,13 +77,13 @@ def unseen(model: mujoco.MjModel, data: mujoco.MjData, name: str) -> np.ndarray:
     """Return which geoms are surely out of a camera's sight, bool[ngeom].
 
     OpenGL would find that out corner by corner. A geom is unseen if the sphere around it lies beyond one
-    of the four planes through the lens and the picture's edges, or behind the lens.
+    of the four planes through the lens and the picture's edges, behind the lens, or under the floor.
     """
     spec, camera = CAMERAS[name], model.camera(name).id
     axes = data.cam_xmat[camera].reshape(3, 3)
     right, up, back = ((data.geom_xpos - data.cam_xpos[camera]) @ axes).T
     radius, tangent = model.geom_rbound, math.tan(math.radians(spec.fovy_deg) / 2)
-    beyond = back > radius
+    beyond = (back > radius) | (data.geom_xpos[:, 2] < -radius)
     for across, slope in ((right, tangent * spec.width / spec.height), (up, tangent)):
         beyond |= np.abs(across) + slope * back > radius * math.hypot(1, slope)
     return np.asarray(beyond & (radius > 0))  # a plane has none

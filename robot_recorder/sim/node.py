@@ -35,7 +35,6 @@ from robot_recorder.nodes.checked_services import serve
 from robot_recorder.nodes.log import NodeLog
 from robot_recorder.nodes.runtime import LATCHED, parameter, spin_once
 from robot_recorder.sim.camera_process import Shot, run_cameras
-from robot_recorder.sim.cameras import CAMERAS
 from robot_recorder.sim.delivery import Delivery, Timing, parse_timings
 from robot_recorder.sim.description import robot_description
 from robot_recorder.sim.model import JOINT_NAMES, PLACES, build_model
@@ -95,7 +94,7 @@ class SimRobot:
             parameter(node, "timings", default, "how each sensor stamps and delivers")
         )
         names = "cameras to render, comma separated; none: no cameras"
-        cameras = parameter(node, "cameras", ",".join(CAMERAS), names)
+        cameras = parameter(node, "cameras", "head_camera,left_wrist_camera", names)
         rate = float(parameter(node, "camera_rate_hz", 15.0, "pictures per second of each camera"))
         self._timings = parse_timings(timing_file.read_text(encoding="utf-8"), str(timing_file))
         self._node = node

@@ -24,10 +24,9 @@ from robot_recorder.rviz.layout import Camera, RvizContent, layout_for, look_at
 TEMPLATE = (config_directory() / "episode.rviz").read_text()
 HEAD = Camera("head_camera", "/head_camera/image/compressed")
 WRIST = Camera("left_wrist_camera", "/left_wrist_camera/image/compressed")
-RIGHT = Camera("right_wrist_camera", "/right_wrist_camera/image/compressed")
 PLACE = frozenset({"/sim/scene", "/sim/objects"})
 G1 = RvizContent(
-    "", "", "pelvis", "/joint_states", (), (HEAD, WRIST, RIGHT), False, False, "", markers=PLACE
+    "", "", "pelvis", "/joint_states", (), (HEAD, WRIST), False, False, "", markers=PLACE
 )
 
 
@@ -108,7 +107,7 @@ def test_a_place_is_shown_where_it_is_published() -> None:
         shown = replace(G1, namespace="/robot_07", markers=frozenset(topics))
         found = displays(layout_for(shown, TEMPLATE), "MarkerArray")
         assert [display["Name"] for display in found] == wanted
-    assert {"Displays", "Views", "Time", HEAD.name, WRIST.name, RIGHT.name} <= set(docks(TEMPLATE))
+    assert {"Displays", "Views", "Time", HEAD.name, WRIST.name} <= set(docks(TEMPLATE))
 
 
 _TOPIC = (
