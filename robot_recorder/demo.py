@@ -59,9 +59,20 @@ ATTEMPTS = {
         ("package_goods", 0),
         ("return_box", 0),
     ),
-    "smart_home": (("fetch_from_shelf", 0), ("set_table", 0), ("wipe_table", 0)),
+    "smart_home": (
+        ("fetch_from_shelf", 0),
+        ("set_table", 0),
+        ("wipe_table", 0),
+        ("put_away_cup", 0),
+    ),
     "laundry": (("fold_cloth", 2), ("fold_cloth", 3), ("fold_cloth", 4)),
-    "eldercare": (("hand_over_glass", 0), ("serve_tray", 0), ("open_pill_box", 0)),
+    "eldercare": (
+        ("hand_over_glass", 0),
+        ("serve_tray", 0),
+        ("open_pill_box", 0),
+        ("bring_walker", 0),
+        ("pour_drink", 3),
+    ),
 }
 
 _BETWEEN = ("idle", "retreat")  # phases that are not part of the task
