@@ -12,7 +12,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -260,14 +260,16 @@ def serve_console(
     common = {"root": root, "language": language, **_profile(options)}
     page = {**common, "port": options.port}
     desk = {**common, "station": "demo"}
-    driver, parameters = "sim_hands", {}
+    teleop: AbstractContextManager[Any] = nullcontext()
     if options.teleop:
         desk["buttons"] = "teleop"
-        driver, parameters = "teleop", {"cache": str((options.cache / "sim").absolute())}
+        cache = {"cache": str((options.cache / "sim").absolute())}
+        teleop = node_process("teleop", logs / "teleop.log", cache)
     with (
         node_process("operator", logs / "operator.log", desk) as shift,
         node_process("console", logs / "console.log", page) as server,
-        node_process(driver, logs / f"{driver}.log", parameters),
+        node_process("sim_hands", logs / "sim_hands.log", {"performs": not options.teleop}),
+        teleop,
     ):
         log = logs / "console.log"
 

@@ -191,7 +191,7 @@ class HandCommand:
         if not (math.isfinite(trigger) and math.isfinite(grip)):
             return
         if now_s - self._buttons_s > LOST_S:
-            self._broken = Following.PRESSED_BEFORE
+            self._broken = self._broken or Following.SILENT
         self._grip = grip > (_RELEASED if self._grip else _PRESSED)
         if not self._grip:
             self._broken = None

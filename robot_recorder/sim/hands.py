@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from rclpy.node import Node
+from std_msgs.msg import String
 
 from robot_recorder.msg import ShiftStatus
 from robot_recorder.nodes.log import NodeLog
-from robot_recorder.nodes.runtime import LATCHED_ALL, run
+from robot_recorder.nodes.runtime import LATCHED_ALL, parameter, run
+from robot_recorder.sim.hand_commands import Following
 from robot_recorder.srv import PerformTask
 
 
 class HandsNode(Node):
-    """Performs the task of every take of a shift, and sets the scene up again after it."""
+    """Performs the task of every take of a shift, and sets the scene up again after it.
+
+    With ``performs:=false`` somebody else moves the robot. The scene is set up when a task is chosen and
+    after each take, but not while a hand follows that person: the robot's arms go back with it.
+    """
 
     def __init__(self) -> None:
         """Hear the shift."""
@@ -21,12 +28,24 @@ class HandsNode(Node):
         self._state, self._seed = ShiftStatus.STATE_IDLE, 0
         self._perform: Any = self.create_client(PerformTask, "sim/perform")
         self._asked: list[PerformTask.Request] = []  # until there is a robot to ask
+        self._performs = bool(
+            parameter(
+                self, "performs", True, "false: only set the scene up, while nobody moves the robot"
+            )
+        )
+        self._followed = False
+        self._there = "", -1  # task and seed that were asked for last
         self.create_timer(0.1, self._ask)
+        self.create_subscription(String, "teleop/status", self._on_teleop, 10)
         self.create_subscription(ShiftStatus, "shift/status", self._on_shift, LATCHED_ALL)
 
     def _on_shift(self, shift: ShiftStatus) -> None:
         before, self._state = self._state, shift.state
         recording = ShiftStatus.STATE_RECORDING
+        if not self._performs:
+            self._seed += before == recording != shift.state
+            self._set_up(shift)
+            return
         if shift.state == before or recording not in (before, shift.state):
             return
         begins = shift.state == recording
@@ -35,9 +54,20 @@ class HandsNode(Node):
         self._asked = [request]
         self._ask()
 
+    def _set_up(self, shift: ShiftStatus) -> None:
+        """Want the scene of the next take."""
+        wanted = shift.task, self._seed
+        if shift.task and shift.state != ShiftStatus.STATE_RECORDING and wanted != self._there:
+            self._there = wanted
+            self._asked = [PerformTask.Request(task=shift.task, seed=self._seed, only_reset=True)]
+
+    def _on_teleop(self, status: String) -> None:
+        hands = json.loads(status.data)["hands"].values()
+        self._followed = any(hand == Following.FOLLOWS for hand in hands)
+
     def _ask(self) -> None:
         """Ask for what was wanted last, once the robot can hear it."""
-        if not self._asked:
+        if not self._asked or (self._followed and not self._performs):
             return
         if not self._perform.service_is_ready():
             NodeLog(self).seldom_warning(

@@ -40,6 +40,7 @@ from support.robot import RecorderClient
 
 from robot_recorder.configuration.words import LANGUAGES
 from robot_recorder.console.teleop_page import FRAME, HandsFeed
+from robot_recorder.msg import Said
 from robot_recorder.sim.model import JOINT_NAMES, build_model
 from robot_recorder.sim.teleop import Drive
 from robot_recorder.srv import PerformTask
@@ -308,6 +309,39 @@ def test_the_headset_shows_the_camera_and_the_shift(floor: HeadsetFloor, tab: He
       return data.some((value, n) => n % 4 < 3 && value > 150);
     }""")
     assert drawn
+
+
+SAID_ROWS = """() => {
+    const view = document.querySelector("#view"), {width, height} = view, rows = [];
+    const copy = Object.assign(document.createElement("canvas"), {width, height});
+    const context = copy.getContext("2d", {willReadFrequently: true});
+    context.drawImage(view, 0, 0);
+    for (const y of [height - 90, height - 60]) {
+        const pixels = context.getImageData(0, y, width, 30).data;
+        rows.push(pixels.some((value, at) => at % 4 === 0 && value > 200));
+    }
+    return rows;
+}"""
+
+
+def test_what_is_said_is_read_in_the_headset(floor: HeadsetFloor, tab: HeadsetTab) -> None:
+    """A refused start and a rejected take are not only heard."""
+    said = floor.bench.node.create_publisher(Said, "shift/said", 50)
+    tab.enter()
+    tab.until("the console", lambda: said.get_subscription_count() > 0)
+    assert tab.page.evaluate(SAID_ROWS) == [False, False]
+
+    def is_read(event: str, why: str, rows: list[bool]) -> None:
+        said.publish(Said(event=event, names=["why"], values=[why]))
+        tab.until("it", lambda: why.strip() in tab.text("#teleop-told"))
+        tab.until("it in the headset", lambda: tab.page.evaluate(SAID_ROWS) == rows)
+
+    is_read("refused", "head_camera is too slow", [True, False])
+    is_read("reject", "joint_states is too slow: check its driver and the network " * 5, [True] * 2)
+    is_read("refused", "关节状态太慢请检查驱动程序和网络" * 9, [True] * 2)
+    said.publish(Said(event="start"))
+    tab.until("news", lambda: tab.text("#teleop-told") == "")
+    floor.bench.node.destroy_publisher(said)
 
 
 def test_the_page_has_no_faults_in_any_language(floor: HeadsetFloor, tab: HeadsetTab) -> None:

@@ -9,14 +9,17 @@ import { keep, kept } from "./keep.js";
 import { link } from "./link.js";
 import { regains } from "./regain.js";
 import { headFirst, setUpView, showCamera, showLine } from "./view.js";
-import { number, onLanguage, word } from "./words.js";
+import { number, onLanguage, sentence, word } from "./words.js";
 
 const SIDES = ["left", "right"];
+const GRAVE = ["refused", "reject", "aborted", "lost", "disk", "recorder_lost"];
+const NEWS = ["countdown", "start"]; // what was told before is over then
 
 let me = null;
 let problem = "unknown"; // why there is no VR; empty: there is
 let failed = ""; // the last attempt's error
 let cameras = "";
+let told = ["soft", ""]; // what was said last, and its colour: the person in the headset may hear nothing
 
 async function boot() {
   me = await begin();
@@ -32,12 +35,18 @@ async function boot() {
   });
   link.on("state", draw);
   link.on("link", draw);
+  link.on("said", tell);
   onLanguage(() => {
     cameras = "";
     draw();
   });
   connect();
   problem = await vrProblem();
+  draw();
+}
+
+function tell({ event, values }) {
+  told = [GRAVE.includes(event) ? "bad" : "soft", NEWS.includes(event) ? "" : sentence(event, values ?? {})];
   draw();
 }
 
@@ -80,6 +89,7 @@ function draw() {
     find("#teleop-latency"),
     p95 === null ? word("unknown") : word("milliseconds", { value: number(p95) }),
   );
+  setText(find("#teleop-told"), told[1]);
   drawCameras(streams);
   showLine(line());
 }
@@ -91,7 +101,7 @@ function vrState() {
   return problem === "" ? "ready" : problem;
 }
 
-/** What is shown below the picture, also in the headset: [colour, text]s. */
+/** What is shown below the picture, also in the headset: [colour, text]s; state, what was said, hands. */
 function line() {
   const { shift, teleop, holder } = link.state;
   if (link.status !== "ok") return [["bad", word(`link.${link.status}`)]];
@@ -105,6 +115,7 @@ function line() {
   };
   return [
     [state === "recording" ? "live" : "soft", `${word(`state.${state}`)}${of}`],
+    told,
     hand("left"),
     hand("right"),
   ];

@@ -7,6 +7,7 @@ const COLOURS = { good: "#56d364", bad: "#ff8b84", live: "#ff6b6b", soft: "#b4be
 const OLD_MS = 1500; // after which the picture says that it is old
 const TEXT_PX = 20;
 const ROW_PX = 30;
+const PARTS = /[\u2e80-\uffef]|[^\s\u2e80-\uffef]+\s*/g; // what a line may be broken after
 
 let canvas = null;
 let context = null;
@@ -78,7 +79,7 @@ async function picture(header, jpeg) {
 
 function paint() {
   const { width, height } = canvas,
-    high = height - 2 * ROW_PX;
+    high = height - 4 * ROW_PX;
   context.fillStyle = "#000";
   context.fillRect(0, 0, width, height);
   if (image) {
@@ -95,12 +96,28 @@ function paint() {
     const old = word("camera.old", { seconds: number(age_ms / 1000) });
     write(old, "bad", 12, high - ROW_PX / 2, width - 24);
   }
-  const [first, ...hands] = texts;
+  const [first, said, ...hands] = texts;
   if (first) write(first[1], first[0], 12, high + ROW_PX / 2, width - 24);
+  if (said)
+    wrapped(said[1], width - 24).forEach((text, n) => {
+      write(text, said[0], 12, high + (1.5 + n) * ROW_PX, width - 24);
+    });
   hands.forEach(([colour, text], n) => {
-    write(text, colour, 12 + (n * width) / 2, high + 1.5 * ROW_PX, width / 2 - 24);
+    write(text, colour, 12 + (n * width) / 2, high + 3.5 * ROW_PX, width / 2 - 24);
   });
   version++;
+}
+
+/** A text as two lines at most; what does not fit is cut off. */
+function wrapped(text, most) {
+  const lines = [""];
+  for (const part of text.match(PARTS) ?? []) {
+    const longer = lines.at(-1) + part;
+    if (context.measureText(longer.trimEnd()).width <= most) lines[lines.length - 1] = longer;
+    else if (lines.length < 2) lines.push(part);
+    else return [lines[0], `${lines[1].trimEnd()} …`];
+  }
+  return lines;
 }
 
 function write(text, colour, x, y, most) {
