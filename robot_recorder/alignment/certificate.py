@@ -7,11 +7,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from robot_recorder.alignment.frames import Frame, Frames, SampleStatus
+from robot_recorder.alignment.frames import Frames, SampleStatus
 from robot_recorder.alignment.skews import Skews
 from robot_recorder.alignment.stream_tally import StreamFigures
 from robot_recorder.clocks.clock_model import ClockTrouble
+from robot_recorder.model.arrays import Int64s
 from robot_recorder.model.streams import (
     NS_PER_MS,
     NS_PER_S,
@@ -332,30 +334,38 @@ class FrameStats:
         self.complete = 0
         self.asked = 0
 
-    def add(self, frame: Frame, names: tuple[str, ...]) -> None:
-        """Count one frame if its tick is in the span."""
-        if not self.span.first_ns <= frame.tick_ns <= self.span.last_ns:
-            return
-        self.frames += 1
-        self.asked += self.span.from_ns <= frame.tick_ns <= self.span.until_ns
-        self.complete += frame.complete
-        for name, sample in zip(names, frame.samples, strict=True):
-            tally = self._streams.setdefault(name, _Tally())
-            tally.statuses[sample.status] += 1
-            if sample.status is not SampleStatus.MISSING:
-                tally.skews.add(sample.skew_ns)
+    def add(
+        self,
+        ticks: Int64s,
+        statuses: npt.NDArray[np.uint8],
+        skews: Int64s,
+        names: tuple[str, ...],
+    ) -> None:
+        """Count the frames whose ticks are in the span.
 
-    def add_all(self, frames: Frames, names: tuple[str, ...]) -> None:
-        """Count the frames whose ticks are in the span."""
-        span, ticks = self.span, frames.ticks
+        Args:
+            ticks: int64[n], ns.
+            statuses: uint8[n, k], SampleStatus by stream.
+            skews: int64[n, k], ns; those of MISSING samples do not count.
+            names: of the k streams.
+        """
+        span = self.span
         inside = (span.first_ns <= ticks) & (ticks <= span.last_ns)
         self.frames += int(inside.sum())
         self.asked += int(((span.from_ns <= ticks) & (ticks <= span.until_ns)).sum())
-        self.complete += int(frames.complete[inside].sum())
-        for name, column in zip(names, frames.columns, strict=True):
-            tally, status = self._streams.setdefault(name, _Tally()), column.status[inside]
+        statuses, skews = statuses[inside], skews[inside]
+        self.complete += int((statuses <= SampleStatus.INTERPOLATED).all(axis=1).sum())
+        for name, status, skew in zip(names, statuses.T, skews.T, strict=True):
+            tally = self._streams.setdefault(name, _Tally())
             tally.statuses += np.bincount(status, minlength=len(SampleStatus))
-            tally.skews.add_all(column.skews[inside][status != SampleStatus.MISSING])
+            tally.skews.add(skew[status != SampleStatus.MISSING])
+
+    def add_all(self, frames: Frames, names: tuple[str, ...]) -> None:
+        """Count the frames whose ticks are in the span."""
+        shape = (len(frames.columns), len(frames))
+        statuses = np.array([column.status for column in frames.columns], dtype=np.uint8)
+        skews = np.array([column.skews for column in frames.columns], dtype=np.int64)
+        self.add(frames.ticks, statuses.reshape(shape).T, skews.reshape(shape).T, names)
 
     def quantiles_ms(self, name: str) -> tuple[float | None, ...]:
         """Return p50, p95, p99 and maximum of a stream's absolute skew, ms."""

@@ -31,14 +31,7 @@ class Skews:
         self._count = 0
         self._most_ns = 0
 
-    def add(self, skew_ns: int) -> None:
-        """Add one skew, ns."""
-        self._few.append(abs(skew_ns))
-        self._count += 1
-        if len(self._few) >= 2 * EXACT:
-            self._sort_in()
-
-    def add_all(self, skews: Int64s) -> None:
+    def add(self, skews: Int64s) -> None:
         """Add many skews, int64[n], ns."""
         for at in range(0, len(skews), EXACT):
             part = np.abs(skews[at : at + EXACT])

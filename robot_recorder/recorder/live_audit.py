@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
+from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
 import numpy as np
 
 from robot_recorder.alignment.certificate import Certificate, FrameStats, TickSpan
-from robot_recorder.alignment.frame_messages import OWN_READERS
-from robot_recorder.alignment.frames import Frame
+from robot_recorder.alignment.frame_messages import OWN_READERS, FrameScan
 from robot_recorder.clocks.source_clock import Restamp
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.model.streams import NS_PER_S, RobotProfile
@@ -23,6 +22,7 @@ from robot_recorder.recorder.live_stream import LiveStream
 
 # Samples per batch: many cost little more than one. Bounded in bytes, because of pictures.
 _AT_ONCE, _BYTES_AT_ONCE, _LEAST_AT_ONCE = 2000, 1_000_000, 30
+_FRAMES_AT_ONCE = 100
 _WAIT_NS = 5 * NS_PER_S  # longest time that a sample waits for others
 # Plus the deadline: a frame received this long after its tick lies before any later stop.
 _SURELY_NS = NS_PER_S
@@ -53,50 +53,58 @@ class _OwnMessages:
         self.why = ""
         self._frames = frames
         self._aligned = tuple(s.name for s in profile.aligned)
+        self._scan = FrameScan(self._aligned)
         self._before_ns = _SURELY_NS + profile.deadline_ns
         self._stats = FrameStats(span)
-        # Frames that may still turn out to lie after the stop.
-        self._waiting: deque[Frame] = deque()
+        # Of frames to be counted, or that may still lie after the stop.
+        self._ticks, self._skews, self._statuses = array("q"), array("q"), bytearray()
+        self._count_at = _FRAMES_AT_ONCE
         self._tick_ns = -1
 
     def add(self, channel: Channel, data: bytes, receive_ns: int) -> None:
         """Take a message that belongs to no stream."""
-        read = OWN_READERS.get(channel.bag_topic.type)
-        if read is None:
-            return
         try:
-            found = read(data)
-        except DecodeError as error:
-            self._spoiled(channel, str(error))
-            return
-        if channel is self._frames:
-            frame, names = cast("tuple[Frame, tuple[str, ...]]", found)
-            if frame.tick_ns < self._stats.span.first_ns:
-                return  # frames are late: the first belong to the time before
-            if names != self._aligned:
-                self._spoiled(channel, f"made of {', '.join(names) or 'no streams'}")
-            elif frame.tick_ns <= self._tick_ns:
-                self._spoiled(
-                    channel, "a second frame of the same tick: are two synchronizers running?"
-                )
+            if channel is self._frames:
+                self._add_frame(data, receive_ns)
             else:
-                self._wait(frame, receive_ns)
+                read = OWN_READERS.get(channel.bag_topic.type)
+                if read is not None:
+                    read(data)
+        except DecodeError as error:
+            self.unreadable += 1
+            self.why = self.why or f"{channel.topic}: {error}"
 
-    def _spoiled(self, channel: Channel, why: str) -> None:
-        self.unreadable += 1
-        self.why = self.why or f"{channel.topic}: {why}"
+    def _add_frame(self, data: bytes, receive_ns: int) -> None:
+        tick_ns, statuses, skews = self._scan.read(data)
+        if tick_ns < self._stats.span.first_ns:
+            return  # frames are late: the first belong to the time before
+        if tick_ns <= self._tick_ns:
+            raise DecodeError("a second frame of the same tick: are two synchronizers running?")
+        self._tick_ns = tick_ns
+        self._ticks.append(tick_ns)
+        self._statuses.extend(statuses)
+        self._skews.extend(skews)
+        if len(self._ticks) >= self._count_at:
+            self._count(receive_ns - self._before_ns)
 
-    def _wait(self, frame: Frame, receive_ns: int) -> None:
-        self._tick_ns = frame.tick_ns
-        self._waiting.append(frame)
-        while self._waiting and self._waiting[0].tick_ns < receive_ns - self._before_ns:
-            self._stats.add(self._waiting.popleft(), self._aligned)
+    def _count(self, before_ns: int) -> None:
+        """Count the frames of ticks before a time."""
+        end = bisect_left(self._ticks, before_ns)
+        shape = (end, len(self._aligned))
+        size = end * len(self._aligned)
+        self._stats.add(
+            np.array(self._ticks[:end]),
+            np.array(self._statuses[:size]).reshape(shape),
+            np.array(self._skews[:size]).reshape(shape),
+            self._aligned,
+        )
+        del self._ticks[:end], self._statuses[:size], self._skews[:size]
+        self._count_at = len(self._ticks) + _FRAMES_AT_ONCE
 
     def stats(self, span: TickSpan) -> FrameStats:
         """Return the statistics of all frames within the span."""
         self._stats.span = span
-        while self._waiting:
-            self._stats.add(self._waiting.popleft(), self._aligned)
+        self._count(_NEVER)
         return self._stats
 
 

@@ -37,13 +37,20 @@ def frame(number: int, *samples: tuple[SampleStatus, float]) -> Frame:
     )
 
 
+def count(stats: FrameStats, frames: list[Frame], names: tuple[str, ...]) -> None:
+    shape = (len(frames), len(names))
+    ticks = np.array([one.tick_ns for one in frames], dtype=np.int64)
+    statuses = np.array([[s.status for s in one.samples] for one in frames], dtype=np.uint8)
+    skews = np.array([[s.skew_ns for s in one.samples] for one in frames], dtype=np.int64)
+    stats.add(ticks, statuses.reshape(shape), skews.reshape(shape), names)
+
+
 def certificate(stamps_ms: list[float], frames: list[Frame], lost: int | None = 0) -> Certificate:
     tally = StreamTally(CAMERA)
     at = T0 + (np.array(stamps_ms) * MS).astype(np.int64)
     tally.push(at, np.maximum.accumulate(at) + 5 * MS)
     stats = FrameStats(EVERY)
-    for one in frames:
-        stats.add(one, ("camera",))
+    count(stats, frames, ("camera",))
     end = T0 + round(max(stamps_ms) * MS) + 5 * MS
     inputs = [StreamInput(CAMERA, "/camera", tally.figures(T0, end), lost)]
     return certify(inputs, stats, FrameClock(30.0))
@@ -78,7 +85,7 @@ def test_findings_name_the_remedy() -> None:
 
 def test_a_stream_without_samples_is_missing_in_every_frame() -> None:
     stats = FrameStats(EVERY)
-    stats.add(frame(0), ())
+    count(stats, [frame(0)], ())
     inputs = [StreamInput(CAMERA, "/camera", StreamTally(CAMERA).figures(T0, T0 + 9 * MS), None)]
     stream = certify(inputs, stats, FrameClock(None, "other")).streams["camera"]
     assert (stream.missing, stream.lost, stream.clock) == (1, None, "none")
@@ -129,8 +136,7 @@ def spanned(frames: list[Frame], clock: FrameClock) -> Certificate:
     """Certify an episode of 10 s with 1 s of pre-roll and a deadline of 100 ms."""
     ticks = TickSpan.of_episode(T0, T0 + 1000 * MS, T0 + 11_000 * MS, 100 * MS)
     stats = FrameStats(ticks)
-    for one in frames:
-        stats.add(one, ("camera",))
+    count(stats, frames, ("camera",))
     tally = StreamTally(CAMERA)
     at = T0 + (np.arange(330) * 100 * MS) // 3
     tally.push(at, at)

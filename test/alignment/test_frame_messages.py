@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.wire import name, number, stamp
 
-from robot_recorder.alignment.frame_messages import decode_frame, encode_frame
+from robot_recorder.alignment.frame_messages import FrameScan, decode_frame, encode_frame
 from robot_recorder.alignment.frames import (
     Frame,
     FrameColumn,
@@ -103,6 +103,48 @@ def test_rclpy_reads_frames_of_every_status(rows: int, width: int, window: bool)
             assert list(theirs.window_skew_ns) == sample.window_skew_ns.tolist()
             assert list(theirs.window_values) == sample.window_values.ravel().tolist()
             assert ours.window_values.ravel().tolist() == sample.window_values.ravel().tolist()
+
+
+def scanned(data: bytes, names: tuple[str, ...]) -> object:
+    try:
+        return FrameScan(names).read(data)
+    except DecodeError:
+        return None
+
+
+def decoded(data: bytes, names: tuple[str, ...]) -> object:
+    try:
+        frame, found = decode_frame(data)
+    except DecodeError:
+        return None
+    samples = frame.samples
+    figures = frame.tick_ns, [s.status for s in samples], [s.skew_ns for s in samples]
+    return figures if found == names else None
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(0, 3), st.integers(0, 20))
+@settings(max_examples=200)
+def test_a_scan_finds_what_decoding_finds_also_in_damaged_messages(
+    seed: int, streams: int, rows: int, flips: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    names = tuple("abcdefgh"[: n + 1] for n in range(streams))
+    samples = []
+    for _ in names:
+        count = int(rng.integers(0, rows + 1))
+        numbers = np.ones(int(rng.integers(0, 5)))
+        skews, window = np.arange(count), np.ones((count, numbers.size))
+        status, skew = SampleStatus(int(rng.integers(4))), int(rng.integers(-(10**9), 10**9))
+        samples.append(FrameSample(status, 10**18, skew, numbers, skews, window))
+    frame = Frame(7, 10**18 + seed, tuple(samples))
+    data = bytearray(encode_frame(frame, [n.encode() + b"\0" for n in names]))
+    whole = [s.status for s in samples], [s.skew_ns for s in samples]
+    assert scanned(bytes(data), names) == (frame.tick_ns, *whole)
+    assert scanned(bytes(data), names[1:]) is None, "made of other streams"
+    for at in rng.integers(0, len(data), flips).tolist():
+        data[at] ^= 1 << int(rng.integers(8))
+    damaged = bytes(data[: len(data) - int(rng.integers(0, 3)) * flips])
+    assert scanned(damaged, names) == decoded(damaged, names)
 
 
 def test_an_invalid_frame_is_rejected() -> None:

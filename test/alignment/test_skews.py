@@ -30,7 +30,7 @@ def exact_ms(skews: np.ndarray) -> np.ndarray:
 def test_quantiles_of_few_skews_are_exact(seed: int, count: int, scale_ns: float) -> None:
     skews = spread(seed, count, scale_ns)
     found = Skews()
-    found.add_all(skews)
+    found.add(skews)
     assert found.quantiles_ms(PERCENTS) == pytest.approx(exact_ms(skews), abs=0.00051)
 
 
@@ -41,7 +41,7 @@ def test_quantiles_of_many_skews_are_within_the_stated_error(
 ) -> None:
     skews = spread(seed, count, scale_ns)
     found = Skews()
-    found.add_all(skews)
+    found.add(skews)
     wanted = exact_ms(skews)
     *quantiles, most = found.quantiles_ms(PERCENTS)
     for quantile, exact in zip(quantiles, wanted):
@@ -55,10 +55,10 @@ def test_quantiles_do_not_depend_on_batches(seed: int, count: int, cuts: list[in
     skews = spread(seed, count, 1e6)
     one_by_one, some, all_of_them = Skews(), Skews(), Skews()
     for skew in skews.tolist():
-        one_by_one.add(skew)
+        one_by_one.add(np.array([skew]))
     for part in np.split(skews, sorted(cuts)):
-        some.add_all(part)
-    all_of_them.add_all(skews)
+        some.add(part)
+    all_of_them.add(skews)
     told = all_of_them.quantiles_ms(PERCENTS)
     assert one_by_one.quantiles_ms(PERCENTS) == told == some.quantiles_ms(PERCENTS)
     assert all_of_them.quantiles_ms(PERCENTS) == told  # asked again
@@ -72,7 +72,7 @@ def test_memory_is_the_same_after_an_hour_as_after_some_minutes() -> None:
     def room(count: int) -> int:
         skews = Skews()
         for _ in range(count // 3000):
-            skews.add_all(spread(1, 3000, 3e6))
+            skews.add(spread(1, 3000, 3e6))
         return sum(map(sys.getsizeof, (skews._few, skews._bins)))
 
     assert room(108_000) <= room(12_000) < 200_000

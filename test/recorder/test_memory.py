@@ -168,7 +168,7 @@ def test_a_long_episode_takes_no_more_memory_than_a_short_one(tmp_path: Path) ->
         tracemalloc.stop()
     # It varies with the samples that wait to be inspected; the leak that this guards against took 3.9 MB a minute.
     first, last = ([held[m] for m in minutes] for minutes in ((1, 2, 3), (4, 5, 6)))
-    assert max(last) - max(first) < 400_000, held
+    assert max(last) - max(first) < 1_000_000, held
     assert robot.stop().ok
     assert recording.messages >= robot.fed - 4 * 2 * HZ
     lag = next(r for r in recording.quality.results if r.check == "tracking_lag")
