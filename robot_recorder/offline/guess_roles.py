@@ -52,7 +52,8 @@ def pair_groups(streams: Sequence[DraftStream]) -> None:
         beside = [s for s in streams if s.topic == command.topic and _is_measured(s, command)]
         rest = _rest(command)
         alike = [s for s in beside if _rest(s) == rest] or beside
-        if len(alike) == 1 and _shares_numbers(command, alike[0]):
+        joints = command.meaning == "joint_state"  # profiles pair nothing else
+        if joints and len(alike) == 1 and _shares_numbers(command, alike[0]):
             command.of = alike[0].name
 
 

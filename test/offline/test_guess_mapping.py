@@ -365,6 +365,24 @@ def test_a_group_called_goal_is_the_command_of_the_group_called_present() -> Non
     assert names(profile, "servos_goal_deg", topic)[0] == "position/joint_11 (rad)"
 
 
+WANTED_POSE = (
+    f"Pose goal\nPose present\n{LINE}\nMSG: acme/Pose\nPoint position\nQuaternion orientation\n"
+    f"{LINE}\nMSG: acme/Point\nfloat64 x\nfloat64 y\nfloat64 z\n"
+    f"{LINE}\nMSG: acme/Quaternion\nfloat64 x\nfloat64 y\nfloat64 z\nfloat64 w\n"
+)
+
+
+def test_a_wanted_pose_is_an_action_but_is_not_paired_as_joints_are() -> None:
+    def make(number: int, at: float) -> dict[str, Any]:
+        turn = {"x": 0.0, "y": 0.0, "z": math.sin(at / 2), "w": math.cos(at / 2)}
+        pose = {"position": {"x": at, "y": 0.0, "z": 1.0}, "orientation": turn}
+        return {"goal": pose, "present": pose}
+
+    profile, written = guessed(heard("/tool", "acme/msg/Tool", WANTED_POSE, make))
+    found = {s.name: (s.role.value, s.of) for s in profile.streams}
+    assert sorted(found.values()) == [("action", ""), ("observation", "")], written
+
+
 def test_a_topic_that_says_control_commands_the_device_that_has_a_state() -> None:
     text = "float32[] {}s\nfloat32[] actuator_currents\n"
     state = heard("/right/actuator_states", "acme/msg/A", text.format("actuation"),
