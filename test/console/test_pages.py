@@ -327,6 +327,14 @@ def test_a_full_disk_refuses_the_start_and_the_page_says_why(floor: Floor, tab: 
     tab.press("d", "ready")
 
 
+def test_a_refusal_of_a_pedal_is_shown_at_the_desk(floor: Floor, tab: Tab) -> None:
+    said = floor.bench.node.create_publisher(Said, "shift/said", 50)
+    tab.until("the console", lambda: said.get_subscription_count() > 0)
+    said.publish(Said(event="refused", names=["why"], values=["the wrist camera is silent"]))
+    tab.until("it", lambda: "Not possible: the wrist camera is silent." in tab.text("#answer"))
+    floor.bench.node.destroy_publisher(said)
+
+
 def test_the_alarms_of_the_agent_are_shown_beside_the_disk(floor: Floor, tab: Tab) -> None:
     status = floor.root / STATUS_FILE
     status.parent.mkdir(exist_ok=True)

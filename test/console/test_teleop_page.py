@@ -209,7 +209,7 @@ def test_only_who_has_the_buttons_moves_the_robot(
     tab.until("poses", lambda: floor.poses["right"])
     with HeadsetTab(chrome, floor.address) as other:
         other.open()
-        other.page.click("#enter-vr")
+        other.page.click("#take-over")
         other.page.click("#dialog-yes")
         other.until("the buttons", lambda: other.data("#holder", "holder") == "me")
         tab.until("their loss", lambda: tab.data("#holder", "holder") == "other")
@@ -217,7 +217,33 @@ def test_only_who_has_the_buttons_moves_the_robot(
         other.hold("right", (0.1, 1.0, -0.3))
         other.enter()
         tab.until("other poses", lambda: floor.poses["right"])
+        tab.leave()
+        tab.page.click("#enter-vr")
+        tab.page.click("#dialog-yes")  # one press, one question, and in
+        tab.until("the session", lambda: tab.data("#vr-state", "vr") == "in")
+        tab.until("the buttons", lambda: tab.data("#holder", "holder") == "me")
+        assert tab.data("#answer", "answer") == "none", "the line at the top says who has them"
         assert other.problems == []
+
+
+def test_who_takes_over_is_told_that_a_person_drives(
+    floor: HeadsetFloor, tab: HeadsetTab, chrome: Browser
+) -> None:
+    tab.enter()
+    told = {"hands": {"left": "follows", "right": "released"}, "latency_ms": {"p95": None}}
+    with HeadsetTab(chrome, floor.address) as other:
+        other.open()
+        other.until("the holder", lambda: other.data("#holder", "holder") == "other")
+
+        def follows() -> bool:
+            floor.status.publish(String(data=json.dumps(told)))
+            return other.data("#hand-left", "hand") == "follows"
+
+        other.until("the status", follows)
+        other.page.click("#take-over")
+        assert "drives the robot" in other.text("dialog")
+        other.key("Escape")
+        assert other.data("#holder", "holder") == "other"
 
 
 def test_a_page_that_lies_about_the_buttons_is_not_published(floor: HeadsetFloor) -> None:
@@ -281,13 +307,13 @@ def test_the_console_leads_to_the_page_while_teleop_runs(
     with HeadsetTab(chrome, floor.address, worn=False, width=1366, height=768) as tab:
         tab.page.goto(floor.address)
         tab.page.wait_for_selector("html[data-ready=yes]", state="attached")
-        assert not tab.page.is_visible("#to-teleop")
+        assert not tab.page.is_visible("#nav [data-page=teleop]")
 
         def followed() -> bool:
             floor.status.publish(String(data=json.dumps(told)))  # the link goes when this stops
             return bool(
                 tab.page.evaluate("""() => {
-              const link = document.querySelector("#to-teleop"), shown = link.checkVisibility();
+              const link = document.querySelector("#nav [data-page=teleop]"), shown = link.checkVisibility();
               if (shown) link.click();
               return shown;
             }""")

@@ -1,7 +1,7 @@
 // What every page of the console does first: who is there, which language, the line at the top, the connection.
 
 import { api, get, who } from "./api.js";
-import { setUpHeader } from "./header.js";
+import { makeHeader, setUpHeader } from "./header.js";
 import { link } from "./link.js";
 import { login } from "./login.js";
 import { setUpRegain } from "./regain.js";
@@ -10,6 +10,7 @@ import { firstLanguage } from "./words.js";
 
 /** Return who is there; null: they have only now logged in, and the page is loaded again. */
 export async function begin() {
+  makeHeader();
   await firstLanguage(document.documentElement.dataset.language);
   const me = await who();
   if (!me) {

@@ -6,7 +6,7 @@ import { find, make, setData, setHidden, setText } from "./dom.js";
 import { icon, setIcon } from "./icons.js";
 import { link } from "./link.js";
 import { regains } from "./regain.js";
-import { keyName, onLanguage, word } from "./words.js";
+import { keyName, onLanguage, sentence, word } from "./words.js";
 
 // command: states in which it means something
 const MEANT = {
@@ -121,32 +121,37 @@ function sure(shift) {
   return ask(word("command.end"), word("operate.end_sure", counted), word("command.end"), true);
 }
 
+/** Ask whoever wants the buttons of somebody else, and take them; return whether this page has them. */
 export async function takeOver() {
-  const holder = link.state?.holder;
-  if (
-    holder &&
-    !holder.me &&
-    !(await ask(
-      word("holder.take"),
-      word("holder.take_sure", { user: holder.user || word("holder.someone") }),
-      word("holder.take"),
-    ))
-  )
-    return;
-  await hold(true);
+  const { holder, teleop } = link.state ?? {};
+  if (holder && !holder.me) {
+    const drives = Object.values(teleop?.hands ?? {}).includes("follows"),
+      sure = word(drives ? "holder.take_drives" : "holder.take_sure", {
+        user: holder.user || word("holder.someone"),
+      });
+    if (!(await ask(word("holder.take"), sure, word("holder.take")))) return false;
+  }
+  return hold(true);
 }
 
-/** Take the buttons, or let them go. */
+/** Take the buttons, or let them go; return whether that was done. The header shows who has them. */
 export async function hold(take) {
   try {
-    const answer = await post("/api/hold", { take }, 10000);
-    show(
-      answer.ok ? "ok" : "refused",
-      answer.message || word(take ? "holder.taken" : "holder.gone"),
-    );
+    const { ok, message } = await post("/api/hold", { take }, 10000);
+    if (ok) show("none", "");
+    else show("refused", message || word("operate.refused"));
+    return ok;
   } catch {
     show("refused", word("operate.no_answer"));
+    return false;
   }
+}
+
+/** Show why a press at another screen, a pedal or a headset was refused; this page's own has its answer. */
+export function hearRefusal(values) {
+  const box = find("#answer .refused");
+  if (pending.size === 0 && !box.textContent.includes(values.why ?? ""))
+    show("refused", sentence("refused", values));
 }
 
 /** Show an answer: `kind` is none, waiting, ok or refused. */

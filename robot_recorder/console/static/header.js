@@ -1,7 +1,7 @@
 // The line at the top: robot, pages, connection, who has the buttons, settings.
 
 import { hold, takeOver } from "./commands.js";
-import { all, find, setData, setHidden, setText } from "./dom.js";
+import { all, find, make, setData, setHidden, setText } from "./dom.js";
 import { setIcon } from "./icons.js";
 import { link } from "./link.js";
 import { regains } from "./regain.js";
@@ -9,7 +9,50 @@ import { openSettings } from "./settings.js";
 import { needsGesture, onSound, unlock } from "./sound.js";
 import { onLanguage, word } from "./words.js";
 
+const PAGES = {
+  operate: "/#operate",
+  prepare: "/#prepare",
+  review: "/#review",
+  today: "/#today",
+  training: "/training",
+  teleop: "/teleop",
+};
+
 let me = null;
+
+/** Fill the line; its texts come with the language. */
+export function makeHeader() {
+  const icon = () => make("span", { class: "icon", "aria-hidden": "true" }),
+    button = (id, data, properties = {}) => make("button", { type: "button", id, data, ...properties });
+  const pages = Object.entries(PAGES).map(([page, href]) =>
+    make("a", { href, data: { page, word: `nav.${page}` }, hidden: page === "teleop" }),
+  );
+  find("#top").append(
+    make("p", { class: "robot" }, make("span", { class: "data", id: "robot" })),
+    make("nav", { id: "nav", data: { wordLabel: "nav.label" } }, ...pages),
+    make(
+      "div",
+      { class: "tools" },
+      make(
+        "p",
+        { id: "connection", data: { link: "connecting" } },
+        icon(),
+        make("span", { class: "text" }),
+      ),
+      make(
+        "div",
+        { id: "holder" },
+        icon(),
+        make("span", { class: "text data" }),
+        button("take-over", { word: "holder.take" }, { hidden: true }),
+        button("let-go", { word: "holder.let_go" }, { hidden: true }),
+      ),
+      button("sound-first", { word: "sound.first" }, { class: "urgent", hidden: true }),
+      button("settings", { wordLabel: "settings.open" }, { class: "square" }),
+      button("fullscreen", { wordLabel: "fullscreen" }, { class: "square" }),
+    ),
+  );
+}
 
 export function setUpHeader(who) {
   me = who;
@@ -63,8 +106,8 @@ function drawLink(status) {
 }
 
 function drawHolder({ holder, viewers, teleop }) {
-  const there = find("#to-teleop"); // not on the page that it leads to
-  if (there) setHidden(there, !teleop);
+  const there = find('#nav [data-page="teleop"]');
+  setHidden(there, !teleop && !there.hasAttribute("aria-current"));
   const box = find("#holder"),
     commands = ["operator", "admin"].includes(me.role);
   const who = regains() ? "returning" : !holder ? "nobody" : holder.me ? "me" : "other";

@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { drawAgent, drawBars, drawDisk } from "./bars.js";
 import { drawCameras, setUpCameras, showCameras } from "./cameras.js";
-import { give, keyOf, setUpCommands } from "./commands.js";
+import { give, hearRefusal, keyOf, setUpCommands } from "./commands.js";
 import { dialogIsOpen } from "./dialog.js";
 import { find, keyed, make, setData, setHidden, setText } from "./dom.js";
 import { setIcon } from "./icons.js";
@@ -61,6 +61,7 @@ function hearSaid({ event, values }) {
     toldVerdict = { id, event, values };
   if (event === "discard") discarded = id;
   if (event === "restore" || event === "start") discarded = "";
+  if (event === "refused") hearRefusal(values ?? {});
   if (active && link.state) draw(link.state);
 }
 

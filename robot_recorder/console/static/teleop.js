@@ -1,7 +1,7 @@
 // The page for a headset: who may drive, what the robot does with each hand, and the button into VR.
 
 import { begin, connect } from "./begin.js";
-import { hold, takeOver } from "./commands.js";
+import { takeOver } from "./commands.js";
 import { find, make, setData, setText } from "./dom.js";
 import { showPage } from "./header.js";
 import { endSession, inSession, setUpHeadset, startSession, vrProblem } from "./headset.js";
@@ -58,11 +58,9 @@ const mayDrive = () => link.status === "ok" && Boolean(link.state?.holder?.me);
 async function enter() {
   failed = "";
   if (inSession()) return endSession();
-  const { holder } = link.state ?? {};
-  if (holder && !holder.me) return takeOver(); // asks first; then the button is pressed again
+  if (!link.state?.holder?.me && !(await takeOver())) return;
   try {
-    if (!holder) await hold(true);
-    await startSession();
+    await startSession(); // soon after a press, or the browser refuses it
   } catch (error) {
     failed = error.message;
   }
