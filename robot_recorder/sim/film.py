@@ -18,6 +18,7 @@ from robot_recorder.sim.tasks import TASKS, draw, tasks_of
 _EVERY = 50  # steps between two states that are kept
 _SETTLE_STEPS = 100
 _LOOK_AT_M, _DISTANCE_M, _AZIMUTH_DEG, _ELEVATION_DEG = (0.22, 0.0, 0.86), 1.15, 205.0, -28.0
+_FROM_DEG = {"put_away_cup": 300.0}  # where something stands in the way of the others' view
 
 
 def strip(
@@ -46,11 +47,15 @@ def strip(
     for _ in range(_SETTLE_STEPS):
         robot.step()
     chosen = np.linspace(0, len(states) - 1, pictures + 1).round().astype(int)[1:]
-    return np.hstack([_frame(renderer, *states[index]) for index in chosen]), robot.outcome()
+    azimuth_deg = _FROM_DEG.get(task, _AZIMUTH_DEG)
+    frames = [_frame(renderer, azimuth_deg, *states[index]) for index in chosen]
+    return np.hstack(frames), robot.outcome()
 
 
-def _frame(renderer: CameraRenderer, time_s: float, phase: str, poses: np.ndarray) -> np.ndarray:
-    beside = renderer.render_free(poses, _LOOK_AT_M, _DISTANCE_M, _AZIMUTH_DEG, _ELEVATION_DEG)
+def _frame(
+    renderer: CameraRenderer, azimuth_deg: float, time_s: float, phase: str, poses: np.ndarray
+) -> np.ndarray:
+    beside = renderer.render_free(poses, _LOOK_AT_M, _DISTANCE_M, azimuth_deg, _ELEVATION_DEG)
     both = np.vstack([beside, renderer.render("head_camera", poses)])[:, :, ::-1].copy()
     cv2.putText(both, f"{time_s:.1f} s {phase}", (8, 22), 0, 0.55, (40, 40, 40), 1, cv2.LINE_AA)
     return both
