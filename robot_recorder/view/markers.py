@@ -90,7 +90,7 @@ class MarkerLog:
                 self._write()
                 progress(segment.share)
         except BagError:
-            pass
+            pass  # `contents` has told of it: this is the second time that the bag is read
         for shown in self._shown.values():
             self._expire(shown, contents.last_s)
         self._write()

@@ -54,8 +54,13 @@ def test_while_a_person_drives_the_scene_is_set_up_only_once_no_hand_follows() -
         assert len(asked) == 1, "the arms would go back with the scene"
         hand("released")
         client.wait("the next scene", lambda: asked[1:] == [("carry_tray", 1, True)])
+        for rubbish in ("", "[]", '{"hands": 5}', '{"hands": {"left": []}}', "[" * 9999):
+            hands.publish(String(data=rubbish))
         is_now(ShiftStatus.STATE_READY, "lift_box")
         client.wait("another task's", lambda: asked[2:] == [("lift_box", 1, True)])
+        hand("follows")  # and teleop is heard no more
+        is_now(ShiftStatus.STATE_READY, "carry_tray")
+        client.wait("the scene", lambda: asked[3:] == [("carry_tray", 1, True)])
 
 
 def test_a_task_is_performed_for_every_take_and_the_scene_is_another_one_next_time() -> None:
