@@ -14,6 +14,7 @@ from robot_recorder.bags.files import is_real_directory
 from robot_recorder.catalogue.catalogue import Catalogue
 from robot_recorder.catalogue.entry import Entry, metadata_stamp_ns, read_entry
 from robot_recorder.catalogue.keeper import can_be_kept, look_again
+from robot_recorder.configuration.worker_process import begin_worker
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.ids import PARTIAL
 
@@ -165,7 +166,8 @@ def _looks(root: Path, names: list[str]) -> Iterator[_Found]:
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    pool = ProcessPoolExecutor(mp_context=get_context("spawn"))  # fork is unsafe with threads
+    spawn = get_context("spawn")  # fork is unsafe with threads
+    pool = ProcessPoolExecutor(mp_context=spawn, initializer=begin_worker)
     try:
         yield from pool.map(_look, itertools.repeat(root), names, chunksize=_CHUNK)
     finally:

@@ -14,6 +14,7 @@ from robot_recorder.cli.command import Command
 from robot_recorder.cli.exit_codes import ExitCode
 from robot_recorder.cli.progress import counted
 from robot_recorder.cli.terminal import say, say_json
+from robot_recorder.configuration.worker_process import begin_worker
 from robot_recorder.model.errors import ConfigError, RecorderError
 from robot_recorder.model.ids import PARTIAL
 from robot_recorder.model.text import plural
@@ -132,7 +133,8 @@ def _all_checked(
         pool = None
         if not few:
             context = multiprocessing.get_context("spawn")
-            pool = stack.enter_context(ProcessPoolExecutor(min(jobs, len(paths)), context))
+            workers = ProcessPoolExecutor(min(jobs, len(paths)), context, begin_worker)
+            pool = stack.enter_context(workers)
         told = stack.enter_context(counted("checking"))
         if pool is None:
             for number, path in enumerate(paths, 1):

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from robot_recorder.bags.files import FILE_MODE, make_folder, replace_text, sync_directory
+from robot_recorder.configuration.worker_process import begin_worker
 from robot_recorder.dataset.lock import LOCK
 from robot_recorder.dataset.pool import JobProgress, Told
 from robot_recorder.model.errors import ConfigError, DiskError, RecorderError
@@ -102,7 +103,8 @@ def _apart(work: Callable[..., _T], *arguments: Any) -> _T:
     """
     if _process in (0, os.getpid()):
         return work(*arguments)
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as executor:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn, begin_worker) as executor:
         return executor.submit(work, *arguments).result()
 
 

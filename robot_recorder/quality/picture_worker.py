@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import threading
 import time
@@ -12,6 +11,7 @@ from concurrent.futures import BrokenExecutor, CancelledError, Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from robot_recorder.configuration.worker_process import begin_worker
 from robot_recorder.quality.checks.looker import Tell, TellVideo
 
 if TYPE_CHECKING:
@@ -212,18 +212,4 @@ class PictureWorker:
 def _stand_back() -> None:
     """Prepare the new process: ignore Ctrl-C, end with the recorder, run at low priority."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(_NICE)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """End this process when the recorder ends, even if it is killed.
-
-    Otherwise it would hold the recorder's terminal open.
-    """
-    from multiprocessing import parent_process
-
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(0)
+    begin_worker(_NICE)

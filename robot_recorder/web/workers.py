@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
 import threading
 from collections import OrderedDict
@@ -15,6 +14,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from robot_recorder.configuration.worker_process import begin_worker
 from robot_recorder.model.errors import RecorderError
 
 _NICE = 15
@@ -101,7 +101,7 @@ class Workers:
         path = Path(self._folder.name, f"{self._count}{suffix}")
         async with self._alone:
             if self._pool is None:
-                self._pool = ProcessPoolExecutor(1, get_context("spawn"), os.nice, (_NICE,))
+                self._pool = ProcessPoolExecutor(1, get_context("spawn"), begin_worker, (_NICE,))
             try:
                 await self._ended(self._pool, partial(work, *arguments, path))
             except BrokenProcessPool as error:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
+from robot_recorder.configuration.worker_process import begin_worker
 from robot_recorder.floor.storage.port import StorageError, StorageTrouble
 from robot_recorder.web.workers import end_processes
 
@@ -82,7 +82,7 @@ class BagCheckers:
                 pool = self._idle.pop()
             else:
                 context = multiprocessing.get_context("spawn")
-                pool = ProcessPoolExecutor(1, context, os.nice, (_NICE,))
+                pool = ProcessPoolExecutor(1, context, begin_worker, (_NICE,))
             self._busy.add(pool)
             return pool
 
