@@ -173,7 +173,8 @@ def lives(child: tuple[int, str]) -> bool:
 def test_a_program_that_is_killed_leaves_no_process(name: str, environment: dict[str, str]) -> None:
     given = "from pathlib import Path\nfrom support.slow_work import stall\n"
     program = subprocess.Popen([sys.executable, "-c", given + BUSY[name]], env=environment)
-    end, children = time.monotonic() + 60, set()
+    end = time.monotonic() + 60
+    children: set[tuple[int, str]] = set()
     while len(children) < 2:  # one of them may only clean up after the others
         assert time.monotonic() < end and program.poll() is None
         time.sleep(0.05)
