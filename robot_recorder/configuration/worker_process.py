@@ -7,7 +7,7 @@ import threading
 
 
 def begin_worker(nice: int = 0) -> None:
-    """Prepare a new process of this package: the initializer of every pool.
+    """Prepare a new process: the initializer of every pool but that of exports, which is forked.
 
     A pool's processes hold both ends of its pipes, so that nothing else tells them that the program was
     killed: they would stay, each with its memory, and with the terminal open.

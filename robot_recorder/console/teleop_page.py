@@ -5,9 +5,6 @@ A browser's axes are x right, y up and z back; published is x ahead, y left and 
 
 from __future__ import annotations
 
-import json
-import math
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,16 +15,13 @@ from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Joy
-from std_msgs.msg import String
 
 from robot_recorder.model.streams import NS_PER_MS, NS_PER_S
+from robot_recorder.nodes.teleop_status import SIDES, TeleopStatus
 
 FRAME = "operator"  # origin on the floor where the operator stood when the session began
-SIDES = ("left", "right")
 BUTTONS = 3  # of a controller: dead-man (A or X), upper (B or Y), thumbstick
-_SILENT_S = 1.0
 _MOST_M, _MOST_MS = 1e3, 1e12
-_MOST_STATUS = 2000  # characters
 
 
 def page_routes(static: Path) -> APIRouter:
@@ -64,30 +58,12 @@ class HandsFeed:
             side: create(Joy, f"teleop/{side}_controller", qos_profile_sensor_data)
             for side in SIDES
         }
-        self._changed = changed
-        self._status: dict[str, Any] | None = None
-        self._heard_s = -math.inf
-        node.create_subscription(String, "teleop/status", self._on_status, 10)
-
-    def _on_status(self, message: String) -> None:
-        try:
-            told = json.loads(message.data[:_MOST_STATUS])
-            status: dict[str, Any] = {
-                "hands": {side: str(told["hands"][side])[:40] for side in SIDES}
-            }
-            p95 = float(told["latency_ms"]["p95"] or math.nan)
-            status["p95_ms"] = p95 if math.isfinite(p95) else None
-        except (ValueError, KeyError, TypeError, RecursionError):
-            return  # anybody may publish anything; what nobody understands is nobody's status
-        is_news = self.status is None or self.status["hands"] != status["hands"]
-        self._status, self._heard_s = status, time.monotonic()
-        if is_news:
-            self._changed()
+        self._teleop = TeleopStatus(node, changed)
 
     @property
     def status(self) -> dict[str, Any] | None:
         """Return what teleop does with each hand, and its latency; None: it is not heard."""
-        return self._status if time.monotonic() - self._heard_s < _SILENT_S else None
+        return self._teleop.now
 
     def publish(self, message: dict[str, Any]) -> None:
         """Publish one frame of a page: ``{t, head, left, right}``.

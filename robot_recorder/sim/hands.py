@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import math
-import time
 from typing import Any
 
 from rclpy.node import Node
-from std_msgs.msg import String
 
 from robot_recorder.msg import ShiftStatus
 from robot_recorder.nodes.log import NodeLog
 from robot_recorder.nodes.runtime import LATCHED_ALL, parameter, run
+from robot_recorder.nodes.teleop_status import TeleopStatus
 from robot_recorder.sim.hand_commands import Following
 from robot_recorder.srv import PerformTask
-
-_SILENT_S = 1.0  # without news of teleop no hand is followed
 
 
 class HandsNode(Node):
@@ -37,10 +32,9 @@ class HandsNode(Node):
                 self, "performs", True, "false: only set the scene up, while nobody moves the robot"
             )
         )
-        self._followed_s = -math.inf  # when a hand was last heard to be, monotonic
+        self._teleop = TeleopStatus(self)
         self._there = "", -1  # task and seed that were asked for last
         self.create_timer(0.1, self._ask)
-        self.create_subscription(String, "teleop/status", self._on_teleop, 10)
         self.create_subscription(ShiftStatus, "shift/status", self._on_shift, LATCHED_ALL)
 
     def _on_shift(self, shift: ShiftStatus) -> None:
@@ -65,17 +59,14 @@ class HandsNode(Node):
             self._there = wanted
             self._asked = [PerformTask.Request(task=shift.task, seed=self._seed, only_reset=True)]
 
-    def _on_teleop(self, status: String) -> None:
-        try:
-            hands = list(json.loads(status.data)["hands"].values())
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            return  # anybody may publish anything; what nobody understands is nobody's status
-        self._followed_s = time.monotonic() if Following.FOLLOWS.value in hands else -math.inf
+    def _is_followed(self) -> bool:
+        """Return whether a hand of the robot follows somebody; not if teleop is not heard."""
+        status = self._teleop.now
+        return status is not None and Following.FOLLOWS.value in status["hands"].values()
 
     def _ask(self) -> None:
         """Ask for what was wanted last, once the robot can hear it."""
-        followed = time.monotonic() < self._followed_s + _SILENT_S
-        if not self._asked or (followed and not self._performs):
+        if not self._asked or (self._is_followed() and not self._performs):
             return
         if not self._perform.service_is_ready():
             NodeLog(self).seldom_warning(

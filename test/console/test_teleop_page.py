@@ -1,4 +1,7 @@
-"""The page for a headset in a real browser with an emulated one: what it measures arrives on the topics."""
+"""The page for a headset in a real browser with an emulated one: what it measures arrives on the topics.
+
+Holds also: nodes/teleop_status.py.
+"""
 
 from __future__ import annotations
 

@@ -39,7 +39,8 @@ def test_while_a_person_drives_the_scene_is_set_up_only_once_no_hand_follows() -
             shift.publish(ShiftStatus(state=state, task=task))
 
         def hand(does: str) -> None:
-            hands.publish(String(data=json.dumps({"hands": {"left": "released", "right": does}})))
+            told = {"hands": {"left": "released", "right": does}, "latency_ms": {"p95": None}}
+            hands.publish(String(data=json.dumps(told)))
 
         is_now(ShiftStatus.STATE_IDLE, "")
         is_now(ShiftStatus.STATE_READY, "carry_tray")
