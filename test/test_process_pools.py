@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support.children import children_of, is_running
 
 pytest.importorskip("fastapi")
 
@@ -148,33 +149,12 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": path}
 
 
-def children_of(pid: int) -> set[tuple[int, str]]:
-    """Return the processes that another one has begun: number, and time of their begin."""
-    found = set()
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-        except OSError:  # it has ended meanwhile
-            continue
-        if int(fields[1]) == pid and fields[0] != "Z":
-            found.add((int(folder.name), fields[19]))
-    return found
-
-
-def lives(child: tuple[int, str]) -> bool:
-    try:
-        fields = Path(f"/proc/{child[0]}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return False
-    return fields[19] == child[1] and fields[0] != "Z"
-
-
 @pytest.mark.parametrize("name", BUSY)
 def test_a_program_that_is_killed_leaves_no_process(name: str, environment: dict[str, str]) -> None:
     given = "from pathlib import Path\nfrom support.slow_work import stall\n"
     program = subprocess.Popen([sys.executable, "-c", given + BUSY[name]], env=environment)
     end = time.monotonic() + 60
-    children: set[tuple[int, str]] = set()
+    children: set[int] = set()
     while len(children) < 2:  # one of them may only clean up after the others
         assert time.monotonic() < end and program.poll() is None
         time.sleep(0.05)
@@ -183,7 +163,7 @@ def test_a_program_that_is_killed_leaves_no_process(name: str, environment: dict
     children = children_of(program.pid)
     program.kill()
     program.wait()
-    while any(map(lives, children)):
+    while any(map(is_running, children)):
         assert time.monotonic() < end, f"{name}: they are still there"
         time.sleep(0.05)
 

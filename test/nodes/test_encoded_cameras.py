@@ -18,6 +18,7 @@ pytest.importorskip("rclpy")
 pytest.importorskip("av")
 
 from sensor_msgs.msg import Image, JointState
+from support.children import children_of
 from support.pictures import raw
 from support.robot import RecorderClient, process
 
@@ -245,10 +246,7 @@ def test_what_a_killed_encoder_held_is_counted_and_the_take_goes_on(
 
 def encoders_of(pid: int) -> list[int]:
     """Return the processes that encode for a recorder, by the memory that they share with it."""
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    found = {int(child) for path in {children, *tasks} for child in path.read_text().split()}
-    return [child for child in found if "/memfd:pictures" in _maps(child)]
+    return [child for child in children_of(pid) if "/memfd:pictures" in _maps(child)]
 
 
 def _maps(pid: int) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from support.children import children_of
 from support.robot import LATCHED, PROFILE, Bench, process
 
 pytest.importorskip("rclpy")
@@ -176,16 +177,11 @@ def test_a_crashed_picture_process_does_not_stop_the_recording(
 ) -> None:
     with process("record", profile=profile, root=tmp_path / "e") as node:
         floor.publish_until("all streams", floor.ready)
-        children = Path(f"/proc/{node.pid}/task/{node.pid}/children")
-
-        def workers() -> list[int]:
-            found = children.parent.parent.glob("*/children")
-            return [int(pid) for path in found for pid in path.read_text().split()]
-
-        floor.publish_until("the process that looks at pictures", lambda: bool(workers()))
+        looks = "the process that looks at pictures"
+        floor.publish_until(looks, lambda: bool(children_of(node.pid)))
         floor.start()
         floor.publish_for(1)
-        for pid in workers():
+        for pid in children_of(node.pid):
             os.kill(pid, signal.SIGKILL)
         floor.publish_for(2.5)
         answer, report, took = stop(floor)

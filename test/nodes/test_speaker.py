@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.children import is_running
 
 rclpy = pytest.importorskip("rclpy")
 
@@ -196,21 +197,13 @@ def test_a_program_that_hangs_is_ended_with_its_children(
     speaker.say("start", "Take 1.")
     wait("the voice", lambda: len(room.heard()) == 3)
     child = int(room.heard()[1])
-    wait("the end of the child", lambda: not _runs(child))
+    wait("the end of the child", lambda: not is_running(child))
     assert room.heard()[2] == "en: Take 1."
     speaker.close()
     assert (
         "aplay fails, so not everything is heard: it did not end within 0.5 s"
         in capfd.readouterr().err
     )
-
-
-def _runs(process: int) -> bool:
-    stat = Path(f"/proc/{process}/stat")
-    try:
-        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_closing_does_not_wait_for_the_end_of_a_sentence(

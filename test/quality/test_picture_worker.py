@@ -8,10 +8,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from support.bags import picture
+from support.children import is_running
 from support.samples import T0
 
 from robot_recorder.messages.image_messages import COMPRESSED
@@ -130,13 +130,6 @@ def test_it_ends_with_a_recorder_that_is_killed() -> None:
     while is_running(pid):
         assert time.monotonic() < end
         time.sleep(0.02)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
 
 
 def test_it_follows_a_video_like_the_checks_of_a_bag(worker: PictureWorker) -> None:
