@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
-from robot_recorder.alignment.frames import Frame, FrameSample, SampleStatus
+import numpy as np
+
+from robot_recorder.alignment.frames import (
+    NO_FLOATS,
+    NO_INTS,
+    Frame,
+    Frames,
+    FrameSample,
+    SampleStatus,
+)
 from robot_recorder.clocks.clock_model import ClockEstimate
 from robot_recorder.clocks.source_clock import ClockSetting
 from robot_recorder.messages.cdr import CdrReader
+from robot_recorder.model.arrays import Bytes, Floats, Int64s, Places
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.model.streams import NS_PER_S
 
@@ -50,6 +62,110 @@ def encode_frame(frame: Frame, names: Sequence[bytes]) -> bytes:
                 at += len(data) - _U32.size
             parts.append(data)
     return b"".join(parts)
+
+
+def encode_frames(frames: Frames, names: tuple[bytes, ...]) -> list[bytes]:
+    """``encode_frame`` for many frames, in a tenth of the time; frames with windows gain nothing.
+
+    Raises:
+        ValueError: a time does not fit a message.
+    """
+    if any(column.window is not None for column in frames.columns):
+        return [encode_frame(frame, names) for frame in frames]
+    missing = np.array([column.status == SampleStatus.MISSING for column in frames.columns])
+    if not missing.size or (missing == missing[:, :1]).all():
+        return _encode_alike(frames, names, np.arange(len(frames)))
+    messages: dict[int, bytes] = {}
+    alike = np.unique(missing, axis=1, return_inverse=True)[1].ravel()
+    for kind in np.unique(alike):
+        rows = np.flatnonzero(alike == kind)
+        encoded = _encode_alike(frames, names, rows)
+        messages.update(zip(rows.tolist(), encoded, strict=True))
+    return [messages[row] for row in range(len(frames))]
+
+
+class _Form(NamedTuple):
+    """A message with zeros for numbers, and where these are in its bytes.
+
+    Attributes:
+        data: the message.
+        statuses, stamps, skews: intp[streams] and intp[streams * 8], places of their bytes.
+        values: places where the values of each stream begin; None: it has none.
+    """
+
+    data: Bytes
+    statuses: Places
+    stamps: Places
+    skews: Places
+    values: tuple[int | None, ...]
+
+
+@lru_cache(maxsize=16)  # a form for each set of missing streams
+def _form(names: tuple[bytes, ...], widths: tuple[int, ...]) -> _Form:
+    """Return the form of frames of streams with so many values."""
+    samples = [
+        FrameSample(SampleStatus.FRESH, 0, 0, np.zeros(w), NO_INTS, NO_FLOATS) for w in widths
+    ]
+    data = np.frombuffer(encode_frame(Frame(0, 0, tuple(samples)), names), np.uint8)
+    at, statuses, stamps, skews, values = 4 + _HEAD.size, [], [], [], []
+    for name, width in zip(names, widths):
+        at += 4 + len(name)
+        statuses.append(at)
+        at += 1
+        stamps.append(at := at + -at % 4)
+        at += _STAMP.size
+        skews.append(at := at + (4 - at) % 8)
+        at += _SKEW.size + 4
+        at += (4 - at) % 8 if width else 0
+        values.append(at if width else None)
+        at += 8 * width + 8
+    return _Form(
+        data, np.array(statuses, dtype=np.intp), _eights(stamps), _eights(skews), tuple(values)
+    )
+
+
+def _eights(starts: list[int]) -> Places:
+    """Return the places of eight bytes from each start on."""
+    return np.array([at + n for at in starts for n in range(8)], dtype=np.intp)
+
+
+def _encode_alike(frames: Frames, names: tuple[bytes, ...], rows: Places) -> list[bytes]:
+    """Encode frames in which the same streams are missing."""
+    columns, count = frames.columns, len(rows)
+    if not count:
+        return []
+    there = [column.status[rows[0]] != SampleStatus.MISSING for column in columns]
+    form = _form(names, tuple(c.values.shape[1] if t else 0 for c, t in zip(columns, there)))
+    out = np.tile(form.data, (count, 1))
+    out[:, 4 : 4 + _STAMP.size] = _as_bytes(_stamps(frames.ticks[rows, np.newaxis]))
+    index_at = 4 + _HEAD.size - 16
+    out[:, index_at : index_at + 8] = _as_bytes(frames.index[rows, np.newaxis])
+    out[:, index_at + 8] = frames.complete[rows]
+    if columns:
+        out[:, form.statuses] = np.stack([c.status[rows] for c in columns], axis=1)
+        out[:, form.stamps] = _as_bytes(
+            _stamps(np.stack([c.stamps[rows] for c in columns], axis=1))
+        )
+        out[:, form.skews] = _as_bytes(np.stack([c.skews[rows] for c in columns], axis=1))
+    for column, at in zip(columns, form.values):
+        if at is not None:
+            values = _as_bytes(column.values[rows])
+            out[:, at : at + values.shape[1]] = values
+    return [row.tobytes() for row in out]
+
+
+def _stamps(times: Int64s) -> Int64s:
+    """Return seconds and nanoseconds of times, ns, as they lie in messages, in eight bytes."""
+    sec, nanosec = np.divmod(times, NS_PER_S)
+    if (sec != sec.astype(np.int32)).any():
+        raise ValueError("a time lies outside of what a message can hold")
+    return (sec & 0xFFFFFFFF) | (nanosec << 32)
+
+
+def _as_bytes(numbers: Int64s | Floats) -> Bytes:
+    """Return the bytes of numbers of eight bytes, little-endian: uint8[n, 8 * k] of [n, k]."""
+    little = numbers.astype(numbers.dtype.newbyteorder("<"), order="C", copy=False)
+    return little.view(np.uint8)
 
 
 def decode_frame(data: bytes) -> tuple[Frame, tuple[str, ...]]:

@@ -317,10 +317,7 @@ class Lane:
             np.array([number]),
             values,
         )
-        before = min(until, count)
-        if before:
-            oldest_ns = min(int(stamps[before - 1]), tick_ns - config.tolerance_ns)
-            self._drop(int(stamps.searchsorted(oldest_ns)))
+        self._retire(tick_ns, count)
         return column
 
     def _align_by_name(self, ticks: Int64s) -> FrameColumn:
@@ -421,19 +418,26 @@ class Lane:
 
     def _use(self, places: Places) -> None:
         """Mark samples as used."""
-        places = np.unique(places)
-        self.counts.used += int(len(places) - self._kept.used[places].sum())
-        self._kept.used[places] = 1
+        used = self._kept.used
+        before = used.sum()
+        used[places] = 1
+        self.counts.used += int(used.sum() - before)
 
     def _retire(self, tick_ns: int, available: int) -> None:
         """Drop samples older than both the newest one before the tick and the tolerance."""
         stamps = self._kept.stamps
-        arrived = np.arange(len(stamps)) < available
-        before = stamps[arrived & (stamps <= tick_ns)]
-        if not len(before):
+        if self._kept.rising:
+            before = min(int(stamps.searchsorted(tick_ns, "right")), available)
+            if before:
+                oldest_ns = min(int(stamps[before - 1]), tick_ns - self.config.tolerance_ns)
+                self._drop(int(stamps.searchsorted(oldest_ns)))
             return
-        oldest = min(int(before.max()), tick_ns - self.config.tolerance_ns)
-        gone = arrived & (stamps < oldest)
+        arrived = np.arange(len(stamps)) < available
+        mine = stamps[arrived & (stamps <= tick_ns)]
+        if not len(mine):
+            return
+        oldest_ns = min(int(mine.max()), tick_ns - self.config.tolerance_ns)
+        gone = arrived & (stamps < oldest_ns)
         if gone.any():
             self.counts.superseded += int((gone & (self._kept.used == 0)).sum())
             self._kept.keep(~gone)

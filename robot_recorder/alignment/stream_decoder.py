@@ -192,10 +192,8 @@ class Decoder:
         """
         left, parts = numbers, []
         for template in self._templates:
-            there, raw = payloads.rows(left - first, len(template.data))
-            fits, values = template.read(raw)
-            there[there] = fits
-            if fits.any():
+            there, values = template.read(payloads, left - first)
+            if len(values):
                 shapes = np.full(len(values), template.shape, dtype=np.intp)
                 parts.append((left[there], template.spread(values, self.width), shapes))
                 left = left[~there]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +13,17 @@ import numpy.typing as npt
 from robot_recorder.messages.cdr import NumberSpan
 from robot_recorder.messages.decoders import Decoded
 from robot_recorder.model.arrays import Bools, Bytes, Floats, Places
-from robot_recorder.model.payloads import Rows
+from robot_recorder.model.payloads import Messages, Rows
 
 try:  # part of the package that is compiled where it can be: a tenth of the cost
-    from robot_recorder.alignment._alike import alike as _alike
+    from robot_recorder.alignment._template import Pattern as _Pattern
 except ImportError:
-    _alike = None
+    _Pattern = None
 
+# Numbers that the compiled part reads, by numpy's names.
+_KINDS = {
+    "i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "i8": "q", "u8": "Q", "f4": "f", "f8": "d",
+}  # fmt: skip
 _STAMP = slice(4, 12)  # bytes of the header stamp, which differ between messages
 _PROBE = 256  # bytes at the beginning of a message that are compared
 _FEW_SHARE = 0.2  # of relevant bytes, below which they are compared one by one
@@ -63,8 +69,9 @@ class Template:
 
     def like(self, messages: list[bytes]) -> bool:
         """Tell whether all of some messages are equal to this one in all relevant bytes."""
-        if _alike is not None:
-            return bool(_alike(messages, *self._pattern))
+        pattern, _ = self._compiled
+        if pattern is not None:
+            return bool(pattern.alike(messages))
         if set(map(len, messages)) - {len(self.data)}:
             return False
         rows = np.frombuffer(b"".join(messages), np.uint8).reshape(-1, len(self.data))
@@ -72,12 +79,19 @@ class Template:
 
     def one(self, data: bytes) -> Floats | None:
         """Return the values of a message, float64[k]; None: it differs in a relevant byte."""
+        pattern, reads = self._compiled
+        if reads:
+            values: Floats = np.empty(self._width)
+            return self._scaled(values) if pattern.read([data], None, values) == b"\1" else None
         if not self.like([data]):
             return None
         parts = [
             np.ndarray(count, kind, data, at, stride) for at, count, kind, stride in self.spans
         ]
-        values: Floats = np.concatenate(parts).astype(np.float64, copy=False)
+        return self._scaled(np.concatenate(parts).astype(np.float64, copy=False))
+
+    def _scaled(self, values: Floats) -> Floats:
+        """Return the values that numbers in the bytes stand for; may change them."""
         if self.absent is not None:
             values[values == self.absent] = np.nan
         return values if self.factors is None else values * self.factors
@@ -96,20 +110,33 @@ class Template:
             fits[mine] = there
         return fits
 
-    def read(self, rows: Bytes) -> tuple[Bools, Floats]:
-        """Return which rows match, bool[n], and the values of those, float64[m, k]."""
+    def read(self, payloads: Rows, numbers: npt.NDArray[np.int64]) -> tuple[Bools, Floats]:
+        """Return which of some messages match, bool[n], and the values of those, float64[m, k].
+
+        Args:
+            payloads: the messages.
+            numbers: int64[n], indexes of those to read.
+        """
+        pattern, reads = self._compiled
+        if reads and isinstance(payloads, Messages) and isinstance(payloads.messages, list):
+            values = np.empty((len(numbers), self._width))
+            fits = np.frombuffer(pattern.read(payloads.messages, numbers, values), np.bool_)
+            return fits, self._scaled(values[: np.count_nonzero(fits)])
+        there, rows = payloads.rows(numbers, len(self.data))
         fits = self._fits(rows)
-        rows = rows if fits.all() else rows[fits]
+        there[there] = fits
+        return there, self._scaled(self._numbers(rows if fits.all() else rows[fits]))
+
+    def _numbers(self, rows: Bytes) -> Floats:
+        """Return the numbers in rows that match, float64[n, k]."""
         rows = np.ascontiguousarray(rows)
-        values = np.empty((len(rows), sum(span.length for span in self.spans)))
+        values = np.empty((len(rows), self._width))
         at = 0
         for start, count, kind, stride in self.spans if len(rows) else ():
             strides = rows.strides[0], stride
             values[:, at : at + count] = np.ndarray((len(rows), count), kind, rows, start, strides)
             at += count
-        if self.absent is not None:
-            values[values == self.absent] = np.nan
-        return fits, values if self.factors is None else values * self.factors
+        return values
 
     def _fits(self, rows: Bytes) -> Bools:
         """Return which rows are equal in all relevant bytes, bool[n], compared by 4 byte words."""
@@ -128,9 +155,21 @@ class Template:
         return self.same.astype(np.uint8) * np.uint8(255)
 
     @cached_property
-    def _pattern(self) -> tuple[bytes, bytes]:
-        """Return the bytes to compare with, and the mask."""
-        return self.data.tobytes(), self._mask.tobytes()
+    def _width(self) -> int:
+        """Number of numbers in a message."""
+        return sum(span.length for span in self.spans)
+
+    @cached_property
+    def _compiled(self) -> tuple[Any, bool]:
+        """Return the compiled part's pattern, None: there is none; and whether it reads the numbers."""
+        if _Pattern is None:
+            return None, False
+        spans = tuple(
+            (start, count, stride, _KINDS.get(kind.str[1:], "") if kind.isnative else "")
+            for start, count, kind, stride in self.spans
+        )
+        reads = all(kind for *_, kind in spans) and sys.byteorder == "little"
+        return _Pattern(self.data.tobytes(), self._mask.tobytes(), spans if reads else ()), reads
 
     @cached_property
     def _relevant(self) -> Places:

@@ -18,10 +18,10 @@ from robot_recorder.alignment.sample_choice import (
 )
 from robot_recorder.alignment.stream_decoder import Decoder
 from robot_recorder.model.arrays import Floats, Int64s, Places
-from robot_recorder.model.payloads import Payloads, Rows
+from robot_recorder.model.payloads import Messages, Payloads, Rows
 from robot_recorder.model.streams import StreamConfig
 
-_MANY = 16  # more samples than this are decoded together
+_MANY = 4  # more samples than this are decoded together
 
 
 class ValueReader:
@@ -47,7 +47,8 @@ class ValueReader:
             payloads: message bytes.
         """
         if self._decoder.decode is not None:
-            self._payloads.append((first, payloads))
+            rows = Messages(payloads) if isinstance(payloads, list) else payloads
+            self._payloads.append((first, rows))
 
     def forget_before(self, number: int) -> None:
         """Forget samples with lower numbers, except those in the same batch as ``number``."""
@@ -163,7 +164,9 @@ class ValueReader:
         if not len(places) or self.read(int(places[0])) is None:
             return None
         kept = self._kept.numbers
-        numbers = np.unique(np.concatenate((kept[places], kept[choice.second[both]])))
+        wanted = np.zeros(len(kept), dtype=bool)
+        wanted[places] = wanted[choice.second[both]] = True
+        numbers = kept[wanted]
         found = self._found(numbers)
         if sum(len(n) for n, _, _ in found) < len(numbers):
             for part in found:
@@ -183,7 +186,7 @@ class ValueReader:
         return [
             self._decoder.many(payloads, first, part)
             for (first, payloads), part in zip(self._payloads, parts)
-            if len(part) and isinstance(payloads, Rows)
+            if len(part) and isinstance(payloads, (Messages, Rows))
         ]
 
     def _payload(self, number: int) -> bytes:

@@ -27,7 +27,7 @@ class Rows(Payloads, Protocol):
         """Return messages of one size as rows.
 
         Args:
-            numbers: int64[n], indexes of the messages.
+            numbers: int64[n], indexes of the messages, rising.
             size: size of a message, bytes.
 
         Returns:
@@ -43,21 +43,25 @@ class Rows(Payloads, Protocol):
 
 
 class Messages:
-    """Messages in a list, readable as rows."""
+    """Messages in a list, readable as rows.
+
+    Attributes:
+        messages: as given.
+    """
 
     def __init__(self, messages: Sequence[bytes]) -> None:
         """Wrap a list of messages."""
-        self._messages = messages
+        self.messages = messages
 
     def __len__(self) -> int:
-        return len(self._messages)
+        return len(self.messages)
 
     def __getitem__(self, number: int) -> bytes:
-        return self._messages[number]
+        return self.messages[number]
 
     def rows(self, numbers: npt.NDArray[np.int64], size: int) -> tuple[Bools, Bytes]:
         """Return messages of one size as rows; copies them."""
-        chosen = self._messages
+        chosen = self.messages
         if len(numbers) < len(chosen):
             chosen = [chosen[n] for n in numbers.tolist()]
         fits = np.ones(len(chosen), dtype=bool)

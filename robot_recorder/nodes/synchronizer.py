@@ -12,8 +12,8 @@ from rclpy.node import Node
 from std_msgs.msg import Header
 
 from robot_recorder.alignment.aligner import Aligner
-from robot_recorder.alignment.frame_messages import encode_frame
-from robot_recorder.alignment.frames import Frame, Frames
+from robot_recorder.alignment.frame_messages import encode_frames
+from robot_recorder.alignment.frames import Frames
 from robot_recorder.alignment.lane import Lane
 from robot_recorder.messages.encoded import recorded_stream
 from robot_recorder.messages.stamps import LazyStamps, StampReader
@@ -60,7 +60,7 @@ class SynchronizerNode(Node):
         self._decoders = decoders_by_name(live)
         for index, found in enumerate(live):
             self._channels.setdefault(found.channel, []).append((index, found.reader))
-        self._names = [s.name.encode() + b"\0" for s in self._streams]
+        self._names = tuple(s.name.encode() + b"\0" for s in self._streams)
         self._recorded = [recorded_stream(stream) for stream in self._streams]
         self._topics = [self.resolve_topic_name(s.topic) for s in self._recorded]
         self._frames = self.create_publisher(AlignedFrame, "synchronizer/frames", 100)
@@ -70,7 +70,8 @@ class SynchronizerNode(Node):
         self._fresh: dict[Channel, list[Sample]] = {}  # not given to the aligner yet
         self._aligned_ns = 0  # when it was given some
         self._until_ns = 0  # of the batch before
-        self._ready: deque[tuple[int, Frame]] = deque()  # with the time when each was complete
+        # Frames as messages, each with the time when it was complete, and its tick.
+        self._ready: deque[tuple[int, int, bytes]] = deque()
         self._latencies: deque[tuple[int, int]] = deque(maxlen=_LATENCIES)
         self._robot_clock = ingest.clock
         self._ingest = ingest
@@ -155,15 +156,16 @@ class SynchronizerNode(Node):
                     names,
                 )
             )  # fmt: skip
-        self._ready.extend(zip(frames.due.tolist(), frames))
+        messages = encode_frames(frames, self._names)
+        self._ready.extend(zip(frames.due.tolist(), frames.ticks.tolist(), messages))
 
     def _publish(self, until_ns: int) -> None:
         """Publish the frames that were complete at a time."""
         while self._ready and self._ready[0][0] <= until_ns:
-            due_ns, frame = self._ready.popleft()
-            self._frames.publish(encode_frame(frame, self._names))
+            due_ns, tick_ns, message = self._ready.popleft()
+            self._frames.publish(message)
             now_ns = self._robot_clock.now_ns()
-            self._latencies.append((now_ns - frame.tick_ns, now_ns - due_ns))
+            self._latencies.append((now_ns - tick_ns, now_ns - due_ns))
 
     def _report(self, now_ns: int) -> None:
         due = time.monotonic() >= self._reported_at + _REPORT_S

@@ -10,7 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.wire import name, number, stamp
 
-from robot_recorder.alignment.frame_messages import FrameScan, decode_frame, encode_frame
+from robot_recorder.alignment.frame_messages import (
+    FrameScan,
+    decode_frame,
+    encode_frame,
+    encode_frames,
+)
 from robot_recorder.alignment.frames import (
     Frame,
     FrameColumn,
@@ -103,6 +108,43 @@ def test_rclpy_reads_frames_of_every_status(rows: int, width: int, window: bool)
             assert list(theirs.window_skew_ns) == sample.window_skew_ns.tolist()
             assert list(theirs.window_values) == sample.window_values.ravel().tolist()
             assert ours.window_values.ravel().tolist() == sample.window_values.ravel().tolist()
+
+
+@given(
+    st.integers(0, 2**32 - 1), st.integers(0, 5), st.integers(0, 8), st.booleans(), st.booleans()
+)
+@settings(max_examples=200)
+def test_many_frames_are_encoded_as_each_by_itself(
+    seed: int, streams: int, count: int, some_missing: bool, windows: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    names = tuple(b"abcdefgh"[: n + 1] + b"\0" for n in rng.integers(0, 8, streams).tolist())
+    columns = []
+    for _ in names:
+        status = rng.integers(0, 4, count) if some_missing else np.full(count, rng.integers(0, 4))
+        missing = status == SampleStatus.MISSING
+        width = int(rng.integers(0, 5))
+        values = rng.choice([0.0, -0.0, np.nan, np.inf, 1e-300, -2.5], (count, 2 * width))[:, ::2]
+        splits = np.sort(rng.integers(0, 3, count + 1))
+        window = Window(splits, np.arange(3) + 10**9, np.arange(3), np.ones((3, width)))
+        columns.append(
+            FrameColumn(
+                status.astype(np.uint8), np.where(missing, 0, rng.integers(0, 2**60, count)),
+                np.where(missing, 0, rng.integers(-(2**40), 2**40, count)), np.arange(count), values,
+                window if windows and rng.integers(2) else None,
+            )
+        )  # fmt: skip
+    ticks = rng.integers(0, 2**60, count)
+    frames = Frames(rng.integers(0, 2**61, count), ticks, ticks, tuple(columns))
+    assert encode_frames(frames, names) == [encode_frame(frame, names) for frame in frames]
+
+
+def test_a_time_that_fits_no_message_is_not_written_as_another() -> None:
+    late = np.array([2**31 * 10**9])
+    column = FrameColumn(np.zeros(1, np.uint8), late, late, late, np.zeros((1, 1)))
+    for frames in (Frames(late, late, late, ()), Frames(late, late - 1, late, (column,))):
+        with pytest.raises(ValueError, match="a time lies outside"):
+            encode_frames(frames, (b"a\0",) * len(frames.columns))
 
 
 def scanned(data: bytes, names: tuple[str, ...]) -> object:
