@@ -13,7 +13,6 @@ import signal
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,7 @@ class McapLibrary:
         schema = self._writer.register_schema(channel.bag_topic.type, "ros2msg", b"")
         self._ids[channel] = self._writer.register_channel(channel.topic, "cdr", schema)
 
-    def write(self, samples: Sequence[Sample]) -> None:
+    def write(self, samples: list[Sample]) -> None:
         for channel, data, receive_ns, send_ns, _ in samples:
             self._writer.add_message(self._ids[channel], receive_ns, data, send_ns)
 

@@ -122,7 +122,7 @@ class Aligner:
         self,
         stream: int,
         stamps: Stamps,
-        receives: Sequence[int],
+        receives: Sequence[int] | Int64s,
         payloads: Payloads,
     ) -> None:
         """Add samples of one stream. No frame is emitted before ``advance``.

@@ -112,7 +112,7 @@ class Lane:
         self._ahead_ns = MAX_DEVICE_AHEAD_NS if device else MAX_AHEAD_NS
         self._deadline_ns = deadline_ns
         self._wait_ns = config.disorder_ns - _enough_before_ns(config)
-        self._pending: list[tuple[Stamps, Sequence[int], Payloads]] = []
+        self._pending: list[tuple[Stamps, Sequence[int] | Int64s, Payloads]] = []
         self._kept = SampleBuffer()
         self._reader = ValueReader(config, decoder, self._kept)
         self._by_name = ByName(config, decoder.layouts, self._kept, self._reader)
@@ -130,7 +130,7 @@ class Lane:
 
     # -- adding samples
 
-    def push(self, stamps: Stamps, receives: Sequence[int], payloads: Payloads) -> None:
+    def push(self, stamps: Stamps, receives: Sequence[int] | Int64s, payloads: Payloads) -> None:
         """Add samples in order of receipt; they are processed by ``absorb``.
 
         Args:
@@ -462,7 +462,7 @@ class Lane:
         return int((self._kept.used == 0).sum())
 
 
-def _joined(parts: list[Stamps]) -> Int64s:
+def _joined(parts: Sequence[Stamps | Int64s]) -> Int64s:
     if isinstance(parts[0], LazyStamps):
         return LazyStamps.joined(parts)  # type: ignore[arg-type]
     if len(parts) > 1 and isinstance(parts[0], list):

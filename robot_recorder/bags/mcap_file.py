@@ -6,7 +6,8 @@ the CPU per message (docs/writers.md), and a robot needs nothing but numpy and y
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import mmap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,11 @@ from robot_recorder.bags.block_file import BlockFile
 from robot_recorder.bags.mcap_records import ChannelRecord, Op, SchemaRecord
 from robot_recorder.bags.metadata import channel_metadata, topic_metadata
 from robot_recorder.model.topics import BagTopic, Channel, Sample
+
+try:  # part of the package that is compiled where it can be
+    from robot_recorder.bags._records import put_messages as _put_messages
+except ImportError:
+    _put_messages = None
 
 LIBRARY = "robot_recorder"
 OUR_BEGIN = mcap.MAGIC + mcap.header("ros2", LIBRARY)  # always the same, so it can be restored
@@ -100,39 +106,21 @@ class McapFile:
                 self.channels[id], self.counts[id] = record, 0
                 self._append(mcap.channel(record))
 
-    def add_messages(self, samples: Iterable[Sample]) -> None:
+    def add_messages(self, samples: list[Sample]) -> None:
         """Append messages, and write each chunk that becomes full.
 
         Each message's sequence is its number in its channel, from 0, so that losses show after
         damage.
         """
-        ids, counts, pack_into = self._ids, self.counts, mcap.MESSAGE.pack_into
-        message, fixed, record_size = int(Op.MESSAGE), mcap.MESSAGE_FIXED, mcap.MESSAGE.size
-        file = self._file
-        at = limit = 0  # buffer offsets: of the next record, and up to where no check is needed
-        for channel, data, receive_ns, send_ns, _ in samples:
-            length = len(data)
-            end = at + record_size + length
-            if end > limit:
-                if at:
-                    file.end = at
-                at, limit = self._make_room(record_size + length)
-                end = at + record_size + length
-                buffer, index, first = file.buffer, self._index, self._records_at
-            id = ids[channel]
-            number = counts[id]
-            counts[id] = number + 1
-            pack_into(buffer, at, message, fixed + length, id, number, receive_ns, send_ns)
-            buffer[at + record_size : end] = data
-            entries = index.get(id)
-            if entries is None:
-                entries = index[id] = []
-            entries += (receive_ns, at - first)
-            at = end
-        if at:
-            file.end = at
+        file, done = self._file, 0
+        while done < len(samples):
+            at, limit = self._make_room(mcap.MESSAGE.size + len(samples[done].data))
+            done, file.end = put_messages(
+                samples, done, self._ids, self.counts, self._index, file.buffer, at, limit,
+                self._records_at,
+            )  # fmt: skip
 
-    def add_repeats(self, samples: Sequence[Sample]) -> None:
+    def add_repeats(self, samples: list[Sample]) -> None:
         """Append messages that an earlier file of the bag has, too, in channels of their own."""
         genuine = self._ids
         self._ids = {s.channel: genuine[s.channel] | mcap.REPEATED for s in samples}
@@ -208,6 +196,56 @@ class McapFile:
         )
         self._file.append(summary.ending(self._file.position, metadata))
         self._file.sync()
+
+
+def put_messages_python(
+    samples: list[Sample],
+    done: int,
+    ids: dict[Channel, int],
+    counts: dict[int, int],
+    index: mcap.Index,
+    buffer: mmap.mmap,
+    at: int,
+    limit: int,
+    first: int,
+) -> tuple[int, int]:
+    """Write the records of messages into a buffer.
+
+    Args:
+        samples: the messages.
+        done: number of those that have been written before.
+        ids: channel ids.
+        counts: messages of each id so far; changed.
+        index: of the chunk; changed.
+        buffer: to write to.
+        at: where the next record begins.
+        limit: end of the room for records.
+        first: where the records of the chunk begin.
+
+    Returns:
+        The number of messages written by now, and where the last record ends.
+
+    Raises:
+        KeyError: a message's channel has no id.
+        struct.error, OverflowError: a number does not fit its place.
+    """
+    for channel, data, receive_ns, send_ns, _ in samples[done:]:
+        length = len(data)
+        end = at + mcap.MESSAGE.size + length
+        if end > limit:
+            break
+        id = ids[channel]
+        mcap.MESSAGE.pack_into(
+            buffer, at, int(Op.MESSAGE), mcap.MESSAGE_FIXED + length, id, counts[id], receive_ns, send_ns
+        )  # fmt: skip
+        counts[id] += 1
+        buffer[end - length : end] = data
+        index.setdefault(id, []).extend((receive_ns, at - first))
+        at, done = end, done + 1
+    return done, at
+
+
+put_messages = _put_messages or put_messages_python
 
 
 @dataclass(frozen=True)

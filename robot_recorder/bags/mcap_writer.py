@@ -141,7 +141,7 @@ class McapWriter:
         self._new.clear()
         self._splitter.take(2 * (self._data.file.position - before))  # again in the summary
 
-    def write(self, samples: Sequence[Sample]) -> None:
+    def write(self, samples: list[Sample]) -> None:
         """Write messages, byte for byte."""
         assert self._data is not None
         try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +97,7 @@ class Rosbag2Writer:
         except RuntimeError as error:
             raise self._failed(error) from error
 
-    def write(self, samples: Sequence[Sample]) -> None:
+    def write(self, samples: list[Sample]) -> None:
         """Write messages, byte for byte."""
         try:
             first = 0
@@ -112,7 +111,7 @@ class Rosbag2Writer:
         except RuntimeError as error:
             raise self._failed(error) from error
 
-    def _write_all(self, samples: Sequence[Sample]) -> None:
+    def _write_all(self, samples: list[Sample]) -> None:
         for channel, data, receive_ns, send_ns, _ in samples:
             if self._write is not None:
                 self._write(channel.topic, data, receive_ns, send_ns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -25,7 +25,7 @@ class BagWriter(Protocol):
     def add_topic(self, channel: Channel) -> None:
         """Declare a topic; must precede its messages."""
 
-    def write(self, samples: Sequence[Sample]) -> None:
+    def write(self, samples: list[Sample]) -> None:
         """Write messages, byte for byte."""
 
     def sync(self) -> None:

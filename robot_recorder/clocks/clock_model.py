@@ -192,7 +192,7 @@ class ClockModel:
             return
         delays = self._delays[0] if len(self._delays) == 1 else np.concatenate(self._delays)
         self._low, self._delays = None, []
-        self._judge(low._replace(median_ns=int(np.median(delays))))
+        self._judge(low._replace(median_ns=int(median(delays))))
         self._estimate = None
 
     @property
@@ -292,10 +292,10 @@ def _fit(lows: deque[_Low]) -> ClockEstimate:
         medians = np.array([low.median_ns - first.median_ns for low in lows], dtype=np.float64)
         slope, pm = min(_theil_sen(x, y), _theil_sen(x, medians), key=itemgetter(1))
     rest = y - slope * x
-    level = float(np.median(rest))
+    level = median(rest)
     # The standard deviation without outliers, from the median absolute deviation.
-    spread = 1.4826 * float(np.median(np.abs(rest - level)))
-    reach = abs(x[-1] - float(np.median(x))) * pm if np.isfinite(pm) else 0.0
+    spread = 1.4826 * median(np.abs(rest - level))
+    reach = abs(x[-1] - median(x)) * pm if np.isfinite(pm) else 0.0
     return ClockEstimate(
         at_ns=last.stamp_ns,
         offset_ns=first.delay_ns + round(level + slope * float(x[-1])),
@@ -304,6 +304,15 @@ def _fit(lows: deque[_Low]) -> ClockEstimate:
         drift_pm_ppm=pm * 1e6,
         buckets=len(lows),
     )
+
+
+def median(values: Int64s | npt.NDArray[np.float64]) -> float:
+    """Return what ``np.median`` does for numbers in one dimension, none of them NaN, at a fifth of its cost."""
+    half = len(values) // 2
+    if len(values) % 2:
+        return float(np.partition(values, half)[half])
+    low, high = np.partition(values, (half - 1, half))[half - 1 : half + 1].tolist()
+    return (float(low) + float(high)) / 2
 
 
 @lru_cache(4)  # streams have about as many buckets as each other
@@ -324,4 +333,4 @@ def _theil_sen(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> tuple[
     width = 1.96 * np.sqrt(n * (n - 1) * (2 * n + 5) / 18)
     low = max(int((len(slopes) - width) / 2), 0)
     high = min(int((len(slopes) + width) / 2) + 1, len(slopes) - 1)
-    return float(np.median(slopes)), float(slopes[high] - slopes[low]) / 2
+    return median(slopes), float(slopes[high] - slopes[low]) / 2

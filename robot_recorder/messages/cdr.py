@@ -16,6 +16,11 @@ import numpy.typing as npt
 from robot_recorder.model.errors import DecodeError
 from robot_recorder.model.streams import NS_PER_S
 
+try:  # part of the package that is compiled where it can be
+    from robot_recorder.messages._stamps import header_stamps as _header_stamps
+except ImportError:
+    _header_stamps = None
+
 HEAD = 12  # bytes of a message up to the end of its header's timestamp
 _STAMP_LE = struct.Struct("<iI")
 _STAMP_BE = struct.Struct(">iI")
@@ -42,6 +47,13 @@ def header_frame_id(data: bytes) -> str:
     reader = CdrReader(data)
     reader.stamp_ns()
     return reader.text()
+
+
+def header_stamps(messages: list[bytes]) -> npt.NDArray[np.int64]:
+    """Return the timestamps of messages that begin with a header, int64[n], ns; 0: too short for one."""
+    if _header_stamps is not None:
+        return np.frombuffer(_header_stamps(messages), np.int64)
+    return header_stamps_ns(head_rows([message[:HEAD] for message in messages]))
 
 
 def header_stamps_ns(heads: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from robot_recorder.messages.cdr import HEAD, head_rows, header_stamp_ns, header_stamps_ns
+from robot_recorder.messages.cdr import HEAD, header_stamp_ns, header_stamps, header_stamps_ns
 from robot_recorder.messages.definition import (
     PRIMITIVES,
     MessageTypes,
@@ -119,9 +119,11 @@ class StampReader:
             return stamps
         stamps = np.zeros(len(receives), dtype=np.int64)
         if self.has_header:
-            if heads is None:
-                heads = head_rows([payloads[n][:HEAD] for n in range(len(payloads))])
-            stamps = header_stamps_ns(heads)
+            if heads is not None:
+                stamps = header_stamps_ns(heads)
+            else:
+                every = payloads if isinstance(payloads, list) else None
+                stamps = header_stamps(every or [payloads[n] for n in range(len(payloads))])
             without = stamps == 0
             self.used[HEADER] += int(len(stamps) - without.sum())
             if not without.any():
@@ -235,9 +237,9 @@ class LazyStamps:
     """Stamps of messages that are read on demand, ns; 0: none."""
 
     def __init__(
-        self, reader: StampReader, payloads: list[bytes], sends: list[int], receives: list[int]
+        self, reader: StampReader, payloads: list[bytes], sends: Int64s, receives: Int64s
     ) -> None:
-        """Wrap messages; nothing is read yet."""
+        """Wrap messages with times, int64[n], ns; nothing is read yet."""
         self.reader = reader
         self.payloads, self.sends, self.receives = payloads, sends, receives
 
@@ -245,15 +247,19 @@ class LazyStamps:
         return len(self.payloads)
 
     def __getitem__(self, place: int) -> int:
-        return self.reader.one(self.payloads[place], self.sends[place], self.receives[place])
+        sent_ns, received_ns = int(self.sends[place]), int(self.receives[place])
+        return self.reader.one(self.payloads[place], sent_ns, received_ns)
 
     @staticmethod
     def joined(parts: Sequence[LazyStamps]) -> Int64s:
         """Return all timestamps of several lists, int64[n]; reading many at once is faster."""
+        first = parts[0]
+        if len(parts) == 1:
+            return first.reader.read(first.payloads, first.sends, first.receives)
         payloads = [data for part in parts for data in part.payloads]
-        sends = [ns for part in parts for ns in part.sends]
-        receives = [ns for part in parts for ns in part.receives]
-        return parts[0].reader.read(payloads, sends, receives)
+        sends = np.concatenate([part.sends for part in parts])
+        receives = np.concatenate([part.receives for part in parts])
+        return first.reader.read(payloads, sends, receives)
 
 
 def stamp_text(declared: str, used: Counter[str]) -> str:

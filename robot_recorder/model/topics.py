@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
@@ -109,9 +108,4 @@ class Batch:
         return sum(map(len, map(_DATA, self.samples)))
 
 
-_DATA, by_receipt, _SENT = map(itemgetter, (1, 2, 3))  # fields of a Sample
-
-
-def columns(samples: Sequence[Sample]) -> tuple[list[bytes], list[int], list[int]]:
-    """Return messages, times of receipt and times of sending of samples, ns."""
-    return list(map(_DATA, samples)), list(map(by_receipt, samples)), list(map(_SENT, samples))
+_DATA, by_receipt = itemgetter(1), itemgetter(2)  # fields of a Sample

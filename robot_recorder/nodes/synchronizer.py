@@ -17,8 +17,9 @@ from robot_recorder.alignment.frames import Frames
 from robot_recorder.alignment.lane import Lane
 from robot_recorder.messages.encoded import recorded_stream
 from robot_recorder.messages.stamps import LazyStamps, StampReader
+from robot_recorder.model.samples import by_channel, columns
 from robot_recorder.model.streams import NS_PER_MS
-from robot_recorder.model.topics import Batch, Channel, Sample, columns
+from robot_recorder.model.topics import Batch, Channel, Sample
 from robot_recorder.msg import AlignedFrame, ClockModels, FrameLayout
 from robot_recorder.nodes.conversions import to_time
 from robot_recorder.nodes.ingest import Ingest
@@ -64,6 +65,7 @@ class SynchronizerNode(Node):
         self._recorded = [recorded_stream(stream) for stream in self._streams]
         self._topics = [self.resolve_topic_name(s.topic) for s in self._recorded]
         self._frames = self.create_publisher(AlignedFrame, "synchronizer/frames", 100)
+        self._frames_topic = self._frames.topic_name  # asking for it takes as long as counting
         self._layout = self.create_publisher(FrameLayout, "synchronizer/layout", LATCHED)
         self._clocks = self.create_publisher(ClockModels, "synchronizer/clocks", LATCHED)
         self._layout_names: list[tuple[str, ...] | None] = []
@@ -123,17 +125,13 @@ class SynchronizerNode(Node):
 
     def _others_listen(self) -> bool:
         """Tell whether anybody but this process's recorder subscribes to the frames."""
-        own = self._ingest.reads(self._frames.topic_name)
+        own = self._ingest.reads(self._frames_topic)
         return self._frames.get_subscription_count() > own
 
     def _collect(self, samples: list[Sample]) -> None:
-        fresh, aligned = self._fresh, self._channels
-        for sample in samples:
-            channel = sample[0]
-            if channel in fresh:
-                fresh[channel].append(sample)
-            elif channel in aligned:
-                fresh[channel] = [sample]
+        for channel, mine in by_channel(samples).items():
+            if channel in self._channels:
+                self._fresh.setdefault(channel, []).extend(mine)
 
     def _align(self, until_ns: int) -> None:
         """Give the collected samples to the aligner, which calls back with frames."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from robot_recorder.bags.columns import read_columns
-from robot_recorder.messages.cdr import HEAD, CdrReader, head_rows, header_stamps_ns
+from robot_recorder.messages.cdr import CdrReader, header_stamps
 from robot_recorder.messages.decoders import Decoded
 from robot_recorder.messages.kinds import KINDS, Sort, has_header, sort_of, stream_decoder
 from robot_recorder.model.arrays import Int64s
@@ -62,7 +62,7 @@ class HeardTopic:
         """Return the header stamps of the messages, int64[n], ns; 0: none."""
         if not self.has_header or not self.messages:
             return np.zeros(len(self.messages), dtype=np.int64)
-        return header_stamps_ns(head_rows([data[:HEAD] for data in self.messages]))
+        return header_stamps(self.messages)
 
     def samples(self) -> tuple[list[bytes], Int64s]:
         """Return some messages spread over all, and when they were received, ns."""

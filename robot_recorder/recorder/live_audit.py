@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,8 +13,9 @@ from robot_recorder.alignment.certificate import Certificate, FrameStats, TickSp
 from robot_recorder.alignment.frame_messages import OWN_READERS, FrameScan
 from robot_recorder.clocks.source_clock import Restamp
 from robot_recorder.model.errors import DecodeError
+from robot_recorder.model.samples import by_channel, columns
 from robot_recorder.model.streams import NS_PER_S, RobotProfile
-from robot_recorder.model.topics import Channel, Sample, columns
+from robot_recorder.model.topics import Channel, Sample
 from robot_recorder.quality.audit import AuditedStream, EpisodeAudit, Lost
 from robot_recorder.quality.inspector import Inspector
 from robot_recorder.quality.verdict import QualityReport
@@ -149,20 +150,20 @@ class LiveAudit:
             self._from_ns, self._start_ns, stop_ns, self._profile.deadline_ns
         )
 
-    def add(self, samples: Iterable[Sample]) -> None:
+    def add(self, samples: list[Sample]) -> None:
         """Take samples in order of receipt."""
-        waiting = self._waiting
-        receive_ns = self._looked_ns
-        for sample in samples:
-            stream = waiting.get(sample[0])
-            if stream is not None:
-                stream.samples.append(sample)
-            else:
-                self._own.add(*sample[:3])
-            receive_ns = sample[2]
-        for stream in waiting.values():
+        if not samples:
+            return
+        for channel, mine in by_channel(samples).items():
+            stream = self._waiting.get(channel)
+            if stream is None:
+                for sample in mine:
+                    self._own.add(channel, sample.data, sample.receive_ns)
+                continue
+            stream.samples += mine
             if len(stream.samples) >= stream.at_once:
                 self._count(stream)
+        receive_ns = samples[-1].receive_ns
         if receive_ns >= self._looked_ns + _WAIT_NS:
             self._look(receive_ns)
 
@@ -176,8 +177,7 @@ class LiveAudit:
 
     def _count(self, waiting: _Waiting) -> None:
         samples, waiting.samples = waiting.samples, []
-        messages, received, sends = columns(samples)
-        receives = np.array(received, dtype=np.int64)
+        messages, receives, sends = columns(samples)
         waiting.at_once = max(
             min(_AT_ONCE, _BYTES_AT_ONCE // (len(messages[0]) + 1)), _LEAST_AT_ONCE
         )

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from operator import itemgetter
 
 from robot_recorder.bags.latched import LatchedCache
 from robot_recorder.clocks.robot_clock import RobotClock
 from robot_recorder.messages.decoders import NO_VALUES
 from robot_recorder.messages.kinds import MAP_IT, lacks_values
 from robot_recorder.messages.stamps import StampReader
+from robot_recorder.model.samples import by_channel
 from robot_recorder.model.streams import NS_PER_MS, RobotProfile, StreamHealth
 from robot_recorder.model.topics import Channel, Sample
 from robot_recorder.recorder.health import ARRIVES, HealthMonitor, HealthReport
 from robot_recorder.recorder.live_stream import LiveStream
 from robot_recorder.recorder.still_poses import StillPoses
 
-_channel = itemgetter(0)
 _PERIOD_NS = 50 * NS_PER_MS
 _MOST = 5000  # samples
 
@@ -86,18 +84,16 @@ class StreamWatch:
         if not samples:
             return
         self._looked_ns = samples[-1].receive_ns
-        counts = Counter(map(_channel, samples))
-        newest = dict(zip(map(_channel, samples), samples))
-        for channel, count in counts.items():
-            self._still.see(newest[channel])
+        for channel, mine in by_channel(samples).items():
+            newest = mine[-1]
+            self._still.see(newest)
             for monitor, reader in self._monitors.get(channel, ()):
-                monitor.on_samples(count, newest[channel].receive_ns)
+                monitor.on_samples(len(mine), newest.receive_ns)
                 # A latched message is as old as it likes: its stamp says nothing about the clock.
                 if not channel.latched or monitor.config.rate_hz is not None:
-                    self._compare_stamp(monitor, reader, newest[channel])
-        if any(channel.latched for channel in counts):
-            for sample in samples:
-                if sample.channel.latched and sample.channel not in self._raw:
+                    self._compare_stamp(monitor, reader, newest)
+            if channel.latched and channel not in self._raw:
+                for sample in mine:
                     self.latched.keep(sample)
 
     def _compare_stamp(self, monitor: HealthMonitor, reader: StampReader, sample: Sample) -> None:

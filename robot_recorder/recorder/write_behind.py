@@ -8,13 +8,13 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from operator import itemgetter
 from pathlib import Path
 
 from robot_recorder.bags.files import OUT_OF_FILES
 from robot_recorder.bags.writer import BagWriter
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.losses import Dropout, LossLedger, Place
+from robot_recorder.model.samples import by_channel
 from robot_recorder.model.topics import Batch, Channel, Sample
 
 SYNC_PERIOD_S = 0.5  # plus the longest measured flush well below the promised 1 s
@@ -22,7 +22,6 @@ _DRAIN_PERIOD_S = 0.1  # waking once for many messages keeps writing cheap
 _DRAIN_MOST = 100  # batches between two looks at the clock
 _DRAIN_BYTES = 16_000_000  # as well; what is taken off the queue counts no more against its limit
 _GROW_BYTES = 4_000_000  # more than any writer buffers: if the file has not grown, it is gone
-_channel = itemgetter(0)
 
 # Above this share of the queue, large messages are dropped.
 _BULKY_SHARE = 0.5
@@ -199,7 +198,7 @@ class EpisodeWriter:
     def _write(self, samples: list[Sample]) -> None:
         if not samples:
             return
-        counts = Counter(map(_channel, samples))
+        counts = {channel: len(mine) for channel, mine in by_channel(samples).items()}
         new = [channel for channel in counts if channel not in self._written]
         # Counted before writing; after an error, recovery counts the file itself.
         self._written.update(counts)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.source_stamps import stream
 
-from robot_recorder.clocks.clock_model import ClockModel, ClockTrouble
+from robot_recorder.clocks.clock_model import ClockModel, ClockTrouble, median
 
 NS = 1_000_000_000
 T0 = 1_700_000_000 * NS
@@ -87,3 +87,14 @@ def test_estimates_do_not_depend_on_batches(sizes: list[int], seed: int) -> None
     model.end()
     whole = judged(stamps, receives)
     assert (model.estimate, model.events) == (whole.estimate, whole.events)
+
+
+@given(
+    st.one_of(
+        st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1).map(np.array),
+        st.lists(st.integers(-(2**62), 2**62), min_size=1).map(np.array),
+    )
+)
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_the_median_is_that_of_numpy(values: np.ndarray) -> None:
+    assert median(values) == float(np.median(values))

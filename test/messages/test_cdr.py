@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from robot_recorder.messages import cdr
 from robot_recorder.messages.cdr import (
     HEAD,
     CdrReader,
     head_rows,
     header_frame_id,
     header_stamp_ns,
+    header_stamps,
     header_stamps_ns,
 )
 from robot_recorder.model.errors import DecodeError
@@ -139,3 +141,23 @@ def test_big_endian_messages_are_decoded() -> None:
         b"\0\0\0\0" + np.array([1, 2], ">u4").tobytes() + np.array([2.5], ">f8").tobytes()
     )
     assert (reader.u32(), reader.u32(), reader.doubles(1)[0]) == (1, 2, 2.5)
+
+
+compiled = getattr(cdr, "_header_stamps")  # noqa: B009
+
+
+@pytest.mark.parametrize("way", [compiled, None])
+@given(st.lists(st.one_of(st.binary(min_size=8, max_size=16), st.binary(max_size=3)), max_size=8))
+def test_stamps_of_many_messages_are_those_of_each(way: object, messages: list[bytes]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cdr, "_header_stamps", way)
+        found = header_stamps(messages)
+    assert found.dtype == np.int64
+    assert found.tolist() == [header_stamp_ns(m) if len(m) >= HEAD else 0 for m in messages]
+
+
+def test_the_compiled_part_reads_lists_of_bytes_alone() -> None:
+    assert compiled is not None, "the compiled part is not installed"
+    for wrong in ((), None, [1], ["text"], [bytearray(12)]):
+        with pytest.raises(TypeError):
+            compiled(wrong)

@@ -44,7 +44,12 @@ def read(
     many = found.read(messages, np.array(sends), np.array(receives)).tolist()
     assert all(isinstance(one, int) for one in many)
     assert many == [found.one(*each) for each in zip(messages, sends, receives)]
-    assert many == LazyStamps.joined([LazyStamps(found, messages, sends, receives)]).tolist()
+    assert (
+        many
+        == LazyStamps.joined(
+            [LazyStamps(found, messages, np.array(sends), np.array(receives))]
+        ).tolist()
+    )
     return list(many)
 
 

@@ -38,10 +38,9 @@ def recorded(messages: list[tuple[Channel, bytes]]) -> tuple[Certificate, LiveAu
     inspector = Inspector(PROFILE, None)
     found = LiveAudit([live(CHANNEL, STREAM)], PROFILE, FRAMES, T0, T0, lambda: None, inspector)
     moving = [wrench(T0 + n * 10 * MS, (n % 7, n % 5, n % 3, 0, 0, 0)) for n in range(500)]
-    found.add(
-        Sample(CHANNEL, data, T0 + n * 10 * MS, T0 + n * 10 * MS) for n, data in enumerate(moving)
-    )
-    found.add(Sample(channel, data, STOP, STOP) for channel, data in messages)
+    at = [T0 + n * 10 * MS for n in range(len(moving))]
+    found.add([Sample(CHANNEL, data, ns, ns) for ns, data in zip(at, moving)])
+    found.add([Sample(channel, data, STOP, STOP) for channel, data in messages])
     return found.certificate(STOP, lambda topic: (0, "")), found
 
 
