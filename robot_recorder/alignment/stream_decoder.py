@@ -143,8 +143,15 @@ class Decoder:
             found = self._shapes_of([payloads[n] for n in range(len(payloads))])
         else:
             found = self._shapes_at_once(payloads)
-        self.seen.update(found.tolist())
+        self._count(found)
         return found
+
+    def _count(self, shapes: Places) -> None:
+        """Count classified messages."""
+        if len(shapes) and (shapes == shapes[0]).all():
+            self.seen[int(shapes[0])] += len(shapes)
+        else:
+            self.seen.update(shapes.tolist())
 
     def _shapes_of(self, messages: list[bytes]) -> Places:
         """Return the shapes of some messages; they usually match the newest template."""
@@ -239,7 +246,7 @@ class Decoder:
             shapes = np.concatenate([p[2] for p in parts])
             order = np.argsort(done)
             done, rows, shapes = done[order], rows[order], shapes[order]
-        self.seen.update(shapes.tolist())
+        self._count(shapes)
         return done, rows, shapes
 
     def keep(self, numbers: npt.NDArray[np.int64], values: Floats, shapes: Places) -> None:

@@ -34,6 +34,7 @@ from robot_recorder.recorder.shift_steps import (
     Take,
     Wish,
 )
+from robot_recorder.recorder.start_gate import in_brief
 
 _BOUNCE_S = 0.5  # a take cannot be finished by `step` sooner: it was meant to start one
 _SURE_S = 2.0  # a status that is older than a take's start cannot arrive this long after it
@@ -259,7 +260,8 @@ class Shift:
         reply = yield StartTake(self.plan)
         if not reply.ok:
             self._settle(now_s, quiet=True)
-            return (yield from self._refuse(reply.message))
+            self._say("refused", why=in_brief(reply.message))
+            return Reply(False, reply.message)
         self._began(reply.id, now_s)
         return Reply(True, reply.message, reply.id)
 

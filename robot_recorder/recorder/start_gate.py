@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from robot_recorder.model.answers import Answer
 from robot_recorder.model.streams import StreamConfig, StreamHealth
 from robot_recorder.recorder.health import HealthReport
 
+_BEGIN, _END = "not started: ", "; or start with force: true"
+_ASIDE = re.compile(r" \([^()]*\)")
 _WORDS = {
     StreamHealth.NEVER: "missing",
     StreamHealth.STALE: "silent",
@@ -36,18 +39,39 @@ def judge_start(
         foreseen: sentences of checks that the last messages fail already.
         causes: sentences that block nothing, but may be why something does; told in a refusal only.
     """
-    blocking = [
-        f"{config.name} is {_WORDS.get(report.health, 'too fast')} ({report.remedy})"
-        for config, report in streams
-        if _blocks(config, report)
-    ]
+    blocking = _troubles([(c, r) for c, r in streams if _blocks(c, r)])
     blocking += [f"its verdict would be reject: {sentence}" for sentence in foreseen]
     if shortage:
         blocking.append(shortage)
     if blocking and not force:
         reasons = "; ".join([*blocking, *causes])
-        return Answer(False, f"not started: {reasons}; or start with force: true")
+        return Answer(False, f"{_BEGIN}{reasons}{_END}")
     return Answer(True, "; ".join(blocking), forced=bool(blocking))
+
+
+def in_brief(reason: str) -> str:
+    """Return why a start was refused as it is said aloud: what is wrong, but not what to do, which is shown."""
+    brief = reason.removeprefix(_BEGIN).removesuffix(_END)
+    while brief != (shorter := _ASIDE.sub("", brief)):
+        brief = shorter
+    return brief
+
+
+def _troubles(blocking: list[tuple[StreamConfig, HealthReport]]) -> list[str]:
+    """Say what is wrong with streams; with several alike, as of a driver that is off, once for all."""
+    alike: dict[tuple[StreamHealth, str], list[tuple[str, str]]] = {}
+    for config, report in blocking:
+        kind = report.health, report.remedy.replace(config.topic, "")
+        alike.setdefault(kind, []).append((config.name, report.remedy))
+    sentences = []
+    for (health, _), ((name, remedy), *others) in alike.items():
+        sentence = f"{name} is {_WORDS.get(health, 'too fast')} ({remedy})"
+        names = [other for other, _ in others]
+        if names:
+            some = f"{', '.join(names[:-1])} and " if names[1:] else ""
+            sentence += f", and so {'are' if some else 'is'} {some}{names[-1]}"
+        sentences.append(sentence)
+    return sentences
 
 
 def _blocks(config: StreamConfig, report: HealthReport) -> bool:

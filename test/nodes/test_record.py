@@ -254,7 +254,7 @@ def test_refusals_say_what_to_do(bench: Bench) -> None:
         "all streams to fall silent",
         lambda: all(s.health == StreamHealth.STALE for s in bench.status.streams if s.required),
     )
-    refused(StartEpisode, "recorder/start_episode", "joints is silent", "camera is silent", "force")
+    refused(StartEpisode, "recorder/start_episode", "joints is silent", " and camera", "force")
     forced = bench.call(StartEpisode, "recorder/start_episode", force=True)
     assert forced.success and "joints is silent" in forced.message
     refused(StartEpisode, "recorder/start_episode", "stop it first")

@@ -9,10 +9,12 @@ from robot_recorder.recorder.health import HealthMonitor
 T0 = 1_700_000_000_000_000_000
 
 
-def monitor(rate_hz: float | None = 100, required: bool = True) -> HealthMonitor:
-    config = StreamConfig("s", "t", "a/msg/B", Role.OBSERVATION, rate_hz, required)
+def monitor(
+    rate_hz: float | None = 100, required: bool = True, name: str = "s", topic: str = "t"
+) -> HealthMonitor:
+    config = StreamConfig(name, topic, "a/msg/B", Role.OBSERVATION, rate_hz, required)
     profile = RobotProfile("robot", FrameClock(30.0), 10**8, (config,))
-    return HealthMonitor(config, Channel(BagTopic("/robot/t", "a/msg/B")), profile)
+    return HealthMonitor(config, Channel(BagTopic(f"/robot/{topic}", "a/msg/B")), profile)
 
 
 def fed(rate_hz: float, seconds: float, declared: float | None = 100) -> tuple[HealthMonitor, int]:
