@@ -71,7 +71,7 @@ static Py_ssize_t put_record(
   }
   PyObject *data = PyTuple_GET_ITEM(sample, DATA), *channel = PyTuple_GET_ITEM(sample, CHANNEL);
   Py_ssize_t length = PyBytes_GET_SIZE(data);
-  if (length > room - HEAD_SIZE - FIXED_SIZE) {
+  if (length + HEAD_SIZE + FIXED_SIZE > room) {
     return 0;
   }
   PyObject *id = PyDict_GetItemWithError(ids, channel);
@@ -113,7 +113,7 @@ static PyObject *put_messages(PyObject *module, PyObject *given)
     return NULL;
   }
   Py_ssize_t size = 1;
-  if (next < 0 || at < 0 || limit > buffer.len) {
+  if (next < 0 || at < 0 || first < 0 || limit < 0 || limit > buffer.len) {
     PyErr_SetString(PyExc_IndexError, "the place lies outside of the buffer");
     size = -1;
   }

@@ -61,6 +61,17 @@ static PyObject *by_channel(PyObject *module, PyObject *samples)
   return found;
 }
 
+// Returns a time; -1 with an exception. Nothing but an int: asking another object for its number would run Python.
+static int64_t time_of(PyObject *sample, Py_ssize_t field)
+{
+  PyObject *time = PyTuple_GET_ITEM(sample, field);
+  if (!PyLong_Check(time)) {
+    PyErr_SetString(PyExc_TypeError, "times must be ints");
+    return -1;
+  }
+  return PyLong_AsLongLong(time);
+}
+
 static PyObject *columns(PyObject *module, PyObject *samples)
 {
   (void)module;
@@ -72,14 +83,13 @@ static PyObject *columns(PyObject *module, PyObject *samples)
   PyObject *received = PyByteArray_FromStringAndSize(NULL, count * 8), *sent = PyByteArray_FromStringAndSize(NULL, count * 8);
   if (messages != NULL && received != NULL && sent != NULL) {
     int64_t *receives = (int64_t *)PyByteArray_AS_STRING(received), *sends = (int64_t *)PyByteArray_AS_STRING(sent);
-    for (Py_ssize_t n = 0; n < count; n++) {
+    for (Py_ssize_t n = 0; n < count && !PyErr_Occurred(); n++) {
       PyObject *sample = sample_at(samples, n);
-      if (sample == NULL) {
-        break;
+      if (sample != NULL) {
+        PyList_SET_ITEM(messages, n, Py_NewRef(PyTuple_GET_ITEM(sample, DATA)));
+        receives[n] = time_of(sample, RECEIVED);
+        sends[n] = PyErr_Occurred() ? 0 : time_of(sample, SENT);
       }
-      PyList_SET_ITEM(messages, n, Py_NewRef(PyTuple_GET_ITEM(sample, DATA)));
-      receives[n] = PyLong_AsLongLong(PyTuple_GET_ITEM(sample, RECEIVED));
-      sends[n] = PyLong_AsLongLong(PyTuple_GET_ITEM(sample, SENT));
     }
   }
   if (PyErr_Occurred()) {

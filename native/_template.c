@@ -184,7 +184,7 @@ static int take_spans(Pattern *self, PyObject *spans)
     }
     span->kind = (char)kind;
     Py_ssize_t size = kind < 128 ? size_of(span->kind) : 0;
-    int good = size && span->start >= 0 && span->length >= 0 && span->stride >= 0 && span->start <= self->size
+    int good = size && span->start >= 0 && span->length >= 0 && span->stride > 0 && span->start <= self->size
       && (span->length == 0
           || (span->start + size <= self->size
               && (span->length == 1 || span->stride <= (self->size - size - span->start) / (span->length - 1))));

@@ -12,7 +12,7 @@ import signal
 import struct
 import threading
 import time
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -84,6 +84,7 @@ class Ingest:
         self._awaited_ns = 0  # since when, monotonic
         self._hurried_ns = 0  # when ``flush`` was called last, monotonic
         self._settled_ns = 0  # monotonic
+        self._until_ns = 0  # of the batch before, robot clock
         self._settled = threading.Condition()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
@@ -192,12 +193,14 @@ class Ingest:
         shift_ns = self.clock.follow()
         if shift_ns:
             now_ns += shift_ns
+            self._until_ns += shift_ns
             self._held = [s._replace(receive_ns=s.receive_ns + shift_ns) for s in self._held]
         if not self.clock.plain:
             fresh = self._restamp(fresh)
         samples, self._held = self._held + fresh, []
         if not self.clock.simulated:
             samples.sort(key=by_receipt)
+            self._keep_order(samples, now_ns)
             settled = bisect_right(samples, now_ns - settle_ns, key=by_receipt)
             self._held = samples[settled:]
             del samples[settled:]
@@ -205,6 +208,7 @@ class Ingest:
         dropouts: list[Dropout] = []
         if samples or shift_ns:
             dropouts, self._dropouts = self._dropouts, []
+        self._until_ns = until_ns
         # Until all that was received before the call of ``flush`` is delivered.
         hurry = self._settled_ns < self._hurried_ns
         batch = Batch(samples, dropouts, shift_ns, until_ns, hurry)
@@ -213,6 +217,15 @@ class Ingest:
         with self._settled:
             self._settled_ns = began_ns - settle_ns
             self._settled.notify_all()
+
+    def _keep_order(self, samples: list[Sample], now_ns: int) -> None:
+        """Let what the middleware delivered late, on a busy machine, be received after the batch before.
+
+        That batch said that all received before its end had come: frames of a live run and of its bag would differ.
+        """
+        late = bisect_left(samples, self._until_ns, key=by_receipt)
+        if late and self._until_ns <= now_ns:  # else the clock was set back
+            samples[:late] = [s._replace(receive_ns=self._until_ns) for s in samples[:late]]
 
     def _restamp(self, samples: list[Sample]) -> list[Sample]:
         """Replace system receive times by those of the robot clock."""

@@ -10,7 +10,8 @@ from robot_recorder.model.streams import StreamConfig, StreamHealth
 from robot_recorder.recorder.health import HealthReport
 
 _BEGIN, _END = "not started: ", "; or start with force: true"
-_ASIDE = re.compile(r" \([^()]*\)")
+_ASIDE = re.compile(r" ?\([^()]*\)")
+_FIGURES = re.compile(r"[\d.]+")
 _WORDS = {
     StreamHealth.NEVER: "missing",
     StreamHealth.STALE: "silent",
@@ -61,7 +62,7 @@ def _troubles(blocking: list[tuple[StreamConfig, HealthReport]]) -> list[str]:
     """Say what is wrong with streams; with several alike, as of a driver that is off, once for all."""
     alike: dict[tuple[StreamHealth, str], list[tuple[str, str]]] = {}
     for config, report in blocking:
-        kind = report.health, report.remedy.replace(config.topic, "")
+        kind = report.health, _FIGURES.sub("", report.remedy.replace(config.topic, ""))
         alike.setdefault(kind, []).append((config.name, report.remedy))
     sentences = []
     for (health, _), ((name, remedy), *others) in alike.items():

@@ -151,7 +151,14 @@ def test_the_compiled_part_refuses_wrong_use() -> None:
     span = (4, 2, 8, "d")
     assert compiled(b"a" * 20, b"\xff" * 20, (span,)) is not None
     bad_kinds = [(4, 2, 8, "x"), (4, 2, 8, "\u0164"), (4, 2, 8, "")]
-    outside = [(5, 2, 8, "d"), (-1, 1, 8, "b"), (0, -1, 8, "b"), (0, 2, -8, "b"), (21, 0, 8, "b")]
+    outside = [
+        (5, 2, 8, "d"),
+        (-1, 1, 8, "b"),
+        (0, -1, 8, "b"),
+        (0, 2, -8, "b"),
+        (0, 2**62, 0, "b"),
+        (21, 0, 8, "b"),
+    ]
     huge = [(0, 2**62, 2**62, "b"), (2**63 - 1, 1, 1, "d"), (0, 2, 2**63 - 1, "d")]
     for wrong in (*bad_kinds, *outside, *huge, (), None):
         with pytest.raises((TypeError, ValueError)):

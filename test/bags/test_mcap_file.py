@@ -106,9 +106,12 @@ def test_the_compiled_part_refuses_wrong_use() -> None:
     for wrong in (None, (), "data", (CHANNELS[0], "text", 1, 1), (CHANNELS[0], b"", "now", 1)):
         with pytest.raises(TypeError):
             compiled([wrong], 0, IDS, {0xFFFD: 0}, {}, room, 0, 4096, 0)
-    for next_, at, limit in ((-1, 0, 4096), (0, -1, 4096), (0, 0, 4097)):
+    for next_, at, limit, first in (
+        (-1, 0, 4096, 0), (0, -1, 4096, 0), (0, 0, 4097, 0), (0, 10, -(2**63), 0), (0, 0, 4096, -1),
+    ):  # fmt: skip
         with pytest.raises(IndexError):
-            compiled([good], next_, IDS, {0xFFFD: 0}, {}, room, at, limit, 0)
+            compiled([good], next_, IDS, {0xFFFD: 0}, {}, room, at, limit, first)
+    assert compiled([good], 0, IDS, {0xFFFD: 0}, {}, room, 2**63 - 1, 0, 0) == (0, 2**63 - 1)
     assert compiled([good], 0, IDS, {0xFFFD: 0}, {}, room, 5000, 4096, 0) == (0, 5000)
     for buffer in (bytes(4096), None):
         with pytest.raises((TypeError, BufferError)):

@@ -57,5 +57,7 @@ def test_a_time_or_channel_that_is_none_is_an_error() -> None:
             COMPILED["_columns"]([sample])
     with pytest.raises(TypeError):
         COMPILED["_columns"]([(channel, b"", "now", 0)])
+    with pytest.raises(TypeError, match="times must be ints"):
+        COMPILED["_columns"]([Sample(channel, b"", 0, np.int64(0))])  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="unhashable"):
         COMPILED["_by_channel"]([([], b"", 0, 0)])

@@ -149,6 +149,39 @@ def test_a_flush_hurries_until_all_that_it_waits_for_is_delivered(floor: Floor) 
     floor.until("a batch without hurry", lambda: not floor.batches[-1].hurry)
 
 
+@pytest.mark.parametrize("shift_ns", [0, -3600 * 10**9])
+def test_what_the_middleware_delivers_late_is_received_after_the_batch_before(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch, shift_ns: int
+) -> None:
+    """A busy machine holds messages back after they are stamped; frames have been made by then."""
+    floor.until("batches", lambda: len(floor.batches) > 2)
+    (reader,) = floor.ingest._readers.values()
+    real = reader.take_all
+    stamps: list[int] = []
+
+    def late(samples: list[Sample], dropouts: list[Dropout]) -> None:
+        real(samples, dropouts)
+        if not stamps:
+            now_ns = time.time_ns() + shift_ns
+            stamps.extend(now_ns - ago_ms * 1_000_000 for ago_ms in (200, 199, 5))
+            samples += [Sample(floor.channel, b"late", ns, ns) for ns in stamps]
+
+    if shift_ns:
+        offset = floor.ingest.clock.now_ns
+        monkeypatch.setattr(floor.ingest.clock, "now_ns", lambda: offset() + shift_ns)
+        monkeypatch.setattr(floor.ingest.clock, "follow", lambda: 0)  # not noticed yet
+    monkeypatch.setattr(reader, "take_all", late)
+    floor.until("the late ones", lambda: len(floor.samples) == 3)
+    received = [s.receive_ns for s in floor.samples]
+    (at,) = [n for n, batch in enumerate(floor.batches) if batch.samples]
+    until_ns = floor.batches[at - 1].until_ns
+    if shift_ns:
+        assert received == stamps, "the clock was set back: they are not late"
+    else:
+        assert received == [until_ns, until_ns, max(stamps[2], until_ns)]
+        assert [s.send_ns for s in floor.samples] == stamps
+
+
 def drains_in(floor: Floor, seconds: float) -> int:
     """Count the batches of a time; their number is no more than what the period allows."""
     began, before = time.monotonic(), len(floor.batches)

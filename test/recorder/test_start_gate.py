@@ -58,5 +58,6 @@ def test_what_is_wrong_is_said_in_brief() -> None:
     ).reason
     assert in_brief(reason) == "a is missing, and so is b; the disk is short"
     assert in_brief("s is still (the robot (or its driver) sleeps); x") == "s is still; x"
+    assert in_brief("cam is not encoded (avcodec_open2() failed)") == "cam is not encoded"
     for same in ("nothing arrives on /clock", "a (b", ""):
         assert in_brief(same) == same
