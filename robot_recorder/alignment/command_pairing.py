@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from robot_recorder.model.text import listed
+
 _WORD = re.compile(r"[A-Za-z]+|[0-9]+")
 # Words in topic names that tell the kind of message, and not the part of the robot.
 _KINDS = re.compile(
@@ -146,16 +148,12 @@ def _doubts(
             others = sorted(
                 s.name for s in observed if s is not stream and s.joints & stream.joints - known
             )
-            same = f"{_and(others)} {'has' if len(others) == 1 else 'have'} the same joints, and " if others else ""  # fmt: skip
+            same = f"{listed(others)} {'has' if len(others) == 1 else 'have'} the same joints, and " if others else ""  # fmt: skip
             doubts[stream.name] = (
-                f"{same}nothing says whether it follows {_and(unsure, 'or')}: set "
+                f"{same}nothing says whether it follows {listed(unsure, 'or')}: set "
                 f"'of: {stream.name}' at its command in the profile"
             )
     return doubts
-
-
-def _and(names: list[str], word: str = "and") -> str:
-    return f" {word} ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def words(*names: str) -> frozenset[str]:

@@ -76,9 +76,9 @@ def encode_frames(frames: Frames, names: tuple[bytes, ...]) -> list[bytes]:
     if not missing.size or (missing == missing[:, :1]).all():
         return _encode_alike(frames, names, np.arange(len(frames)))
     messages: dict[int, bytes] = {}
-    alike = np.unique(missing, axis=1, return_inverse=True)[1].ravel()
-    for kind in np.unique(alike):
-        rows = np.flatnonzero(alike == kind)
+    kinds, alike = np.unique(missing, axis=1, return_inverse=True)
+    for kind in range(kinds.shape[1]):
+        rows = np.flatnonzero(alike.ravel() == kind)
         encoded = _encode_alike(frames, names, rows)
         messages.update(zip(rows.tolist(), encoded, strict=True))
     return [messages[row] for row in range(len(frames))]
@@ -138,7 +138,9 @@ def _encode_alike(frames: Frames, names: tuple[bytes, ...], rows: Places) -> lis
     form = _form(names, tuple(c.values.shape[1] if t else 0 for c, t in zip(columns, there)))
     out = np.tile(form.data, (count, 1))
     out[:, 4 : 4 + _STAMP.size] = _as_bytes(_stamps(frames.ticks[rows, np.newaxis]))
-    index_at = 4 + _HEAD.size - 16
+    index_at = (
+        4 + _HEAD.size - 16
+    )  # behind it: whether the frame is complete, and the number of streams
     out[:, index_at : index_at + 8] = _as_bytes(frames.index[rows, np.newaxis])
     out[:, index_at + 8] = frames.complete[rows]
     if columns:

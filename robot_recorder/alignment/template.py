@@ -85,10 +85,7 @@ class Template:
             return self._scaled(values) if pattern.read([data], None, values) == b"\1" else None
         if not self.like([data]):
             return None
-        parts = [
-            np.ndarray(count, kind, data, at, stride) for at, count, kind, stride in self.spans
-        ]
-        return self._scaled(np.concatenate(parts).astype(np.float64, copy=False))
+        return self._scaled(self._numbers(np.frombuffer(data, np.uint8)[np.newaxis])[0])
 
     def _scaled(self, values: Floats) -> Floats:
         """Return the values that numbers in the bytes stand for; may change them."""
@@ -161,7 +158,7 @@ class Template:
 
     @cached_property
     def _compiled(self) -> tuple[Any, bool]:
-        """Return the compiled part's pattern, None: there is none; and whether it reads the numbers."""
+        """Return the compiled part's pattern (None: not installed), and whether it reads the numbers."""
         if _Pattern is None:
             return None, False
         spans = tuple(

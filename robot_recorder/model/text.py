@@ -8,6 +8,7 @@ output.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 # Control characters, direction marks, line ends, lone surrogates.
@@ -84,6 +85,11 @@ def json_visible(text: str) -> str:
 def plural(count: int, word: str) -> str:
     """Return a count with its noun: ``1 picture``, ``2,000 pictures``."""
     return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def listed(names: Sequence[str], word: str = "and") -> str:
+    """Return names, of which there is at least one, as a sentence has them: ``a``, ``a and b``, ``a, b and c``."""
+    return f" {word} ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def text_problem(field: str, text: str, called: str = "") -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from robot_recorder.model.answers import Answer
 from robot_recorder.model.streams import StreamConfig, StreamHealth
+from robot_recorder.model.text import listed
 from robot_recorder.recorder.health import HealthReport
 
 _BEGIN, _END = "not started: ", "; or start with force: true"
@@ -60,19 +61,18 @@ def in_brief(reason: str) -> str:
 
 def _troubles(blocking: list[tuple[StreamConfig, HealthReport]]) -> list[str]:
     """Say what is wrong with streams; with several alike, as of a driver that is off, once for all."""
-    alike: dict[tuple[StreamHealth, str], list[tuple[str, str]]] = {}
+    sentences: dict[tuple[StreamHealth, str], str] = {}
+    others: dict[tuple[StreamHealth, str], list[str]] = {}
     for config, report in blocking:
         kind = report.health, _FIGURES.sub("", report.remedy.replace(config.topic, ""))
-        alike.setdefault(kind, []).append((config.name, report.remedy))
-    sentences = []
-    for (health, _), ((name, remedy), *others) in alike.items():
-        sentence = f"{name} is {_WORDS.get(health, 'too fast')} ({remedy})"
-        names = [other for other, _ in others]
-        if names:
-            some = f"{', '.join(names[:-1])} and " if names[1:] else ""
-            sentence += f", and so {'are' if some else 'is'} {some}{names[-1]}"
-        sentences.append(sentence)
-    return sentences
+        if kind in sentences:
+            others.setdefault(kind, []).append(config.name)
+        else:
+            word = _WORDS.get(report.health, "too fast")
+            sentences[kind] = f"{config.name} is {word} ({report.remedy})"
+    for kind, names in others.items():
+        sentences[kind] += f", and so {'are' if names[1:] else 'is'} {listed(names)}"
+    return list(sentences.values())
 
 
 def _blocks(config: StreamConfig, report: HealthReport) -> bool:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from robot_recorder.model.text import (
     TEXT_LIMITS,
     json_visible,
+    listed,
     storable,
     text_problem,
     visible,
@@ -96,3 +97,8 @@ def test_a_storable_text_has_no_nul_and_no_half_of_a_character(text: str) -> Non
     found = storable(text + "\0\ud800")
     assert "\0" not in found and found.encode().decode() == found and len(found) == len(text) + 2
     assert storable(found) == found
+
+
+def test_names_are_listed_as_in_a_sentence() -> None:
+    assert [listed("abc"[:n]) for n in (1, 2, 3)] == ["a", "a and b", "a, b and c"]
+    assert listed(["x", "y"], "or") == "x or y"
