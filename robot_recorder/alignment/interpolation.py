@@ -11,7 +11,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from robot_recorder.model.arrays import Floats
+from robot_recorder.model.arrays import Floats, Int64s
+
+try:  # part of the package that is compiled where it can be: a tenth of the cost
+    from robot_recorder.alignment._choice import blend as _blend
+except ImportError:
+    _blend = None
 
 _NEARLY_EQUAL = 0.9995  # cosine; above it, dividing by the sine of the angle loses digits
 
@@ -32,6 +37,28 @@ def interpolate(
         for row, a, b, share in zip(rows, first, second, shares.tolist()):
             row[at : at + 4] = slerp(a[at : at + 4].tolist(), b[at : at + 4].tolist(), share)
     return rows
+
+
+def blend(rows: Floats, places: Int64s, shares: Floats, quaternions: Sequence[int] = ()) -> Floats:
+    """Put the values of n ticks together, float64[n, k].
+
+    Args:
+        rows: float64[m, k], values of samples.
+        places: int64[2, n], rows of each tick's sample, and of the one to interpolate with; -1: none. Without
+            a first one values are NaN.
+        shares: float64[n], where between the two each tick is.
+        quaternions: as for ``interpolate``.
+    """
+    values: Floats = np.empty((places.shape[1], rows.shape[1]))
+    if _blend is not None and not quaternions:
+        _blend(np.ascontiguousarray(rows), places, shares, values)
+        return values
+    values[:] = np.nan
+    (first, second), there = places, places >= 0
+    values[there[0]] = rows[first[there[0]]]
+    both = there[1]
+    values[both] = interpolate(values[both], rows[second[both]], shares[both], quaternions)
+    return values
 
 
 def slerp(first: Sequence[float], second: Sequence[float], share: float) -> list[float]:

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from itertools import chain, pairwise
 
 import numpy as np
-import numpy.typing as npt
 
 from robot_recorder.alignment.by_name import ByName
 from robot_recorder.alignment.frames import NO_INTS, FrameColumn, Window
@@ -27,8 +26,7 @@ from robot_recorder.alignment.sample_choice import (
     NONE,
     SampleChoice,
     available,
-    choose,
-    choose_one,
+    choose_from,
     neighbours,
 )
 from robot_recorder.alignment.seen_stamps import SeenStamps
@@ -45,6 +43,11 @@ from robot_recorder.model.streams import (
     SourceClockKind,
     StreamConfig,
 )
+
+try:  # part of the package that is compiled where it can be: a tenth of the cost
+    from robot_recorder.alignment._choice import settle as _settle
+except ImportError:
+    _settle = None
 
 # A sample stamped further ahead of its receive time has a broken clock. Without a limit, one such
 # stamp would move the watermark past all ticks and fill the buffer.
@@ -263,62 +266,37 @@ class Lane:
         """
         if self._mixed:
             return self._align_by_name(ticks)
-        if len(ticks) == 1 and self._kept.rising and not self.config.window:
-            return self._align_one(ticks)
         kept, config = self._kept, self.config
-        count, self.passed_ns = available(
-            kept.stamps, kept.receives, ticks, self._wait_ns, self._deadline_ns
+        choice, count, self.passed_ns = choose_from(
+            config, kept.stamps, kept.receives, kept.rising, ticks, self._wait_ns, self._deadline_ns
         )
-        around_them = neighbours(kept.stamps, kept.rising, ticks, count)
-        choice = choose(config, kept.stamps, ticks, *around_them)
         self.heard = self._heard(ticks, choice.status != MISSING, choice.first)
         values = self._reader.values(ticks, count, choice)
-        column = self._column(ticks, choice)
-        window = self._home(ticks, count)
-        chosen = choice.status != MISSING
-        self._use(choice.first[chosen])
-        self._use(choice.second[choice.status == INTERPOLATED])
+        column, window = self._settled(ticks, choice, count)
         self._retire(int(ticks[-1]), int(count[-1]))
-        return FrameColumn(*column, values, window)
+        return FrameColumn(choice.status, *column, values, window)
 
-    def _align_one(self, ticks: Int64s) -> FrameColumn:
-        """``align`` for one tick and stamps in order, as on a live robot: a third of the cost."""
-        kept, config, tick_ns = self._kept, self.config, int(ticks[0])
-        stamps, receives = kept.stamps, kept.receives
-        watermark = int(stamps.searchsorted(tick_ns + self._wait_ns))
-        passed_ns = int(receives[watermark]) if watermark < len(kept) else NEVER
-        self.passed_ns = np.array([passed_ns])
-        count = min(watermark + 1, int(receives.searchsorted(tick_ns + self._deadline_ns)))
-        after = int(stamps.searchsorted(tick_ns))
-        until = int(stamps.searchsorted(tick_ns, "right"))  # end of the samples up to the tick
-        places = min(until - 1, count - 1), after if after < count else NONE
-        status, first, second = choose_one(config, stamps, tick_ns, *places)
-        self.heard = np.array([status != MISSING and tick_ns - stamps[first] < MAX_PAUSE_NS])
-        choice = SampleChoice(
-            np.array([status], dtype=np.uint8), np.array([first]), np.array([second])
-        )
-        values = self._reader.values(ticks, np.array([count]), choice)
-        self._home_one(tick_ns, min(until, count))
-        status, first, second = (int(x[0]) for x in (choice.status, choice.first, choice.second))
-        chosen, stamp_ns = NONE, tick_ns
-        if status != MISSING:
-            self._use_one(first)
-            chosen = first
-            if status == INTERPOLATED:
-                self._use_one(second)
-                if int(stamps[second]) - tick_ns < tick_ns - int(stamps[first]):
-                    chosen = second
-            stamp_ns = int(stamps[chosen])
-        number = int(kept.numbers[chosen]) if chosen != NONE else NONE
-        column = FrameColumn(
-            choice.status,
-            np.array([stamp_ns if chosen != NONE else 0]),
-            np.array([stamp_ns - tick_ns]),
-            np.array([number]),
-            values,
-        )
-        self._retire(tick_ns, count)
-        return column
+    def _settled(
+        self, ticks: Int64s, choice: SampleChoice, count: Places
+    ) -> tuple[tuple[Int64s, Int64s, Int64s], Window | None]:
+        """Note what became of the samples; return stamps, skews and numbers of those chosen, and the windows."""
+        kept = self._kept
+        if _settle is not None and not self.config.window:
+            column = np.empty((3, len(ticks)), np.int64)
+            late, used = _settle(
+                kept.stamps, kept.numbers, kept.used, kept.homed, ticks, count, choice.status, choice.first,
+                choice.second, column, self._last_tick_ns,
+            )  # fmt: skip
+            self.counts.late += late
+            self.counts.used += used
+            self._last_tick_ns = int(ticks[-1])
+            stamps, skews, numbers = column
+            return (stamps, skews, numbers), None
+        found = self._column(ticks, choice)
+        window = self._home(ticks, count)
+        self._use(choice.first[choice.status != MISSING])
+        self._use(choice.second[choice.status == INTERPOLATED])
+        return found, window
 
     def _align_by_name(self, ticks: Int64s) -> FrameColumn:
         """``align`` for messages that name different values."""
@@ -348,27 +326,8 @@ class Lane:
         heard[there] = ticks[there] - self._kept.stamps[places[there]] < MAX_PAUSE_NS
         return heard
 
-    def _home_one(self, tick_ns: int, before: int) -> None:
-        """``_home`` for the first ``before`` samples, in order and without a window."""
-        homed = self._kept.homed[:before]
-        homeless = before - int(homed.sum())
-        if homeless:
-            fresh = self._kept.stamps[before - homeless : before]
-            if int(fresh[0]) <= self._last_tick_ns:
-                self.counts.late += int((fresh <= self._last_tick_ns).sum())
-            homed[:] = 1
-        self._last_tick_ns = tick_ns
-
-    def _use_one(self, place: int) -> None:
-        """Mark a sample as used."""
-        if not self._kept.used[place]:
-            self.counts.used += 1
-            self._kept.used[place] = 1
-
-    def _column(
-        self, ticks: Int64s, choice: SampleChoice
-    ) -> tuple[npt.NDArray[np.uint8], Int64s, Int64s, Int64s]:
-        """Return status, stamps, skews and numbers of the chosen samples."""
+    def _column(self, ticks: Int64s, choice: SampleChoice) -> tuple[Int64s, Int64s, Int64s]:
+        """Return stamps, skews and numbers of the chosen samples."""
         chosen = choice.first
         if len(self._kept.stamps):
             both = choice.status == INTERPOLATED
@@ -381,7 +340,7 @@ class Lane:
             self._kept.stamps[chosen[found]],
             self._kept.numbers[chosen[found]],
         )
-        return choice.status, stamps, np.where(found, stamps - ticks, 0), numbers
+        return stamps, np.where(found, stamps - ticks, 0), numbers
 
     def _home(self, ticks: Int64s, available: Places) -> Window | None:
         """Assign each sample to its tick, or to the next one if it is late; return the windows."""

@@ -66,12 +66,14 @@ class SampleBuffer:
             stamps, receives, numbers, shapes: int64[n], columns of the new samples.
             rising: whether their stamps are in order, and later than all kept ones.
         """
-        fresh = np.zeros((6, len(stamps)), dtype=np.int64)
-        fresh[_STAMP], fresh[_NUMBER], fresh[_SHAPE] = stamps, numbers, shapes
+        known = len(self)
+        rows = np.zeros((6, known + len(stamps)), dtype=np.int64)  # each row lies in one piece
+        rows[:, :known] = self._rows
+        rows[_STAMP, known:], rows[_NUMBER, known:], rows[_SHAPE, known:] = stamps, numbers, shapes
         # Receive times cannot go back: samples are in order of arrival.
-        last = self._rows[_RECEIVE, -1] if len(self) else receives[:1]
-        fresh[_RECEIVE] = np.maximum(np.maximum.accumulate(receives), last)
-        self._rows = np.concatenate((self._rows, fresh), axis=1)
+        last = self._rows[_RECEIVE, -1] if known else receives[0]
+        rows[_RECEIVE, known:] = np.maximum(np.maximum.accumulate(receives), last)
+        self._rows = rows
         self.rising = self.rising and rising
 
     def drop(self, count: int) -> None:
@@ -82,7 +84,7 @@ class SampleBuffer:
 
     def keep(self, which: Bools) -> None:
         """Drop all samples except those selected, bool[n]."""
-        self._rows = self._rows[:, which]
+        self._rows = np.ascontiguousarray(self._rows[:, which])
         if not self.rising:
             self._look()
 

@@ -8,12 +8,19 @@ import numpy as np
 import numpy.typing as npt
 
 from robot_recorder.alignment.frames import SampleStatus
-from robot_recorder.model.arrays import Int64s, Places
+from robot_recorder.model.arrays import Floats, Int64s, Places
 from robot_recorder.model.streams import Policy, StreamConfig
+
+try:  # part of the package that is compiled where it can be: a tenth of the cost
+    from robot_recorder.alignment._choice import choose as _choose
+    from robot_recorder.alignment._choice import pick as _pick
+except ImportError:
+    _choose = _pick = None
 
 FRESH, INTERPOLATED, HELD, MISSING = (int(s) for s in SampleStatus)
 NONE = -1
 NEVER = 2**62
+_RULES = {Policy.NEAREST: 0, Policy.PREVIOUS: 1, Policy.LINEAR: 2, Policy.SLERP: 2, Policy.NONE: 3}
 
 
 @dataclass
@@ -29,6 +36,70 @@ class SampleChoice:
     status: npt.NDArray[np.uint8]
     first: Places
     second: Places
+
+
+def choose_from(
+    config: StreamConfig,
+    stamps: Int64s,
+    receives: Int64s,
+    rising: bool,
+    ticks: Int64s,
+    wait_ns: int,
+    deadline_ns: int,
+) -> tuple[SampleChoice, Places, Int64s]:
+    """Choose samples for ticks.
+
+    Args:
+        config: gives policy and tolerance.
+        stamps, receives: int64[m], of the samples in order of arrival, ns.
+        rising: whether stamps are strictly rising.
+        ticks: int64[n], ns, rising.
+        wait_ns, deadline_ns: as for ``available``.
+
+    Returns:
+        The choice, and what ``available`` returns.
+    """
+    if rising and _choose is not None:
+        status, found = np.empty(len(ticks), np.uint8), np.empty((4, len(ticks)), np.int64)
+        rule = wait_ns, deadline_ns, _RULES[config.policy], config.tolerance_ns
+        _choose(stamps, receives, ticks, status, found, *rule)
+        first, second, count, passed = found
+        return SampleChoice(status, first, second), count, passed
+    count, passed = available(stamps, receives, ticks, wait_ns, deadline_ns)
+    around_them = neighbours(stamps, rising, ticks, count)
+    return choose(config, stamps, ticks, *around_them), count, passed
+
+
+def needed(
+    numbers: Int64s, stamps: Int64s, ticks: Int64s, choice: SampleChoice
+) -> tuple[Int64s, Int64s, Floats]:
+    """Return which samples a choice needs, and how ticks are made of them.
+
+    Args:
+        numbers, stamps: int64[m], of the samples that the choice refers to; numbers are rising.
+        ticks: int64[n], ns.
+        choice: of n ticks.
+
+    Returns:
+        Numbers of the samples needed, int64[k], rising; the places among them of the chosen sample of
+        each tick, and of the one to interpolate with, int64[2, n], -1: none; and where between these
+        two the tick is, float64[n], 0 to 1.
+    """
+    places, shares = np.empty((2, len(ticks)), np.int64), np.empty(len(ticks))
+    status, first, second = choice.status, choice.first, choice.second
+    if _pick is not None:
+        found = _pick(numbers, stamps, ticks, status, first, second, places, shares)
+        return np.frombuffer(found, np.int64), places, shares
+    places[:], shares[:] = NONE, 0
+    chosen, both = status != MISSING, status == INTERPOLATED
+    first, second = first[chosen], second[both]
+    wanted = np.zeros(len(numbers), dtype=bool)
+    wanted[first] = wanted[second] = True
+    row = np.cumsum(wanted) - 1
+    places[0, chosen], places[1, both] = row[first], row[second]
+    start = stamps[choice.first[both]]
+    shares[both] = (ticks[both] - start) / (stamps[second] - start)
+    return numbers[wanted], places, shares
 
 
 def available(

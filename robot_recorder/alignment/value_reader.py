@@ -7,7 +7,7 @@ from operator import itemgetter
 
 import numpy as np
 
-from robot_recorder.alignment.interpolation import interpolate
+from robot_recorder.alignment.interpolation import blend, interpolate
 from robot_recorder.alignment.sample_buffer import SampleBuffer
 from robot_recorder.alignment.sample_choice import (
     INTERPOLATED,
@@ -15,6 +15,7 @@ from robot_recorder.alignment.sample_choice import (
     SampleChoice,
     around,
     choose_one,
+    needed,
 )
 from robot_recorder.alignment.stream_decoder import Decoder
 from robot_recorder.model.arrays import Floats, Int64s, Places
@@ -159,34 +160,27 @@ class ValueReader:
 
     def _at_once(self, ticks: Int64s, choice: SampleChoice) -> Floats | None:
         """Return values if all samples match known templates; None: they do not."""
-        chosen, both = choice.status != MISSING, choice.status == INTERPOLATED
-        places = choice.first[chosen]
-        if not len(places) or self.read(int(places[0])) is None:
+        kept = self._kept
+        numbers, places, shares = needed(kept.numbers, kept.stamps, ticks, choice)
+        first = int(numbers[0]) if len(numbers) else None
+        if first is None or self._decoder.values(first, self._payload) is None:
             return None
-        kept = self._kept.numbers
-        wanted = np.zeros(len(kept), dtype=bool)
-        wanted[places] = wanted[choice.second[both]] = True
-        numbers = kept[wanted]
         found = self._found(numbers)
         if sum(len(n) for n, _, _ in found) < len(numbers):
             for part in found:
                 self._decoder.keep(*part)
             return None
-        rows = np.concatenate([v for _, v, _ in found])
-        values = np.full((len(ticks), rows.shape[1]), np.nan)
-        values[chosen] = rows[np.searchsorted(numbers, kept[places])]
-        second = rows[np.searchsorted(numbers, kept[choice.second[both]])]
-        values[both] = self._between(ticks, choice, np.flatnonzero(both), values[both], second)
-        return values
+        rows = found[0][1] if len(found) == 1 else np.concatenate([v for _, v, _ in found])
+        return blend(rows, places, shares, self._decoder.quaternions)
 
     def _found(self, numbers: Int64s) -> list[tuple[Int64s, Floats, Places]]:
         """Decode the samples that match a template: numbers, values and shapes, by batch."""
         starts = [first for first, _ in self._payloads]
-        parts = np.split(numbers, np.searchsorted(numbers, starts[1:], "left"))
+        cuts = [0, *np.searchsorted(numbers, starts[1:]).tolist(), len(numbers)]
         return [
-            self._decoder.many(payloads, first, part)
-            for (first, payloads), part in zip(self._payloads, parts)
-            if len(part) and isinstance(payloads, (Messages, Rows))
+            self._decoder.many(payloads, first, numbers[start:end])
+            for (first, payloads), start, end in zip(self._payloads, cuts, cuts[1:])
+            if start < end and isinstance(payloads, (Messages, Rows))
         ]
 
     def _payload(self, number: int) -> bytes:

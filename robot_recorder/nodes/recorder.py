@@ -10,6 +10,7 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
+from robot_recorder.messages.kinds import Sort, kind_of
 from robot_recorder.model.answers import Answer
 from robot_recorder.model.errors import ConfigError
 from robot_recorder.model.ids import PARTIAL
@@ -256,7 +257,8 @@ class RecorderNode(Node):
     def _prepare(self) -> None:
         """Load what the first episode needs and this node did not need to answer and to listen."""
         self._recorder.prepare()
-        if self._recorder.settings.check:
+        kinds = [kind_of(stream.config) for stream in self._recorder.streams.streams]
+        if self._recorder.settings.check and any(kind.sort is Sort.IMAGE for kind in kinds):
             self._quality.pictures.warm_up()
 
     def _every_second(self) -> None:

@@ -19,8 +19,8 @@ from robot_recorder.offline.guess import is_about
 from robot_recorder.offline.plan import Plan, make_plan
 from robot_recorder.offline.structure import recording_problems, structure_of
 from robot_recorder.quality.audit import EpisodeAudit
-from robot_recorder.quality.checks.cameras import VideoPackets
 from robot_recorder.quality.checks.looker import Tell, TellVideo
+from robot_recorder.quality.checks.picture_figures import VideoPackets
 from robot_recorder.quality.inspector import Inspector
 from robot_recorder.quality.pictures import look_at
 from robot_recorder.quality.verdict import UNCHECKED, QualityReport

@@ -17,7 +17,7 @@ from robot_recorder.quality.checks.looker import Tell, TellVideo
 if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor
 
-    from robot_recorder.quality.checks.cameras import VideoPackets
+    from robot_recorder.quality.checks.picture_figures import VideoPackets
 
 _MOST_WAITING = 16  # pictures; when more wait, the machine is too busy for them
 _MOST_BYTES = 32_000_000  # of video that waits: 30 s of a megabyte a second

@@ -8,7 +8,7 @@ import numpy as np
 
 from robot_recorder.messages.image_messages import UnknownEncoding
 from robot_recorder.model.errors import DecodeError
-from robot_recorder.quality.checks.cameras import PictureFigures
+from robot_recorder.quality.checks.picture_figures import PictureFigures
 from robot_recorder.quality.grey_pictures import MOST_WIDTH, GreyPicture, grey_picture
 from robot_recorder.quality.raw_pictures import opencv
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from robot_recorder.messages.video_messages import video_packet
 from robot_recorder.model.errors import DecodeError
-from robot_recorder.quality.checks.cameras import PictureFigures, VideoFigures, VideoPackets
 from robot_recorder.quality.checks.look_times import LookTimes
+from robot_recorder.quality.checks.picture_figures import PictureFigures, VideoFigures, VideoPackets
 from robot_recorder.quality.grey_pictures import GreyPicture
 from robot_recorder.quality.pictures import figures_of
 from robot_recorder.quality.raw_pictures import opencv

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from support.aligned import T0, Run, accounted, stream, three
 from support.samples import wrench
 
+from robot_recorder.alignment import interpolation, sample_choice
+from robot_recorder.alignment import lane as lane_module
 from robot_recorder.alignment.aligner import Aligner
 from robot_recorder.alignment.frames import Frame, SampleStatus
 from robot_recorder.model.streams import FrameClock, Policy
@@ -166,6 +168,39 @@ def test_frames_do_not_depend_on_batches(events, sizes, reference) -> None:
     same(*([f for f in run.frames if f.index >= first] for run in (one, many)))
     accounted(one)
     accounted(many)
+
+
+@settings(deadline=None, max_examples=60)
+@given(arrivals, st.booleans(), st.integers(1, 60))
+def test_the_compiled_part_changes_neither_frames_nor_counts(events, tidy: bool, size: int) -> None:
+    order = sorted(events, key=lambda e: (e[1] if tidy else e[1] + e[2], e[0]))
+    runs = []
+    for compiled in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            if not compiled:
+                patch.setattr(sample_choice, "_choose", None)
+                patch.setattr(sample_choice, "_pick", None)
+                patch.setattr(interpolation, "_blend", None)
+                patch.setattr(lane_module, "_settle", None)
+            run = Run(*three(), stream(Policy.SLERP), rate_hz=50)
+            for at in range(0, len(order), size):
+                batch = order[at : at + size]
+                for lane in range(4):
+                    mine = [e for e in batch if e[0] == min(lane, 2)]
+                    stamps = [T0 + e[1] * MS for e in mine]
+                    receives = [T0 + (e[1] if tidy else e[1] + e[2]) * MS for e in mine]
+                    data = [wrench(stamp, (e[1],) * 6) for stamp, e in zip(stamps, mine)]
+                    run.aligner.push(lane, stamps, receives, data)
+                run.aligner.advance(receives_until(batch, tidy))
+            accounted(run)
+        runs.append(run)
+    same(*(run.frames for run in runs))
+    assert runs[0].aligner.counts == runs[1].aligner.counts
+
+
+def receives_until(batch: list[tuple[int, int, int]], tidy: bool) -> int:
+    """Return when the last of some events was received, ns."""
+    return T0 + max(at if tidy else at + delay for _, at, delay in batch) * MS
 
 
 @settings(deadline=None, max_examples=40)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from robot_recorder.alignment.interpolation import interpolate, slerp
+from robot_recorder.alignment import interpolation
+from robot_recorder.alignment.interpolation import blend, interpolate, slerp
 
 
 def test_slerp_takes_the_shorter_arc() -> None:
@@ -46,3 +47,28 @@ def test_a_row_does_not_depend_on_the_others(first, second, shares) -> None:
         part = slice(row, row + 1)
         alone = interpolate(first[part], second[part], shares[part], quaternions=(1,))
         assert alone.tobytes() == together[part].tobytes()
+
+
+@given(
+    arrays.arrays(np.float64, (5, 6), elements=st.floats(width=64)),
+    st.lists(st.tuples(st.integers(-1, 4), st.integers(-1, 4), st.floats(0, 1)), max_size=8),
+    st.sampled_from([(), (1,)]),
+)
+def test_the_compiled_part_blends_to_the_last_bit_as_numpy_does(
+    rows: np.ndarray, ticks: list[tuple[int, int, float]], quaternions: tuple[int, ...]
+) -> None:
+    ticks = [(first, second if first >= 0 else -1, share) for first, second, share in ticks]
+    places = np.array([[t[0] for t in ticks], [t[1] for t in ticks]], dtype=np.int64)
+    shares = np.array([t[2] for t in ticks], dtype=np.float64)
+    if quaternions:  # whose square must not overflow
+        rows = np.clip(np.nan_to_num(rows), -1, 1)
+    with np.errstate(all="ignore"), pytest.MonkeyPatch.context() as patch:
+        found = blend(rows, places, shares, quaternions)
+        patch.setattr(interpolation, "_blend", None)
+        assert np.array_equal(blend(rows, places, shares, quaternions), found, equal_nan=True)
+
+
+def test_places_beyond_the_rows_are_an_error() -> None:
+    for places in ([[2], [0]], [[0], [2]]):
+        with pytest.raises(ValueError, match="do not fit"):
+            blend(np.zeros((2, 3)), np.array(places), np.zeros(1))

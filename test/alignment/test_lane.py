@@ -5,6 +5,8 @@ Holds also: seen_stamps.py, value_reader.py.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,8 +14,10 @@ from hypothesis import strategies as st
 from support.aligned import T0, Run, accounted, stream
 from support.samples import wrench
 
+from robot_recorder.alignment import lane as lane_module
 from robot_recorder.alignment.frames import SampleStatus
 from robot_recorder.alignment.lane import MAX_AHEAD_NS
+from robot_recorder.alignment.sample_choice import SampleChoice
 from robot_recorder.alignment.seen_stamps import SeenStamps
 from robot_recorder.alignment.stream_decoder import StreamCounts
 from robot_recorder.model.streams import Policy, SourceClockKind
@@ -142,3 +146,36 @@ def test_the_last_4096_stamps_are_remembered_in_few_arrays(sizes: list[int], rou
     seen.add(again, np.zeros(2, np.intp))
     assert seen.first_of_each(again, np.zeros(2, np.intp), {}).tolist() == [False, True]
     assert counts.duplicate == 1
+
+
+few = st.integers(0, 8)
+
+
+@given(st.data())
+def test_the_compiled_part_settles_as_numpy_does(data: st.DataObject) -> None:
+    samples = data.draw(st.lists(st.tuples(few, st.booleans(), st.booleans()), max_size=8))
+    ticks = np.array(data.draw(st.lists(few, min_size=1, unique=True).map(sorted)))
+    columns = [
+        data.draw(st.lists(values, min_size=len(ticks), max_size=len(ticks)))
+        for values in (st.integers(0, len(samples)),) + (st.integers(0, len(samples) - 1),) * 2
+    ] if samples else [[0] * len(ticks)] * 3  # fmt: skip
+    status = [data.draw(st.integers(0, 3)) if samples else 3 for _ in ticks]
+    last_tick = data.draw(few)
+    found = []
+    for settle in (getattr(lane_module, "_settle"), None):  # noqa: B009
+        lane: Any = Run(stream(Policy.LINEAR)).aligner.lanes[0]
+        if samples:
+            stamps = np.array([s[0] for s in samples])
+            lane._kept.add(stamps, stamps, np.arange(len(stamps)), stamps * 0, False)
+            lane._kept.used[:], lane._kept.homed[:] = zip(*(s[1:] for s in samples))
+        lane._last_tick_ns = last_tick
+        available, first, second = map(np.array, columns)
+        choice = SampleChoice(np.array(status, dtype=np.uint8), first, second)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(lane_module, "_settle", settle)
+            column, window = lane._settled(ticks, choice, np.sort(available))
+        kept = lane._kept.used.tolist(), lane._kept.homed.tolist()
+        found.append(([c.tolist() for c in column], window, lane.counts, kept, lane._last_tick_ns))
+    assert found[0] == found[1]
+    if not samples:
+        assert found[0][0] == [[0] * len(ticks), [0] * len(ticks), [-1] * len(ticks)]

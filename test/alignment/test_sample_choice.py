@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.aligned import Run, stream
 
+from robot_recorder.alignment import lane, sample_choice
 from robot_recorder.alignment.frames import SampleStatus
 from robot_recorder.alignment.sample_choice import (
     INTERPOLATED,
+    MISSING,
+    SampleChoice,
     around,
     choose,
+    choose_from,
     choose_one,
+    needed,
     neighbours,
 )
 from robot_recorder.model.streams import Policy
@@ -92,3 +99,91 @@ def test_choosing_for_one_tick_equals_choosing_for_many(
         status, first, second = choose_one(config, stamps, tick, *one)
         assert (status, first) == (many.status[row], many.first[row])
         assert status != INTERPOLATED or second == many.second[row]
+
+
+COMPILED = {name: getattr(sample_choice, name) for name in ("_choose", "_pick")}
+
+
+def test_the_compiled_part_is_there() -> None:
+    assert all(COMPILED.values())
+
+
+def in_python(action: Any, *arguments: Any) -> Any:
+    """Call a function without the compiled part."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in COMPILED:
+            patch.setattr(sample_choice, name, None)
+        return action(*arguments)
+
+
+rising = st.lists(st.integers(-100, 500), max_size=12, unique=True).map(sorted)
+
+
+@given(
+    rising,
+    st.lists(st.integers(-100, 600), min_size=12, max_size=12).map(sorted),
+    rising,
+    st.sampled_from(Policy),
+    st.integers(1, 90),
+    st.integers(-40, 40),
+    st.integers(0, 200),
+)
+def test_the_compiled_part_chooses_as_numpy_does(
+    at: list[int], received: list[int], ticks: list[int], policy: Policy, tolerance: int, wait: int,
+    deadline: int,
+) -> None:  # fmt: skip
+    config = stream(policy, tolerance_ms=tolerance / MS)
+    stamps, wanted = np.array(at, dtype=np.int64), np.array(ticks, dtype=np.int64)
+    receives = np.array(received[: len(at)], dtype=np.int64)
+    asked = config, stamps, receives, True, wanted, wait, deadline
+    choice, count, passed = choose_from(*asked)
+    same, same_count, same_passed = in_python(choose_from, *asked)
+    assert choice.status.dtype == same.status.dtype
+    there, both = same.status != MISSING, same.status == INTERPOLATED
+    assert choice.status.tolist() == same.status.tolist()
+    assert choice.first[there].tolist() == same.first[there].tolist()
+    assert choice.second[both].tolist() == same.second[both].tolist()
+    assert (count.tolist(), passed.tolist()) == (same_count.tolist(), same_passed.tolist())
+
+    numbers = np.arange(len(at)) * 2 + 7
+    for found, expected in zip(
+        needed(numbers, stamps, wanted, choice),
+        in_python(needed, numbers, stamps, wanted, same),
+        strict=True,
+    ):
+        assert found.dtype == expected.dtype and found.tobytes() == expected.tobytes()
+
+
+def test_wrong_use_of_the_compiled_part_is_an_error() -> None:
+    choose_ticks = COMPILED["_choose"]
+    three, two, out = np.arange(3), np.arange(2), np.empty((4, 2), np.int64)
+    status = np.zeros(2, np.uint8)
+    rule = 0, 0, 0, 0
+    choose_ticks(three, three, two, status, out, *rule)
+    for wrong in (
+        (three, two, two, status, out),
+        (three, three, two, status[:1], out),
+        (three, three, two, status, out[:3]),
+        (three, three, three, status, out),
+    ):
+        with pytest.raises(ValueError, match="do not fit"):
+            choose_ticks(*wrong, *rule)
+    with pytest.raises(TypeError):
+        choose_ticks(three, three, two, two, out, *rule)
+    with pytest.raises((TypeError, BufferError, ValueError)):
+        choose_ticks(three, three, two, b"..", out, *rule)
+    with pytest.raises(TypeError, match="number of arguments"):
+        choose_ticks(three)
+    with pytest.raises(OverflowError):
+        choose_ticks(three, three, two, status, out, 2**63, 0, 0, 0)
+    beyond = SampleChoice(status, np.array([0, 3]), two)
+    with pytest.raises(ValueError, match="do not fit"):
+        needed(three, three, two, beyond)
+    settle: Any = getattr(lane, "_settle")  # noqa: B009
+    kept = np.arange(3), np.arange(3), np.zeros(3, np.int64), np.zeros(3, np.int64)
+    for first, column in (
+        (np.array([0, 3]), np.empty((3, 2), np.int64)),
+        (two, np.empty((3, 1), np.int64)),
+    ):
+        with pytest.raises(ValueError, match="do not fit"):
+            settle(*kept, two, two, status, first, two, column, 0)

@@ -16,7 +16,7 @@ from support.samples import T0
 
 from robot_recorder.messages.image_messages import COMPRESSED
 from robot_recorder.quality import picture_worker
-from robot_recorder.quality.checks.cameras import PictureFigures, VideoFigures, VideoPackets
+from robot_recorder.quality.checks.picture_figures import PictureFigures, VideoFigures, VideoPackets
 from robot_recorder.quality.picture_worker import PictureWorker
 from robot_recorder.quality.pictures import look_at
 from robot_recorder.quality.video_watch import VideoWatch

@@ -18,7 +18,7 @@ from support.samples import T0
 
 from robot_recorder.messages.image_messages import COMPRESSED, RAW, encoded_picture
 from robot_recorder.model.thresholds import THRESHOLDS
-from robot_recorder.quality.checks.cameras import PictureFigures
+from robot_recorder.quality.checks.picture_figures import PictureFigures
 from robot_recorder.quality.pictures import look_at
 
 

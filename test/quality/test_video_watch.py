@@ -10,7 +10,7 @@ from support.videos import CODECS, encoded, moving, scene, video
 
 from robot_recorder.messages.image_messages import COMPRESSED
 from robot_recorder.messages.video_messages import VIDEO
-from robot_recorder.quality.checks.cameras import VideoFigures, VideoPackets
+from robot_recorder.quality.checks.picture_figures import VideoFigures, VideoPackets
 from robot_recorder.quality.video_watch import VideoWatch, VideoWatches
 
 STEP_NS = 33_333_333

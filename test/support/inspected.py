@@ -8,7 +8,7 @@ import numpy as np
 
 from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.model.streams import RobotProfile
-from robot_recorder.quality.checks.cameras import PictureFigures, VideoFigures, VideoPackets
+from robot_recorder.quality.checks.picture_figures import PictureFigures, VideoFigures, VideoPackets
 from robot_recorder.quality.inspector import Inspector
 from robot_recorder.quality.verdict import QualityReport
 from support.bags import angle, joint_state

@@ -18,13 +18,11 @@ from robot_recorder.quality.checks.cameras import (
     CAMERA_CHECKS,
     CameraCheck,
     CameraFrozen,
-    PictureFigures,
-    VideoFigures,
-    VideoPackets,
 )
 from robot_recorder.quality.checks.check import Check
 from robot_recorder.quality.checks.look_times import LookTimes
 from robot_recorder.quality.checks.looker import Looker
+from robot_recorder.quality.checks.picture_figures import PictureFigures, VideoFigures, VideoPackets
 
 _LEAP = 1.5  # a picture larger or smaller than usual by this factor is worth a look
 _USUAL_SHARE = 0.1  # weight of a new picture in the usual size

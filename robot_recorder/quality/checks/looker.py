@@ -6,7 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from robot_recorder.quality.checks.cameras import PictureFigures, VideoFigures, VideoPackets
+    from robot_recorder.quality.checks.picture_figures import (
+        PictureFigures,
+        VideoFigures,
+        VideoPackets,
+    )
 
 # Called with the figures of a picture; None: its encoding is unsupported.
 Tell = Callable[["PictureFigures | None"], None]
@@ -51,7 +55,7 @@ class NullLooker:
 
     def follow(self, packets: VideoPackets, tell: TellVideo) -> None:
         """Report the packets as not decoded."""
-        from robot_recorder.quality.checks.cameras import VideoFigures
+        from robot_recorder.quality.checks.picture_figures import VideoFigures
 
         tell(VideoFigures(problem="pictures are not looked at"))
 

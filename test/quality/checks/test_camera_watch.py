@@ -14,8 +14,8 @@ from support.samples import T0
 
 from robot_recorder.configuration.profile import parse_profile
 from robot_recorder.model.check_result import Level
-from robot_recorder.quality.checks.cameras import PictureFigures, VideoFigures, VideoPackets
 from robot_recorder.quality.checks.look_times import LookTimes
+from robot_recorder.quality.checks.picture_figures import PictureFigures, VideoFigures, VideoPackets
 from robot_recorder.quality.inspector import Inspector
 
 NS = 1_000_000_000

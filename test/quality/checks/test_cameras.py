@@ -1,4 +1,7 @@
-"""What checks of cameras say of the pictures that were measured."""
+"""What checks of cameras say of the pictures that were measured.
+
+Holds also: picture_figures.py.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +23,9 @@ from robot_recorder.quality.checks.cameras import (
     CameraOverexposed,
     CameraSize,
     CameraUndecodable,
-    PictureFigures,
 )
 from robot_recorder.quality.checks.check import EpisodeSummary
+from robot_recorder.quality.checks.picture_figures import PictureFigures
 from robot_recorder.quality.inspector import Inspector
 
 NS = 1_000_000_000
