@@ -17,6 +17,9 @@ from load import JOINTS, load
 
 from robot_recorder.cli.processes import ended, node_command
 
+# An installed package has its modules as bytecode: what is started here must not compile them each time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 TYPES = {
     "joint_state": "sensor_msgs/msg/JointState",
     "tactile": "robot_recorder/msg/TactileArray",

@@ -8,13 +8,14 @@ output.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 # Control characters, direction marks, line ends, lone surrogates.
 _UNSEEN = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
 _HIDDEN = re.compile(f"[{_UNSEEN}]")
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+_FIGURES = re.compile(r"[\d.]+")
 _IN_NOTES = "\n\t"
 
 
@@ -90,6 +91,26 @@ def plural(count: int, word: str) -> str:
 def listed(names: Sequence[str], word: str = "and") -> str:
     """Return names, of which there is at least one, as a sentence has them: ``a``, ``a and b``, ``a, b and c``."""
     return f" {word} ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def alike(reasons: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, list[str]]]:
+    """Group what is wrong with several things alike, so that it can be said once for all.
+
+    Args:
+        reasons: for each thing its name, what its reason calls it, and the reason. Reasons are alike when they
+            differ in that and in figures only.
+
+    Returns:
+        For each group, in order: the name of the first, its reason, and the names of the others.
+    """
+    groups: dict[str, tuple[str, str, list[str]]] = {}
+    for name, called, reason in reasons:
+        kind = _FIGURES.sub("", reason.replace(called, "") if called else reason)
+        if kind in groups:
+            groups[kind][2].append(name)
+        else:
+            groups[kind] = name, reason, []
+    return list(groups.values())
 
 
 def text_problem(field: str, text: str, called: str = "") -> str:

@@ -1,7 +1,7 @@
 """The ingest: the only place where sensor messages enter the program.
 
-One thread empties all subscriptions every 50 ms, or every 10 ms while somebody waits. rclpy's executors spend most of a small message's
-time on scheduling its callback; taking messages directly, in batches, costs a fraction of that. The
+One thread empties all subscriptions every 100 ms, or every 10 ms while somebody waits. rclpy's executors spend most
+of a small message's time on scheduling its callback; taking messages directly, in batches, costs a fraction of that. The
 call used is the one that rclpy's own executor makes, unchanged since Humble.
 """
 
@@ -39,7 +39,7 @@ from robot_recorder.nodes.topic_reader import TopicReader
 
 Sink = Callable[[Batch], None]
 
-_PERIOD_S = 0.050  # between two drains: few and large batches cost less
+_PERIOD_S = 0.100  # between two drains: few and large batches cost less
 _PROMPT_PERIOD_S = 0.010  # while somebody waits for them; well below the deadline of frames
 # What stamps messages when they arrive; other middlewares stamp them when they are taken.
 _STAMPS_ARRIVAL = ("rmw_fastrtps", "rmw_zenoh")

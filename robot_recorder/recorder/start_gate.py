@@ -7,12 +7,11 @@ from collections.abc import Iterable
 
 from robot_recorder.model.answers import Answer
 from robot_recorder.model.streams import StreamConfig, StreamHealth
-from robot_recorder.model.text import listed
+from robot_recorder.model.text import alike, listed
 from robot_recorder.recorder.health import HealthReport
 
 _BEGIN, _END = "not started: ", "; or start with force: true"
 _ASIDE = re.compile(r" ?\([^()]*\)")
-_FIGURES = re.compile(r"[\d.]+")
 _WORDS = {
     StreamHealth.NEVER: "missing",
     StreamHealth.STALE: "silent",
@@ -61,18 +60,15 @@ def in_brief(reason: str) -> str:
 
 def _troubles(blocking: list[tuple[StreamConfig, HealthReport]]) -> list[str]:
     """Say what is wrong with streams; with several alike, as of a driver that is off, once for all."""
-    sentences: dict[tuple[StreamHealth, str], str] = {}
-    others: dict[tuple[StreamHealth, str], list[str]] = {}
-    for config, report in blocking:
-        kind = report.health, _FIGURES.sub("", report.remedy.replace(config.topic, ""))
-        if kind in sentences:
-            others.setdefault(kind, []).append(config.name)
-        else:
-            word = _WORDS.get(report.health, "too fast")
-            sentences[kind] = f"{config.name} is {word} ({report.remedy})"
-    for kind, names in others.items():
-        sentences[kind] += f", and so {'are' if names[1:] else 'is'} {listed(names)}"
-    return list(sentences.values())
+    reasons = (
+        (config.name, config.topic, f"{_WORDS.get(report.health, 'too fast')} ({report.remedy})")
+        for config, report in blocking
+    )
+    return [
+        f"{name} is {why}"
+        + (f", and so {'are' if others[1:] else 'is'} {listed(others)}" if others else "")
+        for name, why, others in alike(reasons)
+    ]
 
 
 def _blocks(config: StreamConfig, report: HealthReport) -> bool:

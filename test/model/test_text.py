@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from robot_recorder.model.text import (
     TEXT_LIMITS,
+    alike,
     json_visible,
     listed,
     storable,
@@ -102,3 +103,22 @@ def test_a_storable_text_has_no_nul_and_no_half_of_a_character(text: str) -> Non
 def test_names_are_listed_as_in_a_sentence() -> None:
     assert [listed("abc"[:n]) for n in (1, 2, 3)] == ["a", "a and b", "a, b and c"]
     assert listed(["x", "y"], "or") == "x or y"
+
+
+reasons = st.lists(st.tuples(TEXTS, TEXTS, TEXTS), max_size=8)
+
+
+@given(reasons)
+def test_what_is_said_once_still_names_everything(found: list[tuple[str, str, str]]) -> None:
+    groups = alike(found)
+    assert sorted(n for first, _, others in groups for n in (first, *others)) == sorted(
+        name for name, _, _ in found
+    )
+    assert {(first, why) for first, why, _ in groups} <= {(name, why) for name, _, why in found}
+
+
+def test_reasons_that_differ_in_more_than_name_and_figures_are_told_apart() -> None:
+    one, two, three = (
+        ("a", "/a", "/a is 3.5 s late"), ("b", "/b", "/b is 12 s late"), ("c", "/c", "/c is 1 s early"),
+    )  # fmt: skip
+    assert alike([one, three, two]) == [("a", one[2], ["b"]), ("c", three[2], [])]

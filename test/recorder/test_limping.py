@@ -30,6 +30,27 @@ def test_each_limping_stream_is_reported_once_with_its_remedy() -> None:
     assert list(limping.reported) == ["imu", "eye", "joints"]
 
 
+def test_what_many_streams_lack_alike_is_reported_once() -> None:
+    names = ("joints", "wrench", "eye")
+    silent = [
+        (
+            stream(name),
+            HealthReport(StreamHealth.STALE, 0.0, age, None, f"{name} fell silent {age} s ago"),
+        )
+        for name, age in zip(names, (0.5, 0.6, 2.25))
+    ]
+    slow = stream("imu"), report(StreamHealth.SLOW)
+    limping = Limping()
+    assert limping.news([*silent, slow], {}) == [
+        "joints limps: joints fell silent 0.5 s ago; so do wrench and eye",
+        "imu limps: remedy for SLOW",
+    ]
+    assert limping.reported["eye"] == "eye fell silent 2.25 s ago"
+    assert limping.news([*silent, slow], {"touch": "it is stuck", "skin": "it is stuck"}) == [
+        "touch limps: it is stuck; so does skin"
+    ]
+
+
 def test_a_missing_optional_stream_is_not_reported() -> None:
     spare = stream("spare", required=False)
     assert Limping().news([(spare, report(StreamHealth.NEVER))], {}) == []
