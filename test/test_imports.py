@@ -50,6 +50,24 @@ def test_recording_imports_only_ros_and_numpy_and_what_it_needs_to_answer_and_to
     assert imported("import robot_recorder.nodes.record", unwanted) == "[]"
 
 
+def test_a_node_does_without_the_generator_of_messages() -> None:
+    pytest.importorskip("rclpy")
+    code = (
+        "from robot_recorder.messages.installed_types import load_without_generator\n"
+        "load_without_generator()\n"
+        "import rclpy\nfrom robot_recorder.msg import EpisodeStatus\nrclpy.init()\n"
+        "rclpy.create_node('one').create_publisher(EpisodeStatus, 'status', 1).publish(EpisodeStatus())\n"
+    )
+    assert imported(code, {"lark", "rosidl_parser.parser"}) == "[]"
+    # Whoever asks for it later still gets it.
+    assert (
+        python(
+            f"{code}\nimport rosidl_generator_py.generate_py_impl as g\nprint(callable(g.generate_py))"
+        )
+        == "True"
+    )
+
+
 @pytest.mark.parametrize("command", ["record", "synchronizer", "labeller", "robot-recorder"])
 def test_a_process_that_a_program_spawns_imports_nothing_of_it(command: str) -> None:
     """Python runs the program's file there, too, under another name."""

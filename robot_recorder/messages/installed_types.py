@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,23 @@ from robot_recorder.messages.definition import (
 from robot_recorder.model.errors import ConfigError
 
 _FIELD = re.compile(r"^\s*([a-zA-Z][a-zA-Z0-9_/]*)(?:<=\d+)?(?:\[[^\]]*\])?\s+[a-zA-Z]")
+
+
+_GENERATOR = "rosidl_generator_py.generate_py_impl"
+
+
+def load_without_generator() -> None:
+    """Import what loads messages without the generator of messages, which it brings along.
+
+    The generator's parser of IDL (lark) would take a tenth of a node's start. rosidl_generator_py is made to do
+    without it, as its ``__init__.py`` says. Call it before the first node is created.
+    """
+    if "rosidl_generator_py" not in sys.modules:
+        sys.modules[_GENERATOR] = None  # type: ignore[assignment]  # importing it fails
+        try:
+            importlib.import_module("rosidl_generator_py")
+        finally:
+            del sys.modules[_GENERATOR]
 
 
 def message_class(type_name: str) -> Any:

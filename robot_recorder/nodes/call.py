@@ -21,6 +21,7 @@ from std_srvs.srv import SetBool, Trigger
 from robot_recorder.cli.exit_codes import ExitCode
 from robot_recorder.cli.terminal import say, say_error
 from robot_recorder.configuration.yaml_source import did_you_mean
+from robot_recorder.messages.installed_types import load_without_generator
 from robot_recorder.nodes.checked_services import message_problem
 from robot_recorder.srv import (
     Annotate,
@@ -75,6 +76,7 @@ def main() -> int:
         say_error(f"error: {error}; fields of {options.service}: {known}")
         return 2
     enclave = ["--ros-args", "--enclave", options.enclave] if options.enclave else []
+    load_without_generator()
     rclpy.init(args=enclave, signal_handler_options=SignalHandlerOptions.NO)
     try:
         return _call(kind, name, options.namespace, request)

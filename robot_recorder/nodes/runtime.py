@@ -25,6 +25,7 @@ from rclpy.signals import SignalHandlerOptions
 from robot_recorder.cli.terminal import log_visibly, say_error
 from robot_recorder.configuration.find import load_profile, load_tasks
 from robot_recorder.configuration.tasks import TaskRegistry
+from robot_recorder.messages.installed_types import load_without_generator
 from robot_recorder.model.answers import Answer
 from robot_recorder.model.errors import ConfigError, RecorderError
 from robot_recorder.model.ids import id_problem, shown_id
@@ -135,6 +136,7 @@ def run(build: Callable[[], tuple[Sequence[Node], Sequence[Closable]]]) -> int:
     """
     log_visibly()
     heap.keep_whole()
+    load_without_generator()
     # rclpy's handlers would shut the context down before the recording is finalised.
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     ending = False
