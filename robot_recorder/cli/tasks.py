@@ -52,7 +52,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _plain(task: Task) -> dict[str, Any]:
     plain = asdict(task)
-    del plain["text"]  # the YAML of the same
+    del plain["registry"]  # the same as in the file
     return plain
 
 

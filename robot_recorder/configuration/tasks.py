@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import yaml
@@ -69,7 +69,7 @@ class Task:
         annotations: names of the annotations that a finished episode should have.
         contact: tactile pads that touch something in a good take.
         quality: settings for the quality checks of its episodes.
-        text: YAML of a registry with only this task and its programme, stored in episodes.
+        registry: a registry with only this task and its programme, as it is written in YAML.
     """
 
     id: str
@@ -85,7 +85,16 @@ class Task:
     annotations: tuple[str, ...] = ()
     contact: Contact = Contact.NONE
     quality: QualitySettings = field(default=NO_SETTINGS, hash=False)
-    text: str = field(default="", compare=False)
+    registry: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @cached_property
+    def text(self) -> str:
+        """YAML of ``registry``, stored in episodes; empty: the task is of no file."""
+        if not self.registry:
+            return ""
+        return yaml.dump(
+            dict(self.registry), Dumper=DUMPER, sort_keys=False, allow_unicode=True, width=100
+        )
 
 
 @dataclass(frozen=True)
@@ -168,7 +177,7 @@ def _parse_task(id: str, entry: YamlMap, programmes: dict[str, Programme]) -> Ta
         contact=Contact(entry.choice("contact", [c.value for c in Contact], Contact.NONE.value)),
         quality=parse_quality(entry),
     )
-    return replace(task, text=_alone(task, entry, programmes.get(programme)))
+    return replace(task, registry=_alone(task, entry, programmes.get(programme)))
 
 
 def _sentence(entry: YamlMap, key: str) -> str:
@@ -242,8 +251,8 @@ def _target(entry: YamlMap) -> int | None:
     return value
 
 
-def _alone(task: Task, entry: YamlMap, programme: Programme | None) -> str:
-    """Return ``Task.text``, with every key of the file, so that none is lost in the episode."""
+def _alone(task: Task, entry: YamlMap, programme: Programme | None) -> dict[str, Any]:
+    """Return ``Task.registry``, with every key of the file, so that none is lost in the episode."""
     plain = {key: entry.value(key) for key in entry}
     plain["instruction"] = task.instruction
     if task.variants:  # YAML would read a tag like "no" as a boolean
@@ -256,4 +265,4 @@ def _alone(task: Task, entry: YamlMap, programme: Programme | None) -> str:
             "scenes": list(programme.scenes),
         }
         registry = {"programmes": {programme.id: about}, **registry}
-    return yaml.dump(registry, Dumper=DUMPER, sort_keys=False, allow_unicode=True, width=100)
+    return registry
