@@ -8,6 +8,7 @@
 # make console    set up, then start the simulated robot, the recorder and the operator's console, and say where it is
 # make teleop     the same, but a VR headset moves the robot: docs/teleop.md
 # make floor      set up, then start a centre, ten light robots and the wall page, and say where to look
+# make test-console  set up, then work the operator's console in a browser, as operators do: ten minutes
 # make test-floor    set up, then test agents, centre and exchange on real servers (radosgw, PostgreSQL) and with a browser: ten minutes
 # make docs   set up, then build the documentation as a searchable site: .cache/site/index.html
 # make faults   the faults among them, a hundred kills: half an hour
@@ -36,9 +37,9 @@ MEETS_ROS := test/nodes test/bags test/messages/test_installed_types.py test/rob
 PYTEST := pytest --basetemp=.cache/pytest
 # Tests of real nodes wait for other processes, and a busy machine fails some: a second failure, by itself, counts.
 AGAIN = { echo "== what failed, once more by itself" && $(PYTEST) --last-failed --last-failed-no-failures none; }
-SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder -m "not alone and not floor"
+SIDE_BY_SIDE := $(PYTEST) --cache-clear -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: console teleop demo dataset floor test test-datasets test-floor docs faults bench-alignment bench-catalogue bench-compress bench-console bench-datasets bench-floor bench-memory bench-quality bench-playback bench-recorder bench-robots bench-sim bench-startup bench-teleop bench-writers soak setup setup-tests lint clean
+.PHONY: console teleop demo dataset floor test test-console test-datasets test-floor docs faults bench-alignment bench-catalogue bench-compress bench-console bench-datasets bench-floor bench-memory bench-quality bench-playback bench-recorder bench-robots bench-sim bench-startup bench-teleop bench-writers soak setup setup-tests lint clean
 
 demo: setup
 	$(IN) $(if $(TASKS),python -m robot_recorder.sim.film $(if $(filter-out all,$(TASKS)),--tasks $(TASKS)),\
@@ -58,7 +59,12 @@ teleop:
 
 test: setup-tests
 	$(IN) $(if $(ARGS),$(PYTEST) $(ARGS),\
-	  $(PYTEST) --cache-clear $(SIDE_BY_SIDE) $(if $(filter-out kilted,$(DISTRO)),$(MEETS_ROS),; side=$$?; $(PYTEST) -m alone && [ $$side = 0 ]) || $(AGAIN))
+	  $(SIDE_BY_SIDE) -m "not alone and not console and not floor" $(if $(filter-out kilted,$(DISTRO)),$(MEETS_ROS),\
+	  ; side=$$?; $(PYTEST) -m "alone and not console" && [ $$side = 0 ]) || $(AGAIN))
+
+test-console: setup-tests
+	$(IN) if_any() { "$$@" || [ $$? = 5 ]; }; { if_any $(SIDE_BY_SIDE) -m "console and not alone" test/console; side=$$?; \
+	  if_any $(PYTEST) -m "console and alone" test/console && [ $$side = 0 ]; } || $(AGAIN)
 
 test-floor:
 	@$(PYTHON) tools/bootstrap.py --tests --floor

@@ -34,7 +34,7 @@ from std_srvs.srv import SetBool
 from support.console_floor import RATE_HZ, ConsoleFloor, QuietableBench, write_profile
 from support.real_time import in_real_time
 from support.robot import RecorderClient
-from support.tabs import Tab, browser
+from support.tabs import Tab
 
 from robot_recorder.configuration.find import config_directory
 from robot_recorder.configuration.words import LANGUAGES
@@ -44,6 +44,8 @@ from robot_recorder.model.labels import LabelKind, Outcome
 from robot_recorder.msg import Said
 from robot_recorder.quality.verdict import Verdict
 from robot_recorder.srv import PerformTask
+
+pytestmark = pytest.mark.console
 
 PAGES = ("operate", "prepare", "review", "today")
 PICTURE = Path(__file__).parents[2] / "docs/images/console.png"
@@ -96,12 +98,6 @@ def _tasks(path: Path) -> Path:
     registry["tasks"]["free"] = {"instruction": CHINESE}
     path.write_text(yaml.safe_dump(registry, allow_unicode=True))
     return path
-
-
-@pytest.fixture(scope="module")
-def chrome() -> Iterator[Browser]:
-    with browser() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -80,6 +80,8 @@ class HeadsetFloor(ConsoleFloor):
             heard.clear()
 
 
+pytestmark = pytest.mark.console
+
 QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 

@@ -29,13 +29,15 @@ from sensor_msgs.msg import JointState
 from support.console import Page, ask
 from support.console_floor import RATE_HZ, ConsoleFloor, QuietableBench, write_profile
 from support.robot import RecorderClient
-from support.tabs import Tab, browser
+from support.tabs import Tab
 
 from robot_recorder.bags.metadata import METADATA_FILE
 from robot_recorder.configuration.words import LANGUAGES
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.skill.take_score import REFERENCE
 from robot_recorder.srv import Annotate
+
+pytestmark = pytest.mark.console
 
 QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 JOINTS = ["left_elbow_joint", "right_elbow_joint"]
@@ -151,12 +153,6 @@ class Taught:
         self.floor, self.page = floor, page
         self.good = floor.take(page, smooth, 2.6)
         self.halting = floor.take(page, halting, 6.0)
-
-
-@pytest.fixture(scope="module")
-def chrome() -> Iterator[Browser]:
-    with browser() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
