@@ -1,5 +1,5 @@
 // Chooses the samples of ticks, notes what was chosen, and puts values together. Optional: alignment/sample_choice.py,
-// lane.py and value_reader.py do the same with numpy, at five to ten times the cost for the few ticks of a live robot.
+// lane.py and interpolation.py do the same with numpy, at five to ten times the cost for the few ticks of a live robot.
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -38,11 +38,14 @@ static int get(Arrays *arrays, PyObject *const *given, Py_ssize_t count, const c
     Py_buffer *buffer = &arrays->buffers[arrays->count];
     char kind = kinds[arrays->count];
     int writable = kind == 'Q' || kind == 'D' || kind == 'B';
-    if (PyObject_GetBuffer(given[arrays->count], buffer, PyBUF_C_CONTIGUOUS | (writable ? PyBUF_WRITABLE : 0)) < 0) {
+    int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (writable ? PyBUF_WRITABLE : 0);
+    if (PyObject_GetBuffer(given[arrays->count], buffer, flags) < 0) {
       release(arrays);
       return 0;
     }
-    if (buffer->itemsize != (kind == 'b' || kind == 'B' ? 1 : 8)) {
+    const char *wanted = kind == 'b' || kind == 'B' ? "B" : kind == 'd' || kind == 'D' ? "d" : "lq";
+    if (buffer->format == NULL || strlen(buffer->format) != 1 || !strchr(wanted, buffer->format[0])
+        || buffer->itemsize != (wanted[0] == 'B' ? 1 : 8)) {
       PyErr_SetString(PyExc_TypeError, "an array has the wrong type");
       arrays->count++;
       release(arrays);
@@ -290,7 +293,7 @@ static PyObject *blend(PyObject *module, PyObject *const *given, Py_ssize_t give
   }
   for (Py_ssize_t n = 0; n < count; n++, out += width) {
     int64_t first = places[n], second = places[count + n];
-    if (first >= known || second >= known) {
+    if (width && (first >= known || second >= known)) {
       return finished(&arrays, NULL);
     }
     const double *a = rows + (first < 0 ? 0 : first * width), *b = second < 0 ? a : rows + second * width;

@@ -61,7 +61,7 @@ def choose_from(
     """
     if rising and _choose is not None:
         status, found = np.empty(len(ticks), np.uint8), np.empty((4, len(ticks)), np.int64)
-        rule = wait_ns, deadline_ns, _RULES[config.policy], config.tolerance_ns
+        rule = wait_ns, deadline_ns, _RULES[config.policy], min(config.tolerance_ns, NEVER)
         _choose(stamps, receives, ticks, status, found, *rule)
         first, second, count, passed = found
         return SampleChoice(status, first, second), count, passed
@@ -188,7 +188,7 @@ def choose(
 def choose_one(
     config: StreamConfig, stamps: Int64s, tick_ns: int, before: int, after: int
 ) -> tuple[int, int, int]:
-    """``choose`` for one tick, as on a live robot: without arrays it costs a fifth.
+    """``choose`` for one tick: without arrays it costs a fifth.
 
     Returns:
         status, first, second, as in SampleChoice.

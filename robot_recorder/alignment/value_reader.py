@@ -162,8 +162,9 @@ class ValueReader:
         """Return values if all samples match known templates; None: they do not."""
         kept = self._kept
         numbers, places, shares = needed(kept.numbers, kept.stamps, ticks, choice)
-        first = int(numbers[0]) if len(numbers) else None
-        if first is None or self._decoder.values(first, self._payload) is None:
+        there = places[0][places[0] >= 0]
+        # The first tick's sample is read first: its values begin the order of all.
+        if not len(there) or self._decoder.values(int(numbers[there[0]]), self._payload) is None:
             return None
         found = self._found(numbers)
         if sum(len(n) for n, _, _ in found) < len(numbers):

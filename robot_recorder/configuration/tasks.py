@@ -151,6 +151,8 @@ def _parse_programme(id: str, entry: YamlMap) -> Programme:
         entry.fail(f"programme id '{id}' must be letters, digits and _ and start with a letter")
     entry.allow(_PROGRAMME_KEYS)
     description = " ".join(entry.text("description", "").split())
+    if problem := text_problem("instruction", description, "it"):
+        entry.fail_at("description", problem)
     return Programme(id, _sentence(entry, "title"), description, _names(entry, "scenes"))
 
 

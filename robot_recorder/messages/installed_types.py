@@ -42,7 +42,7 @@ def load_without_generator() -> None:
         try:
             importlib.import_module("rosidl_generator_py")
         finally:
-            del sys.modules[_GENERATOR]
+            sys.modules.pop(_GENERATOR, None)
 
 
 def message_class(type_name: str) -> Any:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 _UNSEEN = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
 _HIDDEN = re.compile(f"[{_UNSEEN}]")
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
-_FIGURES = re.compile(r"[\d.]+")
+# A number that stands by itself, with its unit: not a part of a name, as of a type or a topic.
+_FIGURE = re.compile(r"(?<![\w/.])\d+(?:\.\d+)?(?: (?:Hz|s|ms|MB)\b)?(?!\.?\w)")
 _IN_NOTES = "\n\t"
 
 
@@ -101,15 +102,19 @@ def alike(reasons: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, list[
             differ in that and in figures only.
 
     Returns:
-        For each group, in order: the name of the first, its reason, and the names of the others.
+        For each group, in order: the name of the first, its reason, and the names of the others, with their
+        figures where these differ.
     """
     groups: dict[str, tuple[str, str, list[str]]] = {}
+    of_first: dict[str, list[str]] = {}
     for name, called, reason in reasons:
-        kind = _FIGURES.sub("", reason.replace(called, "") if called else reason)
+        bare = reason.replace(called, "") if called else reason
+        kind, figures = _FIGURE.sub("0", bare), _FIGURE.findall(bare)
         if kind in groups:
-            groups[kind][2].append(name)
+            same = figures == of_first[kind]
+            groups[kind][2].append(name if same else f"{name} ({', '.join(figures)})")
         else:
-            groups[kind] = name, reason, []
+            groups[kind], of_first[kind] = (name, reason, []), figures
     return list(groups.values())
 
 

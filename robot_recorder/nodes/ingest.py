@@ -40,6 +40,9 @@ from robot_recorder.nodes.topic_reader import TopicReader
 Sink = Callable[[Batch], None]
 
 _PERIOD_S = 0.100  # between two drains: few and large batches cost less
+_CLOCK_PERIOD_S = (
+    0.050  # between two looks at the clock: around a jump, stamps may be wrong for twice as long
+)
 _PROMPT_PERIOD_S = 0.010  # while somebody waits for them; well below the deadline of frames
 # What stamps messages when they arrive; other middlewares stamp them when they are taken.
 _STAMPS_ARRIVAL = ("rmw_fastrtps", "rmw_zenoh")
@@ -175,10 +178,18 @@ class Ingest:
                 self._follow_graph(full)
                 next_graph = now + (_GRAPH_PERIOD_FIRST_S if now < first_until else _GRAPH_PERIOD_S)
                 next_full = now + _GRAPH_PERIOD_FULL_S if full else next_full
-            self._awaited.wait(self._period_s())
-            self._awaited.clear()
+            self._wait()
             self._drain(_SETTLE_NS)
         self._drain(0)
+
+    def _wait(self) -> None:
+        """Wait until the subscriptions are to be emptied."""
+        end = time.monotonic() + self._period_s()
+        while (left := end - time.monotonic()) > 0:
+            if self._awaited.wait(min(left, _CLOCK_PERIOD_S)):
+                break
+            self.clock.now_ns()  # looks for a jump
+        self._awaited.clear()
 
     def _period_s(self) -> float:
         awaited = self.prompt or self._stamps_late or self.clock.simulated

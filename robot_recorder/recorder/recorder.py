@@ -184,6 +184,7 @@ class Recorder:
                 self.ring.note(batch.dropouts)
             if received:
                 self.streams.add(received)
+            self.streams.until_ns = batch.until_ns
             self.streams.keep_encoded(batch.samples)
 
     # -- state

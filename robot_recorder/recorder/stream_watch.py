@@ -19,6 +19,9 @@ from robot_recorder.recorder.still_poses import StillPoses
 
 _PERIOD_NS = 50 * NS_PER_MS
 _MOST = 5000  # samples
+_LATE_NS = (
+    500 * NS_PER_MS
+)  # batches come several times a second; without them, silence is what it looks like
 
 
 class StreamWatch:
@@ -27,6 +30,7 @@ class StreamWatch:
     Attributes:
         streams: that are monitored.
         latched: the latched messages.
+        until_ns: everything received before has been added, clock of the samples' receive times.
         lacking: a sentence for each required stream that has no values although it could.
     """
 
@@ -50,6 +54,7 @@ class StreamWatch:
         self._robot_clock = clock
         self._waiting: list[Sample] = []
         self._looked_ns = 0
+        self.until_ns = 0
 
     def watch(self, stream: LiveStream) -> None:
         """Start to monitor a stream."""
@@ -105,6 +110,7 @@ class StreamWatch:
     def shift(self, by_ns: int) -> None:
         """Shift all times after the robot clock was set by ``by_ns``."""
         self.look()
+        self.until_ns += by_ns
         self.latched.shift(by_ns)
         self._still.shift(by_ns)
         for monitor in self._every():
@@ -113,6 +119,8 @@ class StreamWatch:
     def health(self, now_ns: int) -> list[tuple[HealthMonitor, HealthReport]]:
         """Return monitor and state of every stream, in the order of ``watch``."""
         self.look()
+        if 0 <= now_ns - self.until_ns < _LATE_NS:  # what came since then is not known yet
+            now_ns = self.until_ns
         still = self._still.remedies()
         found = []
         for monitor in self._every():

@@ -54,7 +54,7 @@ def test_a_row_does_not_depend_on_the_others(first, second, shares) -> None:
     st.lists(st.tuples(st.integers(-1, 4), st.integers(-1, 4), st.floats(0, 1)), max_size=8),
     st.sampled_from([(), (1,)]),
 )
-def test_the_compiled_part_blends_to_the_last_bit_as_numpy_does(
+def test_the_compiled_part_blends_as_numpy_does(
     rows: np.ndarray, ticks: list[tuple[int, int, float]], quaternions: tuple[int, ...]
 ) -> None:
     ticks = [(first, second if first >= 0 else -1, share) for first, second, share in ticks]
@@ -66,6 +66,10 @@ def test_the_compiled_part_blends_to_the_last_bit_as_numpy_does(
         found = blend(rows, places, shares, quaternions)
         patch.setattr(interpolation, "_blend", None)
         assert np.array_equal(blend(rows, places, shares, quaternions), found, equal_nan=True)
+
+
+def test_without_values_there_is_nothing_to_blend() -> None:
+    assert blend(np.zeros((3, 0)), np.array([[0, 2], [-1, 1]]), np.zeros(2)).shape == (2, 0)
 
 
 def test_places_beyond_the_rows_are_an_error() -> None:

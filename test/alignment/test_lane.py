@@ -5,6 +5,8 @@ Holds also: seen_stamps.py, value_reader.py.
 
 from __future__ import annotations
 
+import struct
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,12 +17,14 @@ from support.aligned import T0, Run, accounted, stream
 from support.samples import wrench
 
 from robot_recorder.alignment import lane as lane_module
-from robot_recorder.alignment.frames import SampleStatus
+from robot_recorder.alignment.aligner import Aligner
+from robot_recorder.alignment.frames import Frames, SampleStatus
 from robot_recorder.alignment.lane import MAX_AHEAD_NS
 from robot_recorder.alignment.sample_choice import SampleChoice
 from robot_recorder.alignment.seen_stamps import SeenStamps
 from robot_recorder.alignment.stream_decoder import StreamCounts
-from robot_recorder.model.streams import Policy, SourceClockKind
+from robot_recorder.messages.kinds import stream_decoder
+from robot_recorder.model.streams import FrameClock, Policy, SourceClockKind
 
 MS = 1_000_000
 
@@ -146,6 +150,36 @@ def test_the_last_4096_stamps_are_remembered_in_few_arrays(sizes: list[int], rou
     seen.add(again, np.zeros(2, np.intp))
     assert seen.first_of_each(again, np.zeros(2, np.intp), {}).tolist() == [False, True]
     assert counts.duplicate == 1
+
+
+def hand(values: int, at: int) -> bytes:
+    """Return a message of float64[] a, float64 b."""
+    return struct.pack(f"<4sI4x{values + 1}d", b"\0\1\0\0", values, *[float(at)] * values, -1.0)
+
+
+@pytest.mark.parametrize("size", [1, 30])
+def test_the_order_of_values_does_not_depend_on_batches(size: int) -> None:
+    config = replace(stream(Policy.NEAREST, disorder_ms=50), type="my/msg/Hand")
+    decoder = stream_decoder(config, "float64[] a\nfloat64 b\n")
+    assert decoder is not None
+    frames: list[Frames] = []
+    aligner = Aligner(
+        [config], FrameClock(100), 200 * MS, frames.append, decoders={config.name: decoder}
+    )
+    # The first to arrive has more values than the first to be aligned.
+    sent = [(10, 2), (0, 1)] + [(at, 1) for at in range(20, 400, 10)]
+    for first in range(0, len(sent), size):
+        batch = sent[first : first + size]
+        stamps = [T0 + at * MS for at, _ in batch]
+        aligner.push(
+            0,
+            stamps,
+            [max(stamp, T0 + 10 * MS) for stamp in stamps],
+            [hand(n, at) for at, n in batch],
+        )
+        aligner.advance(max(stamps))
+    aligner.finish()
+    assert aligner.value_names == [("a/0 (?)", "b (?)", "a/1 (?)")]
 
 
 few = st.integers(0, 8)

@@ -154,6 +154,13 @@ def test_the_compiled_part_chooses_as_numpy_does(
         assert found.dtype == expected.dtype and found.tobytes() == expected.tobytes()
 
 
+def test_a_tolerance_may_be_without_end() -> None:
+    config = stream(Policy.LINEAR, tolerance_ms=1e14)
+    at = np.arange(3) * 10
+    choice, _, _ = choose_from(config, at, at, True, np.array([5, 15]), 0, 100)
+    assert choice.status.tolist() == [INTERPOLATED, INTERPOLATED]
+
+
 def test_wrong_use_of_the_compiled_part_is_an_error() -> None:
     choose_ticks = COMPILED["_choose"]
     three, two, out = np.arange(3), np.arange(2), np.empty((4, 2), np.int64)
@@ -172,6 +179,14 @@ def test_wrong_use_of_the_compiled_part_is_an_error() -> None:
         choose_ticks(three, three, two, two, out, *rule)
     with pytest.raises((TypeError, BufferError, ValueError)):
         choose_ticks(three, three, two, b"..", out, *rule)
+    for odd in (
+        np.empty((4, 2), object),
+        np.empty((4, 2)),
+        out.astype(">i8"),
+        np.empty((4, 2), "M8[ns]"),
+    ):
+        with pytest.raises((TypeError, ValueError)):
+            choose_ticks(three, three, two, status, odd, *rule)
     with pytest.raises(TypeError, match="number of arguments"):
         choose_ticks(three)
     with pytest.raises(OverflowError):

@@ -129,6 +129,14 @@ def test_errors_name_file_line_and_remedy(old: str, new: str, line: int, words: 
 # -- the text stored in episodes
 
 names = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,8}", fullmatch=True)
+
+
+def test_a_description_that_cannot_be_stored_is_refused_with_the_file() -> None:
+    text = 'programmes: {p: {title: P, description: "a\\ud800b"}}\ntasks: {t: {instruction: T., programme: p}}\n'
+    with pytest.raises(ConfigError, match=r"description.*U\+D800|description"):
+        parse_tasks(text, "tasks.yaml")
+
+
 sentences = st.text(min_size=1, max_size=20).filter(
     lambda text: text.split() and not text_problem("instruction", " ".join(text.split()))
 )

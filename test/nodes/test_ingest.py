@@ -190,11 +190,11 @@ def drains_in(floor: Floor, seconds: float) -> int:
 
 
 def test_it_looks_seldom_unless_somebody_waits(floor: Floor) -> None:
-    assert drains_in(floor, 0.6) <= 21
+    assert drains_in(floor, 0.6) <= 9
     floor.ingest.prompt = True
     floor.until("prompt batches", lambda: drains_in(floor, 0.6) > 21)
     floor.ingest.prompt = False
-    floor.until("seldom batches", lambda: drains_in(floor, 0.6) <= 21)
+    floor.until("seldom batches", lambda: drains_in(floor, 0.6) <= 9)
 
 
 def test_it_looks_often_where_messages_are_stamped_when_they_are_taken(

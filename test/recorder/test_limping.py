@@ -42,7 +42,7 @@ def test_what_many_streams_lack_alike_is_reported_once() -> None:
     slow = stream("imu"), report(StreamHealth.SLOW)
     limping = Limping()
     assert limping.news([*silent, slow], {}) == [
-        "joints limps: joints fell silent 0.5 s ago; so do wrench and eye",
+        "joints limps: joints fell silent 0.5 s ago; so do wrench (0.6 s) and eye (2.25 s)",
         "imu limps: remedy for SLOW",
     ]
     assert limping.reported["eye"] == "eye fell silent 2.25 s ago"

@@ -44,6 +44,24 @@ def test_health_does_not_depend_on_batches(batch: int) -> None:
     assert later.health is StreamHealth.STALE
 
 
+def test_what_the_middleware_still_holds_is_not_taken_for_silence() -> None:
+    """Subscriptions are emptied ten times a second: the last sample known may be that old."""
+    watch, channel = (
+        StreamWatch(replace(PROFILE, stale_ns=60 * MS), RobotClock()),
+        Channel(wrench_topic()),
+    )
+    watch.watch(live(channel, STREAM))
+    for at in range(T0, T0 + 3000 * MS, 10 * MS):
+        watch.add([sample(channel, at)])
+    watch.until_ns = end = T0 + 3000 * MS
+    ((_, report),) = watch.health(end + 99 * MS)
+    assert report.health is StreamHealth.OK and report.age_s == pytest.approx(0.01)
+    watch.until_ns = end + 100 * MS
+    assert watch.health(end + 110 * MS)[0][1].health is StreamHealth.STALE
+    watch.until_ns = end  # no batches come any more
+    assert watch.health(end + 600 * MS)[0][1].health is StreamHealth.STALE
+
+
 def test_stamps_are_compared_only_where_messages_have_them() -> None:
     for stamped in (True, False):
         watch, channel = StreamWatch(PROFILE, RobotClock()), Channel(wrench_topic())
