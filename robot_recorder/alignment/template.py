@@ -25,7 +25,6 @@ _KINDS = {
     "i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "i8": "q", "u8": "Q", "f4": "f", "f8": "d",
 }  # fmt: skip
 _STAMP = slice(4, 12)  # bytes of the header stamp, which differ between messages
-_PROBE = 256  # bytes at the beginning of a message that are compared
 _FEW_SHARE = 0.2  # of relevant bytes, below which they are compared one by one
 
 
@@ -41,7 +40,6 @@ class Template:
         shape: shape of the message, see Layouts.
         places: places of its values among the stream's names.
         absent: number in the bytes that stands for no value; None: no number does.
-        probes: (offset, bytes) that distinguish it from messages with other names or fields.
     """
 
     data: Bytes
@@ -50,22 +48,18 @@ class Template:
     factors: Floats | None
     shape: int
     places: Places
-    probes: tuple[tuple[int, bytes], ...]
     absent: float | None = None
 
     @classmethod
     def of(cls, data: bytes, decoded: Decoded, shape: int, places: Places) -> Template:
         """Make a template of a decoded message."""
-        if decoded.fixed is None:
-            same, cuts = _all_but_numbers(data, decoded)
-        else:
-            same, cuts = np.zeros(len(data), dtype=bool), list(decoded.fixed)
+        same = _all_but_numbers(data, decoded)
+        if decoded.fixed is not None:
+            same[:] = False
             for start, end in decoded.fixed:
                 same[start:end] = True
-        probes = tuple((a, bytes(data[a:b])) for a, b in cuts if b > a)
         whole = np.frombuffer(data, np.uint8)
-        factors, absent = decoded.factors, decoded.absent
-        return cls(whole, same, decoded.spans, factors, shape, places, probes, absent)
+        return cls(whole, same, decoded.spans, decoded.factors, shape, places, decoded.absent)
 
     def like(self, messages: list[bytes]) -> bool:
         """Tell whether all of some messages are equal to this one in all relevant bytes."""
@@ -94,18 +88,10 @@ class Template:
         return values if self.factors is None else values * self.factors
 
     def alike(self, payloads: Rows, numbers: npt.NDArray[np.int64]) -> Bools:
-        """``like`` for many messages, bool[n]."""
-        fits = np.ones(len(numbers), dtype=bool)
-        for at, probe in self.probes:
-            mine = np.flatnonzero(fits)
-            if not len(mine):
-                break
-            there, rows = payloads.cut(numbers[mine], len(self.data), at, at + len(probe))
-            matter = self.same[at : at + len(probe)]
-            equal = rows[:, matter] == self.data[at : at + len(probe)][matter]
-            there[there] = equal.all(axis=1)
-            fits[mine] = there
-        return fits
+        """``like`` for each of many messages, bool[n]."""
+        there, rows = payloads.rows(numbers, len(self.data))
+        there[there] = self._fits(rows)
+        return there
 
     def read(self, payloads: Rows, numbers: npt.NDArray[np.int64]) -> tuple[Bools, Floats]:
         """Return which of some messages match, bool[n], and the values of those, float64[m, k].
@@ -196,15 +182,12 @@ class Template:
         return bool((self.places == np.arange(len(self.places))).all())
 
 
-def _all_but_numbers(data: bytes, decoded: Decoded) -> tuple[Bools, list[tuple[int, int]]]:
-    """Return which bytes matter if all do except stamp, numbers and padding; and parts to probe."""
+def _all_but_numbers(data: bytes, decoded: Decoded) -> Bools:
+    """Return which bytes matter if all do except stamp, numbers and padding."""
     same = np.ones(len(data), dtype=bool)
     same[_STAMP] = False
     for start, count, kind, _ in decoded.spans:
         same[start : start + count * kind.itemsize] = False
     for start, end in decoded.gaps:
         same[start:end] = False
-    begin = decoded.spans[0].start
-    ends = [start + count * kind.itemsize for start, count, kind, _ in decoded.spans]
-    cuts = {(_STAMP.stop, min(begin, _PROBE)), (max(begin - 16, _STAMP.stop), begin)}
-    return same, sorted(cuts | {(end, min(end + 4, len(data))) for end in ends})
+    return same

@@ -83,14 +83,7 @@ class LazyPayloads:
 
     def rows(self, numbers: Int64s, size: int) -> tuple[npt.NDArray[np.bool_], Bytes]:
         """Return which of the messages have ``size`` bytes, and those messages as rows."""
-        return self.cut(numbers, size, 0, size)
-
-    def cut(
-        self, numbers: Int64s, size: int, first: int, end: int
-    ) -> tuple[npt.NDArray[np.bool_], Bytes]:
-        """Return which of the messages have ``size`` bytes, and their bytes [first:end] as rows."""
-        width = end - first
-        fits, found = np.zeros(len(numbers), dtype=bool), [np.empty((0, width), dtype=np.uint8)]
+        fits, found = np.zeros(len(numbers), dtype=bool), [np.empty((0, size), dtype=np.uint8)]
         which = np.searchsorted(self._ends, numbers, "right")
         for part in np.unique(which).tolist():
             buffer, places = self._parts[part]
@@ -101,8 +94,8 @@ class LazyPayloads:
             right = lengths == mcap.MESSAGE_FIXED + size
             fits[mine[right]] = True
             if right.any():
-                places = at[right] + (mcap.MESSAGE.size + first)
-                found.append(sliding_window_view(data, width)[places])
+                places = at[right] + mcap.MESSAGE.size
+                found.append(sliding_window_view(data, size)[places])
         return fits, np.concatenate(found)
 
 
@@ -123,14 +116,6 @@ class PartOfPayloads:
         if isinstance(self._whole, Rows):
             return self._whole.rows(numbers + self._first, size)
         return np.zeros(len(numbers), dtype=bool), np.empty((0, size), dtype=np.uint8)
-
-    def cut(
-        self, numbers: Int64s, size: int, first: int, end: int
-    ) -> tuple[npt.NDArray[np.bool_], Bytes]:
-        """Return which of the messages have ``size`` bytes, and their bytes [first:end] as rows."""
-        if isinstance(self._whole, Rows):
-            return self._whole.cut(numbers + self._first, size, first, end)
-        return np.zeros(len(numbers), dtype=bool), np.empty((0, end - first), dtype=np.uint8)
 
 
 class ChosenPayloads:

@@ -35,12 +35,6 @@ class Rows(Payloads, Protocol):
         """
         ...
 
-    def cut(
-        self, numbers: npt.NDArray[np.int64], size: int, first: int, end: int
-    ) -> tuple[Bools, Bytes]:
-        """Return bytes ``first`` to ``end`` of messages of one size, otherwise as ``rows``."""
-        ...
-
 
 class Messages:
     """Messages in a list, readable as rows.
@@ -69,10 +63,3 @@ class Messages:
             fits = np.array([len(m) == size for m in chosen], dtype=bool)
             chosen = [m for m in chosen if len(m) == size]
         return fits, np.frombuffer(b"".join(chosen), np.uint8).reshape(-1, size)
-
-    def cut(
-        self, numbers: npt.NDArray[np.int64], size: int, first: int, end: int
-    ) -> tuple[Bools, Bytes]:
-        """Return a part of messages of one size; copies them."""
-        fits, rows = self.rows(numbers, size)
-        return fits, rows[:, first:end]

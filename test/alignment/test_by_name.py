@@ -220,6 +220,19 @@ def odd_drivers(draw: st.DrawFn) -> list[Sent]:
     return sent
 
 
+def test_a_message_that_ends_at_the_usual_size_is_unreadable_in_batches_too() -> None:
+    """It differs from the usual one in the last count only."""
+    usual = joint_state(T0 + 88 * MS, ["c"], [1.0], (), ())
+    cut_off = joint_state(T0 + 365 * MS, ["c"], [2.0], (), [3.0])[: len(usual)]
+    other = joint_state(T0 + 423 * MS, ["a", "c"], [4.0, 5.0], (), ())
+    sent = [(T0 + 88 * MS, usual), (T0 + 365 * MS, cut_off), (T0 + 423 * MS, other)]
+    runs = [aligned(sent, config(Policy.LINEAR), at_once) for at_once in (1, 2)]
+    for frames, aligner in runs:
+        assert [f.tick_ns for f in frames] == [f.tick_ns for f in runs[0][0]]
+        assert frames[-1].samples[0].status is SampleStatus.HELD
+        assert column(frames, aligner, "position/c (rad)").tolist() == [1.0] * len(frames)
+
+
 @settings(deadline=None, max_examples=40)
 @given(
     odd_drivers(),

@@ -135,7 +135,7 @@ def test_both_ways_read_the_same_numbers_of_any_kind(
     found = []
     for pattern in (None, compiled):
         template = Template(
-            np.frombuffer(usual, np.uint8), same, spans, None, 0, np.arange(1), (), absent
+            np.frombuffer(usual, np.uint8), same, spans, None, 0, np.arange(1), absent
         )
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(template_module, "_Pattern", pattern)

@@ -17,12 +17,8 @@ def test_rows_are_the_messages_that_have_the_size(sent: list[bytes], data: st.Da
     messages = Messages(sent)
     chosen = sorted(data.draw(st.sets(st.integers(0, len(sent) - 1))))
     size = data.draw(st.integers(1, 4))
-    first, end = sorted(data.draw(st.tuples(st.integers(0, size), st.integers(0, size))))
     numbers = np.array(chosen, dtype=np.int64)
     fits, rows = messages.rows(numbers, size)
     assert fits.tolist() == [len(sent[n]) == size for n in chosen]
     assert [row.tobytes() for row in rows] == [sent[n] for n in chosen if len(sent[n]) == size]
-    again, parts = messages.cut(numbers, size, first, end)
-    assert again.tolist() == fits.tolist()
-    assert [part.tobytes() for part in parts] == [row.tobytes()[first:end] for row in rows]
     assert isinstance(messages, Rows) and len(messages) == len(sent)
