@@ -10,7 +10,7 @@
 
 enum { FRESH, INTERPOLATED, HELD, MISSING };  // as SampleStatus
 enum { NEAREST, PREVIOUS, LINEAR };           // policies; slerp chooses as linear does
-enum { MOST = 10};                            // arrays of a call
+enum { MOST = 10 };                           // arrays of a call
 
 static const int64_t NONE = -1, NEVER = INT64_C(1) << 62;
 

@@ -247,7 +247,7 @@ def test_who_takes_over_is_told_that_a_person_drives(
 
         other.until("the status", follows)
         other.page.click("#take-over")
-        assert "drives the robot" in other.text("dialog")
+        other.until("the question", lambda: "drives the robot" in other.text("dialog"))
         other.key("Escape")
         assert other.data("#holder", "holder") == "other"
 
