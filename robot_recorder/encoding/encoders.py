@@ -213,7 +213,8 @@ class Encoders:
                     lost.append(picture.sample.receive_ns)
             if lost:
                 topic = queue.stream.channel.topic
-                dropouts.append(Dropout(topic, Place.ENCODER, len(lost), lost[0], lost[-1]))
+                # One by one: an episode may begin or end between two of them.
+                dropouts += [Dropout(topic, Place.ENCODER, 1, at, at) for at in lost]
         return came
 
     # -- in any thread

@@ -149,10 +149,10 @@ class Ingest:
             Whether they were, before the timeout.
         """
         self._hurried_ns = time.monotonic_ns()
-        return self._passed(timeout_s) and self._passed(timeout_s)
+        return self.catch_up(timeout_s) and self.catch_up(timeout_s)
 
-    def _passed(self, timeout_s: float) -> bool:
-        """Wait until all samples received so far are delivered."""
+    def catch_up(self, timeout_s: float) -> bool:
+        """Wait until all samples received so far are delivered; return whether they were, before the timeout."""
         until_ns = self._awaited_ns = time.monotonic_ns()
         self._awaited.set()
         with self._settled:

@@ -37,6 +37,7 @@ from robot_recorder.srv import DiscardEpisode, RestoreEpisode, StartEpisode, Sto
 if TYPE_CHECKING:  # off unless it is wanted
     from robot_recorder.nodes.idle_compression import IdleCompression
 
+_CATCH_UP_S = 1.0  # wait at most for what came before a start; it takes a hundredth
 _WATCH_S = 0.5
 _PREPARE_S = 1.0  # after the start, when the services answer and the streams are heard
 _GIVE_BACK_S = 20.0  # costs some milliseconds
@@ -137,7 +138,10 @@ class RecorderNode(Node):
         clock = self._ingest.clock
         clock.hold()  # the clock must not jump between the start time and the opened bag
         try:
-            return self._begin_at(request, clock.now_ns())
+            now_ns = clock.now_ns()
+            # What came before the start is known then: how streams do, and the newest latched messages.
+            self._ingest.catch_up(_CATCH_UP_S)
+            return self._begin_at(request, now_ns)
         finally:
             clock.release()
 

@@ -438,6 +438,17 @@ def test_a_slow_network_carries_a_press_once_and_shows_no_old_pictures(
         assert fast.problems == []
 
 
+def test_a_long_press_counts_by_how_long_it_was_held_however_busy_the_page_is(tab: Tab) -> None:
+    tab.press(" ", "recording")
+    tab.page.keyboard.down(" ")
+    tab.page.evaluate(
+        "setTimeout(() => { const end = performance.now() + 1200; while (performance.now() < end); })"
+    )
+    tab.page.wait_for_timeout(750)
+    tab.page.keyboard.up(" ")
+    tab.until("failure", lambda: tab.data("#outcome", "outcome") == "failure")
+
+
 def test_a_lost_connection_is_said_within_a_second_and_changes_nothing(
     floor: Floor, tab: Tab, chrome: Browser
 ) -> None:

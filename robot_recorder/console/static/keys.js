@@ -26,6 +26,7 @@ export class Gestures {
   #told;
   #held = new Map(); // key: timer of its long press
   #waiting = new Map(); // key: timer of a press that may become a double one
+  #since_ms = new Map(); // key: when it went down
   #released_ms = new Map();
 
   /**
@@ -56,6 +57,7 @@ export class Gestures {
     const bounced = event.timeStamp - (this.#released_ms.get(key) ?? -Infinity) < BOUNCE_MS;
     if (event.repeat || bounced || this.#held.has(key)) return;
     this.#held.set(key, does.long ? setTimeout(() => this.#long(key, does), LONG_MS) : 0);
+    this.#since_ms.set(key, event.timeStamp);
     if (this.#waiting.has(key)) {
       clearTimeout(this.#waiting.get(key));
       this.#waiting.delete(key);
@@ -74,7 +76,10 @@ export class Gestures {
     this.#released_ms.set(key, event.timeStamp);
     if (!timer) return;
     clearTimeout(timer);
-    if (this.#ready()) this.#pressed(key, does); // released before the long press
+    if (!this.#ready()) return;
+    // A busy page hears of both late: what counts is how long the key was held.
+    if (event.timeStamp - this.#since_ms.get(key) >= LONG_MS) this.#told(does.long);
+    else this.#pressed(key, does);
   }
 
   #long(key, does) {
