@@ -60,6 +60,15 @@ static Py_ssize_t length(const Arrays *arrays, int array)
   return arrays->buffers[array].len / arrays->buffers[array].itemsize;
 }
 
+// Returns whether the arrays from first to last all have a length.
+static int are(const Arrays *arrays, int first, int last, Py_ssize_t wanted)
+{
+  while (first <= last && length(arrays, first) == wanted) {
+    first++;
+  }
+  return first > last;
+}
+
 // Releases the arrays; returns the result, or NULL with an exception if their lengths do not fit.
 static PyObject *finished(Arrays *arrays, PyObject *result)
 {
@@ -125,7 +134,7 @@ static PyObject *choose(PyObject *module, PyObject *const *given, Py_ssize_t giv
       return finished(&arrays, NULL);
     }
   }
-  if (length(&arrays, 1) != samples || length(&arrays, 3) != count || length(&arrays, 4) != 4 * count) {
+  if (!are(&arrays, 1, 1, samples) || !are(&arrays, 3, 3, count) || !are(&arrays, 4, 4, 4 * count)) {
     return finished(&arrays, NULL);
   }
   int64_t *first = arrays.buffers[4].buf, *second = first + count, *available = second + count,
@@ -171,15 +180,13 @@ static PyObject *settle(PyObject *module, PyObject *const *given, Py_ssize_t giv
   const int64_t *ticks = arrays.buffers[4].buf, *available = arrays.buffers[5].buf;
   const uint8_t *status = arrays.buffers[6].buf;
   const int64_t *first = arrays.buffers[7].buf, *second = arrays.buffers[8].buf;
-  Py_ssize_t samples = length(&arrays, 0), count = length(&arrays, 4), fits = length(&arrays, 9) == 3 * count;
+  Py_ssize_t samples = length(&arrays, 0), count = length(&arrays, 4);
   int64_t last_tick = PyLong_AsLongLong(given[10]);
   if (last_tick == -1 && PyErr_Occurred()) {
     return finished(&arrays, NULL);
   }
-  for (int n = 1; n < 9; n++) {
-    fits &= length(&arrays, n) == (n < 4 ? samples : count);
-  }
-  if (!fits || !choice_fits(status, first, second, count, samples)) {
+  if (!are(&arrays, 1, 3, samples) || !are(&arrays, 5, 8, count) || !are(&arrays, 9, 9, 3 * count)
+      || !choice_fits(status, first, second, count, samples)) {
     return finished(&arrays, NULL);
   }
   int64_t *of_chosen = arrays.buffers[9].buf, *skews = of_chosen + count, *numbered = skews + count;
@@ -229,11 +236,8 @@ static PyObject *pick(PyObject *module, PyObject *const *given, Py_ssize_t given
   int64_t *rows = arrays.buffers[6].buf;
   double *shares = arrays.buffers[7].buf;
   Py_ssize_t samples = length(&arrays, 0), count = length(&arrays, 2), picked = 0;
-  int fits = length(&arrays, 1) == samples && length(&arrays, 6) == 2 * count;
-  for (int n = 3; n < 8; n++) {
-    fits &= n == 6 || length(&arrays, n) == count;
-  }
-  if (!fits || !choice_fits(status, first, second, count, samples)) {
+  if (!are(&arrays, 1, 1, samples) || !are(&arrays, 3, 5, count) || !are(&arrays, 6, 6, 2 * count)
+      || !are(&arrays, 7, 7, count) || !choice_fits(status, first, second, count, samples)) {
     return finished(&arrays, NULL);
   }
   int64_t *row_of = PyMem_Calloc((size_t)samples + 1, sizeof(int64_t));
@@ -288,7 +292,7 @@ static PyObject *blend(PyObject *module, PyObject *const *given, Py_ssize_t give
   double *out = arrays.buffers[3].buf;
   Py_ssize_t count = length(&arrays, 2), width = count ? length(&arrays, 3) / count : 0;
   Py_ssize_t known = width ? length(&arrays, 0) / width : 0;
-  if (length(&arrays, 1) != 2 * count || length(&arrays, 3) != count * width) {
+  if (!are(&arrays, 1, 1, 2 * count) || !are(&arrays, 3, 3, count * width)) {
     return finished(&arrays, NULL);
   }
   for (Py_ssize_t n = 0; n < count; n++, out += width) {

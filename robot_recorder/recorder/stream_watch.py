@@ -19,9 +19,8 @@ from robot_recorder.recorder.still_poses import StillPoses
 
 _PERIOD_NS = 50 * NS_PER_MS
 _MOST = 5000  # samples
-_LATE_NS = (
-    500 * NS_PER_MS
-)  # batches come several times a second; without them, silence is what it looks like
+# Batches come several times a second; without them, silence is what it looks like.
+_LATE_NS = 500 * NS_PER_MS
 
 
 class StreamWatch:
