@@ -43,22 +43,28 @@ static int64_t next_number(PyObject *counts, PyObject *id)
   return failed ? -1 : number;
 }
 
-// Adds a message to the index: its time and its offset; returns -1 with an exception.
-static int note(PyObject *index, PyObject *id, PyObject *received, Py_ssize_t offset)
+// Adds a message to the index, as the format has it: its time and its offset; returns -1 with an exception.
+static int note(PyObject *index, PyObject *id, uint64_t received, Py_ssize_t offset)
 {
   PyObject *entries = PyDict_GetItemWithError(index, id);
   if (entries == NULL) {
-    entries = PyErr_Occurred() ? NULL : PyList_New(0);
+    entries = PyErr_Occurred() ? NULL : PyByteArray_FromStringAndSize(NULL, 0);
     int failed = entries == NULL || PyDict_SetItem(index, id, entries) < 0;
     Py_XDECREF(entries);  // the dictionary holds it
     if (failed) {
       return -1;
     }
   }
-  PyObject *place = PyLong_FromSsize_t(offset);
-  int failed = place == NULL || PyList_Append(entries, received) < 0 || PyList_Append(entries, place) < 0;
-  Py_XDECREF(place);
-  return failed ? -1 : 0;
+  if (!PyByteArray_CheckExact(entries)) {
+    PyErr_SetString(PyExc_TypeError, "an index has bytearrays");
+    return -1;
+  }
+  Py_ssize_t size = PyByteArray_GET_SIZE(entries);
+  if (PyByteArray_Resize(entries, size + 16) < 0) {
+    return -1;
+  }
+  put(put(PyByteArray_AS_STRING(entries) + size, received, 8), (uint64_t)offset, 8);
+  return 0;
 }
 
 // Writes one record; returns its size, 0: it does not fit, -1: with an exception.
@@ -92,7 +98,7 @@ static Py_ssize_t put_record(
     return -1;
   }
   int64_t number = next_number(counts, id);
-  if (number < 0 || note(index, id, PyTuple_GET_ITEM(sample, RECEIVED), offset) < 0) {
+  if (number < 0 || note(index, id, received, offset) < 0) {
     return -1;
   }
   at = put(put(at, OPERATION, 1), (uint64_t)(FIXED_SIZE + length), 8);

@@ -139,7 +139,9 @@ class Decoder:
     def shapes(self, payloads: Payloads) -> Places:
         """Return the shape of each message, intp[n], see Layouts; NO_SHAPE: no readable values."""
         # A live batch is a list, which is decoded faster than checked for the protocol.
-        if isinstance(payloads, list) or not isinstance(payloads, Rows):
+        if isinstance(payloads, list):
+            found = self._shapes_of(payloads)
+        elif not isinstance(payloads, Rows):
             found = self._shapes_of([payloads[n] for n in range(len(payloads))])
         else:
             found = self._shapes_at_once(payloads)

@@ -36,7 +36,7 @@ class NewChunk:
 
     def add(self, id: int, log_ns: int, record: bytes | memoryview) -> None:
         """Append a message of a channel."""
-        self.index.setdefault(id, []).extend((log_ns, len(self.records)))
+        mcap.note(self.index, id, log_ns, len(self.records))
         self.records += record
 
 
@@ -111,7 +111,7 @@ class McapCopy:
         self._write(after)
         self.chunks.append(info)
         for id, entries in chunk.index.items():
-            self.counts[id] += len(entries) // 2
+            self.counts[id] += len(entries) // mcap.ENTRY.size
 
     def copy(self, source: int, chunk: ChunkInfo, counts: Mapping[int, int]) -> None:
         """Append a chunk of another file with its message indexes, without looking into it.

@@ -240,7 +240,7 @@ def put_messages_python(
         )  # fmt: skip
         counts[id] += 1
         buffer[end - length : end] = data
-        index.setdefault(id, []).extend((receive_ns, at - first))
+        mcap.note(index, id, receive_ns, at - first)
         at, done = end, done + 1
     return done, at
 

@@ -142,8 +142,9 @@ class McapIndex:
                 if not run:
                     begin = at
                 id, log_ns = self._message(at)
-                run.setdefault(id, []).extend((log_ns, at))
-                full = sum(map(len, run.values())) >= 2 * _RUN_MESSAGES or at - begin > _RUN_BYTES
+                mcap.note(run, id, log_ns, at)
+                messages = sum(map(len, run.values())) // mcap.ENTRY.size
+                full = messages >= _RUN_MESSAGES or at - begin > _RUN_BYTES
             if run and (op != Op.MESSAGE or not end or full):
                 self._take_run(run, begin, end or at)
                 run = {}
@@ -194,7 +195,7 @@ class McapIndex:
         for op, start, whole in walk(records):
             if op == Op.MESSAGE:
                 _, _, id, _, log_ns, _ = mcap.MESSAGE.unpack_from(records, start)
-                index.setdefault(id, []).extend((log_ns, start))
+                mcap.note(index, id, log_ns, start)
             else:
                 self._define(op, bytes(records[start + mcap.HEAD.size : whole]))
         self._take(info, index)
@@ -203,7 +204,7 @@ class McapIndex:
 
     def _take(self, info: ChunkInfo, index: mcap.Index) -> None:
         entries = [
-            (id, np.array(found, dtype=np.uint64).astype(np.int64).reshape(-1, 2))
+            (id, np.frombuffer(found, "<u8").astype(np.int64).reshape(-1, 2))
             for id, found in index.items()
         ]
         if entries:

@@ -13,11 +13,14 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
 
+import numpy as np
+
 MAGIC = b"\x89MCAP0\r\n"
 
 HEAD = struct.Struct("<BQ")  # opcode, length
 MESSAGE = struct.Struct("<BQHIQQ")  # head, channel, sequence, log time, publish time
 MESSAGE_FIXED = MESSAGE.size - HEAD.size
+ENTRY = struct.Struct("<QQ")  # of a message in its chunk's index: log time, offset in the records
 _CHUNK = struct.Struct("<QQQI")  # start, end, uncompressed size, CRC
 CHUNK_HEAD_SIZE = HEAD.size + _CHUNK.size + 4 + 8  # bytes before an uncompressed chunk's records
 _U16, _U32, _U64 = struct.Struct("<H"), struct.Struct("<I"), struct.Struct("<Q")
@@ -167,8 +170,13 @@ def channel(c: ChannelRecord) -> bytes:
     return record(Op.CHANNEL, ids + names + _text_map(c.metadata))
 
 
-Index = dict[int, list[int]]
-"""A chunk's messages by channel id: log time, offset in the records, log time, offset ..."""
+Index = dict[int, bytearray]
+"""A chunk's messages by channel id: an ``ENTRY`` of each."""
+
+
+def note(index: Index, id: int, log_ns: int, offset: int) -> None:
+    """Add a message to a chunk's index."""
+    index.setdefault(id, bytearray()).extend(ENTRY.pack(log_ns, offset))
 
 
 def chunk(
@@ -188,8 +196,8 @@ def chunk(
     Returns:
         Its entry in the file's index, the bytes before its records, and those after.
     """
-    times = [e for entries in index.values() for e in entries[::2]]
-    start_ns, end_ns = min(times, default=0), max(times, default=0)
+    times = np.frombuffer(b"".join(index.values()), "<u8")[::2]
+    start_ns, end_ns = (int(times.min()), int(times.max())) if len(times) else (0, 0)
     size, name = len(records), "" if compressed is None else "zstd"
     stored = size if compressed is None else len(compressed)
     fixed = _CHUNK.pack(start_ns, end_ns, size, zlib.crc32(records)) + text(name)
@@ -204,8 +212,7 @@ def message_indexes(info: ChunkInfo, index: Index) -> bytes:
     parts, begin = [], info.offset + info.length
     at = begin
     for id, entries in index.items():
-        array = struct.pack(f"<{len(entries)}Q", *entries)
-        parts.append(record(Op.MESSAGE_INDEX, struct.pack("<HI", id, len(array)) + array))
+        parts.append(record(Op.MESSAGE_INDEX, struct.pack("<HI", id, len(entries)) + entries))
         info.index_offsets[id] = at
         at += len(parts[-1])
     info.index_length = at - begin
@@ -330,10 +337,11 @@ def read_header(content: bytes) -> tuple[str, str]:
     return profile, _read_text(content, at)[0]
 
 
-def read_message_index(content: bytes) -> tuple[int, list[int]]:
-    """Decode the content of a message index record: channel id, [time, offset, time, ...]."""
+def read_message_index(content: bytes) -> tuple[int, bytes]:
+    """Decode the content of a message index record: channel id, and an ``ENTRY`` of each message."""
     id, length = struct.unpack_from("<HI", content)
-    return id, list(struct.unpack_from(f"<{length // 8}Q", content, 6))
+    (entries,) = struct.unpack_from(f"<{length}s", content, 6)
+    return id, entries
 
 
 def read_chunk_head(content: bytes) -> ChunkHead:

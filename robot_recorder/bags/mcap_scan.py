@@ -241,7 +241,7 @@ class _Scanner:
 
     def _add_chunk(self, info: ChunkInfo, index: mcap.Index) -> None:
         self.found.chunks.append(info)
-        self.found.chunk_counts.append({id: len(e) // 2 for id, e in index.items()})
+        self.found.chunk_counts.append({id: len(e) // mcap.ENTRY.size for id, e in index.items()})
 
     def _take_indexes(self, info: ChunkInfo, index: mcap.Index, at: int) -> int:
         """Take a chunk's message indexes; return their end offset, 0: missing or wrong."""
@@ -252,9 +252,10 @@ class _Scanner:
                 return 0
             try:
                 id, entries = mcap.read_message_index(self._content(at, end))
+                same = _sorted(entries) == _sorted(index.get(id, b""))
             except struct.error:
                 return 0
-            if sorted(_pairs(entries)) != sorted(_pairs(index.get(id, []))):
+            if not same:
                 return 0
             info.index_offsets[id] = at
             at = end
@@ -277,7 +278,7 @@ class _Scanner:
             if op != Op.MESSAGE:
                 continue
             _, _, id, number, log_ns, _ = mcap.MESSAGE.unpack_from(records, at)
-            index.setdefault(id, []).extend((log_ns, at))
+            mcap.note(index, id, log_ns, at)
             found.counts[id] = found.counts.get(id, 0) + 1
             missing = number - self._numbers.get(id, 0)
             if missing > 0 and self._numbered:
@@ -362,5 +363,5 @@ def walk(records: bytes) -> Iterator[tuple[int, int, int]]:
         at = end
 
 
-def _pairs(entries: list[int]) -> Iterator[tuple[int, int]]:
-    return zip(entries[::2], entries[1::2])
+def _sorted(entries: bytes | bytearray) -> list[tuple[int, ...]]:
+    return sorted(mcap.ENTRY.iter_unpack(entries))

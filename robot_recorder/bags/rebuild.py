@@ -175,7 +175,7 @@ def copy_with_indexes(source: McapIndex, target: Path) -> None:
         for chunk in source.chunks:
             for id, record in _records(source, chunk):
                 log_ns = mcap.MESSAGE.unpack_from(record)[4]
-                index.setdefault(id, []).extend((log_ns, len(records)))
+                mcap.note(index, id, log_ns, len(records))
                 records += record
                 written.append(id)
                 if len(records) >= CHUNK_BYTES:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from std_msgs.msg import Header
 
@@ -54,8 +54,16 @@ def to_layout(
     return layout
 
 
-def to_clock_models(stamp_ns: int, aligner: Aligner) -> ClockModels:
-    """Return the models of all source clocks as a message; clears the lanes' ``changes``."""
+def to_clock_models(
+    stamp_ns: int, aligner: Aligner, estimates: Mapping[str, ClockEstimate | None]
+) -> ClockModels:
+    """Return the models of all source clocks as a message; clears the lanes' ``changes``.
+
+    Args:
+        stamp_ns: time of the message, robot clock.
+        aligner: whose clocks they are.
+        estimates: of clocks that are not corrected, by stream.
+    """
     message = ClockModels(header=Header(stamp=to_time(stamp_ns)))
     for lane in aligner.lanes:
         changes = lane.clock.changes
@@ -67,7 +75,7 @@ def to_clock_models(stamp_ns: int, aligner: Aligner) -> ClockModels:
         if held is not None:
             message.models.append(_clock_model(lane, held.estimate, held.from_ns))
         else:
-            message.models.append(_clock_model(lane, lane.clock.model.estimate, 0))
+            message.models.append(_clock_model(lane, estimates.get(lane.config.name), 0))
     return message
 
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:  # off unless it is wanted
 
 _CATCH_UP_S = 1.0  # wait at most for what came before a start; it takes a hundredth
 _WATCH_S = 0.5
+_STATUS_TICKS = 2  # a status each second, which judges the streams together with every second watch
 _PREPARE_S = 1.0  # after the start, when the services answer and the streams are heard
 _GIVE_BACK_S = 20.0  # costs some milliseconds
 
@@ -55,6 +56,7 @@ class RecorderNode(Node):
         self._assignment = Assignment()
         self._message = ""
         self._last_label = (0, "")
+        self._ticks = 0
         self.compress = False  # whether finished episodes are compressed while nothing is recorded
 
     def start(self, recorder: Recorder, ingest: Ingest, quality: QualityTopic) -> None:
@@ -99,8 +101,7 @@ class RecorderNode(Node):
             (Trigger, "toggle_episode", self._toggle),
         ):
             serve(self, kind, f"recorder/{name}", callback, callback_group=meanwhile)
-        self.create_timer(_WATCH_S, self._watch, clock=STEADY)
-        self.create_timer(1.0, self._every_second, clock=STEADY)
+        self.create_timer(_WATCH_S, self._every_half_second, clock=STEADY)
         self.create_timer(_GIVE_BACK_S, heap.give_back, clock=STEADY)
         self._soon = self.create_timer(_PREPARE_S, self._prepare_once, clock=STEADY)
 
@@ -238,6 +239,14 @@ class RecorderNode(Node):
         self._publish_status()
 
     # -- timers
+
+    def _every_half_second(self) -> None:
+        self._ticks += 1
+        try:
+            self._watch()
+        finally:
+            if self._ticks % _STATUS_TICKS == 0:
+                self._every_second()
 
     def _watch(self) -> None:
         """Report streams that limp; stop an episode that cannot continue."""

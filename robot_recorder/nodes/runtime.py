@@ -153,6 +153,7 @@ def run(build: Callable[[], tuple[Sequence[Node], Sequence[Closable]]]) -> int:
         _wake_on_signals(executor)
         for node in nodes:
             executor.add_node(node)
+        heap.collect_seldom()
         try:
             while not ending:
                 spin_once(executor, nodes[0])

@@ -15,6 +15,7 @@ from robot_recorder.alignment.aligner import Aligner
 from robot_recorder.alignment.frame_messages import encode_frames
 from robot_recorder.alignment.frames import Frames
 from robot_recorder.alignment.lane import Lane
+from robot_recorder.clocks.clock_model import ClockEstimate
 from robot_recorder.messages.encoded import recorded_stream
 from robot_recorder.messages.stamps import LazyStamps, StampReader
 from robot_recorder.model.samples import by_channel, columns
@@ -34,6 +35,7 @@ _TROUBLE = (
     "duplicate", "ahead", "overflow", "late", "tickless", "out_of_order", "undecodable", "mismatched",
 )  # fmt: skip
 _REPORT_S = 1.0  # between two diagnostics
+_ESTIMATE_S = 5.0  # between two of clocks that are not corrected: each is a line through a minute
 # While nobody but this process's recorder listens, frames are aligned many at once, which costs a
 # quarter, and published this much later, evenly; at the end of an episode at once.
 _HELD_NS = 500 * NS_PER_MS
@@ -79,7 +81,8 @@ class SynchronizerNode(Node):
         self._ingest = ingest
         self._aligner = self._new_aligner()
         self._failed = 0  # batches that were not aligned
-        self._reported_at = 0.0
+        self._reported_at = self._estimated_at = 0.0
+        self._estimates: dict[str, ClockEstimate | None] = {}  # of clocks that are not corrected
         self._events_reported: dict[str, int] = {}
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         ingest.add_sink(self._on_batch)
@@ -166,15 +169,27 @@ class SynchronizerNode(Node):
             self._latencies.append((now_ns - tick_ns, now_ns - due_ns))
 
     def _report(self, now_ns: int) -> None:
-        due = time.monotonic() >= self._reported_at + _REPORT_S
-        if not due and not any(lane.clock.changes for lane in self._aligner.lanes):
-            return
-        self._clocks.publish(to_clock_models(now_ns, self._aligner))
-        if not due:
-            return
-        self._reported_at = time.monotonic()
-        if self._diagnostics.get_subscription_count():
-            self._publish_diagnostics(now_ns)
+        now = time.monotonic()
+        due = now >= self._reported_at + _REPORT_S
+        news = self._clock_news() if due else False
+        if news or now >= self._estimated_at + _ESTIMATE_S:
+            self._estimated_at = now
+            self._estimates = {
+                lane.config.name: lane.clock.model.estimate
+                for lane in self._aligner.lanes
+                if lane.clock.setting is None
+            }
+            self._clocks.publish(to_clock_models(now_ns, self._aligner, self._estimates))
+        elif any([lane.clock.changes for lane in self._aligner.lanes]):
+            self._clocks.publish(to_clock_models(now_ns, self._aligner, self._estimates))
+        if due:
+            self._reported_at = now
+            if self._diagnostics.get_subscription_count():
+                self._publish_diagnostics(now_ns)
+
+    def _clock_news(self) -> bool:
+        """Warn of what went wrong with clocks since the last call; return whether anything did."""
+        news = False
         for lane in self._aligner.lanes:
             events, name = lane.clock.model.events, lane.config.name
             fresh = events[self._events_reported.get(name, 0) :]
@@ -182,6 +197,8 @@ class SynchronizerNode(Node):
                 more = f" (and {len(fresh) - 1} more of its clock)" if len(fresh) > 1 else ""
                 NodeLog(self).warning(f"{name}: {fresh[-1].text}{more}")
             self._events_reported[name] = len(events)
+            news = news or bool(fresh)
+        return news
 
     def _publish_diagnostics(self, now_ns: int) -> None:
         """Publish the sample counts of every stream and the latency of frames."""

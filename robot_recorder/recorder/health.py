@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from robot_recorder.model.check_result import Level
 from robot_recorder.model.quality_rules import delay_ms, future_ms, rate_off
@@ -47,6 +48,20 @@ class HealthReport:
     clock_offset_s: float | None
     remedy: str
     fails: str = ""
+
+
+class _Figures(NamedTuple):
+    """What is measured of a stream at one instant.
+
+    Attributes:
+        rate_hz: rate over the last two seconds, or since the stream (re)started, Hz.
+        rate_off: deviation from the declared rate, as a share; 0: it has no rate yet.
+        offset_ns: smallest receive time minus timestamp, ns; None: its messages have no timestamp.
+    """
+
+    rate_hz: float
+    rate_off: float
+    offset_ns: int | None
 
 
 class HealthMonitor:
@@ -100,33 +115,41 @@ class HealthMonitor:
         self._buckets.clear()
         self._offsets.clear()
 
-    def rate_hz(self, now_ns: int) -> float:
-        """Return the rate over the last two seconds, or since the stream (re)started, Hz."""
+    def report(self, now_ns: int) -> HealthReport:
+        """Return the state at a time of the robot clock."""
+        figures = self._measured(now_ns)
+        health, remedy = self._judge(now_ns, figures)
+        fails = self._failing(figures) if health in _BY_CHECK and remedy else ""
+        return HealthReport(
+            health,
+            figures.rate_hz,
+            (now_ns - self._last_ns) / NS_PER_S if self.received else -1.0,
+            None if figures.offset_ns is None else figures.offset_ns / NS_PER_S,
+            remedy,
+            fails,
+        )
+
+    def _measured(self, now_ns: int) -> _Figures:
+        rate_hz = self._rate_hz(now_ns) if self.received else 0.0
+        offset_ns = min(self._offsets) if self._offsets else None
+        return _Figures(rate_hz, self._rate_off(now_ns, rate_hz), offset_ns)
+
+    def _rate_hz(self, now_ns: int) -> float:
         # Complete buckets only; the current one is still filling.
         last = now_ns // _BUCKET_NS
         first = max(last - _BUCKETS, self._since_ns // _BUCKET_NS + 1)
         if last <= first:
             return 0.0
-        count = sum(n for bucket, n in tuple(self._buckets) if first <= bucket < last)
+        count = sum([n for bucket, n in self._buckets if first <= bucket < last])
         return count * NS_PER_S / ((last - first) * _BUCKET_NS)
 
-    def report(self, now_ns: int) -> HealthReport:
-        """Return the state at a time of the robot clock."""
-        health, remedy = self._judge(now_ns)
-        fails = self._failing(now_ns) if health in _BY_CHECK and remedy else ""
-        return HealthReport(
-            health,
-            self.rate_hz(now_ns) if self.received else 0.0,
-            (now_ns - self._last_ns) / NS_PER_S if self.received else -1.0,
-            self._offset_ns() / NS_PER_S if self._offsets else None,
-            remedy,
-            fails,
-        )
+    def _rate_off(self, now_ns: int, rate_hz: float) -> float:
+        if self.config.rate_hz is None or now_ns - self._since_ns < NS_PER_S:
+            return 0.0
+        count, several = round(rate_hz * WINDOW_NS / NS_PER_S), max(self.channel.publishers, 1)
+        return rate_off(rate_hz, self.config.rate_hz, count, (1 / several,) * several)
 
-    def _offset_ns(self) -> int:
-        return min(tuple(self._offsets))
-
-    def _judge(self, now_ns: int) -> tuple[StreamHealth, str]:
+    def _judge(self, now_ns: int, figures: _Figures) -> tuple[StreamHealth, str]:
         config, channel, topic = self.config, self.channel, self.topic
         if channel.wrong_type:
             return StreamHealth.WRONG_TYPE, (
@@ -146,47 +169,34 @@ class HealthMonitor:
         if silent_ns > max(self._profile.stale_ns, 3 * NS_PER_S / config.rate_hz):
             remedy = f"{topic} fell silent {silent_ns / NS_PER_S:.1f} s ago: check its driver"
             return StreamHealth.STALE, remedy
-        if any(figure > limit for figure, limit, _ in self._clock_figures()):
-            return StreamHealth.CLOCK, self._clock_remedy()
-        rate = self.rate_hz(now_ns)
-        if self._is_off(self._rate_off(now_ns), "rate"):
-            return StreamHealth.SLOW if rate < config.rate_hz else StreamHealth.OK, (
-                f"{topic} arrives at {rate:.1f} Hz, the profile says {config.rate_hz:g} Hz: "
+        clock, offset_ns = self._clock_figures(figures.offset_ns), figures.offset_ns
+        if offset_ns is not None and any(figure > limit for figure, limit, _ in clock):
+            return StreamHealth.CLOCK, self._clock_remedy(offset_ns, max(clock)[1])
+        fail = self._thresholds["rate"].fail
+        if fail is not None and figures.rate_off > fail:
+            return StreamHealth.SLOW if figures.rate_hz < config.rate_hz else StreamHealth.OK, (
+                f"{topic} arrives at {figures.rate_hz:.1f} Hz, the profile says {config.rate_hz:g} Hz: "
                 "check its driver and the network, or correct the profile"
             )
         return StreamHealth.OK, ""
 
-    def _rate_off(self, now_ns: int) -> float:
-        """Return the deviation from the declared rate as a share; 0: it has no rate yet."""
-        if self.config.rate_hz is None or now_ns - self._since_ns < NS_PER_S:
-            return 0.0
-        rate = self.rate_hz(now_ns)
-        count, several = round(rate * WINDOW_NS / NS_PER_S), max(self.channel.publishers, 1)
-        return rate_off(rate, self.config.rate_hz, count, (1 / several,) * several)
-
-    def _is_off(self, figure: float, check: str) -> bool:
-        """Return whether a figure is above the check's fail limit."""
-        limit = self._thresholds[check].fail
-        return limit is not None and figure > limit
-
-    def _clock_figures(self) -> list[tuple[float, float, str]]:
+    def _clock_figures(self, offset_ns: int | None) -> list[tuple[float, float, str]]:
         """Return figure (ms), limit (ms) and check; none for device clocks, which are corrected."""
-        if not self._offsets or self.config.clock is SourceClockKind.DEVICE:
+        if offset_ns is None or self.config.clock is SourceClockKind.DEVICE:
             return []
-        offset_ms = self._offset_ns() / NS_PER_MS
+        offset_ms = offset_ns / NS_PER_MS
         most_ms = self._profile.max_clock_offset_ns / NS_PER_MS
-        figures = {"clock_future": future_ms(offset_ms), "clock_delay": delay_ms(offset_ms)}
-        limits = {check: self._thresholds[check].fail for check in figures}
+        figures = ("clock_future", future_ms(offset_ms)), ("clock_delay", delay_ms(offset_ms))
         return [
             (figure, most_ms if limit is None else min(limit, most_ms), check)
-            for check, figure in figures.items()
-            for limit in (limits[check],)
+            for check, figure in figures
+            for limit in (self._thresholds[check].fail,)
         ]
 
-    def _failing(self, now_ns: int) -> str:
+    def _failing(self, measured: _Figures) -> str:
         """Return the check that an episode fails if this continues; empty: none."""
-        figures = {check: figure for figure, _, check in self._clock_figures()}
-        figures["rate"] = self._rate_off(now_ns)
+        figures = {c: figure for figure, _, c in self._clock_figures(measured.offset_ns)}
+        figures["rate"] = measured.rate_off
         fails = (c for c, f in figures.items() if self._thresholds[c].judge(f) is Level.FAIL)
         return next(fails, "")
 
@@ -201,9 +211,8 @@ class HealthMonitor:
             "FASTDDS_BUILTIN_TRANSPORTS=UDPv4"
         )
 
-    def _clock_remedy(self) -> str:
-        offset_s = self._offset_ns() / NS_PER_S
-        limit_s = max(self._clock_figures())[1] / 1000
+    def _clock_remedy(self, offset_ns: int, limit_ms: float) -> str:
+        offset_s, limit_s = offset_ns / NS_PER_S, limit_ms / 1000
         return (
             f"{self.topic} is stamped {abs(offset_s):.3g} s {'before' if offset_s > 0 else 'after'} its "
             f"receipt, {limit_s:g} s are allowed: synchronise its clock (chrony, PTP), set "

@@ -54,6 +54,7 @@ class StreamWatch:
         self._waiting: list[Sample] = []
         self._looked_ns = 0
         self.until_ns = 0
+        self._judged: tuple[int, list[tuple[HealthMonitor, HealthReport]]] = (-1, [])
 
     def watch(self, stream: LiveStream) -> None:
         """Start to monitor a stream."""
@@ -88,6 +89,7 @@ class StreamWatch:
         if not samples:
             return
         self._looked_ns = samples[-1].receive_ns
+        self._judged = (-1, [])
         for channel, mine in by_channel(samples).items():
             newest = mine[-1]
             self._still.see(newest)
@@ -120,6 +122,8 @@ class StreamWatch:
         self.look()
         if 0 <= now_ns - self.until_ns < _LATE_NS:  # what came since then is not known yet
             now_ns = self.until_ns
+            if now_ns == self._judged[0]:  # asked again before anything has come
+                return self._judged[1]
         still = self._still.remedies()
         found = []
         for monitor in self._every():
@@ -128,6 +132,7 @@ class StreamWatch:
             if remedy and report.health in ARRIVES:
                 report = replace(report, health=StreamHealth.STILL, remedy=remedy)
             found.append((monitor, report))
+        self._judged = now_ns, found
         return found
 
     def received(self) -> dict[Channel, int]:

@@ -269,7 +269,7 @@ def test_a_bad_leftover_does_not_stop_the_recovery_of_the_others(leftover, tmp_p
         )
     ):
         bad = Path(shutil.copytree(good, root / f"a{number}.partial"))
-        head = mcap.chunk({1: [1, 0]}, damage + bytes(1000), size)[1]
+        head = mcap.chunk({1: bytearray(mcap.ENTRY.pack(1, 0))}, damage + bytes(1000), size)[1]
         with open(data_file(bad), "ab") as file:
             file.write(head + damage)
         (bad / "recording.json").write_text('{"facts": {}, "topics": [{"name": "/a"}]}')
