@@ -19,7 +19,7 @@ from robot_recorder.clocks.clock_model import ClockEstimate
 from robot_recorder.messages.encoded import recorded_stream
 from robot_recorder.messages.stamps import LazyStamps, StampReader
 from robot_recorder.model.samples import by_channel, columns
-from robot_recorder.model.streams import NS_PER_MS
+from robot_recorder.model.streams import NS_PER_MS, NS_PER_S
 from robot_recorder.model.topics import Batch, Channel, Sample
 from robot_recorder.msg import AlignedFrame, ClockModels, FrameLayout
 from robot_recorder.nodes.conversions import to_time
@@ -37,8 +37,8 @@ _TROUBLE = (
 _REPORT_S = 1.0  # between two diagnostics
 _ESTIMATE_S = 5.0  # between two of clocks that are not corrected: each is a line through a minute
 # While nobody but this process's recorder listens, frames are aligned many at once, which costs a
-# quarter, and published this much later, evenly; at the end of an episode at once.
-_HELD_NS = 500 * NS_PER_MS
+# fifth, and published this much later, evenly; at the end of an episode at once.
+_HELD_NS = NS_PER_S
 _EVER_NS = 2**63
 _LATENCIES = 300  # frames that the reported latency covers
 

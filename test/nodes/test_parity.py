@@ -233,21 +233,21 @@ LISTENED = (1, False, 0)
 def test_who_listens_and_who_hurries_changes_no_frame(
     small: None, steps: list[tuple[int, bool, int]]
 ) -> None:
-    """None is lost or doubled; while others listen none is held, and none longer than half a second."""
-    alone = [(0, False, 0)] * 70
+    """None is lost or doubled; while others listen none is held, and none longer than a second."""
+    alone = [(0, False, 0)] * 120
     found = published([*alone, *steps, *alone, LISTENED])
     usual = published([LISTENED] * (2 * len(alone) + len(steps) + 1))
     assert found.ticks == usual.ticks and len(usual.ticks) > 100
     assert found.data == usual.data
-    assert max(found.delays) <= max(usual.delays) + 520 * MS
+    assert max(found.delays) <= max(usual.delays) + 1020 * MS
     held = published([(0, False, 0)] * 200)
     assert held.ticks == usual.ticks[: len(held.ticks)]
-    assert min(held.delays[5:]) >= 480 * MS
+    assert min(held.delays[5:]) >= 980 * MS
 
 
 @pytest.mark.parametrize("by_s", [-20, 20])
 def test_frames_from_before_the_clock_was_set_are_published(small: None, by_s: int) -> None:
-    before, after = [(0, False, 0)] * 140, [(0, False, 0)] * 140
+    before, after = [(0, False, 0)] * 140, [(0, False, 0)] * 200
     frames = published([*before, (0, False, by_s * 10**9), *after])
     usual = published([LISTENED] * len(before))
     assert frames.ticks[: len(usual.ticks)] == usual.ticks
