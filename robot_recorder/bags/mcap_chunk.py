@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import zlib
-
-from robot_recorder.bags.mcap_records import ChunkHead
+from robot_recorder.bags.mcap_records import ChunkHead, crc32
 from robot_recorder.model.errors import BagError
 
 MOST_CHUNK_BYTES = 256_000_000  # uncompressed; chunks usually have one to some ten MB
@@ -17,7 +15,7 @@ def unpack_chunk(head: ChunkHead, stored: bytes) -> bytes | None:
         BagError: a compression library is missing, or the chunk is larger than 256 MB.
     """
     records = _unpacked(head, stored)
-    if records is None or (head.crc and zlib.crc32(records) != head.crc):
+    if records is None or (head.crc and crc32(records) != head.crc):
         return None
     return records
 

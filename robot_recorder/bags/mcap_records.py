@@ -7,7 +7,6 @@ length, and its content. ``offset`` is a byte offset in the file.
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -15,6 +14,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+try:  # part of the package that is compiled where it can be, for processors that have an instruction for it
+    from robot_recorder.bags._crc import crc32 as _crc32
+except ImportError:
+    from zlib import crc32 as _crc32
+
+crc32 = _crc32
 MAGIC = b"\x89MCAP0\r\n"
 
 HEAD = struct.Struct("<BQ")  # opcode, length
@@ -200,7 +205,7 @@ def chunk(
     start_ns, end_ns = (int(times.min()), int(times.max())) if len(times) else (0, 0)
     size, name = len(records), "" if compressed is None else "zstd"
     stored = size if compressed is None else len(compressed)
-    fixed = _CHUNK.pack(start_ns, end_ns, size, zlib.crc32(records)) + text(name)
+    fixed = _CHUNK.pack(start_ns, end_ns, size, crc32(records)) + text(name)
     fixed += _U64.pack(stored)
     head = HEAD.pack(Op.CHUNK, len(fixed) + stored) + fixed
     info = ChunkInfo(start_ns, end_ns, offset, len(head) + stored, size, stored, name)
@@ -284,7 +289,7 @@ def tail(start: int, groups: list[tuple[Op, list[bytes]]]) -> bytes:
     summary = b"".join(body)
     footer = HEAD.pack(Op.FOOTER, 20) + struct.pack("<QQ", start if summary else 0, at)
     everything = summary + b"".join(offsets) + footer
-    return everything + _U32.pack(zlib.crc32(everything)) + MAGIC
+    return everything + _U32.pack(crc32(everything)) + MAGIC
 
 
 # -- decoding; content that is too short raises struct.error, invalid UTF-8 UnicodeDecodeError

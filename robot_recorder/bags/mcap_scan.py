@@ -5,7 +5,6 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -311,7 +310,7 @@ class _Scanner:
         if at == 0 or len(summary) < footer_size or end[-_MAGIC_SIZE:] != mcap.MAGIC:
             return False
         (crc,) = struct.unpack_from("<I", end, footer_size - _MAGIC_SIZE - 4)
-        return crc in (0, zlib.crc32(summary[: -_MAGIC_SIZE - 4]))
+        return crc in (0, mcap.crc32(summary[: -_MAGIC_SIZE - 4]))
 
     def _take_summary(self, at: int) -> None:
         """Take schemas and channels from the summary: the chunk that had them may be damaged."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import mmap
+import os
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.leftovers import ID, data_file, read_by_others, record
 
-from robot_recorder.bags import mcap_file
+from robot_recorder.bags import mcap_file, mcap_records
 from robot_recorder.bags.mcap_file import McapFile, put_messages_python
 from robot_recorder.model.errors import BagError
 from robot_recorder.model.topics import BagTopic, Channel, Sample
@@ -118,3 +120,27 @@ def test_the_compiled_part_refuses_wrong_use() -> None:
             compiled([good], 0, IDS, {0xFFFD: 0}, {}, buffer, 0, 4096, 0)
     with pytest.raises(TypeError, match="bytearrays"):
         compiled([good], 0, IDS, {0xFFFD: 0}, {0xFFFD: ()}, room, 0, 4096, 0)
+
+
+@given(st.binary(max_size=600), st.integers(0, 9))
+def test_the_checksum_is_that_of_zlib(data: bytes, start: int) -> None:
+    """Of any length, any beginning in memory, and however it is given."""
+    assert mcap_records.crc32.__module__ != "zlib" or not _has_the_instruction()
+    for given_ in (data, bytearray(data), memoryview(data)[start:]):
+        assert mcap_records.crc32(given_) == zlib.crc32(given_)
+
+
+def test_the_checksum_of_a_whole_chunk_is_that_of_zlib() -> None:
+    data = os.urandom(1 << 20) + b"end"
+    for size in (1 << 20, (1 << 20) + 3, 65_537):
+        assert mcap_records.crc32(data[:size]) == zlib.crc32(data[:size])
+    with pytest.raises(TypeError):
+        mcap_records.crc32("text")  # type: ignore[arg-type]
+
+
+def _has_the_instruction() -> bool:
+    """Tell whether the processor multiplies without carry, which the compiled checksum needs."""
+    try:
+        return " pclmulqdq " in Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
