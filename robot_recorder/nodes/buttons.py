@@ -11,6 +11,7 @@ from typing import Any
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import Joy
 from std_msgs.msg import Bool, Empty
 
@@ -33,6 +34,13 @@ _QOS = QoSProfile(
 _IDLE_S = 3600.0  # period of the timer while it is cancelled
 # A publisher that repeats its state would have done so by now.
 _SETTLED_S = 1.0
+# A message waits for a node that is busy, and what was pressed is told by when it came, not by when it is handled. One
+# that seems to have waited for longer says that the clock was set.
+_LONGEST_WAIT_S = 5.0
+_LATE_S, _CATCH_UP_S = (
+    0.02,
+    0.05,
+)  # a timer later than that lets what waits be heard first, for so long
 _Say = Callable[[ButtonCommand], None]
 
 
@@ -96,6 +104,7 @@ class Buttons:
                 self._subscribe(Bool, topic.topic, [button], partial(self._on_bool, button))
         self._timer = node.create_timer(_IDLE_S, self._pass_time, clock=STEADY)
         self._timer.cancel()
+        self._waited = False
         self._keys = {
             name: self._button(Presses(gestures, reliable=True))
             for name, gestures in bindings.keys.items()
@@ -106,14 +115,15 @@ class Buttons:
         if bindings.devices:
             self._devices = InputDevices(bindings.devices, self._keys, self.key, self._log)
 
-    def key(self, name: str, down: bool | None) -> None:
+    def key(self, name: str, down: bool | None, at_s: float) -> None:
         """Hear of a key; any thread may call it.
 
         Args:
             name: of the key, one of ``BROWSER_KEYS``; others are ignored.
             down: whether it is down; None: unknown, its device is gone.
+            at_s: when that began, s of the monotonic clock.
         """
-        self._typed.append((name, down, time.monotonic()))
+        self._typed.append((name, down, at_s))
         self._wake.trigger()
 
     def close(self) -> None:
@@ -130,28 +140,37 @@ class Buttons:
         return button
 
     def _subscribe(
-        self, kind: Any, topic: str, buttons: list[Presses], heard: Callable[[Any], None]
+        self, kind: Any, topic: str, buttons: list[Presses], heard: Callable[[Any, float], None]
     ) -> None:
         source = ButtonSource(buttons)
 
+        def on_message_of(message: Any, info: Any) -> None:
+            at_s = _came_s(info["received_timestamp"])
+            source.on_message(at_s)
+            heard(message, at_s)
+
         def on_message(message: Any) -> None:
-            source.on_message(time.monotonic())
-            heard(message)
+            on_message_of(message, {"received_timestamp": 0})
 
         def on_matched(info: Any) -> None:
             source.on_publishers(info.current_count, info.current_count_change)
 
         events = SubscriptionEventCallbacks(matched=on_matched) if _HAS_MATCHED else None
         self._subscriptions.append(
-            self._node.create_subscription(kind, topic, on_message, _QOS, event_callbacks=events)
+            self._node.create_subscription(
+                kind,
+                topic,
+                on_message_of if _HAS_INFO else on_message,
+                _QOS,
+                event_callbacks=events,
+            )
         )
 
     def _hear_joy(self, joy: JoyTopic) -> None:
         controls = [(control, self._button(Presses(control.gestures))) for control in joy.controls]
         states: dict[JoyControl, bool | None] = dict.fromkeys(joy.controls)
 
-        def on_joy(message: Joy) -> None:
-            now_s = time.monotonic()
+        def on_joy(message: Joy, now_s: float) -> None:
             found: list[ButtonCommand] = []
             for control, button in controls:
                 readings = message.axes if control.threshold else message.buttons
@@ -182,11 +201,11 @@ class Buttons:
             "of each, and correct layout or number"
         )
 
-    def _on_bool(self, button: Presses, message: Bool) -> None:
-        self._say(button.see(message.data, time.monotonic()))
+    def _on_bool(self, button: Presses, message: Bool, now_s: float) -> None:
+        self._say(button.see(message.data, now_s))
 
-    def _on_empty(self, button: Presses, _: Empty) -> None:
-        self._say(button.tap(time.monotonic()))
+    def _on_empty(self, button: Presses, _: Empty, now_s: float) -> None:
+        self._say(button.tap(now_s))
 
     def _on_keys(self) -> None:
         found: list[ButtonCommand] = []
@@ -201,6 +220,11 @@ class Buttons:
 
     def _pass_time(self) -> None:
         now_s = time.monotonic()
+        late_s = now_s - min(self._due(), default=now_s)
+        self._waited = late_s > _LATE_S and not self._waited
+        if self._waited:  # the node was busy: a release may wait to be heard
+            self._call_after(_CATCH_UP_S)
+            return
         self._say([said for button in self._every for said in button.pass_time(now_s)])
 
     def _say(self, found: list[ButtonCommand]) -> None:
@@ -209,11 +233,13 @@ class Buttons:
         if due_s is None:
             self._timer.cancel()
         else:
-            wait_s = max(due_s - time.monotonic(), 0.001)
-            self._timer.timer_period_ns = round(wait_s * 1e9)
-            self._timer.reset()
+            self._call_after(max(due_s - time.monotonic(), 0.001))
         for command in found:
             self._press(command)
+
+    def _call_after(self, wait_s: float) -> None:
+        self._timer.timer_period_ns = round(wait_s * 1e9)
+        self._timer.reset()
 
     def _due(self) -> Iterator[float]:
         for button in self._every:
@@ -221,5 +247,16 @@ class Buttons:
                 yield due_s
 
 
+def _came_s(received_ns: int) -> float:
+    """Return when a message came, s of the monotonic clock.
+
+    Args:
+        received_ns: when the middleware received it, ns since the epoch; 0: it does not say, and it is now.
+    """
+    now_s, waited_s = time.monotonic(), (time.time_ns() - received_ns) / 1e9
+    return now_s - waited_s if 0 < waited_s < _LONGEST_WAIT_S else now_s
+
+
+_HAS_INFO = hasattr(Subscription, "CallbackType")  # not before Iron
 # Humble's rclpy does not tell of publishers: there the rules of Presses alone decide.
 _HAS_MATCHED = "matched" in SubscriptionEventCallbacks.__init__.__annotations__

@@ -22,6 +22,7 @@ EV_SYN, EV_KEY = 0, 1
 SYN_DROPPED = 3
 _UP, _DOWN = 0, 1  # values of a key; 2 is the kernel's own repetition
 _GRAB = 0x40044590  # EVIOCGRAB
+_STAMP_BY = 0x400445A0  # EVIOCSCLOCKID
 _LOOK_S = 1.0
 _READ_EVENTS = 64
 
@@ -41,10 +42,19 @@ KEY_NAMES: dict[int, str] = {
 
 @dataclass
 class _Device:
-    """An open device: its path, its file, what was read of an unfinished event, the keys that are down."""
+    """An open device.
+
+    Attributes:
+        path: of it.
+        file: its descriptor.
+        stamps: whether its events carry their time on the monotonic clock.
+        rest: what was read of an unfinished event.
+        down: the keys that are down.
+    """
 
     path: str
     file: int
+    stamps: bool
     rest: bytes = b""
     down: set[str] = field(default_factory=set)
 
@@ -59,7 +69,7 @@ class InputDevices:
         self,
         patterns: Iterable[str],
         names: Collection[str],
-        on_key: Callable[[str, bool | None], None],
+        on_key: Callable[[str, bool | None, float], None],
         log: NodeLog,
     ) -> None:
         """Start to read in a thread of its own.
@@ -67,8 +77,8 @@ class InputDevices:
         Args:
             patterns: of paths, such as ``/dev/input/by-id/*FootSwitch*-event-kbd``.
             names: keys to tell of.
-            on_key: called in the thread, with the name of a key and whether it is down; None: its device
-                is gone, or did not tell all.
+            on_key: called in the thread, with the name of a key, whether it is down (None: its device is
+                gone, or did not tell all), and since when, s of the monotonic clock.
             log: is told of devices that come, go, or cannot be used.
         """
         self._patterns, self._names, self._on_key, self._log = list(patterns), names, on_key, log
@@ -134,7 +144,7 @@ class InputDevices:
             self._tell(
                 path, f"{path} cannot be held alone ({error.strerror}): its keys are also typed"
             )
-        self._devices[file] = _Device(path, file)
+        self._devices[file] = _Device(path, file, _stamp_monotonic(file))
         self._log.info(f"{path}: its keys are buttons now")
         return True
 
@@ -152,25 +162,27 @@ class InputDevices:
         data = device.rest + data
         whole = len(data) // EVENT.size * EVENT.size
         device.rest = data[whole:]
-        for _, _, kind, code, value in EVENT.iter_unpack(data[:whole]):
+        for seconds, micros, kind, code, value in EVENT.iter_unpack(data[:whole]):
             if (kind, code) == (EV_SYN, SYN_DROPPED):
                 self._release(device)
             elif kind == EV_KEY and value in (_UP, _DOWN):
-                self._key(device, KEY_NAMES.get(code, ""), value == _DOWN)
+                # This thread may have waited for a processor since.
+                at_s = seconds + micros / 1e6 if device.stamps else time.monotonic()
+                self._key(device, KEY_NAMES.get(code, ""), value == _DOWN, at_s)
 
-    def _key(self, device: _Device, name: str, down: bool) -> None:
+    def _key(self, device: _Device, name: str, down: bool, at_s: float) -> None:
         if name not in self._names:
             return
         if down:
             device.down.add(name)
         else:
             device.down.discard(name)
-        self._on_key(name, down)
+        self._on_key(name, down, at_s)
 
     def _release(self, device: _Device) -> None:
         """Forget the keys that are down: nobody may tell any more that they were released."""
         for name in sorted(device.down):
-            self._on_key(name, None)
+            self._on_key(name, None, time.monotonic())
         device.down.clear()
 
     def _drop(self, device: _Device) -> None:
@@ -188,6 +200,15 @@ class InputDevices:
 def _identity(info: os.stat_result) -> tuple[int, int]:
     """Return what is the same for all names of a device."""
     return info.st_dev, info.st_ino
+
+
+def _stamp_monotonic(file: int) -> bool:
+    """Let the kernel stamp a device's events on the monotonic clock; return whether it does."""
+    try:
+        fcntl.ioctl(file, _STAMP_BY, struct.pack("@i", time.CLOCK_MONOTONIC))
+    except OSError:
+        return False
+    return True
 
 
 def _advice(path: str, error: OSError) -> str:

@@ -260,16 +260,54 @@ topics:
 def test_keys_of_any_thread_are_buttons() -> None:
     with desk("keys: {b: {press: step, long: failure}}") as at:
         for name, down in (("b", True), ("x", True), ("b", False)):
-            at.buttons.key(name, down)
+            at.buttons.key(name, down, time.monotonic())
             at.spin(0.1)
         at.hears("step")
-        at.buttons.key("b", True)
+        at.buttons.key("b", True, time.monotonic())
         at.hears("failure")
-        at.buttons.key("b", False)
-        at.buttons.key("b", True)
-        at.buttons.key("b", None)
+        for state in (False, True, None):
+            at.buttons.key("b", state, time.monotonic())
         at.spin(1.0)
         assert at.said == []
+
+
+def test_a_press_is_as_long_as_it_was_however_late_it_is_heard() -> None:
+    """A node that is busy hears press and release at once: a failure must not become a success."""
+    with desk(PAD) as at:
+        pad = Pad(at, "joy", buttons=4, axes=2, repeats=False)
+        for down, seconds in ((1, HELD_S), (0, 0.2)):
+            pad.state.buttons[1] = down
+            pad.publisher.publish(pad.state)
+            time.sleep(seconds)
+        at.hears("failure")
+        for down, seconds in ((1, 0.1), (0, HELD_S)):
+            pad.state.buttons[1] = down
+            pad.publisher.publish(pad.state)
+            time.sleep(seconds)
+        at.hears("success")
+
+
+def test_a_timer_that_is_late_lets_what_waits_be_heard_first() -> None:
+    """The second of two presses came in time, and the release of a key before it became a long press."""
+    with desk(PAD) as at:
+        pad = Pad(at, "joy", buttons=4, axes=2, repeats=False)
+        pad.press(2, 0.08)
+        for down in (1, 0):
+            pad.state.buttons[2] = down
+            pad.publisher.publish(pad.state)
+            time.sleep(0.1)
+        time.sleep(1.0)
+        at.hears("discard")
+    with desk("keys: {b: {press: step, long: failure}}") as at:
+        at.buttons.key("b", True, time.monotonic())
+        at.spin(0.1)
+        released_s = time.monotonic()
+        time.sleep(1.0)
+        at.spin(
+            0.01
+        )  # the timer is due long since; the thread of the device has only now read the release
+        at.buttons.key("b", False, released_s)
+        at.hears("step")
 
 
 # -- the recipes

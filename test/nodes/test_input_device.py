@@ -18,6 +18,7 @@ rclpy = pytest.importorskip("rclpy")
 
 
 from robot_recorder.configuration.buttons import BROWSER_KEYS
+from robot_recorder.nodes import input_device
 from robot_recorder.nodes.input_device import (
     EV_KEY,
     EV_SYN,
@@ -39,9 +40,12 @@ class Reader:
 
     def __init__(self, log: NodeLog, *patterns: str) -> None:
         self.heard: list[tuple[str, bool | None]] = []
-        self.devices = InputDevices(
-            patterns, ("a", "b", "space"), lambda *key: self.heard.append(key), log
-        )
+        self.times: list[float] = []
+        self.devices = InputDevices(patterns, ("a", "b", "space"), self._hear, log)
+
+    def _hear(self, name: str, down: bool | None, at_s: float) -> None:
+        self.times.append(at_s)
+        self.heard.append((name, down))
 
     def __enter__(self) -> Reader:
         return self
@@ -102,7 +106,22 @@ def test_keys_go_down_and_up_and_repetitions_are_not_told(
     with Reader(log, f"{path.parent}/*Foot*-event-kbd") as reader:
         os.write(file, key(B, 1) + key(B, 2) * 20 + key(B, 0) + event(3, B, 1) + key(99, 1))
         os.write(file, key(SPACE, 1) + key(SPACE, 0))
+        began_s = time.monotonic()
         reader.until(("b", True), ("b", False), ("space", True), ("space", False))
+        assert all(began_s - 5 < at_s <= time.monotonic() for at_s in reader.times)
+
+
+def test_a_key_is_as_long_down_as_the_kernel_says(
+    log: NodeLog, pipe: tuple[Path, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However late the thread reads it. A pipe has no clock to be set: it is the kernel that is stood for."""
+    monkeypatch.setattr(input_device, "_stamp_monotonic", lambda file: True)
+    path, file = pipe
+    with Reader(log, str(path)) as reader:
+        for at, down in ((100, 1), (101, 0)):
+            os.write(file, EVENT.pack(at, 250_000, EV_KEY, B, down))
+        reader.until(("b", True), ("b", False))
+        assert reader.times == [100.25, 101.25]
 
 
 def test_events_may_arrive_in_parts(log: NodeLog, pipe: tuple[Path, int]) -> None:
@@ -192,6 +211,9 @@ def test_a_device_of_the_kernel_is_held_alone(log: NodeLog) -> None:
             other = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
             os.write(made, key(B, 1) + key(B, 0))
             reader.until(("b", True), ("b", False))
+            assert all(0 <= time.monotonic() - at_s < 5 for at_s in reader.times), (
+                "not the wall clock"
+            )
             with pytest.raises(BlockingIOError):  # nobody else hears them
                 os.read(other, 1024)
             os.close(other)
