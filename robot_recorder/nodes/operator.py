@@ -56,6 +56,7 @@ from robot_recorder.recorder.shift_steps import (
 from robot_recorder.srv import BeginShift, ShiftCommand
 
 _TICK_S = 0.05
+_STANDSTILL_S = 1.0
 _LOOK_S = 2.0  # between two looks at which episodes are on the disk
 _KEYS = 100  # answers that are kept for calls that are made again
 _BAD = (
@@ -89,7 +90,7 @@ class OperatorNode(Node):
         self._heard_s: float | None = None
         self._lost = False
         self._unconfirmed: OrderedDict[int, LabelEvent] = OrderedDict()  # by stamp
-        self._looked_s = 0.0
+        self._looked_s, self._ticked_s = 0.0, time.monotonic()
         self._published_s = 0.0
         self._under_way: dict[str, Future[Reply]] = {}
         self._serve()
@@ -352,6 +353,10 @@ class OperatorNode(Node):
 
     def _tick(self) -> None:
         now_s = time.monotonic()
+        stood_s, self._ticked_s = now_s - self._ticked_s, now_s
+        if self._heard_s is not None and stood_s > _STANDSTILL_S:
+            # It was this process that did not hear.
+            self._heard_s = min(self._heard_s + stood_s, now_s)
         silent = self._heard_s is not None and not self._recorder_heard()
         if silent and not self._lost and self._shift.state is not ShiftState.IDLE:
             self._lost = True

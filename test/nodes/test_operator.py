@@ -25,6 +25,7 @@ from support.shifts import ShiftBench
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.model.labels import LabelKind, Outcome
 from robot_recorder.msg import EpisodeStatus, Label, ShiftStatus
+from robot_recorder.nodes.runtime import SILENT_S
 from robot_recorder.srv import DiscardEpisode, MarkOutcome, StartEpisode
 
 IDLE, READY = ShiftStatus.STATE_IDLE, ShiftStatus.STATE_READY
@@ -176,6 +177,20 @@ def test_a_recorder_that_is_killed_in_mid_take_costs_the_shift_nothing_else(fres
     bench.take()
     bench.publish_for(0.6)
     assert bench.press("success").success and bench.shift.taken == 2
+
+
+def test_a_node_that_stood_still_does_not_take_the_recorder_for_lost(fresh: Floor) -> None:
+    bench = fresh.bench
+    operator = fresh.operate()
+    bench.begin(task="lift_box")
+    operator.send_signal(signal.SIGSTOP)
+    bench.publish_for(SILENT_S + 1)
+    operator.send_signal(signal.SIGCONT)
+    bench.shift = None
+    bench.until("the shift to go on", lambda: bench.shift is not None)
+    bench.publish_for(1)
+    assert "recorder_lost" not in bench.events()
+    assert bench.take().success
 
 
 def test_discard_undo_and_retry_leave_who_and_why_in_the_episode(floor: Floor) -> None:
