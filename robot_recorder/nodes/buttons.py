@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -104,7 +105,8 @@ class Buttons:
                 self._subscribe(Bool, topic.topic, [button], partial(self._on_bool, button))
         self._timer = node.create_timer(_IDLE_S, self._pass_time, clock=STEADY)
         self._timer.cancel()
-        self._waited = False
+        self._listens_until_s = -math.inf
+        self._waited_for_s: float | None = None
         self._keys = {
             name: self._button(Presses(gestures, reliable=True))
             for name, gestures in bindings.keys.items()
@@ -219,11 +221,12 @@ class Buttons:
         self._say(found)
 
     def _pass_time(self) -> None:
-        now_s = time.monotonic()
-        late_s = now_s - min(self._due(), default=now_s)
-        self._waited = late_s > _LATE_S and not self._waited
-        if self._waited:  # the node was busy: a release may wait to be heard
-            self._call_after(_CATCH_UP_S)
+        now_s, due_s = time.monotonic(), min(self._due(), default=math.inf)
+        if now_s > due_s + _LATE_S and due_s != self._waited_for_s:
+            # The node was busy: a release may wait to be heard.
+            self._waited_for_s, self._listens_until_s = due_s, now_s + _CATCH_UP_S
+        if now_s < self._listens_until_s:
+            self._call_after(self._listens_until_s - now_s)
             return
         self._say([said for button in self._every for said in button.pass_time(now_s)])
 
@@ -233,12 +236,12 @@ class Buttons:
         if due_s is None:
             self._timer.cancel()
         else:
-            self._call_after(max(due_s - time.monotonic(), 0.001))
+            self._call_after(max(due_s, self._listens_until_s) - time.monotonic())
         for command in found:
             self._press(command)
 
     def _call_after(self, wait_s: float) -> None:
-        self._timer.timer_period_ns = round(wait_s * 1e9)
+        self._timer.timer_period_ns = round(max(wait_s, 0.001) * 1e9)
         self._timer.reset()
 
     def _due(self) -> Iterator[float]:

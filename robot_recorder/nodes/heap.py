@@ -49,6 +49,7 @@ def keep_whole() -> bool:
 
 def collect_seldom() -> None:
     """Let Python's garbage collector look less often, and not at what has been made so far."""
+    gc.collect()
     gc.freeze()
     gc.set_threshold(_BETWEEN_COLLECTIONS)
 

@@ -154,11 +154,13 @@ def claim(node: Node, store: EpisodeStore, robot: str) -> Claim | None:
 def own_channels(node: Node, ingest: Ingest) -> OwnChannels:
     """Subscribe to the package's own topics; create the channels the recorder writes itself."""
     frames = ingest.subscribe("synchronizer/frames", "robot_recorder/msg/AlignedFrame")
-    for topic, kind in (
-        ("synchronizer/layout", FrameLayout),
-        ("synchronizer/clocks", ClockModels),
-    ):
+    about_frames = frozenset(
         ingest.subscribe(topic, f"robot_recorder/msg/{kind.__name__}", _LATCHED)
+        for topic, kind in (
+            ("synchronizer/layout", FrameLayout),
+            ("synchronizer/clocks", ClockModels),
+        )
+    )
     return OwnChannels(
         _own_channel(node, "labeller/labels", "robot_recorder/msg/Label"),
         frames,
@@ -167,6 +169,7 @@ def own_channels(node: Node, ingest: Ingest) -> OwnChannels:
         lambda event: bytes(serialize_message(to_label(event))),
         lambda loss: bytes(serialize_message(to_dropout(loss))),
         lambda event: bytes(serialize_message(to_task(event))),
+        about_frames,
     )
 
 

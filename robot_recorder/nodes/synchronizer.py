@@ -19,7 +19,7 @@ from robot_recorder.clocks.clock_model import ClockEstimate
 from robot_recorder.messages.encoded import recorded_stream
 from robot_recorder.messages.stamps import LazyStamps, StampReader
 from robot_recorder.model.samples import by_channel, columns
-from robot_recorder.model.streams import NS_PER_MS, NS_PER_S
+from robot_recorder.model.streams import NS_PER_MS, NS_PER_S, RobotProfile
 from robot_recorder.model.topics import Batch, Channel, Sample
 from robot_recorder.msg import AlignedFrame, ClockModels, FrameLayout
 from robot_recorder.nodes.conversions import to_time
@@ -41,6 +41,7 @@ _ESTIMATE_S = 5.0  # between two of clocks that are not corrected: each is a lin
 _HELD_NS = NS_PER_S
 _EVER_NS = 2**63
 _LATENCIES = 300  # frames that the reported latency covers
+_LEAST_DEPTH, _MOST_DEPTH = 100, 5000
 
 
 class SynchronizerNode(Node):
@@ -66,7 +67,8 @@ class SynchronizerNode(Node):
         self._names = tuple(s.name.encode() + b"\0" for s in self._streams)
         self._recorded = [recorded_stream(stream) for stream in self._streams]
         self._topics = [self.resolve_topic_name(s.topic) for s in self._recorded]
-        self._frames = self.create_publisher(AlignedFrame, "synchronizer/frames", 100)
+        depth = frames_depth(self._profile)
+        self._frames = self.create_publisher(AlignedFrame, "synchronizer/frames", depth)
         self._frames_topic = self._frames.topic_name  # asking for it takes as long as counting
         self._layout = self.create_publisher(FrameLayout, "synchronizer/layout", LATCHED)
         self._clocks = self.create_publisher(ClockModels, "synchronizer/clocks", LATCHED)
@@ -124,6 +126,7 @@ class SynchronizerNode(Node):
             self._aligner = self._new_aligner()
             self._events_reported = {}
             self._fresh, self._aligned_ns = {}, 0
+            self._estimated_at = 0.0  # those told last are of clocks before
             self._ready.clear()
 
     def _others_listen(self) -> bool:
@@ -228,6 +231,14 @@ class SynchronizerNode(Node):
             "after the last sample they wait for (p95)",
             values=[KeyValue(key=k, value=str(v)) for k, v in figures.items()],
         )
+
+
+def frames_depth(profile: RobotProfile) -> int:
+    """Return how many frames the publisher keeps for readers: all that it holds, which go at once at a stop."""
+    clock = profile.frame_clock
+    rates = [s.rate_hz for s in profile.aligned if s.name == clock.reference]
+    rate_hz = clock.rate_hz or next(filter(None, rates), None) or _MOST_DEPTH
+    return round(min(max(_LEAST_DEPTH, 2 * rate_hz * _HELD_NS / NS_PER_S), _MOST_DEPTH))
 
 
 def _stream_status(name: str, lane: Lane) -> DiagnosticStatus:

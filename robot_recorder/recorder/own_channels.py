@@ -22,6 +22,7 @@ class OwnChannels:
         encode_label: encodes a label.
         encode_dropout: encodes a loss.
         encode_task: encodes the task of a task label.
+        about_frames: channels of what frames are made with: their layout, and the clocks' corrections.
     """
 
     labels: Channel
@@ -31,3 +32,4 @@ class OwnChannels:
     encode_label: Callable[[LabelEvent], bytes]
     encode_dropout: Callable[[Dropout], bytes]
     encode_task: Callable[[LabelEvent], bytes]
+    about_frames: frozenset[Channel] = frozenset()

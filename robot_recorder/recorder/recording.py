@@ -43,7 +43,8 @@ from robot_recorder.recorder.own_channels import OwnChannels
 from robot_recorder.recorder.stop_reason import StopReason
 from robot_recorder.recorder.write_behind import EpisodeWriter
 
-_LATEST_NS = 2 * NS_PER_S  # that frames arrive after their tick
+# That frames arrive after their tick: a deadline, a second that the synchronizer holds them, and a stall.
+_LATEST_NS = 4 * NS_PER_S
 
 
 @dataclass
@@ -191,10 +192,13 @@ class Recording:
     def _has(self, sample: Sample) -> bool:
         """Tell whether a sample belongs to the episode: a frame by its tick, all others by their receipt.
 
-        The synchronizer waits for late samples, and holds frames that nobody waits for.
+        The synchronizer waits for late samples, and holds frames that nobody waits for. What the last ones were
+        made with, a correction of a clock, comes with them.
         """
         at_ns, stop_ns = sample.receive_ns, self.stop_ns
         in_time = not (self.closing and at_ns > stop_ns)
+        if in_time and stop_ns and at_ns > stop_ns and sample.channel in self._own.about_frames:
+            return True
         if in_time and sample.channel is self._own.frames and len(sample.data) >= HEAD:
             at_ns = header_stamp_ns(sample.data)
         return self.from_ns <= at_ns and (not stop_ns or at_ns <= stop_ns)

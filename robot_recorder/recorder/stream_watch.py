@@ -54,7 +54,7 @@ class StreamWatch:
         self._waiting: list[Sample] = []
         self._looked_ns = 0
         self.until_ns = 0
-        self._judged: tuple[int, list[tuple[HealthMonitor, HealthReport]]] = (-1, [])
+        self._judged: tuple[object, list[tuple[HealthMonitor, HealthReport]]] = (None, [])
 
     def watch(self, stream: LiveStream) -> None:
         """Start to monitor a stream."""
@@ -67,6 +67,7 @@ class StreamWatch:
         monitor = HealthMonitor(config, channel, self._profile, stream.reader.text)
         monitor.recorded_topic = stream.channel.topic
         self._monitors.setdefault(channel, []).append((monitor, stream.reader))
+        self._judged = (None, [])
         self._still.watch(stream)
 
     def add(self, samples: list[Sample]) -> None:
@@ -89,7 +90,7 @@ class StreamWatch:
         if not samples:
             return
         self._looked_ns = samples[-1].receive_ns
-        self._judged = (-1, [])
+        self._judged = (None, [])
         for channel, mine in by_channel(samples).items():
             newest = mine[-1]
             self._still.see(newest)
@@ -114,6 +115,7 @@ class StreamWatch:
         self.until_ns += by_ns
         self.latched.shift(by_ns)
         self._still.shift(by_ns)
+        self._judged = (None, [])
         for monitor in self._every():
             monitor.shift(by_ns)
 
@@ -122,8 +124,9 @@ class StreamWatch:
         self.look()
         if 0 <= now_ns - self.until_ns < _LATE_NS:  # what came since then is not known yet
             now_ns = self.until_ns
-            if now_ns == self._judged[0]:  # asked again before anything has come
-                return self._judged[1]
+        graph = [(c.publishers, c.unheard, c.wrong_type) for c in self._monitors]
+        if (now_ns, graph) == self._judged[0]:  # asked again before anything has come
+            return self._judged[1]
         still = self._still.remedies()
         found = []
         for monitor in self._every():
@@ -132,7 +135,7 @@ class StreamWatch:
             if remedy and report.health in ARRIVES:
                 report = replace(report, health=StreamHealth.STILL, remedy=remedy)
             found.append((monitor, report))
-        self._judged = now_ns, found
+        self._judged = (now_ns, graph), found
         return found
 
     def received(self) -> dict[Channel, int]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,21 +27,23 @@ from robot_recorder.alignment.certificate import Certificate
 from robot_recorder.alignment.frame_messages import decode_frame
 from robot_recorder.alignment.frames import Frame, SampleStatus
 from robot_recorder.bags.reader import read_messages
+from robot_recorder.configuration.find import load_profile
 from robot_recorder.episodes.episode import Episode
 from robot_recorder.model.topics import Batch, Sample
+from robot_recorder.msg import ClockModels
 from robot_recorder.nodes.ingest import Ingest
-from robot_recorder.nodes.synchronizer import SynchronizerNode
+from robot_recorder.nodes.synchronizer import SynchronizerNode, frames_depth
 from robot_recorder.offline.align import Alignment, align_episode
 from robot_recorder.offline.plan import make_plan
 
 LATE_S = 9.0  # until the wrench's clock is known and the silence is over
 
 
-def record(tmp_path: Path, clock: str) -> Episode:
+def record(tmp_path: Path, clock: str, listens: bool) -> Episode:
     profile = tmp_path / "rough.yaml"
     profile.write_text(PROFILE.format(clock=clock))
     with (
-        Bench("rough") as bench,
+        Bench("rough", listens) as bench,
         RoughRobot("rough") as robot,
         process("record", "rough", profile=profile, root=tmp_path / "root", max_file_s=2.0),
     ):
@@ -49,6 +52,8 @@ def record(tmp_path: Path, clock: str) -> Episode:
         begun = time.monotonic()
         assert bench.start(pre_roll_s=1.0).success
         bench.wait("a long enough episode", lambda: time.monotonic() > begun + LATE_S, 30)
+        # Soon after a second begins: the correction made then is told after the stop, if frames are held.
+        bench.wait("the middle of a second", lambda: 0.2 < time.time() % 1 < 0.5)
         stopped = bench.stop()
         assert stopped.success, stopped.message
     return Episode.open(Path(stopped.path))
@@ -85,9 +90,13 @@ def differ(live: np.ndarray, again: np.ndarray) -> bool:
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("clock", ["frame_rate_hz: 30", "frame_clock: head"])
-def test_a_bag_aligned_again_gives_the_live_frames(tmp_path: Path, clock: str) -> None:
-    episode = record(tmp_path, clock)
+@pytest.mark.parametrize(
+    ("clock", "listens"), [("frame_rate_hz: 30", False), ("frame_clock: head", True)]
+)
+def test_a_bag_aligned_again_gives_the_live_frames(
+    tmp_path: Path, clock: str, listens: bool
+) -> None:
+    episode = record(tmp_path, clock, listens)
     assert len(episode.metadata["files"]) >= 4, "also across the cuts of a split episode"
     plan = make_plan(episode)
     aligned = align_episode(episode, plan, plan.frame_clock(None, ""))
@@ -175,6 +184,7 @@ class Frames:
         self.ticks: list[int] = []
         self.data: list[bytes] = []
         self.delays: list[int] = []
+        self.clocks: list[ClockModels] = []  # what was told of clocks meanwhile
 
     def publish(self, data: bytes) -> None:
         tick_ns = decode_frame(data)[0].tick_ns
@@ -201,6 +211,7 @@ def published(steps: list[tuple[int, bool, int]]) -> Frames:
     ingest.reads = lambda topic: True  # type: ignore[method-assign]
     node, frames = SynchronizerNode(ingest), Frames()
     node._frames = frames  # type: ignore[assignment]
+    node._clocks = SimpleNamespace(publish=frames.clocks.append)  # type: ignore[assignment]
     (channel,) = (reader.channel for reader in ingest._readers.values())
     now = T0
     for others, hurry, shift_ns in steps:
@@ -251,5 +262,21 @@ def test_frames_from_before_the_clock_was_set_are_published(small: None, by_s: i
     frames = published([*before, (0, False, by_s * 10**9), *after])
     usual = published([LISTENED] * len(before))
     assert frames.ticks[: len(usual.ticks)] == usual.ticks
+    *_, last = frames.clocks
+    told_ns = last.header.stamp.sec * 10**9 + last.header.stamp.nanosec
+    assert T0 + by_s * 10**9 + 1400 * MS < told_ns, "anew as soon as it is set"
+    assert [m.seconds for m in last.models] == [0], (
+        "an estimate is one of the clock as it is set now"
+    )
     later = frames.ticks[len(usual.ticks) :]
     assert len(later) > 20 and all(t > T0 + by_s * 10**9 + 1400 * MS for t in later)
+
+
+@pytest.mark.parametrize(
+    ("clock", "depth"),
+    [("frame_rate_hz: 30", 100), ("frame_rate_hz: 250", 500), ("frame_clock: wrench", 200)],
+)
+def test_readers_get_all_frames_that_go_at_once(tmp_path: Path, clock: str, depth: int) -> None:
+    path = tmp_path / "robot.yaml"
+    path.write_text(SMALL.replace("frame_rate_hz: 50", clock))
+    assert frames_depth(load_profile(str(path))) == depth

@@ -169,7 +169,7 @@ def test_an_episode_has_its_profile_and_its_clock_models(bench: Bench) -> None:
     episode = record(bench, 2.5)
     assert episode.facts["profile_yaml"] == PROFILE and episode.facts["namespace"] == "/"
     models = [m.data for m in read_messages(episode.path, {"/synchronizer/clocks"})]
-    assert len(models) >= 2
+    assert models, "the newest of before the episode, at least"
     certificate = episode.certificate
     assert certificate is not None and list(certificate.streams) == [
         "joints", "command", "wrench", "camera", "description"

@@ -62,6 +62,20 @@ def test_what_the_middleware_still_holds_is_not_taken_for_silence() -> None:
     assert watch.health(end + 600 * MS)[0][1].health is StreamHealth.STALE
 
 
+def test_what_the_graph_says_counts_at_once_also_where_time_stands_still() -> None:
+    """A paused simulator: nothing comes, and the time is always that of the last batch."""
+    watch, channel = StreamWatch(PROFILE, RobotClock()), Channel(wrench_topic())
+    watch.watch(live(channel, STREAM))
+    watch.until_ns = T0
+    found = watch.health(T0)
+    assert found[0][1].health is StreamHealth.NEVER and watch.health(T0) is found
+    channel.wrong_type = "std_msgs/msg/String"
+    assert watch.health(T0)[0][1].health is StreamHealth.WRONG_TYPE
+    channel.wrong_type = ""
+    watch.add([sample(channel, T0)])
+    assert watch.health(T0)[0][1].health is StreamHealth.OK
+
+
 def test_stamps_are_compared_only_where_messages_have_them() -> None:
     for stamped in (True, False):
         watch, channel = StreamWatch(PROFILE, RobotClock()), Channel(wrench_topic())

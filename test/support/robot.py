@@ -165,7 +165,8 @@ class RecorderClient:
 class Bench(RecorderClient):
     """A publisher of PROFILE's streams with numbered messages, and a client of the services."""
 
-    def __init__(self, namespace: str = "") -> None:
+    def __init__(self, namespace: str = "", listens: bool = True) -> None:
+        """Create it; frames are held by the synchronizer unless it ``listens`` to them."""
         super().__init__("bench", namespace)
         self.prefix = f"/{namespace}" if namespace else ""
         self.frames: list[AlignedFrame] = []
@@ -181,7 +182,9 @@ class Bench(RecorderClient):
             ),
         }
         create(String, "robot_description", LATCHED).publish(String(data="<robot name='bench'/>"))
-        self.node.create_subscription(AlignedFrame, "synchronizer/frames", self.frames.append, 100)
+        if listens:
+            hear = self.frames.append
+            self.node.create_subscription(AlignedFrame, "synchronizer/frames", hear, 100)
         self.sent: dict[str, list[bytes]] = {name: [] for name in self.publishers}
         self._number = 0
         self.shift_s = 0.0  # of the drivers' wall clock against the machine's
