@@ -38,10 +38,8 @@ _SETTLED_S = 1.0
 # A message waits for a node that is busy, and what was pressed is told by when it came, not by when it is handled. One
 # that seems to have waited for longer says that the clock was set.
 _LONGEST_WAIT_S = 5.0
-_LATE_S, _CATCH_UP_S = (
-    0.02,
-    0.05,
-)  # a timer later than that lets what waits be heard first, for so long
+_LATE_S = 0.02  # a timer that is later lets what waits be heard first ...
+_CATCH_UP_S = 0.05  # ... for so long
 _Say = Callable[[ButtonCommand], None]
 
 

@@ -37,7 +37,7 @@ _TROUBLE = (
 _REPORT_S = 1.0  # between two diagnostics
 _ESTIMATE_S = 5.0  # between two of clocks that are not corrected: each is a line through a minute
 # While nobody but this process's recorder listens, frames are aligned many at once, which costs a
-# fifth, and published this much later, evenly; at the end of an episode at once.
+# fraction, and published this much later, evenly; at the end of an episode at once.
 _HELD_NS = NS_PER_S
 _EVER_NS = 2**63
 _LATENCIES = 300  # frames that the reported latency covers
@@ -174,16 +174,15 @@ class SynchronizerNode(Node):
     def _report(self, now_ns: int) -> None:
         now = time.monotonic()
         due = now >= self._reported_at + _REPORT_S
-        news = self._clock_news() if due else False
-        if news or now >= self._estimated_at + _ESTIMATE_S:
-            self._estimated_at = now
+        tell = any([lane.clock.changes for lane in self._aligner.lanes])
+        if (due and self._clock_news()) or now >= self._estimated_at + _ESTIMATE_S:
+            self._estimated_at, tell = now, True
             self._estimates = {
                 lane.config.name: lane.clock.model.estimate
                 for lane in self._aligner.lanes
                 if lane.clock.setting is None
             }
-            self._clocks.publish(to_clock_models(now_ns, self._aligner, self._estimates))
-        elif any([lane.clock.changes for lane in self._aligner.lanes]):
+        if tell:
             self._clocks.publish(to_clock_models(now_ns, self._aligner, self._estimates))
         if due:
             self._reported_at = now
