@@ -40,7 +40,7 @@ _SETTLED_S = 1.0
 _LONGEST_WAIT_S = 5.0
 _LATE_S = 0.02  # a timer that is later lets what waits be heard first ...
 _CATCH_UP_S = 0.05  # ... for so long
-_Say = Callable[[ButtonCommand], None]
+_Say = Callable[[ButtonCommand, float], None]
 
 
 class ButtonSource:
@@ -87,7 +87,7 @@ class Buttons:
         Args:
             node: whose namespace the topics are in.
             bindings: what each button says.
-            press: called with each command.
+            press: called with each command, and when it was given, s of the monotonic clock.
         """
         self._node, self._press, self._log = node, press, NodeLog(node)
         self._every: list[Presses] = []
@@ -185,7 +185,7 @@ class Buttons:
                 states[control] = down
                 if down is not None:
                     found += button.see(down, now_s)
-            self._say(found)
+            self._say(found, now_s)
 
         self._subscribe(Joy, joy.topic, [button for _, button in controls], on_joy)
 
@@ -202,21 +202,20 @@ class Buttons:
         )
 
     def _on_bool(self, button: Presses, message: Bool, now_s: float) -> None:
-        self._say(button.see(message.data, now_s))
+        self._say(button.see(message.data, now_s), now_s)
 
     def _on_empty(self, button: Presses, _: Empty, now_s: float) -> None:
-        self._say(button.tap(now_s))
+        self._say(button.tap(now_s), now_s)
 
     def _on_keys(self) -> None:
-        found: list[ButtonCommand] = []
         while self._typed:
             name, down, at_s = self._typed.popleft()
             button = self._keys.get(name)
             if button is not None and down is None:
                 button.forget()
+                self._say([], at_s)
             elif button is not None and down is not None:
-                found += button.see(down, at_s)
-        self._say(found)
+                self._say(button.see(down, at_s), at_s)
 
     def _pass_time(self) -> None:
         now_s, due_s = time.monotonic(), min(self._due(), default=math.inf)
@@ -226,9 +225,9 @@ class Buttons:
         if now_s < self._listens_until_s:
             self._call_after(self._listens_until_s - now_s)
             return
-        self._say([said for button in self._every for said in button.pass_time(now_s)])
+        self._say([said for button in self._every for said in button.pass_time(now_s)], now_s)
 
-    def _say(self, found: list[ButtonCommand]) -> None:
+    def _say(self, found: list[ButtonCommand], at_s: float) -> None:
         """Pass commands on, and set the timer to when time alone may say something."""
         due_s = min(self._due(), default=None)
         if due_s is None:
@@ -236,7 +235,7 @@ class Buttons:
         else:
             self._call_after(max(due_s, self._listens_until_s) - time.monotonic())
         for command in found:
-            self._press(command)
+            self._press(command, at_s)
 
     def _call_after(self, wait_s: float) -> None:
         self._timer.timer_period_ns = round(max(wait_s, 0.001) * 1e9)

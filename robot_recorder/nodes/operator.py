@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import OrderedDict
+from dataclasses import replace
 from math import nan
 from typing import Any
 
@@ -247,9 +248,9 @@ class OperatorNode(Node):
 
         return checked
 
-    def _pressed(self, button: ButtonCommand) -> None:
+    def _pressed(self, button: ButtonCommand, at_s: float) -> None:
         """Carry out what a button is bound to."""
-        wish = Wish(button.command, cause=button.cause)
+        wish = Wish(button.command, cause=button.cause, pressed_s=at_s)
         self._in_background(self._shift.command(wish, time.monotonic()))
 
     def _in_background(self, steps: Steps) -> None:
@@ -292,7 +293,8 @@ class OperatorNode(Node):
                 result: Reply = end.value
                 break
             self._tell()
-            reply = await self._calls.reply(request)
+            # What follows begins when it is done, not when it was asked for.
+            reply = replace(await self._calls.reply(request), at_s=time.monotonic())
         if key:
             self._answers[key] = [result.ok, result.message, result.id]
             while len(self._answers) > _KEYS:

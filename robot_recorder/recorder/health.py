@@ -20,10 +20,10 @@ from robot_recorder.model.streams import (
 from robot_recorder.model.topics import Channel
 
 WINDOW_NS = 2 * NS_PER_S  # rates are measured over this time
-_BUCKET_NS = NS_PER_S // 10
+BUCKET_NS = NS_PER_S // 10
 _JUDGED = ("rate", "clock_future", "clock_delay")
 _BY_CHECK = (StreamHealth.OK, StreamHealth.SLOW, StreamHealth.CLOCK)
-_BUCKETS = WINDOW_NS // _BUCKET_NS
+_BUCKETS = WINDOW_NS // BUCKET_NS
 ARRIVES = (StreamHealth.OK, StreamHealth.SLOW)  # of a stream whose messages can be judged further
 
 
@@ -94,7 +94,7 @@ class HealthMonitor:
     def on_samples(self, count: int, receive_ns: int) -> None:
         """Count samples that were received together; ``receive_ns`` is the time of the last one."""
         self.received += count
-        bucket = receive_ns // _BUCKET_NS
+        bucket = receive_ns // BUCKET_NS
         if self._buckets and self._buckets[-1][0] == bucket:
             self._buckets[-1][1] += count
         else:
@@ -136,12 +136,12 @@ class HealthMonitor:
 
     def _rate_hz(self, now_ns: int) -> float:
         # Complete buckets only; the current one is still filling.
-        last = now_ns // _BUCKET_NS
-        first = max(last - _BUCKETS, self._since_ns // _BUCKET_NS + 1)
+        last = now_ns // BUCKET_NS
+        first = max(last - _BUCKETS, self._since_ns // BUCKET_NS + 1)
         if last <= first:
             return 0.0
         count = sum([n for bucket, n in self._buckets if first <= bucket < last])
-        return count * NS_PER_S / ((last - first) * _BUCKET_NS)
+        return count * NS_PER_S / ((last - first) * BUCKET_NS)
 
     def _rate_off(self, now_ns: int, rate_hz: float) -> float:
         if self.config.rate_hz is None or now_ns - self._since_ns < NS_PER_S:

@@ -223,12 +223,13 @@ class Shift:
         return Reply(
             True,
             f"shift of {by or plan.operator_name or 'nobody'}: {wanted} of {plan.task or 'no task'}",
+            at_s=reply.at_s,
         )
 
     def _begin_and_go(self, wish: Wish, now_s: float) -> Steps:
         """Begin the usual shift with its first take, for those who have a button and nothing else."""
         reply = yield from self._begin(self.usual, wish.by)
-        return (yield from self._ready_go(now_s)) if reply.ok else reply
+        return (yield from self._ready_go(max(now_s, reply.at_s))) if reply.ok else reply
 
     def _next(self, wish: Wish, now_s: float) -> Steps:
         if self.state is ShiftState.RECORDING:
@@ -245,7 +246,8 @@ class Shift:
     def _step(self, wish: Wish, now_s: float) -> Steps:
         if self.state is not ShiftState.RECORDING:
             return (yield from self._next(wish, now_s))
-        if now_s - self._started_s < _BOUNCE_S:
+        pressed_s = now_s if wish.pressed_s is None else wish.pressed_s
+        if pressed_s - self._started_s < _BOUNCE_S:
             return Reply(False, "the take has only just started: the press is ignored")
         return (yield from self._success(wish, now_s))
 
@@ -258,6 +260,7 @@ class Shift:
 
     def _start(self, now_s: float) -> Steps:
         reply = yield StartTake(self.plan)
+        now_s = max(now_s, reply.at_s)
         if not reply.ok:
             self._settle(now_s, quiet=True)
             self._say("refused", why=in_brief(reply.message))
@@ -277,7 +280,7 @@ class Shift:
         if not reply.ok and not reply.id:
             return (yield from self._refuse(reply.message))  # it goes on, or its status will say so
         self._say("stop")
-        yield from self._finish(take, reply, now_s)
+        yield from self._finish(take, reply, max(now_s, reply.at_s))
         return Reply(reply.ok, f"{why}: {reply.message}" if why else reply.message, take.id)
 
     def _finish(self, take: Take, reply: Reply, now_s: float) -> Steps:
@@ -291,7 +294,8 @@ class Shift:
             self._say("aborted", why=reply.message)
         self._say_outcome(take)
         if take.warm_up:
-            yield from self._throw_away(take, "warm_up", "")
+            thrown = yield from self._throw_away(take, "warm_up", "")
+            now_s = max(now_s, thrown.at_s)
         self._settle(now_s)
         return reply
 
@@ -343,7 +347,7 @@ class Shift:
                 stopped.ok, f"{outcome_text(outcome, wish.cause)}; {stopped.message}", take.id
             )
         self._say_outcome(take)
-        self._settled(now_s)
+        self._settled(max(now_s, marked.at_s))
         return Reply(True, marked.message, take.id)
 
     def _say_outcome(self, take: Take) -> None:
@@ -372,6 +376,7 @@ class Shift:
             return (yield from self._refuse(why))
         reply = yield from self._throw_away(take, "discarded", wish.by)
         if reply.ok:
+            now_s = max(now_s, reply.at_s)
             self._settle(now_s) if self.state is ShiftState.RECORDING else self._settled(now_s)
         return reply
 
@@ -386,7 +391,7 @@ class Shift:
         take.discarded = take.finished = True
         self._decisions.append(Decision(take.id, True, note=name if noted.ok else ""))
         self._say("discard")
-        return Reply(True, reply.message, take.id)
+        return Reply(True, reply.message, take.id, at_s=reply.at_s)
 
     def _retry(self, wish: Wish, now_s: float) -> Steps:
         if self.state in (ShiftState.PAUSED, ShiftState.COUNTDOWN):
@@ -396,6 +401,7 @@ class Shift:
             reply = yield from self._throw_away(take, "discarded", wish.by)
             if not reply.ok:
                 return reply
+            now_s = max(now_s, reply.at_s)
             self._settle(now_s, quiet=True)
         return (yield from self._ready_go(now_s))
 
@@ -430,7 +436,7 @@ class Shift:
         else:
             take.outcome, take.cause = decision.outcome, decision.cause
         self._say("restore" if decision.discarded else "undone")
-        self._settled(now_s)
+        self._settled(max(now_s, reply.at_s))
         return Reply(True, f"undone: {text}", decision.id)
 
     def _end(self, wish: Wish, now_s: float) -> Steps:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 
@@ -156,6 +157,7 @@ class Reply:
         why: check or sentence that decided the verdict.
         stream: that it is about; empty: the whole episode.
         plan: with the task that was assigned.
+        at_s: when it came, s of the monotonic clock.
     """
 
     ok: bool
@@ -166,6 +168,7 @@ class Reply:
     why: str = ""
     stream: str = ""
     plan: ShiftPlan | None = None
+    at_s: float = -math.inf
 
 
 Steps = Generator[Request, Reply, Reply]
@@ -180,12 +183,14 @@ class Wish:
         by: who says so; empty: the operator.
         cause: of a failure.
         note: free text.
+        pressed_s: when a button said so, s of the monotonic clock; None: as it is heard.
     """
 
     command: str
     by: str = ""
     cause: str = ""
     note: str = ""
+    pressed_s: float | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -12,8 +13,8 @@ from robot_recorder.messages.kinds import MAP_IT, lacks_values
 from robot_recorder.messages.stamps import StampReader
 from robot_recorder.model.samples import by_channel
 from robot_recorder.model.streams import NS_PER_MS, RobotProfile, StreamHealth
-from robot_recorder.model.topics import Channel, Sample
-from robot_recorder.recorder.health import ARRIVES, HealthMonitor, HealthReport
+from robot_recorder.model.topics import Channel, Sample, by_receipt
+from robot_recorder.recorder.health import ARRIVES, BUCKET_NS, HealthMonitor, HealthReport
 from robot_recorder.recorder.live_stream import LiveStream
 from robot_recorder.recorder.still_poses import StillPoses
 
@@ -21,6 +22,7 @@ _PERIOD_NS = 50 * NS_PER_MS
 _MOST = 5000  # samples
 # Batches come several times a second; without them, silence is what it looks like.
 _LATE_NS = 500 * NS_PER_MS
+_LOOK_AGAIN_NS = 400 * NS_PER_MS
 
 
 class StreamWatch:
@@ -54,6 +56,10 @@ class StreamWatch:
         self._waiting: list[Sample] = []
         self._looked_ns = 0
         self.until_ns = 0
+        self._late_since = (
+            -1,
+            0,
+        )  # the end of a batch that was found to be long ago, and when it was
         self._judged: tuple[object, list[tuple[HealthMonitor, HealthReport]]] = (None, [])
 
     def watch(self, stream: LiveStream) -> None:
@@ -94,8 +100,10 @@ class StreamWatch:
         for channel, mine in by_channel(samples).items():
             newest = mine[-1]
             self._still.see(newest)
+            by_time = _by_bucket(mine)
             for monitor, reader in self._monitors.get(channel, ()):
-                monitor.on_samples(len(mine), newest.receive_ns)
+                for count, receive_ns in by_time:
+                    monitor.on_samples(count, receive_ns)
                 # A latched message is as old as it likes: its stamp says nothing about the clock.
                 if not channel.latched or monitor.config.rate_hz is not None:
                     self._compare_stamp(monitor, reader, newest)
@@ -122,8 +130,8 @@ class StreamWatch:
     def health(self, now_ns: int) -> list[tuple[HealthMonitor, HealthReport]]:
         """Return monitor and state of every stream, in the order of ``watch``."""
         self.look()
-        if 0 <= now_ns - self.until_ns < _LATE_NS:  # what came since then is not known yet
-            now_ns = self.until_ns
+        if now_ns >= self.until_ns and not self._is_silent(now_ns):
+            now_ns = self.until_ns  # what came since then is not known yet
         graph = [(c.publishers, c.unheard, c.wrong_type) for c in self._monitors]
         if (now_ns, graph) == self._judged[0]:  # asked again before anything has come
             return self._judged[1]
@@ -138,6 +146,16 @@ class StreamWatch:
         self._judged = (now_ns, graph), found
         return found
 
+    def _is_silent(self, now_ns: int) -> bool:
+        """Tell whether no batch has come for long: one look at it may be that of a process that itself stood still."""
+        if not self.until_ns:
+            return True
+        if now_ns - self.until_ns < _LATE_NS:
+            return False
+        if self._late_since[0] != self.until_ns:
+            self._late_since = self.until_ns, now_ns
+        return now_ns - self._late_since[1] >= _LOOK_AGAIN_NS
+
     def received(self) -> dict[Channel, int]:
         """Return how many messages each monitored channel has received."""
         self.look()
@@ -145,3 +163,17 @@ class StreamWatch:
 
     def _every(self) -> Iterator[HealthMonitor]:
         yield from (monitor for part in self._monitors.values() for monitor, _ in part)
+
+
+def _by_bucket(samples: list[Sample]) -> list[tuple[int, int]]:
+    """Return the number of samples that came in each tenth of a second, and when the last of them did.
+
+    Those of a process that stood still wait for it, and come in one batch.
+    """
+    found, begin = [], 0
+    while begin < len(samples):
+        border_ns = (samples[begin].receive_ns // BUCKET_NS + 1) * BUCKET_NS
+        end = bisect_left(samples, border_ns, begin + 1, key=by_receipt)
+        found.append((end - begin, samples[end - 1].receive_ns))
+        begin = end
+    return found

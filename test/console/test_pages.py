@@ -449,6 +449,28 @@ def test_a_long_press_counts_by_how_long_it_was_held_however_busy_the_page_is(ta
     tab.until("failure", lambda: tab.data("#outcome", "outcome") == "failure")
 
 
+def test_two_presses_are_a_double_one_by_when_they_were_however_busy_the_page_is(tab: Tab) -> None:
+    """With pedals a double press discards a take."""
+    script = """async () => {
+      const { Gestures } = await import("/static/keys.js");
+      window.said = [];
+      const bound = { q: { press: "step", double: "discard" } };
+      new Gestures(bound, () => true, (what) => window.said.push(what));
+    }"""
+    tab.page.evaluate(script)
+    tab.page.keyboard.press("q")
+    tab.page.evaluate(
+        "setTimeout(() => { const end = performance.now() + 1500; while (performance.now() < end); })"
+    )
+    tab.page.wait_for_timeout(800)
+    tab.page.keyboard.press("q")
+    tab.until("two presses", lambda: tab.page.evaluate("said.join()") == "step,step")
+    press = """() => ["keydown", "keyup"].forEach((kind) =>
+      document.body.dispatchEvent(new KeyboardEvent(kind, { key: "q", bubbles: true })))"""
+    tab.page.evaluate(f"() => {{ ({press})(); setTimeout({press}, 100); }}")
+    tab.until("a double press", lambda: tab.page.evaluate("said.join()") == "step,step,discard")
+
+
 def test_a_lost_connection_is_said_within_a_second_and_changes_nothing(
     floor: Floor, tab: Tab, chrome: Browser
 ) -> None:

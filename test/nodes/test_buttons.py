@@ -58,7 +58,7 @@ class Desk:
         self.buttons = Buttons(
             self.node,
             bindings,
-            lambda one: self.said.append(f"{one.command}{':' * bool(one.cause)}{one.cause}"),
+            lambda one, _: self.said.append(f"{one.command}{':' * bool(one.cause)}{one.cause}"),
         )
 
     def spin(self, seconds: float) -> None:
@@ -186,7 +186,7 @@ def test_a_button_that_is_held_when_it_is_first_heard_says_nothing() -> None:
         pad = Pad(at, "joy", buttons=4, axes=2, repeats=True)
         pad.state = Joy(buttons=[1, 1, 1, 0], axes=[0.9, 0.0])
         said: list[str] = []
-        late = Buttons(at.node, parse_buttons(PAD), lambda one: said.append(one.command))
+        late = Buttons(at.node, parse_buttons(PAD), lambda one, _: said.append(one.command))
         at.until("both", lambda: pad.publisher.get_subscription_count() == 2)
         pad.rest(HELD_S)
         assert said == []

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -41,6 +42,7 @@ class World:
     Attributes:
         fails: returns whether the next call fails.
         verdict: of the next take.
+        each_s: how long a call takes.
     """
 
     fails: Callable[[Request], bool] = lambda request: False
@@ -51,6 +53,7 @@ class World:
     trash: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
     now_s: float = 100.0
+    each_s: float = 0.0
     shift: Shift = field(default_factory=Shift)
     said: list[str] = field(default_factory=list)
     by: list[str] = field(default_factory=list)
@@ -96,7 +99,8 @@ class World:
             except StopIteration as end:
                 result: Reply = end.value
                 break
-            reply = self.answer(request)
+            self.now_s += self.each_s
+            reply = replace(self.answer(request), at_s=self.now_s)
         self.said += [event.name for event in self.shift.events]
         self.shift.events.clear()
         return result
@@ -104,7 +108,7 @@ class World:
     def state(self) -> ShiftState:
         return self.shift.state
 
-    def press(self, command: str, **more: str) -> Reply:
+    def press(self, command: str, **more: Any) -> Reply:
         self.now_s += 1
         return self.drive(self.shift.command(Wish(command, **more), self.now_s))
 
@@ -133,6 +137,44 @@ def test_two_presses_make_a_take_with_its_outcome(world: World) -> None:
     assert world.calls == ["AssignTask", "StartTake", "MarkTake", "StopTake"]
     assert (world.shift.counted, world.shift.taken) == (1, 1)
     assert world.said == ["begin", "start", "stop", "accept", "success", "ready"]
+
+
+def test_what_follows_a_call_begins_when_it_is_done(world: World) -> None:
+    """A slow start, or a busy machine, must not make a success of a second press that came too soon."""
+    world.each_s = 1.0
+    world.begin()
+    world.press("step")
+    begun_s = world.now_s
+    again = world.drive(world.shift.command(Wish("step"), begun_s + 0.05))
+    assert not again.ok and "only just started" in again.message
+    late = Wish("step", pressed_s=begun_s - 0.3)  # heard a second after it was pressed
+    assert not world.drive(world.shift.command(late, begun_s + 1.0)).ok
+    assert world.state() is ShiftState.RECORDING
+    assert world.drive(world.shift.command(replace(late, pressed_s=begun_s + 0.9), begun_s + 1)).ok
+    assert world.outcomes == {"take_1": Outcome.SUCCESS}
+
+
+def test_a_count_down_and_a_reset_are_as_long_as_they_are_announced(world: World) -> None:
+    world.each_s = 1.0
+    world.begin(countdown_s=3.0, reset_s=5.0)
+    world.press("step")
+    world.wait(3.0)
+    assert world.state() is ShiftState.RECORDING
+    world.press("retry")
+    assert world.state() is ShiftState.COUNTDOWN
+    assert world.shift.remaining_s(world.now_s) == pytest.approx(3.0)
+    world.wait(3.0)
+    world.press("success")
+    assert world.state() is ShiftState.RESET
+    assert world.shift.remaining_s(world.now_s) == pytest.approx(5.0)
+
+
+def test_a_status_of_before_a_slow_start_does_not_end_the_take(world: World) -> None:
+    world.each_s = 3.0
+    world.begin()
+    world.press("step")
+    assert world.shift.observe(RecorderNews(False, ""), world.now_s + 0.5) is None
+    assert world.state() is ShiftState.RECORDING
 
 
 def test_the_shift_stops_at_its_target_and_says_so_once(world: World) -> None:

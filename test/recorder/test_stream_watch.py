@@ -58,8 +58,29 @@ def test_what_the_middleware_still_holds_is_not_taken_for_silence() -> None:
     assert report.health is StreamHealth.OK and report.age_s == pytest.approx(0.01)
     watch.until_ns = end + 100 * MS
     assert watch.health(end + 110 * MS)[0][1].health is StreamHealth.STALE
-    watch.until_ns = end  # no batches come any more
-    assert watch.health(end + 600 * MS)[0][1].health is StreamHealth.STALE
+    watch.until_ns = end  # no batches come any more, or this process stood still
+    assert watch.health(end + 600 * MS)[0][1].health is StreamHealth.OK
+    assert watch.health(end + 900 * MS)[0][1].health is StreamHealth.OK
+    assert watch.health(end + 1100 * MS)[0][1].health is StreamHealth.STALE
+
+
+@pytest.mark.parametrize("stood_ms", [600, 1000, 2000, 5000])
+def test_a_recorder_that_stood_still_does_not_blame_the_streams(stood_ms: int) -> None:
+    """What waited for it comes in one batch: it is neither silence nor too much at once."""
+    watch, channel = StreamWatch(PROFILE, RobotClock()), Channel(wrench_topic())
+    watch.watch(live(channel, STREAM))
+    for at in range(T0, T0 + 3000 * MS, 100 * MS):
+        watch.add([sample(channel, at + n * MS) for n in range(0, 100, 10)])
+        watch.until_ns = at + 100 * MS
+    now = watch.until_ns + stood_ms * MS
+    assert watch.health(now)[0][1].health is StreamHealth.OK, "before the batch is there"
+    watch.add([sample(channel, at) for at in range(watch.until_ns, now, 10 * MS)])
+    for later in range(0, 2000, 100):
+        watch.until_ns = now + later * MS
+        ((_, report),) = watch.health(watch.until_ns)
+        assert report.health is StreamHealth.OK and not report.remedy
+        assert report.rate_hz == pytest.approx(100, rel=0.06)
+        watch.add([sample(channel, watch.until_ns + n * MS) for n in range(0, 100, 10)])
 
 
 def test_what_the_graph_says_counts_at_once_also_where_time_stands_still() -> None:

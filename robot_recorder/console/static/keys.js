@@ -5,6 +5,7 @@ import { dialogIsOpen } from "./dialog.js";
 const LONG_MS = 600;
 const DOUBLE_MS = 300;
 const BOUNCE_MS = 40; // a pedal's contact that opens for less has not been released
+const LATE_MS = 50; // a timer that is later lets a release be heard first, for as long
 
 const TYPED = "input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]";
 // what Space and Enter mean something to; a lamp only shows more, which its focus did already
@@ -25,7 +26,7 @@ export class Gestures {
   #ready;
   #told;
   #held = new Map(); // key: timer of its long press
-  #waiting = new Map(); // key: timer of a press that may become a double one
+  #waiting = new Map(); // key: timer of a press that may become a double one, and when that was
   #since_ms = new Map(); // key: when it went down
   #released_ms = new Map();
 
@@ -58,13 +59,20 @@ export class Gestures {
     if (event.repeat || bounced || this.#held.has(key)) return;
     this.#held.set(key, does.long ? setTimeout(() => this.#long(key, does), LONG_MS) : 0);
     this.#since_ms.set(key, event.timeStamp);
-    if (this.#waiting.has(key)) {
-      clearTimeout(this.#waiting.get(key));
+    const first = this.#waiting.get(key);
+    if (first) {
+      clearTimeout(first.timer);
       this.#waiting.delete(key);
-      clearTimeout(this.#held.get(key));
-      this.#held.set(key, 0);
-      this.#told(does.double);
-    } else if (!does.long) this.#pressed(key, does);
+      // A busy page has not heard its timer: these are two presses.
+      if (event.timeStamp - first.at_ms >= DOUBLE_MS) does.press && this.#told(does.press);
+      else {
+        clearTimeout(this.#held.get(key));
+        this.#held.set(key, 0);
+        this.#told(does.double);
+        return;
+      }
+    }
+    if (!does.long) this.#pressed(key, does, event.timeStamp);
   }
 
   #up(event) {
@@ -79,27 +87,33 @@ export class Gestures {
     if (!this.#ready()) return;
     // A busy page hears of both late: what counts is how long the key was held.
     if (event.timeStamp - this.#since_ms.get(key) >= LONG_MS) this.#told(does.long);
-    else this.#pressed(key, does);
+    else this.#pressed(key, does, event.timeStamp);
   }
 
-  #long(key, does) {
+  #long(key, does, waited = false) {
+    if (!waited && performance.now() - this.#since_ms.get(key) > LONG_MS + LATE_MS) {
+      this.#held.set(
+        key,
+        setTimeout(() => this.#long(key, does, true), LATE_MS),
+      );
+      return;
+    }
     this.#held.set(key, 0);
     if (this.#ready() && !dialogIsOpen()) this.#told(does.long);
   }
 
-  #pressed(key, does) {
+  #pressed(key, does, at_ms) {
     if (!does.double) return does.press && this.#told(does.press);
-    this.#waiting.set(
-      key,
-      setTimeout(() => {
-        this.#waiting.delete(key);
-        if (does.press && this.#ready()) this.#told(does.press);
-      }, DOUBLE_MS),
-    );
+    const timer = setTimeout(() => {
+      this.#waiting.delete(key);
+      if (does.press && this.#ready()) this.#told(does.press);
+    }, DOUBLE_MS);
+    this.#waiting.set(key, { timer, at_ms });
   }
 
   #forget() {
-    for (const timer of [...this.#held.values(), ...this.#waiting.values()]) clearTimeout(timer);
+    const waiting = [...this.#waiting.values()].map((press) => press.timer);
+    for (const timer of [...this.#held.values(), ...waiting]) clearTimeout(timer);
     this.#held.clear();
     this.#waiting.clear();
   }
