@@ -36,6 +36,7 @@ from robot_recorder.nodes.runtime import (
 from robot_recorder.recorder.recorder import Assignment
 from robot_recorder.srv import Annotate, MarkOutcome, SetTask
 
+_LOOKS, _LOOK_S = 12, 0.25  # for a confirmation: of a process that stood still, one look is lost
 _HEARD = Duration(seconds=0.5)  # a new task takes milliseconds; longer must not delay labels
 
 
@@ -71,6 +72,11 @@ class LabellerNode(Node):
             LATCHED_ALL,
             callback_group=self._meanwhile,
         )
+        # What holds now: of those that wait while this process is busy, the oldest comes first above.
+        newest = self._on_newest
+        self.create_subscription(
+            EpisodeStatus, "recorder/status", newest, LATCHED, callback_group=self._meanwhile
+        )
         serve(self, SetTask, "labeller/set_task", self._set_task)
         serve(self, MarkOutcome, "labeller/mark_outcome", self._mark)
         serve(self, Annotate, "labeller/annotate", self._annotate)
@@ -90,11 +96,13 @@ class LabellerNode(Node):
         self._last_stamp_ns = max(self._now_ns(), self._last_stamp_ns + 1)
         return self._last_stamp_ns
 
-    def _on_status(self, status: EpisodeStatus) -> None:
+    def _on_newest(self, status: EpisodeStatus) -> None:
         self._status = status
         behind_ns = to_ns(status.header.stamp) - int(self.get_clock().now().nanoseconds)
         # Differs only if the wall clock was set during an episode; less is the message's delay.
         self._behind_ns = behind_ns if abs(behind_ns) > 2 * NS_PER_S else 0
+
+    def _on_status(self, status: EpisodeStatus) -> None:
         confirmed = self._unconfirmed.get(to_ns(status.last_label))
         if confirmed is not None and not confirmed.done():
             confirmed.set_result(status.last_label_problem)
@@ -235,13 +243,15 @@ class LabellerNode(Node):
         confirmed: Future[str] = Future()
         self._unconfirmed[event.stamp_ns] = confirmed
 
-        def give_up() -> None:
-            if not confirmed.done():
+        looks = iter(range(_LOOKS))
+
+        def look() -> None:
+            if next(looks, None) is None and not confirmed.done():
                 confirmed.set_result(
-                    "the recorder did not confirm the label within 3 s: is it running?"
+                    f"the recorder did not confirm the label within {_LOOKS * _LOOK_S:g} s: is it running?"
                 )
 
-        timer = self.create_timer(3.0, give_up, callback_group=self._meanwhile, clock=STEADY)
+        timer = self.create_timer(_LOOK_S, look, callback_group=self._meanwhile, clock=STEADY)
         self._labels.publish(to_label(event))
         problem = await confirmed
         self.destroy_timer(timer)

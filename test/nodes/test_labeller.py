@@ -5,11 +5,13 @@ Holds also: label_target.py.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -229,3 +231,26 @@ def test_a_take_has_the_task_that_was_set_last_and_its_own_outcome(bench: Bench)
         ("carry_tray", Outcome.FAILURE, "slip"), ("lift_box", Outcome.SUCCESS, ""),
     ]  # fmt: skip
     assert Episode.open(path).labels.task == "lift_box" and path.name == id
+
+
+def test_a_label_for_a_labeller_that_stood_still_goes_to_the_episode_that_runs_now(
+    profile: Path, tmp_path: Path
+) -> None:
+    """Not to the one that ran when it was last awake."""
+    apart = "apart"
+    with (
+        Bench(apart) as bench,
+        process("recorder", apart, profile=profile, root=tmp_path / "episodes"),
+        process("labeller", apart) as labeller,
+    ):
+        bench.publish_until("all streams", bench.ready, 30)
+        start(bench)
+        assert bench.call(Trigger, "labeller/mark_success").success
+        labeller.send_signal(signal.SIGSTOP)
+        before = Episode.open(stop(bench))
+        running = start(bench)
+        Timer(1.0, labeller.send_signal, [signal.SIGCONT]).start()
+        marked = bench.call(MarkOutcome, "labeller/mark_outcome", outcome=int(Outcome.FAILURE))
+        assert marked.success and marked.episode_id == running, marked.message
+        stop(bench)
+        assert Episode.open(before.path).labels.outcome is Outcome.SUCCESS
