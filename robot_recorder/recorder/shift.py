@@ -163,6 +163,9 @@ class Shift:
             return self._refuse(
                 f"unknown command '{wish.command}': give one of {', '.join(COMMANDS)}"
             )
+        early = wish.pressed_s is not None and wish.pressed_s < self._started_s
+        if early and self.state is ShiftState.RECORDING and wish.command not in ("step", "undo"):
+            return self._refuse("it was pressed before this take began")
         steps: Steps = getattr(self, f"_{wish.command}")(wish, now_s)
         if self.state is ShiftState.IDLE:
             steps.close()

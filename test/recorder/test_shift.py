@@ -154,6 +154,23 @@ def test_what_follows_a_call_begins_when_it_is_done(world: World) -> None:
     assert world.outcomes == {"take_1": Outcome.SUCCESS}
 
 
+@pytest.mark.parametrize("command", ["success", "failure", "discard", "next", "retry"])
+def test_a_press_that_is_heard_late_means_no_take_that_began_after_it(
+    world: World, command: str
+) -> None:
+    world.begin()
+    world.press("step")
+    world.press("step")
+    pressed_s = world.now_s + 0.5
+    world.press("step")
+    late = world.press(command, pressed_s=pressed_s)
+    assert not late.ok and "before this take began" in late.message
+    assert world.state() is ShiftState.RECORDING
+    assert world.outcomes == {"take_1": Outcome.SUCCESS, "take_2": Outcome.UNLABELLED}
+    assert not world.trash
+    assert world.press(command, pressed_s=world.now_s + 1).ok
+
+
 def test_a_count_down_and_a_reset_are_as_long_as_they_are_announced(world: World) -> None:
     world.each_s = 1.0
     world.begin(countdown_s=3.0, reset_s=5.0)
