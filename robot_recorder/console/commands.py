@@ -19,11 +19,15 @@ _Key = Annotated[str, Field(min_length=8, max_length=64, pattern=r"^[\w-]+$")]
 
 
 class CommandBody(RequestBody):
-    """A command of a shift; ``key`` is new for every press, and the same when it is sent again."""
+    """A command of a shift; ``key`` is new for every press, and the same when it is sent again.
+
+    ``shown`` is the id of the newest take on the page, or "none": an order may arrive late.
+    """
 
     command: _Id
     cause: _Id = ""
     note: str = ""
+    shown: _Name = ""
     key: _Key
 
 
@@ -72,7 +76,7 @@ def routes(desk: Desk) -> APIRouter:
     @router.post("/api/command")
     async def command(request: Request, body: CommandBody) -> dict[str, Any]:
         message = ShiftCommand.Request(
-            command=body.command, cause=body.cause, note=body.note, key=body.key
+            command=body.command, cause=body.cause, note=body.note, shown=body.shown, key=body.key
         )
         return await driven(request, f"command {body.command[:20]}", body, ShiftCommand, message)
 

@@ -53,6 +53,7 @@ TEXT_LIMITS = {
     "station": _NAME,
     "command": _ID,
     "key": _NAME,
+    "shown": TextLimit(255),
 }
 
 

@@ -215,7 +215,7 @@ class OperatorNode(Node):
         )  # fmt: skip
 
     async def _command(self, request: Any, response: Any) -> Any:
-        wish = Wish(request.command, request.by, request.cause, request.note)
+        wish = Wish(request.command, request.by, request.cause, request.note, shown=request.shown)
         reply = await self._once(
             request.command, request, lambda: self._shift.command(wish, time.monotonic())
         )

@@ -18,6 +18,7 @@ from robot_recorder.model.shift import COMMANDS
 from robot_recorder.quality.verdict import Verdict
 from robot_recorder.recorder.shift_steps import (
     NO_PLAN,
+    NONE_SHOWN,
     AssignTask,
     Decision,
     DiscardTake,
@@ -166,6 +167,9 @@ class Shift:
         early = wish.pressed_s is not None and wish.pressed_s < self._started_s
         if early and self.state is ShiftState.RECORDING and wish.command not in ("step", "undo"):
             return self._refuse("it was pressed before this take began")
+        newest = self.last.id if self.last is not None else NONE_SHOWN
+        if wish.shown and wish.shown != newest and self.state is not ShiftState.IDLE:
+            return self._refuse("another take has begun since: look, and press again")
         steps: Steps = getattr(self, f"_{wish.command}")(wish, now_s)
         if self.state is ShiftState.IDLE:
             steps.close()

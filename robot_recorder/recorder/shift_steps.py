@@ -174,6 +174,9 @@ class Reply:
 Steps = Generator[Request, Reply, Reply]
 
 
+NONE_SHOWN = "none"
+
+
 @dataclass(frozen=True)
 class Wish:
     """A command and who gave it.
@@ -184,6 +187,7 @@ class Wish:
         cause: of a failure.
         note: free text.
         pressed_s: when a button said so, s of the monotonic clock; None: as it is heard.
+        shown: id of the newest take that who gave it saw; NONE_SHOWN: none; empty: unknown.
     """
 
     command: str
@@ -191,6 +195,7 @@ class Wish:
     cause: str = ""
     note: str = ""
     pressed_s: float | None = None
+    shown: str = ""
 
 
 @dataclass(frozen=True)

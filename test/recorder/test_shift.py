@@ -171,6 +171,25 @@ def test_a_press_that_is_heard_late_means_no_take_that_began_after_it(
     assert world.press(command, pressed_s=world.now_s + 1).ok
 
 
+@pytest.mark.parametrize("command", ["step", "success", "failure", "discard", "retry", "undo"])
+def test_an_order_that_arrives_late_means_no_take_that_was_not_seen(
+    world: World, command: str
+) -> None:
+    """A page repeats an order until it is answered, and meanwhile somebody else goes on by pedal."""
+    world.begin()
+    world.press("step")
+    assert "another take" in world.press(command, shown="none").message
+    assert world.state() is ShiftState.RECORDING and not world.trash
+    world.press("step", shown="take_1")
+    world.press("step", shown="take_1")
+    assert world.outcomes == {"take_1": Outcome.SUCCESS, "take_2": Outcome.UNLABELLED}
+    late = world.press(command, shown="take_1")
+    assert not late.ok and "another take" in late.message
+    assert world.running == "take_2" and not world.trash
+    assert world.outcomes == {"take_1": Outcome.SUCCESS, "take_2": Outcome.UNLABELLED}
+    assert world.press("success", shown="take_2").ok
+
+
 def test_a_count_down_and_a_reset_are_as_long_as_they_are_announced(world: World) -> None:
     world.each_s = 1.0
     world.begin(countdown_s=3.0, reset_s=5.0)

@@ -98,7 +98,8 @@ export async function give({ command, cause = "" }) {
   show("waiting", `${name}: ${word("operate.waiting")}`);
   draw();
   try {
-    const answer = await order("/api/command", { command, cause, note: "" });
+    const shown = shift.episode_id || "none";
+    const answer = await order("/api/command", { command, cause, note: "", shown });
     if (!answer) show("refused", `${name}: ${word("operate.no_answer")}`);
     else
       show(
