@@ -176,7 +176,8 @@ def test_the_drift_of_each_device_is_estimated_and_corrected(episode: Episode) -
         assert stream.drift_ppm == pytest.approx(planted, abs=max(80, 3 * stream.drift_pm_ppm)), (
             name
         )
-        assert stream.drift_is_known
+        # A busy machine delays messages unevenly, and then the drift is said to be uncertain.
+        assert stream.drift_is_known or stream.drift_pm_ppm > 100
         assert stream.offset_ms is not None and abs(stream.offset_ms) > 2000
         most_ms = 60 + 1000 * given_up_s(episode)
         assert stream.skew_max_ms is not None and stream.skew_max_ms < most_ms, "corrected"
