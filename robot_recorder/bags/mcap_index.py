@@ -217,7 +217,7 @@ class McapIndex:
         """Return the approximate number of messages in a chunk."""
         if chunk.offset in self._walked:
             return sum(len(entries) for _, entries in self._walked[chunk.offset])
-        return chunk.index_length // 16
+        return chunk.index_length // mcap.ENTRY.size
 
     def counts(self) -> dict[int, int]:
         """Count messages by channel id, from the lengths of the message indexes alone.
@@ -352,7 +352,7 @@ def _indexed_sizes(chunk: ChunkInfo) -> list[tuple[int, int]]:
     end = chunk.offset + chunk.length + chunk.index_length
     ends = [*(at for at, _ in places), end][1:]
     sizes = [
-        (id, (stop - at - _INDEX_HEAD.size) // 16)
+        (id, (stop - at - _INDEX_HEAD.size) // mcap.ENTRY.size)
         for (at, id), stop in zip(places, ends, strict=True)
     ]
     if any(size < 0 for _, size in sizes):

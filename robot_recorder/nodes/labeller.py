@@ -73,9 +73,12 @@ class LabellerNode(Node):
             callback_group=self._meanwhile,
         )
         # What holds now: of those that wait while this process is busy, the oldest comes first above.
-        newest = self._on_newest
         self.create_subscription(
-            EpisodeStatus, "recorder/status", newest, LATCHED, callback_group=self._meanwhile
+            EpisodeStatus,
+            "recorder/status",
+            self._on_newest,
+            LATCHED,
+            callback_group=self._meanwhile,
         )
         serve(self, SetTask, "labeller/set_task", self._set_task)
         serve(self, MarkOutcome, "labeller/mark_outcome", self._mark)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections import OrderedDict
-from dataclasses import replace
 from math import nan
 from typing import Any
 
@@ -293,8 +292,8 @@ class OperatorNode(Node):
                 result: Reply = end.value
                 break
             self._tell()
-            # What follows begins when it is done, not when it was asked for.
-            reply = replace(await self._calls.reply(request), at_s=time.monotonic())
+            reply = await self._calls.reply(request)
+            self._shift.now_s = time.monotonic()
         if key:
             self._answers[key] = [result.ok, result.message, result.id]
             while len(self._answers) > _KEYS:

@@ -197,8 +197,8 @@ class Recording:
         """
         at_ns, stop_ns = sample.receive_ns, self.stop_ns
         in_time = not (self.closing and at_ns > stop_ns)
-        if in_time and stop_ns and at_ns > stop_ns and sample.channel in self._own.about_frames:
-            return True
+        if in_time and stop_ns and sample.channel in self._own.about_frames:
+            at_ns = min(at_ns, stop_ns)
         if in_time and sample.channel is self._own.frames and len(sample.data) >= HEAD:
             at_ns = header_stamp_ns(sample.data)
         return self.from_ns <= at_ns and (not stop_ns or at_ns <= stop_ns)

@@ -67,6 +67,8 @@ class Shift:
         takes: oldest first.
         message: the last event, one sentence.
         events: to be said, oldest first; whoever says them takes them out.
+        now_s: current time, s of the monotonic clock. Whoever carries out steps sets it before each reply:
+            what follows a call begins when it is done.
     """
 
     def __init__(self, usual: ShiftPlan = NO_PLAN) -> None:
@@ -81,6 +83,7 @@ class Shift:
         self.takes: list[Take] = []
         self.message = "no shift: begin one"
         self.events: list[Event] = []
+        self.now_s = 0.0
         self._decisions: list[Decision] = []
         self._busy = ""
         self._until_s = math.inf  # of count-down and reset
@@ -160,6 +163,7 @@ class Shift:
 
     def command(self, wish: Wish, now_s: float) -> Steps:
         """Return the steps of a command."""
+        self.now_s = now_s
         if wish.command not in COMMANDS:
             return self._refuse(
                 f"unknown command '{wish.command}': give one of {', '.join(COMMANDS)}"
@@ -170,28 +174,27 @@ class Shift:
         newest = self.last.id if self.last is not None else NONE_SHOWN
         if wish.shown and wish.shown != newest and self.state is not ShiftState.IDLE:
             return self._refuse("another take has begun since: look, and press again")
-        steps: Steps = getattr(self, f"_{wish.command}")(wish, now_s)
+        steps: Steps = getattr(self, f"_{wish.command}")(wish)
         if self.state is ShiftState.IDLE:
             steps.close()
             if wish.command not in ("next", "step"):
                 return self._refuse("no shift is going on: begin one")
-            steps = self._begin_and_go(wish, now_s)
+            steps = self._begin_and_go(wish)
         return self._alone(wish.command, steps)
 
     def tick(self, now_s: float) -> Steps | None:
         """Return the steps that a timer asks for now; None: nothing is due."""
         if self._busy:
             return None
+        self.now_s = now_s
         if self.state is ShiftState.RECORDING:
             limit_s = self.plan.max_take_s
             if limit_s and now_s >= self._started_s + limit_s:
-                return self._alone(
-                    "stop", self._stop(now_s, f"the longest take, {limit_s:g} s, is over")
-                )
+                return self._alone("stop", self._stop(f"the longest take, {limit_s:g} s, is over"))
         elif now_s >= self._until_s:
             if self.state is ShiftState.COUNTDOWN:
-                return self._alone("start", self._start(now_s))
-            self._settle(now_s, after_reset=True)
+                return self._alone("start", self._start())
+            self._settle(after_reset=True)
         return None
 
     def _alone(self, name: str, steps: Steps) -> Steps:
@@ -230,17 +233,16 @@ class Shift:
         return Reply(
             True,
             f"shift of {by or plan.operator_name or 'nobody'}: {wanted} of {plan.task or 'no task'}",
-            at_s=reply.at_s,
         )
 
-    def _begin_and_go(self, wish: Wish, now_s: float) -> Steps:
+    def _begin_and_go(self, wish: Wish) -> Steps:
         """Begin the usual shift with its first take, for those who have a button and nothing else."""
         reply = yield from self._begin(self.usual, wish.by)
-        return (yield from self._ready_go(max(now_s, reply.at_s))) if reply.ok else reply
+        return (yield from self._ready_go()) if reply.ok else reply
 
-    def _next(self, wish: Wish, now_s: float) -> Steps:
+    def _next(self, wish: Wish) -> Steps:
         if self.state is ShiftState.RECORDING:
-            return (yield from self._stop(now_s))
+            return (yield from self._stop())
         if self.state is ShiftState.DONE:
             why = f"the target of {self.plan.target} is reached: end the shift, or begin one with more"
             return (yield from self._refuse(why))
@@ -248,49 +250,48 @@ class Shift:
             return (yield from self._refuse("the shift is paused: press pause to go on"))
         if self.state is ShiftState.COUNTDOWN:
             return (yield from self._refuse("the take is about to start"))
-        return (yield from self._ready_go(now_s))
+        return (yield from self._ready_go())
 
-    def _step(self, wish: Wish, now_s: float) -> Steps:
+    def _step(self, wish: Wish) -> Steps:
         if self.state is not ShiftState.RECORDING:
-            return (yield from self._next(wish, now_s))
-        pressed_s = now_s if wish.pressed_s is None else wish.pressed_s
+            return (yield from self._next(wish))
+        pressed_s = self.now_s if wish.pressed_s is None else wish.pressed_s
         if pressed_s - self._started_s < _BOUNCE_S:
             return Reply(False, "the take has only just started: the press is ignored")
-        return (yield from self._success(wish, now_s))
+        return (yield from self._success(wish))
 
-    def _ready_go(self, now_s: float) -> Steps:
+    def _ready_go(self) -> Steps:
         if self.plan.countdown_s > 0:
-            self.state, self._until_s = ShiftState.COUNTDOWN, now_s + self.plan.countdown_s
+            self.state, self._until_s = ShiftState.COUNTDOWN, self.now_s + self.plan.countdown_s
             self._say("countdown", seconds=f"{self.plan.countdown_s:g}")
             return Reply(True, f"the take starts in {self.plan.countdown_s:g} s")
-        return (yield from self._start(now_s))
+        return (yield from self._start())
 
-    def _start(self, now_s: float) -> Steps:
+    def _start(self) -> Steps:
         reply = yield StartTake(self.plan)
-        now_s = max(now_s, reply.at_s)
         if not reply.ok:
-            self._settle(now_s, quiet=True)
+            self._settle(quiet=True)
             self._say("refused", why=in_brief(reply.message))
             return Reply(False, reply.message)
-        self._began(reply.id, now_s)
+        self._began(reply.id)
         return Reply(True, reply.message, reply.id)
 
-    def _began(self, id: str, now_s: float, duration_s: float = 0.0) -> None:
+    def _began(self, id: str, duration_s: float = 0.0) -> None:
         self.takes.append(Take(id, warm_up=self.warm_up_left > 0))
         self.state, self._until_s = ShiftState.RECORDING, math.inf
-        self._started_s, self._seen = now_s - duration_s, False
+        self._started_s, self._seen = self.now_s - duration_s, False
         self._say("start", number=len(self.takes))
 
-    def _stop(self, now_s: float, why: str = "") -> Steps:
+    def _stop(self, why: str = "") -> Steps:
         take = self.takes[-1]
         reply = yield StopTake()
         if not reply.ok and not reply.id:
             return (yield from self._refuse(reply.message))  # it goes on, or its status will say so
         self._say("stop")
-        yield from self._finish(take, reply, max(now_s, reply.at_s))
+        yield from self._finish(take, reply)
         return Reply(reply.ok, f"{why}: {reply.message}" if why else reply.message, take.id)
 
-    def _finish(self, take: Take, reply: Reply, now_s: float) -> Steps:
+    def _finish(self, take: Take, reply: Reply) -> Steps:
         """Keep what is known of a take that has ended, and say it."""
         take.finished, take.verdict, take.sentence = True, reply.verdict, reply.sentence
         if reply.ok:
@@ -301,12 +302,11 @@ class Shift:
             self._say("aborted", why=reply.message)
         self._say_outcome(take)
         if take.warm_up:
-            thrown = yield from self._throw_away(take, "warm_up", "")
-            now_s = max(now_s, thrown.at_s)
-        self._settle(now_s)
+            yield from self._throw_away(take, "warm_up", "")
+        self._settle()
         return reply
 
-    def _settle(self, now_s: float, after_reset: bool = False, quiet: bool = False) -> None:
+    def _settle(self, after_reset: bool = False, quiet: bool = False) -> None:
         """Go to the state that follows from the takes, when nothing is being recorded."""
         self._until_s = math.inf
         last = self.last
@@ -323,20 +323,20 @@ class Shift:
         ):
             self.state = ShiftState.VERDICT
         elif self.plan.reset_s > 0 and before in (ShiftState.RECORDING, ShiftState.VERDICT):
-            self.state, self._until_s = ShiftState.RESET, now_s + self.plan.reset_s
+            self.state, self._until_s = ShiftState.RESET, self.now_s + self.plan.reset_s
             self._say("reset", seconds=f"{self.plan.reset_s:g}")
         else:
             self.state = ShiftState.READY
             if not quiet:
                 self._say("ready")
 
-    def _success(self, wish: Wish, now_s: float) -> Steps:
-        return (yield from self._outcome(Outcome.SUCCESS, wish, now_s))
+    def _success(self, wish: Wish) -> Steps:
+        return (yield from self._outcome(Outcome.SUCCESS, wish))
 
-    def _failure(self, wish: Wish, now_s: float) -> Steps:
-        return (yield from self._outcome(Outcome.FAILURE, wish, now_s))
+    def _failure(self, wish: Wish) -> Steps:
+        return (yield from self._outcome(Outcome.FAILURE, wish))
 
-    def _outcome(self, outcome: Outcome, wish: Wish, now_s: float) -> Steps:
+    def _outcome(self, outcome: Outcome, wish: Wish) -> Steps:
         take = self.last
         if take is None or self.state is ShiftState.COUNTDOWN:
             return (yield from self._refuse("there is no take to mark yet"))
@@ -349,12 +349,12 @@ class Shift:
         take.outcome, take.cause = outcome, wish.cause
         self._decisions.append(Decision(take.id, False, before, cause))
         if not take.finished:
-            stopped = yield from self._stop(now_s)
+            stopped = yield from self._stop()
             return Reply(
                 stopped.ok, f"{outcome_text(outcome, wish.cause)}; {stopped.message}", take.id
             )
         self._say_outcome(take)
-        self._settled(max(now_s, marked.at_s))
+        self._settled()
         return Reply(True, marked.message, take.id)
 
     def _say_outcome(self, take: Take) -> None:
@@ -363,15 +363,15 @@ class Shift:
         elif take.outcome is Outcome.FAILURE:
             self._say("failure", cause=take.cause)
 
-    def _settled(self, now_s: float) -> None:
+    def _settled(self) -> None:
         """Adapt the state after a change of earlier takes; what runs goes on."""
         running = (ShiftState.RECORDING, ShiftState.COUNTDOWN, ShiftState.RESET, ShiftState.PAUSED)
         if self.state not in running:
-            self._settle(now_s, quiet=True)
+            self._settle(quiet=True)
 
-    def _discard(self, wish: Wish, now_s: float) -> Steps:
+    def _discard(self, wish: Wish) -> Steps:
         if self.state is ShiftState.COUNTDOWN:
-            self._settle(now_s)
+            self._settle()
             return Reply(True, "the count-down is cancelled")
         take = self.last
         if take is None or take.discarded:
@@ -383,8 +383,7 @@ class Shift:
             return (yield from self._refuse(why))
         reply = yield from self._throw_away(take, "discarded", wish.by)
         if reply.ok:
-            now_s = max(now_s, reply.at_s)
-            self._settle(now_s) if self.state is ShiftState.RECORDING else self._settled(now_s)
+            self._settle() if self.state is ShiftState.RECORDING else self._settled()
         return reply
 
     def _throw_away(self, take: Take, name: str, by: str) -> Steps:
@@ -398,32 +397,31 @@ class Shift:
         take.discarded = take.finished = True
         self._decisions.append(Decision(take.id, True, note=name if noted.ok else ""))
         self._say("discard")
-        return Reply(True, reply.message, take.id, at_s=reply.at_s)
+        return Reply(True, reply.message, take.id)
 
-    def _retry(self, wish: Wish, now_s: float) -> Steps:
+    def _retry(self, wish: Wish) -> Steps:
         if self.state in (ShiftState.PAUSED, ShiftState.COUNTDOWN):
-            return (yield from self._next(wish, now_s))  # which says why not
+            return (yield from self._next(wish))  # which says why not
         take = self.last
         if take is not None and not take.discarded:
             reply = yield from self._throw_away(take, "discarded", wish.by)
             if not reply.ok:
                 return reply
-            now_s = max(now_s, reply.at_s)
-            self._settle(now_s, quiet=True)
-        return (yield from self._ready_go(now_s))
+            self._settle(quiet=True)
+        return (yield from self._ready_go())
 
-    def _pause(self, wish: Wish, now_s: float) -> Steps:
+    def _pause(self, wish: Wish) -> Steps:
         if self.state is ShiftState.RECORDING:
             return (yield from self._refuse("a take is being recorded: finish or discard it first"))
         if self.state is ShiftState.PAUSED:
             self._say("resume")
-            self._settle(now_s, quiet=True)
+            self._settle(quiet=True)
             return Reply(True, "the shift goes on")
         self.state, self._until_s = ShiftState.PAUSED, math.inf
         self._say("pause")
         return Reply(True, "the shift is paused")
 
-    def _undo(self, wish: Wish, now_s: float) -> Steps:
+    def _undo(self, wish: Wish) -> Steps:
         if not self._decisions:
             return (yield from self._refuse("there is nothing to undo"))
         decision, text = self._decisions[-1], self.undo_text
@@ -443,10 +441,10 @@ class Shift:
         else:
             take.outcome, take.cause = decision.outcome, decision.cause
         self._say("restore" if decision.discarded else "undone")
-        self._settled(max(now_s, reply.at_s))
+        self._settled()
         return Reply(True, f"undone: {text}", decision.id)
 
-    def _end(self, wish: Wish, now_s: float) -> Steps:
+    def _end(self, wish: Wish) -> Steps:
         if self.state is ShiftState.RECORDING:
             return (yield from self._refuse("a take is being recorded: finish or discard it first"))
         counted, taken = self.counted, self.taken
@@ -464,13 +462,14 @@ class Shift:
         """
         if self.state is ShiftState.IDLE:
             return None
+        self.now_s = now_s
         self._watch_streams(news)
         self._watch_disk(news)
         if self._busy:
             return None
         if self.state is not ShiftState.RECORDING:
             if news.recording and self._take(news.id) is None:
-                self._began(news.id, now_s, news.duration_s)
+                self._began(news.id, news.duration_s)
                 self.message = f"{news.id} was started by somebody else and is part of the shift"
             return None
         take = self.takes[-1]
@@ -479,16 +478,16 @@ class Shift:
             return None
         if not self._seen and now_s - self._started_s < _SURE_S:
             return None  # a status of before the take
-        return self._alone("stop", self._ended(take, news, now_s))
+        return self._alone("stop", self._ended(take, news))
 
-    def _ended(self, take: Take, news: RecorderNews, now_s: float) -> Steps:
+    def _ended(self, take: Take, news: RecorderNews) -> Steps:
         """Finish a take that was stopped by the recorder itself or by somebody else."""
         if news.id == take.id:
             reply = Reply(not news.error, news.error, take.id, news.verdict, news.sentence)
         else:
             why = "the recorder was restarted while this take was recorded: it recovers what is on the disk"
             reply = Reply(False, why, take.id)
-        yield from self._finish(take, reply, now_s)
+        yield from self._finish(take, reply)
         return Reply(reply.ok, reply.message or f"{take.id} was stopped: {news.sentence}", take.id)
 
     def _watch_streams(self, news: RecorderNews) -> None:
@@ -510,12 +509,13 @@ class Shift:
 
     def labelled(self, id: str, outcome: Outcome, cause: str, now_s: float) -> None:
         """Take in an outcome that somebody else gave to a take."""
+        self.now_s = now_s
         take = self._take(id)
         if take is None or self._busy or (take.outcome, take.cause) == (outcome, cause):
             return
         take.outcome, take.cause = outcome, cause
         if take.finished:
-            self._settled(now_s)
+            self._settled()
 
     def moved(self, kept: Collection[str], now_s: float) -> None:
         """Take in which episodes are on the disk: others may discard and restore takes, too.
@@ -524,12 +524,12 @@ class Shift:
             kept: ids of all episodes that are not in the trash.
             now_s: current time.
         """
-        changed = False
+        self.now_s, changed = now_s, False
         for take in self.takes if not self._busy else ():
             if take.finished and take.discarded == (take.id in kept):
                 take.discarded, changed = take.id not in kept, True
         if changed:
-            self._settled(now_s)
+            self._settled()
 
     # -- across a restart
 
@@ -563,9 +563,9 @@ class Shift:
             shift._decisions.append(Decision(**known))
         shift.message = str(plain["message"])
         shift.state = ShiftState[plain["state"].upper()]
-        shift._started_s = now_s
+        shift.now_s = shift._started_s = now_s
         if shift.state in (ShiftState.COUNTDOWN, ShiftState.RESET):
-            shift._settle(now_s, after_reset=True, quiet=True)
+            shift._settle(after_reset=True, quiet=True)
         return shift
 
 

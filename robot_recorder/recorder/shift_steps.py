@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 
@@ -157,7 +156,6 @@ class Reply:
         why: check or sentence that decided the verdict.
         stream: that it is about; empty: the whole episode.
         plan: with the task that was assigned.
-        at_s: when it came, s of the monotonic clock.
     """
 
     ok: bool
@@ -168,12 +166,9 @@ class Reply:
     why: str = ""
     stream: str = ""
     plan: ShiftPlan | None = None
-    at_s: float = -math.inf
 
 
 Steps = Generator[Request, Reply, Reply]
-
-
 NONE_SHOWN = "none"
 
 

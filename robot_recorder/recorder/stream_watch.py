@@ -56,10 +56,8 @@ class StreamWatch:
         self._waiting: list[Sample] = []
         self._looked_ns = 0
         self.until_ns = 0
-        self._late_since = (
-            -1,
-            0,
-        )  # the end of a batch that was found to be long ago, and when it was
+        # The end of a batch that was found to be long ago, and when it was.
+        self._late_since = (-1, 0)
         self._judged: tuple[object, list[tuple[HealthMonitor, HealthReport]]] = (None, [])
 
     def watch(self, stream: LiveStream) -> None:
@@ -100,9 +98,8 @@ class StreamWatch:
         for channel, mine in by_channel(samples).items():
             newest = mine[-1]
             self._still.see(newest)
-            by_time = _by_bucket(mine)
             for monitor, reader in self._monitors.get(channel, ()):
-                for count, receive_ns in by_time:
+                for count, receive_ns in _by_bucket(mine):
                     monitor.on_samples(count, receive_ns)
                 # A latched message is as old as it likes: its stamp says nothing about the clock.
                 if not channel.latched or monitor.config.rate_hz is not None:

@@ -100,7 +100,8 @@ class World:
                 result: Reply = end.value
                 break
             self.now_s += self.each_s
-            reply = replace(self.answer(request), at_s=self.now_s)
+            self.shift.now_s = self.now_s
+            reply = self.answer(request)
         self.said += [event.name for event in self.shift.events]
         self.shift.events.clear()
         return result
